@@ -66,8 +66,7 @@ def fit_decomposed(
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
     data = on_scale(data, model.link)
     saved = None if file is None else SavedSums.read(file, identity)
-    sample, others = data.split(PILOT_ROWS)
-    sample = sample.by_unit()
+    sample = data.sample(PILOT_ROWS).by_unit()
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
     with single_blas_thread(), stage("Pilot fit", settings.progress):
@@ -81,13 +80,12 @@ def fit_decomposed(
             *first,
             settings.progress,
             sample,
-            others,
             saved,
             settings.techniques,
         )
-        if file is not None and saved is None:
-            selected = tuple(term.name for term in pilot.posterior.terms.terms)
-            SavedSums(*first, selected, pilot.sums).write(file, identity)
+        if file is not None and saved is None and pilot.compared is not None:
+            names = tuple(term.name for term in pilot.compared.terms.terms)
+            SavedSums(*first, names, pilot.compared.sums).write(file, identity)
     return fit_of_pilot(data, model, settings, pilot)
 
 

@@ -52,8 +52,8 @@ def fit(
     Parameters
     ----------
     data : RegimeData, StreamedData or DistributedData
-        For rows that are not in memory, a sample determines scales, knots and structure before one
-        pass over all rows.
+        For rows that are not in memory, a sample determines scales and knots, and passes over all
+        rows the rest.
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     method : {"nuts", "laplace"}

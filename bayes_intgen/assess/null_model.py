@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import Self
 
@@ -12,12 +11,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.alternatives import Alternative, WhereBothSet
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.passes import (
+    TermSums,
     candidate_statistics,
-    products,
     relative_noise_sd,
 )
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
-from bayes_intgen.inference.pilot.forward_selection import select_terms
+from bayes_intgen.inference.pilot.forward_selection import promising, select_terms
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals
@@ -152,8 +151,9 @@ def null_fit(
     rivals = [_as_term(each) for each in testable if each.kind == "interaction"]
     compared = (*finer, *rivals)
     statistics = candidate_statistics(data, terms, compared, pilot.spread, progress)
-    of_pairs = partial(products, data, terms, compared, pilot.spread, progress)
-    selected = select_terms(pilot.posterior, pilot.sites, statistics, compared, of_pairs)
+    likely = promising(pilot.posterior, pilot.sites, statistics, compared)
+    sums = TermSums.over(data, terms.and_terms(likely), pilot.spread, progress)
+    selected = select_terms(pilot.posterior, pilot.sites, sums, compared)
     labels = {rival.name for rival in rivals}
     additions = [term for term in selected if term.name not in labels]
     if not additions:

@@ -53,10 +53,6 @@ class MappedRows(Rows):
         """Sample the rows that the source samples."""
         return self._function(self._source.sample(rows))
 
-    def split(self, rows: int) -> tuple[Observations, Observations | None]:
-        """Sample rows; the others are not in memory."""
-        return self.sample(rows), None
-
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches."""
         return map(self._function, self._source.batches(rows))

@@ -1,7 +1,7 @@
 """Base class of rows that are read in passes and are never all in memory.
 
-The first pass counts and validates the rows and takes a sample. Fits determine scales, knots and
-model structure from the sample, and make one more pass for sufficient statistics.
+The first pass counts and validates the rows and takes a sample. Fits determine scales and knots
+from the sample, and select terms by sufficient statistics from one more pass.
 """
 
 from abc import abstractmethod
@@ -100,10 +100,6 @@ class OutOfCoreRows(Rows):
     def _sample(self, rows: int) -> Observations:
         sample = self._first_pass.sample(rows, self._columns)
         return replace(sample, lift_tests=self.lift_tests, dropped=self.dropped)
-
-    def split(self, rows: int) -> tuple[Observations, None]:
-        """Sample rows; the others are not in memory."""
-        return self.sample(rows), None
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         same = copy(self)

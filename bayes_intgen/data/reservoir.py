@@ -23,7 +23,7 @@ from bayes_intgen.data.sampling import even_shares, priorities, priorities_of_un
 from bayes_intgen.data.validation import check_finite, check_weights
 from bayes_intgen.identification.masks import Mask, in_regime_order
 
-# Maximum number of rows per regime in the sample, from which fits determine scales and structure.
+# Maximum number of rows per regime in the sample, from which fits determine scales and knots.
 SAMPLE_ROWS = 30_000
 
 

@@ -88,10 +88,6 @@ class Rows(LiftTestable):
         """Sample about ``rows`` rows, balanced over the regimes; the same rows in every call."""
 
     @abstractmethod
-    def split(self, rows: int) -> "tuple[Observations, Observations | None]":
-        """Split the rows into those of :meth:`sample` and the others, if these are in memory."""
-
-    @abstractmethod
     def batches(self, rows: int) -> "Iterator[Observations]":
         """Yield all rows in consecutive batches of at most ``rows`` rows."""
 
@@ -333,22 +329,12 @@ class Observations(Rows):
 
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows by :func:`balanced_sample`; all if there are no more."""
-        sampled = self._sampled(rows)
-        return self if sampled is None else self.take(sampled)
-
-    def split(self, rows: int) -> tuple[Self, Self | None]:
-        """Split the rows into those of :meth:`sample` and the others, if there are any."""
-        sampled = self._sampled(rows)
-        return (self, None) if sampled is None else (self.take(sampled), self.take(~sampled))
-
-    def _sampled(self, rows: int) -> NDArray[np.bool_] | None:
-        """Whether each row is in the sample; None for all."""
         rows = whole_number(rows, "rows", 1, DataError)
         if len(self) <= rows:
-            return None
+            return self
         levels = (*self.categories, *self.columns.categories)
         sampled = balanced_sample(self.smooth_columns, self._masks[1], levels, self.unit, rows)
-        return None if sampled.all() else sampled
+        return self if sampled.all() else self.take(sampled)
 
     @property
     def unit(self) -> NDArray[np.int_] | None:

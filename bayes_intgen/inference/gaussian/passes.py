@@ -1,14 +1,15 @@
 """Passes over the rows that accumulate sufficient statistics."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.batches import map_batches, map_reduce
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
+from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
@@ -101,21 +102,16 @@ def candidate_statistics(
     candidates: Sequence[Term],
     spread: VarianceFunction,
     progress: bool,
-    dtype: DTypeLike = np.float32,
-    whole: bool = True,
 ) -> CandidateStatistics:
-    """Sufficient statistics of a model and its candidates, the latter accumulated in ``dtype``.
-
-    Unless ``whole``, the statistics of the model itself are empty.
-    """
+    """Sufficient statistics of a model and its candidates, without products of candidates."""
     wider, sizes = terms.and_terms(candidates), [term.component.basis.size for term in candidates]
 
     def of_batch(batch: Observations) -> CandidateStatistics:
         matrix, outcome, weights = weighted_design(wider, spread, batch)
-        statistics = CandidateStatistics.over(matrix, outcome, weights, sizes, dtype, whole)
+        statistics = CandidateStatistics.over(matrix, outcome, weights, sizes)
         if terms.random_effects is not None:
             groups = group_sums(terms, batch, matrix, outcome, weights)
-            return _integrated(statistics, groups, np.array(terms.random_effects.ratio), whole)
+            return _integrated(statistics, groups, np.array(terms.random_effects.ratio))
         return statistics._replace(sums=_with_units(statistics.sums, batch, spread))
 
     statistics = map_reduce(
@@ -126,7 +122,7 @@ def candidate_statistics(
 
 
 def _integrated(
-    statistics: CandidateStatistics, groups: GroupSums, ratio: Array, whole: bool
+    statistics: CandidateStatistics, groups: GroupSums, ratio: Array
 ) -> CandidateStatistics:
     """Integrate random effects out of the statistics of whole groups."""
     half, log_det = groups.half(ratio)
@@ -134,13 +130,12 @@ def _integrated(
     first = flat.shape[1] - 1 - sum(map(len, statistics.own))
     x, z, y = flat[:, :first], flat[:, first:-1], flat[:, -1]
     sums = statistics.sums
-    if whole:
-        sums = sums._replace(
-            xx=np.asarray(sums.xx) - x.T @ x,
-            xy=np.asarray(sums.xy) - x.T @ y,
-            yy=float(np.asarray(sums.yy)) - float(y @ y),
-            log_weight=float(np.asarray(sums.log_weight)) - log_det,
-        )
+    sums = sums._replace(
+        xx=np.asarray(sums.xx) - x.T @ x,
+        xy=np.asarray(sums.xy) - x.T @ y,
+        yy=float(np.asarray(sums.yy)) - float(y @ y),
+        log_weight=float(np.asarray(sums.log_weight)) - log_det,
+    )
     own = tuple(
         block - z[:, at].T @ z[:, at]
         for block, at in zip(statistics.own, statistics.columns, strict=True)
@@ -148,30 +143,62 @@ def _integrated(
     return CandidateStatistics(sums, statistics.cross - z.T @ x, statistics.xy - z.T @ y, own)
 
 
-def products(
-    data: Observations,
-    terms: Decomposition,
-    candidates: Sequence[Term],
-    spread: VarianceFunction,
-    progress: bool,
-    which: int,
-    others: Sequence[int],
-) -> Array:
-    """Weighted cross products of one candidate's columns with those of others, shape (q, Q)."""
-    every = replace(terms, terms=tuple(candidates[i] for i in others))
-    own = every.columns[candidates[which].name]
+class TermSums(NamedTuple):
+    """Sufficient statistics of more terms than a model has, from one pass over the rows.
 
-    def of_batch(batch: Observations) -> Array:
-        matrix, outcome, weights = weighted_design(every, spread, batch)
-        cross = (matrix[:, own].T * weights) @ matrix
-        if terms.random_effects is not None:
-            groups = group_sums(terms, batch, matrix, outcome, weights)
-            half, _ = groups.half(np.array(terms.random_effects.ratio))
-            flat = half.reshape(-1, half.shape[-1])[:, :-1]
-            cross = cross - flat[:, own].T @ flat
-        return cross
+    Attributes
+    ----------
+    terms : Decomposition
+        All of these terms.
+    sums : SufficientStatistics
+    """
 
-    return np.asarray(sum(map_batches(data.by_unit(), of_batch, "Sums over rows", progress)))
+    terms: Decomposition
+    sums: SufficientStatistics
+
+    @classmethod
+    def over(
+        cls, data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
+    ) -> Self:
+        """Sum over all rows, weighted by inverse relative variance."""
+        return cls(terms, sufficient_statistics(data, terms, spread, progress))
+
+    def of(self, terms: Decomposition) -> SufficientStatistics:
+        """Statistics of a model with some of these terms, or with directions of their functions."""
+        return self.sums.combined(self._weights(terms))
+
+    def of_candidates(
+        self, terms: Decomposition, candidates: Sequence[Term]
+    ) -> CandidateStatistics:
+        """Statistics of such a model, and of candidates among the other terms."""
+        xx, weights = np.asarray(self.sums.xx), self._weights(terms)
+        columns = [self.terms.columns[term.name] for term in candidates]
+        at = self.positions(candidates)
+        return CandidateStatistics(
+            self.sums.combined(weights),
+            xx[at] @ weights,
+            np.asarray(self.sums.xy)[at],
+            tuple(xx[own, own] for own in columns),
+        )
+
+    def positions(self, terms: Sequence[Term]) -> NDArray[np.int_]:
+        """Columns of some of these terms."""
+        every = np.arange(self.terms.size)
+        columns = (every[self.terms.columns[term.name]] for term in terms)
+        return np.concatenate([every[:0], *columns])
+
+    def _weights(self, terms: Decomposition) -> Array:
+        """Weights of these columns in those of other terms, shape (C, P)."""
+        weights = np.zeros((self.terms.size, terms.size))
+        bases = {term.name: term.component.basis for term in self.terms.terms}
+        for term in terms.terms:
+            basis = term.component.basis
+            directions: Array = np.eye(basis.size)
+            if basis is not bases[term.name]:
+                assert isinstance(basis, KarhunenLoeveBasis)
+                directions = basis.weights
+            weights[self.terms.columns[term.name], terms.columns[term.name]] = directions
+        return weights
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:

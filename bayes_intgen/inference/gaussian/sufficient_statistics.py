@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.pseudo_observations import PseudoObservations
@@ -79,6 +79,12 @@ class SufficientStatistics(NamedTuple):
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
+    def combined(self, weights: Array) -> SufficientStatistics:
+        """Statistics of linear combinations of the columns, with ``weights`` of shape (P, Q)."""
+        xx = weights.T @ np.asarray(self.xx) @ weights
+        known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix) @ weights)
+        return self._replace(xx=xx, xy=weights.T @ np.asarray(self.xy), known=known)
+
     def centred_at(self, mean: ArrayLike) -> SufficientStatistics:
         """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
         xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
@@ -141,47 +147,28 @@ class CandidateStatistics(NamedTuple):
         outcome: Array,
         weights: Array,
         sizes: Sequence[int],
-        dtype: DTypeLike = np.float32,
-        whole: bool = True,
     ) -> Self:
         """Sum over rows of (n, P + Q) columns, the last of which are candidates of ``sizes``.
 
-        Sums of X are in float64, the others in ``dtype``. Unless ``whole``, the model's own
-        statistics are empty.
+        Sums of X are in double precision, the others in single precision.
         """
         first = matrix.shape[1] - sum(sizes)
         root = np.sqrt(weights)[:, None]
         # Rounds each product without a matrix of them in double precision.
-        rounded = np.empty_like(matrix, dtype=dtype)
+        rounded = np.empty_like(matrix, dtype=np.float32)
         np.multiply(matrix, root, out=rounded, casting="same_kind")
         z, y = rounded[:, first:], outcome * root[:, 0]
-        # By a power of two, so that large and small outcomes are within the range of ``dtype``.
+        # By a power of two, so that large and small outcomes are within the range.
         exponent = np.frexp(np.abs(y).max(initial=0.0))[1]
         ends = np.cumsum(sizes)
         return cls(
-            SufficientStatistics.over(matrix[:, : first * whole], outcome, weights),
+            SufficientStatistics.over(matrix[:, :first], outcome, weights),
             (z.T @ rounded[:, :first]).astype(float),
-            np.ldexp((z.T @ np.ldexp(y, -exponent).astype(dtype)).astype(float), exponent),
+            np.ldexp((z.T @ np.ldexp(y, -exponent).astype(np.float32)).astype(float), exponent),
             tuple(
                 (z[:, end - size : end].T @ z[:, end - size : end]).astype(float)
                 for size, end in zip(sizes, ends, strict=True)
             ),
-        )
-
-    def of_candidates(self, indices: Sequence[int]) -> CandidateStatistics:
-        """Restrict to some of the candidates, in the order of ``indices``."""
-        ranges = [np.arange(len(self.xy))[self.columns[i]] for i in indices]
-        at = np.concatenate([np.zeros(0, dtype=int), *ranges])
-        own = tuple(self.own[i] for i in indices)
-        return CandidateStatistics(self.sums, self.cross[at], self.xy[at], own)
-
-    def and_candidates(self, other: Self) -> Self:
-        """Append further candidates, whose statistics are of the same rows."""
-        return type(self)(
-            self.sums,
-            np.concatenate([self.cross, other.cross]),
-            np.concatenate([self.xy, other.xy]),
-            self.own + other.own,
         )
 
     def merge(self, other: Self) -> Self:

@@ -34,15 +34,15 @@ class SavedSums(NamedTuple):
     ----------
     terms : Decomposition, candidates : tuple of Term
         Terms of the first fit and candidates, with centres and means over all rows.
-    selected : tuple of str
-        Names of the selected terms.
+    compared : tuple of str
+        Names of the terms of the sums, among which the fit selects.
     sums : SufficientStatistics
-        Of the selected terms, without lift tests.
+        Without lift tests.
     """
 
     terms: Decomposition
     candidates: tuple[Term, ...]
-    selected: tuple[str, ...]
+    compared: tuple[str, ...]
     sums: SufficientStatistics
 
     @classmethod
@@ -76,13 +76,13 @@ class SavedSums(NamedTuple):
         sums = SufficientStatistics(*(arrays[name] for name in SUMS))
         terms = codec.loads(str(arrays["terms"]), Decomposition)
         candidates = codec.loads(str(arrays["candidates"]), tuple)
-        return cls(terms, candidates, tuple(arrays["selected"].tolist()), sums)
+        return cls(terms, candidates, tuple(arrays["compared"].tolist()), sums)
 
     def write(self, path: Path, identity: dict[str, str]) -> None:
         """Write the file, atomically."""
         archive = io.BytesIO()
         arrays = {name: np.asarray(getattr(self.sums, name)) for name in SUMS}
-        arrays["selected"] = np.array(self.selected, dtype=str)
+        arrays["compared"] = np.array(self.compared, dtype=str)
         arrays["identity"] = np.array(json.dumps(identity))
         arrays["terms"] = np.array(codec.dumps(self.terms))
         arrays["candidates"] = np.array(codec.dumps(self.candidates))

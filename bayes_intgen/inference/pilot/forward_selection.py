@@ -7,7 +7,7 @@ unexplained. The candidate with the most evidence is added, and the comparison i
 none has enough.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Term
 
@@ -30,18 +31,35 @@ MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
+# Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
+# square of it.
+MAX_COLUMNS = 1_000
 
-# Takes the index of one candidate and those of others, and returns the weighted cross products of
-# their columns, shape (q, Q).
-CrossProducts = Callable[[int, Sequence[int]], Array]
+
+def promising(
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    statistics: CandidateStatistics,
+    candidates: Sequence[Term],
+    ratio: float = 1.0,
+) -> list[Term]:
+    """Candidates for which there may be evidence in ``ratio`` times as many rows.
+
+    Their scores and precisions are about those of a noise variance that is smaller by this factor.
+    """
+    sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
+    evidence = RemainingCandidates(posterior, sites, statistics, candidates).likely_evidence()
+    sizes = {i: candidates[i].component.basis.size for i in evidence}
+    by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
+    ends = np.cumsum([sizes[i] for i in by_column])
+    return [candidates[i] for i in sorted(by_column[: int(np.sum(ends <= MAX_COLUMNS))])]
 
 
 def select_terms(
     posterior: MarginalPosterior,
     sites: dict[str, Array],
-    statistics: CandidateStatistics,
+    sums: TermSums,
     candidates: Sequence[Term],
-    products: CrossProducts,
     informed: bool = True,
 ) -> tuple[Term, ...]:
     """Select terms by evidence, without directions of their coefficients that rows barely inform.
@@ -52,12 +70,10 @@ def select_terms(
         Posterior of the fit without candidates.
     sites : dict
         Hyperparameters at which the other coefficients are marginalised.
-    statistics : CandidateStatistics
-        Statistics of the fit's columns and of the candidates.
+    sums : TermSums
+        Statistics of the fit's terms, and of the promising candidates.
     candidates : sequence of Term
         Terms with a scale and prior mean zero.
-    products : callable
-        Weighted cross products of one candidate with others. Called once per added candidate.
     informed : bool
         Whether terms keep only the directions that the rows inform.
 
@@ -66,21 +82,22 @@ def select_terms(
     tuple of Term
         In the order of ``candidates``.
     """
-    remaining = RemainingCandidates(posterior, sites, statistics, candidates)
-    by_default = [
-        term.role == "interaction" or isinstance(term.component.basis, ControlBasis)
-        for term in candidates
-    ]
-    count = len(candidates) - sum(by_default)
+    compared = [term for term in candidates if term.name in sums.terms.columns]
+    remaining = RemainingCandidates(
+        posterior, sites, sums.of_candidates(posterior.terms, compared), compared
+    )
+    count = sum(not _is_default(term) for term in candidates)
     thresholds = [
-        MIN_LOG_BAYES_FACTOR_BY_DEFAULT if each else MIN_LOG_BAYES_FACTOR + np.log(count)
-        for each in by_default
+        MIN_LOG_BAYES_FACTOR_BY_DEFAULT
+        if _is_default(term)
+        else MIN_LOG_BAYES_FACTOR + np.log(count)
+        for term in compared
     ]
     # Candidates with evidence against them from the start are not considered again.
-    evidence = remaining.evidence()
-    remaining.restrict(
-        [i for i in evidence if evidence[i].log_bayes_factor > min(thresholds[i], 0)]
-    )
+    likely = remaining.likely_evidence()
+    remaining.precisions = {i: remaining.precisions[i] for i in likely}
+    at = sums.positions(compared)
+    products = np.asarray(sums.sums.xx)[np.ix_(at, at)]
     selection = {}
     while remaining.precisions:
         evidence = remaining.evidence()
@@ -89,9 +106,9 @@ def select_terms(
         if excess[best] < 0:
             break
         scale = evidence[best].scale
-        selection[best] = candidates[best]
+        selection[best] = compared[best]
         if informed:
-            selection[best] = _informed(candidates[best], remaining.precisions[best], scale)
+            selection[best] = _informed(compared[best], remaining.precisions[best], scale)
         remaining.add_to_model(best, scale, products)
     return tuple(selection[i] for i in sorted(selection))
 
@@ -99,7 +116,7 @@ def select_terms(
 class RemainingCandidates:
     """Likelihoods of the candidates that are not in the model, its coefficients marginalised.
 
-    Candidates are identified by index. Parameters are those of :func:`select_terms`.
+    Candidates are identified by index. Parameters are those of :func:`left_over`.
     """
 
     def __init__(
@@ -113,7 +130,7 @@ class RemainingCandidates:
         self.noise_variance = float(sites["noise_sd"]) ** 2
         self.half, precisions, self.information = left_over(posterior, sites, statistics)
         self.precisions = dict(enumerate(precisions))
-        self.columns = dict(enumerate(statistics.columns))
+        self.columns = statistics.columns
         # Gain, shape (Q, q), and precision, shape (q, Q), of each candidate that has been added.
         self.additions: list[tuple[Array, Array]] = []
 
@@ -128,23 +145,24 @@ class RemainingCandidates:
             evidence[i] = TermEvidence.of(likelihood, log_median, prior.sigma)
         return evidence
 
-    def restrict(self, indices: Sequence[int]) -> None:
-        """Discard all candidates but some; only before any has been added."""
-        rows = [np.arange(len(self.half))[self.columns[i]] for i in indices]
-        at = np.concatenate([np.zeros(0, dtype=int), *rows])
-        self.half, self.information = self.half[at], self.information[at]
-        ends = np.cumsum([0, *map(len, rows)])
-        self.columns = {i: slice(ends[n], ends[n + 1]) for n, i in enumerate(indices)}
-        self.precisions = {i: self.precisions[i] for i in indices}
+    def likely_evidence(self) -> dict[int, TermEvidence]:
+        """Evidence of the candidates that do not have evidence against them, by index."""
+        limits = [
+            MIN_LOG_BAYES_FACTOR_BY_DEFAULT if _is_default(t) else 0.0 for t in self.candidates
+        ]
+        return {i: e for i, e in self.evidence().items() if e.log_bayes_factor > limits[i]}
 
-    def add_to_model(self, index: int, scale: float, products: CrossProducts) -> None:
-        """Add a candidate with a fixed scale to the model, and update the others' likelihoods."""
+    def add_to_model(self, index: int, scale: float, products: Array) -> None:
+        """Add a candidate with a fixed scale to the model, and update the others' likelihoods.
+
+        ``products`` are the weighted cross products of all candidates' columns, shape (Q, Q).
+        """
         del self.precisions[index]
         if not self.precisions:
             return
         own = self.columns[index]
         # Precision between this candidate and all, minus the part explained by earlier additions.
-        precision = products(index, tuple(self.columns)) / self.noise_variance
+        precision = products[own] / self.noise_variance
         precision = precision - self.half[own] @ self.half.T
         for gain, earlier in self.additions:
             precision -= gain[own] @ earlier
@@ -152,9 +170,14 @@ class RemainingCandidates:
         gain = np.linalg.solve(with_prior, precision).T
         self.additions.append((gain, precision))
         self.information = self.information - gain @ self.information[own]
-        for i, columns in self.columns.items():
-            if i in self.precisions:
-                self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
+        for i in self.precisions:
+            columns = self.columns[i]
+            self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
+
+
+def _is_default(term: Term) -> bool:
+    """Whether a candidate is added unless there is evidence against it."""
+    return term.role == "interaction" or isinstance(term.component.basis, ControlBasis)
 
 
 def _informed(term: Term, precision: Array, scale: float) -> Term:

@@ -6,7 +6,7 @@ columns is normal with mean zero and covariance P under the null, so that S'P^-1
 distribution. The tests need only sufficient statistics.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,11 +18,12 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.forward_selection import left_over
 from bayes_intgen.inference.pilot.joint_problems import JointTest, joint_problems, p_text
-from bayes_intgen.models.terms import Term
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.text.messages import first_few
 
 # Familywise error rate of all tests of a fit.
@@ -66,6 +67,13 @@ class FitTest(NamedTuple):
         """Test ruled out by screening, which still counts in the multiplicity correction."""
         return cls.of(term, 1.0)
 
+    def and_roughness(self, rough: Mapping[tuple[int | None, ...], float]) -> Self:
+        """Combine the test of an interaction with a p value of its smoothness, by Bonferroni."""
+        pair = (self.action, self.given)
+        if self.role != "interaction" or pair not in rough:
+            return self
+        return self._replace(p=min(1.0, 2 * min(self.p, rough[pair])))
+
 
 def score_tests(
     posterior: MarginalPosterior,
@@ -100,42 +108,63 @@ def score_tests(
 
 def suspicious_tests(
     tests: Sequence[Term],
-    actions: Array,
-    intervened: NDArray[np.bool_],
+    rows: Observations,
     residuals: Array,
+    terms: Decomposition,
+    count: int,
 ) -> tuple[Term, ...]:
-    """Select the tests whose residuals show any structure.
+    """Select the tests whose residuals show any structure, or that concern an interaction.
 
     The screening is cheap: a chi-squared test of the mean residuals in the cells between the knots.
+    Structure of single actions counts as in all rows: it grows with their number.
 
     Parameters
     ----------
     tests : sequence of Term
         Finer functions, each piecewise linear in one action, or products of such.
-    actions, intervened : ndarray, shape (n, K)
+    rows : Observations
     residuals : ndarray, shape (n,)
         Standardised residuals.
+    terms : Decomposition
+        Terms of the fit.
+    count : int
+        Number of all rows, of which ``rows`` may be a sample.
     """
     suspicious = []
     for term in tests:
         basis = term.component.basis
         factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
-        acting = term.gate(intervened) > 0
+        acting = term.gate(rows.intervened) > 0
         own, cell = residuals[acting], np.zeros(acting.sum(), dtype=int)
         for factor, k in zip(factors, term.inputs, strict=True):
             assert isinstance(factor, PiecewiseLinear)
             # Few rows in each of many cells would hide structure that many share.
             coarse = len(factors) > 1 and len(factor.knots) > SCREENING_STEP
             knots = factor.knots[1::SCREENING_STEP] if coarse else factor.knots
-            interval = np.searchsorted(knots, actions[acting, k], side="right")
+            interval = np.searchsorted(knots, rows.actions[acting, k], side="right")
             cell = cell * (len(knots) + 1) + interval
         counts = np.bincount(cell)
         sums = np.bincount(cell, own)[counts > 0]
         counts = counts[counts > 0]
-        level = SCREENING_LEVEL if len(factors) == 1 else PAIR_SCREENING_LEVEL
-        if chdtrc(len(counts), np.sum(sums**2 / counts)) < level:
+        single = len(factors) == 1
+        level = SCREENING_LEVEL if single else PAIR_SCREENING_LEVEL
+        ratio = count / len(rows) if single else 1.0
+        if chdtrc(len(counts), np.sum(sums**2 / counts) * ratio) < level:
             suspicious.append(term)
-    return tuple(suspicious)
+    return with_pairs(suspicious, tests, terms.terms)
+
+
+def with_pairs(
+    suspicious: Sequence[Term], tests: Sequence[Term], terms: Sequence[Term]
+) -> tuple[Term, ...]:
+    """Add the tests of all pairs whose interaction is among the terms.
+
+    The biases of both actions may hide from the screening what an interaction lacks.
+    """
+    pairs = {frozenset(term.inputs) for term in terms if term.role == "interaction"}
+    names = {term.name for term in suspicious}
+    names |= {t.name for t in tests if t.role == "interaction" and frozenset(t.inputs) in pairs}
+    return tuple(term for term in tests if term.name in names)
 
 
 def failed_tests(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:

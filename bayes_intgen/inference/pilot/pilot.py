@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,8 +12,8 @@ from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
+    TermSums,
     candidate_statistics,
-    products,
     pseudo_observations,
     row_weights,
     sufficient_statistics,
@@ -27,13 +26,17 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.first_stage import control_errors
-from bayes_intgen.inference.pilot.forward_selection import select_terms
+from bayes_intgen.inference.pilot.forward_selection import promising
 from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
-from bayes_intgen.inference.pilot.lack_of_fit import FitTest, score_tests, suspicious_tests
+from bayes_intgen.inference.pilot.lack_of_fit import (
+    FitTest,
+    score_tests,
+    suspicious_tests,
+    with_pairs,
+)
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
-from bayes_intgen.inference.pilot.pair_tests import with_pairs, with_roughness
 from bayes_intgen.inference.pilot.residuals import residuals
-from bayes_intgen.inference.pilot.selection import Selection
+from bayes_intgen.inference.pilot.selection import Comparison, Selection
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import (
     estimate_intraclass_correlation,
@@ -50,12 +53,10 @@ from bayes_intgen.models.variance_function import (
     residual_quantiles,
 )
 
-# Maximum number of rows for the selection of terms.
+# Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
 # Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
-# Maximum number of rows for score tests of a fit with added terms.
-TEST_ROWS = 8_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
 # the second changes the scale of the noise by less than a percent or two.
 STUDENT_T_FITS = 2
@@ -80,6 +81,8 @@ class Pilot(NamedTuple):
         Hyperparameters at the mode.
     quantiles : ndarray
         Those of the standardised noise.
+    compared : TermSums, optional
+        Statistics of all terms among which these were selected.
     estimate : VarianceFunctionEstimate, optional
         Variance function with its uncertainty, unless it is constant.
     fit_tests : tuple of FitTest
@@ -96,6 +99,7 @@ class Pilot(NamedTuple):
     mode: Array
     sites: dict[str, Array]
     quantiles: Array
+    compared: TermSums | None = None
     estimate: VarianceFunctionEstimate | None = None
     fit_tests: tuple[FitTest, ...] = ()
     student_t: StudentTFit | None = None
@@ -132,7 +136,6 @@ def pilot_fit(
     candidates: Sequence[Term],
     progress: bool,
     sample: Observations | None = None,
-    remainder: Observations | None = None,
     saved: SavedSums | None = None,
     techniques: Techniques = ALL_TECHNIQUES,
 ) -> Pilot:
@@ -141,17 +144,15 @@ def pilot_fit(
     Parameters
     ----------
     data : Rows
-        All rows, for the last fit.
+        All rows, for the selection of terms and the last fit.
     model : Model
     terms : Decomposition
     candidates : sequence of Term
         Terms that forward selection may add.
     progress : bool
     sample : Observations, optional
-        Sample of the rows for the selection of terms; by default those in memory. The first fit
-        and the variance function use at most ``SPREAD_ROWS`` of them.
-    remainder : Observations, optional
-        Rows outside the sample, if they are in memory too.
+        Sample of the rows; by default those in memory. It decides which terms sums over all rows
+        compare. The first fit and the variance function use at most ``SPREAD_ROWS`` of them.
     saved : SavedSums, optional
         Sums over all rows, from a checkpoint.
     techniques : Techniques
@@ -177,32 +178,35 @@ def pilot_fit(
         first = _first_fit(data, rows, model, terms, progress, techniques)
         noise = _noise_fit(first, rows, model, progress)
     compared = sample if student_t is None else student_t.pseudo_values(sample)
-    selection = _select_terms(
-        compared, rows, model, first, noise, candidates, tests, progress, techniques
+    comparison = _comparison(
+        len(data), compared, rows, model, first, noise, candidates, tests, progress
     )
+    every, informed = comparison.terms, techniques.informed_directions
     if student_t is not None:
-        if selection.additions:
+        sums = TermSums.over(compared, every, noise.spread, progress)
+        wider = comparison.select(sums, model, informed).terms
+        if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
-            wider = _first_fit(data, rows, model, selection.terms, progress, techniques)
-            student_t = fit_student_t(wider.posterior, wider.sites, some, noise.spread)
+            fit = _first_fit(data, rows, model, wider, progress, techniques)
+            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
             rows = student_t.pseudo_values(some)
-        data = student_t.with_pseudo_values(data)
-        sample = student_t.pseudo_values(sample)
-        remainder = None if remainder is None else student_t.pseudo_values(remainder)
-    if saved is not None and saved.selected == tuple(term.name for term in selection.terms.terms):
-        sums = saved.sums._replace(known=pseudo_observations(data, selection.terms))
+        data, sample = student_t.with_pseudo_values(data), student_t.pseudo_values(sample)
+    if saved is not None and saved.compared == tuple(term.name for term in every.terms):
+        sums = TermSums(every, saved.sums._replace(known=pseudo_observations(data, every)))
     else:
-        sums = _final_statistics(data, sample, remainder, selection, noise.spread, progress)
-    posterior = MarginalPosterior.of(model, selection.terms, sums)
+        sums = TermSums.over(data, every, noise.spread, progress)
+    selection = comparison.select(sums, model, informed)
+    posterior = MarginalPosterior.of(model, selection.terms, sums.of(selection.terms))
     start = posterior.point(first.sites, terms)
-    final = Pilot.of(posterior, sums, noise.spread, progress, start)
+    final = Pilot.of(posterior, posterior.sums, noise.spread, progress, start)
     refuse_no_noise(data, final.noise_sd, terms.unit)
-    fit_tests = _test_fit(final, selection, rows, model, progress)
+    fit_tests = _test_fit(final, selection, sums, sample, model, progress)
     if rows.columns.groups:
         left = residuals(rows, posterior, final.sites, noise.spread, progress)
         fit_tests += tuple(slope_tests(rows, left, posterior.terms, noise.spread))
     return final._replace(
         quantiles=noise.quantiles,
+        compared=sums,
         estimate=noise.estimate,
         fit_tests=fit_tests,
         student_t=student_t,
@@ -301,7 +305,8 @@ def _standardised(
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
-def _select_terms(
+def _comparison(
+    count: int,
     sample: Observations,
     rows: Observations,
     model: Model,
@@ -310,107 +315,57 @@ def _select_terms(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
-    techniques: Techniques,
-) -> Selection:
-    """Add the candidates with enough evidence to the terms of the first fit."""
-    terms = first.posterior.terms
+) -> Comparison:
+    """Choose what sums over all ``count`` rows compare, by a sample of them."""
+    terms, sites = first.posterior.terms, first.sites
     # The first fit may have such terms already; then the tests use the next finer functions.
     tests = _next_finer(model, sample, tests, terms)
-    suspicious = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
-
-    def compare(suspicious: tuple[Term, ...], before: Selection | None = None) -> Selection:
-        """Compare the candidates that are not harmless tests, and the suspicious tests.
-
-        Statistics of those that were compared ``before`` are reused.
-        """
-        names = {term.name for term in suspicious}
-        harmless = tuple(term for term in tests if term.name not in names)
-        excluded = {term.name for term in harmless}
-        eligible = [term for term in candidates if term.name not in excluded]
-        names = {term.name for term in eligible}
-        every = (*eligible, *(term for term in suspicious if term.name not in names))
-        if before is None:
-            statistics = candidate_statistics(sample, terms, every, noise.spread, progress)
-        else:
-            position = {term.name: i for i, term in enumerate(before.candidates)}
-            new = [term for term in every if term.name not in position]
-            position |= {term.name: len(position) + i for i, term in enumerate(new)}
-            others = candidate_statistics(sample, terms, new, noise.spread, progress, whole=False)
-            statistics = before.statistics.and_candidates(others)
-            statistics = statistics.of_candidates([position[term.name] for term in every])
-        additions = select_terms(
-            MarginalPosterior.of(model, terms, statistics.sums),
-            first.sites,
-            statistics.of_candidates(range(len(eligible))),
-            eligible,
-            partial(products, sample, terms, eligible, noise.spread, progress),
-            techniques.informed_directions,
-        )
-        additions = (*additions, *control_errors(first.posterior, first.sites))
-        return Selection(
-            terms.and_terms(additions),
-            terms,
-            first.sites,
-            additions,
-            statistics,
-            every,
-            len(eligible),
-            suspicious,
-            harmless,
-        )
-
-    suspicious = with_pairs(suspicious, tests, terms.terms)
-    selection = compare(suspicious)
-    # Products of smooth functions may be what an interaction with jumps looks like.
-    more = with_pairs(suspicious, tests, selection.additions)
-    return compare(more, selection) if len(more) > len(suspicious) else selection
-
-
-def _final_statistics(
-    data: Rows,
-    sample: Observations,
-    remainder: Observations | None,
-    selection: Selection,
-    spread: VarianceFunction,
-    progress: bool,
-) -> SufficientStatistics:
-    """Statistics of all rows for the selected terms, reusing those of the sample if possible."""
-    whole = len(sample) == len(data)
-    incomplete = not whole and (remainder is None or selection.terms.random_effects is not None)
-    if selection.additions or incomplete:
-        return sufficient_statistics(sample if whole else data, selection.terms, spread, progress)
-    sums = selection.statistics.sums
-    if whole or remainder is None:
-        return sums
-    others = sufficient_statistics(remainder, selection.terms, spread, progress)
-    return sums.merge(others)._replace(known=sums.known)
+    suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
+    names = {term.name for term in tests}
+    others = [term for term in candidates if term.name not in names]
+    statistics = candidate_statistics(sample, terms, others, noise.spread, progress)
+    posterior = MarginalPosterior.of(model, terms, statistics.sums)
+    likely = promising(posterior, sites, statistics, others)
+    more = with_pairs(suspicious, tests, likely)
+    if count > len(sample):
+        likely = promising(posterior, sites, statistics, others, count / len(sample))
+    errors = control_errors(first.posterior, sites)
+    # Candidates are centred over all rows.
+    same = {term.name: term for term in candidates}
+    every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
+    return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
 
 
 def _test_fit(
-    final: Pilot, selection: Selection, rows: Observations, model: Model, progress: bool
+    final: Pilot,
+    selection: Selection,
+    sums: TermSums,
+    sample: Observations,
+    model: Model,
+    progress: bool,
 ) -> tuple[FitTest, ...]:
     """Test the final fit against finer functions of each action, and of pairs."""
-    if selection.additions:
-        # The statistics lack the added terms. A sample suffices to test them.
-        results = _score_tests(final, selection.suspicious, rows, model, progress)
-    else:
-        names = {term.name for term in selection.suspicious}
-        indices = [i for i, term in enumerate(selection.candidates) if term.name in names]
-        tests = [selection.candidates[i] for i in indices]
-        statistics = selection.statistics.of_candidates(indices)
-        results = score_tests(final.posterior, final.sites, statistics, tests)
+    terms = final.posterior.terms
+    finer = _next_finer(model, sample, selection.suspicious, terms)
+    tests = [term for term in finer if term.name in sums.terms.columns]
+    statistics = sums.of_candidates(terms, tests)
+    results = score_tests(final.posterior, final.sites, statistics, tests)
+    # A sample suffices for functions that are finer than those that all rows have added.
+    others = [term for term in finer if term.name not in sums.terms.columns]
+    results += _score_tests(final, others, sample, progress)
     passed = map(FitTest.passed, selection.harmless)
-    return (*with_roughness(results, selection, model), *passed)
+    return (*(test.and_roughness(selection.rough) for test in results), *passed)
 
 
 def _score_tests(
-    final: Pilot, finer: Sequence[Term], rows: Observations, model: Model, progress: bool
+    fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
-    """Test a fit against finer functions, or the next finer ones, with some of the rows."""
-    few, terms = rows.sample(TEST_ROWS), final.posterior.terms
-    tests = _next_finer(model, few, finer, terms)
-    statistics = candidate_statistics(few, terms, tests, final.spread, progress, whole=False)
-    return score_tests(final.posterior, final.sites, statistics, tests)
+    """Test a fit against finer functions, in a pass of their own."""
+    if not tests:
+        return ()
+    terms = fit.posterior.terms
+    sums = TermSums.over(data, terms.and_terms(tests), fit.spread, progress)
+    return score_tests(fit.posterior, fit.sites, sums.of_candidates(terms, tests), tests)
 
 
 def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress: bool) -> Pilot:
@@ -421,13 +376,12 @@ def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress:
     residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
     of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
     noise = _standardised(of_unit, rows, spread, fit.estimate)
-    found = suspicious_tests(tests, rows.actions, rows.intervened, noise.residuals)
-    suspicious = with_pairs(found, tests, terms.terms)
+    suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
     names = {term.name for term in suspicious}
     passed = (FitTest.passed(term) for term in tests if term.name not in names)
     return fit._replace(
         quantiles=noise.quantiles,
-        fit_tests=(*_score_tests(fit, suspicious, rows, model, progress), *passed),
+        fit_tests=(*_score_tests(fit, suspicious, data, progress), *passed),
         far=FarOutcomes.of(data, rows, noise.noise),
     )
 

@@ -121,6 +121,15 @@ def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() 
         assert (abs(value - dense_density(True, LOG_SD, np.log(noise))) < 1e-6) == equal
 
 
+def test_combinations_of_columns_have_the_statistics_of_these_combinations() -> None:
+    weights = RNG.normal(size=(P, 2))
+    expected = SufficientStatistics.over(X @ weights, Y, W)
+    for one, other in zip(sums(True).combined(weights)[:-1], expected, strict=False):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+    known = sums(True).combined(weights).known
+    np.testing.assert_allclose(known.matrix, KNOWN_X / KNOWN_SD[:, None] @ weights)
+
+
 def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
     keep = np.arange(P) != 2
     reduced = SufficientStatistics.over(X[:, keep], Y, W)

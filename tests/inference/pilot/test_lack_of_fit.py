@@ -7,7 +7,7 @@ from scipy import stats
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import candidate_statistics
+from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.pilot.lack_of_fit import (
     failed_tests,
     fit_problems,
@@ -38,7 +38,8 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
     data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
-        sums = candidate_statistics(data, terms, tests, VarianceFunction(), False, np.float64)
+        every = TermSums.over(data, terms.and_terms(tests), VarianceFunction(), False)
+        sums = every.of_candidates(terms, tests)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
         results = score_tests(posterior, sites, sums, tests)

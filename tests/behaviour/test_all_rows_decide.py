@@ -1,0 +1,72 @@
+"""All rows of a table select terms and test fits, also those outside of the pilot sample."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+
+ROWS, KINK = 20_000, 0.5
+COLUMNS = (["red", "green"], "sales", "regime")
+
+
+def bump(red):
+    """A function with three kinks, too narrow for the smooth functions of a fit."""
+    return np.maximum(0.6 - 2 * np.abs(red - KINK), 0)
+
+
+class Table:
+    """Rows of which those outside of the sample have a bump; counts the passes over a stream."""
+
+    def __init__(self, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        regime = np.repeat(["", "red", "green"], ROWS)
+        causes = rng.normal(size=(len(regime), 2))
+        red, green = (causes + rng.normal(size=causes.shape)).T
+        red = np.where(regime == "red", rng.normal(size=len(red)), red)
+        green = np.where(regime == "green", rng.normal(size=len(red)), green)
+        sales = red + green + causes.sum(axis=1) + 0.3 * rng.normal(size=len(red))
+        frame = pd.DataFrame({"red": red, "green": green, "sales": sales, "regime": regime})
+        frame["regime"] = frame["regime"].where(regime != "", None)
+        sample = bi.RegimeData.from_frame(frame, *COLUMNS).sample(30_000)
+        outside = ~frame["red"].isin(sample.actions[:, 0])
+        self.share = outside.mean()
+        frame.loc[outside, "sales"] += bump(frame["red"][outside])
+        self.frame, self.passes = frame, 0
+
+    def stream(self) -> bi.StreamedData:
+        def batches():
+            self.passes += 1
+            yield from (self.frame[:ROWS], self.frame[ROWS:])
+
+        return bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)
+
+    def height(self, data: bi.Rows, model: bi.models.AdditiveModel) -> float:
+        """Height of the bump in the joint effect, over that in the mean of all rows."""
+        posterior = bi.fit(data, model, method="laplace", progress=False)
+        points = [[KINK - 0.3, 0.0], [KINK, 0.0], [KINK + 0.3, 0.0]]
+        left, middle, right = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
+        return (middle - (left + right) / 2) / (self.share * 0.6)
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return Table()
+
+
+# The sample, on which functions that are finer yet are tested, has no bump.
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+def test_a_bump_outside_of_the_sample_is_found_in_one_pass(table) -> None:
+    data, model = table.stream(), bi.models.additive()
+    begun = table.passes
+    assert 0.4 < table.height(data, model) < 1.1
+    assert table.passes == begun + 1
+    # Negative control: the sample.
+    assert abs(table.height(data.in_memory, model)) < 0.1
+
+
+def test_a_bump_outside_of_the_sample_that_no_term_follows_is_reported(table) -> None:
+    model = bi.models.additive("polynomial")
+    with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution of 'red'"):
+        table.height(table.stream(), model)
+    table.height(table.stream().in_memory, model)
