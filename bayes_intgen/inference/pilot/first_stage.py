@@ -66,6 +66,9 @@ class Causes(NamedTuple):
     arguments: tuple[tuple[int, ...], ...]
 
 
+# Maximum number of candidate columns of unlikely parents: those of some twelve actions.
+MAX_UNLIKELY = 20_000
+
 # A basis and its arguments, among actions, covariates and groups.
 Functions = tuple[Basis, tuple[int, ...]]
 
@@ -78,10 +81,10 @@ def with_observed_causes(
     data: Rows | None = None,
     progress: bool = False,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
-    """Learn the graph, make biases functions of control variables, and drop idle candidates.
+    """Learn the graph, and make biases functions of control variables.
 
-    Rows that show dependence of an action on another are those that could show what it adds to the
-    bias: functions of actions that are less likely parents than without rows are no candidates.
+    Functions in a bias of actions that are less likely parents than without rows are no candidates
+    if there are many of them.
 
     Parameters
     ----------
@@ -95,10 +98,12 @@ def with_observed_causes(
     progress : bool
     """
     terms = with_parents(sample, model, terms)
-    plausible = tuple(term for term in candidates if terms.is_plausible(term))
+    unlikely = {term.name for term in candidates if not terms.is_plausible(term)}
+    if sum(t.component.basis.size for t in candidates if t.name in unlikely) > MAX_UNLIKELY:
+        candidates = [term for term in candidates if term.name not in unlikely]
     rows = sample if data is None else data
     terms, products = with_control_variables(sample, model, terms, rows, progress)
-    return terms, (*plausible, *products)
+    return terms, (*candidates, *products)
 
 
 def with_control_variables(

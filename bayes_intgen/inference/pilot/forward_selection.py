@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -184,14 +185,18 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     """Remove the directions of a term's coefficients that the data barely inform.
 
     Independent coefficients of equal variance stay so in any rotation. Along the eigenvectors of
-    the likelihood's precision they are also independent in the posterior. Groups keep all of them:
-    the difference between groups with and without an experiment is what rows do not inform.
+    the likelihood's precision they are also independent in the posterior.
     """
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
     informed = values * scale**2 > MIN_PRECISION_RATIO
     if informed.all() or not informed.any():
         return term
-    basis = KarhunenLoeveBasis(term.component.basis, vectors[:, informed][:, ::-1].copy())
+    of_term, directions = term.component.basis, vectors[:, informed][:, ::-1].copy()
+    basis: Basis
+    if isinstance(of_term, ControlBasis):
+        basis = replace(of_term, basis=KarhunenLoeveBasis(of_term.basis, directions))
+    else:
+        basis = KarhunenLoeveBasis(of_term, directions)
     return replace(term, component=replace(term.component, basis=basis))
 
 

@@ -66,10 +66,10 @@ def test_regions_that_move_all_actions_leave_little_error(kind: str, most: float
 
 def test_a_bias_depends_on_causes_through_the_control_variable_alone() -> None:
     posterior = fitted(panel(0)[0])
-    assert "delta(tv) control" in {term.name for term in posterior.terms.terms}
+    assert "delta(tv) control error" in {term.name for term in posterior.terms.terms}
     # Without evidence for any cause it is a function of the action.
     frame = panel(0, pull=0.0)[0]
-    assert "delta(tv) control" not in {term.name for term in fitted(frame).terms.terms}
+    assert "delta(tv) control error" not in {term.name for term in fitted(frame).terms.terms}
 
 
 def test_effect_of_one_action_averages_the_control_variable_over_the_population() -> None:
