@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.rows import Observations, Rows
@@ -195,8 +196,9 @@ class TermSums(NamedTuple):
             basis = term.component.basis
             directions: Array = np.eye(basis.size)
             if basis is not bases[term.name]:
-                assert isinstance(basis, KarhunenLoeveBasis)
-                directions = basis.weights
+                rotated = basis.basis if isinstance(basis, ControlBasis) else basis
+                assert isinstance(rotated, KarhunenLoeveBasis)
+                directions = rotated.weights
             weights[self.terms.columns[term.name], terms.columns[term.name]] = directions
         return weights
 
