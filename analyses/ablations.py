@@ -80,10 +80,13 @@ FEW_ROWS = tuple(f"{kind}, few rows" for kind in SMOOTH)
 ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
+PANELS = ("panel", "panel of levels", "panel of zeros")
 TECHNIQUES = {
     "forward selection": Technique(
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
     ),
+    "control variables": Technique((*PANELS, "regions", "polynomial"), {"control_variables": False}),
+    "errors of control variables": Technique(PANELS, {"control_errors": False}),
     "finer functions": Technique((*ROUGH, "light tunnel"), {"finer_functions": False}),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
     "informed directions": Technique(
@@ -125,6 +128,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
     rng = np.random.default_rng([seed, 12])
     if kind in REAL:
         return real(kind, seed, rows, rng)
+    if kind in PANELS:
+        return panel(kind, rows, rng)
     if kind in ("visits", "regions", "weights"):
         return adjusted(kind, seed, rows)
     if kind in ("products", "thresholds"):
@@ -165,6 +170,41 @@ def interacting(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Ca
     outcome = plain.outcome + size * synergy(plain.actions)
     data = bi.RegimeData.from_arrays(plain.actions, outcome, plain.intervened, plain.names)
     return Case(data, points, base.joint_effect(points) + size * synergy(points))
+
+
+def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
+    """Regions that move all actions and the outcome; each experiment is in a quarter of them."""
+    level, slope = rng.normal(size=24), rng.uniform(0.5, 1.5, 3) * rng.choice([-1, 1], 3)
+    gain, bend, shift = rng.uniform((0.3, 0.2, -0.5), (1.0, 0.7, 0.5), (3, 3)).T
+
+    def effects(actions: np.ndarray) -> np.ndarray:
+        curves = np.arctan(1.5 * (actions - shift)) if kind == "panel" else np.log1p(actions)
+        return np.asarray(slope * curves)
+
+    def settings(latent: np.ndarray) -> np.ndarray:
+        if kind == "panel of levels":
+            return np.digitize(latent, (-1.0, 0.0, 1.0)).astype(float)
+        return latent if kind == "panel" else np.maximum(latent + 0.5, 0.0)
+
+    every = []
+    for k in (None, 0, 1, 2):
+        regions = rng.integers(0, 24, rows) if k is None else rng.choice(np.arange(24)[k::4], rows)
+        causes = rng.normal(size=(rows, 3))
+        latent = causes + 0.8 * level[regions, None] + 0.6 * rng.normal(size=(rows, 3))
+        mask = np.arange(3) == k
+        actions = settings(np.where(mask, 1.3 * rng.normal(size=(rows, 3)), latent))
+        hidden = (gain + bend * np.tanh(actions)) * causes
+        outcome = level[regions] + (effects(actions) + hidden).sum(axis=1)
+        outcome += 0.4 * rng.normal(size=rows)
+        every.append((actions, outcome, np.tile(mask, (rows, 1)), regions))
+    actions, outcome, masks, regions = map(np.concatenate, zip(*every, strict=True))
+    data = bi.RegimeData.from_arrays(
+        actions, outcome, masks, ("tv", "radio", "search"), groups={"region": regions.astype(str)}
+    )
+    points = settings(1.3 * rng.normal(size=(POINTS, 3)))
+    # Averages are over the observational rows, as those of the fit are.
+    truth = level[every[0][3]].mean() + effects(points).sum(axis=1)
+    return Case(data, points, truth)
 
 
 def adjusted(kind: str, seed: int, rows: int) -> Case:

@@ -16,6 +16,7 @@ from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.recentring import recentred
 from bayes_intgen.inference.pilot.student_t import clipped
@@ -106,6 +107,8 @@ def _first_terms(
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
         candidates = tuple(considered)
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
+    if not settings.techniques.control_variables:
+        return with_parents(sample, model, terms), candidates
     return with_observed_causes(sample, model, terms, candidates, data, settings.progress)
 
 

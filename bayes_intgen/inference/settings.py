@@ -20,6 +20,10 @@ class Techniques:
 
     Attributes
     ----------
+    control_variables : bool
+        Biases are functions of control variables where actions have likely causes.
+    control_errors : bool
+        Errors of the control variables' regressions are terms of the biases.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
     informed_directions : bool
@@ -36,6 +40,8 @@ class Techniques:
         Delayed acceptance with a surrogate, and adaptation of importance sampling.
     """
 
+    control_variables: bool = True
+    control_errors: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
     informed_directions: bool = True

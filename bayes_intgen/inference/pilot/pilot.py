@@ -179,7 +179,7 @@ def pilot_fit(
         noise = _noise_fit(first, rows, model, progress)
     compared = sample if student_t is None else student_t.pseudo_values(sample)
     comparison = _comparison(
-        len(data), compared, rows, model, first, noise, candidates, tests, progress
+        len(data), compared, rows, model, first, noise, candidates, tests, progress, techniques
     )
     every, informed = comparison.terms, techniques.informed_directions
     if student_t is not None:
@@ -315,6 +315,7 @@ def _comparison(
     candidates: Sequence[Term],
     tests: Sequence[Term],
     progress: bool,
+    techniques: Techniques,
 ) -> Comparison:
     """Choose what sums over all ``count`` rows compare, by a sample of them."""
     terms, sites = first.posterior.terms, first.sites
@@ -329,7 +330,7 @@ def _comparison(
     more = with_pairs(suspicious, tests, likely)
     if count > len(sample):
         likely = promising(posterior, sites, statistics, others, count / len(sample))
-    errors = control_errors(first.posterior, sites)
+    errors = control_errors(first.posterior, sites) if techniques.control_errors else ()
     # Candidates are centred over all rows.
     same = {term.name: term for term in candidates}
     every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
