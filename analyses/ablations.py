@@ -85,7 +85,9 @@ TECHNIQUES = {
     "forward selection": Technique(
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
     ),
-    "control variables": Technique((*PANELS, "regions", "polynomial"), {"control_variables": False}),
+    "control variables": Technique(
+        (*PANELS, "regions", "polynomial"), {"control_variables": False}
+    ),
     "errors of control variables": Technique(PANELS, {"control_errors": False}),
     "finer functions": Technique((*ROUGH, "light tunnel"), {"finer_functions": False}),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
@@ -173,7 +175,10 @@ def interacting(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Ca
 
 
 def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
-    """Regions that move all actions and the outcome; each experiment is in a quarter of them."""
+    """Regions and a season that move all actions and the outcome.
+
+    Each experiment is in a quarter of the regions.
+    """
     level, slope = rng.normal(size=24), rng.uniform(0.5, 1.5, 3) * rng.choice([-1, 1], 3)
     gain, bend, shift = rng.uniform((0.3, 0.2, -0.5), (1.0, 0.7, 0.5), (3, 3)).T
 
@@ -190,20 +195,27 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
     for k in (None, 0, 1, 2):
         regions = rng.integers(0, 24, rows) if k is None else rng.choice(np.arange(24)[k::4], rows)
         causes = rng.normal(size=(rows, 3))
-        latent = causes + 0.8 * level[regions, None] + 0.6 * rng.normal(size=(rows, 3))
+        season = np.sqrt(2) * np.sin(2 * np.pi * rng.random(rows))
+        common = level[regions] + 0.7 * season
+        latent = causes + 0.8 * common[:, None] + 0.6 * rng.normal(size=(rows, 3))
         mask = np.arange(3) == k
         actions = settings(np.where(mask, 1.3 * rng.normal(size=(rows, 3)), latent))
         hidden = (gain + bend * np.tanh(actions)) * causes
-        outcome = level[regions] + (effects(actions) + hidden).sum(axis=1)
+        outcome = common + (effects(actions) + hidden).sum(axis=1)
         outcome += 0.4 * rng.normal(size=rows)
-        every.append((actions, outcome, np.tile(mask, (rows, 1)), regions))
-    actions, outcome, masks, regions = map(np.concatenate, zip(*every, strict=True))
+        every.append((actions, outcome, np.tile(mask, (rows, 1)), regions, season, common))
+    actions, outcome, masks, regions, season, _ = map(np.concatenate, zip(*every, strict=True))
     data = bi.RegimeData.from_arrays(
-        actions, outcome, masks, ("tv", "radio", "search"), groups={"region": regions.astype(str)}
+        actions,
+        outcome,
+        masks,
+        ("tv", "radio", "search"),
+        covariates={"season": season},
+        groups={"region": regions.astype(str)},
     )
     points = settings(1.3 * rng.normal(size=(POINTS, 3)))
     # Averages are over the observational rows, as those of the fit are.
-    truth = level[every[0][3]].mean() + effects(points).sum(axis=1)
+    truth = every[0][5].mean() + effects(points).sum(axis=1)
     return Case(data, points, truth)
 
 
