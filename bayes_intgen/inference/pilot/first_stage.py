@@ -66,7 +66,7 @@ class Causes(NamedTuple):
     arguments: tuple[tuple[int, ...], ...]
 
 
-# Maximum number of candidate columns of unlikely parents: those of some twelve actions.
+# Maximum number of candidate columns of unlikely parents: those of nine actions.
 MAX_UNLIKELY = 20_000
 
 # A basis and its arguments, among actions, covariates and groups.
