@@ -56,8 +56,10 @@ const planAt = (steps, near) => {
 };
 // Ends of the band of a single outcome.
 const singleOutcome = ({ steps, mean }) => [0, 1].map((end) => {
-  const square = page.start.outcome_ends[end] + actions.reduce((sum, { outcome_ends: own, values }, k) => sum + own[end * values.length + steps[k]], 0);
-  const value = average(products ? mean.map(Math.log) : mean) + Math.sign(square) * Math.sqrt(Math.abs(square));
+  const effect = products ? mean.map(Math.log) : mean, centre = average(effect);
+  const variance = average(effect.map((value) => (value - centre) ** 2));
+  const square = (2 * end - 1) * page.end ** 2 * variance + page.start.outcome_ends[end] + actions.reduce((sum, { outcome_ends: own, values }, k) => sum + own[end * values.length + steps[k]], 0);
+  const value = centre + Math.sign(square) * Math.sqrt(Math.abs(square));
   return products ? Math.exp(value) : page.kind === "count" ? Math.max(Math.round(value), 0) : value;
 });
 

@@ -7,8 +7,9 @@ logarithm of the joint effect, without half the variance of the noise, that adds
 is ``sd^2 e exp(d / e)`` with sums ``e`` and ``d`` over the actions
 (:meth:`~bayes_intgen.models.variance_function.VarianceFunction.drawn`).
 
-The squared distances of the ends of a single outcome's band from the mean are added over the
-actions, as variances are. With one action away from the start the band is exact.
+The squared distances of the ends of a single outcome's band from the mean are those of a normal law
+with the variance of the joint effect, which the page computes, and a rest that is added over the
+actions, as variances of noise are. With one action away from the start the band is exact.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
@@ -121,8 +123,9 @@ def explorer_data(
         ``unreached``, whether a combination has no support although either value has. A table has
         ``functions`` (stops, P) and ``coefficients`` (draws, P). Actions also have the changes of
         ``outcome_ends``, unless outcomes are binary: (2, stops), squared distances of the ends of
-        the band of a single outcome from the mean, with their signs; and under a log link those of
-        ``e`` (stops,) and ``d``, a table. ``start``: all these at the start.
+        the band of a single outcome from the mean, with their signs, without those of a normal law
+        with the variance of the joint effect, whose quantile is ``end``; and under a log link those
+        of ``e`` (stops,) and ``d``, a table. ``start``: all these at the start.
 
     Examples
     --------
@@ -155,6 +158,7 @@ def explorer_data(
         "kind": prediction.kind,
         "link": prediction.link,
         "level": level,
+        "end": ndtri((1 + level) / 2),
         "draws": len(which),
         "sd": prediction.sd[0],
         "start": kept,
@@ -210,7 +214,8 @@ def _parts(prediction: Prediction, points: Array, level: float) -> dict[str, Arr
         ends = prediction.outcome_quantiles(points, all_set, [(1 - level) / 2, (1 + level) / 2])
         scale = np.log if prediction.link == "log" else np.asarray
         gaps = scale(ends) - scale(mean).mean(axis=0)
-        parts["outcome_ends"] = np.sign(gaps) * gaps**2
+        of_effect = scale(mean).var(axis=0) * ndtri((1 + level) / 2) ** 2
+        parts["outcome_ends"] = np.sign(gaps) * gaps**2 - np.array([[-1.0], [1.0]]) * of_effect
     if prediction.link == "log":
         e, sd = prediction.spread(points, all_set), prediction.noise_sd(points, all_set)[0]
         parts |= {"e": e, "d": 2 * e * np.log(sd / prediction.sd[0][:, None] / np.sqrt(e))}

@@ -57,7 +57,7 @@ def test_wrong_units_and_foreign_errors_are_failures(monkeypatch) -> None:
 
 @pytest.mark.parametrize("prior", ["linear", "gp"])
 def test_thirty_actions(prior) -> None:
-    """A prior with few coefficients fits; one with too many raises an error at once."""
+    """Thirty actions with few rows and an unknown graph have an answer."""
     rng = np.random.default_rng(0)
     count, rows = 30, 20
     names = [f"lever {k}" for k in range(count)]
@@ -67,9 +67,7 @@ def test_thirty_actions(prior) -> None:
         outcome=actions.sum(axis=1) + rng.normal(size=len(labels)), regime=labels
     )
     case = Case(frame, names, "pandas", "nothing", prior, 0)
-    assert attempt(read_and_evaluate, case) == ("answer" if prior == "linear" else "ModelError")
-    graph = {names[1]: [names[0]]}
-    assert bi.models.additive("gp", graph).decompose(case.read()).size < 1000
+    assert attempt(read_and_evaluate, case) == "answer"
 
 
 @pytest.mark.parametrize("seed", [3, 4])

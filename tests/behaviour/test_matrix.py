@@ -95,6 +95,6 @@ def test_a_level_that_rests_on_the_prior_is_said_to(tmp_path) -> None:
 @pytest.mark.parametrize("question", [joint_effect, contrast])
 def test_wrong_fits_fail(question) -> None:
     """Negative control: a regression that ignores hidden causes gives wrong answers."""
-    case = case_of(World(TWO, weight=1.0), model=bi.models.pooled())
+    case = case_of(World(TWO, weight=1.5), model=bi.models.pooled())
     with pytest.raises(AssertionError, match="z \\["):
         question(case, fitted(case.data, case.model), {})

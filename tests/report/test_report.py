@@ -315,6 +315,18 @@ def assert_agrees(browser, posterior, baseline, start, level=0.9, **over) -> Non
         np.testing.assert_allclose(shown, expected, rtol=0, atol=atol)
 
 
+def fit_with_pairs() -> bi.Posterior:
+    """A fit in which the second of three actions interacts with both others."""
+    rng, names = np.random.default_rng(0), ("tv", "radio", "print")
+    masks = np.repeat(np.vstack([np.zeros((1, 3)), np.eye(3)]).astype(bool), 200, axis=0)
+    actions = rng.normal(size=masks.shape)
+    outcome = actions.sum(axis=1) + 0.5 * actions[:, 1] * (actions[:, 0] - actions[:, 2])
+    outcome += 0.5 * rng.normal(size=len(outcome))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, names)
+    model = bi.models.additive(graph={}, interactions=[("tv", "radio"), ("print", "radio")])
+    return bi.fit(data, model, method="laplace", progress=False)
+
+
 def fits(kind: str) -> bi.Posterior:
     if kind in ("binary", "count"):
         fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
@@ -326,7 +338,7 @@ def fits(kind: str) -> bi.Posterior:
         "five": lambda: made_up(["tv", "radio", "search", "social", "print"], draws=100),
         "student_t": lambda: made_up(["dose"], noise="student_t"),
         "tiny": lambda: made_up(["a", "b"], unit=1e-9),
-        "pairs": lambda: made_up_with_pairs(draws=100),
+        "pairs": fit_with_pairs,
         "levels": made_up_with_levels,
         "products": lambda: with_log_link(fitted),
     }[kind]()
