@@ -1,8 +1,8 @@
 """Contraction: widths of the posterior relative to those of the prior.
 
 Prior draws are of hyperparameters from the model's hyperpriors and of coefficients conditional on
-them. Scales estimated by empirical Bayes from all terms of a kind (`elimination`), and the variance
-between groups whose effects are integrated out, count as information from the data.
+them. The variance between groups whose effects are integrated out counts as information from the
+data.
 
 A width is half the length of the central 68.3% interval: for a normal distribution, its standard
 deviation. Scales are log-normal, so a few prior draws are a hundred times larger than the others

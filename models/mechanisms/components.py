@@ -19,7 +19,7 @@ CURVE_SCALE = LogNormal(median=0.3, sigma=1.25)
 LINE_SCALE = LogNormal(median=0.2, sigma=1.25)
 LENGTHSCALE = LogNormal(median=1.5, sigma=0.5)
 # Other actions usually contribute little or nothing to a bias, in some worlds a tenth of the
-# outcome's standard deviation. Fits adapt the medians to the data (`pruning`).
+# outcome's standard deviation.
 CROSS_ACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # Resolution of products: number of functions of one action, and total order of products of two.
