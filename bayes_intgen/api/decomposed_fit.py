@@ -109,7 +109,11 @@ def _first_terms(
     terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
     if not settings.techniques.control_variables:
         return with_parents(sample, model, terms), candidates
-    return with_observed_causes(sample, model, terms, candidates, data, settings.progress)
+    terms, candidates = with_observed_causes(
+        sample, model, terms, candidates, data, settings.progress
+    )
+    # Products with control variables are candidates only where rows select terms.
+    return (terms, candidates) if settings.simplify else (terms.and_terms(candidates), ())
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

@@ -102,25 +102,16 @@ def with_observed_causes(
     if sum(t.component.basis.size for t in candidates if t.name in unlikely) > MAX_UNLIKELY:
         candidates = [term for term in candidates if term.name not in unlikely]
     rows = sample if data is None else data
-    terms, products = with_control_variables(sample, model, terms, rows, progress)
+    terms, products = _with_control_variables(sample, model, terms, rows, progress)
     return terms, (*candidates, *products)
 
 
-def with_control_variables(
+def _with_control_variables(
     sample: Observations, model: Model, terms: Decomposition, data: Rows, progress: bool
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Make the bias of each action with likely observed causes a function of its control variable.
 
-    Parameters
-    ----------
-    sample : Observations
-        Rows by which the causes are chosen.
-    model : Model
-    terms : Decomposition
-        With the probabilities of edges; without them parents are unknown.
-    data : Rows
-        All rows, which determine the regressions.
-    progress : bool
+    Products with the control variables come second. Parameters as in :func:`with_observed_causes`.
     """
     if not any(term.role == "bias" for term in terms.terms):
         return terms, ()

@@ -148,6 +148,8 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
     # Red and green do not interact.
     assert "psi(red, green)" in fixed
     assert "delta(green) slope" in simple.tree["posterior"]["scale_of"]
+    # Without selection products with the control variable are in the fit.
+    assert "delta(green) control, red" in full.tree["posterior"]["scale_of"]
     assert full.tree["constant_data"].sizes["fixed_scale_of"] == 0
     for intervened in (["red", "green"], []):
         one, other = (p.effect(points, intervened) for p in (simple, full))
