@@ -24,6 +24,8 @@ CONTROL = -1
 STEP = 0.05
 # Maximum number of values of an action whose normal scores are kept.
 MAX_SCORES = 200
+# Maximum difference of the log variance of residuals from its constant.
+MAX_LOG_RATIO = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +70,18 @@ class ControlVariable:
         Arguments of each basis, positions among the inputs; the action has position 0.
     coefficients : ndarray, shape (1 + M,)
         Of the regression of the action on its scale on a constant and these functions.
+    log_variance : ndarray, shape (1 + M,)
+        Coefficients of the log variance of the residuals.
     root : ndarray, shape (1 + M, q)
-        Of their posterior covariance, ``root @ root.T``.
-    sd : float
-        Standard deviation of the residuals.
+        Of the posterior covariance of ``coefficients``, ``root @ root.T``.
     """
 
     scale: Coordinate | NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
     coefficients: Array
+    log_variance: Array
     root: Array
-    sd: float
 
     @property
     def size(self) -> int:
@@ -90,8 +92,16 @@ class ControlVariable:
         return functions_of_causes(self.bases, self.arguments, inputs)
 
     def matrix(self, inputs: Array) -> Array:
-        mean = self.functions_of_causes(inputs) @ self.coefficients
-        return ((self.scale(inputs[:, 0]) - mean) / self.sd)[:, None]
+        functions = self.functions_of_causes(inputs)
+        residual = self.scale(inputs[:, 0]) - functions @ self.coefficients
+        return (residual / sd_of_residuals(functions, self.log_variance))[:, None]
+
+
+def sd_of_residuals(functions: Array, log_variance: Array) -> Array:
+    """Standard deviation of residuals, shape (n,), from a constant and functions of causes."""
+    ratio = functions[:, 1:] @ log_variance[1:]
+    ratio = np.clip(ratio, -MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return np.asarray(np.exp((log_variance[0] + ratio) / 2))
 
 
 def functions_of_causes(
@@ -171,5 +181,6 @@ class ControlError:
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP
-        axes = self.control.functions_of_causes(inputs) @ self.control.root
-        return np.asarray(axes * (-slope / self.control.sd)[:, None])
+        functions = self.control.functions_of_causes(inputs)
+        sd = sd_of_residuals(functions, self.control.log_variance)
+        return np.asarray((functions @ self.control.root) * (-slope / sd)[:, None])

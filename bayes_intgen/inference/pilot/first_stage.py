@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from bayes_intgen.basis.control import (
     ControlVariable,
     NormalScores,
     functions_of_causes,
+    sd_of_residuals,
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
@@ -36,10 +37,11 @@ from bayes_intgen.models.terms import Decomposition, Term
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows for the choice of covariates and groups.
+# Maximum number of rows for the choice of covariates and groups, and for the log variance.
 MAX_ROWS = 20_000
-# Number of updates of the variances of a regression's coefficients.
-ITERATIONS = 50
+# Number of updates of the variances of a regression's coefficients, and of iterations of the
+# regression of squared residuals.
+ITERATIONS, SPREAD_ITERATIONS = 50, 10
 # Variance of coefficients, relative to that of the action, below which their functions are absent.
 MIN_VARIANCE = 1e-8
 # Share of the variance of the fitted mean in directions of its error that are left out.
@@ -124,12 +126,14 @@ def _with_control_variables(
             causes[k] = own
     if not causes:
         return terms, ()
+    some = sample.sample(MAX_ROWS)
+    spread = {k: _log_variance(own, some) for k, own in causes.items()}
     cross = data.map_reduce(
-        partial(_cross_products, causes), _merge, "Regressions of actions", progress
+        partial(_cross_products, causes, spread), _merge, "Regressions of actions", progress
     )
     products: tuple[Term, ...] = ()
-    for own, sums in zip(causes.values(), cross, strict=True):
-        control = _control_variable(own, sums)
+    for (k, own), sums in zip(causes.items(), cross, strict=True):
+        control = _control_variable(own, spread[k], sums)
         if control is not None:
             terms, more = control_terms(sample, model, terms, own.inputs, control, len(data))
             products += more
@@ -214,58 +218,154 @@ def _relevant(
     return relevant
 
 
-def _cross_products(causes: Mapping[int, Causes], batch: Observations) -> list[Array]:
-    """Cross products of a constant, the functions of causes, and the action's scores.
+class CrossProducts(NamedTuple):
+    """Weighted cross products of a constant, functions of causes and a response.
 
-    Rows count as often as the units of which they are means.
+    Attributes
+    ----------
+    products : ndarray, shape (2 + M, 2 + M)
+    units : float
+        Number of units.
     """
+
+    products: Array
+    units: float
+
+    @classmethod
+    def of(cls, functions: Array, response: Array, units: Array, variance: Array) -> Self:
+        """Cross products of rows, shape (n,) each, with these relative variances of a unit."""
+        columns = np.column_stack([functions, response])
+        return cls((columns * (units / variance)[:, None]).T @ columns, float(units.sum()))
+
+    def merged(self, other: Self) -> Self:
+        return type(self)(self.products + other.products, self.units + other.units)
+
+
+def _cross_products(
+    causes: Mapping[int, Causes], log_variance: Mapping[int, Array], batch: Observations
+) -> list[CrossProducts]:
+    """Cross products of the functions of causes and the action on its scale, for each action."""
     every = []
     for k, own in causes.items():
-        rows = ~batch.intervened[:, k]
-        of_causes = functions_of_causes(
-            own.bases, own.arguments, batch.inputs[rows][:, list(own.inputs)]
-        )
-        columns = np.column_stack([of_causes, own.scale(batch.actions[rows, k])])
-        weighted = columns if batch.weights is None else columns * batch.weights[rows, None]
-        every.append(weighted.T @ columns)
+        functions, action, units = _rows_of(own, batch)
+        variance = sd_of_residuals(functions, log_variance[k]) ** 2
+        every.append(CrossProducts.of(functions, action, units, variance))
     return every
 
 
-def _merge(before: list[Array], after: list[Array]) -> list[Array]:
-    return [one + other for one, other in zip(before, after, strict=True)]
+def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
+    """Functions of causes, action on its scale and number of units where the action was not set."""
+    rows = ~data.intervened[:, causes.inputs[0]]
+    inputs = data.inputs[rows][:, list(causes.inputs)]
+    functions = functions_of_causes(causes.bases, causes.arguments, inputs)
+    units = np.ones(len(inputs)) if data.weights is None else data.weights[rows]
+    return functions, causes.scale(inputs[:, 0]), units
 
 
-def _control_variable(causes: Causes, cross: Array) -> ControlVariable | None:
-    """Control variable from cross products; None if the causes explain nothing.
+def _merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
+    return [one.merged(other) for one, other in zip(before, after, strict=True)]
+
+
+class Regression(NamedTuple):
+    """Bayesian linear regression on a constant and several bases.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (1 + M,)
+    root : ndarray, shape (1 + M, 1 + M)
+        Of the posterior covariance, ``root @ root.T``.
+    variance : float
+        Of the residuals of a unit whose relative variance is one.
+    of_bases : ndarray
+        Prior variance of the coefficients of each basis.
+    """
+
+    mean: Array
+    root: Array
+    variance: float
+    of_bases: Array
+
+
+def _regression(
+    cross: CrossProducts,
+    bases: Sequence[Basis],
+    start: Regression | None = None,
+    iterations: int = ITERATIONS,
+) -> Regression | None:
+    """Regression from cross products; None if the causes explain nothing.
 
     Each basis has a variance of its coefficients, by the fixed points of MacKay (Neural Computation
     1992). The constant has a flat prior.
     """
-    xx, xy, yy, rows = cross[:-1, :-1], cross[:-1, -1], cross[-1, -1], cross[0, 0]
-    total = yy / rows - (xy[0] / rows) ** 2
+    products = cross.products
+    xx, xy, yy, weight = products[:-1, :-1], products[:-1, -1], products[-1, -1], products[0, 0]
+    total = yy / weight - (xy[0] / weight) ** 2
     if not total > 0:
         return None
-    blocks = np.repeat(np.arange(len(causes.bases)), [basis.size for basis in causes.bases])
-    variance, of_blocks, count = total, np.full(len(causes.bases), total), np.bincount(blocks)
-    for _ in range(ITERATIONS):
-        prior = np.concatenate([[0.0], 1 / of_blocks[blocks]])
+    of_column = np.repeat(np.arange(len(bases)), [basis.size for basis in bases])
+    count = np.bincount(of_column)
+    variance, of_bases = total * weight / cross.units, np.full(len(bases), total)
+    if start is not None:
+        variance, of_bases = start.variance, start.of_bases
+    for _ in range(iterations):
+        prior = np.concatenate([[0.0], 1 / of_bases[of_column]])
         factor = np.linalg.cholesky(xx / variance + np.diag(prior))
         root = np.linalg.inv(factor).T
         mean = root @ (root.T @ xy) / variance
-        spent = count - np.bincount(blocks, np.square(root[1:]).sum(axis=1)) / of_blocks
-        squares = np.bincount(blocks, mean[1:] ** 2)
-        of_blocks = np.maximum(squares / np.maximum(spent, MIN_VARIANCE), MIN_VARIANCE * total)
+        spent = count - np.bincount(of_column, np.square(root[1:]).sum(axis=1)) / of_bases
+        squares = np.bincount(of_column, mean[1:] ** 2)
+        of_bases = np.maximum(squares / np.maximum(spent, MIN_VARIANCE), MIN_VARIANCE * total)
         remainder = yy - 2 * mean @ xy + mean @ xx @ mean
-        variance = max(remainder / max(rows - 1 - spent.sum(), 1.0), MIN_VARIANCE * total)
-    if (of_blocks <= MIN_VARIANCE * total).all():
+        left = remainder / max(cross.units - 1 - spent.sum(), 1.0)
+        variance = max(left, MIN_VARIANCE * total * weight / cross.units)
+    if (of_bases <= MIN_VARIANCE * total).all():
         return None
+    return Regression(mean, root, float(variance), of_bases)
+
+
+def _log_variance(causes: Causes, data: Observations) -> Array:
+    """Coefficients of the log variance of an action given its causes.
+
+    Gamma regression of squared residuals with a logarithmic link, by iteratively reweighted least
+    squares (McCullagh and Nelder, *Generalized Linear Models*, 1989, chapter 8), whose weights are
+    constant. Normal scores are taken to have a constant variance: among groups in which nearly all
+    rows share a value it would be small, and make the few others outliers.
+    """
+    functions, action, units = _rows_of(causes, data)
+    one = np.ones(len(units))
+    log_variance, fit = np.zeros(functions.shape[1]), None
+    of_mean = _regression(CrossProducts.of(functions, action, units, one), causes.bases)
+    if of_mean is None or isinstance(causes.scale, NormalScores):
+        return log_variance
+    squares = (action - functions @ of_mean.mean) ** 2
+    log_variance[0] = np.log(of_mean.variance)
+    for _ in range(SPREAD_ITERATIONS):
+        variance = sd_of_residuals(functions, log_variance) ** 2
+        response = np.log(variance) + squares / variance - 1
+        fit = _regression(CrossProducts.of(functions, response, units, one), causes.bases, fit, 2)
+        if fit is None:
+            break
+        log_variance = fit.mean
+    return log_variance
+
+
+def _control_variable(
+    causes: Causes, log_variance: Array, cross: CrossProducts
+) -> ControlVariable | None:
+    """Control variable from cross products; None if the causes explain nothing."""
+    fit = _regression(cross, causes.bases)
+    if fit is None:
+        return None
+    xx = cross.products[:-1, :-1]
     # Principal axes of the error of the fitted mean over the rows.
-    values, vectors = np.linalg.eigh(root.T @ xx @ root)
-    axes = root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
+    values, vectors = np.linalg.eigh(fit.root.T @ xx @ fit.root)
+    axes = fit.root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
     # An eigensolver leaves the signs open.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    sd = float(np.sqrt(variance))
-    return ControlVariable(causes.scale, causes.bases, causes.arguments, mean, axes, sd)
+    log_variance = np.append(log_variance[0] + np.log(fit.variance), log_variance[1:])
+    return ControlVariable(
+        causes.scale, causes.bases, causes.arguments, fit.mean, log_variance, axes
+    )
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:

@@ -94,3 +94,19 @@ def test_normal_scores_ignore_increasing_transforms_and_spread_atoms() -> None:
     np.testing.assert_allclose(scores, again, atol=0.05)
     # The mid-rank of the zeros is half their share.
     assert scores[values == 0][0] == pytest.approx(-1.04, abs=0.1)
+
+
+def test_a_cause_that_stretches_an_action_leaves_no_bias_of_its_effect() -> None:
+    """Squares of a residual of constant scale would pass for an effect of the cause."""
+    rng, rows = np.random.default_rng(0), 6000
+    intervened = np.eye(2, dtype=bool)[rng.integers(0, 2, rows)] & (rng.random((rows, 1)) < 0.7)
+    cause = rng.uniform(-1.7, 1.7, rows)
+    tv = rng.normal(size=rows)
+    radio = 0.5 * tv + np.exp(0.7 * tv) * cause
+    radio = np.where(intervened[:, 1], radio.std() * rng.normal(size=rows), radio)
+    outcome = tv - radio + 2 * cause**2 + 0.3 * rng.normal(size=rows)
+    data = bi.RegimeData.from_arrays(np.column_stack([tv, radio]), outcome, intervened, names=NAMES)
+    posterior = bi.fit(data, bi.models.additive(graph={"radio": ["tv"]}), method="laplace")
+    points = np.column_stack([np.linspace(-1.5, 1.5, 7), np.zeros(7)])
+    effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
+    assert np.std(effect - points[:, 0]) < 0.04
