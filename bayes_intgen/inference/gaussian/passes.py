@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, lil_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.control import ControlBasis
@@ -188,9 +189,9 @@ class TermSums(NamedTuple):
         columns = (every[self.terms.columns[term.name]] for term in terms)
         return np.concatenate([every[:0], *columns])
 
-    def _weights(self, terms: Decomposition) -> Array:
+    def _weights(self, terms: Decomposition) -> csr_array:
         """Weights of these columns in those of other terms, shape (C, P)."""
-        weights = np.zeros((self.terms.size, terms.size))
+        weights = lil_array((self.terms.size, terms.size))
         bases = {term.name: term.component.basis for term in self.terms.terms}
         for term in terms.terms:
             basis = term.component.basis
@@ -200,7 +201,7 @@ class TermSums(NamedTuple):
                 assert isinstance(rotated, KarhunenLoeveBasis)
                 directions = rotated.weights
             weights[self.terms.columns[term.name], terms.columns[term.name]] = directions
-        return weights
+        return weights.tocsr()
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.models.pseudo_observations import PseudoObservations
@@ -79,9 +80,9 @@ class SufficientStatistics(NamedTuple):
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
         return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
 
-    def combined(self, weights: Array) -> SufficientStatistics:
+    def combined(self, weights: Array | csr_array) -> SufficientStatistics:
         """Statistics of linear combinations of the columns, with ``weights`` of shape (P, Q)."""
-        xx = weights.T @ np.asarray(self.xx) @ weights
+        xx = weights.T @ (np.asarray(self.xx) @ weights)
         known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix) @ weights)
         return self._replace(xx=xx, xy=weights.T @ np.asarray(self.xy), known=known)
 

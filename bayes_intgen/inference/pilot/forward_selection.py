@@ -44,7 +44,7 @@ def promising(
     candidates: Sequence[Term],
     ratio: float = 1.0,
 ) -> list[Term]:
-    """Candidates for which there may be evidence in ``ratio`` times as many rows.
+    """Candidates for which ``ratio`` times as many rows may have evidence, the likeliest first.
 
     Their scores and precisions are about those of a noise variance that is smaller by this factor.
     """
@@ -53,7 +53,7 @@ def promising(
     sizes = {i: candidates[i].component.basis.size for i in evidence}
     by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
     ends = np.cumsum([sizes[i] for i in by_column])
-    return [candidates[i] for i in sorted(by_column[: int(np.sum(ends <= MAX_COLUMNS))])]
+    return [candidates[i] for i in by_column[: int(np.sum(ends <= MAX_COLUMNS))]]
 
 
 def select_terms(

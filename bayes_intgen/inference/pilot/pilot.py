@@ -55,6 +55,8 @@ from bayes_intgen.models.variance_function import (
 
 # Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
+# Maximum number of likely interactions that are compared with finer functions.
+MAX_PAIRS = 8
 # Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
@@ -327,7 +329,8 @@ def _comparison(
     statistics = candidate_statistics(sample, terms, others, noise.spread, progress)
     posterior = MarginalPosterior.of(model, terms, statistics.sums)
     likely = promising(posterior, sites, statistics, others)
-    more = with_pairs(suspicious, tests, likely)
+    interactions = [term for term in likely if term.role == "interaction"]
+    more = with_pairs(suspicious, tests, interactions[:MAX_PAIRS])
     if count > len(sample):
         likely = promising(posterior, sites, statistics, others, count / len(sample))
     errors = control_errors(first.posterior, sites) if techniques.control_errors else ()
