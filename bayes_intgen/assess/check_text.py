@@ -52,6 +52,8 @@ def _violation(row: xr.Dataset, label: str, unit: float) -> str:
         "An interaction in which hidden causes take part would explain it",
         "shared cause": "a hidden cause that they share, which correlates them by "
         f"{size:.2g} where neither is set",
+        "shift": f"{label}: given what moves it, it correlates by {size:.2g} with whether the "
+        "experiment runs",
     }[str(row["kind"].item())]
 
 

@@ -2,7 +2,8 @@
 
 `check` tests the additive model against every alternative that the regimes in the data can
 reveal (`alternatives`), tests the variance where several actions are set (`variance_tests`) and
-each pair of actions for a shared hidden cause (`shared_causes`), and compares the model with a
+each pair of actions for a shared hidden cause, and for an experiment on one that changes how the
+other is set (`shared_causes`), and compares the model with a
 regression per regime on held-out rows. The strongest tests compare mean and variance of rows with
 several actions set with what the other rows predict.
 
@@ -18,8 +19,8 @@ most one action set (``analyses/non_identifiable.py`` draws a pair of them), so 
 rows can distinguish them; rows with both actions set do.
 
 Given the actions, the tests of the mean are calibrated whatever the law of the actions, on which
-alone the tests of shared causes depend, so that these two families are independent. Means and mean
-squares of residuals are at most weakly dependent. The smallest of the familywise p values is
+alone the tests of pairs of actions depend, so that these two families are independent. Means and
+mean squares of residuals are at most weakly dependent. The smallest of the familywise p values is
 therefore corrected as that of independent tests (Sidak 1967).
 """
 
@@ -47,7 +48,7 @@ from bayes_intgen.assess.check_text import (
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_model import NullModel, null_fit
 from bayes_intgen.assess.score_tests import score_tests
-from bayes_intgen.assess.shared_causes import shared_cause_tests
+from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
@@ -70,15 +71,16 @@ class Check:
     Attributes
     ----------
     table : Dataset, dim test
-        ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance" or "shared
-        cause"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable`` (in the
-        outcome's units, or its logarithm's in a multiplicative model: the estimate's standard
-        deviation, or root mean square in a regime, and the size detected with probability 0.9; for
-        a variance the standard deviation of what the noise has beyond the prediction; for a shared
-        cause the correlation that it gives the two actions where neither is set), and ``between``
-        (test, action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of
-        each alternative if one of them holds) are NaN for variances and shared causes. ``hidden``
-        names the alternatives that these rows cannot test, with ``hidden_kind``,
+        ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance", "shared
+        cause" or "shift"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable``
+        (in the outcome's units, or its logarithm's in a multiplicative model: the estimate's
+        standard deviation, or root mean square in a regime, and the size detected with probability
+        0.9; for a variance the standard deviation of what the noise has beyond the prediction; for
+        a shared cause the correlation that it gives the two actions where neither is set; for a
+        shift the correlation of an action with whether the other is set), and ``between`` (test,
+        action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of each
+        alternative if one of them holds) are NaN for variances, shared causes and shifts.
+        ``hidden`` names the alternatives that these rows cannot test, with ``hidden_kind``,
         ``hidden_between`` and ``hidden_obstacle``, why a pair is not tested for a shared cause.
         ``fit_p`` (fit_test): p values of tests of whether each action's functions follow the rows.
         ``moderator_p_familywise`` (moderator): those of tests of whether the effect of
@@ -164,7 +166,7 @@ class Check:
         # a wrong mean adds to the variance of residuals.
         names = ("kind", "p_familywise", "log_bayes_factor")
         kind, p, evidence = (self.table[name].to_numpy() for name in names)
-        evidence = np.where(kind == "shared cause", np.inf, evidence)
+        evidence = np.where(np.isin(kind, ("shared cause", "shift")), np.inf, evidence)
         evidence = np.where(kind == "variance", np.finfo(float).min, evidence)
         best = int(np.argmax(np.where(p == p.min(), evidence, -np.inf)))
         return str(self.table["test"].to_numpy()[best])
@@ -246,7 +248,8 @@ def check(
     >>> result.violated
     False
     >>> result.table.test.to_numpy().tolist()
-    ['hidden cause shared by red and green']
+    ['hidden cause shared by red and green', 'green set otherwise in the experiment on red', \
+'red set otherwise in the experiment on green']
     """
     model = additive() if model is None else model
     data, seed = checked_data(data), seed_number(seed)
@@ -261,7 +264,7 @@ def check(
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
     regimes = [each for each in testable if each.kind == "regime"]
-    # Each family of tests has its share of the level: mean, variance and shared causes.
+    # Each family of tests has its share of the level: mean, variance and actions.
     share = 1 - (1 - level) ** (1 / (3 if regimes else 2))
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
@@ -269,17 +272,18 @@ def check(
         results = score_tests(null, testable, share, seed)
         variances = variance_tests(null, regimes, share, seed)
         moderated = score_tests(null, moderators(rows, model), level, seed)
-        shared = shared_cause_tests(rows, model, share, seed)
+        of_actions = action_tests(rows, model, share, seed)
     lines = [_Line(each.kind, each.label, each.actions, results.get(each)) for each in candidates]
     lines += [
         _Line("variance", f"variance: {each.label}", each.actions, variances.get(each))
         for each in regimes
     ]
-    for (j, k), result in shared.items():
+    for (kind, j, k), result in of_actions.items():
         first, second = pair = rows.names[j], rows.names[k]
-        lines.append(
-            _Line("shared cause", f"hidden cause shared by {first} and {second}", pair, result)
-        )
+        label = f"hidden cause shared by {first} and {second}"
+        if kind == "shift":
+            label = f"{second} set otherwise in the experiment on {first}"
+        lines.append(_Line(kind, label, pair, result))
     table = _table(rows.names, lines)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
@@ -322,7 +326,8 @@ class _Line(NamedTuple):
     @property
     def family(self) -> str:
         """Family of tests whose p values are corrected together."""
-        return self.kind if self.kind in ("variance", "shared cause") else "mean"
+        of_actions = self.kind in ("shared cause", "shift")
+        return "actions" if of_actions else "variance" if self.kind == "variance" else "mean"
 
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:

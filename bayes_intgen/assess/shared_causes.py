@@ -1,4 +1,4 @@
-"""Test for hidden causes that two actions share, from the actions alone.
+"""Tests of how the actions arise: causes that two of them share, and experiments that reach others.
 
 If the hidden causes are independent, actions do not confound each other: given its causes among the
 other actions, an action has the same distribution whether those were set or not. Dependence of two
@@ -20,6 +20,10 @@ be shared. Very many groups are removed by subtracting the mean of each from eve
 within transformation), so that rows of one group are compared. Rows of such a group may be
 dependent: their contributions to a score are summed, and the bootstrap draws a sign per group
 (Cameron, Gelbach and Miller 2008).
+
+An experiment on j changes no law of another action. If j may move k, a_k has the same mean in do(j)
+as where neither was set, given a_j and a_S (the *shift* of k in do(j) is zero). If k may move j, it
+has the same mean without a_j, on which it does not depend in do(j).
 
 The t are a few smooth functions of the action, which show its mean and its spread. With covariates
 or groups t is the action's coordinate alone: what they add to its mean they do not add to the mean
@@ -75,10 +79,10 @@ MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
 CORRELATIONS = (1e-3, 1.0)
 
 
-def shared_cause_tests(
+def action_tests(
     data: Observations, model: AdditiveModel, level: float, seed: int
-) -> dict[tuple[int, int], BootstrapResult | str]:
-    """Test each pair of actions for a shared hidden cause, with familywise p values.
+) -> dict[tuple[str, int, int], BootstrapResult | str]:
+    """Test pairs of actions for shared hidden causes and for shifts, with familywise p values.
 
     Parameters
     ----------
@@ -92,32 +96,36 @@ def shared_cause_tests(
 
     Returns
     -------
-    dict from pair of positions to BootstrapResult or str
-        ``size`` and ``detectable`` are correlations of the actions due to shared causes, where
-        neither was set; a text says why these rows do not test a pair.
+    dict from kind and pair of positions to BootstrapResult or str
+        "shared cause": ``size`` and ``detectable`` are correlations of the actions due to shared
+        causes, where neither was set; a text says why these rows do not test a pair. "shift", of
+        the second action where the first is set: its correlation with whether this is set.
 
     Examples
     --------
-    >>> results = shared_cause_tests(data, bi.models.additive(), 0.025, seed=0)
-    >>> list(results), results[0, 1].p > 0.05
-    ([(0, 1)], True)
+    >>> results = action_tests(data, bi.models.additive(), 0.025, seed=0)
+    >>> list(results), results["shared cause", 0, 1].p > 0.05
+    ([('shared cause', 0, 1), ('shift', 0, 1), ('shift', 1, 0)], True)
     """
     actions = _Actions(data, model)
-    pairs = list(combinations(range(len(data.names)), 2))
+    names = range(len(data.names))
+    pairs = list(combinations(names, 2))
     scores = actions.scores()
     samples = wild_bootstrap(
         [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
-    tests = {}
-    for pair in pairs:
-        hypotheses = _hypotheses(*pair)
+    every = {("shared cause", *pair): _hypotheses(*pair) for pair in pairs}
+    every |= {("shift", *pair): _hypotheses_of_shift(*pair) for pair in permutations(names, 2)}
+    tests: dict[tuple[str, int, int], _PairTest] = {}
+    for test, hypotheses in every.items():
         if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses):
-            tests[pair] = _PairTest.of(
+            tests[test] = _PairTest.of(
                 [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
             )
     results = familywise_results(tests, level)
-    return {pair: results.get(pair) or actions.obstacle(*pair) for pair in pairs}
+    shared = {("shared cause", *pair): actions.obstacle(*pair) for pair in pairs}
+    return {**shared, **results}
 
 
 def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
@@ -126,6 +134,11 @@ def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
         [("contrast", j, k), ("effect", k, j)],
         [("contrast", k, j), ("effect", j, k)],
     ]
+
+
+def _hypotheses_of_shift(j: int, k: int) -> list[list[tuple[str, int, int]]]:
+    """Scores with mean zero if the experiment on j leaves the law of k: j may move k, or k j."""
+    return [[("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)]]
 
 
 class _Score(NamedTuple):
@@ -248,6 +261,8 @@ class _Actions:
         """Scores of the hypotheses about all pairs, as far as the regimes have them."""
         scores = {("effect", *pair): score for pair, score in self.effects.items()}
         scores |= {("contrast", *pair): self.contrast(*pair) for pair in self.effects}
+        for given, name in ((True, "shift"), (False, "shift of cause")):
+            scores |= {(name, *pair): self.shift(*pair, given) for pair in self.effects}
         return {key: score for key, score in scores.items() if score is not None}
 
     def effect(self, j: int, k: int) -> _Score | None:
@@ -267,6 +282,20 @@ class _Actions:
         rows = np.concatenate([free, was_set])
         is_free = np.arange(len(rows)) < len(free)
         feature = self.features[j][rows] - self.features[j][free].mean(axis=0)
+        return self._score(rows, feature * is_free[:, None], self._causes(rows, j, k), k, is_free)
+
+    def shift(self, j: int, k: int, given: bool) -> _Score | None:
+        """Score of where j was set in a regression of action k, given j and others or not."""
+        regimes = self._regimes(j, k)
+        if regimes is None:
+            return None
+        rows = np.concatenate([self.rows[mask] for mask in regimes])
+        was_set = self.data.intervened[rows, j].astype(float)[:, None]
+        regressors = self._causes(rows, j, k) if given else []
+        return self._score(rows, was_set, regressors, k, np.ones(len(rows), dtype=bool))
+
+    def _causes(self, rows: NDArray[np.int_], j: int, k: int) -> list[Array]:
+        """Functions of j and of other causes of k, at rows."""
         actions = self.data.actions[rows]
         regressors = [self.regressors[j].matrix(actions[:, [j]])]
         for other in self._others(j, k):
@@ -275,7 +304,7 @@ class _Actions:
                 self.regressors[other].matrix(actions[:, [other]]),
                 pair.matrix(actions[:, [j, other]]),
             ]
-        return self._score(rows, feature * is_free[:, None], regressors, k, is_free)
+        return regressors
 
     def obstacle(self, j: int, k: int) -> str:
         """Why the rows have no scores of a pair."""

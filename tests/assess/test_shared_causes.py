@@ -3,7 +3,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.bootstrap import BootstrapResult
-from bayes_intgen.assess.shared_causes import shared_cause_tests
+from bayes_intgen.assess.shared_causes import action_tests
 
 LEVEL = 0.0126
 KINDS = ("smooth", "binary", "levels", "atom")
@@ -25,8 +25,12 @@ def rows_of(
     edges: tuple[tuple[int, int, float], ...] = ((0, 1, 1.0), (0, 2, 0.7), (1, 2, -0.7)),
     rows: int = 600,
     names: tuple[str, ...] = ("a1", "a2", "a3"),
+    shift: float = 0.0,
 ) -> bi.RegimeData:
-    """Rows of a world in which the hidden causes of the last two actions have a correlation."""
+    """Rows of a world in which the hidden causes of the last two actions have a correlation.
+
+    The experiment on the first action adds ``shift`` to the last one.
+    """
     rng, count = np.random.default_rng(seed), len(names)
     masks = np.vstack([np.zeros(count), np.eye(count)]).astype(bool)
     pieces = []
@@ -36,6 +40,7 @@ def rows_of(
         actions = np.zeros((rows, count))
         for k in range(count):
             index = causes[:, k] + 0.7 * rng.normal(size=rows)
+            index = index + shift * (mask[0] and k == count - 1)
             for parent, child, weight in edges:
                 if child == k:
                     index = index + weight * actions[:, parent]
@@ -48,8 +53,35 @@ def rows_of(
     )  # fmt: skip
 
 
-def results_of(data: bi.RegimeData) -> dict[tuple[int, int], BootstrapResult | str]:
-    return shared_cause_tests(data, bi.models.additive(), LEVEL, seed=0)
+def results_of(
+    data: bi.RegimeData, kind: str = "shared cause"
+) -> dict[tuple[int, int], BootstrapResult | str]:
+    tests = action_tests(data, bi.models.additive(), LEVEL, seed=0)
+    return {(j, k): result for (own, j, k), result in tests.items() if own == kind}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_experiment_that_changes_how_another_action_is_set_is_named(kind) -> None:
+    for seed, edges in enumerate([((0, 1, 1.0), (0, 2, 0.7), (1, 2, -0.7)), ((2, 0, 0.8),), ()]):
+        results = results_of(rows_of(seed, kind, edges=edges, rows=1000, shift=0.5), "shift")
+        first = min(results, key=lambda pair: results[pair].p)
+        assert first == (0, 2)
+        assert results[first].p_familywise <= LEVEL
+        assert 0.05 < results[first].size < 0.5
+
+
+def test_actions_that_other_actions_move_are_not_shifted() -> None:
+    worlds = [((0, 1, 1.0), (0, 2, 0.7), (1, 2, -0.7)), ((2, 0, 1.0), (2, 1, 1.0)), ()]
+    p = [
+        result.p
+        for seed, edges in enumerate(worlds)
+        for kind in KINDS
+        for result in results_of(rows_of(300 + seed, kind, edges=edges), "shift").values()
+    ]
+    # Binomial: more than 5 of 72 at 1% has probability 0.0001, more than 50 at 50% 0.001.
+    assert len(p) == 72
+    assert sum(x <= 0.01 for x in p) <= 5
+    assert sum(x <= 0.5 for x in p) <= 50
 
 
 @pytest.mark.parametrize("kind", KINDS)

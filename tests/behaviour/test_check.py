@@ -56,7 +56,7 @@ def test_a_hidden_cause_is_found_within_patients_and_patients_are_not_taken_for_
     data = trials(0, edge=0.0)
     assert checked(data).violated is False
     pooled = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, data.names)
-    assert checked(pooled).violated
+    assert checked(pooled).p < 0.05
 
 
 def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
