@@ -12,14 +12,15 @@ from bayes_intgen.assess.contraction import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.plots.effect import plot_contraction, plot_effect, plot_sensitivity
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.plots.effect import plot_bias, plot_contraction, plot_effect, plot_sensitivity
 from bayes_intgen.plots.graph import plot_graph
 from bayes_intgen.plots.interaction import plot_interaction
 from bayes_intgen.posterior.curves import effect_along
 from bayes_intgen.posterior.defaults import default_point
 from bayes_intgen.posterior.draws import support_of
 from bayes_intgen.posterior.fitted_rows import FittedRows
-from bayes_intgen.posterior.surfaces import interaction_surface
+from bayes_intgen.posterior.surfaces import bias_of_rows, interaction_surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,6 +149,40 @@ class Pictures(FittedRows):
             self, first, second, self.default_point, size=size, given=given, population=population
         )
         return plot_interaction(surface)
+
+    def plot_bias(self, action: str, data: Rows, *, ax: "Axes | None" = None) -> "Axes":
+        """Plot the confounding bias of an action over the action and its control variable.
+
+        A dot is a row in which the action was not set; its colour is the posterior mean of the bias
+        there. The control variable is the standardised residual of the action given its likely
+        observed causes: if they only shift and stretch the action, the bias is a function of both
+        coordinates.
+
+        Parameters
+        ----------
+        action : str
+        data : Observations, StreamedData or DistributedData
+            The data of the fit, of which at most 5,000 rows are drawn.
+        ax : matplotlib Axes, optional
+            By default in a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        PointsError
+            If the action is unknown, or its bias has no control variable.
+
+        Examples
+        --------
+        >>> posterior.plot_bias("green", data).get_ylabel()
+        'control variable of green'
+        """
+        bias = bias_of_rows(self, data, action)
+        levels = self.categories[self.actions.index(action)]
+        return plot_bias(bias, None if levels is None else levels.labels, ax)
 
     def plot_graph(self, *, threshold: float = 0.1, ax: "Axes | None" = None) -> "Axes":
         """Plot the graph over the actions: an arrow from each action to those that it moves.

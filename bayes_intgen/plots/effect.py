@@ -1,7 +1,7 @@
 """Pictures of the joint effect: along an action, of its mechanisms, and of its sensitivity."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,7 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.plots.bands import (
     draw_bands,
     hatch_unsupported,
+    name_levels,
     name_levels_of,
     on_axis,
     with_population,
@@ -73,6 +74,26 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.set_title(with_population(title, curve, 72), fontsize="medium", parse_math=False)
     # Opaque enough to be readable over hatching.
     ax.legend(framealpha=0.85, edgecolor="none")
+
+
+def plot_bias(bias: xr.Dataset, labels: Sequence[Any] | None, ax: "Axes | None") -> "Axes":
+    """Draw the result of `bias_of_rows`; see :meth:`bayes_intgen.Posterior.plot_bias`."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    action, control, values = (bias[name].to_numpy() for name in ("action", "control", "bias"))
+    # White is zero, and equal distances from zero are equally dark.
+    largest = float(np.abs(values).max()) or 1.0
+    dots = ax.scatter(action, control, 12, values, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    dots.set(edgecolor="0.6", linewidth=0.2)
+    bar = ax.figure.colorbar(dots, ax=ax)
+    bar.set_label(f"bias of {bias.attrs['outcome']}", parse_math=False)
+    ax.set_xlabel(bias.attrs["action"], parse_math=False)
+    ax.set_ylabel(f"control variable of {bias.attrs['action']}", parse_math=False)
+    if labels is not None:
+        name_levels(ax, range(len(labels)), labels)
+    return ax
 
 
 def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":

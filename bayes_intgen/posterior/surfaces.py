@@ -1,6 +1,7 @@
 """Interactions of a fit: surfaces over the values of two actions, their size, their support."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,16 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.control import ControlBasis
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.messages import quoted, unknown_action
+
+# Maximum number of rows in a picture.
+DRAWN_ROWS = 5_000
 
 
 def pair_of(posterior: PosteriorDraws, first: str, second: str) -> tuple[int, int]:
@@ -121,6 +127,56 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         if levels is not None:
             surface[f"{dim}_label"] = (dim, np.array(levels.labels, dtype=object))
     return surface.set_coords([f"{d}_label" for d in "xy" if f"{d}_label" in surface])
+
+
+def bias_of_rows(posterior: PosteriorDraws, data: Rows, action: str) -> xr.Dataset:
+    """Bias of an action at rows in which it was not set.
+
+    Parameters are those of ``Posterior.plot_bias``.
+
+    Returns
+    -------
+    Dataset, dim row
+        ``bias``, the posterior mean in the outcome's units, ``action``, coded if it has levels, and
+        its ``control`` variable. Attributes ``action`` and ``outcome``.
+
+    Raises
+    ------
+    PointsError
+        If the action is unknown, or its bias has no control variable.
+
+    Examples
+    --------
+    >>> bias_of_rows(posterior, data, "red")
+    Traceback (most recent call last):
+    bayes_intgen.errors.PointsError: the bias of 'red' is a function of 'red' alone: no observed \
+cause is likely to move it, so that it has no control variable
+    """
+    support_of(posterior).refuse_other_rows(data)
+    if action not in posterior.actions:
+        raise PointsError(unknown_action(action, posterior.actions))
+    k, terms = posterior.actions.index(action), posterior.terms
+    own = tuple(term for term in terms.terms if term.role == "bias" and term.action == k)
+    bases = [(t.component.basis, list(t.inputs)) for t in own]
+    controls = [(b.control, i) for b, i in bases if isinstance(b, ControlBasis)]
+    if not controls:
+        raise PointsError(
+            f"the bias of {action!r} is a function of {action!r} alone: no observed cause is "
+            "likely to move it, so that it has no control variable"
+        )
+    rows = data.in_memory.sample(DRAWN_ROWS)
+    inputs = rows.inputs[~rows.intervened[:, k]]
+    (control, of_control), *_ = controls
+    functions = replace(terms, terms=own).functions(inputs)
+    mean = prediction_of(posterior).coefficients.mean(axis=(0, 1))
+    of_bias = np.concatenate([mean[terms.columns[term.name]] for term in own])
+    columns = {
+        "bias": functions @ of_bias,
+        "action": inputs[:, k],
+        "control": control.matrix(inputs[:, of_control])[:, 0],
+    }
+    attrs = {"action": action, "outcome": posterior.predictor_name}
+    return xr.Dataset({name: ("row", values) for name, values in columns.items()}, attrs=attrs)
 
 
 def jointly_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
