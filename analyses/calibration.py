@@ -28,22 +28,18 @@ import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from _worlds import FewDoses, Mistyped, Steep, Stepped, UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
     Binary,
     Counts,
     DoseResponse,
-    FewDoses,
     Linear,
     MediaMix,
-    Mistyped,
     Ordered,
     Polynomial,
-    Steep,
-    Stepped,
     StructuralCausalModel,
-    UniformDesign,
     ZeroInflated,
 )
 

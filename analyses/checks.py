@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import _unlike
 import matplotlib.pyplot as plt
 import numpy as np
+from _worlds import FewDoses, Steep, Stepped, UniformDesign
 from scipy.stats import binomtest, kstest
 
 import bayes_intgen as bi
@@ -56,12 +57,12 @@ SMOOTH = {
 KINDS = SMOOTH | {
     "binary": simulators.Binary,
     "ordered": simulators.Ordered,
-    "few doses": simulators.FewDoses,
+    "few doses": FewDoses,
     "zero-inflated": simulators.ZeroInflated,
     "counts": simulators.Counts,
-    "steep": simulators.Steep,
-    "stepped": simulators.Stepped,
-    "uniform design": simulators.UniformDesign,
+    "steep": Steep,
+    "stepped": Stepped,
+    "uniform design": UniformDesign,
 }
 EVERY = (*KINDS, *_unlike.KINDS)
 NONE, DETECTABLE, CONFOUNDED = "none", "smallest detectable interaction", "confounded interaction"

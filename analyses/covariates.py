@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _worlds import UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
@@ -30,7 +31,6 @@ from bayes_intgen.simulators import (
     MediaMix,
     Ordered,
     RepeatedVisits,
-    UniformDesign,
 )
 
 from _figures import column, legend, save_figure

@@ -4,18 +4,13 @@ from bayes_intgen.simulators.base import StructuralCausalModel
 from bayes_intgen.simulators.binary import Binary
 from bayes_intgen.simulators.counts import Counts
 from bayes_intgen.simulators.dose_response import DoseResponse
-from bayes_intgen.simulators.few_doses import FewDoses
 from bayes_intgen.simulators.linear import Linear
 from bayes_intgen.simulators.marketing_panel import MarketingPanel
 from bayes_intgen.simulators.media_mix import MediaMix
-from bayes_intgen.simulators.mistyped import Mistyped
 from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns
 from bayes_intgen.simulators.ordered import Ordered
 from bayes_intgen.simulators.polynomial import Polynomial
 from bayes_intgen.simulators.repeated_visits import RepeatedVisits
-from bayes_intgen.simulators.steep import Steep
-from bayes_intgen.simulators.stepped import Stepped
-from bayes_intgen.simulators.uniform_design import UniformDesign
 from bayes_intgen.simulators.violations import Interacting, SharedConfounder, ShiftedSupport
 from bayes_intgen.simulators.zero_inflated import ZeroInflated
 
@@ -23,12 +18,10 @@ __all__ = [
     "Binary",
     "Counts",
     "DoseResponse",
-    "FewDoses",
     "Interacting",
     "Linear",
     "MarketingPanel",
     "MediaMix",
-    "Mistyped",
     "ObservedCauses",
     "ObservedColumns",
     "Ordered",
@@ -36,9 +29,6 @@ __all__ = [
     "RepeatedVisits",
     "SharedConfounder",
     "ShiftedSupport",
-    "Steep",
-    "Stepped",
     "StructuralCausalModel",
-    "UniformDesign",
     "ZeroInflated",
 ]

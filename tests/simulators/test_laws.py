@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
+from _worlds import FewDoses, Mistyped, Shape, Steep, Stepped, UniformDesign
 
 from bayes_intgen.simulators import (
     Binary,
     Counts,
     DoseResponse,
-    FewDoses,
     Linear,
     MediaMix,
-    Mistyped,
     Ordered,
-    Steep,
-    Stepped,
-    UniformDesign,
     ZeroInflated,
 )
-from bayes_intgen.simulators.stepped import Shape
 
 
 @pytest.mark.parametrize("share", [(0.3, 0.7), (0.05, 0.1)])

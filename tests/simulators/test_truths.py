@@ -2,25 +2,21 @@
 
 import numpy as np
 import pytest
+from _worlds import SHAPES, FewDoses, Steep, Stepped, UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
     Binary,
     Counts,
     DoseResponse,
-    FewDoses,
     Linear,
     MediaMix,
     Ordered,
     Polynomial,
-    Steep,
-    Stepped,
     StructuralCausalModel,
-    UniformDesign,
     ZeroInflated,
 )
 from bayes_intgen.simulators.confounded import Confounded
-from bayes_intgen.simulators.stepped import SHAPES
 
 from simulator_checks import outcomes_under_do
 
