@@ -57,7 +57,7 @@ def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
         line: Row = {"kind": kind, "seed": seed, "rows": rows, "quick": quick, "level": level}
         line["error"] = f"{rms(error) / case.truth.std():.4f}"
         line["z"] = f"{error.mean() / own.mean(axis=1).std():.3f}"
-        line["coverage90"] = f"{coverage(own, case.truth, 0.9):.4f}"
+        line["coverage90"] = f"{coverage(own[None], case.truth, 0.9):.4f}"
         line["actions"], line["p"] = len(names), f"{p:.4g}"
         lines.append(line)
     return lines
@@ -89,7 +89,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.models, args.rows, args.kinds = 2, 300, ["panel"]
-    command = command_of("level_of_bias", args, "models", "rows", "kinds")
+    command = command_of("level_of_bias", args, "models", "rows")
     common = options(args, "rows", "quick")
     jobs = [
         {"kind": kind, "seed": seed, **common}

@@ -7,6 +7,7 @@ from bayes_intgen.assess.diagnostics import warn_of_problems
 from bayes_intgen.assess.fit_text import far_outcome_lines
 from bayes_intgen.assess.mixed_units import advice_on_units
 from bayes_intgen.assess.outcome_advice import advice_on_outcome
+from bayes_intgen.data.group_means import advice_on_group_means
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows
@@ -23,7 +24,7 @@ def warn_of_data(data: Rows, model: Model) -> None:
     few = few_valued(data, model)
     advice = [advice_on_levels(few)] if few else []
     advice += [*advice_on_far_cells(data), *advice_on_changed_covariates(data)]
-    advice += advice_on_units(data)
+    advice += [*advice_on_units(data), *advice_on_group_means(data.in_memory)]
     # Regressions do not add up effects, and a log link multiplies them.
     if isinstance(model, AdditiveModel) and model.link == "identity":
         advice += advice_on_outcome(data)

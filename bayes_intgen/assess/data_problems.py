@@ -10,6 +10,7 @@ from bayes_intgen.assess.action_summary import shorter_number
 from bayes_intgen.assess.mixed_units import advice_on_units
 from bayes_intgen.assess.outcome_advice import advice_on_outcome
 from bayes_intgen.basis.categories import Categories, spelled_label
+from bayes_intgen.data.group_means import advice_on_group_means
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.rows import Observations, Rows
@@ -71,7 +72,8 @@ def data_problems(data: Rows, reference: ReferenceRows, sample: Observations) ->
             for j in np.flatnonzero(near[k, :k])
         ]
     problems += [*dropped_in_words(data.names, data.dropped), *advice_on_changed_covariates(data)]
-    return [*problems, *advice_on_units(data), *advice_on_outcome(data)]
+    problems += [*advice_on_units(data), *advice_on_group_means(data.in_memory)]
+    return [*problems, *advice_on_outcome(data)]
 
 
 def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:

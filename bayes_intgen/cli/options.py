@@ -47,6 +47,8 @@ class Columns:
         Columns of observed causes that no action changes, such as season,age.
     groups
         Columns of units whose rows belong together, such as region,patient.
+    group_means
+        Whether what each of many small groups usually does is a covariate.
     weights
         Column of the number of units of which a row is the mean.
     outcome_sd
@@ -60,6 +62,7 @@ class Columns:
     regime: Annotated[str, Parameter(alias="-r")] = "regime"
     covariates: Texts = None
     groups: Texts = None
+    group_means: bool = False
     weights: str | None = None
     outcome_sd: str | None = None
     missing: Literal["error", "drop", "level"] = "error"
@@ -80,11 +83,12 @@ class Columns:
                 parsing.parse_names(texts, whole) or []
                 for texts in (self.actions, self.covariates, self.groups)
             )
-            return rows_of_file(
+            rows = rows_of_file(
                 source, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
                 weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
                 require_observational=require_observational, progress=show_progress(),
             )  # fmt: skip
+        return rows.with_group_means() if self.group_means else rows
 
     def roles(self, rows: "Rows") -> dict[str, str]:
         """Role of each column that rows use."""

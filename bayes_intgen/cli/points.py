@@ -96,21 +96,26 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress
         If the file has other covariates, groups or weights than the rows of the fit.
     """
     from bayes_intgen.data.files import rows_of_file
+    from bayes_intgen.data.group_means import mean_name
     from bayes_intgen.posterior.draws import support_of
 
     columns, support = posterior.terms.covariates, support_of(posterior)
+    means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
+    covariates = [name for name in columns.names if name not in means]
     rows = rows_of_file(
         data,
         posterior.actions,
         posterior.outcome_name,
         regime or columns.regime or "regime",
-        covariates=columns.names,
+        covariates=covariates,
         groups=columns.groups,
         weights=columns.weights or None,
         outcome_sd=columns.outcome_sd or None,
         require_observational=False,
         progress=progress,
     )
+    if len(covariates) < len(columns.names):
+        rows = rows.with_group_means()
     if not support.covariates_digest:
         return rows
     support.refuse_other_rows(rows)

@@ -12,6 +12,7 @@ from bayes_intgen.basis.categories import Categories, two_valued
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.arrays import Arrays
 from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.group_means import with_group_means
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import KINDS, as_table
@@ -275,6 +276,37 @@ class RegimeData(Observations):
     def plot_support(self, points: Any = None) -> "Figure":
         check_enough_rows(self, len(self))
         return super().plot_support(points)
+
+    @override
+    def with_group_means(self) -> Self:
+        """Add what each group usually does as covariates, for a grouping with over 64 groups.
+
+        Groups that differ in their usual actions and in their outcomes confound all actions. With
+        few rows per group, the shrunken means of its actions, from its rows in which they were not
+        set, stand for a group: they may move actions and outcome like any covariate. Outcomes must
+        not move later actions of the group.
+
+        Returns
+        -------
+        RegimeData
+            With a covariate ``mean ACTION of GROUPING`` for each action of numbers or ordered
+            levels, in standard deviations of a typical action.
+
+        Raises
+        ------
+        DataError
+            If no grouping has more than 64 groups, or the data have these columns already.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"x": range(200), "y": range(200), "regime": [None, "x"] * 100})
+        >>> frame["patient"] = [f"p{i // 2}" for i in range(200)]
+        >>> rows = RegimeData.from_frame(frame, ["x"], "y", "regime", groups=["patient"])
+        >>> rows.with_group_means().columns.names
+        ('mean x of patient',)
+        """
+        return with_group_means(self)._checked(require_observational=False)
 
     def only(self, *regimes: Sequence[str]) -> Self:
         """Select the rows of some regimes.

@@ -83,6 +83,16 @@ class Rows(LiftTestable):
     def in_memory(self) -> "Observations":
         """Rows in memory: all of them, or a sample of every regime."""
 
+    def with_group_means(self) -> "Rows":
+        """Add what each group usually does; see :meth:`bayes_intgen.RegimeData.with_group_means`.
+
+        Raises
+        ------
+        DataError
+            If the rows are not in memory.
+        """
+        raise DataError("means of groups need rows in memory: read them as RegimeData")
+
     @abstractmethod
     def sample(self, rows: int) -> "Observations":
         """Sample about ``rows`` rows, balanced over the regimes; the same rows in every call."""

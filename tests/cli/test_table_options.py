@@ -90,3 +90,18 @@ def test_options_reach_the_data(file, capsys, monkeypatch, tmp_path) -> None:
     assert "1 rows with missing cells left out" in output.out
     assert "warning: 1 of 300 rows have missing cells" in output.err
     assert "region: 20 groups, " in output.out
+
+
+def test_means_of_many_groups_are_covariates(file, capsys, tmp_path) -> None:
+    frame = pd.read_csv(file).drop(columns="age")
+    frame.assign(patient=[f"p{i // 3}" for i in range(len(frame))]).to_csv(file, index=False)
+    options = ["-y", "sales", "-a", "tv,radio", "--groups", "patient", "--group-means"]
+    assert cli.main(["describe", str(file), *options, "--format", "json"]) == 0
+    columns = json.loads(capsys.readouterr().out)["columns"]
+    assert {c["name"] for c in columns if c["role"] == "group"} == {"patient"}
+    fit = str(tmp_path / "fit.nc")
+    assert cli.main(["fit", str(file), *options, "-o", fit, "--method", "laplace"]) == 0
+    assert cli.main(["report", fit, "--data", str(file), "-o", fit + ".html"]) == 0
+    few = ["-y", "sales", "-a", "tv,radio", "--groups", "region", "--group-means"]
+    assert cli.main(["describe", str(file), *few]) == console.UNUSABLE
+    assert "no grouping has more than 64 groups" in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""What each of many small groups usually does: shrunken means of its actions, as covariates.
+
+Groups that differ in their usual actions and in their outcomes confound all actions at once. Where
+groups are few, indicators of them are among the causes of each action. With few rows in each of
+many groups, the means of its actions stand for a group (Mundlak, Econometrica 1978). They are
+shrunken to their expectation given the data, since means of few rows are noisy.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import first_few
+
+# P value, over all actions, below which groups differ in their usual actions.
+LEVEL = 1e-4
+# Minimum variance between groups, and within them, relative to that of the action.
+MIN_SHARE = 1e-6
+
+
+def with_group_means[Own: Observations](data: Own) -> Own:
+    """Add covariates; see :meth:`bayes_intgen.RegimeData.with_group_means`."""
+    unit, columns = data.unit, data.columns
+    if unit is None:
+        raise DataError(
+            "no grouping has more than 64 groups; the indicators of fewer groups are among the "
+            "causes of actions already"
+        )
+    actions = _ordered(data)
+    grouping = columns.every[columns.fine_grouping or 0]
+    names = tuple(mean_name(data.names[k], grouping) for k in actions)
+    repeated = set(names) & {*data.names, *columns.every}
+    if repeated:
+        raise DataError(f"the data have a column {min(repeated)!r} already")
+    means = _Moments.of(data, unit, actions).means()[unit]
+    count = len(columns.names)
+    covariates = np.column_stack([data.covariates[:, :count], means, data.covariates[:, count:]])
+    categories = (*columns.categories, *(None for _ in names))
+    columns = replace(columns, names=(*columns.names, *names), categories=categories)
+    return replace(data, covariates=covariates, columns=columns)
+
+
+def mean_name(action: str, grouping: str) -> str:
+    """Name of the covariate.
+
+    Examples
+    --------
+    >>> mean_name("dose", "patient")
+    'mean dose of patient'
+    """
+    return f"mean {action} of {grouping}"
+
+
+def advice_on_group_means(data: Observations) -> list[str]:
+    """Report many groups that differ in their usual actions, in one sentence.
+
+    Examples
+    --------
+    >>> advice_on_group_means(data)
+    []
+    """
+    unit, columns = data.unit, data.columns
+    if unit is None:
+        return []
+    actions, grouping = _ordered(data), columns.every[columns.fine_grouping or 0]
+    z = _Moments.of(data, unit, actions).z
+    some = [
+        data.names[k] for k, own in zip(actions, z, strict=True) if own > -ndtri(LEVEL / len(z))
+    ]
+    names = [name for name in some if mean_name(name, grouping) not in columns.names]
+    if not names:
+        return []
+    return [
+        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
+        "may bias all effects: use data.with_group_means() or --group-means"
+    ]
+
+
+def _ordered(data: Observations) -> list[int]:
+    """Positions of the actions whose values are numbers or ordered levels."""
+    levels = enumerate(data.categories)
+    return [k for k, own in levels if own is None or own.ordered or len(own.labels) == 2]
+
+
+class _Moments:
+    """Sums over the rows of each group in which an action was not set, and what they estimate.
+
+    Attributes
+    ----------
+    sums, counts : ndarray, shape (G, K)
+        Sums of the centred and scaled actions of each group, and numbers of their rows.
+    between : ndarray, shape (K, K)
+        Covariance of what groups usually do.
+    within : ndarray, shape (K,)
+        Variance of the actions in a group.
+    z : ndarray, shape (K,)
+        Score statistic of the variance between groups.
+    """
+
+    def __init__(self, values: Array, free: NDArray[np.bool_], unit: NDArray[np.int_]) -> None:
+        groups, size = unit.max() + 1, values.shape[1]
+        self.sums, self.counts = np.zeros((2, groups, size))
+        np.add.at(self.sums, unit, values)
+        np.add.at(self.counts, unit, free)
+        # Of pairs of different rows of a group, in which only the group is in common.
+        products = self.sums.T @ self.sums - values.T @ values
+        both = free.T.astype(float) @ free
+        pairs = self.counts.T @ self.counts - both
+        variance = np.diag(values.T @ values) / np.maximum(np.diag(both), 1)
+        spread = np.maximum(np.sqrt(2 * np.diag(pairs)) * variance, 1e-300)
+        self.z = np.where(np.diag(pairs) > 0, np.diag(products) / spread, 0.0)
+        own, vectors = np.linalg.eigh(products / np.maximum(pairs, 1))
+        least = MIN_SHARE * variance.max()
+        self.between = (vectors * np.maximum(own, least)) @ vectors.T
+        self.within = np.maximum(variance - np.diag(self.between), least)
+
+    @classmethod
+    def of(cls, data: Observations, unit: NDArray[np.int_], actions: list[int]) -> "_Moments":
+        values, free = data.actions[:, actions], ~data.intervened[:, actions]
+        scaled = np.zeros(values.shape)
+        for i, k in enumerate(actions):
+            own, rows = values[:, i], free[:, i]
+            if data.categories[k] is None:
+                own = Coordinate.of(own)(own)
+            if rows.any():
+                scaled[rows, i] = own[rows] - own[rows].mean()
+        return cls(scaled, free, unit)
+
+    def means(self) -> Array:
+        """Expected values of what groups usually do, given their rows: an array (G, K).
+
+        Normal between and within groups; an action that was set in all rows of a group is inferred
+        from the others.
+        """
+        present = self.counts > 0
+        mean = self.sums / np.maximum(self.counts, 1)
+        error = np.where(present, self.within / np.maximum(self.counts, 1), np.inf)
+        # Divided by the error, whose inverse is zero where there are no rows.
+        precision = 1 / error
+        system = np.eye(len(self.within)) + precision[:, :, None] * self.between
+        solved = np.linalg.solve(system, (precision * mean)[:, :, None])[:, :, 0]
+        return np.asarray(solved @ self.between)
