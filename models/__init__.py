@@ -3,13 +3,12 @@
 from bayes_intgen.models.additive import AdditiveModel, additive
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.multiplicative import multiplicative
-from bayes_intgen.models.regression import PooledModel, SaturatedModel, pooled, saturated
+from bayes_intgen.models.regression import RegressionModel, pooled, saturated
 
 __all__ = [
     "AdditiveModel",
     "Model",
-    "PooledModel",
-    "SaturatedModel",
+    "RegressionModel",
     "additive",
     "multiplicative",
     "pooled",

@@ -30,8 +30,7 @@ from bayes_intgen.models.base import (
     Prior,
     SpreadName,
     as_mechanism,
-    validate_noise,
-    validate_noise_scale,
+    validated,
 )
 from bayes_intgen.models.decomposition import candidates, decompose, finer_pairs, finer_terms
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
@@ -222,17 +221,12 @@ def additive(
     >>> additive(prior=bi.GP(kernel="matern32"), bias={"red": "linear"}).bias["red"].scale.median
     0.4
     """
-    noise, spread, intercept = validate_noise(noise, spread, intercept)
     single = {
         name: {action: as_mechanism(p) for action, p in mapping(own, name, OWN_PRIORS).items()}
         for name, own in (("unconfounded", unconfounded), ("bias", bias))
     }
     return AdditiveModel(
-        prior=as_mechanism(prior),
-        noise=noise,
-        spread=spread,
-        noise_scale=validate_noise_scale(noise_scale),
-        intercept=intercept,
+        *validated(prior, noise, spread, noise_scale, intercept),
         unconfounded=single["unconfounded"],
         bias=single["bias"],
         graph=checked_graph(graph),

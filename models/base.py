@@ -206,10 +206,14 @@ def as_mechanism(prior: Prior) -> AnyMechanism:
     return _PRIORS[prior]()
 
 
-def validate_noise(
-    noise: Noise, spread: SpreadName | None, intercept: tuple[float, float] | None
-) -> tuple[Noise, SpreadName, tuple[float, float] | None]:
-    """Validate noise, spread and intercept, and fill in the default spread.
+def validated(
+    prior: Prior,
+    noise: Noise,
+    spread: SpreadName | None,
+    noise_scale: LogNormal | None,
+    intercept: tuple[float, float] | None,
+) -> tuple[AnyMechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]:
+    """Validate the fields of a model, in their order, and fill in defaults.
 
     Raises
     ------
@@ -217,25 +221,19 @@ def validate_noise(
         On unknown names, or an intercept without a positive standard deviation.
     """
     one_of(noise, "noise", get_args(Noise))
-    if spread is None:
-        spread = "fitted"
-    one_of(spread, "spread", get_args(SpreadName))
-    if intercept is None:
-        return noise, spread, None
-    pair = items(intercept, "intercept", "two numbers: mean and sd")
-    if len(pair) != 2:
-        raise ModelError(f"intercept must be (mean, sd), not {intercept!r}")
-    mean, sd = (real_number(value, "intercept") for value in pair)
-    if not sd > 0:
-        raise ModelError("intercept must be (mean, sd) with a positive sd")
-    return noise, spread, (mean, sd)
-
-
-def validate_noise_scale(noise_scale: Any) -> LogNormal:
-    """Validate the prior of the noise standard deviation, and fill in the default."""
-    if noise_scale is None:
-        return NOISE_SCALE
-    return instance(noise_scale, LogNormal, "noise_scale", "LogNormal(0.5, 1.0)", ModelError)
+    name: SpreadName = spread or "fitted"
+    one_of(name, "spread", get_args(SpreadName))
+    scale = NOISE_SCALE if noise_scale is None else noise_scale
+    instance(scale, LogNormal, "noise_scale", "LogNormal(0.5, 1.0)", ModelError)
+    if intercept is not None:
+        pair = items(intercept, "intercept", "two numbers: mean and sd")
+        if len(pair) != 2:
+            raise ModelError(f"intercept must be (mean, sd), not {intercept!r}")
+        mean, sd = (real_number(value, "intercept") for value in pair)
+        if not sd > 0:
+            raise ModelError("intercept must be (mean, sd) with a positive sd")
+        intercept = mean, sd
+    return as_mechanism(prior), noise, name, scale, intercept
 
 
 def checked_model(model: Any) -> Model:

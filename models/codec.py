@@ -28,7 +28,7 @@ from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.models import AdditiveModel, PooledModel, SaturatedModel
+from bayes_intgen.models import AdditiveModel, RegressionModel
 from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
@@ -47,7 +47,7 @@ _KINDS: tuple[type[Any], ...] = (
     NormalScores, ControlVariable, ControlBasis, ControlError,
     FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
     Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
-    AdditiveModel, PooledModel, SaturatedModel,
+    AdditiveModel, RegressionModel,
 )  # fmt: skip
 # Classes in saved fits, by name.
 TAGS = {kind.__name__: kind for kind in _KINDS}

@@ -10,15 +10,7 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask, is_identified
-from bayes_intgen.models.base import (
-    Model,
-    Noise,
-    Prior,
-    SpreadName,
-    as_mechanism,
-    validate_noise,
-    validate_noise_scale,
-)
+from bayes_intgen.models.base import Model, Noise, Prior, SpreadName, validated
 from bayes_intgen.models.decomposition import regressions
 from bayes_intgen.models.gates import Always, Gate, InRegime
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
@@ -26,31 +18,26 @@ from bayes_intgen.models.terms import Decomposition
 
 
 @dataclass(frozen=True)
-class PooledModel(Model):
-    """A single regression on all rows; build it with :func:`pooled`."""
+class RegressionModel(Model):
+    """Plain regressions; build them with :func:`pooled` or :func:`saturated`.
+
+    Attributes
+    ----------
+    by_regime : bool
+        Whether each regime has a regression of its own.
+    """
+
+    by_regime: bool
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        return regressions(
-            data, self.mechanisms(data), {"f": Always()}, self.intercept, rows, self.prior
-        )
-
-    def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
-        return True
-
-
-@dataclass(frozen=True)
-class SaturatedModel(Model):
-    """A separate regression in each regime; build it with :func:`saturated`."""
-
-    def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        regimes = tuple(data.regimes)
-        gates: dict[str, Gate] = {
-            data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)
-        }
+        gates: dict[str, Gate] = {"f": Always()}
+        if self.by_regime:
+            regimes = tuple(data.regimes)
+            gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
         return regressions(data, self.mechanisms(data), gates, self.intercept, rows, self.prior)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
-        return is_identified(regimes, target)
+        return not self.by_regime or is_identified(regimes, target)
 
 
 def pooled(
@@ -60,7 +47,7 @@ def pooled(
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
-) -> PooledModel:
+) -> RegressionModel:
     """Build a single regression on all rows, for E[Y | a] in place of E[Y | do(a)].
 
     On observational rows alone it is the observational estimator. On rows that set all actions it
@@ -81,10 +68,7 @@ def pooled(
     >>> pooled("polynomial").prior.degree
     3
     """
-    noise, spread, intercept = validate_noise(noise, spread, intercept)
-    return PooledModel(
-        as_mechanism(prior), noise, spread, validate_noise_scale(noise_scale), intercept
-    )
+    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), False)
 
 
 def saturated(
@@ -94,7 +78,7 @@ def saturated(
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
-) -> SaturatedModel:
+) -> RegressionModel:
     """Build separate regressions in each regime, combined with the weights of the regimes.
 
     The model assumes nothing about how the regimes differ, and therefore serves as the alternative
@@ -116,7 +100,4 @@ def saturated(
     >>> saturated("polynomial").prior.degree
     3
     """
-    noise, spread, intercept = validate_noise(noise, spread, intercept)
-    return SaturatedModel(
-        as_mechanism(prior), noise, spread, validate_noise_scale(noise_scale), intercept
-    )
+    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), True)

@@ -149,7 +149,7 @@ def test_one_action_has_nothing_to_test() -> None:
 def test_invalid_arguments_are_rejected(data) -> None:
     with pytest.raises(bi.DataError, match="must be a RegimeData, not dict"):
         bi.check({})
-    with pytest.raises(bi.ModelError, match="not PooledModel"):
+    with pytest.raises(bi.ModelError, match="not RegressionModel"):
         bi.check(data, bi.models.pooled())
     for setting in ({"level": 0}, {"held_out": 1}):
         with pytest.raises(bi.ModelError, match="lie between 0 and 1"):
