@@ -28,7 +28,7 @@ import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from _worlds import FewDoses, Mistyped, Steep, Stepped, UniformDesign
+from _study_worlds import FewDoses, Mistyped, Steep, Stepped, UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (

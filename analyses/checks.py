@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import _unlike
 import matplotlib.pyplot as plt
 import numpy as np
-from _worlds import FewDoses, Steep, Stepped, UniformDesign
+from _study_worlds import FewDoses, Steep, Stepped, UniformDesign
 from scipy.stats import binomtest, kstest
 
 import bayes_intgen as bi

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _worlds import UniformDesign
+from _study_worlds import UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _worlds import FewDoses, Mistyped, Shape, Steep, Stepped, UniformDesign
+from _study_worlds import FewDoses, Mistyped, Shape, Steep, Stepped, UniformDesign
 
 from bayes_intgen.simulators import (
     Binary,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _worlds import SHAPES, FewDoses, Steep, Stepped, UniformDesign
+from _study_worlds import SHAPES, FewDoses, Steep, Stepped, UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
