@@ -36,7 +36,7 @@ from bayes_intgen.models.decomposition import candidates, decompose, finer_pairs
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 CovariatePrior = Prior | Trend | Seasonal
 Interactions = Literal["auto"] | Sequence[Sequence[str]] | None
@@ -71,12 +71,9 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            for name in priors:
-                if name not in data.names:
-                    raise ModelError(f"{kind} has a prior for {unknown_action(name, data.names)}")
-        for name in (name for pair in self._pairs for name in pair):
-            if name not in data.names:
-                raise ModelError(f"interactions: {unknown_action(name, data.names)}")
+            refuse_unknown_actions(priors, data.names, ModelError, f"{kind} has a prior for ")
+        paired = (name for pair in self._pairs for name in pair)
+        refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         return decompose(
             data,
             *self._mechanisms(data),

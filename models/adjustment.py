@@ -41,7 +41,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
 from bayes_intgen.models.mechanisms.seasonal import YEAR, Seasonal, Trend
 from bayes_intgen.models.random_effects import RandomEffects
 from bayes_intgen.models.terms import Term
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
@@ -100,9 +100,8 @@ class Adjustment:
                         f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
                         "prior"
                     )
+        refuse_unknown_actions(self.moderators, data.names, ModelError, "moderators: ")
         for action, covariates in self.moderators.items():
-            if action not in data.names:
-                raise ModelError(f"moderators: {unknown_action(action, data.names)}")
             for name in covariates:
                 if name not in own.names:
                     raise ModelError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bayes_intgen.cli.console import log
 from bayes_intgen.cli.parsing import parse_point
 from bayes_intgen.errors import PointsError
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
@@ -19,9 +19,7 @@ Point = dict[str, "Label"]
 
 def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
     """Refuse names that are not actions of the posterior."""
-    for name in names:
-        if name not in posterior.actions:
-            raise PointsError(unknown_action(name, posterior.actions))
+    refuse_unknown_actions(names, posterior.actions, PointsError)
 
 
 def checked_point(text: str | None, posterior: "Posterior") -> Point:

@@ -10,7 +10,7 @@ from bayes_intgen._arguments import real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 # Minimum standard error, in standard deviations of the outcome. A smaller one acts like a row
 # without noise.
@@ -145,8 +145,7 @@ class LiftTestable(ABC):
         >>> tested.lift_tests
         (LiftTest(action='red', x_from=0.0, x_to=1.0, effect=0.8, se=0.1),)
         """
-        if action not in self.names:
-            raise DataError(unknown_action(action, self.names))
+        refuse_unknown_actions([action], self.names, DataError)
         k = self.names.index(action)
         return self._with_test(LiftTest.of(action, x_from, x_to, effect, se, self.categories[k]))
 

@@ -13,7 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -148,9 +148,7 @@ def checked_actions(intervened: Iterable[str], names: Sequence[str]) -> tuple[st
     ('green',)
     """
     actions = items(intervened, "intervened", "actions", PointsError)
-    for name in actions:
-        if name not in names:
-            raise PointsError(f"intervened: {unknown_action(name, names)}")
+    refuse_unknown_actions(actions, names, PointsError, "intervened: ")
     return actions
 
 
@@ -184,9 +182,7 @@ def _of_table(table: "nw.DataFrame[Any]", names: Sequence[str], categories: Leve
 
 def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
     """Raise PointsError if a point does not have exactly one entry per action."""
-    for name in point:
-        if name not in names:
-            raise PointsError(f"points{where}: {unknown_action(name, names)}")
+    refuse_unknown_actions(point, names, PointsError, f"points{where}: ")
     missing = [name for name in names if name not in point]
     if missing:
         raise PointsError(

@@ -25,7 +25,7 @@ from bayes_intgen.data.validation import (
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -331,9 +331,7 @@ class RegimeData(Observations):
         keep = np.zeros(len(self), dtype=bool)
         for regime in regimes:
             actions = items(regime, "regime", "actions", DataError)
-            for name in actions:
-                if name not in self.names:
-                    raise DataError(f"regime: {unknown_action(name, self.names)}")
+            refuse_unknown_actions(actions, self.names, DataError, "regime: ")
             keep |= (self.intervened == [name in actions for name in self.names]).all(axis=1)
         if not keep.any():
             raise DataError("no rows belong to these regimes; see data.regimes")

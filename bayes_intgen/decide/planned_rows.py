@@ -23,7 +23,7 @@ from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWar
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of rows that represent those of an experiment.
 N_ROWS = 400
@@ -77,9 +77,7 @@ def planned_rows(
     SupportWarning
         If values lie outside the observed range of their action.
     """
-    for name in names:
-        if name not in posterior.actions:
-            raise ModelError(unknown_action(name, posterior.actions))
+    refuse_unknown_actions(names, posterior.actions, ModelError)
     reference = support_of(posterior).reference
     mask = checked_mask(names, posterior.actions)
     values = {

@@ -15,7 +15,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.posterior.effects import supported
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
@@ -66,9 +66,7 @@ class Problem:
         """
         names = posterior.actions
         for role in ("cost", "bounds", "baseline"):
-            for name in getattr(decision, role):
-                if name not in names:
-                    raise ModelError(f"{role}: {unknown_action(name, names)}")
+            refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
         categories = levels_of(posterior)
         baseline = medians(posterior)
         for name, value in decision.baseline.items():

@@ -41,7 +41,7 @@ from bayes_intgen.identification.labels import mask_label, regime_label
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.base import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.messages import hint, quoted, unknown_action
+from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -197,9 +197,7 @@ def checked_regimes(names: Sequence[str], regimes: Any) -> list[tuple[str, ...]]
     listed = [named_actions(own) for own in items(regimes, "regimes", "regimes")]
     if not listed:
         raise ModelError("regimes are empty; leave them out for the default ones")
-    for name in (name for own in listed for name in own):
-        if name not in names:
-            raise ModelError(f"regimes: {unknown_action(name, names)}")
+    refuse_unknown_actions((name for own in listed for name in own), names, ModelError, "regimes: ")
     return list(dict.fromkeys(tuple(n for n in names if n in own) for own in listed))
 
 

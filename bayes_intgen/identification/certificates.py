@@ -31,7 +31,7 @@ from bayes_intgen.identification.missing_experiments import (
     missing_experiments,
 )
 from bayes_intgen.identification.null_space import Vector
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 from bayes_intgen.text.number_format import format_value
 
 Experiment = tuple[str, ...]
@@ -313,9 +313,7 @@ def certificates(
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
     actions = items(actions, "actions", "names", DataError)
-    for name in actions:
-        if name not in names:
-            raise DataError(unknown_action(name, names))
+    refuse_unknown_actions(actions, names, DataError)
     repeated = [name for name in names if list(actions).count(name) > 1]
     if repeated:
         raise DataError(f"action {quoted(repeated)} is named twice; name each action once")

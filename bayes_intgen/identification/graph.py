@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.errors import ModelError
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 # Parents of each action, None where they are unknown. A graph that is None is unknown, and learned
 # from the actions; with "any" the bias of each action may depend on every other.
@@ -67,9 +67,7 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
         return np.where(np.eye(count, dtype=bool), 0.0, np.nan)
     position = {name: k for k, name in enumerate(names)}
     for child, parents in graph.items():
-        for name in (child, *(parents or ())):
-            if name not in position:
-                raise ModelError(f"graph: {unknown_action(name, names)}")
+        refuse_unknown_actions((child, *(parents or ())), names, ModelError, "graph: ")
     edges = np.zeros((count, count))
     for child, parents in graph.items():
         edges[position[child], [position[name] for name in parents or ()]] = 1.0

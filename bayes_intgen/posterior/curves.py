@@ -1,6 +1,6 @@
 """Effects along one action, the other actions fixed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.standardisation import Standardisation
-from bayes_intgen.text.messages import unknown_action
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 
 def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> Array:
@@ -73,7 +73,7 @@ def effect_along(
     >>> effect_along(posterior, "red", posterior.default_point, size=5).sizes["point"]
     5
     """
-    _refuse_unknown([action], posterior)
+    refuse_unknown_actions([action], posterior.actions, PointsError)
     at = mapping(at, "at", "actions to values", PointsError)
     fixed = fixed_values(posterior, default, at)
     if action in at:
@@ -125,18 +125,12 @@ def labelled_points(
     return xr.Dataset(coords=coords, attrs=attrs)
 
 
-def _refuse_unknown(names: Iterable[str], posterior: PosteriorDraws) -> None:
-    for name in names:
-        if name not in posterior.actions:
-            raise PointsError(unknown_action(name, posterior.actions))
-
-
 def fixed_values(
     posterior: PosteriorDraws, default: Array, at: Mapping[str, Label] | None
 ) -> Array:
     """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
     at = mapping(at, "at", "actions to values", PointsError)
-    _refuse_unknown(at, posterior)
+    refuse_unknown_actions(at, posterior.actions, PointsError)
     columns = zip(posterior.actions, posterior.categories, default.tolist(), strict=True)
     return np.array(
         [

@@ -16,7 +16,7 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.messages import quoted, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Maximum number of rows in a picture.
 DRAWN_ROWS = 5_000
@@ -36,9 +36,7 @@ def pair_of(posterior: PosteriorDraws, first: str, second: str) -> tuple[int, in
     Traceback (most recent call last):
     bayes_intgen.errors.PointsError: 'red' is named twice; an interaction is of two actions
     """
-    for name in (first, second):
-        if name not in posterior.actions:
-            raise PointsError(unknown_action(name, posterior.actions))
+    refuse_unknown_actions((first, second), posterior.actions, PointsError)
     if first == second:
         raise PointsError(f"{first!r} is named twice; an interaction is of two actions")
     pair = (posterior.actions.index(first), posterior.actions.index(second))
@@ -153,8 +151,7 @@ def bias_of_rows(posterior: PosteriorDraws, data: Rows, action: str) -> xr.Datas
 cause is likely to move it, so that it has no control variable
     """
     support_of(posterior).refuse_other_rows(data)
-    if action not in posterior.actions:
-        raise PointsError(unknown_action(action, posterior.actions))
+    refuse_unknown_actions([action], posterior.actions, PointsError)
     k, terms = posterior.actions.index(action), posterior.terms
     own = tuple(term for term in terms.terms if term.role == "bias" and term.action == k)
     bases = [(t.component.basis, list(t.inputs)) for t in own]

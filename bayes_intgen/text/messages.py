@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+from bayes_intgen.errors import BayesIntgenError
 
 # Maximum number of names that a message lists, and maximum number of parts of a warning.
 MAX_NAMES, MAX_PARTS = 20, 3
@@ -24,6 +26,23 @@ def unknown_action(name: object, known: Sequence[str]) -> str:
     unknown action 'gren'; did you mean 'green'? The actions are 'red', 'green'
     """
     return f"unknown action {name!r}; {hint(name, known)} actions are {quoted(known)}"
+
+
+def refuse_unknown_actions(
+    some: Iterable[object], names: Sequence[str], error: type[BayesIntgenError], where: str = ""
+) -> None:
+    """Raise an error of a class if some names are not among those of the actions.
+
+    Examples
+    --------
+    >>> refuse_unknown_actions(["gren"], ["red", "green"], bi.ModelError, "graph: ")
+    Traceback (most recent call last):
+    bayes_intgen.errors.ModelError: graph: unknown action 'gren'; did you mean 'green'? The \
+actions are 'red', 'green'
+    """
+    for name in some:
+        if name not in names:
+            raise error(f"{where}{unknown_action(name, names)}")
 
 
 def hint(name: object, known: Sequence[str]) -> str:
