@@ -221,7 +221,7 @@ def validated(
         On unknown names, or an intercept without a positive standard deviation.
     """
     one_of(noise, "noise", get_args(Noise))
-    name: SpreadName = spread or "fitted"
+    name: SpreadName = "fitted" if spread is None else spread
     one_of(name, "spread", get_args(SpreadName))
     scale = NOISE_SCALE if noise_scale is None else noise_scale
     instance(scale, LogNormal, "noise_scale", "LogNormal(0.5, 1.0)", ModelError)

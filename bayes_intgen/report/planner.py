@@ -89,6 +89,8 @@ def plans_of(
     texts = zip(*(point_texts(posterior, plan) for plan in plans), strict=True)
     rows = [(name, list(own)) for name, own in zip(posterior.actions, texts, strict=True)]
     costs = np.sum(_costs(posterior, decision, [*np.array(plans).T]), axis=0)
+    # A sum of positive and negative costs misses zero by rounding.
+    costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
         rows.append(("cost", list(map(_short, costs))))
     rows += _effects(table, prediction_of(posterior).sd.size)

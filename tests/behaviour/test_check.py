@@ -94,6 +94,7 @@ def test_nothing_to_test_is_no_good_sign(untestable) -> None:
     assert document["obstacle"] == reason
 
 
+@pytest.mark.filterwarnings("ignore:groups of 'patient' differ:bayes_intgen.DataWarning")
 def test_the_report_does_not_reassure_where_nothing_was_tested(untestable, tmp_path) -> None:
     data, check = untestable
     model = bi.models.additive("linear")

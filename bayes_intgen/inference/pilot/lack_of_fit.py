@@ -28,8 +28,9 @@ from bayes_intgen.text.messages import first_few
 
 # Familywise error rate of all tests of a fit.
 LEVEL = 0.01
-# P value of the screening by mean residuals below which a score test of a pair is made.
-PAIR_SCREENING_LEVEL = 0.0025
+# P values of the screening by mean residuals below which a score test is made: of an action, and of
+# a pair, of which there are many.
+SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
 # Every so many knots of a pair bound the cells of its screening: about six by six.
 SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
@@ -115,9 +116,7 @@ def suspicious_tests(
     """Select the tests whose residuals show any structure, or that concern an interaction.
 
     The screening is cheap: a chi-squared test of the mean residuals in the cells between the knots.
-    For single actions the question is whether all rows could show structure: whether the statistic
-    would be significant in them with an excess, over its mean without structure, that is a standard
-    deviation above the estimate.
+    Structure of single actions counts as in all rows: it grows with their number.
 
     Parameters
     ----------
@@ -147,11 +146,10 @@ def suspicious_tests(
         counts = np.bincount(cell)
         sums = np.bincount(cell, own)[counts > 0]
         counts = counts[counts > 0]
-        cells, statistic, level = len(counts), np.sum(sums**2 / counts), PAIR_SCREENING_LEVEL
-        if len(factors) == 1:
-            excess = statistic - cells + np.sqrt(2 * cells)
-            statistic, level = cells + excess * count / len(rows), LEVEL
-        if chdtrc(cells, max(statistic, 0.0)) < level:
+        single = len(factors) == 1
+        level = SCREENING_LEVEL if single else PAIR_SCREENING_LEVEL
+        ratio = count / len(rows) if single else 1.0
+        if chdtrc(len(counts), np.sum(sums**2 / counts) * ratio) < level:
             suspicious.append(term)
     return with_pairs(suspicious, tests, terms.terms)
 
