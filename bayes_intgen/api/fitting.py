@@ -74,12 +74,11 @@ def fit(
         Target acceptance probability of the step size adaptation; values nearer to one give
         smaller steps and fewer divergences (NUTS only).
     simplify : bool
-        Whether the data select terms. Terms with evidence against
-        them, or hardly any for functions of covariates and groups alone, keep a small scale, fixed
-        in units of the noise, and are not sampled, which gives nearly the same effects in a
-        fraction of the time. The tree's ``constant_data`` lists them.
-        Finer functions of an action, and functions of single causes in a bias, join the model if
-        there is strong evidence for them.
+        Whether the data select terms. Terms with evidence against them, or hardly any for functions
+        of covariates and groups alone, keep a small scale, fixed in units of the noise, and are not
+        sampled, which gives nearly the same effects in a fraction of the time. The tree's
+        ``constant_data`` lists them. Finer functions of an action, and functions of single causes
+        in a bias, join the model if there is strong evidence for them.
     progress : bool
         Whether to show progress on standard error.
     checkpoint : path, optional

@@ -181,8 +181,7 @@ class Pictures(FittedRows):
         'control variable of green'
         """
         bias = bias_of_rows(self, data, action)
-        levels = self.categories[self.actions.index(action)]
-        return plot_bias(bias, None if levels is None else levels.labels, ax)
+        return plot_bias(bias, self.categories[self.actions.index(action)], ax)
 
     def plot_graph(self, *, threshold: float = 0.1, ax: "Axes | None" = None) -> "Axes":
         """Plot the graph over the actions: an arrow from each action to those that it moves.

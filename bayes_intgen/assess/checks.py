@@ -3,9 +3,9 @@
 `check` tests the additive model against every alternative that the regimes in the data can
 reveal (`alternatives`), tests the variance where several actions are set (`variance_tests`) and
 each pair of actions for a shared hidden cause, and for an experiment on one that changes how the
-other is set (`shared_causes`), and compares the model with a
-regression per regime on held-out rows. The strongest tests compare mean and variance of rows with
-several actions set with what the other rows predict.
+other is set (`shared_causes`), and compares the model with a regression per regime on held-out
+rows. The strongest tests compare mean and variance of rows with several actions set with what the
+other rows predict.
 
 Notes
 -----

@@ -32,8 +32,10 @@ def with_group_means[Own: Observations](data: Own) -> Own:
             "no grouping has more than 64 groups; the indicators of fewer groups are among the "
             "causes of actions already"
         )
-    actions = _ordered(data)
+    actions = _varying(data)
     grouping = columns.every[columns.fine_grouping or 0]
+    if not actions:
+        raise DataError("no action has numbers or ordered levels that vary where it was not set")
     names = tuple(mean_name(data.names[k], grouping) for k in actions)
     repeated = set(names) & {*data.names, *columns.every}
     if repeated:
@@ -66,9 +68,10 @@ def advice_on_group_means(data: Observations) -> list[str]:
     []
     """
     unit, columns = data.unit, data.columns
-    if unit is None:
+    actions = _varying(data)
+    if unit is None or not actions:
         return []
-    actions, grouping = _ordered(data), columns.every[columns.fine_grouping or 0]
+    grouping = columns.every[columns.fine_grouping or 0]
     z = _Moments.of(data, unit, actions).z
     some = [
         data.names[k] for k, own in zip(actions, z, strict=True) if own > -ndtri(LEVEL / len(z))
@@ -82,10 +85,14 @@ def advice_on_group_means(data: Observations) -> list[str]:
     ]
 
 
-def _ordered(data: Observations) -> list[int]:
-    """Positions of the actions whose values are numbers or ordered levels."""
-    levels = enumerate(data.categories)
-    return [k for k, own in levels if own is None or own.ordered or len(own.labels) == 2]
+def _varying(data: Observations) -> list[int]:
+    """Positions of the actions of numbers or ordered levels that vary where they were not set."""
+    return [
+        k
+        for k, own in enumerate(data.categories)
+        if (own is None or own.ordered or len(own.labels) == 2)
+        and len(np.unique(data.actions[~data.intervened[:, k], k])) > 1
+    ]
 
 
 class _Moments:
@@ -128,8 +135,7 @@ class _Moments:
             own, rows = values[:, i], free[:, i]
             if data.categories[k] is None:
                 own = Coordinate.of(own)(own)
-            if rows.any():
-                scaled[rows, i] = own[rows] - own[rows].mean()
+            scaled[rows, i] = own[rows] - own[rows].mean()
         return cls(scaled, free, unit)
 
     def means(self) -> Array:

@@ -290,12 +290,13 @@ class RegimeData(Observations):
         -------
         RegimeData
             With a covariate ``mean ACTION of GROUPING`` for each action of numbers or ordered
-            levels, in standard deviations of a typical action.
+            levels that varies where it was not set, in the action's coordinate.
 
         Raises
         ------
         DataError
-            If no grouping has more than 64 groups, or the data have these columns already.
+            If no grouping has more than 64 groups, no action is of this kind, or the data have such
+            columns already.
 
         Examples
         --------

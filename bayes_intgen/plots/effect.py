@@ -1,13 +1,13 @@
 """Pictures of the joint effect: along an action, of its mechanisms, and of its sensitivity."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._arguments import probabilities
-from bayes_intgen.basis.categories import short_label
+from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.errors import PointsError
 from bayes_intgen.plots.bands import (
     draw_bands,
@@ -76,7 +76,7 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     ax.legend(framealpha=0.85, edgecolor="none")
 
 
-def plot_bias(bias: xr.Dataset, labels: Sequence[Any] | None, ax: "Axes | None") -> "Axes":
+def plot_bias(bias: xr.Dataset, levels: Categories | None, ax: "Axes | None") -> "Axes":
     """Draw the result of `bias_of_rows`; see :meth:`bayes_intgen.Posterior.plot_bias`."""
     import matplotlib.pyplot as plt
 
@@ -91,8 +91,8 @@ def plot_bias(bias: xr.Dataset, labels: Sequence[Any] | None, ax: "Axes | None")
     bar.set_label(f"bias of {bias.attrs['outcome']}", parse_math=False)
     ax.set_xlabel(bias.attrs["action"], parse_math=False)
     ax.set_ylabel(f"control variable of {bias.attrs['action']}", parse_math=False)
-    if labels is not None:
-        name_levels(ax, range(len(labels)), labels)
+    if levels is not None:
+        name_levels(ax, levels.codes, levels.labels)
     return ax
 
 

@@ -1,4 +1,4 @@
-"""Interactions of a fit: surfaces over the values of two actions, their size, their support."""
+"""Functions of two coordinates in a fit: interactions of actions, and biases at the rows."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -230,6 +230,16 @@ def many_groups(folder: Path) -> Case:
     return case_of(world, rows=300, options={"groups": ["patient"]}, single=False)
 
 
+def group_means(folder: Path) -> Case:
+    """Many patients who differ in their usual actions, the means of which are covariates."""
+    world = World(TWO, {"patient": regions(150, 0.5, 0.5)})
+    case = case_of(world, rows=300, options={"groups": ["patient"]}, single=False)
+    data = case.data.with_group_means()
+    names, values = data.columns.names, data.in_memory.covariates.T
+    means = dict(zip(names, values, strict=False))
+    return replace(case, data=data, frame=case.frame.assign(**means))
+
+
 def weighted(folder: Path) -> Case:
     """Rows that are means of n units, with hidden causes of the row."""
     world, rng = World(TWO, noise=0.0), np.random.default_rng(3)
@@ -440,6 +450,7 @@ KINDS: tuple[Callable[[Path], Case], ...] = (
     moderators,
     few_groups,
     many_groups,
+    group_means,
     weighted,
     aggregated,
     lift_test,

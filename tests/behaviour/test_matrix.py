@@ -30,6 +30,7 @@ REFUSED = {
         for question, words in REGRESSION.items()
     },
     ("many_groups", "program"): "'patient' are integrated out.*at most 64 groups",
+    ("group_means", "program"): "'patient' are integrated out.*at most 64 groups",
     ("aggregated", "program"): "outcome_sd",
     ("stream", "program"): "RegimeData.from_frame",
     ("cluster", "program"): "RegimeData.from_frame",

@@ -84,3 +84,18 @@ def test_means_need_many_groups_and_columns_of_their_own() -> None:
     few = rows_of(trials(0)[lambda frame: frame["patient"].astype(int) < 60])
     with pytest.raises(bi.DataError, match="no grouping has more than 64 groups"):
         few.with_group_means()
+
+
+def test_levels_without_an_order_and_actions_that_do_not_vary_have_no_means() -> None:
+    frame = trials(0)
+    rng = np.random.default_rng(0)
+    named = frame.assign(drug=rng.choice(["a", "b", "c"], len(frame)))
+    assert rows_of(named).with_group_means().columns.names == ("mean dose of patient",)
+    # A dose that only its trial gives.
+    given = (frame["regime"] == "dose").to_numpy()
+    only = frame.assign(dose=np.where(given, frame["dose"], 0.0))
+    assert rows_of(only).with_group_means().columns.names == ("mean drug of patient",)
+    neither = rows_of(named.assign(dose=np.where(given, frame["dose"], 0.0)))
+    assert "usual" not in str(bi.report_identification(neither))
+    with pytest.raises(bi.DataError, match="no action has numbers or ordered levels that vary"):
+        neither.with_group_means()
