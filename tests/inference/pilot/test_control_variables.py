@@ -1,5 +1,6 @@
 """Control variables: regressions of actions on observed causes, and the biases that they carry."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,3 +111,15 @@ def test_a_cause_that_stretches_an_action_leaves_no_bias_of_its_effect() -> None
     points = np.column_stack([np.linspace(-1.5, 1.5, 7), np.zeros(7)])
     effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
     assert np.std(effect - points[:, 0]) < 0.04
+
+
+def test_picture_of_a_bias_names_levels_at_their_values() -> None:
+    frame, _ = panel(0, kind="levels")
+    frame[NAMES] *= 10
+    data = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", groups=["region"])
+    ax = bi.fit(data, method="laplace", progress=False).plot_bias("tv", data)
+    assert ax.get_xticks().tolist() == [0.0, 10.0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "10"]
+    dots = np.asarray(ax.collections[0].get_offsets())
+    assert set(dots[:, 0]) == {0.0, 10.0}
+    plt.close("all")
