@@ -39,6 +39,8 @@ QUICK_TOLERANCE = 0.03
 MAX_DISTANCE = 10
 # Number of elements of the matrices that are factorised together: two megabytes, for the cache.
 MAX_BATCH_SIZE = 2**18
+# Step of forward differences in logarithms of hyperparameters.
+HESSIAN_STEP = 1e-4
 
 
 class MarginalPosterior:
@@ -245,21 +247,39 @@ class MarginalPosterior:
     def covariance(self, mode: Array) -> Array:
         """Inverse Hessian at the mode, at most twice the prior variance, shape (D, D).
 
-        By forward differences of the gradient: an initial estimate for the sampler.
+        An initial estimate for the sampler.
         """
-        step = 1e-3 * self.prior_sd
-
-        def gradient(at: Array) -> Array:
-            return self.value_and_grad(at)[1]
-
-        with ThreadPoolExecutor() as pool:
-            at_mode, *moved = pool.map(gradient, [mode, *(mode + np.diag(step))])
-        rows = (np.array(moved) - at_mode) / step[:, None]
         units = np.outer(self.prior_sd, self.prior_sd)
-        hessian = (rows + rows.T) / 2 * units
+        hessian = self.hessian(mode) * units
         values, vectors = np.linalg.eigh(hessian)
         root = self.prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
         return np.asarray(root @ root.T)
+
+    def hessian(self, flat: Array) -> Array:
+        """Hessian of minus the log density at one point, shape (D, D).
+
+        Notes
+        -----
+        With respect to the log prior sds of the coefficients, the log evidence has the Hessian
+        2 C^2 + 4 u C u', less twice the diagonal of C + u u', where C and u are the posterior
+        covariance and mean in units of the prior sds, and the square is elementwise. Forward
+        differences, which need no factorisation, give the dependence of these sds on the
+        hyperparameters; those of the gradient give the row of the noise.
+        """
+        step, size = HESSIAN_STEP, len(flat)
+        moved, noise = flat + step * np.eye(size), self.layout.positions["noise_sd"]
+        conditional = self.conditional(self.sites(flat))
+        evidence = conditional.log_evidence, *conditional.gradient()
+        log_sd = self.priors.log_sd(self.sites(np.vstack([flat, moved])))
+        slopes_of_log_sd = (log_sd[1:] - log_sd[0]) / step
+        second = slopes_of_log_sd @ conditional.curvature() @ slopes_of_log_sd.T
+        gradient, *gradients = (
+            self.with_prior(at, self.priors, *evidence)[1] for at in (flat, *moved)
+        )
+        hessian = (np.array(gradients) - gradient) / step - second
+        (row,) = (self.value_and_grad(at)[1] - gradient for at in moved[noise])
+        hessian[noise], hessian[:, noise] = row / step, (row / step)[:, None]
+        return np.asarray((hessian + hessian.T) / 2)
 
 
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:

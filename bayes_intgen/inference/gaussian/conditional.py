@@ -111,6 +111,13 @@ class Conditional:
         )
         return towards_log_sd, float(towards_noise)
 
+    def curvature(self) -> Array:
+        """Hessian of the log evidence with respect to log s, shape (P, P)."""
+        covariance, step = self._inverse_factor @ self._inverse_factor.T, self.step
+        curvature = 2 * covariance * (covariance + 2 * np.outer(step, step))
+        np.einsum("pp->p", curvature)[...] -= 2 * (np.diag(covariance) + step**2)
+        return np.asarray(curvature)
+
 
 class Conditionals(NamedTuple):
     """Posteriors of the coefficients at several points of the hyperparameters.

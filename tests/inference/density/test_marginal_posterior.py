@@ -82,6 +82,20 @@ def test_mode_has_zero_gradient_and_the_hessian_of_finite_differences(data) -> N
     np.testing.assert_allclose(np.diag(precision)[informed], np.array(second)[informed], rtol=0.05)
 
 
+@pytest.mark.parametrize("prior", ["gp", "spline"])
+def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
+    posterior = marginal_posterior(data, prior=prior)
+    at = posterior.start + 0.3 * np.random.default_rng(2).normal(size=len(posterior.start))
+    steps = 1e-5 * np.eye(len(at))
+    difference = np.array(
+        [posterior.value_and_grad(at + e)[1] - posterior.value_and_grad(at - e)[1] for e in steps]
+    )
+    scale = np.abs(difference / 2e-5).max()
+    np.testing.assert_allclose(posterior.hessian(at), difference / 2e-5, atol=1e-3 * scale)
+    # Negative control: another point.
+    assert np.abs(posterior.hessian(at + 0.1) - difference / 2e-5).max() > 1e-2 * scale
+
+
 def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
     # Far less noise than the prior expects, for a long search.
     noise = 0.02 * np.random.default_rng(0).normal(size=len(data))
