@@ -150,7 +150,9 @@ def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
     assert "delta(green) slope" in simple.tree["posterior"]["scale_of"]
     # Without selection products with the control variable are in the fit.
     assert "delta(green) control, red" in full.tree["posterior"]["scale_of"]
-    assert full.tree["constant_data"].sizes["fixed_scale_of"] == 0
+    # The scale of errors of control variables is known.
+    unpruned = full.tree["constant_data"]["fixed_scale_of"].to_numpy().tolist()
+    assert unpruned == ["delta(green) control error"]
     for intervened in (["red", "green"], []):
         one, other = (p.effect(points, intervened) for p in (simple, full))
         sd = other.std(("chain", "draw"))
