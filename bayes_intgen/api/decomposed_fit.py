@@ -13,19 +13,16 @@ from bayes_intgen._random import generator
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.outcome_scale import on_scale
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
-from bayes_intgen.inference.pilot.first_stage import with_observed_causes
-from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.inference.pilot.first_terms import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
-from bayes_intgen.inference.pilot.recentring import recentred
-from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.laplace import sample_laplace
 from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import build_tree
 
 
@@ -72,7 +69,7 @@ def fit_decomposed(
     # default, all chains would wait.
     with single_blas_thread(), stage("Pilot fit", settings.progress):
         if saved is None:
-            first = _first_terms(data, sample, model, terms, settings)
+            first = first_terms(data, sample, model, terms, settings)
         else:
             first = saved.terms, saved.candidates
         pilot = pilot_fit(
@@ -88,32 +85,6 @@ def fit_decomposed(
             names = tuple(term.name for term in pilot.compared.terms.terms)
             SavedSums(*first, names, pilot.compared.sums).write(file, identity)
     return fit_of_pilot(data, model, settings, pilot)
-
-
-def _first_terms(
-    data: Rows,
-    sample: Observations,
-    model: Model,
-    terms: Decomposition | None,
-    settings: SamplerSettings,
-) -> tuple[Decomposition, tuple[Term, ...]]:
-    """Terms of the first fit, and candidates for more, with centres and means over all rows."""
-    if terms is None:
-        # Outliers would widen the unit of all priors.
-        typical = clipped(sample) if model.noise == "student_t" else sample
-        terms = model.decompose(typical, len(data))
-    candidates: tuple[Term, ...] = ()
-    if settings.simplify:
-        considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
-        candidates = tuple(considered)
-    terms, candidates = recentred(terms, candidates, data, len(sample), settings.progress)
-    if not settings.techniques.control_variables:
-        return with_parents(sample, model, terms), candidates
-    terms, candidates = with_observed_causes(
-        sample, model, terms, candidates, data, settings.progress
-    )
-    # Products with control variables are candidates only where rows select terms.
-    return (terms, candidates) if settings.simplify else (terms.and_terms(candidates), ())
 
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:

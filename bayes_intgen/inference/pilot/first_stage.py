@@ -26,9 +26,13 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.pilot.cells import numbers_of_rows
-from bayes_intgen.inference.pilot.dependence import functions_of_action, log_bayes_factor, span_of
-from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.inference.pilot.graph_evidence import (
+    functions_of_action,
+    log_bayes_factor,
+    numbers_of_rows,
+    span_of,
+    with_parents,
+)
 from bayes_intgen.models import Model
 from bayes_intgen.models.control_terms import control_terms
 from bayes_intgen.models.gates import WhereNotSet

@@ -4,9 +4,22 @@ The alternatives are functions that are finer than those of the fit: random walk
 the action, and products of two. With the fit's coefficients marginalised, the score S of additional
 columns is normal with mean zero and covariance P under the null, so that S'P^-1 S has a chi-squared
 distribution. The tests need only sufficient statistics.
+
+The alternative is a slope of each group, drawn from a distribution. The locally most powerful test
+sums the squared scores of the groups (variance component test: Lin, "Variance component testing in
+generalised linear models with random effects", Biometrika 1997). With levels of the groups and a
+common slope projected out, the score of group g is U_g = sum_i x_i e_i over its rows, and its
+variance under the null is estimated by sum_i x_i^2 e_i^2, whatever the variance of the noise in a
+group.
+
+Where an action was set, its slope is that of its effect. Elsewhere the bias adds to it, and may
+depend on the group's usual value of the action: there slopes that are a polynomial in it are
+projected out. They may still differ between groups that respond alike, so that they count only
+beside some evidence from rows in which the action was set. In few groups with experiments, chosen
+because they respond, this evidence is weak, and the other groups have most of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -20,11 +33,12 @@ from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import relative_noise_sd
+from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
-from bayes_intgen.inference.pilot.forward_selection import left_over
-from bayes_intgen.inference.pilot.joint_problems import JointTest, joint_problems, p_text
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.text.messages import first_few
+from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.text.messages import first_few, quoted
 
 # Familywise error rate of all tests of a fit.
 LEVEL = 0.01
@@ -36,6 +50,16 @@ SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
 MIN_PRECISION_SHARE = 1e-4
+# Maximum number of pairs that a sentence names.
+MAX_PAIRS = 2
+# Degree of the polynomial in a group's usual value that slopes may follow where an action was not
+# set.
+USUAL_DEGREE = 2
+# P value of slopes where the action was set, above which those elsewhere are no evidence.
+CONFIRMED = 0.025
+# Singular values, relative to columns of unit length, below which columns are combinations of
+# others.
+MIN_SINGULAR = 1e-6
 
 
 class FitTest(NamedTuple):
@@ -104,6 +128,39 @@ def score_tests(
     for term, precision, columns in zip(tests, precisions, statistics.columns, strict=True):
         results.append(FitTest.of(term, _p_value(precision, scores[columns])))
     return tuple(results)
+
+
+def left_over(
+    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
+) -> tuple[Array, list[Array], Array]:
+    """Gaussian likelihood of candidates, with the coefficients of ``posterior`` marginalised.
+
+    Parameters
+    ----------
+    posterior : MarginalPosterior
+    sites : dict
+        Hyperparameters at which its coefficients are marginalised.
+    statistics : CandidateStatistics
+        Statistics of the columns of ``posterior.terms`` and of the candidates.
+
+    Returns
+    -------
+    half : ndarray, shape (Q, P)
+        ``half @ half.T`` is the precision that marginalisation removes from the candidates.
+    precisions : list of ndarray, shape (q, q)
+        Precision of each candidate's likelihood.
+    information : ndarray, shape (Q,)
+        Concatenated information vectors of all candidates.
+    """
+    conditional = posterior.conditional(sites)
+    noise_variance = conditional.noise_sd**2
+    cross = statistics.cross / noise_variance
+    half = cross @ conditional.root
+    precisions = [
+        own / noise_variance - half[at] @ half[at].T
+        for own, at in zip(statistics.own, statistics.columns, strict=True)
+    ]
+    return half, precisions, statistics.xy / noise_variance - cross @ conditional.mean
 
 
 def suspicious_tests(
@@ -280,3 +337,166 @@ def _p_value(precision: Array, score: Array) -> float:
     informed = values > MIN_PRECISION_SHARE * values[-1]
     statistic = np.sum((vectors[:, informed].T @ score) ** 2 / values[informed])
     return float(chdtrc(int(informed.sum()), statistic))
+
+
+class JointTest(NamedTuple):
+    """Failed test of an action and another column together.
+
+    Attributes
+    ----------
+    action : str
+    role : {"interaction", "bias", "slope"}
+    p : float
+        P value.
+    given : str
+        The other action, or the grouping whose groups differ in slope.
+    """
+
+    action: str
+    role: str
+    p: float
+    given: str
+
+
+def joint_problems(failed: Sequence[JointTest]) -> list[str]:
+    """Report all pairs of actions in one sentence, and each grouping in one.
+
+    What the fit does not follow in a pair of actions may be an interaction or a bias.
+
+    Examples
+    --------
+    >>> joint_problems([JointTest("tv", "slope", 1e-5, "region")])[0][-52:]
+    "pass groups={'region': ['level', 'tv']} to the model"
+    """
+    sentences = []
+    slopes = [test for test in failed if test.role == "slope"]
+    pairs = [test for test in failed if test.role != "slope"]
+    if pairs:
+        every = {frozenset((test.action, test.given)): test for test in pairs}
+        named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
+        named[MAX_PAIRS:] = [f"{len(named) - MAX_PAIRS} more pairs"] * (len(named) > MAX_PAIRS)
+        sentences.append(
+            f"the fit does not follow {', '.join(named)} together "
+            f"({p_text(min(test.p for test in pairs))}): the outcome changes faster than the "
+            "model's functions can. Intervals may be too narrow there; plot both, or cut one into "
+            "bi.Levels()"
+        )
+    for grouping in dict.fromkeys(test.given for test in slopes):
+        own = [test for test in slopes if test.given == grouping]
+        actions = [test.action for test in own]
+        sentences.append(
+            f"the groups of {grouping!r} respond differently to {quoted(actions)} "
+            f"({p_text(min(test.p for test in own))}), so that answers depend on where experiments "
+            f"ran; pass groups={{{grouping!r}: {['level', *actions]!r}}} to the model"
+        )
+    return sentences
+
+
+def p_text(p: float) -> str:
+    """P value as text; small ones are rounded up."""
+    return f"p {'<' if p < 1e-4 else '='} {max(p, 1e-4):.1g}"
+
+
+def slope_tests(
+    rows: Observations, residuals: Array, terms: Decomposition, spread: VarianceFunction
+) -> Iterator[FitTest]:
+    """Test each action and grouping without slopes in the model.
+
+    Parameters
+    ----------
+    rows : Observations
+    residuals : ndarray, shape (n,)
+        Of a fit.
+    terms : Decomposition
+        Of the fit.
+    spread : VarianceFunction
+    """
+    root = 1 / relative_noise_sd(spread, rows)
+    standardised, count = residuals * root, len(rows.names)
+
+    def p_value(k: int, codes: NDArray[np.int_], of: NDArray[np.bool_], degree: int) -> float:
+        columns = _columns(terms, k, rows)
+        return len(columns) * min(
+            _slope_p_value(column[of], codes[of], standardised[of], root[of], degree)
+            for column in columns
+        )
+
+    for grouping in range(count + len(rows.columns.names), count + len(rows.columns)):
+        codes = rows.inputs[:, grouping].astype(int)
+        for k, was_set in enumerate(rows.intervened.T):
+            if _has_slopes(terms, k, grouping):
+                continue
+            where_set = p_value(k, codes, was_set, 0)
+            elsewhere = p_value(k, codes, ~was_set, USUAL_DEGREE)
+            p = min(where_set, elsewhere) if where_set < CONFIRMED else where_set
+            yield FitTest(k, "slope", min(1.0, 2 * p), grouping)
+
+
+def _has_slopes(terms: Decomposition, k: int, grouping: int) -> bool:
+    """Whether the slopes of an action differ between groups in the model."""
+    effects = terms.random_effects
+    if effects is not None and effects.grouping == grouping and k in effects.inputs:
+        return True
+    return any(t.role == "group" and t.inputs == (k, grouping) for t in terms.terms)
+
+
+def _columns(terms: Decomposition, k: int, rows: Observations) -> list[Array]:
+    """The coordinate of an action, or indicators of its levels but one."""
+    values, levels = rows.actions[:, k], terms.categories[k]
+    if levels is None:
+        return [terms.coordinates[k](values)]
+    return [(values == code).astype(float) for code in levels.codes[1:]]
+
+
+def _slope_p_value(
+    column: Array, codes: NDArray[np.int_], residual: Array, root: Array, degree: int
+) -> float:
+    """P value of slopes that are a polynomial in the usual value of a group; one without rows.
+
+    Parameters
+    ----------
+    column : ndarray, shape (n,)
+    codes : ndarray of int, shape (n,)
+        Group of each row.
+    residual : ndarray, shape (n,)
+        Over the standard deviation of the noise.
+    root : ndarray, shape (n,)
+        One over this standard deviation.
+    degree : int
+    """
+    if not len(codes):
+        return 1.0
+    _, group = np.unique(codes, return_inverse=True)
+
+    def sums(values: Array) -> Array:
+        return np.bincount(group, values)
+
+    number, units = sums(np.ones(len(group))), sums(root**2)
+    usual = sums(root**2 * column) / units
+    x = root * (column - usual[group])
+    e = residual - root * (sums(root * residual) / units)[group]
+    information = sums(x**2)
+    # Slopes of groups regressed on the polynomial, with leverages.
+    scale = float(usual.std()) or 1.0
+    powers = ((usual - usual.mean()) / scale)[:, None] ** np.arange(degree + 1)
+    weighted = np.sqrt(information)[:, None] * powers
+    span = orthonormal_basis(weighted, MIN_SINGULAR)
+    free = 1 - np.sum(span**2, axis=1)
+    slopes = span @ (span.T @ _ratio(sums(x * e), np.sqrt(information)))
+    e = e - x * _ratio(slopes, np.sqrt(information))[group]
+    score, squares = sums(x * e), (x * e) ** 2
+    correction = free * _ratio(number, number - 1)
+    variance = correction * sums(squares)
+    # Squares of single rows are no evidence of a slope that a group's rows share.
+    second = float(np.sum(variance**2 - correction**2 * sums(squares**2)))
+    if not second > 0:
+        return 1.0
+    # A chi-squared variable with the skewness of the sum, shifted and scaled.
+    df = second**3 / float(np.sum(variance**3)) ** 2
+    z = float(np.sum(score**2 - variance)) / np.sqrt(2 * second)
+    return float(chdtrc(df, max(df + z * np.sqrt(2 * df), 0.0)))
+
+
+def _ratio(value: Array, over: Array) -> Array:
+    """Quotient; zero where the denominator is not positive."""
+    return np.divide(value, over, out=np.zeros(len(value)), where=over > 0)

@@ -10,6 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.replicates import refuse_exact_replicates
 from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
@@ -26,17 +27,15 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.first_stage import control_errors
-from bayes_intgen.inference.pilot.forward_selection import promising
-from bayes_intgen.inference.pilot.group_slope_tests import slope_tests
 from bayes_intgen.inference.pilot.lack_of_fit import (
     FitTest,
     score_tests,
+    slope_tests,
     suspicious_tests,
     with_pairs,
 )
-from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
 from bayes_intgen.inference.pilot.residuals import residuals
-from bayes_intgen.inference.pilot.selection import Comparison, Selection
+from bayes_intgen.inference.pilot.selection import Comparison, Selection, promising
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.pilot.variance_ratio import (
     estimate_intraclass_correlation,
@@ -48,7 +47,6 @@ from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     VarianceFunctionEstimate,
-    effective_units,
     estimate_variance_function,
     residual_quantiles,
 )
@@ -65,6 +63,8 @@ STUDENT_T_FITS = 2
 # Maximum number of fits with an estimated intraclass correlation: the second moves it by a tenth,
 # a third by less than a hundredth.
 INTRACLASS_FITS = 2
+# Minimum noise standard deviation, in units of the outcome's: less is rounding.
+MIN_NOISE = 1e-5
 
 
 class Pilot(NamedTuple):
@@ -288,12 +288,12 @@ def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -
             spread.intraclass_correlation,
         )
         spread = estimate.spread
-    return _standardised(
+    return standardised_noise(
         residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
     )
 
 
-def _standardised(
+def standardised_noise(
     residual: Array,
     rows: Observations,
     spread: VarianceFunction,
@@ -322,7 +322,7 @@ def _comparison(
     """Choose what sums over all ``count`` rows compare, by a sample of them."""
     terms, sites = first.posterior.terms, first.sites
     # The first fit may have such terms already; then the tests use the next finer functions.
-    tests = _next_finer(model, sample, tests, terms)
+    tests = next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
     names = {term.name for term in tests}
     others = [term for term in candidates if term.name not in names]
@@ -350,18 +350,18 @@ def _test_fit(
 ) -> tuple[FitTest, ...]:
     """Test the final fit against finer functions of each action, and of pairs."""
     terms = final.posterior.terms
-    finer = _next_finer(model, sample, selection.suspicious, terms)
+    finer = next_finer(model, sample, selection.suspicious, terms)
     tests = [term for term in finer if term.name in sums.terms.columns]
     statistics = sums.of_candidates(terms, tests)
     results = score_tests(final.posterior, final.sites, statistics, tests)
     # A sample suffices for functions that are finer than those that all rows have added.
     others = [term for term in finer if term.name not in sums.terms.columns]
-    results += _score_tests(final, others, sample, progress)
+    results += fit_tests_of(final, others, sample, progress)
     passed = map(FitTest.passed, selection.harmless)
     return (*(test.and_roughness(selection.rough) for test in results), *passed)
 
 
-def _score_tests(
+def fit_tests_of(
     fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
@@ -372,25 +372,7 @@ def _score_tests(
     return score_tests(fit.posterior, fit.sites, sums.of_candidates(terms, tests), tests)
 
 
-def with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress: bool) -> Pilot:
-    """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
-    terms, spread = fit.posterior.terms, fit.spread
-    tests = _next_finer(model, data, model.fit_tests(data), terms)
-    rows = data.by_unit().sample(SPREAD_ROWS)
-    residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
-    of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
-    noise = _standardised(of_unit, rows, spread, fit.estimate)
-    suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
-    names = {term.name for term in suspicious}
-    passed = (FitTest.passed(term) for term in tests if term.name not in names)
-    return fit._replace(
-        quantiles=noise.quantiles,
-        fit_tests=(*_score_tests(fit, suspicious, data, progress), *passed),
-        far=FarOutcomes.of(data, rows, noise.noise),
-    )
-
-
-def _next_finer(
+def next_finer(
     model: Model, rows: Observations, finer: Sequence[Term], terms: Decomposition
 ) -> list[Term]:
     """Replace functions of an action that are in the model by the next finer ones."""
@@ -399,3 +381,29 @@ def _next_finer(
         return list(finer)
     next_finer = {(term.role, term.inputs): term for term in model.fit_tests(rows, 2)}
     return [next_finer[term.role, term.inputs] if term.name in present else term for term in finer]
+
+
+def refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
+    """Raise DataError if the actions explain the outcome completely."""
+    if not noise_sd > MIN_NOISE * unit:
+        raise DataError(
+            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
+            f"{noise_sd:.1g} for a standard deviation of {unit:.3g}), so there is nothing to "
+            "infer; check that the outcome was not computed from the actions"
+        )
+
+
+def refuse_straight_line(data: Observations) -> None:
+    """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
+
+    Residuals are compared with the interquartile range, because one outlier can dominate the
+    standard deviation, and a fit in transformed coordinates would then not detect the line.
+    """
+    centred = data.actions - data.actions.mean(axis=0)
+    centred /= centred.std(axis=0)
+    outcome = data.outcome - data.outcome.mean()
+    slopes, *_ = np.linalg.lstsq(centred, outcome)
+    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
+    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
+    if interquartile_range > 0:
+        refuse_no_noise(data, float(residual), float(interquartile_range))

@@ -1,20 +1,45 @@
-"""Selection of terms, and of score tests, by sums over all rows."""
+"""Selection of terms, and of score tests, by sums over all rows.
+
+A bias may depend on several other actions jointly, actions may interact, and any contribution may
+be rougher than usual. Most data need none of these, and there are too many such functions to sample
+all of them. Each candidate is therefore compared with the variation that the fit without it leaves
+unexplained. The candidate with the most evidence is added, and the comparison is repeated until
+none has enough.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.control import ControlBasis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.passes import TermSums
-from bayes_intgen.inference.pilot.forward_selection import RemainingCandidates, select_terms
-from bayes_intgen.inference.pilot.lack_of_fit import with_pairs
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
+from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition, Term
 
 # Positions of the inputs of an interaction.
 Pair = tuple[int | None, ...]
+# Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
+# (1995). The logarithm of the number of candidates is added to it.
+MIN_LOG_BAYES_FACTOR = 3.0
+# The same for interactions of two actions and products with a control variable, which are added
+# unless there is evidence against them. A missing one makes intervals too short. A needless one,
+# with its scale sampled, widens them little.
+MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
+# Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
+# it have less than a sixth of a degree of freedom each.
+MIN_PRECISION_RATIO = 0.2
+# Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
+# square of it.
+MAX_COLUMNS = 1_000
 
 
 class Selection(NamedTuple):
@@ -106,3 +131,166 @@ class Comparison(NamedTuple):
             sign = 1 if term.component.label else -1
             excess[term.inputs] += sign * evidence[i].log_bayes_factor
         return {pair: float(np.exp(-excess[pair])) for pair in added}
+
+
+def promising(
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    statistics: CandidateStatistics,
+    candidates: Sequence[Term],
+    ratio: float = 1.0,
+) -> list[Term]:
+    """Candidates for which ``ratio`` times as many rows may have evidence, the likeliest first.
+
+    Their scores and precisions are about those of a noise variance that is smaller by this factor.
+    """
+    sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
+    evidence = RemainingCandidates(posterior, sites, statistics, candidates).likely_evidence()
+    sizes = {i: candidates[i].component.basis.size for i in evidence}
+    by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
+    ends = np.cumsum([sizes[i] for i in by_column])
+    return [candidates[i] for i in by_column[: int(np.sum(ends <= MAX_COLUMNS))]]
+
+
+def select_terms(
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    sums: TermSums,
+    candidates: Sequence[Term],
+    informed: bool = True,
+) -> tuple[Term, ...]:
+    """Select terms by evidence, without directions of their coefficients that rows barely inform.
+
+    Parameters
+    ----------
+    posterior : MarginalPosterior
+        Posterior of the fit without candidates.
+    sites : dict
+        Hyperparameters at which the other coefficients are marginalised.
+    sums : TermSums
+        Statistics of the fit's terms, and of the promising candidates.
+    candidates : sequence of Term
+        Terms with a scale and prior mean zero.
+    informed : bool
+        Whether terms keep only the directions that the rows inform.
+
+    Returns
+    -------
+    tuple of Term
+        In the order of ``candidates``.
+    """
+    compared = [term for term in candidates if term.name in sums.terms.columns]
+    remaining = RemainingCandidates(
+        posterior, sites, sums.of_candidates(posterior.terms, compared), compared
+    )
+    count = sum(not _is_default(term) for term in candidates)
+    thresholds = [
+        MIN_LOG_BAYES_FACTOR_BY_DEFAULT
+        if _is_default(term)
+        else MIN_LOG_BAYES_FACTOR + np.log(count)
+        for term in compared
+    ]
+    # Candidates with evidence against them from the start are not considered again.
+    likely = remaining.likely_evidence()
+    remaining.precisions = {i: remaining.precisions[i] for i in likely}
+    at = sums.positions(compared)
+    products = np.asarray(sums.sums.xx)[np.ix_(at, at)]
+    selection = {}
+    while remaining.precisions:
+        evidence = remaining.evidence()
+        excess = {i: evidence[i].log_bayes_factor - thresholds[i] for i in evidence}
+        best = max(excess, key=excess.__getitem__)
+        if excess[best] < 0:
+            break
+        scale = evidence[best].scale
+        selection[best] = compared[best]
+        if informed:
+            selection[best] = _informed(compared[best], remaining.precisions[best], scale)
+        remaining.add_to_model(best, scale, products)
+    return tuple(selection[i] for i in sorted(selection))
+
+
+class RemainingCandidates:
+    """Likelihoods of the candidates that are not in the model, its coefficients marginalised.
+
+    Candidates are identified by index. Parameters are those of :func:`left_over`.
+    """
+
+    def __init__(
+        self,
+        posterior: MarginalPosterior,
+        sites: dict[str, Array],
+        statistics: CandidateStatistics,
+        candidates: Sequence[Term],
+    ) -> None:
+        self.candidates, self.unit = candidates, posterior.terms.unit
+        self.noise_variance = float(sites["noise_sd"]) ** 2
+        self.half, precisions, self.information = left_over(posterior, sites, statistics)
+        self.precisions = dict(enumerate(precisions))
+        self.columns = statistics.columns
+        # Gain, shape (Q, q), and precision, shape (q, Q), of each candidate that has been added.
+        self.additions: list[tuple[Array, Array]] = []
+
+    def evidence(self) -> dict[int, TermEvidence]:
+        """Evidence of each remaining candidate, by index."""
+        evidence = {}
+        for i, precision in self.precisions.items():
+            information = self.information[self.columns[i]]
+            likelihood = TermLikelihood.of_information(precision, information)
+            prior = self.candidates[i].component.scale
+            log_median = np.log(prior.median * self.unit)
+            evidence[i] = TermEvidence.of(likelihood, log_median, prior.sigma)
+        return evidence
+
+    def likely_evidence(self) -> dict[int, TermEvidence]:
+        """Evidence of the candidates that do not have evidence against them, by index."""
+        limits = [
+            MIN_LOG_BAYES_FACTOR_BY_DEFAULT if _is_default(t) else 0.0 for t in self.candidates
+        ]
+        return {i: e for i, e in self.evidence().items() if e.log_bayes_factor > limits[i]}
+
+    def add_to_model(self, index: int, scale: float, products: Array) -> None:
+        """Add a candidate with a fixed scale to the model, and update the others' likelihoods.
+
+        ``products`` are the weighted cross products of all candidates' columns, shape (Q, Q).
+        """
+        del self.precisions[index]
+        if not self.precisions:
+            return
+        own = self.columns[index]
+        # Precision between this candidate and all, minus the part explained by earlier additions.
+        precision = products[own] / self.noise_variance
+        precision = precision - self.half[own] @ self.half.T
+        for gain, earlier in self.additions:
+            precision -= gain[own] @ earlier
+        with_prior = precision[:, own] + np.eye(own.stop - own.start) / scale**2
+        gain = np.linalg.solve(with_prior, precision).T
+        self.additions.append((gain, precision))
+        self.information = self.information - gain @ self.information[own]
+        for i in self.precisions:
+            columns = self.columns[i]
+            self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
+
+
+def _is_default(term: Term) -> bool:
+    """Whether a candidate is added unless there is evidence against it."""
+    return term.role == "interaction" or isinstance(term.component.basis, ControlBasis)
+
+
+def _informed(term: Term, precision: Array, scale: float) -> Term:
+    """Remove the directions of a term's coefficients that the data barely inform.
+
+    Independent coefficients of equal variance stay so in any rotation. Along the eigenvectors of
+    the likelihood's precision they are also independent in the posterior.
+    """
+    values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+    informed = values * scale**2 > MIN_PRECISION_RATIO
+    if informed.all() or not informed.any():
+        return term
+    of_term, directions = term.component.basis, vectors[:, informed][:, ::-1].copy()
+    basis: Basis
+    if isinstance(of_term, ControlBasis):
+        basis = replace(of_term, basis=KarhunenLoeveBasis(of_term.basis, directions))
+    else:
+        basis = KarhunenLoeveBasis(of_term, directions)
+    return replace(term, component=replace(term.component, basis=basis))

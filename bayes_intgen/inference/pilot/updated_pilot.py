@@ -1,17 +1,27 @@
 """Pilot fit with a few more rows: their statistics join those of the earlier ones."""
 
+import numpy as np
 from scipy.special import chdtrc
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import row_weights, sufficient_statistics
+from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
-from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, failed_tests
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, with_noise_and_tests
+from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, FitTest, failed_tests, suspicious_tests
+from bayes_intgen.inference.pilot.pilot import (
+    PILOT_ROWS,
+    SPREAD_ROWS,
+    Pilot,
+    fit_tests_of,
+    next_finer,
+    standardised_noise,
+)
 from bayes_intgen.inference.pilot.residuals import residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import effective_units
 
 # Maximum number of added rows, relative to those of the pilot fit: more of them would change the
 # variance function, coordinates and knots, which stay.
@@ -70,8 +80,26 @@ def updated_pilot(
     sums = pilot.sums._replace(known=None).merge(more)._replace(known=pilot.sums.known)
     posterior = MarginalPosterior.of(model, terms, sums)
     grown = Pilot.of(posterior, sums, spread, progress, pilot.mode)
-    grown = with_noise_and_tests(grown._replace(estimate=pilot.estimate), data, model, progress)
+    grown = _with_noise_and_tests(grown._replace(estimate=pilot.estimate), data, model, progress)
     return None if failed_tests(grown.fit_tests) else grown
+
+
+def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress: bool) -> Pilot:
+    """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
+    terms, spread = fit.posterior.terms, fit.spread
+    tests = next_finer(model, data, model.fit_tests(data), terms)
+    rows = data.by_unit().sample(SPREAD_ROWS)
+    residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
+    of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
+    noise = standardised_noise(of_unit, rows, spread, fit.estimate)
+    suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
+    names = {term.name for term in suspicious}
+    passed = (FitTest.passed(term) for term in tests if term.name not in names)
+    return fit._replace(
+        quantiles=noise.quantiles,
+        fit_tests=(*fit_tests_of(fit, suspicious, data, progress), *passed),
+        far=FarOutcomes.of(data, rows, noise.noise),
+    )
 
 
 def _likely_edges(terms: Decomposition) -> list[list[bool]] | None:

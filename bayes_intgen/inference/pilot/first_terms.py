@@ -1,4 +1,4 @@
-"""Centring of covariate functions over all observational rows, where terms come from a sample."""
+"""Terms of the first fit, and candidates: by a sample of the rows, with averages over all."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +11,42 @@ from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
+from bayes_intgen.inference.pilot.student_t import clipped
+from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import population_weights
 from bayes_intgen.models.terms import Decomposition, Term
 
 
-def recentred(
+def first_terms(
+    data: Rows,
+    sample: Observations,
+    model: Model,
+    terms: Decomposition | None,
+    settings: SamplerSettings,
+) -> tuple[Decomposition, tuple[Term, ...]]:
+    """Terms of the first fit, and candidates for more, with centres and means over all rows."""
+    if terms is None:
+        # Outliers would widen the unit of all priors.
+        typical = clipped(sample) if model.noise == "student_t" else sample
+        terms = model.decompose(typical, len(data))
+    candidates: tuple[Term, ...] = ()
+    if settings.simplify:
+        considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
+        candidates = tuple(considered)
+    terms, candidates = _recentred(terms, candidates, data, len(sample), settings.progress)
+    if not settings.techniques.control_variables:
+        return with_parents(sample, model, terms), candidates
+    terms, candidates = with_observed_causes(
+        sample, model, terms, candidates, data, settings.progress
+    )
+    # Products with control variables are candidates only where rows select terms.
+    return (terms, candidates) if settings.simplify else (terms.and_terms(candidates), ())
+
+
+def _recentred(
     terms: Decomposition, candidates: Sequence[Term], data: Rows, rows: int, progress: bool
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Centre functions of covariates and groups over the observational rows of all data.
