@@ -310,5 +310,5 @@ def _effect_in_rows(
     draws = prediction.mean(inputs, query.mask)
     for group in prediction_of(posterior, query.averages).unseen:
         unseen = population.values[:, group.column] == UNSEEN
-        draws = prediction.plus(draws, unseen * group.effect(values))
+        draws = prediction.law.plus(draws, unseen * group.effect(values))
     return draws

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayes_intgen._arguments import instance, items, one_of, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.laws import Link, OutcomeLaw, law_of_link
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
@@ -73,6 +73,11 @@ class Model(ABC):
     noise_scale: LogNormal
     intercept: tuple[float, float] | None
     link: Link = field(default="identity", kw_only=True)
+
+    @property
+    def law(self) -> type[OutcomeLaw]:
+        """Law of outcomes that are numbers: all that depends on the link before a fit."""
+        return law_of_link(self.link)
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:

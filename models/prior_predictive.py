@@ -10,7 +10,6 @@ from numpyro.infer import Predictive
 from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
@@ -58,7 +57,7 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else checked_model(model)
-    data = on_scale(checked_data(data).in_memory, model.link).in_memory
+    data = model.law.working_rows(checked_data(data).in_memory).in_memory
     draws, rows = (whole_number(n, of, 1) for n, of in ((draws, "draws"), (rows, "rows")))
     seed = seed_number(seed)
     terms = model.decompose(data)

@@ -10,8 +10,8 @@ import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, Hyperpriors
+from bayes_intgen.models.laws import Link
 from bayes_intgen.models.pseudo_observations import PseudoObservations
 from bayes_intgen.models.terms import Decomposition
 

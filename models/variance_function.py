@@ -29,8 +29,6 @@ KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
 # Largest change of a log knot value in an iteration, least curvature, log likelihood that the last
 # iteration may gain, and maximum numbers of iterations and of halvings of a step.
 LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS, MAX_HALVINGS = 2.0, 1e-3, 1e-3, 100, 20
-# Number of quantiles that represent the noise distribution.
-N_QUANTILES = 1000
 # A sparse matrix (n, H): the name is not evaluated, since its import takes long.
 type Features = scipy.sparse.csr_array
 
@@ -263,24 +261,3 @@ def _sandwich_covariance(
     of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
     middle = _gram(features, of_score) * squared
     return np.asarray(bread @ (middle + precision) @ bread)
-
-
-def residual_quantiles(residuals: Array, relative_variance: Array) -> Array:
-    """Quantiles of standardised residuals at evenly spaced probabilities, mean 0, variance 1.
-
-    Gaussian noise is a good approximation for estimating the mean and the variance, but not for
-    predicting single outcomes, which therefore use these quantiles.
-    """
-    standardised = residuals / np.sqrt(relative_variance)
-    probabilities = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
-    quantiles = np.quantile(standardised, probabilities)
-    return np.asarray((quantiles - quantiles.mean()) / quantiles.std())
-
-
-def draw_noise(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draw standardised noise by interpolating the result of :func:`residual_quantiles`.
-
-    Draws stay within the outermost quantiles: tails beyond one row in two thousand are missing.
-    """
-    probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
-    return np.asarray(np.interp(rng.random(shape), probabilities, quantiles))

@@ -12,7 +12,6 @@ from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
@@ -65,7 +64,7 @@ def fit_decomposed(
     # Before the outcome is on the scale on which the model adds up.
     file = None if checkpoint is None else writable_target(checkpoint)
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
-    data = on_scale(data, model.link)
+    data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
     sample = data.sample(PILOT_ROWS).by_unit()
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by

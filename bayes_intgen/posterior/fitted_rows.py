@@ -128,7 +128,6 @@ class FittedRows(PosteriorDraws):
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
-        law = self._prediction.student_t
-        if law is not None:
-            fixed = {name: ratio / law.relative_scale for name, ratio in fixed.items()}
+        scale = self._prediction.law.noise.relative_scale
+        fixed = {name: ratio / scale for name, ratio in fixed.items()}
         return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)

@@ -16,7 +16,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.mixture import StudentTLaw
+from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
@@ -55,7 +55,7 @@ def build_tree(
         ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
         variance function is estimated, ``deviation``: draws of the differences of its knot values
         from their estimates, shape (chain, draw, H). With Student-t noise the fields of
-        :class:`~bayes_intgen.models.mixture.StudentTLaw`.
+        :class:`~bayes_intgen.models.laws.StudentTNoise`.
     pilot_noise_sd : float
         Standard deviation of the noise in the pilot fit, the unit of fixed scales.
     fit_tests : sequence of FitTest
@@ -173,7 +173,7 @@ def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
         variables["deviation"] = ((*_DRAW_DIMS, "height"), noise["deviation"])
         labels |= {**coords, "height": np.arange(noise["deviation"].shape[-1])}
     if "df" in noise:
-        variables |= {name: ((), float(noise[name])) for name in StudentTLaw._fields}
+        variables |= {name: ((), float(noise[name])) for name in StudentTNoise._fields}
     return labelled_dataset(variables, labels)
 
 

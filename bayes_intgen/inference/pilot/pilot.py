@@ -44,13 +44,13 @@ from bayes_intgen.inference.pilot.variance_ratio import (
 )
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
+from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     VarianceFunctionEstimate,
     effective_units,
     estimate_variance_function,
-    residual_quantiles,
 )
 
 # Maximum number of rows that decide which terms are compared.
@@ -303,7 +303,7 @@ def _standardised(
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
-    quantiles = residual_quantiles(residual, variance)
+    quantiles = ResidualNoise.of(residual, variance).quantiles
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
