@@ -20,7 +20,7 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import Prior
+from bayes_intgen.models.specification import Prior
 from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.text.messages import quoted
 

@@ -13,34 +13,23 @@ regimes as the contributions, because only the biases depend on the mask.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
-from bayes_intgen._arguments import items, mapping
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.graph import Graph, checked_graph, known_edges
+from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.masks import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment
-from bayes_intgen.models.base import (
-    AnyMechanism,
-    CovariateMechanism,
-    Model,
-    Noise,
-    Prior,
-    SpreadName,
-    as_mechanism,
-    validated,
-)
-from bayes_intgen.models.decomposition import candidates, decompose, finer_pairs, finer_terms
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions
+from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
+from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model
+from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of
+from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.mechanisms.mechanism import Mechanism
+from bayes_intgen.models.terms import Always, Decomposition, Gate, Role, Term, WhereNotSet
+from bayes_intgen.text.messages import refuse_unknown_actions
 
-CovariatePrior = Prior | Trend | Seasonal
-Interactions = Literal["auto"] | Sequence[Sequence[str]] | None
-OWN_PRIORS = "actions to priors"
+# Maximum number of candidate columns: with more, a few batches of rows take gigabytes.
+MAX_CANDIDATE_COLUMNS = 6000
 
 
 @dataclass(frozen=True)
@@ -74,51 +63,70 @@ class AdditiveModel(Model):
             refuse_unknown_actions(priors, data.names, ModelError, f"{kind} has a prior for ")
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
-        return decompose(
-            data,
-            *self._mechanisms(data),
-            self.graph,
-            self.intercept,
-            rows,
-            self._adjustment,
-            self.prior,
-            self._pairs,
-        )
+        parents_of(data.names, self.graph)
+        bases, terms = self._bases(data, rows), list[Term]()
+        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
+        for k, name in enumerate(data.names):
+            for c in bases.main_effect(unconfounded[name], k):
+                label = label_of(f"phi({name})", c)
+                terms.append(Term(label, "unconfounded", k, (k,), c, None, Always()))
+        terms += self._interactions(data, bases, self._pairs)
+        for k, name in enumerate(data.names):
+            gate = WhereNotSet(k)
+            terms.append(Term(f"delta({name}) level", "bias", k, (), LEVEL, 1.0, gate))
+            for c in bases.main_effect(bias[name], k):
+                label = label_of(f"delta({name})", c)
+                terms.append(Term(label, "bias", k, (k,), c, None, gate))
+        adjusted = self._adjustment_terms(data, bases)
+        terms += adjusted.terms()
+        return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
+        """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
+
+        These are finer functions of smooth contributions and biases, interactions of pairs of
+        actions, functions of covariates in a bias, three-way products in a bias, and finer
+        functions of pairs. Three-way products are omitted if there are too many of them, with an
+        unknown graph beyond about eleven actions, and interactions beyond about thirty actions.
+        """
+        bases, bias = self._bases(data, rows), self.bias_mechanisms(data)
+        terms = self._finer_terms(data, candidates_only=True)
         pairs = [] if self._pairs else self._possible_pairs(data)
-        mechanisms = self._mechanisms(data)
-        terms = candidates(data, *mechanisms, self.graph, rows, self._adjustment, self.prior, pairs)
+        terms += _unless_too_many(self._interactions(data, bases, pairs))
+        if data.columns.names:
+            own = [bias[name] for name in data.names]
+            terms += self._adjustment_terms(data, bases).bias_candidates(own)
+        products = []
+        for k, parents in enumerate(parents_of(data.names, self.graph)):
+            name, gate = data.names[k], WhereNotSet(k)
+            for j in parents:
+                for c in bases.pairwise(bias[name], k, j):
+                    label = label_of(f"delta({name} | {data.names[j]})", c)
+                    inputs = tuple((k, j)[i] for i in c.inputs)
+                    products.append(Term(label, "bias", k, inputs, c, None, gate))
+        terms += _unless_too_many(products)
         return (*terms, *self._finer_pairs(data, candidates_only=True))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
-        finer = finer_terms(data, *self._mechanisms(data), refinement)
-        return (*finer, *self._finer_pairs(data, refinement))
-
-    def _finer_pairs(
-        self, data: Observations, refinement: int = 1, candidates_only: bool = False
-    ) -> tuple[Term, ...]:
-        pairs = self._possible_pairs(data)
-        own = self._mechanisms(data)
-        return finer_pairs(data, *own, self.graph, pairs, refinement, candidates_only)
-
-    def _possible_pairs(self, data: Observations) -> list[tuple[str, str]]:
-        """Pairs of actions that may interact."""
-        every = combinations(data.names, 2)
-        return [pair for pair in every if self.allows_interaction(*pair)]
+        return (*self._finer_terms(data, refinement), *self._finer_pairs(data, refinement))
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
         return None if self.graph == "any" else known_edges(names, self.graph)
 
-    def _mechanisms(self, data: Observations) -> tuple[dict[str, Mechanism], dict[str, Mechanism]]:
-        """Priors of unconfounded contributions and of biases."""
-        return self.mechanisms(data, self.unconfounded), self.mechanisms(data, self.bias)
+    def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
+        return is_identified(regimes, target)
 
     def allows_interaction(self, one: str, other: str) -> bool:
         """Whether two actions may interact in this model."""
         if not isinstance(self.interactions, tuple):
             return self.interactions == "auto"
         return {one, other} in map(set, self.interactions)
+
+    def bias_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
+        return self.mechanisms(data, self.bias)
+
+    def _contribution_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
+        return self.mechanisms(data, self.unconfounded)
 
     @property
     def _pairs(self) -> tuple[tuple[str, str], ...]:
@@ -127,147 +135,97 @@ class AdditiveModel(Model):
             return ()
         return tuple((one, other) for one, other in self.interactions)
 
-    @property
-    def _adjustment(self) -> Adjustment:
-        return Adjustment(self.covariates, self.moderators, self.groups)
+    def _possible_pairs(self, data: Observations) -> list[tuple[str, str]]:
+        """Pairs of actions that may interact."""
+        every = combinations(data.names, 2)
+        return [pair for pair in every if self.allows_interaction(*pair)]
 
-    def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
-        return is_identified(regimes, target)
+    def _bases(self, data: Observations, rows: int | None = None) -> Bases:
+        bias = self.bias_mechanisms(data)
+        return Bases.of(data, [bias[name] for name in data.names], rows)
 
+    def _adjustment_terms(self, data: Observations, bases: Bases) -> AdjustmentTerms:
+        adjustment = Adjustment(self.covariates, self.moderators, self.groups)
+        own = self._contribution_mechanisms(data)
+        return AdjustmentTerms(adjustment, data, self.prior, [own[n] for n in data.names], bases)
 
-def additive(
-    prior: Prior = "gp",
-    graph: Mapping[str, Sequence[str] | None] | Literal["any"] | None = None,
-    *,
-    unconfounded: Mapping[str, Prior] | None = None,
-    bias: Mapping[str, Prior] | None = None,
-    covariates: Mapping[str, CovariatePrior | Sequence[CovariatePrior]] | None = None,
-    moderators: Mapping[str, Sequence[str]] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    interactions: Interactions = "auto",
-    noise: Noise = "gaussian",
-    spread: SpreadName | None = None,
-    noise_scale: LogNormal | None = None,
-    intercept: tuple[float, float] | None = None,
-) -> AdditiveModel:
-    """Build an additive model.
+    def _interactions(
+        self, data: Observations, bases: Bases, pairs: Sequence[tuple[str, str]]
+    ) -> list[Term]:
+        """Interactions of pairs of actions, in all regimes.
 
-    If the prior is a ``GP`` or a ``Spline``, a default fit adds finer functions of single actions
-    by forward selection.
+        They are products of functions that average zero over the rows, so that the average of an
+        interaction over the rows' values of either action is zero.
+        """
+        terms, mechanisms = [], self._contribution_mechanisms(data)
+        for pair in pairs:
+            j, k = sorted(map(data.names.index, pair))
+            one, other = data.names[j], data.names[k]
+            component = bases.product(mechanisms[one], mechanisms[other], j, k)
+            label = f"psi({one}, {other})"
+            terms.append(Term(label, "interaction", None, (j, k), component, None, Always()))
+        return terms
 
-    Parameters
-    ----------
-    prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
-        Prior of every unconfounded contribution and confounding bias: a name, or a ``GP``,
-        ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with custom settings. Actions with two
-        values, and columns of text, booleans or categories, get ``Levels`` unless ``unconfounded``
-        or ``bias`` names another prior. Under ``Linear``, an action with two numbers gets a
-        straight line.
-    graph : mapping from action to its parents, "any", optional
-        ``{"green": ["red"]}`` means that red moves green and there is no other dependence;
-        ``{"green": None}`` that nothing is known of what moves green. By default nothing is known
-        of any action, and the rows in which an action was set show which others it moves. The
-        bias of an action is a function of its control variable given its likely parents.
-        Functions of other actions are added by forward selection, unless these rows speak against
-        the edge. ``"any"`` ignores what these rows show: all functions of other actions are then
-        left to forward selection.
-    unconfounded, bias : mapping from action to prior, optional
-        Priors of single mechanisms in place of ``prior``.
-    covariates : mapping from covariate to prior or sequence of priors, optional
-        Priors of the functions of covariates, also ``Trend`` and ``Seasonal``; several of them add
-        up. By default smooth functions of numbers, ``Levels`` of text, booleans and two values,
-        and a trend with a yearly season of dates. Covariates and groups that move an action enter
-        its bias through its control variable; forward selection adds other functions of covariates
-        in a bias.
-    moderators : mapping from action to covariates, optional
-        ``{"tv": ["age"]}`` means that the contribution of tv may depend on age.
-    groups : mapping from grouping to effects, optional
-        ``{"region": ["level", "tv"]}`` means that regions differ in level and in the slope of tv.
-        By default each grouping has a level.
-    interactions : "auto", sequence of pairs of actions, or None
-        Pairs of actions whose joint contribution is more than the sum of their own, in every
-        regime. Under ``"auto"`` pairs are added by forward selection, with at most about thirty
-        actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
-        Interactions of three actions are neither fitted nor tested.
-    noise : {"gaussian", "student_t"}
-        Student-t noise is robust to outliers. Its degrees of freedom are estimated and have no
-        draws.
-    spread : {"fitted", "constant"}, optional
-        Whether the noise variance may depend on regime and actions. Default: ``"fitted"``.
-    noise_scale : LogNormal, optional
-        Prior of the noise standard deviation, in outcome standard deviations; by default with
-        median 0.5 and ``sigma`` 1.
-    intercept : (mean, sd), optional
-        Normal prior of the intercept in the outcome's units; by default the outcome's mean and
-        five times its standard deviation.
+    def _finer_terms(
+        self, data: Observations, refinement: int = 1, candidates_only: bool = False
+    ) -> list[Term]:
+        """Functions of each contribution and bias that are finer than those of :meth:`decompose`.
 
-    Returns
-    -------
-    AdditiveModel
+        Parameters
+        ----------
+        data : Observations
+        refinement : int
+            Factor of the number of functions.
+        candidates_only : bool
+            Whether to skip functions that serve score tests only, and are never added to a fit.
+        """
+        bases, terms = self._bases(data), []
+        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
+        for k, name in enumerate(data.names):
+            kinds: list[tuple[str, Role, Mechanism, Gate]] = [
+                (f"phi({name})", "unconfounded", unconfounded[name], Always()),
+                (f"delta({name})", "bias", bias[name], WhereNotSet(k)),
+            ]
+            for label, role, mechanism, gate in kinds:
+                c = bases.finer(mechanism, k, refinement)
+                if c is not None and (mechanism.refines or not candidates_only):
+                    terms.append(Term(label_of(label, c), role, k, (k,), c, None, gate))
+        return terms
 
-    Raises
-    ------
-    ModelError
-        On unknown names.
+    def _finer_pairs(
+        self, data: Observations, refinement: int = 1, candidates_only: bool = False
+    ) -> list[Term]:
+        """Functions of two actions jointly that are finer than the products of :meth:`decompose`.
 
-    Examples
-    --------
-    >>> model = additive(prior="spline", graph={"green": ["red"]})
-    >>> model.graph
-    {'green': ('red',)}
-    >>> additive(prior=bi.GP(kernel="matern32"), bias={"red": "linear"}).bias["red"].scale.median
-    0.4
-    """
-    single = {
-        name: {action: as_mechanism(p) for action, p in mapping(own, name, OWN_PRIORS).items()}
-        for name, own in (("unconfounded", unconfounded), ("bias", bias))
-    }
-    return AdditiveModel(
-        *validated(prior, noise, spread, noise_scale, intercept),
-        unconfounded=single["unconfounded"],
-        bias=single["bias"],
-        graph=checked_graph(graph),
-        covariates={
-            name: _priors(own)
-            for name, own in mapping(covariates, "covariates", "covariates to priors").items()
-        },
-        moderators=_lists("moderators", moderators),
-        groups=_lists("groups", groups),
-        interactions=_checked_pairs(interactions),
-    )
+        They act in every regime, as an interaction, or where one of both actions was not set, if
+        its bias may depend on the other: either may look like the other where it is missing.
+        Parameters are those of :meth:`_finer_terms`.
+        """
+        bases, parents = self._bases(data), parents_of(data.names, self.graph)
+        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
+        terms = []
+        for pair in self._possible_pairs(data):
+            j, k = sorted(map(data.names.index, pair))
+            both = (unconfounded[data.names[j]], unconfounded[data.names[k]])
+            psi = f"psi({data.names[j]}, {data.names[k]})"
+            kinds: list[tuple[str, int | None, tuple[int, int], tuple[Mechanism, Mechanism]]]
+            kinds = [(psi, None, (j, k), both)]
+            for one, other in ((j, k), (k, j)):
+                if other in parents[one]:
+                    name = data.names[one]
+                    delta = f"delta({name} | {data.names[other]})"
+                    kinds.append((delta, one, (one, other), (bias[name], bias[name])))
+            for label, action, inputs, mechanisms in kinds:
+                c = bases.finer_product(mechanisms, inputs, refinement)
+                refines = all(m.refines or isinstance(m, Levels) for m in mechanisms)
+                if c is not None and (refines or not candidates_only):
+                    role: Role = "interaction" if action is None else "bias"
+                    gate = Always() if action is None else WhereNotSet(action)
+                    terms.append(Term(label_of(label, c), role, action, inputs, c, None, gate))
+        return terms
 
 
-def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...], ...] | None:
-    """Validate pairs of actions; raises ModelError."""
-    if interactions is None:
-        return None
-    if isinstance(interactions, str):
-        if interactions == "auto":
-            return "auto"
-        raise ModelError(
-            f'interactions must be "auto", None or pairs of actions, not {interactions!r}; '
-            'write [("tv", "radio")]'
-        )
-    pairs = [
-        items(pair, "a pair of interactions", "actions")
-        for pair in items(interactions, "interactions", "pairs of actions")
-    ]
-    for pair in pairs:
-        if not all(isinstance(name, str) for name in pair) or len({*pair}) != 2 or len(pair) != 2:
-            raise ModelError(f"interactions: {quoted(pair)} must be two different actions")
-    if len({frozenset(pair) for pair in pairs}) < len(pairs):
-        raise ModelError("interactions name a pair of actions twice")
-    return tuple(map(tuple, pairs))
-
-
-def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:
-    """Mechanisms of a covariate, from one prior or a sequence of them."""
-    if isinstance(priors, list | tuple):
-        return tuple(mechanism for prior in priors for mechanism in _priors(prior))
-    return (priors if isinstance(priors, Trend | Seasonal) else as_mechanism(priors),)
-
-
-def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
-    """Validate a mapping from names to lists of names; raises ModelError, naming the argument."""
-    lists = mapping(values, role, "names to lists of names").items()
-    return {name: items(others, f"{role}[{name!r}]", "names") for name, others in lists}
+def _unless_too_many(terms: list[Term]) -> list[Term]:
+    """Candidates, or none of them if they have too many columns."""
+    columns = sum(term.component.basis.size for term in terms)
+    return terms if columns <= MAX_CANDIDATE_COLUMNS else []

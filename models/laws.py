@@ -32,6 +32,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError, SavedFitError
 
 Link = Literal["identity", "log"]
+Noise = Literal["gaussian", "student_t"]
 # Number of quantiles that represent the noise distribution.
 N_QUANTILES = 1000
 # Smallest mean of a count, and smallest relative difference of its variance from its mean: Poisson

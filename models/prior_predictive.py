@@ -13,7 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import checked_model
+from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -71,8 +71,7 @@ def prior_predictive(
             jnp.asarray(terms.functions(inputs)),
             jnp.asarray(terms.gates(intervened)),
             jnp.asarray(np.sqrt(VarianceFunction()(actions, intervened))),
-            centre=terms.centre,
-            link=model.link,
+            own_units=True,
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}
     return _to_tree(values, terms, positions)

@@ -6,8 +6,7 @@ import numpy as np
 
 from bayes_intgen.identification.masks import Mask, regime_weights
 from bayes_intgen.identification.requirements import Requirement, requirements
-from bayes_intgen.models.gates import InRegime
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, InRegime
 
 
 def requirements_of_terms(

@@ -14,8 +14,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.evaluation import Evaluation, PointEvaluation
 from bayes_intgen.data.covariates import UNSEEN
-from bayes_intgen.models.random_effects import RandomEffects
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition, RandomEffects, Term
 
 # Number of units above which an average of exponentials is over strata of similar units, and number
 # of these strata. With 20,000 units whose effects have a standard deviation of one, the average of

@@ -241,7 +241,7 @@ class _Actions:
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
-        mechanisms = model.mechanisms(data, model.bias)
+        mechanisms = model.bias_mechanisms(data)
         self.regressors, self.factors, self.features, self.responses = [], [], [], []
         for k, name in enumerate(data.names):
             own, coordinate = data.actions[:, [k]], Coordinate.of(data.actions[:, k])

@@ -13,7 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.passes import row_weights, unit_precision
-from bayes_intgen.models.random_effects import RandomEffects
+from bayes_intgen.models.terms import RandomEffects
 from bayes_intgen.models.variance_function import VarianceFunction
 
 # Bounds of the ratio of variances: beyond them groups are alike, or noise is negligible.
