@@ -23,8 +23,8 @@ from bayes_intgen.identification.masks import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model
 from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of
-from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
+from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Always, Decomposition, Gate, Role, Term, WhereNotSet
 from bayes_intgen.text.messages import refuse_unknown_actions
 

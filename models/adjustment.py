@@ -31,20 +31,18 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.groups import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.decomposition import Bases
-from bayes_intgen.models.mechanisms.components import (
+from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
     SCALE,
-    marginal_basis_size,
-)
-from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import (
     Component,
     LogNormal,
     Mechanism,
+    marginal_basis_size,
     pairwise,
 )
-from bayes_intgen.models.mechanisms.seasonal import YEAR, Seasonal, Trend
+from bayes_intgen.models.mechanisms.parametric import Levels
+from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
 from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 

@@ -17,12 +17,9 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
-from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
+from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 
 if TYPE_CHECKING:

@@ -29,12 +29,9 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
+from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.terms import (
     Always,
     Decomposition,

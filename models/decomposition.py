@@ -16,14 +16,17 @@ from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.models.mechanisms.components import (
+from bayes_intgen.models.mechanisms.mechanism import (
     PAIR_KNOTS,
+    Component,
+    LogNormal,
+    Mechanism,
     finer_label,
     marginal_basis_size,
+    pairwise,
     random_walk,
 )
-from bayes_intgen.models.mechanisms.levels import MAX_LEVELS, Levels
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mechanism, pairwise
+from bayes_intgen.models.mechanisms.parametric import MAX_LEVELS, Levels
 from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term
 
 # Maximum number of coefficients: an evaluation costs their cube, and more would take hours.

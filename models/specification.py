@@ -15,11 +15,9 @@ from bayes_intgen.identification.graph import checked_graph
 from bayes_intgen.models.additive import AdditiveModel
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model, SpreadName
 from bayes_intgen.models.laws import Noise
-from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.mechanisms.parametric import Linear, Polynomial
+from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.regression import RegressionModel
 from bayes_intgen.text.messages import quoted
 

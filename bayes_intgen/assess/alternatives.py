@@ -33,8 +33,7 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, LogNormal
 from bayes_intgen.models.terms import Always, Gate, InRegime, WhereNotSet
 
 Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]

@@ -61,10 +61,9 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
-from bayes_intgen.inference.pilot.dependence import sums_by_unit
+from bayes_intgen.inference.pilot.dependence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
-from bayes_intgen.models.mechanisms.features import N_FEATURES, feature_basis
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE
 
 # Functions of an action as a regressor, and rows for each of them in the smaller regime.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 8, 20

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
-from bayes_intgen.models.mechanisms.features import feature_basis
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.parametric import Levels
+from bayes_intgen.models.mechanisms.smooth import GP
 from bayes_intgen.models.terms import Decomposition
 
+# Number of functions of a smooth action or ordered levels, and of unordered levels.
+N_FEATURES, N_LEVEL_FEATURES = 2, 4
 # Functions of an action as a regressor, and rows per regressor.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 6, 10
 # Maximum number of rows that determine the functions of an action.
@@ -30,6 +32,25 @@ SCALE = LogNormal(median=0.5, sigma=1.0)
 # Singular values, relative to columns of unit length, below which columns are combinations of
 # others: of regressors, and of responses beside the regressors.
 MIN_REGRESSOR, MIN_RESPONSE = 1e-6, 1e-3
+
+
+def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
+    """Leading functions of a marginal basis, which show the mean and the spread of an action.
+
+    Parameters
+    ----------
+    mechanism : Mechanism
+        The mechanism of the action.
+    basis : Basis
+        Its marginal basis.
+    actions : ndarray, shape (n, 1)
+        Values over which the leading functions vary most.
+    """
+    unordered = isinstance(mechanism, Levels) and not mechanism.ordered
+    count = N_LEVEL_FEATURES if unordered else N_FEATURES
+    if isinstance(basis, KarhunenLoeveBasis):
+        return KarhunenLoeveBasis(basis.basis, basis.weights[:, :count])
+    return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), count)
 
 
 def functions_of_action(actions: Array, terms: Decomposition, k: int) -> tuple[Basis, Basis]:
