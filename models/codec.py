@@ -42,22 +42,17 @@ from bayes_intgen.models.terms import (
 )
 from bayes_intgen.models.variance_function import VarianceFunction
 
-_KINDS: tuple[type[Any], ...] = (
-    Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
-    PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
-    Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects,
-    NormalScores, ControlVariable, ControlBasis, ControlError,
-    FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
-    Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
-    AdditiveModel, RegressionModel,
-)  # fmt: skip
-# Classes in saved fits, by name.
-TAGS = {kind.__name__: kind for kind in _KINDS}
-_BASES = (
+_BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
 )  # fmt: skip
+# Classes in saved fits, by name.
+TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (
+    *_BASES, Coordinate, Categories, CovariateColumns, RandomEffects, NormalScores, Trend, Seasonal,
+    LogNormal, Component, GP, Spline, Polynomial, Linear, Levels, Term, Decomposition,
+    VarianceFunction, Always, WhereNotSet, InRegime, AdditiveModel, RegressionModel,
+)}  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53
 

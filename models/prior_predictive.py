@@ -15,7 +15,6 @@ from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def prior_predictive(
@@ -62,15 +61,13 @@ def prior_predictive(
     seed = seed_number(seed)
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
-    actions, intervened = data.actions[positions], data.intervened[positions]
-    inputs = data.inputs[positions]
     with double_precision():
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
-            jnp.asarray(terms.functions(inputs)),
-            jnp.asarray(terms.gates(intervened)),
-            jnp.asarray(np.sqrt(VarianceFunction()(actions, intervened))),
+            jnp.asarray(terms.functions(data.inputs[positions])),
+            jnp.asarray(terms.gates(data.intervened[positions])),
+            jnp.ones(len(positions)),
             own_units=True,
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}

@@ -189,8 +189,7 @@ def estimate_variance_function(
     precision = np.eye(size) / KNOT_VALUE_SD**2
     precision[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
     start = np.full(size, -np.log(1 + count))
-    knot_values = _penalised_mode(features, squares, units, start, precision)
-    log_covariance = _sandwich_covariance(features, squares, units, knot_values, precision)
+    knot_values, log_covariance = _m_estimate(features, squares, units, start, precision)
     weights = features.T @ units / units.sum()
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
@@ -208,13 +207,19 @@ def _quantiles(values: Array, units: Array | None) -> Array:
     return np.asarray(np.quantile(values, KNOTS, weights=units, method="inverted_cdf"))
 
 
-def _penalised_mode(
+def _m_estimate(
     features: Features, squares: Array, units: Array, prior_mean: Array, precision: Array
-) -> Array:
+) -> tuple[Array, Array]:
     """Knot values that maximise the penalised likelihood of squared residuals.
 
     Newton's method over their logarithms, with backtracking. Directions of negative curvature are
     descended as if it were positive.
+
+    Returns
+    -------
+    knot_values : ndarray, shape (H,)
+    covariance : ndarray, shape (H, H)
+        Sandwich estimate of the covariance of their logarithms.
     """
 
     def loss(log_values: Array) -> tuple[float, Array]:
@@ -242,22 +247,15 @@ def _penalised_mode(
         gain, value = value - lower, min(value, lower)
         if not gain >= TOLERANCE:
             break
-    return np.asarray(np.exp(log_values))
+    knot_values = np.exp(log_values)
+    variance, squared = features @ knot_values, np.outer(knot_values, knot_values)
+    information = _gram(features, units / (2 * variance**2)) * squared
+    bread = np.linalg.inv(information + precision)
+    of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
+    middle = _gram(features, of_score) * squared
+    return knot_values, bread @ (middle + precision) @ bread
 
 
 def _gram(features: Features, weights: Array) -> Array:
     """Weighted cross products of all features, shape (H, H), with weights of shape (n,)."""
     return np.asarray((features.T @ features.multiply(weights[:, None])).toarray())
-
-
-def _sandwich_covariance(
-    features: Features, squares: Array, units: Array, knot_values: Array, precision: Array
-) -> Array:
-    """Sandwich estimate of the covariance of the log knot values."""
-    variance = features @ knot_values
-    squared = np.outer(knot_values, knot_values)
-    information = _gram(features, units / (2 * variance**2)) * squared
-    bread = np.linalg.inv(information + precision)
-    of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
-    middle = _gram(features, of_score) * squared
-    return np.asarray(bread @ (middle + precision) @ bread)

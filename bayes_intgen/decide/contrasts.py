@@ -17,10 +17,10 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.fit_support import Query
+from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.

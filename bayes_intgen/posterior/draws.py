@@ -23,9 +23,8 @@ from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
-from bayes_intgen.posterior.schema import size_of_draws
+from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.outcome_kind import OutcomeKind
+from bayes_intgen.data.queries import named_points
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.settings import SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
+# Coordinates of draws that the name of an action does not replace.
+RESERVED = ("chain", "draw", "point", "supported")
 
 
 def build_tree(
@@ -123,6 +127,36 @@ def size_of_draws(tree: xr.DataTree) -> str:
         return f"{sizes['chain'] * sizes['draw']:,} importance draws"
     chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
     return f"{chains} of {sizes['draw']} draws"
+
+
+def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
+    """Chains and draws of a fit.
+
+    Examples
+    --------
+    >>> sorted(draw_coordinates(posterior.tree))
+    ['chain', 'draw']
+    """
+    draws = tree["posterior"].dataset
+    return {dim: draws[dim].values for dim in ("chain", "draw")}
+
+
+def action_coordinates(
+    points: Array,
+    names: Sequence[str],
+    categories: Sequence[Categories | None],
+    prefix: str = "",
+) -> dict[str, tuple[str, NDArray[Any]]]:
+    """Values of each action along points, shape (M, K), levels by their names.
+
+    Examples
+    --------
+    >>> action_coordinates(np.array([[0.5]]), ["red"], [None], "from ")
+    {'from red': ('point', array([0.5]))}
+    """
+    columns = named_points(points, names, categories)
+    named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
+    return {name: column for name, column in named.items() if name not in RESERVED}
 
 
 def _draw_coords(sampled: "SampledModel") -> dict[str, NDArray[np.int_]]:

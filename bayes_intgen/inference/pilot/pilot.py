@@ -35,13 +35,13 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     with_pairs,
 )
 from bayes_intgen.inference.pilot.no_noise import refuse_no_noise, refuse_straight_line
-from bayes_intgen.inference.pilot.residuals import residuals
-from bayes_intgen.inference.pilot.selection import Comparison, Selection
-from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.pilot.variance_ratio import (
+from bayes_intgen.inference.pilot.residuals import (
     estimate_intraclass_correlation,
     estimate_ratio,
+    residuals,
 )
+from bayes_intgen.inference.pilot.selection import Comparison, Selection
+from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
