@@ -142,7 +142,7 @@ class AdditiveModel(Model):
 
     def _bases(self, data: Observations, rows: int | None = None) -> Bases:
         bias = self.bias_mechanisms(data)
-        return Bases.of(data, [bias[name] for name in data.names], rows)
+        return Bases(data, [bias[name] for name in data.names], rows)
 
     def _adjustment_terms(self, data: Observations, bases: Bases) -> AdjustmentTerms:
         adjustment = Adjustment(self.covariates, self.moderators, self.groups)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -46,19 +45,25 @@ def unit_rows(data: Observations) -> Array:
 
 
 class Bases:
-    """Cached components of mechanisms for specific data; equal components are shared by terms.
+    """Components of mechanisms for specific data; equal components are computed once.
 
     The marginal basis of an action follows the mechanism that takes the action as an input, or the
     action's own mechanism if either of them has levels.
+
+    Parameters
+    ----------
+    data : Observations
+    own : sequence of Mechanism, length K
+        Mechanism of each action.
+    rows : int, optional
+        Number of rows in all if ``data`` is a sample of them.
     """
 
     def __init__(
-        self,
-        actions: Array,
-        coordinates: tuple[Coordinate, ...],
-        own: Sequence[Mechanism],
-        rows: int,
+        self, data: Observations, own: Sequence[Mechanism], rows: int | None = None
     ) -> None:
+        actions, rows = unit_rows(data), len(data) if rows is None else rows
+        coordinates = tuple(Coordinate.of(column) for column in actions.T)
         self.coordinates, self.rows = coordinates, rows
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
@@ -80,21 +85,6 @@ class Bases:
         self.main_effect = cache(lambda m, k: m.main_effect(actions[:, [k]], coordinates[k], rows))
         self.finer = cache(lambda m, k, times: m.finer(actions[:, [k]], coordinates[k], times))
         self.marginal_basis = cache(marginal_basis)
-
-    @classmethod
-    def of(cls, data: Observations, own: Sequence[Mechanism], rows: int | None) -> "Bases":
-        """Bases for these rows: the same ones in every call, for as long as the rows exist.
-
-        Terms, candidates and tests of a fit then have the same bases, which are computed and
-        evaluated once.
-        """
-        of_data = _OF_ROWS.setdefault(data, {})
-        key = (tuple(own), len(data) if rows is None else rows)
-        if key not in of_data:
-            actions = unit_rows(data)
-            coordinates = tuple(Coordinate.of(column) for column in actions.T)
-            of_data[key] = cls(actions, coordinates, *key)
-        return of_data[key]
 
     def margin(self, mechanism: Mechanism, k: int) -> Basis:
         """Marginal basis of an action as a factor of products."""
@@ -121,13 +111,6 @@ class Bases:
             return None
         scale = mechanisms[0].interaction
         return Component(finer_label(refinement), basis, scale, inputs=(0, 1))
-
-
-# Bases by rows, mechanisms and number of rows in all. They refer to arrays of the rows, not to the
-# rows, so that these can be freed.
-_OF_ROWS: WeakKeyDictionary[Observations, dict[tuple[tuple[Mechanism, ...], int], Bases]] = (
-    WeakKeyDictionary()
-)
 
 
 def build(

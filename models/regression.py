@@ -38,7 +38,7 @@ class RegressionModel(Model):
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
         names, mechanisms = data.names, self.mechanisms(data)
         own = [mechanisms[name] for name in names]
-        bases = Bases.of(data, own, rows)
+        bases = Bases(data, own, rows)
         functions: list[tuple[str, tuple[int, ...], Component]] = [
             (f"({name})", (k,), c)
             for k, name in enumerate(names)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -34,14 +34,48 @@ _DRAW_DIMS = ("chain", "draw")
 RESERVED = ("chain", "draw", "point", "supported")
 
 
+class FittedNoise(NamedTuple):
+    """Noise of a fit: its variance function and its distribution.
+
+    Attributes
+    ----------
+    spread : VarianceFunction
+    unit : float
+        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
+    quantiles : ndarray
+        Quantiles of the standardised noise at evenly spaced probabilities.
+    deviations : ndarray, shape (chain, draw, H), optional
+        If the variance function is estimated, draws of the differences of its knot values from
+        their estimates.
+    student_t : StudentTNoise, optional
+        Distribution of Student-t noise.
+    """
+
+    spread: VarianceFunction
+    unit: float
+    quantiles: Array
+    deviations: Array | None = None
+    student_t: StudentTNoise | None = None
+
+    def to_dataset(self, coords: Mapping[str, Any]) -> xr.Dataset:
+        """Group ``noise`` of the tree; ``coords`` are those of the draws."""
+        size = len(self.quantiles)
+        variables: dict[str, Any] = {"quantile": ("probability", self.quantiles)}
+        labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
+        if self.deviations is not None:
+            variables["deviation"] = ((*_DRAW_DIMS, "height"), self.deviations)
+            labels |= {**coords, "height": np.arange(self.deviations.shape[-1])}
+        if self.student_t is not None:
+            variables |= {name: ((), value) for name, value in self.student_t._asdict().items()}
+        return labelled_dataset(variables, labels)
+
+
 def build_tree(
     data: Rows,
     model: Model,
     sampled: "SampledModel",
-    spread: VarianceFunction,
+    noise: FittedNoise,
     *,
-    noise: Mapping[str, Array],
-    pilot_noise_sd: float,
     fit_tests: "Sequence[FitTest]",
     settings: "SamplerSettings",
     kind: OutcomeKind = "continuous",
@@ -54,14 +88,7 @@ def build_tree(
     data : Rows
     model : Model
     sampled : SampledModel
-    spread : VarianceFunction
-    noise : mapping
-        ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
-        variance function is estimated, ``deviation``: draws of the differences of its knot values
-        from their estimates, shape (chain, draw, H). With Student-t noise the fields of
-        :class:`~bayes_intgen.models.laws.StudentTNoise`.
-    pilot_noise_sd : float
-        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
+    noise : FittedNoise
     fit_tests : sequence of FitTest
     settings : SamplerSettings
     kind : {"continuous", "binary", "count"}
@@ -78,9 +105,9 @@ def build_tree(
         {
             "posterior": _posterior(sampled),
             "sample_stats": _sample_stats(sampled),
-            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests, far),
+            "constant_data": _constant_data(data, sampled, noise.unit, fit_tests, far),
             "coefficients": _coefficients(sampled),
-            "noise": _noise(noise, _draw_coords(sampled)),
+            "noise": noise.to_dataset(_draw_coords(sampled)),
             "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
         }
     )
@@ -102,7 +129,7 @@ def build_tree(
         ),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
-        "spread": serialise.dumps(spread),
+        "spread": serialise.dumps(noise.spread),
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
@@ -198,23 +225,10 @@ def _coefficients(sampled: "SampledModel") -> xr.Dataset:
     )
 
 
-def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
-    """Quantiles of the noise, and draws of its variance function."""
-    size = len(noise["quantile"])
-    variables: dict[str, Any] = {"quantile": ("probability", noise["quantile"])}
-    labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-    if "deviation" in noise:
-        variables["deviation"] = ((*_DRAW_DIMS, "height"), noise["deviation"])
-        labels |= {**coords, "height": np.arange(noise["deviation"].shape[-1])}
-    if "df" in noise:
-        variables |= {name: ((), float(noise[name])) for name in StudentTNoise._fields}
-    return labelled_dataset(variables, labels)
-
-
 def _constant_data(
     data: Rows,
     sampled: "SampledModel",
-    pilot_noise_sd: float,
+    unit: float,
     fit_tests: "Sequence[FitTest]",
     far: "FarOutcomes | None",
 ) -> xr.Dataset:
@@ -225,7 +239,7 @@ def _constant_data(
             "rows": ("regime", np.array(list(regimes.values()))),
             "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
             "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-            "pilot_noise_sd": ((), pilot_noise_sd),
+            "pilot_noise_sd": ((), unit),
         },
         {
             "regime": [data.label(mask) for mask in regimes],

@@ -166,7 +166,6 @@ def pilot_fit(
         If the actions determine the outcome almost exactly.
     """
     sample = data.in_memory if sample is None else sample
-    # Of the same object as the terms, whose functions the model keeps.
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_unit()
     refuse_straight_line(sample)
