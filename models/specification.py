@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from bayes_intgen._arguments import instance, items, mapping, one_of, real_number
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import checked_graph
-from bayes_intgen.models.additive import AdditiveModel
+from bayes_intgen.models.additive_model import AdditiveModel
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model, SpreadName
 from bayes_intgen.models.laws import Noise
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
