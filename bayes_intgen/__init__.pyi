@@ -31,12 +31,9 @@ from .errors import (
     SupportWarning,
 )
 from .identification.certificates import Certificate
-from .models.mechanisms.gp import GP
-from .models.mechanisms.levels import Levels
 from .models.mechanisms.mechanism import LogNormal
-from .models.mechanisms.polynomial import Linear, Polynomial
-from .models.mechanisms.seasonal import Seasonal, Trend
-from .models.mechanisms.spline import Spline
+from .models.mechanisms.parametric import Levels, Linear, Polynomial
+from .models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from .models.prior_predictive import prior_predictive
 
 __all__ = [

@@ -20,7 +20,7 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import Prior
+from bayes_intgen.models.specification import Prior
 from bayes_intgen.posterior.draws import prediction_of, support_of
 from bayes_intgen.text.messages import quoted
 
@@ -310,5 +310,5 @@ def _effect_in_rows(
     draws = prediction.mean(inputs, query.mask)
     for group in prediction_of(posterior, query.averages).unseen:
         unseen = population.values[:, group.column] == UNSEEN
-        draws = prediction.plus(draws, unseen * group.effect(values))
+        draws = prediction.law.plus(draws, unseen * group.effect(values))
     return draws

@@ -1,9 +1,9 @@
 """Generative NumPyro models, imported as ``bayes_intgen.models``."""
 
-from bayes_intgen.models.additive import AdditiveModel, additive
+from bayes_intgen.models.additive_model import AdditiveModel
 from bayes_intgen.models.base import Model
-from bayes_intgen.models.multiplicative import multiplicative
-from bayes_intgen.models.regression import RegressionModel, pooled, saturated
+from bayes_intgen.models.regression import RegressionModel
+from bayes_intgen.models.specification import additive, multiplicative, pooled, saturated
 
 __all__ = [
     "AdditiveModel",

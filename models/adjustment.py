@@ -9,17 +9,17 @@ mask only are not centred: their average and the level of a bias are told apart 
 that groups are exchangeable.
 
 Covariates and groups that move an action enter its bias through its control variable
-(:mod:`bayes_intgen.models.control_terms`).
+(:func:`control_terms`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
@@ -29,18 +29,21 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.groups import groups_under_one_mask, rest_on_exchangeability
-from bayes_intgen.models.gates import Always, WhereNotSet
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE, PAIR_ORDER, SCALE
-from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.base import CovariateMechanism, Model
+from bayes_intgen.models.decomposition import Bases
 from bayes_intgen.models.mechanisms.mechanism import (
+    MARGIN_SIZE,
+    PAIR_ORDER,
+    SCALE,
     Component,
     LogNormal,
     Mechanism,
+    marginal_basis_size,
     pairwise,
 )
-from bayes_intgen.models.mechanisms.seasonal import YEAR, Seasonal, Trend
-from bayes_intgen.models.random_effects import RandomEffects
-from bayes_intgen.models.terms import Term
+from bayes_intgen.models.mechanisms.parametric import Levels
+from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
+from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
@@ -52,16 +55,6 @@ SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
-
-
-class CovariatePrior(Protocol):
-    """Part of a mechanism that a covariate needs."""
-
-    def main_effect(
-        self, actions: Array, coordinate: Coordinate, rows: int
-    ) -> tuple[Component, ...]:
-        """Components of a function of the covariate, as of :class:`Mechanism`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ class Adjustment:
         ``level`` or names of actions whose slopes differ; groupings that are not named have levels.
     """
 
-    covariates: Mapping[str, tuple[CovariatePrior, ...]]
+    covariates: Mapping[str, tuple[CovariateMechanism, ...]]
     moderators: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
 
@@ -117,12 +110,6 @@ class Adjustment:
                     )
 
 
-NO_ADJUSTMENT = Adjustment({}, {}, {})
-MarginalBasis = Callable[[Mechanism, int], Basis]
-# Centred marginal bases by covariate, size, default prior and priors of the covariate.
-MarginCache = dict[tuple[int, int, Mechanism, tuple[CovariatePrior, ...]], CentredBasis]
-
-
 class AdjustmentTerms:
     """Builder of the terms of covariates and groups for specific data.
 
@@ -134,12 +121,8 @@ class AdjustmentTerms:
         Default prior of functions of numeric covariates.
     own : sequence of Mechanism, length K
         Prior of each action's contribution, for products with covariates.
-    marginal_basis : callable
-        Marginal basis of an action, from a mechanism and the action's position.
-    rows : int
-        Number of rows in all, if ``data`` is a sample of them.
-    margins : dict
-        Marginal bases of covariates for the same data, to which new ones are added.
+    bases : Bases
+        Bases of the actions, to which marginal bases of covariates are added.
     """
 
     def __init__(
@@ -148,15 +131,12 @@ class AdjustmentTerms:
         data: Observations,
         prior: Mechanism,
         own: Sequence[Mechanism],
-        marginal_basis: MarginalBasis,
-        rows: int,
-        margins: MarginCache,
+        bases: Bases,
     ) -> None:
         adjustment.check(data)
-        self.adjustment, self.data, self.prior, self.rows = adjustment, data, prior, rows
-        self.own, self.marginal_basis = own, marginal_basis
+        self.adjustment, self.data, self.prior, self.own = adjustment, data, prior, own
+        self.bases, self.rows = bases, bases.rows
         self.shares = population_shares(data)
-        self._margins = margins
 
     def terms(self) -> list[Term]:
         """Terms of covariates, moderators and groups with a column each."""
@@ -185,7 +165,7 @@ class AdjustmentTerms:
         out, count = [], len(self.data.names)
         for k, name in enumerate(self.data.names):
             for c, covariate in enumerate(self.data.columns.names):
-                own, other = self.marginal_basis(bias[k], k), self._margin(c)
+                own, other = self.bases.margin(bias[k], k), self._margin(c)
                 for component in pairwise(bias[k], own, other, self.rows):
                     inputs = tuple((k, count + c)[i] for i in component.inputs)
                     label = f"delta({name} | {covariate}) {component.label}".strip()
@@ -213,7 +193,7 @@ class AdjustmentTerms:
             for component in prior.main_effect(values, coordinate, self.rows)
         ]
 
-    def _priors(self, c: int) -> tuple[CovariatePrior, ...]:
+    def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
         name, levels = self.data.columns.names[c], self.data.columns.categories[c]
         if name in self.adjustment.covariates:
@@ -229,7 +209,7 @@ class AdjustmentTerms:
             k = self.data.names.index(action)
             for name in covariates:
                 c = self.data.columns.names.index(name)
-                factors = (self.marginal_basis(self.own[k], k), self._margin(c))
+                factors = (self.bases.margin(self.own[k], k), self._margin(c))
                 products = TensorProductBasis(factors, PAIR_ORDER)
                 component = Component("", products, self.own[k].interaction, inputs=(0, 1))
                 label = f"psi({action} | {name})"
@@ -269,16 +249,17 @@ class AdjustmentTerms:
     def _line(self, k: int) -> Basis:
         """Straight line in an action, or contrasts of its levels."""
         if self.data.categories[k] is not None:
-            return self.marginal_basis(self.own[k], k)
+            return self.bases.margin(self.own[k], k)
         column = self.data.actions[:, [k]]
         return LinearBasis.of(column, Coordinate.of(column[:, 0]))
 
     def _margin(self, c: int, size: int = MARGIN_SIZE) -> CentredBasis:
         """Centred marginal basis of a covariate."""
         key = (c, size, self.prior, self._priors(c))
-        if key not in self._margins:
-            self._margins[key] = self._new_margin(c, size)
-        return self._margins[key]
+        margins = self.bases.covariate_margins
+        if key not in margins:
+            margins[key] = self._new_margin(c, size)
+        return margins[key]
 
     def _new_margin(self, c: int, size: int) -> CentredBasis:
         values, levels = self.data.covariates[:, [c]], self.data.columns.categories[c]
@@ -300,6 +281,71 @@ class AdjustmentTerms:
         population = self.shares > 0
         centres = self.shares[population] @ basis.matrix(values[population])
         return CentredBasis(basis, centres)
+
+
+def control_terms(
+    data: Observations,
+    model: Model,
+    terms: Decomposition,
+    inputs: tuple[int, ...],
+    control: ControlVariable,
+    rows: int,
+) -> tuple[Decomposition, tuple[Term, ...]]:
+    """Replace the functions of an action in its bias by functions of its control variable.
+
+    They average zero given the observed causes, of which the control variable is independent: so
+    does the bias if hidden causes shift the outcome by the same amount at every action
+    (docs/method.md, "The mean of a bias"). Products of the control variable with the action, and
+    with each parent, are candidates of forward selection.
+
+    Parameters
+    ----------
+    data : Observations
+        Rows that determine the bases.
+    model : Model
+    terms : Decomposition
+    inputs : tuple of int
+        The action, and its observed causes.
+    control : ControlVariable
+    rows : int
+        Number of rows in all.
+    """
+    k, size = inputs[0], marginal_basis_size(rows)
+    not_set = ~data.intervened[:, k]
+    of_rows = data.inputs[not_set][:, list(inputs)]
+    values = control.matrix(of_rows)
+    mechanisms = model.bias_mechanisms(data)
+    # Residuals of levels are numbers.
+    mechanism = mechanisms[terms.names[k]]
+    smooth: Mechanism = model.prior if isinstance(mechanism, Levels) else mechanism
+    coordinate = Coordinate.of(values[:, 0])
+    order = smooth.pair_order(rows)
+    margin = smooth.marginal_basis(values, coordinate, size)
+
+    def products(position: int) -> Component:
+        own = inputs[position]
+        other: Basis = mechanisms[terms.names[own]].marginal_basis(
+            of_rows[:, [position]], terms.coordinates[own], size
+        )
+        basis = TensorProductBasis((margin, other), order)
+        label = "control" if own == k else f"control, {terms.names[own]}"
+        product = ControlBasis(control, basis, (CONTROL, position))
+        return Component(label, product, smooth.interaction)
+
+    name, gate = f"delta({terms.names[k]})", WhereNotSet(k)
+
+    def term(component: Component) -> Term:
+        label = f"{name} {component.label}".strip()
+        return Term(label, "bias", k, inputs, component, None, gate)
+
+    others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
+    alone = (
+        term(replace(own, basis=ControlBasis(control, own.basis)))
+        for own in smooth.main_effect(values, coordinate, rows)
+    )
+    positions = [i for i, own in enumerate(inputs) if order and own < len(terms.names)]
+    candidates = tuple(term(products(i)) for i in positions)
+    return replace(terms, terms=(*others, *alone)), candidates
 
 
 def population_shares(data: Observations) -> Array:

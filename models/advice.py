@@ -8,8 +8,7 @@ from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.spline import Spline
+from bayes_intgen.models.mechanisms.smooth import GP, Spline
 from bayes_intgen.text.messages import first_few
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.

@@ -9,42 +9,25 @@ and the sampled posterior") lists the differences.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-from bayes_intgen._arguments import instance, items, one_of, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.models.hyperpriors import Hyperpriors
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
+from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
-from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.mechanisms.spline import Spline
-from bayes_intgen.models.pseudo_observations import PseudoObservations
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
+from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
+from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
-PriorName = Literal["gp", "spline", "polynomial", "linear"]
 AnyMechanism = GP | Spline | Polynomial | Linear | Levels
 CovariateMechanism = AnyMechanism | Trend | Seasonal
-Prior = PriorName | AnyMechanism
-Noise = Literal["gaussian", "student_t"]
 SpreadName = Literal["fitted", "constant"]
-
-_PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = {
-    "gp": GP,
-    "spline": Spline,
-    "polynomial": Polynomial,
-    "linear": Linear,
-}
-# Default prior of the noise standard deviation, in outcome standard deviations.
-NOISE_SCALE = LogNormal(median=0.5, sigma=1.0)
 
 
 @dataclass(frozen=True)
@@ -73,6 +56,11 @@ class Model(ABC):
     noise_scale: LogNormal
     intercept: tuple[float, float] | None
     link: Link = field(default="identity", kw_only=True)
+
+    @property
+    def law(self) -> type[OutcomeLaw]:
+        """Law of outcomes that are numbers: all that depends on the link before a fit."""
+        return law_of_link(self.link)
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
@@ -127,6 +115,10 @@ class Model(ABC):
                 )
         return mechanisms
 
+    def bias_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
+        """Prior of each action's confounding bias; of a model without biases, of its functions."""
+        return self.mechanisms(data)
+
     @abstractmethod
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         """Whether data from ``regimes`` determine the mean outcome under mask ``target``."""
@@ -145,10 +137,12 @@ class Model(ABC):
         known: PseudoObservations | None = None,
         *,
         fixed: Mapping[str, float] | None = None,
-        centre: float = 0.0,
-        link: Link = "identity",
+        own_units: bool = False,
     ) -> None:
         """Generative NumPyro program: hyperparameters, coefficients, and outcomes of rows.
+
+        NumPyro's sites are ``scale``, ``lengthscale``, ``noise_sd``, ``df``, ``weights``,
+        ``coefficients``, ``outcome`` and ``known_outcome``.
 
         Parameters
         ----------
@@ -160,87 +154,26 @@ class Model(ABC):
         relative_sd : array_like, shape (n,)
             Noise standard deviation of each row, relative to ``noise_sd``.
         outcome : array_like, shape (n,), optional
-            Observed outcome minus ``terms.centre``, or in its own units if ``centre`` is
-            ``terms.centre``. If omitted, the program draws the outcome.
+            Observed outcome. If omitted, the program draws the outcome.
         known : PseudoObservations, optional
             Further rows whose noise has a known standard deviation.
         fixed : mapping from term to float, optional
             Terms whose scale is fixed instead of sampled, with the prior standard deviation of
             their coefficients in units of ``noise_sd``.
-        centre : float
-            Origin of the outcome: zero, or ``terms.centre`` for the outcome's own units.
-        link : {"identity", "log"}
-            Under ``"log"`` the outcome is the exponential of what the terms add up to.
+        own_units : bool
+            Whether the outcome is in its own units; by default it is on the scale on which the
+            terms add up, minus ``terms.centre``.
         """
         # Results of a saved fit need no NumPyro, which takes long to import.
-        from bayes_intgen.models.program import draw_or_condition
+        from bayes_intgen.models import program
 
-        draw_or_condition(
-            self,
-            terms,
-            functions,
-            gates,
-            relative_sd,
-            outcome,
-            known,
-            fixed=fixed or {},
-            centre=centre,
-            link=link,
-        )
-
-
-def as_mechanism(prior: Prior) -> AnyMechanism:
-    """Look up a mechanism by name; mechanisms pass through.
-
-    Raises
-    ------
-    ModelError
-        On an unknown name.
-    """
-    if isinstance(prior, AnyMechanism):
-        return prior
-    if not isinstance(prior, str) or prior not in _PRIORS:
-        raise ModelError(
-            f"unknown prior {prior!r}; choose {', '.join(map(repr, _PRIORS))} or a mechanism"
-        )
-    return _PRIORS[prior]()
-
-
-def validated(
-    prior: Prior,
-    noise: Noise,
-    spread: SpreadName | None,
-    noise_scale: LogNormal | None,
-    intercept: tuple[float, float] | None,
-) -> tuple[AnyMechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]:
-    """Validate the fields of a model, in their order, and fill in defaults.
-
-    Raises
-    ------
-    ModelError
-        On unknown names, or an intercept without a positive standard deviation.
-    """
-    one_of(noise, "noise", get_args(Noise))
-    name: SpreadName = "fitted" if spread is None else spread
-    one_of(name, "spread", get_args(SpreadName))
-    scale = NOISE_SCALE if noise_scale is None else noise_scale
-    instance(scale, LogNormal, "noise_scale", "LogNormal(0.5, 1.0)", ModelError)
-    if intercept is not None:
-        pair = items(intercept, "intercept", "two numbers: mean and sd")
-        if len(pair) != 2:
-            raise ModelError(f"intercept must be (mean, sd), not {intercept!r}")
-        mean, sd = (real_number(value, "intercept") for value in pair)
-        if not sd > 0:
-            raise ModelError("intercept must be (mean, sd) with a positive sd")
-        intercept = mean, sd
-    return as_mechanism(prior), noise, name, scale, intercept
-
-
-def checked_model(model: Any) -> Model:
-    """Validate an argument ``model``."""
-    if not isinstance(model, Model):
-        raise ModelError(
-            f"model must be a Model, not {type(model).__name__}; build one with "
-            "bayes_intgen.models.additive"
-        )
-    return model
+        fixed = fixed or {}
+        priors = self.hyperpriors(terms.without(fixed))
+        coefficients, noise_sd = program.sample_coefficients(priors, terms, fixed)
+        mean = program.mean_of_rows(terms, functions, gates, coefficients)
+        link: Link = "identity"
+        if own_units:
+            mean, link = mean + terms.centre, self.link
+        program.sample_outcome(self.noise, link, mean, noise_sd, relative_sd, outcome)
+        if known is not None:
+            program.sample_pseudo_observations(known, coefficients)

@@ -29,33 +29,30 @@ from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBa
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
-from bayes_intgen.models.gates import Always, InRegime, WhereNotSet
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.mechanisms.polynomial import Linear, Polynomial
-from bayes_intgen.models.mechanisms.seasonal import Seasonal, Trend
-from bayes_intgen.models.mechanisms.spline import Spline
-from bayes_intgen.models.random_effects import RandomEffects
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
+from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
+from bayes_intgen.models.terms import (
+    Always,
+    Decomposition,
+    InRegime,
+    RandomEffects,
+    Term,
+    WhereNotSet,
+)
 from bayes_intgen.models.variance_function import VarianceFunction
 
-_KINDS: tuple[type[Any], ...] = (
-    Coordinate, Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom,
-    PiecewiseLinear, PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis,
-    Categories, GroupIndicators, CentredBasis, CovariateColumns, RandomEffects,
-    NormalScores, ControlVariable, ControlBasis, ControlError,
-    FourierBasis, Trend, Seasonal, LogNormal, Component, GP, Spline, Polynomial, Linear, Levels,
-    Term, Decomposition, VarianceFunction, Always, WhereNotSet, InRegime,
-    AdditiveModel, RegressionModel,
-)  # fmt: skip
-# Classes in saved fits, by name.
-TAGS = {kind.__name__: kind for kind in _KINDS}
-_BASES = (
+_BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
 )  # fmt: skip
+# Classes in saved fits, by name.
+TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (
+    *_BASES, Coordinate, Categories, CovariateColumns, RandomEffects, NormalScores, Trend, Seasonal,
+    LogNormal, Component, GP, Spline, Polynomial, Linear, Levels, Term, Decomposition,
+    VarianceFunction, Always, WhereNotSet, InRegime, AdditiveModel, RegressionModel,
+)}  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.mechanisms.kernels import KernelName, log_spectral_sd, spectral_slope
+from bayes_intgen.models.mechanisms.mechanism import KernelName, log_spectral_sd, spectral_slope
 
 # Fields of hyperpriors that have a value per coefficient.
 PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")

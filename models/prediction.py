@@ -1,8 +1,8 @@
-"""Predictions for every draw: means, noise, quantiles and densities, on plain arrays."""
+"""Predictions for every draw: means, outcomes, densities and contributions, on plain arrays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -10,31 +10,20 @@ from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.mixture import (
-    StudentTLaw,
-    mixture_quantiles,
-    tabulated_cdf,
-)
-from bayes_intgen.models.outcome_kinds import (
-    count_quantiles,
-    draw_binary,
-    draw_counts,
-)
+from bayes_intgen.models.laws import Link, OutcomeLaw, law_of_fit
 from bayes_intgen.models.population import Population, ResampledUnits, Units
 from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.unit_effects import UnitEffects
-from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
-from bayes_intgen.models.variance_function import VarianceFunction, draw_noise, effective_units
+from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
+from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Posterior draws of the mean and the noise, evaluation at actions and masks.
 
-    The mean is the predictor, to which the terms add up, unless there is a log link.
+    The mean is the predictor, to which the terms add up, or under a log link that of a lognormal
+    law.
 
     Attributes
     ----------
@@ -45,10 +34,8 @@ class Prediction:
         Noise standard deviation where the relative variance is one.
     deviations : ndarray, shape (chain, draw, H), or None
         Draws of the deviations of the variance function's knot values from their estimates.
-    quantiles : ndarray
-        Quantiles of the standardised noise, pooled over all rows.
-    student_t : StudentTLaw or None
-        Law of Student-t noise in units of ``sd``.
+    law : OutcomeLaw
+        Law of the outcome given the predictor and the standard deviation of the noise.
     units : Units or None
         Units of the population of the data. A single outcome is that of one of them.
     population : Population or None
@@ -57,32 +44,25 @@ class Prediction:
         Effects of a group that is not in the data.
     resampled : ResampledUnits or None
         The population of each draw; None if it is the same for all draws.
-    kind : {"continuous", "binary", "count"}
-        What a single outcome can be.
     """
-
-    link: ClassVar[Link] = "identity"
 
     terms: Decomposition
     spread: VarianceFunction
     coefficients: Array
     sd: Array
     deviations: Array | None
-    quantiles: Array
-    student_t: StudentTLaw | None = None
+    law: OutcomeLaw
     units: Units | None = None
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
     resampled: ResampledUnits | None = None
-    kind: OutcomeKind = "continuous"
 
     @classmethod
-    def of(cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction) -> Self:
+    def of(
+        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction, link: Link
+    ) -> Self:
         """Extract from the DataTree of a fit."""
-        hyperparameters, noise = tree["posterior"].dataset, tree["noise"].dataset
-        student_t = None
-        if "df" in noise:
-            student_t = StudentTLaw(*(float(noise[name]) for name in StudentTLaw._fields))
+        noise = tree["noise"].dataset
         units = None
         if "population" in tree.children:
             units = Units.of(tree["population"].dataset)
@@ -90,29 +70,28 @@ class Prediction:
             terms,
             spread,
             tree["coefficients"].dataset["coefficients"].values,
-            hyperparameters["noise_sd"].values,
+            tree["posterior"].dataset["noise_sd"].values,
             noise["deviation"].values if "deviation" in noise else None,
-            noise["quantile"].values,
-            student_t,
+            law_of_fit(link, tree.attrs["outcome_kind"], noise),
             units,
-            kind=tree.attrs["outcome_kind"],
         )
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the mean outcome is the predictor, and so linear in the coefficients."""
+        return self.law.link == "identity"
 
     def mean(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
         """E[Y | a, R], shape (chain, draw, n), for masks of shape (n, K).
 
         For actions, shape (n, K), it is an average over the population; for inputs of rows, shape
-        (n, K + C + G), it is conditional on their covariates and groups.
+        (n, K + C + G), it is conditional on their covariates and groups. Effects of the groups of a
+        fine grouping are averaged over their distribution.
         """
-        return self.predictor(inputs, intervened)
-
-    def on_outcome_scale(self, values: Array) -> Array:
-        """Outcomes of values on the scale of the link."""
-        return values
-
-    def plus(self, mean: Array, shift: Array) -> Array:
-        """Mean outcome where the predictor is larger by a shift."""
-        return mean + shift
+        predictor = self.predictor(inputs, intervened)
+        if self.is_linear:
+            return predictor
+        return np.asarray(np.exp(predictor + self.log_factor(inputs, intervened)))
 
     def predictor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
         """Sum of all terms, shape (chain, draw, n), with arguments as of :meth:`mean`."""
@@ -144,13 +123,71 @@ class Prediction:
 
         ``start`` has one row, or as many as ``end``.
         """
+        at_start = intervened[: len(start)]
         # Differences of design matrices are exactly zero where nothing changes.
-        step = self.design(end, intervened) - self.design(start, intervened[: len(start)])
-        out = self.coefficients @ step.T
+        design = self.design(end, intervened) - self.design(start, at_start)
+        step = self.coefficients @ design.T
         for group in self.unseen:
-            out = out + group.share * (group.effect(end) - group.effect(start))
-        shift = self.shift_of_population(end, intervened)
-        return np.asarray(out + shift - self.shift_of_population(start, intervened[: len(start)]))
+            step = step + group.share * (group.effect(end) - group.effect(start))
+        step = step + self.shift_of_population(end, intervened)
+        step = np.asarray(step - self.shift_of_population(start, at_start))
+        if self.is_linear:
+            return step
+        step = step + self.log_factor(end, intervened) - self.log_factor(start, at_start)
+        # Rounding would give a change without one of the actions.
+        step[..., (start == end).all(axis=1)] = 0.0
+        return np.asarray(self.mean(start, at_start) * np.expm1(step))
+
+    def log_factor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Logarithm of the mean minus the predictor under a log link, shape (chain, draw, n)."""
+        count = len(self.terms.names)
+        actions = inputs[:, :count]
+        out = self.law.noise.variance * self.noise_sd(actions, intervened) ** 2 / 2
+        effects, unseen = self.terms.random_effects, {group.column for group in self.unseen}
+        if effects is not None and effects.grouping - count not in unseen:
+            lacking = max(count + len(self.terms.covariates) - inputs.shape[1], 0)
+            padded = np.concatenate([inputs, np.zeros((len(inputs), lacking))], axis=1)
+            between = effects.functions(padded) ** 2 @ np.array(effects.ratio)
+            out = out + self.sd[..., None] ** 2 * between / 2
+        if inputs.shape[1] == count and len(self.terms.covariates):
+            out = out + self.log_average_over_units(actions, intervened)
+        return np.asarray(out)
+
+    @property
+    def factor_varies(self) -> bool:
+        """Whether units of the population differ by a factor that depends on the actions."""
+        count, units = len(self.terms.names), self.units_within
+        if self.is_linear or units is None or len(units.values) == 1:
+            return False
+        of_units = (t for t in self.terms.terms if t.depends_on_covariates(count))
+        set_too = any(min(term.inputs) < count and term.role != "bias" for term in of_units)
+        effects = self.terms.random_effects
+        fine = effects is not None and min(effects.inputs) < count
+        return set_too or fine or any(group.input is not None for group in self.unseen)
+
+    def log_average_over_units(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Logarithm of the population's mean of exp(difference of a unit from the predictor).
+
+        Shape (chain, draw, n). The units are a sample if the population has very many. Their
+        differences from its predictor, whose average is zero, are centred.
+        """
+        units, effects = self.units_within, self.unit_effects(intervened)
+        if units is None or len(units.values) == 1:
+            return np.zeros((*self.sd.shape, len(actions)))
+        out = effects.at_each(
+            actions, intervened, units.values, lambda x: effects.log_mean_exp(x, units.shares)
+        )
+        if self.resampled is None:
+            return out
+        few, shares, weights = self.resampled
+
+        def change(design: Array) -> Array:
+            ratios = np.exp(effects.coefficients @ (design - shares @ design).T)
+            return np.asarray(np.log((weights * ratios).sum(axis=-1) / (ratios @ shares)))
+
+        # The predictor has the change of the differences' mean already.
+        shift = self.shift_of_population(actions, intervened)
+        return np.asarray(out + effects.at_each(actions, intervened, few, change) - shift)
 
     def shift_of_population(
         self,
@@ -263,91 +300,73 @@ class Prediction:
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator
     ) -> Array:
         """Draws of Y given a and R, shape (chain, draw, n), of a single unit of the population."""
-        return self._draw_about(self.of_unit(actions, intervened), actions, intervened, rng)
+        predictor = self.of_unit(actions, intervened)
+        return self.law.draw(predictor, self.noise_sd(actions, intervened), rng)
 
-    def _draw_about(
-        self,
-        mean: Array,
-        actions: Array,
-        intervened: NDArray[np.bool_],
-        rng: np.random.Generator,
-        units: Array | float = 1.0,
-    ) -> Array:
-        """Draws of outcomes about means, (chain, draw, n), of rows of several independent units."""
-        if self.kind == "binary":
-            return draw_binary(mean, rng)
-        if self.kind == "continuous":
-            noise = self.draw_noise(actions, intervened, rng, len(actions))
-            return self.on_outcome_scale(mean + noise / np.sqrt(units))
-        return draw_counts(mean, self._variance(actions, intervened), rng)
+    def outcome_summary(
+        self, actions: Array, intervened: NDArray[np.bool_], tails: Sequence[float]
+    ) -> dict[str, Array]:
+        """Summary of single outcomes given a and R, from their posterior predictive distribution.
 
-    def draw_noise(
-        self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator, size: int
-    ) -> Array:
-        """Draws of continuous noise given a and R, shape (chain, draw, n).
-
-        ``size`` is n for independent noise, or 1 for the same quantile of it at all points.
-        """
-        sizes = (*self.sd.shape, size)
-        if self.student_t is None:
-            noise = draw_noise(self.quantiles, sizes, rng)
-        else:
-            noise = self.student_t.relative_scale * rng.standard_t(self.student_t.df, sizes)
-        return np.asarray(self.noise_sd(actions, intervened) * noise)
-
-    def outcome_quantiles(
-        self, actions: Array, intervened: NDArray[np.bool_], probabilities: Sequence[float]
-    ) -> Array:
-        """Posterior predictive quantiles of Y given a and R, shape (len(probabilities), n).
-
-        Exact, from the mixture's distribution function instead of simulated noise.
+        See :meth:`OutcomeLaw.summary`. Exact, instead of from simulated noise.
         """
         flat = (-1, len(actions))
-        mean = self.of_unit(actions, intervened).reshape(flat)
-        if self.kind == "binary":
-            ones = np.clip(mean, 0, 1).mean(axis=0)
-            return np.array([np.where(p > 1 - ones, 1.0, 0.0) for p in probabilities])
-        if self.kind == "count":
-            variance = self._variance(actions, intervened).reshape(flat)
-            return count_quantiles(mean, variance, probabilities)
-        sd, law = self.noise_sd(actions, intervened).reshape(flat), self.student_t
-        cdf = tabulated_cdf(self.quantiles) if law is None else law.cdf
-        return self.on_outcome_scale(mixture_quantiles(mean, sd, cdf, probabilities))
-
-    def probability(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Posterior predictive probability that a binary outcome is one, shape (n,)."""
-        mean = self.of_unit(actions, intervened)
-        return np.asarray(np.clip(mean, 0, 1).mean(axis=(0, 1)))
-
-    def _variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Variance of Y given a and R, shape (chain, draw, n)."""
-        factor = 1.0 if self.student_t is None else self.student_t.variance
-        return np.asarray(factor * self.noise_sd(actions, intervened) ** 2)
+        predictor = self.of_unit(actions, intervened).reshape(flat)
+        sd = self.noise_sd(actions, intervened).reshape(flat)
+        return self.law.summary(predictor, sd, tails)
 
     def log_density(self, rows: Observations) -> Array:
         """Log density of the rows' outcomes under the model's noise, (chain, draw, n).
 
         Random effects are marginalised in each row.
         """
-        # The import takes half a second, and fits do not need it.
-        from scipy import stats
-
-        mean = self.predictor(rows.inputs, rows.intervened)
-        sd = self.noise_sd(rows.actions, rows.intervened) / np.sqrt(self._units(rows))
-        between = self._between_sd(rows)
+        working = self.law.working_rows(rows).in_memory
+        predictor = self.predictor(working.inputs, working.intervened)
+        sd = self.noise_sd(working.actions, working.intervened) / np.sqrt(self._units(working))
+        between = self._between_sd(working)
         sd = sd if between is None else np.hypot(sd, between)
-        if self.student_t is None:
-            return np.asarray(stats.norm.logpdf(rows.outcome, mean, sd))
-        df, relative_scale = self.student_t
-        return np.asarray(stats.t.logpdf(rows.outcome, df, mean, relative_scale * sd))
+        return self.law.log_density(working.outcome, predictor, sd)
 
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
-        mean = self.predictor(rows.inputs, rows.intervened)
+        predictor = self.predictor(rows.inputs, rows.intervened)
         between = self._between_sd(rows)
         if between is not None:
-            mean = mean + between * rng.standard_normal(mean.shape)
-        return self._draw_about(mean, rows.actions, rows.intervened, rng, self._units(rows))
+            predictor = predictor + between * rng.standard_normal(predictor.shape)
+        sd = self.noise_sd(rows.actions, rows.intervened)
+        return self.law.draw(predictor, sd, rng, self._units(rows))
+
+    def contributions(self, actions: Array) -> tuple[Array, Array]:
+        """Unconfounded contributions and biases of all actions, (chain, draw, K, n) each."""
+        terms = self.terms
+        shape = (*self.coefficients.shape[:2], len(terms.names), len(actions))
+        unconfounded, bias = np.zeros(shape), np.zeros(shape)
+        functions = terms.functions(actions, self.population, units=self.averaged_units)
+        for term in terms.terms:
+            if term.action is None:
+                continue
+            columns = terms.columns[term.name]
+            total = bias if term.role == "bias" else unconfounded
+            total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
+        for group in self.unseen:
+            if group.input is not None:
+                unconfounded[:, :, group.input] += group.share * group.effect(actions)
+        none_set = np.zeros(actions.shape, dtype=bool)
+        for k in range(len(terms.names)):
+            for out, is_bias in ((unconfounded, False), (bias, True)):
+                of_k = (term for term in terms.terms if term.action == k)
+                among = [term for term in of_k if (term.role == "bias") == is_bias]
+                out[:, :, k] += self.shift_of_population(actions, none_set, among)
+        return unconfounded, bias
+
+    def interactions(self, actions: Array) -> Array:
+        """Interactions of the pairs in ``terms.interactions``, shape (chain, draw, pairs, n)."""
+        pairs = self.terms.interactions
+        out = np.empty((*self.coefficients.shape[:2], len(pairs), len(actions)))
+        for i, (pair, (basis, columns)) in enumerate(pairs.items()):
+            functions = basis.matrix(actions[:, list(pair)])
+            out[:, :, i] = self.coefficients[..., columns] @ functions.T
+        return out
 
     def _units(self, rows: Observations) -> Array | float:
         return effective_units(rows.weights, self.spread.intraclass_correlation)

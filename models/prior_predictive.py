@@ -10,13 +10,11 @@ from numpyro.infer import Predictive
 from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._jax import double_precision
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import checked_model
+from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import VarianceFunction
 
 
 def prior_predictive(
@@ -58,22 +56,19 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else checked_model(model)
-    data = on_scale(checked_data(data).in_memory, model.link).in_memory
+    data = model.law.working_rows(checked_data(data).in_memory).in_memory
     draws, rows = (whole_number(n, of, 1) for n, of in ((draws, "draws"), (rows, "rows")))
     seed = seed_number(seed)
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
-    actions, intervened = data.actions[positions], data.intervened[positions]
-    inputs = data.inputs[positions]
     with double_precision():
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
-            jnp.asarray(terms.functions(inputs)),
-            jnp.asarray(terms.gates(intervened)),
-            jnp.asarray(np.sqrt(VarianceFunction()(actions, intervened))),
-            centre=terms.centre,
-            link=model.link,
+            jnp.asarray(terms.functions(data.inputs[positions])),
+            jnp.asarray(terms.gates(data.intervened[positions])),
+            jnp.ones(len(positions)),
+            own_units=True,
         )
         values = {name: np.asarray(site)[None] for name, site in sites.items()}
     return _to_tree(values, terms, positions)

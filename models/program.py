@@ -1,7 +1,6 @@
-"""Generative NumPyro program of a model: hyperparameters, coefficients, and outcomes of rows."""
+"""Parts of the generative NumPyro program of a model, :meth:`bayes_intgen.models.Model.program`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -10,48 +9,68 @@ import numpyro
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM, Hyperpriors
-from bayes_intgen.models.pseudo_observations import PseudoObservations
-from bayes_intgen.models.terms import Decomposition
-
-if TYPE_CHECKING:
-    from bayes_intgen.models.base import Model
+from bayes_intgen.models.laws import Link, Noise
+from bayes_intgen.models.terms import Decomposition, PseudoObservations
 
 
-def draw_or_condition(
-    model: "Model",
-    terms: Decomposition,
-    functions: ArrayLike,
-    gates: ArrayLike,
-    relative_sd: ArrayLike,
-    outcome: ArrayLike | None,
-    known: PseudoObservations | None,
-    *,
-    fixed: Mapping[str, float],
-    centre: float,
-    link: Link,
-) -> None:
-    """Draw the outcome, or condition on it; :meth:`bayes_intgen.models.Model.program` has details.
+def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
+    """Sample the hyperparameters.
 
-    NumPyro's sites are ``scale``, ``lengthscale``, ``noise_sd``, ``df``, ``weights``,
-    ``coefficients``, ``outcome`` and ``known_outcome``.
+    Returns
+    -------
+    log_sd : Array, shape (P,)
+        Log prior standard deviations of the coefficients.
+    noise_sd : Array, shape ()
     """
-    priors = model.hyperpriors(terms.without(fixed))
+    sampled = {
+        name: numpyro.sample(
+            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
+        )
+        for name, prior in priors.sites.items()
+    }
+    return priors.log_sd(sampled, jnp), sampled["noise_sd"]
+
+
+def sample_coefficients(
+    priors: Hyperpriors, terms: Decomposition, fixed: Mapping[str, float]
+) -> tuple[jax.Array, jax.Array]:
+    """Sample hyperparameters and coefficients; returns the latter and ``noise_sd``.
+
+    ``priors`` are those of the terms whose scale is not ``fixed``.
+    """
     log_sd, noise_sd = hyperparameters(priors)
     prior_mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
     # Non-centred parameterisation: weights are standard normal whatever the scales are.
     weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
-    coefficients = numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights)
+    return numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights), noise_sd
+
+
+def mean_of_rows(
+    terms: Decomposition, functions: ArrayLike, gates: ArrayLike, coefficients: jax.Array
+) -> jax.Array:
+    """Sum of all terms in each row."""
     functions, gates = jnp.asarray(functions), jnp.asarray(gates)
-    mean = jnp.full(len(functions), centre)
+    mean = jnp.zeros(len(functions))
     for i, term in enumerate(terms.terms):
         columns = terms.columns[term.name]
         mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
+    return mean
+
+
+def sample_outcome(
+    noise: Noise,
+    link: Link,
+    mean: jax.Array,
+    noise_sd: jax.Array,
+    relative_sd: ArrayLike,
+    outcome: ArrayLike | None,
+) -> None:
+    """Draw the outcome, or condition on it."""
     sd = noise_sd * jnp.asarray(relative_sd)
     # In the precision of this call: JAX keeps constants that are arrays of NumPy for later calls.
     observed = None if outcome is None else jnp.asarray(outcome)
-    if model.noise == "student_t":
+    if noise == "student_t":
         df = numpyro.sample("df", dist.Gamma(*DEGREES_OF_FREEDOM))
         distribution: dist.Distribution = dist.StudentT(df, mean, sd)
     else:
@@ -61,11 +80,9 @@ def draw_or_condition(
         distribution = dist.TransformedDistribution(distribution, transform)
     with numpyro.plate("row", len(mean)):
         numpyro.sample("outcome", distribution, obs=observed)
-    if known is not None:
-        _sample_pseudo_observations(known, coefficients)
 
 
-def _sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Array) -> None:
+def sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Array) -> None:
     """Condition on pseudo-observations, in the outcome's units so that constants are right too."""
     sd = jnp.exp(jnp.asarray(known.log_sd))
     mean = sd * (jnp.asarray(known.matrix) @ coefficients)
@@ -89,21 +106,3 @@ def _with_fixed(
     sampled = np.isnan(log_ratio)
     every = (jnp.asarray(log_ratio) + log_noise).at[sampled].set(log_sd)
     return jnp.zeros(terms.size).at[sampled].set(mean), every
-
-
-def hyperparameters(priors: Hyperpriors) -> tuple[jax.Array, jax.Array]:
-    """Sample the hyperparameters.
-
-    Returns
-    -------
-    log_sd : Array, shape (P,)
-        Log prior standard deviations of the coefficients.
-    noise_sd : Array, shape ()
-    """
-    sampled = {
-        name: numpyro.sample(
-            name, dist.LogNormal(prior.log_median, prior.sigma).to_event(np.ndim(prior.sigma))
-        )
-        for name, prior in priors.sites.items()
-    }
-    return priors.log_sd(sampled, jnp), sampled["noise_sd"]

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask, is_identified
-from bayes_intgen.models.base import Model, Noise, Prior, SpreadName, validated
-from bayes_intgen.models.decomposition import regressions
-from bayes_intgen.models.gates import Always, Gate, InRegime
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
+from bayes_intgen.models.base import Model
+from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of
+from bayes_intgen.models.mechanisms.mechanism import Component
+from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
 
 
 @dataclass(frozen=True)
 class RegressionModel(Model):
-    """Plain regressions; build them with :func:`pooled` or :func:`saturated`.
+    """Plain regressions on all actions and their pairwise products.
+
+    Build them with :func:`pooled` or :func:`saturated`.
 
     Attributes
     ----------
@@ -34,70 +36,33 @@ class RegressionModel(Model):
         if self.by_regime:
             regimes = tuple(data.regimes)
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
-        return regressions(data, self.mechanisms(data), gates, self.intercept, rows, self.prior)
+        names, mechanisms = data.names, self.mechanisms(data)
+        own = [mechanisms[name] for name in names]
+        bases = Bases(data, own, rows)
+        functions: list[tuple[str, tuple[int, ...], Component]] = [
+            (f"({name})", (k,), c)
+            for k, name in enumerate(names)
+            for c in bases.main_effect(own[k], k)
+        ]
+        functions += [
+            (f"({names[k]} | {names[j]})", (k, j), c)
+            for k in range(len(names))
+            for j in range(k)
+            for c in bases.pairwise(own[k], k, j)
+            # Functions of the other action alone are its main effect.
+            if c.inputs == (0, 1)
+        ]
+        terms: list[Term] = []
+        for label, gate in gates.items():
+            if not isinstance(gate, Always):
+                terms.append(Term(f"{label} level", "regression", None, (), LEVEL, 1.0, gate))
+            terms += [
+                Term(label_of(label + arguments, c), "regression", inputs[0], inputs, c, None, gate)
+                for arguments, inputs, c in functions
+            ]
+        adjusted = AdjustmentTerms(Adjustment({}, {}, {}), data, self.prior, own, bases)
+        terms += adjusted.terms()
+        return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)
-
-
-def pooled(
-    prior: Prior = "gp",
-    *,
-    noise: Noise = "gaussian",
-    spread: SpreadName | None = None,
-    noise_scale: LogNormal | None = None,
-    intercept: tuple[float, float] | None = None,
-) -> RegressionModel:
-    """Build a single regression on all rows, for E[Y | a] in place of E[Y | do(a)].
-
-    On observational rows alone it is the observational estimator. On rows that set all actions it
-    is the estimator one would use if such rows were available.
-
-    Parameters
-    ----------
-    prior, noise, spread, noise_scale, intercept
-        As in :func:`additive`.
-
-    Raises
-    ------
-    ModelError
-        On unknown names.
-
-    Examples
-    --------
-    >>> pooled("polynomial").prior.degree
-    3
-    """
-    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), False)
-
-
-def saturated(
-    prior: Prior = "gp",
-    *,
-    noise: Noise = "gaussian",
-    spread: SpreadName | None = None,
-    noise_scale: LogNormal | None = None,
-    intercept: tuple[float, float] | None = None,
-) -> RegressionModel:
-    """Build separate regressions in each regime, combined with the weights of the regimes.
-
-    The model assumes nothing about how the regimes differ, and therefore serves as the alternative
-    when the additive model is checked. For a regime without data it predicts the combination of its
-    regressions that is the regime's mean under the additive model.
-
-    Parameters
-    ----------
-    prior, noise, spread, noise_scale, intercept
-        As in :func:`additive`.
-
-    Raises
-    ------
-    ModelError
-        On unknown names.
-
-    Examples
-    --------
-    >>> saturated("polynomial").prior.degree
-    3
-    """
-    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), True)

@@ -4,8 +4,8 @@
 
 phi_k is the unconfounded contribution of action k, psi_jk the interaction of two actions, and
 delta_k the confounding bias; phi_k + delta_k is the confounded contribution. A decomposition is a
-tuple of terms. Each term has a frozen basis, the prior of its coefficients, and a gate, which is 1
-for phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients.
+tuple of terms. Each term has a frozen basis, the prior of its coefficients, and a gate, its weight
+in each regime: 1 for phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients.
 
 Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
@@ -13,7 +13,7 @@ Plain regressions consist of the same terms: a single regression on all rows, or
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,13 @@ from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
-from bayes_intgen.models.gates import Always, Gate
+from bayes_intgen.identification.masks import Mask, masks_of, regime_weights
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.population import Population
-from bayes_intgen.models.random_effects import RandomEffects
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 Role = Literal[
     "intercept",
@@ -49,6 +51,76 @@ Role = Literal[
 ]
 # Roles of terms that forward selection and pruning may treat as absent.
 _OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
+
+
+@dataclass(frozen=True)
+class Always:
+    """Gate of a term that acts in every regime."""
+
+    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
+        """Ones, shape (n,), for masks of shape (n, K)."""
+        return np.ones(len(intervened))
+
+
+@dataclass(frozen=True)
+class WhereNotSet:
+    """Gate of a term that acts where one action was not set, 1 - R_k.
+
+    Attributes
+    ----------
+    action : int
+    """
+
+    action: int
+
+    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
+        """One minus the mask of the action, shape (n,), for masks of shape (n, K)."""
+        return np.asarray(1.0 - intervened[:, self.action])
+
+
+@dataclass(frozen=True)
+class InRegime:
+    """Gate of a term that acts in one regime.
+
+    Attributes
+    ----------
+    regimes : tuple of masks
+        Regimes in the data.
+    index : int
+        Position of the term's regime among them.
+    """
+
+    regimes: tuple[Mask, ...]
+    index: int
+
+    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
+        """Weight of the term's regime in the regime of each row, shape (n,).
+
+        One in its own regime, and zero in the other regimes in the data. A regime without data is
+        a combination of the others, with the weights of
+        :func:`~bayes_intgen.identification.masks.regime_weights`.
+
+        Raises
+        ------
+        ModelError
+            If a regime is no combination of those in the data.
+        """
+        masks, which = masks_of(np.asarray(intervened, dtype=bool))
+        return np.array([self._weight(mask) for mask in masks])[which]
+
+    def _weight(self, mask: Mask) -> float:
+        if mask in self.regimes:
+            return float(self.regimes.index(mask) == self.index)
+        weights = regime_weights(self.regimes, mask)
+        if weights is None:
+            raise ModelError(
+                "separate regressions cannot predict a regime that is no combination of those in "
+                "the data; use models.additive()"
+            )
+        return float(weights[self.index])
+
+
+Gate = Always | WhereNotSet | InRegime
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +192,63 @@ class Interaction(NamedTuple):
         """Combine the functions of two terms of the same actions."""
         columns = np.concatenate([self.columns, other.columns])
         return Interaction(ConcatenatedBasis(self.basis, other.basis), columns)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomEffects:
+    """Levels and slopes of the many groups of one grouping, integrated out of the likelihood.
+
+    Rows of group g have the outcome y = X beta + Z b_g + noise, with b_g normal of mean zero and
+    variance ``ratio`` times that of the noise, independently per column of Z. With the sums Z'WX
+    and Z'WZ of each group, its effects integrate out of the sufficient statistics (Laird and Ware
+    1982).
+
+    Attributes
+    ----------
+    grouping : int
+        Position of the grouping among the inputs.
+    names : tuple of str, length q
+        Names of the effects, such as ``patient`` and ``patient | tv``.
+    bases : tuple of Basis
+        Functions of one input whose coefficients differ between groups, q of them in all.
+    inputs : tuple of int
+        Input of each basis.
+    ratio : tuple of float, length q
+        Variance of each effect between groups, over that of the noise.
+    """
+
+    grouping: int
+    names: tuple[str, ...]
+    bases: tuple[Basis, ...]
+    inputs: tuple[int, ...]
+    ratio: tuple[float, ...]
+
+    def functions(self, inputs: Array) -> Array:
+        """Columns Z of rows, shape (n, q)."""
+        columns = [b.matrix(inputs[:, [i]]) for b, i in zip(self.bases, self.inputs, strict=True)]
+        return np.concatenate(columns, axis=1)
+
+    def with_ratio(self, ratio: Array) -> "RandomEffects":
+        """Replace the variance ratios."""
+        return replace(self, ratio=tuple(ratio.tolist()))
+
+
+class PseudoObservations(NamedTuple):
+    """Rows whose noise has a known standard deviation, and does not scale with ``noise_sd``.
+
+    An example is an estimated difference between two means, with its standard error.
+
+    Attributes
+    ----------
+    matrix : (L, P), outcome : (L,)
+        Divided by the known standard deviation.
+    log_sd : (L,)
+        Logarithm of the known standard deviation.
+    """
+
+    matrix: "ArrayLike"
+    outcome: "ArrayLike"
+    log_sd: "ArrayLike"
 
 
 @dataclass(frozen=True, eq=False)

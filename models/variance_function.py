@@ -29,8 +29,6 @@ KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
 # Largest change of a log knot value in an iteration, least curvature, log likelihood that the last
 # iteration may gain, and maximum numbers of iterations and of halvings of a step.
 LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS, MAX_HALVINGS = 2.0, 1e-3, 1e-3, 100, 20
-# Number of quantiles that represent the noise distribution.
-N_QUANTILES = 1000
 # A sparse matrix (n, H): the name is not evaluated, since its import takes long.
 type Features = scipy.sparse.csr_array
 
@@ -191,8 +189,7 @@ def estimate_variance_function(
     precision = np.eye(size) / KNOT_VALUE_SD**2
     precision[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
     start = np.full(size, -np.log(1 + count))
-    knot_values = _penalised_mode(features, squares, units, start, precision)
-    log_covariance = _sandwich_covariance(features, squares, units, knot_values, precision)
+    knot_values, log_covariance = _m_estimate(features, squares, units, start, precision)
     weights = features.T @ units / units.sum()
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
@@ -210,13 +207,19 @@ def _quantiles(values: Array, units: Array | None) -> Array:
     return np.asarray(np.quantile(values, KNOTS, weights=units, method="inverted_cdf"))
 
 
-def _penalised_mode(
+def _m_estimate(
     features: Features, squares: Array, units: Array, prior_mean: Array, precision: Array
-) -> Array:
+) -> tuple[Array, Array]:
     """Knot values that maximise the penalised likelihood of squared residuals.
 
     Newton's method over their logarithms, with backtracking. Directions of negative curvature are
     descended as if it were positive.
+
+    Returns
+    -------
+    knot_values : ndarray, shape (H,)
+    covariance : ndarray, shape (H, H)
+        Sandwich estimate of the covariance of their logarithms.
     """
 
     def loss(log_values: Array) -> tuple[float, Array]:
@@ -244,43 +247,15 @@ def _penalised_mode(
         gain, value = value - lower, min(value, lower)
         if not gain >= TOLERANCE:
             break
-    return np.asarray(np.exp(log_values))
+    knot_values = np.exp(log_values)
+    variance, squared = features @ knot_values, np.outer(knot_values, knot_values)
+    information = _gram(features, units / (2 * variance**2)) * squared
+    bread = np.linalg.inv(information + precision)
+    of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
+    middle = _gram(features, of_score) * squared
+    return knot_values, bread @ (middle + precision) @ bread
 
 
 def _gram(features: Features, weights: Array) -> Array:
     """Weighted cross products of all features, shape (H, H), with weights of shape (n,)."""
     return np.asarray((features.T @ features.multiply(weights[:, None])).toarray())
-
-
-def _sandwich_covariance(
-    features: Features, squares: Array, units: Array, knot_values: Array, precision: Array
-) -> Array:
-    """Sandwich estimate of the covariance of the log knot values."""
-    variance = features @ knot_values
-    squared = np.outer(knot_values, knot_values)
-    information = _gram(features, units / (2 * variance**2)) * squared
-    bread = np.linalg.inv(information + precision)
-    of_score = (units * (squares / variance - 1) / (2 * variance)) ** 2
-    middle = _gram(features, of_score) * squared
-    return np.asarray(bread @ (middle + precision) @ bread)
-
-
-def residual_quantiles(residuals: Array, relative_variance: Array) -> Array:
-    """Quantiles of standardised residuals at evenly spaced probabilities, mean 0, variance 1.
-
-    Gaussian noise is a good approximation for estimating the mean and the variance, but not for
-    predicting single outcomes, which therefore use these quantiles.
-    """
-    standardised = residuals / np.sqrt(relative_variance)
-    probabilities = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
-    quantiles = np.quantile(standardised, probabilities)
-    return np.asarray((quantiles - quantiles.mean()) / quantiles.std())
-
-
-def draw_noise(quantiles: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Draw standardised noise by interpolating the result of :func:`residual_quantiles`.
-
-    Draws stay within the outermost quantiles: tails beyond one row in two thousand are missing.
-    """
-    probabilities = (np.arange(len(quantiles)) + 0.5) / len(quantiles)
-    return np.asarray(np.interp(rng.random(shape), probabilities, quantiles))

@@ -11,8 +11,9 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
+from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
-from bayes_intgen.posterior.schema import build_tree
+from bayes_intgen.posterior.schema import FittedNoise, build_tree
 
 
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:
@@ -135,10 +136,9 @@ def made_up(
         "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }
-    noises = {"quantile": np.linspace(-1.7, 1.8, 1000) - 0.05}
-    spread: VarianceFunction = VarianceFunction()
+    fitted = FittedNoise(VarianceFunction(), unit, np.linspace(-1.7, 1.8, 1000) - 0.05)
     if noise == "student_t":
-        noises |= {"df": np.array(5.0), "relative_scale": np.array(0.8)}
+        fitted = fitted._replace(student_t=StudentTNoise(5.0, 0.8))
     else:
         coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
         knots = np.array(
@@ -146,7 +146,8 @@ def made_up(
         )
         size = 1 + 2 * count * len(KNOTS)
         spread = VarianceFunction(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
-        noises["deviation"] = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
+        deviations = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
+        fitted = fitted._replace(spread=spread, deviations=deviations)
     kinds = {
         bool: ("diverging", "reached_max_treedepth", "accepted"),
         int: ("n_steps", "tree_depth"),
@@ -157,9 +158,7 @@ def made_up(
         data,
         model,
         SampledModel(terms, sites, coefficients, statistics, {}),
-        spread,
-        noise=noises,
-        pilot_noise_sd=unit,
+        fitted,
         fit_tests=(),
         settings=SamplerSettings(seed, 2, draws, 10, progress=False),
     )

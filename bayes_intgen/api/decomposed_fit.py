@@ -4,15 +4,12 @@ from dataclasses import replace
 from os import PathLike
 from typing import NamedTuple
 
-import numpy as np
-
 from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_terms import first_terms
@@ -23,7 +20,7 @@ from bayes_intgen.inference.sampling.marginalised import sample_marginal
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.schema import build_tree
+from bayes_intgen.posterior.schema import FittedNoise, build_tree
 
 
 class Fit(NamedTuple):
@@ -62,7 +59,7 @@ def fit_decomposed(
     # Before the outcome is on the scale on which the model adds up.
     file = None if checkpoint is None else writable_target(checkpoint)
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
-    data = on_scale(data, model.link)
+    data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
     sample = data.sample(PILOT_ROWS).by_unit()
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
@@ -95,20 +92,18 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     distinct = model.link == "identity" and settings.techniques.outcome_kind
     kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]
-    noise = {"quantile": pilot.quantiles}
+    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles)
     if pilot.estimate is not None:
         rng = generator(settings.seed, "noise")
-        noise["deviation"] = pilot.estimate.draw((settings.chains, draws), rng)
+        noise = noise._replace(deviations=pilot.estimate.draw((settings.chains, draws), rng))
     if pilot.student_t is not None:
-        noise |= {name: np.array(value) for name, value in pilot.student_t.law._asdict().items()}
+        noise = noise._replace(student_t=pilot.student_t.law)
     tree = build_tree(
         data,
         model,
         sampled,
-        pilot.spread,
+        noise,
         kind=kind,
-        noise=noise,
-        pilot_noise_sd=pilot.noise_sd,
         fit_tests=pilot.fit_tests,
         far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
         settings=replace(settings, draws=draws),

@@ -9,7 +9,6 @@ from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_pilot
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior, with_refit
 from bayes_intgen.data.additional_rows import with_rows
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
@@ -37,7 +36,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
     warn_of_data(rows, model)
-    scaled = on_scale(rows, model.link).in_memory
+    scaled = model.law.working_rows(rows).in_memory
     with single_blas_thread():
         pilot = updated_pilot(fit.pilot, fit.data.in_memory, scaled, model, settings.progress)
     if pilot is None:

@@ -33,9 +33,8 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.gates import Always, Gate, InRegime, WhereNotSet
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, LogNormal
+from bayes_intgen.models.terms import Always, Gate, InRegime, WhereNotSet
 
 Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]
 Piece = tuple[Basis, tuple[int, ...]]
@@ -133,7 +132,7 @@ class _Builder:
 
     def __init__(self, data: Observations, model: AdditiveModel) -> None:
         self.data, self.model, self.names = data, model, data.names
-        mechanisms = model.mechanisms(data, model.bias)
+        mechanisms = model.bias_mechanisms(data)
         self.mechanisms = [mechanisms[name] for name in self.names]
         self.marginal_bases = [
             mechanism.marginal_basis(

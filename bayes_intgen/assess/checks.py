@@ -50,7 +50,6 @@ from bayes_intgen.assess.null_model import NullModel, null_fit
 from bayes_intgen.assess.score_tests import score_tests
 from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.assess.variance_tests import variance_tests
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import ModelError
@@ -260,7 +259,7 @@ def check(
     level = probability(level, "level")
     held_out = probability(held_out, "held_out", or_zero=True)
     sample = data.sample(PILOT_ROWS)
-    rows = on_scale(sample, model.link).in_memory
+    rows = model.law.working_rows(sample).in_memory
     candidates = alternatives(rows, model)
     testable = [each for each in candidates if each.testable]
     regimes = [each for each in testable if each.kind == "regime"]

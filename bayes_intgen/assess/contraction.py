@@ -22,7 +22,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.contributions import contributions, interactions
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
@@ -118,10 +117,10 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
     additive = isinstance(posterior.model, AdditiveModel)
     for name, prediction in predictions.items():
         if additive:
-            unconfounded, bias = contributions(prediction, values)
+            unconfounded, bias = prediction.contributions(values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
-            of_pairs = widths(interactions(prediction, values))
+            of_pairs = widths(prediction.interactions(values))
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.predictor(values, query.mask)))
     if additive:
@@ -182,7 +181,7 @@ def _mechanism_curve(
     points = points_along(posterior, k, fixed, N_POINTS)
     before_data, after_data = (
         np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
-        for unconfounded, bias in (contributions(prediction, points) for prediction in predictions)
+        for unconfounded, bias in (prediction.contributions(points) for prediction in predictions)
     )
     low, high = np.quantile(before_data, ENDS, axis=(1, 2))
     pairs = zip(before_data, after_data, strict=True)

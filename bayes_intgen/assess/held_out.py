@@ -9,7 +9,6 @@ from scipy import stats
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.errors import ModelError
@@ -37,7 +36,7 @@ def log_densities(
     Hyperparameters are at their mode, coefficients are marginalised, and the noise is normal. The
     density is that of the outcome itself, so that models with different links are comparable.
     """
-    train, held_out = (on_scale(rows, model.link).in_memory for rows in (train, held_out))
+    train, held_out = (model.law.working_rows(rows).in_memory for rows in (train, held_out))
     with single_blas_thread():
         first = with_observed_causes(train, model, model.decompose(train), model.candidates(train))
         pilot = pilot_fit(train, model, *first, progress)
@@ -49,8 +48,7 @@ def log_densities(
     variance = variance + ((design @ covariance) * design).sum(axis=1)
     prediction = design @ mean + terms.centre
     density = stats.norm.logpdf(held_out.outcome, prediction, np.sqrt(variance))
-    # The derivative of the logarithm is one over the outcome.
-    return np.asarray(density - held_out.outcome if model.link == "log" else density)
+    return np.asarray(density + model.law.log_slope(held_out.outcome))
 
 
 class Difference(NamedTuple):

@@ -18,8 +18,8 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
+from bayes_intgen.inference.pilot.residuals import conditional_residuals
 from bayes_intgen.inference.pilot.selection import promising, select_terms
-from bayes_intgen.inference.pilot.variance_ratio import conditional_residuals
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import Component
 from bayes_intgen.models.terms import Term

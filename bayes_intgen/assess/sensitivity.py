@@ -65,7 +65,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.contributions import contributions
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.fit_support import Query
@@ -133,7 +132,7 @@ def sensitivity(
     level = probability(level, "level", PointsError)
     steps, values = _correlations(rho), query.values
     prediction = prediction_of(posterior, query.averages)
-    _, delta = contributions(prediction, values)
+    _, delta = prediction.contributions(values)
     above, below = bounds(delta, _bias_sd(posterior, prediction), steps)
     effect = prediction.mean(values, query.mask)[..., None, :]
     tail = (1 - level) / 2
@@ -176,5 +175,5 @@ def _bias_sd(posterior: PosteriorDraws, prediction: Prediction) -> Array:
     by_mask = dict(zip(reference.masks, reference.rows, strict=True))
     observational = (False,) * len(posterior.actions)
     rows = by_mask.get(observational, np.concatenate(reference.rows))
-    _, delta = contributions(prediction, rows)
+    _, delta = prediction.contributions(rows)
     return np.asarray(np.sqrt((delta**2).mean(axis=-1)))

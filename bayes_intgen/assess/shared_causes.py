@@ -61,10 +61,9 @@ from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
-from bayes_intgen.inference.pilot.graph_evidence import sums_by_unit
+from bayes_intgen.inference.pilot.graph_evidence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.components import MARGIN_SIZE
-from bayes_intgen.models.mechanisms.features import N_FEATURES, feature_basis
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE
 
 # Functions of an action as a regressor, and rows for each of them in the smaller regime.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 8, 20
@@ -241,7 +240,7 @@ class _Actions:
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
-        mechanisms = model.mechanisms(data, model.bias)
+        mechanisms = model.bias_mechanisms(data)
         self.regressors, self.factors, self.features, self.responses = [], [], [], []
         for k, name in enumerate(data.names):
             own, coordinate = data.actions[:, [k]], Coordinate.of(data.actions[:, k])

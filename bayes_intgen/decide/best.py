@@ -23,8 +23,8 @@ from bayes_intgen.decide.search import (
     value_of,
 )
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.posterior.coordinates import draw_coordinates
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.posterior.standardisation import Standardisation
 
 # Relative change of the budget for its shadow price.

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, probability, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
@@ -17,10 +16,11 @@ from bayes_intgen.data.queries import (
     point_labels,
 )
 from bayes_intgen.errors import PointsError
-from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
+from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.fit_support import Query
+from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -127,7 +127,7 @@ def ratio(
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
     near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
     # Under a log link no mean is zero.
-    if prediction.link == "identity" and near_zero.size:
+    if prediction.is_linear and near_zero.size:
         i = near_zero[0]
         raise PointsError(
             f"the mean of {posterior.outcome_name!r} at point {i} of the start is {mean[i]:.3g} "

@@ -7,7 +7,6 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
-from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.prediction import Prediction
 
 # Plans that are evaluated at once under a log link.
@@ -41,7 +40,7 @@ class JointSurface:
         ModelError
             Under a log link, if units of the population differ in the effect of an action.
         """
-        if isinstance(prediction, LogPrediction) and prediction.factor_varies:
+        if prediction.factor_varies:
             raise ModelError(
                 "under a multiplicative model whose effects differ between units, the mean over "
                 "the population takes too long for a search; pass given, with a value for each "
@@ -64,7 +63,7 @@ class JointSurface:
             for term in own
             if len({i for i in term.inputs if i < count}) > 1
         ]
-        if prediction.link == "log":
+        if not prediction.is_linear:
             return cls(reduced, (tuple(range(count)),))
         return cls(reduced, _connected(count, pairs))
 
@@ -76,7 +75,7 @@ class JointSurface:
     def mean(self, points: Array) -> Array:
         """Posterior mean of the joint effect, shape (M,)."""
         prediction = self.prediction
-        if prediction.link == "log":
+        if not prediction.is_linear:
             # The mean of an exponential is not the exponential at mean coefficients.
             parts = range(0, len(points), PLANS_AT_ONCE)
             means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]

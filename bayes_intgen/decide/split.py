@@ -39,7 +39,7 @@ from bayes_intgen.decide.planned_rows import (
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.labels import mask_label, regime_label
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.base import checked_model
+from bayes_intgen.models.specification import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
 

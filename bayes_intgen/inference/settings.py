@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bayes_intgen._arguments import one_of, probability, whole_number
-from bayes_intgen.models.mechanisms.components import FINER
+from bayes_intgen.models.mechanisms.mechanism import FINER
 from bayes_intgen.models.terms import Term
 
 Method = Literal["nuts", "laplace"]

@@ -15,7 +15,7 @@ from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     prediction_of,
-    probability_attrs,
+    shares_out_of_range,
     support_of,
 )
 from bayes_intgen.posterior.standardisation import Standardisation
@@ -92,19 +92,15 @@ def effect_along(
     )
     # No warning: pictures hatch points that are not supported.
     curve["supported"] = ("point", support_of(posterior).verdict(points, all_set[0]).supported)
-    curve.attrs |= {"outcome_kind": prediction.kind, **probability_attrs(prediction.kind, effect)}
-    # The effect on a binary outcome is the probability of a one already.
-    if predictive is not None and prediction.kind != "binary":
-        # All points share the noise of a draw, so that the lines are as smooth as the bands.
+    curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
+    if predictive is not None:
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
-        if prediction.kind == "continuous":
-            unit = prediction.of_unit(points, all_set)
-            noise = prediction.draw_noise(points, all_set, np.random.default_rng(0), 1)
-            ends = np.quantile(prediction.on_outcome_scale(unit + noise), tails, axis=(0, 1))
-        else:
-            ends = prediction.outcome_quantiles(points, all_set, tails)
-        curve["outcome"] = (("bound", "point"), ends)
-        curve.attrs["predictive"] = predictive
+        single = prediction.outcome_summary(points, all_set, tails)
+        # The effect on a binary outcome is the probability of a one already.
+        if "outcome_low" in single:
+            ends = np.array([single["outcome_low"], single["outcome_high"]])
+            curve["outcome"] = (("bound", "point"), ends)
+            curve.attrs["predictive"] = predictive
     return curve
 
 

@@ -20,14 +20,11 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.contributions import contributions, interactions
-from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.posterior.coordinates import action_coordinates, draw_coordinates
 from bayes_intgen.posterior.fit_support import FitSupport, Query
-from bayes_intgen.posterior.schema import size_of_draws
+from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
 from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 
@@ -62,7 +59,7 @@ class PosteriorDraws:
     @property
     def outcome_kind(self) -> OutcomeKind:
         """What a single outcome can be: ``continuous``, ``binary`` (0 or 1) or ``count``."""
-        return self._prediction.kind
+        return self._prediction.law.kind
 
     @property
     def outcome_name(self) -> str:
@@ -287,7 +284,7 @@ class PosteriorDraws:
         self._support.warn_of_range(values)
         averages = self._support.standardisation(given, population)
         prediction = self._prediction_in(averages)
-        unconfounded, bias = contributions(prediction, values)
+        unconfounded, bias = prediction.contributions(values)
         dims = ("chain", "draw", "action", "point")
         pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
         first, second = zip(*pairs, strict=True) if pairs else ((), ())
@@ -297,7 +294,7 @@ class PosteriorDraws:
                 "confounded": (dims, unconfounded + bias),
                 "interaction": (
                     ("chain", "draw", "pair", "point"),
-                    interactions(prediction, values),
+                    prediction.interactions(values),
                 ),
             },
             coords={
@@ -358,8 +355,7 @@ class PosteriorDraws:
 
     @cached_property
     def _prediction(self) -> Prediction:
-        kind = LogPrediction if self.model.link == "log" else Prediction
-        return kind.of(self.tree, self.terms, self.spread)
+        return Prediction.of(self.tree, self.terms, self.spread, self.model.link)
 
     def _prediction_in(self, averages: Standardisation) -> Prediction:
         draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
@@ -383,14 +379,13 @@ class PosteriorDraws:
         }
         attrs |= query.averages.attrs
         if name == "effect":
-            attrs |= probability_attrs(self._prediction.kind, draws)
+            attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
 
 
-def probability_attrs(kind: OutcomeKind, draws: Array) -> dict[str, float]:
-    """Share of draws outside [0, 1], if the effect is a probability."""
-    outside = (draws < 0) | (draws > 1)
-    return {"outside_0_1": float(outside.mean())} if kind == "binary" else {}
+def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float]:
+    """Share of draws of the mean that are impossible, such as probabilities outside [0, 1]."""
+    return {name: float(out.mean()) for name, out in prediction.law.out_of_range(draws).items()}
 
 
 def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:

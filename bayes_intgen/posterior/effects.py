@@ -11,7 +11,6 @@ from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
@@ -19,6 +18,7 @@ from bayes_intgen.data.queries import (
     point_labels,
 )
 from bayes_intgen.errors import PointsError
+from bayes_intgen.models.laws import Link
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.standardisation import Standardisation
@@ -116,7 +116,7 @@ def effect_table(
             "outcome": posterior.outcome_name,
             "intervened": list(names),
             "level": level,
-            "outcome_kind": prediction.kind,
+            "outcome_kind": prediction.law.kind,
             **attrs,
         },
     )
@@ -184,13 +184,13 @@ def _effects(
     """Mean outcome and central intervals of the mean and of single outcomes."""
     draws = prediction.mean(values, mask).reshape(-1, len(values))
     low, high = np.quantile(draws, _tails(level), axis=0)
-    effects = {"mean": draws.mean(axis=0), "low": low, "high": high}
-    if prediction.kind == "binary":
-        effects["probability"] = prediction.probability(values, mask)
-        effects["outside_0_1"] = ((draws < 0) | (draws > 1)).mean(axis=0)
-        return effects
-    ends = prediction.outcome_quantiles(values, mask, _tails(level))
-    return effects | dict(zip(("outcome_low", "outcome_high"), ends, strict=True))
+    return {
+        "mean": draws.mean(axis=0),
+        "low": low,
+        "high": high,
+        **prediction.outcome_summary(values, mask, _tails(level)),
+        **{name: out.mean(axis=0) for name, out in prediction.law.out_of_range(draws).items()},
+    }
 
 
 def _changes(

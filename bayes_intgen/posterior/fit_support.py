@@ -25,13 +25,12 @@ from bayes_intgen.errors import PACKAGE, DataError, PointsError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.groups import rest_on_exchangeability
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.masks import Mask, regime_weights
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.requirements import parents_of_terms, requirements_of_terms
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, InRegime
 from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates
 from bayes_intgen.posterior.standardisation import Standardisation, standardisation
 from bayes_intgen.text.messages import first_few, quoted
@@ -281,3 +280,34 @@ def _outside(
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
             found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
     return first_few(found, 2)
+
+
+def requirements_of_terms(
+    terms: Decomposition, masks: Sequence[Mask], target: Mask
+) -> list[Requirement]:
+    """Requirements of a fit's terms under mask ``target``.
+
+    Those of an additive model are :func:`requirements` for the inputs of its biases. A regression
+    requires all actions jointly: in any regime if all regimes share it, and in every regime of
+    nonzero weight if each regime has its own.
+    """
+    if all(term.role != "regression" for term in terms.terms):
+        return requirements(parents_of_terms(terms), masks, target)
+    every = tuple(range(len(terms.names)))
+    alternatives = [tuple(range(len(masks)))]
+    if any(isinstance(term.gate, InRegime) for term in terms.terms):
+        combined = [target] if target in masks else list(masks)
+        weights = regime_weights(combined, target)
+        alternatives = [
+            (masks.index(mask),)
+            for mask, weight in zip(combined, weights or (), strict=False)
+            if weight
+        ] or [()]
+    return [Requirement(k, every, regimes) for regimes in alternatives for k in every]
+
+
+def parents_of_terms(terms: Decomposition) -> list[list[int]]:
+    """Other actions that may move each action, whatever the rows say: only a graph excludes any."""
+    count = len(terms.names)
+    possible = np.ones((count, count)) if terms.parents is None else terms.parents
+    return [[j for j in range(count) if j != k and possible[k, j] > 0] for k in range(count)]

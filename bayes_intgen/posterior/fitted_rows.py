@@ -1,20 +1,29 @@
 """Comparison of a fit with the rows that it was fitted to: log likelihood, and its program."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.posterior.coordinates import draw_coordinates
+from bayes_intgen.models import Model
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.posterior.log_likelihood import log_prior, row_groups
-from bayes_intgen.posterior.schema import with_groups
+from bayes_intgen.posterior.schema import draw_coordinates, with_groups
 
 if TYPE_CHECKING:
     from bayes_intgen.posterior.program import Program
+
+# Maximum number of log densities (draws times rows) computed at once.
+MAX_DENSITIES = 4_000_000
 
 
 class FittedRows(PosteriorDraws):
@@ -63,10 +72,10 @@ class FittedRows(PosteriorDraws):
         return with_groups(
             self.tree,
             {
-                **row_groups(
+                **_row_groups(
                     self._prediction, data.in_memory, rows, seed, draw_coordinates(self.tree)
                 ),
-                "/log_prior": log_prior(self.model, sampled, hyperparameters),
+                "/log_prior": _log_prior(self.model, sampled, hyperparameters),
             },
         )
 
@@ -128,7 +137,74 @@ class FittedRows(PosteriorDraws):
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
         fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
-        law = self._prediction.student_t
-        if law is not None:
-            fixed = {name: ratio / law.relative_scale for name, ratio in fixed.items()}
+        scale = self._prediction.law.noise.relative_scale
+        fixed = {name: ratio / scale for name, ratio in fixed.items()}
         return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)
+
+
+def _row_groups(
+    prediction: Prediction,
+    data: Observations,
+    rows: int | None,
+    seed: int,
+    coords: Mapping[str, NDArray[np.int_]],
+) -> dict[str, xr.Dataset]:
+    """Log densities and posterior predictive draws of row outcomes, as groups of a tree.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    data : Observations
+    rows : int or None
+        Number of rows, sampled at random; None for all.
+    seed : int
+    coords : mapping
+        Coordinates of the dims ``chain`` and ``draw``.
+    """
+    sample = np.arange(len(data))
+    if rows is not None and rows < len(data):
+        sample = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
+    rng = generator(seed, "outcome", 1)
+    log_density, outcome = [], []
+    for part in np.array_split(sample, -(-prediction.sd.size * len(sample) // MAX_DENSITIES)):
+        own = data.take(part)
+        log_density.append(prediction.log_density(own))
+        outcome.append(prediction.draw_rows(own, rng))
+
+    def labelled(draws: list[Array]) -> xr.Dataset:
+        values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
+        return xr.Dataset({"outcome": values}, {**coords, "row": sample})
+
+    return {
+        "/log_likelihood": labelled(log_density),
+        "/posterior_predictive": labelled(outcome),
+        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[sample])}, {"row": sample}),
+    }
+
+
+def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:
+    """Log prior density of each posterior draw of each hyperparameter.
+
+    Parameters
+    ----------
+    model : Model
+    terms : Decomposition
+        Terms whose scale was sampled.
+    draws : Dataset
+        Group ``posterior`` of a fit.
+    """
+    # Results of a saved fit need no NumPyro, which takes long to import.
+    import numpyro.distributions as dist
+
+    from bayes_intgen._jax import double_precision
+
+    log_densities = xr.Dataset(coords=draws.coords)
+    with double_precision():
+        densities: dict[str, dist.Distribution] = {
+            name: dist.LogNormal(prior.log_median, prior.sigma)
+            for name, prior in model.hyperpriors(terms).sites.items()
+        }
+        for name, density in densities.items():
+            values = np.asarray(density.log_prob(draws[name].values))
+            log_densities[name] = draws[name].dims, values
+    return log_densities

@@ -12,10 +12,10 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import centres
-from bayes_intgen.data.outcome_scale import Link
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.models.adjustment import population_shares
+from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Units
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.unit_effects import UnitEffects

@@ -10,8 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 from bayes_intgen.models import Model
-from bayes_intgen.models.pseudo_observations import PseudoObservations
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.models.variance_function import VarianceFunction
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ class Program:
             observed,
             self.lift_tests,
             fixed=self.fixed,
-            centre=self.terms.centre,
-            link=self.model.link,
+            own_units=True,
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.outcome_kind import OutcomeKind
+from bayes_intgen.data.queries import named_points
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.mixture import StudentTLaw
+from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
@@ -28,16 +30,52 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.settings import SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
+# Coordinates of draws that the name of an action does not replace.
+RESERVED = ("chain", "draw", "point", "supported")
+
+
+class FittedNoise(NamedTuple):
+    """Noise of a fit: its variance function and its distribution.
+
+    Attributes
+    ----------
+    spread : VarianceFunction
+    unit : float
+        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
+    quantiles : ndarray
+        Quantiles of the standardised noise at evenly spaced probabilities.
+    deviations : ndarray, shape (chain, draw, H), optional
+        If the variance function is estimated, draws of the differences of its knot values from
+        their estimates.
+    student_t : StudentTNoise, optional
+        Distribution of Student-t noise.
+    """
+
+    spread: VarianceFunction
+    unit: float
+    quantiles: Array
+    deviations: Array | None = None
+    student_t: StudentTNoise | None = None
+
+    def to_dataset(self, coords: Mapping[str, Any]) -> xr.Dataset:
+        """Group ``noise`` of the tree; ``coords`` are those of the draws."""
+        size = len(self.quantiles)
+        variables: dict[str, Any] = {"quantile": ("probability", self.quantiles)}
+        labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
+        if self.deviations is not None:
+            variables["deviation"] = ((*_DRAW_DIMS, "height"), self.deviations)
+            labels |= {**coords, "height": np.arange(self.deviations.shape[-1])}
+        if self.student_t is not None:
+            variables |= {name: ((), value) for name, value in self.student_t._asdict().items()}
+        return labelled_dataset(variables, labels)
 
 
 def build_tree(
     data: Rows,
     model: Model,
     sampled: "SampledModel",
-    spread: VarianceFunction,
+    noise: FittedNoise,
     *,
-    noise: Mapping[str, Array],
-    pilot_noise_sd: float,
     fit_tests: "Sequence[FitTest]",
     settings: "SamplerSettings",
     kind: OutcomeKind = "continuous",
@@ -50,14 +88,7 @@ def build_tree(
     data : Rows
     model : Model
     sampled : SampledModel
-    spread : VarianceFunction
-    noise : mapping
-        ``quantile``: quantiles of the standardised noise at evenly spaced probabilities. If the
-        variance function is estimated, ``deviation``: draws of the differences of its knot values
-        from their estimates, shape (chain, draw, H). With Student-t noise the fields of
-        :class:`~bayes_intgen.models.mixture.StudentTLaw`.
-    pilot_noise_sd : float
-        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
+    noise : FittedNoise
     fit_tests : sequence of FitTest
     settings : SamplerSettings
     kind : {"continuous", "binary", "count"}
@@ -74,9 +105,9 @@ def build_tree(
         {
             "posterior": _posterior(sampled),
             "sample_stats": _sample_stats(sampled),
-            "constant_data": _constant_data(data, sampled, pilot_noise_sd, fit_tests, far),
+            "constant_data": _constant_data(data, sampled, noise.unit, fit_tests, far),
             "coefficients": _coefficients(sampled),
-            "noise": _noise(noise, _draw_coords(sampled)),
+            "noise": noise.to_dataset(_draw_coords(sampled)),
             "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
         }
     )
@@ -98,7 +129,7 @@ def build_tree(
         ),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
-        "spread": serialise.dumps(spread),
+        "spread": serialise.dumps(noise.spread),
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
@@ -123,6 +154,36 @@ def size_of_draws(tree: xr.DataTree) -> str:
         return f"{sizes['chain'] * sizes['draw']:,} importance draws"
     chains = "1 chain" if sizes["chain"] == 1 else f"{sizes['chain']} chains"
     return f"{chains} of {sizes['draw']} draws"
+
+
+def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
+    """Chains and draws of a fit.
+
+    Examples
+    --------
+    >>> sorted(draw_coordinates(posterior.tree))
+    ['chain', 'draw']
+    """
+    draws = tree["posterior"].dataset
+    return {dim: draws[dim].values for dim in ("chain", "draw")}
+
+
+def action_coordinates(
+    points: Array,
+    names: Sequence[str],
+    categories: Sequence[Categories | None],
+    prefix: str = "",
+) -> dict[str, tuple[str, NDArray[Any]]]:
+    """Values of each action along points, shape (M, K), levels by their names.
+
+    Examples
+    --------
+    >>> action_coordinates(np.array([[0.5]]), ["red"], [None], "from ")
+    {'from red': ('point', array([0.5]))}
+    """
+    columns = named_points(points, names, categories)
+    named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
+    return {name: column for name, column in named.items() if name not in RESERVED}
 
 
 def _draw_coords(sampled: "SampledModel") -> dict[str, NDArray[np.int_]]:
@@ -164,23 +225,10 @@ def _coefficients(sampled: "SampledModel") -> xr.Dataset:
     )
 
 
-def _noise(noise: Mapping[str, Array], coords: Mapping[str, Any]) -> xr.Dataset:
-    """Quantiles of the noise, and draws of its variance function."""
-    size = len(noise["quantile"])
-    variables: dict[str, Any] = {"quantile": ("probability", noise["quantile"])}
-    labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-    if "deviation" in noise:
-        variables["deviation"] = ((*_DRAW_DIMS, "height"), noise["deviation"])
-        labels |= {**coords, "height": np.arange(noise["deviation"].shape[-1])}
-    if "df" in noise:
-        variables |= {name: ((), float(noise[name])) for name in StudentTLaw._fields}
-    return labelled_dataset(variables, labels)
-
-
 def _constant_data(
     data: Rows,
     sampled: "SampledModel",
-    pilot_noise_sd: float,
+    unit: float,
     fit_tests: "Sequence[FitTest]",
     far: "FarOutcomes | None",
 ) -> xr.Dataset:
@@ -191,7 +239,7 @@ def _constant_data(
             "rows": ("regime", np.array(list(regimes.values()))),
             "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
             "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-            "pilot_noise_sd": ((), pilot_noise_sd),
+            "pilot_noise_sd": ((), unit),
         },
         {
             "regime": [data.label(mask) for mask in regimes],

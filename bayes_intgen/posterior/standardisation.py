@@ -22,7 +22,7 @@ from bayes_intgen.data.tables import KINDS, as_table, label_cells, missing_cells
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.unseen_groups import UnseenGroup, unseen_group
+from bayes_intgen.models.unit_effects import UnseenGroup, unseen_group
 from bayes_intgen.text.messages import hint, in_words, quoted
 
 # Maximum number of averaged values that a description lists.

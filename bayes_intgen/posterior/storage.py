@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import xarray as xr
@@ -11,7 +10,6 @@ import xarray as xr
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.basis.categories import centres
-from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel, codec
@@ -96,8 +94,6 @@ def _evaluate(posterior: PosteriorDraws) -> None:
     which, masks = support["regime_of"].values, support["intervened"].values
     if not (np.isin(which, range(len(masks))).all() and np.isin(masks, (0, 1)).all()):
         raise SavedFitError("its reference rows are of unknown regimes")
-    if posterior.outcome_kind not in get_args(OutcomeKind):
-        raise SavedFitError(f"kinds of outcomes that are unknown: {posterior.outcome_kind!r}")
     if "diverging" not in statistics and "pareto_k" not in statistics.attrs:
         raise SavedFitError("it has neither divergences nor Pareto k")
     masks = np.array(list(support_of(posterior).regimes))

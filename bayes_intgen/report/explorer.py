@@ -22,7 +22,6 @@ from scipy.special import ndtri
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.basis.monomials import Atom
-from bayes_intgen.models.log_prediction import LogPrediction
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
@@ -71,7 +70,7 @@ def has_explorer(posterior: PosteriorDraws, averages: Standardisation | None = N
     True
     """
     prediction = prediction_of(posterior, averages)
-    return not (isinstance(prediction, LogPrediction) and prediction.factor_varies)
+    return not prediction.factor_varies
 
 
 def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
@@ -155,8 +154,8 @@ def explorer_data(
         )
     return {
         "outcome": posterior.outcome_name,
-        "kind": prediction.kind,
-        "link": prediction.link,
+        "kind": prediction.law.kind,
+        "link": prediction.law.link,
         "level": level,
         "end": ndtri((1 + level) / 2),
         "draws": len(which),
@@ -210,13 +209,14 @@ def _parts(prediction: Prediction, points: Array, level: float) -> dict[str, Arr
     """What adds up over the actions, (draws, n), (2, n) or (n,): see :func:`explorer_data`."""
     all_set = np.ones(points.shape, dtype=bool)
     mean, parts = prediction.mean(points, all_set)[0], {}
-    if prediction.kind != "binary":
-        ends = prediction.outcome_quantiles(points, all_set, [(1 - level) / 2, (1 + level) / 2])
-        scale = np.log if prediction.link == "log" else np.asarray
+    single = prediction.outcome_summary(points, all_set, [(1 - level) / 2, (1 + level) / 2])
+    if "outcome_low" in single:
+        ends = np.array([single["outcome_low"], single["outcome_high"]])
+        scale = np.asarray if prediction.is_linear else np.log
         gaps = scale(ends) - scale(mean).mean(axis=0)
         of_effect = scale(mean).var(axis=0) * ndtri((1 + level) / 2) ** 2
         parts["outcome_ends"] = np.sign(gaps) * gaps**2 - np.array([[-1.0], [1.0]]) * of_effect
-    if prediction.link == "log":
+    if not prediction.is_linear:
         e, sd = prediction.spread(points, all_set), prediction.noise_sd(points, all_set)[0]
         parts |= {"e": e, "d": 2 * e * np.log(sd / prediction.sd[0][:, None] / np.sqrt(e))}
         mean = np.log(mean) - sd**2 / 2

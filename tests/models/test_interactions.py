@@ -46,18 +46,6 @@ def test_the_interaction_is_selected_and_no_other(interacting) -> None:
     assert not bi.fit(rows(0.0), **SETTINGS).terms.interactions
 
 
-def test_joint_effect_follows_the_interaction(interacting, points) -> None:
-    additive = bi.fit(rows(0.6), bi.models.additive(interactions=None), **SETTINGS)
-    with_it, without = (
-        fit.joint_effect(points).mean(("chain", "draw")).to_numpy() - truth(points, 0.6)
-        for fit in (interacting, additive)
-    )
-    # The level is equally uncertain in both.
-    assert with_it.std() < 0.4 * without.std()
-    sd = interacting.joint_effect(points).std(("chain", "draw")).to_numpy()
-    assert np.sqrt(np.mean((with_it / sd) ** 2)) < 2
-
-
 def test_intervals_contain_a_product_where_both_actions_are_extreme() -> None:
     additive = rows(0.0, seed=3, per_regime=1000)
     actions = additive.actions

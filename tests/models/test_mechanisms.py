@@ -4,10 +4,10 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.models.mechanisms.components import (
+from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
+    log_spectral_sd,
 )
-from bayes_intgen.models.mechanisms.kernels import log_spectral_sd
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]

@@ -54,19 +54,6 @@ def test_saturated_model_within_a_regime_equals_its_regression_alone(rows, separ
     assert (np.abs(one.std(("chain", "draw")) / sd - 1) < 0.35).all()
 
 
-@pytest.mark.slow
-def test_pooled_model_is_biased_unless_all_actions_were_set(rows) -> None:
-    assert errors(fit(rows.only([]), bi.models.pooled("polynomial"))).max() > 5
-    assert errors(fit(rows, bi.models.pooled("polynomial"))).max() > 5
-    rng = np.random.default_rng(0)
-    actions = rng.normal(size=(400, 2))
-    outcome = joint_truth(actions) + rng.normal(scale=0.7, size=400)
-    joint = bi.RegimeData.from_arrays(
-        actions, outcome, np.ones((400, 2), dtype=bool), rows.names, require_observational=False
-    )
-    assert (errors(fit(joint, bi.models.pooled("spline"))) < 4).all()
-
-
 def test_saturated_model_rejects_regimes_that_are_no_combination(rows) -> None:
     posterior = fit(rows.only([], ["red"]), bi.models.saturated("linear"))
     with (
@@ -74,8 +61,3 @@ def test_saturated_model_rejects_regimes_that_are_no_combination(rows) -> None:
         pytest.raises(bi.ModelError, match="no combination"),
     ):
         posterior.joint_effect(POINTS)
-
-
-def test_regressions_have_no_mechanisms(separate) -> None:
-    with pytest.raises(bi.ModelError, match="has no mechanisms"):
-        separate.mechanisms(POINTS)

@@ -4,9 +4,7 @@ import pytest
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.models.variance_function import (
     KNOTS,
-    draw_noise,
     estimate_variance_function,
-    residual_quantiles,
 )
 
 
@@ -73,18 +71,3 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
     scale = np.sqrt(np.mean(np.square(ratios)))
     # 120 ratios, three at a time correlated: their root mean square is 1 to within 0.15 or so.
     assert 0.7 < scale < 1.35
-
-
-def test_noise_draws_have_the_quantiles_of_standardised_residuals() -> None:
-    rng = np.random.default_rng(0)
-    variance = rng.uniform(0.5, 3, size=50_000)
-    skewed = (rng.gamma(2.0, size=50_000) - 2) / np.sqrt(2)
-    quantiles = residual_quantiles(5.0 * skewed * np.sqrt(variance), variance)
-    assert quantiles.mean() == pytest.approx(0, abs=1e-12)
-    assert quantiles.std() == pytest.approx(1)
-    draws = draw_noise(quantiles, (200, 500), rng)
-    at = [0.05, 0.5, 0.95]
-    # A sample quantile's error is about 1 / (density * sqrt(n)): under 0.02 here.
-    np.testing.assert_allclose(np.quantile(draws, at), np.quantile(skewed, at), atol=0.04)
-    # Negative control: a normal distribution has other quantiles.
-    assert abs(np.quantile(draws, 0.05) + 1.645) > 0.4

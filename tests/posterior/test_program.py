@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-import pandas as pd
 import pytest
 from numpyro.infer import Predictive
 from numpyro.infer.util import log_density
@@ -11,7 +10,7 @@ from numpyro.infer.util import log_density
 import bayes_intgen as bi
 from bayes_intgen.posterior.program import Program
 
-from _posteriors import data_with_groups, frame_with_groups, made_up, model_with_groups
+from _posteriors import data_with_groups, model_with_groups
 from conftest import confounded_rows
 
 # Linear mechanisms, which are quick to fit, do not follow the sine in these rows.
@@ -105,70 +104,24 @@ def test_program_has_covariates_groups_and_weights() -> None:
     assert np.ptp(differences(posterior, unweighted)) > 1e-3
 
 
-def test_fits_without_a_program_say_why() -> None:
-    data = data_with_groups()
-    posterior = made_up(data.names, outcome="sales", data=data, model=model_with_groups(), draws=4)
-    with pytest.raises(bi.ModelError, match="'patient' are integrated out.*at most 64 groups"):
-        posterior.program(data)
-    frame = frame_with_groups().assign(sd=0.3)
-    cells = data_with_groups(frame, groups=["region"], weights="n", outcome_sd="sd")
-    posterior = made_up(data.names, outcome="sales", data=cells, model=model_with_groups(), draws=4)
-    with pytest.raises(bi.ModelError, match="outcome_sd"):
-        posterior.program(cells)
-
-
-def test_outcomes_are_simulated_in_their_own_units(data) -> None:
-    shifted_data = replace(data, outcome=1000 + data.outcome)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        posterior = bi.fit(
-            shifted_data, bi.models.additive("linear"), draws=50, warmup=50, progress=False
-        )
-    program = posterior.program(shifted_data)
-    hyperparameter_draws = {
-        name: posterior.tree["posterior"][name].to_numpy().reshape(200, -1).squeeze()
-        for name in ("scale", "noise_sd")
-    }
-    sites = {**hyperparameter_draws, "weights": _weights(posterior, program, hyperparameter_draws)}
-    samples = np.asarray(Predictive(program, sites)(jax.random.key(0), outcome=None)["outcome"])
-    assert samples.shape == (200, len(data))
-    # Posterior predictive draws are as wide about the data as the data about their mean.
-    spread = samples.std(axis=0).mean()
-    residual = samples.mean(axis=0) - shifted_data.outcome
-    assert residual.std() == pytest.approx(spread, rel=0.1)
-    assert abs(residual.mean()) < 4 * spread / np.sqrt(len(data))
-    # Negative control: draws with coefficients from the prior are wider.
-    prior = np.asarray(
-        Predictive(program, hyperparameter_draws)(jax.random.key(0), outcome=None)["outcome"]
+def test_outcomes_are_simulated_in_their_own_units(data, posterior) -> None:
+    program = posterior.program(data)
+    terms, origin = program.terms, 1000.0
+    moved = replace(
+        terms, centre=terms.centre + origin, intercept_mean=terms.intercept_mean + origin
     )
-    assert prior.std(axis=0).mean() > 2 * spread
+    drawn = [
+        np.asarray(Predictive(own, num_samples=3)(jax.random.key(0), None)["outcome"])
+        for own in (program, replace(program, terms=moved))
+    ]
+    np.testing.assert_allclose(drawn[1], drawn[0] + origin, rtol=1e-9)
+    assert drawn[0].shape == (3, len(data))
     # A conditioned program returns the observed outcome, or the outcome passed to it.
-    for arguments, expected in ((), shifted_data.outcome), ((data.outcome,), data.outcome):
+    for arguments, expected in ((), data.outcome), ((-data.outcome,), -data.outcome):
         observed = Predictive(program, num_samples=2)(jax.random.key(0), *arguments)["outcome"]
         np.testing.assert_array_equal(observed[0], expected)
 
 
-def _weights(
-    posterior: bi.Posterior, program: Program, hyperparameter_draws: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Weights that correspond to posterior draws of the coefficients, shape (draw, P)."""
-    samples = posterior.tree["coefficients"]["coefficients"].to_numpy()
-    coefficients = samples.reshape(-1, samples.shape[-1])[: len(hyperparameter_draws["noise_sd"])]
-    unit = Predictive(program, {**hyperparameter_draws, "weights": np.ones_like(coefficients)})
-    zero = Predictive(program, {**hyperparameter_draws, "weights": np.zeros_like(coefficients)})
-    # Coefficients are linear in the weights.
-    scale, centre = (np.asarray(p(jax.random.key(0))["coefficients"]) for p in (unit, zero))
-    return (coefficients - centre) / (scale - centre)
-
-
-def test_other_data_and_fits_without_units_are_rejected(data, posterior) -> None:
+def test_other_data_are_rejected(data, posterior) -> None:
     with pytest.raises(bi.DataError, match="the data have actions 'a1', 'a2'"):
         posterior.program(replace(data, names=("a1", "a2")))
-    frame = pd.DataFrame(data.actions, columns=data.names).assign(
-        intensity=data.outcome, regime=np.repeat(["", *data.names], len(data) // 3)
-    )
-    streamed = bi.StreamedData.from_batches(
-        [frame], data.names, "intensity", "regime", progress=False
-    )
-    with pytest.raises(bi.DataError, match="every row in memory"):
-        posterior.program(streamed)

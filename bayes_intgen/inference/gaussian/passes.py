@@ -18,8 +18,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
     SufficientStatistics,
 )
-from bayes_intgen.models.pseudo_observations import PseudoObservations
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.pseudo_observations import PseudoObservations
+from bayes_intgen.models.terms import PseudoObservations
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike

@@ -34,10 +34,9 @@ from bayes_intgen.inference.pilot.graph_evidence import (
     with_parents,
 )
 from bayes_intgen.models import Model
-from bayes_intgen.models.control_terms import control_terms
-from bayes_intgen.models.gates import WhereNotSet
+from bayes_intgen.models.adjustment import control_terms
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition, Term, WhereNotSet
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
@@ -32,10 +33,9 @@ from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.models import Model
-from bayes_intgen.models.mechanisms.features import feature_basis
-from bayes_intgen.models.mechanisms.gp import GP
-from bayes_intgen.models.mechanisms.levels import Levels
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.parametric import Levels
+from bayes_intgen.models.mechanisms.smooth import GP
 from bayes_intgen.models.terms import Decomposition
 
 # Total order of products of functions of two actions.
@@ -44,6 +44,8 @@ PRODUCT_ORDER = 3
 MAX_ROWS = 20_000
 # Smallest probability of an edge, and of its absence.
 CERTAIN = 1e-12
+# Number of functions of a smooth action or ordered levels, and of unordered levels.
+N_FEATURES, N_LEVEL_FEATURES = 2, 4
 # Functions of an action as a regressor, and rows per regressor.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 6, 10
 # Maximum number of rows that determine the functions of an action.
@@ -163,6 +165,25 @@ class _Experiment:
         columns = np.column_stack([*alone, *products])
         enough = self.numbers[rows].sum() >= 2 * ROWS_PER_REGRESSOR * columns.shape[1]
         return columns if enough else np.column_stack(alone)
+
+
+def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
+    """Leading functions of a marginal basis, which show the mean and the spread of an action.
+
+    Parameters
+    ----------
+    mechanism : Mechanism
+        The mechanism of the action.
+    basis : Basis
+        Its marginal basis.
+    actions : ndarray, shape (n, 1)
+        Values over which the leading functions vary most.
+    """
+    unordered = isinstance(mechanism, Levels) and not mechanism.ordered
+    count = N_LEVEL_FEATURES if unordered else N_FEATURES
+    if isinstance(basis, KarhunenLoeveBasis):
+        return KarhunenLoeveBasis(basis.basis, basis.weights[:, :count])
+    return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), count)
 
 
 def functions_of_action(actions: Array, terms: Decomposition, k: int) -> tuple[Basis, Basis]:

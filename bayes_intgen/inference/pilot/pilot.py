@@ -34,21 +34,21 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     suspicious_tests,
     with_pairs,
 )
-from bayes_intgen.inference.pilot.residuals import residuals
-from bayes_intgen.inference.pilot.selection import Comparison, Selection, promising
-from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.pilot.variance_ratio import (
+from bayes_intgen.inference.pilot.residuals import (
     estimate_intraclass_correlation,
     estimate_ratio,
+    residuals,
 )
+from bayes_intgen.inference.pilot.selection import Comparison, Selection, promising
+from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
+from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     VarianceFunctionEstimate,
     estimate_variance_function,
-    residual_quantiles,
 )
 
 # Maximum number of rows that decide which terms are compared.
@@ -166,7 +166,6 @@ def pilot_fit(
         If the actions determine the outcome almost exactly.
     """
     sample = data.in_memory if sample is None else sample
-    # Of the same object as the terms, whose functions the model keeps.
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_unit()
     refuse_straight_line(sample)
@@ -303,7 +302,7 @@ def standardised_noise(
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
-    quantiles = residual_quantiles(residual, variance)
+    quantiles = ResidualNoise.of(residual, variance).quantiles
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 

@@ -18,8 +18,7 @@ from bayes_intgen.inference.gaussian.elimination import (
 )
 from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.models import Model
-from bayes_intgen.models.pseudo_observations import PseudoObservations
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 
 # Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
 # factor of zero up to rounding; its scale must keep its prior.

@@ -23,7 +23,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
-from bayes_intgen.models.mixture import StudentTLaw
+from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -75,9 +75,9 @@ class StudentTFit(NamedTuple):
         return float(self.scale * np.sqrt(self.square) / self.curvature)
 
     @property
-    def law(self) -> StudentTLaw:
-        """Law of the noise in units of that standard deviation."""
-        return StudentTLaw(self.df, self.scale / self.noise_sd)
+    def law(self) -> StudentTNoise:
+        """Distribution of the noise in units of that standard deviation."""
+        return StudentTNoise(self.df, self.scale / self.noise_sd)
 
     def with_pseudo_values(self, data: Rows) -> Rows:
         """Replace the outcomes by pseudo-values, of rows out of memory when they are read."""

@@ -16,7 +16,7 @@ from bayes_intgen.inference.gaussian.elimination import (
 )
 from bayes_intgen.inference.gaussian.evidence import log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
-from bayes_intgen.models.pseudo_observations import PseudoObservations
+from bayes_intgen.models.terms import PseudoObservations
 
 from conftest import confounded_rows
 

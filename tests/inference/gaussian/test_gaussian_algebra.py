@@ -9,7 +9,7 @@ from jax.scipy.stats import multivariate_normal
 from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals, upper_cholesky
 from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
-from bayes_intgen.models.pseudo_observations import PseudoObservations
+from bayes_intgen.models.terms import PseudoObservations
 
 RNG = np.random.default_rng(0)
 N, P, L = 40, 6, 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.variance_ratio import estimate_ratio
+from bayes_intgen.inference.pilot.residuals import estimate_ratio
 from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive("linear")

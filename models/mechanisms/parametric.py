@@ -1,23 +1,31 @@
-"""Polynomial and linear mechanisms."""
+"""Mechanisms without a lengthscale or knots: polynomials, straight lines, and levels."""
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.basis.monomials import MonomialBasis
-from bayes_intgen.models.mechanisms.components import (
+from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.errors import ModelError
+from bayes_intgen.models.mechanisms.mechanism import (
     CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
     SCALE,
-    random_walk_component,
+    Component,
+    LogNormal,
+    Mechanism,
 )
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, check_priors
+
+MAX_LEVELS = 50
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Mechanism):
     """Polynomial in the standardised actions, as in Kekić et al. (2025).
 
     Attributes
@@ -40,10 +48,8 @@ class Polynomial:
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
-    refines = False
-
     def __post_init__(self) -> None:
-        check_priors(self)
+        super().__post_init__()
         whole_number(self.degree, "degree", 1)
 
     def pair_order(self, rows: int) -> int:
@@ -57,14 +63,9 @@ class Polynomial:
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return MonomialBasis.of(actions, coordinate, self.degree)
 
-    def finer(
-        self, actions: Array, coordinate: Coordinate, refinement: int = 1
-    ) -> Component | None:
-        return random_walk_component(actions, coordinate, refinement)
-
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Mechanism):
     """Straight line in each action.
 
     Attributes
@@ -86,10 +87,6 @@ class Linear:
 
     # Unused, since there are no products.
     interaction = INTERACTION_SCALE
-    refines = False
-
-    def __post_init__(self) -> None:
-        check_priors(self)
 
     def pair_order(self, rows: int) -> int:
         return 0
@@ -102,7 +99,57 @@ class Linear:
     def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
         return MonomialBasis.of(actions, coordinate, 1)
 
+
+@dataclass(frozen=True)
+class Levels(Mechanism):
+    """A separate value for each level of an action.
+
+    Default for actions with two values, and for columns of text, booleans or categories. At most
+    50 distinct values.
+
+    Attributes
+    ----------
+    ordered : bool
+        True for a random walk from level to level, so that neighbours are similar. False for
+        exchangeable levels.
+    scale : LogNormal
+        Standard deviation of the values, in units of the outcome's standard deviation.
+    cross_action, interaction : LogNormal
+        Scales of functions of another action, alone and in products with the own action.
+
+    Examples
+    --------
+    >>> Levels(ordered=False).scale.median
+    0.4
+    """
+
+    ordered: bool = True
+    scale: LogNormal = SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
+    interaction: LogNormal = INTERACTION_SCALE
+
+    def main_effect(
+        self, actions: Array, coordinate: Coordinate, rows: int
+    ) -> tuple[Component, ...]:
+        return (Component("", self._basis(actions), self.scale),)
+
+    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+        basis = self._basis(actions)
+        if not self.ordered or basis.size <= size:
+            return basis
+        return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), size)
+
     def finer(
         self, actions: Array, coordinate: Coordinate, refinement: int = 1
     ) -> Component | None:
-        return random_walk_component(actions, coordinate, refinement)
+        return None
+
+    def _basis(self, actions: Array) -> PiecewiseLinear:
+        levels = tuple(np.unique(actions).tolist())
+        if len(levels) > MAX_LEVELS:
+            raise ModelError(
+                f"Levels() is for actions with at most {MAX_LEVELS} distinct values, but one has "
+                f"{len(levels)}; use the prior 'gp' or 'spline' for that action"
+            )
+        build = PiecewiseLinear.random_walk if self.ordered else PiecewiseLinear.exchangeable
+        return build(actions, levels)

@@ -1,0 +1,180 @@
+"""Laws of outcomes: noise, zeros and ones, counts, and logarithms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayes_intgen as bi
+from bayes_intgen.data.outcome_kind import outcome_kind
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.models.laws import (
+    BinaryLaw,
+    CountLaw,
+    OutcomeLaw,
+    ResidualNoise,
+    StudentTNoise,
+    count_cdf,
+)
+from bayes_intgen.models.variance_function import VarianceFunction
+
+from conftest import confounded_rows
+
+COLUMNS = (["red", "green"], "sales", "regime")
+PROBABILITIES = [0.01, 0.25, 0.9]
+SKEWED = ResidualNoise.of(np.random.default_rng(0).gamma(2.0, size=50_000) - 2, np.ones(50_000))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def test_noise_has_the_quantiles_of_standardised_residuals(rng) -> None:
+    variance = rng.uniform(0.5, 3, size=50_000)
+    skewed = (rng.gamma(2.0, size=50_000) - 2) / np.sqrt(2)
+    noise = ResidualNoise.of(5.0 * skewed * np.sqrt(variance), variance)
+    assert noise.quantiles.mean() == pytest.approx(0, abs=1e-12)
+    assert noise.quantiles.std() == pytest.approx(1)
+    draws = noise.draw((200, 500), rng)
+    at = [0.05, 0.5, 0.95]
+    # A sample quantile's error is about 1 / (density * sqrt(n)): under 0.02 here.
+    np.testing.assert_allclose(np.quantile(draws, at), np.quantile(skewed, at), atol=0.04)
+    # Negative control: a normal distribution has other quantiles.
+    assert abs(np.quantile(draws, 0.05) + 1.645) > 0.4
+
+
+@pytest.mark.parametrize("noise", [SKEWED, StudentTNoise(5.0, 0.8)])
+def test_quantiles_of_numbers_are_those_of_draws(noise, rng) -> None:
+    """Three routes: quantiles, the distribution function, and simulation."""
+    mean, sd = rng.normal(size=(30, 4)) * [1, 10, 0.1, 1e-9], rng.gamma(2.0, size=(30, 4))
+    law = OutcomeLaw(noise)
+    draws = law.draw(np.tile(mean, (2000, 1, 1)), sd, rng)
+    for p, quantiles in zip(PROBABILITIES, law.quantiles(mean, sd, PROBABILITIES), strict=True):
+        np.testing.assert_allclose(noise.cdf((quantiles - mean) / sd).mean(axis=0), p, atol=1e-9)
+        error = np.sqrt(p * (1 - p) / 60_000)
+        np.testing.assert_allclose((draws < quantiles).mean(axis=(0, 1)), p, atol=5 * error)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0, 1, 1], "binary"),
+        ([0, 1, 2], "count"),
+        ([1, 2, 1], "continuous"),
+        ([0, 1, -1], "continuous"),
+        ([0, 1, 0.5], "continuous"),
+        ([0, 1, 2, 50_000], "continuous"),
+    ],
+)
+def test_kind_follows_from_the_values(values, kind) -> None:
+    assert outcome_kind(np.array(values, dtype=float), None) == kind
+
+
+def test_probabilities_outside_their_range_are_clipped(rng) -> None:
+    probability = np.tile([-0.3, 0.25, 1.4], (20_000, 1))
+    draws = BinaryLaw(SKEWED).draw(probability, probability, rng).mean(axis=0)
+    np.testing.assert_allclose(draws, [0, 0.25, 1], atol=0.015)
+
+
+CASES = [(4.0, 4.0), (4.0, 9.0), (4.0, 2.0), (0.3, 0.28), (0.05, 0.4), (60.0, 20.0)]
+
+
+@pytest.mark.parametrize(("mean", "variance"), CASES)
+def test_counts_have_mean_variance_and_distribution_function(mean, variance, rng) -> None:
+    draws = CountLaw(SKEWED).draw(np.full(200_000, mean), np.sqrt(variance), rng)
+    assert draws.min() >= 0
+    assert draws.mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / len(draws)))
+    assert draws.var() == pytest.approx(variance, rel=0.06)
+    at = np.arange(-1, 12.0)
+    expected = (draws[:, None] <= at).mean(axis=0)
+    below = count_cdf(np.full(len(at), mean), np.full(len(at), variance), at)
+    # Trials that are no whole number are interpolated in two ways.
+    np.testing.assert_allclose(below, expected, atol=0.02)
+    # Negative control: another variance.
+    if mean == 4:
+        other = count_cdf(np.full(len(at), mean), np.full(len(at), 4 * variance), at)
+        assert np.abs(other - expected).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("variance", "law", "tolerance"),
+    [
+        (5.0, stats.poisson(5), 1e-5),
+        (10.0, stats.nbinom(5, 0.5), 1e-12),
+        (2.5, stats.binom(10, 0.5), 1e-12),
+    ],
+)
+def test_limits_are_poisson_negative_binomial_and_binomial(variance, law, tolerance) -> None:
+    at = np.arange(0, 15.0)
+    below = count_cdf(np.full(15, 5.0), np.full(15, variance), at)
+    np.testing.assert_allclose(below, law.cdf(at), atol=tolerance)
+
+
+def test_quantiles_of_counts_are_the_least_with_a_probability() -> None:
+    mean = np.array([[0.2, 5.0], [0.4, 7.0]])
+    variance = np.array([[0.2, 9.0], [0.5, 4.0]])
+    quantiles = CountLaw(SKEWED).quantiles(mean, np.sqrt(variance), PROBABILITIES)
+    for row, probability in zip(quantiles, PROBABILITIES, strict=True):
+        assert (count_cdf(mean, variance, row).mean(axis=0) >= probability).all()
+        assert (count_cdf(mean, variance, row - 1).mean(axis=0) < probability).all()
+
+
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
+    data = confounded_rows(200, seed=0)
+    return replace(data, outcome=np.exp(data.outcome), outcome_name="sales")
+
+
+LOG = bi.models.multiplicative("linear").law
+
+
+def frame_of(rows: bi.RegimeData) -> pd.DataFrame:
+    regime = ["+".join(np.array(rows.names)[mask]) for mask in rows.intervened]
+    columns = dict(zip(rows.names, rows.actions.T, strict=True))
+    return pd.DataFrame({**columns, "sales": rows.outcome, "regime": regime})
+
+
+def test_logarithms_of_rows_in_memory_and_of_a_stream_have_the_same_statistics(rows) -> None:
+    frame = frame_of(rows)
+    tables = [frame[:100], frame[100:]]
+    stream = bi.StreamedData.from_batches(tables, *COLUMNS, progress=False)
+    model = bi.models.multiplicative("linear")
+    scaled = [LOG.working_rows(data) for data in (rows, stream)]
+    terms = model.decompose(scaled[0].in_memory)
+    of_memory, of_stream = (
+        sufficient_statistics(data, terms, VarianceFunction(), False) for data in scaled
+    )
+    np.testing.assert_allclose(of_stream.xy, of_memory.xy, rtol=1e-12, atol=1e-11)
+    np.testing.assert_array_equal(np.log(rows.outcome), scaled[0].in_memory.outcome)
+    assert (len(scaled[1]), scaled[1].regimes) == (len(rows), rows.regimes)
+    # Negative control: the outcome itself.
+    raw = sufficient_statistics(rows, terms, VarianceFunction(), False)
+    assert np.abs(raw.xy - of_memory.xy).max() > 10
+
+
+@pytest.mark.parametrize("value", [0.0, -2.5])
+def test_outcomes_that_are_not_positive_are_named(rows, value) -> None:
+    outcome = rows.outcome.copy()
+    outcome[250] = value
+    spoilt = replace(rows, outcome=outcome)
+    with pytest.raises(bi.DataError, match=rf"{value:g} in row 250 \(do\(red\)\).*1 of 600 rows"):
+        bi.fit(spoilt, bi.models.multiplicative("linear"), progress=False)
+    with pytest.raises(bi.DataError, match="drop these rows.*0/1 outcome.*additive"):
+        bi.check(spoilt, bi.models.multiplicative("linear"), progress=False)
+    stream = bi.StreamedData.from_batches([frame_of(spoilt)], *COLUMNS, progress=False)
+    with pytest.raises(bi.DataError, match=rf"is {value:g} in a row \(do\(red\)\)"):
+        LOG.working_rows(stream)
+
+
+def test_means_of_units_and_lift_tests_have_no_logarithms(rows) -> None:
+    weighted = replace(rows, weights=np.full(len(rows), 2.0))
+    with pytest.raises(bi.ModelError, match="one row per unit"):
+        LOG.working_rows(weighted)
+    assert LOG.working_rows(replace(rows, weights=np.ones(len(rows)))).in_memory.weights is None
+    tested = rows.add_lift_test("red", 0.0, 1.0, effect=0.8, se=0.1)
+    with pytest.raises(bi.ModelError, match="omit the lift tests"):
+        LOG.working_rows(tested)
+    assert OutcomeLaw.working_rows(tested) is tested
