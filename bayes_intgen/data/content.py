@@ -5,8 +5,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen.data.columns import SAME_ROWS
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.schema import SAME_ROWS
 from bayes_intgen.errors import DataError
 
 

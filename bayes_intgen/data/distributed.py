@@ -5,34 +5,24 @@ tree depend on the source only, so the result is bitwise the same for any number
 after failures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, batched
 from os import fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.missing import Missing
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._progress import bar_of_steps
+from bayes_intgen.data.batches import ROWS_PER_BATCH
+from bayes_intgen.data.content import Content, refuse_new_nonfinite
+from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.observed_levels import TableLevels
-from bayes_intgen.data.out_of_core import OutOfCoreRows
-from bayes_intgen.data.parquet import Paths, listed
-from bayes_intgen.data.partitions import (
-    ParquetGroups,
-    attempt,
-    combine_digested,
-    identity,
-    read_head,
-    read_levels,
-    read_reservoir,
-    read_rows,
-    reduce_rows,
-    result_of,
-    row_group_sizes,
-    tree_reduce,
-)
+from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
 from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.schema import Options, Schema, tables_of
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,6 +31,8 @@ if TYPE_CHECKING:
 
 # Maximum number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
+# Number of results that one task combines.
+TREE_ARITY = 8
 
 
 class DistributedData(OutOfCoreRows):
@@ -60,31 +52,21 @@ class DistributedData(OutOfCoreRows):
         client: "Client",
         partitions: Sequence[Any],
         rows: Sequence[int],
-        columns: Columns,
-        require_observational: bool,
+        schema: Schema,
+        head: Any,
         progress: bool,
-        *,
-        with_levels: bool,
     ) -> None:
         self._client, self._partitions = client, partitions
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
-        if with_levels and partitions:
-            leaves = self._over_partitions(
-                read_levels, self._first_rows, [columns] * len(partitions)
-            )
-            columns = columns.with_known_levels(
-                tree_reduce(client, leaves, TableLevels.merge, "Levels", progress)
-            )
-        leaves = self._over_partitions(
-            read_reservoir, self._first_rows, [columns] * len(partitions)
-        )
         # Parquet files without row groups make no partition.
-        first_pass = (
-            tree_reduce(client, leaves, Reservoir.merge, "Reading", progress)
-            if leaves
-            else Reservoir.over([])
-        )
-        super().__init__(columns, first_pass, require_observational)
+        first_pass = Reservoir.over([])
+        if partitions:
+            bars = partial(self._reduced, progress=progress)
+            if schema.has_levels(head):
+                levels = bars(read_levels, schema, TableLevels.merge, label="Levels")
+                schema = schema.with_known_levels(levels)
+            first_pass = bars(read_reservoir, schema, Reservoir.merge, label="Reading")
+        super().__init__(schema, first_pass)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
         first_pass.content._replace(rows=complete).refuse_other(first_pass.content)
@@ -98,13 +80,8 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
         progress: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Read Parquet files that every worker can open.
 
@@ -148,28 +125,18 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         # Workers may run in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
         heads = client.gather(client.map(partial(attempt, read_head), files[:1], pure=False))
-        with_levels = columns.has_levels(result_of(heads[0]))
+        head = result_of(heads[0])
         sizes = client.gather(client.map(partial(attempt, row_group_sizes), files, pure=False))
         partitions, rows = [], []
         for path, group_sizes in zip(files, map(result_of, sizes), strict=True):
             for run in _runs(group_sizes, ROWS_PER_PARTITION):
                 partitions.append(ParquetGroups(path, tuple(run)))
                 rows.append(sum(group_sizes[group] for group in run))
-        return cls(
-            client,
-            partitions,
-            rows,
-            columns,
-            require_observational,
-            progress,
-            with_levels=with_levels,
-        )
+        return cls(client, partitions, rows, schema, head, progress)
 
     @classmethod
     def from_dask(
@@ -180,13 +147,8 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
         progress: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Read a Dask data frame, by its own partitions.
 
@@ -223,24 +185,14 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         from dask.dataframe import DataFrame
 
         if not isinstance(frame, DataFrame):
             raise DataError(f"frame must be a dask.dataframe.DataFrame, not {type(frame).__name__}")
-        partitions = frame[[n for n in columns.every if n in frame.columns]].to_delayed()
+        partitions = frame[[n for n in schema.every if n in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
-        return cls(
-            client,
-            partitions,
-            rows,
-            columns,
-            require_observational,
-            progress,
-            with_levels=columns.has_levels(_empty(frame)),
-        )
+        return cls(client, partitions, rows, schema, _empty(frame), progress)
 
     def map_reduce[T](
         self,
@@ -251,15 +203,15 @@ class DistributedData(OutOfCoreRows):
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
         _require_open(self._client)
+        if self._transformation:
+            function = partial(composed, function, self._transformation)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
-        count = len(self._partitions)
-        leaves = self._over_partitions(
-            reduce_rows, self._first_rows, [self._columns] * count, [both] * count
-        )
         digested = partial(combine_digested, combine)
-        content, result = tree_reduce(self._client, leaves, digested, label, progress)
+        content, result = self._reduced(
+            reduce_rows, self._schema, digested, both, label=label, progress=progress
+        )
         self._first_pass.content.refuse_other(content)
         return cast(T, result)
 
@@ -268,22 +220,28 @@ class DistributedData(OutOfCoreRows):
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
             batches = self._client.submit(
-                partial(attempt, read_rows), source, first_row, self._columns, pure=False
+                partial(attempt, read_rows), source, first_row, self._schema, pure=False
             )
             yield from result_of(batches.result())
 
-    def _over_partitions(
-        self, function: Callable[..., Any], *arguments: Sequence[Any]
-    ) -> "list[Future]":
-        """Submit one task per partition; results as of :func:`attempt`."""
+    def _reduced(
+        self,
+        function: Callable[..., Any],
+        schema: Schema,
+        combine: Callable[[Any, Any], Any],
+        *shared: Any,
+        label: str,
+        progress: bool,
+    ) -> Any:
+        """Apply a function to each partition, and combine the results in a tree."""
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
         sources = self._client.compute(list(self._partitions))
+        same = [[value] * len(sources) for value in (schema, *shared)]
         # A higher priority than reading, so that few partitions wait in memory.
-        return list(
-            self._client.map(
-                partial(attempt, function), sources, *arguments, pure=False, priority=1
-            )
+        leaves = self._client.map(
+            partial(attempt, function), sources, self._first_rows, *same, pure=False, priority=1
         )
+        return tree_reduce(self._client, list(leaves), combine, label, progress)
 
 
 def _check_client(client: Any) -> None:
@@ -326,3 +284,133 @@ def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
         total += size
     if run:
         yield run
+
+
+@dataclass(frozen=True)
+class ParquetGroups:
+    """Row groups of a Parquet file that form a partition.
+
+    Attributes
+    ----------
+    path : str
+    groups : tuple of int
+    """
+
+    path: str
+    groups: tuple[int, ...]
+
+
+def tree_reduce(
+    client: "Client",
+    leaves: "list[Future]",
+    combine: Callable[[Any, Any], Any],
+    label: str,
+    progress: bool,
+) -> Any:
+    """Combine the results of all leaves in order, in a tree; raise the first error."""
+    from distributed import as_completed
+
+    level, height = leaves, 1
+    while len(level) > 1 or level is leaves:
+        height += 1
+        # Nearly complete nodes go first, so that few results wait in memory.
+        level = [
+            client.submit(combine_attempts, combine, *several, pure=False, priority=height)
+            for several in batched(level, TREE_ARITY)
+        ]
+    with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
+        for leaf in as_completed(leaves):
+            bar.update()
+            # Tasks of the tree hold the result as long as they need it.
+            leaf.release()
+        return result_of(level[0].result())
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; return a DataError instead of raising it.
+
+    The error of the first bad row is reported, regardless of which worker fails first.
+    """
+    try:
+        return function(*arguments)
+    except DataError as error:
+        return error
+
+
+def result_of(attempt: Any) -> Any:
+    """Return the result of an attempt, or raise its error."""
+    if isinstance(attempt, DataError):
+        raise attempt
+    return attempt
+
+
+def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
+    """Combine results in order, or return the first error among them."""
+    errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
+    return errors[0] if errors else reduce(combine, attempts)
+
+
+def combine_digested[T](
+    combine: Callable[[T, T], T], before: tuple[Content, T], after: tuple[Content, T]
+) -> tuple[Content, T]:
+    """Combine two results with the digests of their rows."""
+    return before[0].merge(after[0]), combine(before[1], after[1])
+
+
+def identity[T](value: T) -> T:
+    """Return the value, as a task that can be repeated."""
+    return value
+
+
+def row_group_sizes(path: str) -> list[int]:
+    """Numbers of rows of the row groups of a Parquet file."""
+    with parquet_file(path) as file:
+        metadata = file.metadata
+        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def _tables(partition: Any, schema: Schema) -> Iterable[Any]:
+    if not isinstance(partition, ParquetGroups):
+        return [partition]
+    return parquet_tables(partition.path, schema.every, partition.groups)
+
+
+def read_rows(partition: Any, first_row: int, schema: Schema) -> list[Observations]:
+    """Read the rows of a partition, which starts at row ``first_row``."""
+    return list(schema.read_again(_tables(partition, schema), first_row))
+
+
+def read_head(path: str) -> Any:
+    """Read the columns of a Parquet file as a table without rows."""
+    with parquet_file(path) as file:
+        return file.schema_arrow.empty_table()
+
+
+def read_levels(partition: Any, first_row: int, schema: Schema) -> TableLevels:
+    """Collect the levels in a partition."""
+    tables: Iterable[Any] = tables_of(_tables(partition, schema))
+    return schema.levels_of(tables, first_row) or TableLevels({})
+
+
+def read_reservoir(partition: Any, first_row: int, schema: Schema) -> Reservoir:
+    """Sample the rows of a partition."""
+    return Reservoir.over(schema.read_batches(_tables(partition, schema), first_row))
+
+
+def reduce_rows(
+    partition: Any,
+    first_row: int,
+    schema: Schema,
+    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+) -> tuple[Content, Any]:
+    """Digest of a partition, and the combined results of a function of its batches."""
+    function, combine = both
+    content = Content()
+    batches: list[Observations] = []
+    for piece in schema.read_again(_tables(partition, schema), first_row):
+        refuse_new_nonfinite(piece)
+        content = content.merge(Content.of(piece))
+        batches += piece.batches(ROWS_PER_BATCH)
+    # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
+    with single_blas_thread():
+        return content, reduce(combine, map(function, batches))

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
-from bayes_intgen.data.mapped_rows import MappedRows
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 
@@ -42,7 +41,7 @@ def on_scale(data: Rows, link: Link) -> Rows:
         )
     if isinstance(data, Observations):
         return with_log_outcome(data)
-    return MappedRows(data, partial(with_log_outcome, numbered=False))
+    return data.with_outcome(partial(with_log_outcome, numbered=False))
 
 
 def with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:

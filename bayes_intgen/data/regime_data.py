@@ -1,20 +1,19 @@
 """Validated rows in memory, built from arrays or tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Any, Self, Unpack, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.basis.categories import Categories, two_valued
+from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.arrays import Arrays
-from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.group_means import with_group_means
-from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.schema import Options, Schema
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.validation import (
     check_enough_rows,
@@ -28,6 +27,7 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
+    import narwhals as nw
     from matplotlib.figure import Figure
 
 
@@ -72,14 +72,7 @@ class RegimeData(Observations):
         outcome: ArrayLike,
         intervened: ArrayLike,
         names: Sequence[str] | None = None,
-        *,
-        outcome_name: str = "outcome",
-        covariates: Mapping[str, ArrayLike] | None = None,
-        groups: Mapping[str, ArrayLike] | None = None,
-        weights: ArrayLike | None = None,
-        outcome_sd: ArrayLike | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
+        **options: Unpack[ArrayOptions],
     ) -> Self:
         """Build data from arrays.
 
@@ -124,19 +117,10 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
-        batch = Arrays(
-            actions,
-            outcome,
-            intervened,
-            names,
-            outcome_name,
-            covariates or {},
-            groups or {},
-            weights,
-            outcome_sd,
-            missing,
-        ).read()
-        return cls._of(batch, require_observational)
+        schema, table, masks = table_of_arrays(actions, outcome, intervened, names, **options)
+        data = cls._of(schema, table, masks)
+        # The names of arrays are not those of columns in a file.
+        return replace(data, columns=replace(data.columns, weights="", outcome_sd=""))
 
     @classmethod
     def from_frame(
@@ -145,13 +129,7 @@ class RegimeData(Observations):
         actions: Sequence[str],
         outcome: str,
         regime: str,
-        *,
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Build data from a table of any kind.
 
@@ -208,23 +186,28 @@ class RegimeData(Observations):
           observational  10
           do(x)          10
         """
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         table = as_table(frame)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
-        columns = columns.with_levels([table])
-        batch = columns.read(table)
-        columns.refuse_missing(batch.missing)
-        return cls._of(batch, require_observational)
+        return cls._of(schema, table)
 
     @classmethod
-    def _of(cls, batch: Batch, require_observational: bool) -> Self:
-        """Validate complete rows, and warn of those that were left out."""
-        rows, numbers, missing = batch
-        data = cls(**{**vars(rows), "dropped": missing.rows})._with_two_valued()
-        data = data._checked(require_observational, numbers)
+    def _of(
+        cls,
+        schema: Schema,
+        table: "nw.DataFrame[Any]",
+        masks: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Read and validate complete rows, and warn of those that were left out."""
+        schema = schema.with_levels([table])
+        rows, numbers, missing = schema.read(table, masks=masks)
+        schema.refuse_missing(missing)
+        values = [*rows.actions.T, *rows.covariates.T[: len(rows.columns.names)]]
+        schema = schema.with_two_valued(list(map(at_most_three, values)))
+        levels = {"categories": schema.categories, "columns": schema.columns}
+        data = cls(**{**vars(rows), **levels, "dropped": missing.rows})
+        data = data._checked(schema.require_observational, numbers)
         missing.warn(data.names, len(data) + missing.total)
         return data
 
@@ -250,21 +233,6 @@ class RegimeData(Observations):
         for array in arrays.values():
             array.flags.writeable = False
         return data
-
-    def _with_two_valued(self) -> Self:
-        """Add levels to numeric actions and covariates with two distinct values."""
-
-        def with_levels(
-            values: NDArray[np.float64], known: Sequence[Categories | None]
-        ) -> tuple[Categories | None, ...]:
-            return tuple(
-                two_valued(column) if levels is None else levels
-                for column, levels in zip(values.T, known, strict=True)
-            )
-
-        own = self.columns.categories
-        columns = replace(self.columns, categories=with_levels(self.covariates[:, : len(own)], own))
-        return replace(self, categories=with_levels(self.actions, self.categories), columns=columns)
 
     @override
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:

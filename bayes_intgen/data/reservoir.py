@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
-from bayes_intgen.data.columns import Batch, Columns
 from bayes_intgen.data.content import Content
 from bayes_intgen.data.missing import MissingCells
 from bayes_intgen.data.outcome_kind import decisive_values
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.sampling import even_shares, priorities, priorities_of_units
+from bayes_intgen.data.schema import Batch, Schema
 from bayes_intgen.data.validation import check_finite, check_weights
 from bayes_intgen.identification.masks import Mask, in_regime_order
 
@@ -139,7 +139,7 @@ class Reservoir(NamedTuple):
             self.content.merge(other.content),
         )
 
-    def sample(self, rows: int, columns: Columns) -> Observations:
+    def sample(self, rows: int, schema: Schema) -> Observations:
         """Select about ``rows`` rows, balanced over the regimes, in the order of reading."""
         total = sum(self.counts.values())
         shares = (
@@ -153,16 +153,16 @@ class Reservoir(NamedTuple):
         by_position.update({row[1]: (mask, row) for _, mask, row in self.extremes.values()})
         ordered = [by_position[position] for position in sorted(by_position)]
         values = np.array([row for _, row in ordered])
-        ends = np.cumsum([2, len(columns.actions), len(columns.known)])
+        ends = np.cumsum([2, len(schema.actions), len(schema.columns)])
         _, actions, covariates, others = map(np.ascontiguousarray, np.split(values, ends, axis=1))
         return Observations(
-            columns.actions,
-            columns.outcome,
+            schema.actions,
+            schema.outcome,
             actions,
             np.ascontiguousarray(others[:, 0]),
             np.array([mask for mask, _ in ordered], dtype=bool),
-            categories=columns.categories,
-            columns=columns.known,
+            categories=schema.categories,
+            columns=schema.columns,
             covariates=covariates,
             weights=np.ascontiguousarray(others[:, 1]) if others.shape[1] > 1 else None,
             within=np.ascontiguousarray(others[:, 2]) if others.shape[1] > 2 else None,

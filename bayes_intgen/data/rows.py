@@ -94,6 +94,14 @@ class Rows(LiftTestable):
         raise DataError("means of groups need rows in memory: read them as RegimeData")
 
     @abstractmethod
+    def with_outcome(self, transformation: "Transformation") -> "Rows":
+        """Replace the outcome by a continuous function of the columns of each row.
+
+        The function maps some rows to the same rows with another outcome. Rows out of memory keep
+        it, and apply it whenever they are read; the workers of a cluster receive it.
+        """
+
+    @abstractmethod
     def sample(self, rows: int) -> "Observations":
         """Sample about ``rows`` rows, balanced over the regimes; the same rows in every call."""
 
@@ -389,5 +397,12 @@ class Observations(Rows):
         """Rows in memory: all of them."""
         return self
 
+    def with_outcome(self, transformation: "Transformation") -> "Observations":
+        """Replace the outcome now; see :meth:`Rows.with_outcome`."""
+        return transformation(self)
+
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
+
+
+Transformation = Callable[[Observations], Observations]

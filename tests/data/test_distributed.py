@@ -179,6 +179,20 @@ def test_errors_of_worker_processes_reach_the_client(client, tmp_path) -> None:
         of_files(tmp_path / "bad.parquet", client)
 
 
+def test_dask_frames_and_files_are_read_on_the_client(one_worker, tmp_path) -> None:
+    """A covariate of numbers alone needs no pass for levels."""
+    frame = table(300).assign(age=np.arange(300.0))
+    (path,) = write(frame, tmp_path, files=1)
+    whole = bi.read(frame, *COLUMNS, covariates=["age"])
+    for source in (dd.from_pandas(frame, npartitions=3), path, [path]):
+        rows = bi.read(source, *COLUMNS, covariates=["age"], client=one_worker, progress=False)
+        assert isinstance(rows, bi.DistributedData)
+        assert_same_rows(rows.in_memory, whole)
+        np.testing.assert_array_equal(rows.in_memory.covariates, whole.covariates)
+    with pytest.raises(bi.DataError, match="must be a synchronous distributed.Client, not None"):
+        bi.read(dd.from_pandas(frame, npartitions=3), *COLUMNS)
+
+
 def test_empty_partitions_are_skipped(one_worker) -> None:
     some = dd.from_pandas(table(300), npartitions=3)
     none = some[some["x"] > 1e9]

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import feather, ipc
 
 import bayes_intgen as bi
-from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
+from bayes_intgen.data.files import columns_of_file, regular_file
 
 ROWS = pd.DataFrame(
     {
@@ -51,7 +51,7 @@ def write(path: Path) -> None:
 )
 def test_files_of_every_format_give_the_same_rows(tmp_path, name) -> None:
     write(tmp_path / name)
-    data = rows_of_file(tmp_path / name, ["x", "NA"], "y", "regime", progress=False)
+    data = bi.read(tmp_path / name, ["x", "NA"], "y", "regime", progress=False)
     assert isinstance(data, bi.StreamedData) == (name == "a.parquet")
     assert data.names == ("x", "NA")
     # The label of an action called NA is not missing.
@@ -91,7 +91,30 @@ def test_unusable_files_raise(tmp_path, name, content, message) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(bi.DataError, match=message):
-        rows_of_file(tmp_path / name, ["x"], "y", "regime", progress=False)
+        bi.read(tmp_path / name, ["x"], "y", "regime", progress=False)
+
+
+def test_tables_files_and_batches_are_read_by_one_function(tmp_path) -> None:
+    for name in ("a.csv", "a.parquet"):
+        write(tmp_path / name)
+    csv, parquet = tmp_path / "a.csv", tmp_path / "a.parquet"
+    roles = {"actions": ["x", "NA"], "outcome": "y", "progress": False}
+    for source, kind in (
+        (ROWS, bi.RegimeData),
+        (str(csv), bi.RegimeData),
+        (parquet, bi.StreamedData),
+        ([parquet], bi.StreamedData),
+        ([ROWS[:20], ROWS[20:]], bi.StreamedData),
+        (lambda: iter([ROWS]), bi.StreamedData),
+    ):
+        rows = bi.read(source, **roles)
+        assert type(rows) is kind
+        np.testing.assert_array_equal(rows.in_memory.outcome, ROWS["y"])
+    assert bi.read(ROWS.assign(units=2), **roles, weights="units").columns.weights == "units"
+    with pytest.raises(bi.DataError, match="source must be a table .*, a path, .*, not int"):
+        bi.read(3, **roles)
+    with pytest.raises(TypeError, match="argument 'covariate'; did you mean 'covariates'"):
+        bi.read(csv, **roles, covariate=["NA"])
 
 
 def test_lines_may_end_with_a_separator(tmp_path) -> None:
@@ -100,7 +123,7 @@ def test_lines_may_end_with_a_separator(tmp_path) -> None:
     rows = []
     for end in ("", ","):
         path.write_text("\n".join(["x,y,regime", *(line + end for line in lines)]))
-        rows.append(rows_of_file(path, ["x"], "y", "regime").in_memory)
+        rows.append(bi.read(path, ["x"], "y", "regime").in_memory)
     np.testing.assert_array_equal(rows[0].actions, rows[1].actions)
     np.testing.assert_array_equal(rows[0].intervened, rows[1].intervened)
 
@@ -113,6 +136,6 @@ def test_a_pipe_is_copied_to_be_read_again(tmp_path) -> None:
         written = pool.submit(pipe.write_text, "\n".join(lines))
         with regular_file(pipe) as copy:
             assert columns_of_file(copy) == ["x", "y", "regime"]
-            assert len(rows_of_file(copy, ["x"], "y", "regime")) == 20
+            assert len(bi.read(copy, ["x"], "y", "regime")) == 20
         written.result(10)
     assert not copy.exists()

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.parquet import ROWS_PER_READ, parquet_tables
+from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
 from bayes_intgen.data.reservoir import SAMPLE_ROWS
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 

@@ -52,7 +52,7 @@ def test_means_with_their_sd_have_the_statistics_of_the_units() -> None:
         ({"weights": -np.ones(40)}, "weights must be positive.*row 0 has -1"),
         ({"weights": np.zeros(40)}, "weights must be positive"),
         ({"weights": np.ones(39)}, r"weights must have shape \(40,\)"),
-        ({"outcome_sd": np.ones(40)}, "outcome_sd needs weights"),
+        ({"outcome_sd": np.ones(40)}, "pass their number as weights too"),
         (
             {"weights": np.full(40, 3), "outcome_sd": -np.ones(40)},
             "outcome_sd must be finite and not negative",

@@ -1,8 +1,8 @@
-"""Conversion of tables to rows: roles of columns, codes of levels, masks of regime labels."""
+"""Roles of the columns of a table and how they are read: levels, masks, missing cells."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, TypedDict, Unpack
 
 import narwhals as nw
 import numpy as np
@@ -40,6 +40,9 @@ from bayes_intgen.data.validation import (
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import hint, quoted
 
+# Remedy for a source whose rows change between passes.
+SAME_ROWS = "make the data again, from a source that gives the same rows every time"
+
 
 class Batch(NamedTuple):
     """Consecutive rows of a source, without those that have missing cells.
@@ -58,88 +61,111 @@ class Batch(NamedTuple):
     missing: MissingCells
 
 
-# Remedy for a source whose rows change between passes.
-SAME_ROWS = "make the data again, from a source that gives the same rows every time"
+class Options(TypedDict, total=False):
+    """Roles of further columns and how cells are read: arguments of every reader of tables.
+
+    They are explained in :meth:`bayes_intgen.RegimeData.from_frame`.
+    """
+
+    covariates: Sequence[str] | None
+    groups: Sequence[str] | None
+    weights: str | None
+    outcome_sd: str | None
+    missing: Missing
+    require_observational: bool
 
 
-class Columns(NamedTuple):
-    """Roles of the columns of a table.
+def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
+    """Raise TypeError on an argument that a class of options does not have."""
+    known = list(kind.__annotations__)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unknown argument {name!r}; {hint(name, known)} arguments are "
+                            f"{quoted(known)}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What each column of a table is, and how it is read.
 
     Attributes
     ----------
     actions : tuple of str, length K
-    outcome, regime : str
-    covariates, groups : tuple of str
-    weights, outcome_sd : str or None
-        Number of units of which a row is the mean, and the standard deviation of their outcomes.
+    outcome : str
+    columns : CovariateColumns
+        Covariates and groups, with their levels and labels once these are known, and the names of
+        the columns of regimes, weights and standard deviations. Without a column of regimes, the
+        masks of the rows are arguments of :meth:`read`.
+    categories : tuple of Categories or None, length K
+        Levels of each action; None for actions without levels, or before these are known.
     missing : Missing
         Treatment of missing cells.
-    categories : tuple of Categories or None, length K
-        Levels of each action, None for actions without levels; empty if not yet known.
-    known : CovariateColumns
-        Levels of the covariates and labels of the groups; empty if not yet known.
+    require_observational : bool
+        Whether rows without observational ones are an error.
     """
 
     actions: tuple[str, ...]
     outcome: str
-    regime: str
-    covariates: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    weights: str | None = None
-    outcome_sd: str | None = None
+    columns: CovariateColumns
+    categories: tuple[Categories | None, ...]
     missing: Missing = "error"
-    categories: tuple[Categories | None, ...] = ()
-    known: CovariateColumns = CovariateColumns()
+    require_observational: bool = True
 
     @classmethod
     def of(
-        cls,
-        actions: Sequence[str],
-        outcome: str,
-        regime: str,
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
+        cls, actions: Sequence[str], outcome: str, regime: str, **options: Unpack[Options]
     ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
+        refuse_unknown(options, Options)
         names = checked_names(actions, "actions")
         check_names(names, len(names))
-        others = checked_names(covariates, "covariates"), checked_names(groups, "groups")
-        singles = {"outcome": outcome, "regime": regime}
-        singles |= {"weights": weights} if weights is not None else {}
-        singles |= {"outcome_sd": outcome_sd} if outcome_sd is not None else {}
+        covariates = checked_names(options.get("covariates"), "covariates")
+        groups = checked_names(options.get("groups"), "groups")
+        weights, outcome_sd = options.get("weights"), options.get("outcome_sd")
+        singles: dict[str, Any] = {"outcome": outcome, "regime": regime}
+        units = {"weights": weights, "outcome_sd": outcome_sd}
+        singles |= {role: name for role, name in units.items() if name is not None}
         for role, name in singles.items():
-            if not isinstance(name, str):
+            if not isinstance(name, str) or (role in units and not name):
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
-        roles = [("actions", name) for name in names]
-        roles += [("covariates", name) for name in others[0]]
-        roles += [("groups", name) for name in others[1]]
-        roles += list(singles.items())
-        refuse_two_roles(roles)
+        several = {"actions": names, "covariates": covariates, "groups": groups}
+        roles = [(role, name) for role, columns in several.items() for name in columns]
+        refuse_two_roles([*roles, *singles.items()])
         if outcome_sd is not None and weights is None:
             raise DataError(
                 "outcome_sd is the standard deviation among the units of a row; pass their "
                 "number as weights too"
             )
         refuse_unwritable(outcome, "the outcome")
-        known = CovariateColumns(regime=regime, weights=weights or "", outcome_sd=outcome_sd or "")
-        columns = cls(names, outcome, regime, *others, weights, outcome_sd, missing, known=known)
-        check_missing(missing, columns.complete_columns, columns.covariates)
-        return columns
+        schema = cls(
+            names,
+            outcome,
+            CovariateColumns(
+                covariates,
+                (None,) * len(covariates),
+                groups,
+                ((),) * len(groups),
+                regime=regime,
+                weights=weights or "",
+                outcome_sd=outcome_sd or "",
+            ),
+            (None,) * len(names),
+            options.get("missing", "error"),
+            options.get("require_observational", True),
+        )
+        check_missing(schema.missing, schema.complete_columns, covariates)
+        return schema
 
     @property
     def every(self) -> list[str]:
         """Names of all columns."""
-        return [*self.complete_columns, self.regime]
+        return [*self.complete_columns, *filter(None, [self.columns.regime])]
 
     @property
     def complete_columns(self) -> list[str]:
         """Names of the columns without missing cells: all except the regimes."""
-        single = (self.outcome, self.weights, self.outcome_sd)
-        present = (name for name in single if name is not None)
-        return [*self.actions, *self.covariates, *self.groups, *present]
+        units = filter(None, (self.columns.weights, self.columns.outcome_sd))
+        return [*self.actions, *self.columns.every, self.outcome, *units]
 
     def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
         """Add the levels and groups that occur in consecutive tables.
@@ -158,17 +184,11 @@ class Columns(NamedTuple):
     def with_known_levels(self, levels: TableLevels) -> Self:
         """Add levels and groups that have been collected, after validation."""
         own = levels.categories()
-        covariates = tuple(own.get(name) for name in self.covariates)
-        dates = tuple(name for name in self.covariates if name in levels.dates)
-        known = replace(
-            self.known,
-            names=self.covariates,
-            categories=covariates,
-            groups=self.groups,
-            labels=levels.labels(),
-            dates=dates,
-        )
-        return self._replace(categories=tuple(own[name] for name in self.actions), known=known)
+        dates = tuple(name for name in self.columns.names if name in levels.dates)
+        categories = tuple(own.get(name) for name in self.columns.names)
+        labels = levels.labels() or self.columns.labels
+        columns = replace(self.columns, categories=categories, labels=labels, dates=dates)
+        return replace(self, categories=tuple(map(own.get, self.actions)), columns=columns)
 
     def has_levels(self, frame: Any) -> bool:
         """Whether a table, which may be empty, has groups, dates or a column of levels.
@@ -176,11 +196,12 @@ class Columns(NamedTuple):
         Missing columns count as numeric.
         """
         table = as_table(frame)
-        return bool(self.groups) or (
+        covariates = self.columns.names
+        return bool(self.columns.groups) or (
             table is not None
             and any(
-                has_levels(table, name) or (name in self.covariates and holds_dates(table[name]))
-                for name in (*self.actions, *self.covariates)
+                has_levels(table, name) or (name in covariates and holds_dates(table[name]))
+                for name in (*self.actions, *covariates)
                 if name in table.columns
             )
         )
@@ -193,14 +214,15 @@ class Columns(NamedTuple):
         values : sequence of tuples, length K + C
             Distinct values of each action and covariate in all rows, at most three of them.
         """
-        every = (*self._levels, *(self.known.categories or (None,) * len(self.covariates)))
         categories = tuple(
             Categories.of_numbers(distinct) if levels is None and len(distinct) == 2 else levels
-            for levels, distinct in zip(every, values, strict=True)
+            for levels, distinct in zip(
+                (*self.categories, *self.columns.categories), values, strict=True
+            )
         )
         count = len(self.actions)
-        known = replace(self.known, names=self.covariates, categories=categories[count:])
-        return self._replace(categories=categories[:count], known=known)
+        columns = replace(self.columns, categories=categories[count:])
+        return replace(self, categories=categories[:count], columns=columns)
 
     def levels_of(
         self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
@@ -212,22 +234,22 @@ class Columns(NamedTuple):
             first_row += len(table)
             if not numbers.size:
                 continue
-            dates = frozenset(name for name in self.covariates if holds_dates(complete[name]))
+            dates = frozenset(name for name in self.columns.names if holds_dates(complete[name]))
             here = TableLevels(
                 {
                     name: levels_of_column(complete, name, numbers)
                     if name not in dates and has_levels(complete, name)
                     else None
-                    for name in (*self.actions, *self.covariates)
+                    for name in (*self.actions, *self.columns.names)
                 },
                 {
                     name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
-                    for name in self.groups
+                    for name in self.columns.groups
                 },
                 dates,
             )
             levels = here if levels is None else levels.merge(here)
-            if not (self.groups or any(levels.levels.values())):
+            if not (self.columns.groups or any(levels.levels.values())):
                 break
         return levels
 
@@ -237,62 +259,78 @@ class Columns(NamedTuple):
         absent = [name for name in self.every if name not in present]
         if not absent:
             return
-        role = " for the regime labels" if absent == [self.regime] else ""
+        role = " for the regime labels" if absent == [self.columns.regime] else ""
         raise DataError(
             f"the frame has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
             f"are {quoted(present)}"
         )
 
-    def read(self, table: nw.DataFrame[Any], first_row: int = 0) -> Batch:
+    def read(
+        self,
+        table: nw.DataFrame[Any],
+        first_row: int = 0,
+        masks: NDArray[np.bool_] | None = None,
+    ) -> Batch:
         """Convert the complete rows of a table, validating labels only.
 
-        Rows are numbered from ``first_row``.
+        Parameters
+        ----------
+        table : narwhals DataFrame
+        first_row : int
+            Number of the first row.
+        masks : ndarray of bool, shape (n, K), optional
+            Masks of the rows; from the column of regimes by default.
         """
         complete, numbers, absent = self._complete(table, first_row)
-        labels = table[self.regime]
-        if labels.dtype.is_nested():
-            raise DataError(f"column {self.regime!r} holds {labels.dtype}, not labels")
-        masks = masks_of_labels(
-            labels.to_list(), missing_cells(labels).tolist(), self.actions, self.regime, first_row
-        )
-        levels = self.known.categories or (None,) * len(self.covariates)
+        masks = self._masks(table, first_row) if masks is None else masks
+        columns = self.columns
         covariates = [
             *(
                 days_of_column(complete[name].to_list(), name, DataError)
-                if name in self.known.dates
-                else _codes(complete, name, own, numbers)
-                for name, own in zip(self.covariates, levels, strict=True)
+                if name in columns.dates
+                else _codes(complete, name, levels, numbers)
+                for name, levels in zip(columns.names, columns.categories, strict=True)
             ),
             *(
-                self.known.encode_groups(name, filled_cells(complete, name))
+                columns.encode_groups(name, filled_cells(complete, name))
                 if numbers.size
                 else np.empty(0)
-                for name in self.groups
+                for name in columns.groups
             ),
         ]
-        outcome, weights, sd = (
-            None if name is None else numeric_column(complete, name, DataError, first_row)
-            for name in (self.outcome, self.weights, self.outcome_sd)
+        actions = [
+            _codes(complete, name, levels, numbers)
+            for name, levels in zip(self.actions, self.categories, strict=True)
+        ]
+        outcome = numeric_column(complete, self.outcome, DataError, first_row)
+        weights, sd = (
+            numeric_column(complete, name, DataError, first_row) if name else None
+            for name in (columns.weights, columns.outcome_sd)
         )
-        assert outcome is not None
         rows = Observations(
             self.actions,
             self.outcome,
-            np.stack(
-                [
-                    _codes(complete, name, levels, numbers)
-                    for name, levels in zip(self.actions, self._levels, strict=True)
-                ]
-            ).T,
+            np.stack(actions).T,
             outcome,
             masks if len(numbers) == len(table) else masks.T[:, numbers - first_row].T,
-            categories=self._levels,
-            columns=self.known,
+            categories=self.categories,
+            columns=columns,
             covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
             weights=weights,
             within=within_squares(weights, sd),
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
+
+    def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
+        """Masks of rows, shape (n, K), from their regime labels."""
+        regime = self.columns.regime
+        if not regime:
+            raise DataError("regime must be the name of a column, not ''")
+        labels = table[regime]
+        if labels.dtype.is_nested():
+            raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
+        missing = missing_cells(labels).tolist()
+        return masks_of_labels(labels.to_list(), missing, self.actions, regime, first_row)
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
@@ -312,22 +350,37 @@ class Columns(NamedTuple):
     def _missing_cells(self, table: nw.DataFrame[Any], name: str) -> NDArray[np.bool_]:
         """Missing cells of a column, unless they are a level or not needed."""
         missing = missing_cells(table[name])
-        if name == self.outcome_sd and self.weights is not None:
+        if name == self.columns.outcome_sd:
             # A row of one unit has no standard deviation.
-            missing &= numeric_column(table, self.weights, DataError) != 1
-        if name not in self.covariates or treatment_of(self.missing, name) != "level":
+            missing &= numeric_column(table, self.columns.weights, DataError) != 1
+        if name not in self.columns.names or treatment_of(self.missing, name) != "level":
             return missing
         return missing & (not has_levels(table, name))
 
     def refuse_missing(self, missing: MissingCells) -> None:
         """Raise DataError if there are missing cells that may not be left out."""
-        levels = self.known.categories or (None,) * len(self.covariates)
-        text = [name for name, own in zip(self.covariates, levels, strict=True) if own]
+        covariates = zip(self.columns.names, self.columns.categories, strict=True)
+        text = [name for name, levels in covariates if levels]
         missing.refuse(self.actions, self.missing, text)
 
-    @property
-    def _levels(self) -> tuple[Categories | None, ...]:
-        return self.categories or (None,) * len(self.actions)
+    def read_batches(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Batch]:
+        """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
+        for table in tables_of(tables):
+            yield self.read(table, first_row)
+            first_row += len(table)
+
+    def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
+        """Convert tables to rows in a later pass; raises DataError on new missing cells."""
+        for rows, _, missing in self.read_batches(tables, first_row):
+            try:
+                self.refuse_missing(missing)
+            except DataError as error:
+                raise DataError(
+                    "the source now holds cells that are NaN or missing, which it did not when it "
+                    f"was first read: {error}. Or {SAME_ROWS}"
+                ) from error
+            if len(rows):
+                yield rows
 
 
 def _codes(
@@ -342,29 +395,6 @@ def _codes(
     if levels is not None and not levels.covers(values[finite]).all():
         levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
     return values
-
-
-def read_batches(tables: Iterable[Any], columns: Columns, first_row: int = 0) -> Iterator[Batch]:
-    """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
-    for table in tables_of(tables):
-        yield columns.read(table, first_row)
-        first_row += len(table)
-
-
-def read_again(
-    tables: Iterable[Any], columns: Columns, first_row: int = 0
-) -> Iterator[Observations]:
-    """Convert tables to rows in a later pass; raises DataError on new missing cells."""
-    for batch in read_batches(tables, columns, first_row):
-        try:
-            columns.refuse_missing(batch.missing)
-        except DataError as error:
-            raise DataError(
-                "the source now holds cells that are NaN or missing, which it did not when it was "
-                f"first read: {error}. Or {SAME_ROWS}"
-            ) from error
-        if len(batch.rows):
-            yield batch.rows
 
 
 def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
