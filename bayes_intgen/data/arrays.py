@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.data.covariates import group_label
-from bayes_intgen.data.dates import are_dates
+from bayes_intgen.data.covariates import are_dates, group_label
 from bayes_intgen.data.missing import Missing, missing_in
 from bayes_intgen.data.schema import Schema, refuse_unknown
 from bayes_intgen.data.validation import check_names, checked_names

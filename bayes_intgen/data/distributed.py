@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen.data.batches import ROWS_PER_BATCH
-from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
-from bayes_intgen.data.observed_levels import TableLevels
+from bayes_intgen.data.first_pass import Content, Reservoir, refuse_new_nonfinite
+from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
-from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.schema import Options, Schema, tables_of
 from bayes_intgen.errors import DataError

@@ -14,12 +14,10 @@ from typing import Any, Self, Unpack
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data import reservoir
-from bayes_intgen.data.content import Content, refuse_new_nonfinite
 from bayes_intgen.data.files import Paths, listed, parquet_tables
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Content, Reservoir, refuse_new_nonfinite
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
-from bayes_intgen.data.reservoir import Reservoir
 from bayes_intgen.data.rows import Observations, Rows, Transformation
 from bayes_intgen.data.schema import Batch, Options, Schema, tables_of
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
@@ -110,12 +108,12 @@ class OutOfCoreRows(Rows):
     @cached_property
     def in_memory(self) -> Observations:
         """Rows in memory: a sample of every regime."""
-        return self._sample(reservoir.SAMPLE_ROWS)
+        return self._sample(SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
         """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
         rows = whole_number(rows, "rows", 1, DataError)
-        return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
+        return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
         sample = self._first_pass.sample(rows, self._schema)

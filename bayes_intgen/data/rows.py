@@ -1,7 +1,7 @@
 """Base class of all data, and its implementation in memory."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import whole_number
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import map_reduce
+from bayes_intgen.data.batches import balanced_sample, batch_ends, map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
-from bayes_intgen.data.listing import listing
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
 from bayes_intgen.data.queries import checked_mask, checked_points
-from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
@@ -406,3 +404,27 @@ class Observations(Rows):
 
 
 Transformation = Callable[[Observations], Observations]
+
+
+def listing(
+    head: str,
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    columns: CovariateColumns,
+    more: Iterable[str],
+) -> str:
+    """List regimes, covariates, groups and further lines under a first line.
+
+    Examples
+    --------
+    >>> print(listing("Rows", ["red"], {(False,): 2, (True,): 3}, CovariateColumns(), []))
+    Rows
+      observational  2
+      do(red)        3
+    """
+    labels = {mask_label(names, mask): count for mask, count in regimes.items()}
+    width = max(map(len, labels))
+    counts = [f"{label:<{width}}  {count}" for label, count in labels.items()]
+    kinds = (("covariates", columns.names), ("groups", columns.groups))
+    others = [f"{kind}: {', '.join(map(repr, own))}" for kind, own in kinds if own]
+    return "\n  ".join([head, *counts, *others, *more])

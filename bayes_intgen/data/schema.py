@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.covariates import CovariateColumns, group_label
-from bayes_intgen.data.dates import days_of_column, holds_dates
+from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
+from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.missing import (
     Missing,
     MissingCells,
@@ -18,7 +18,6 @@ from bayes_intgen.data.missing import (
     check_missing,
     treatment_of,
 )
-from bayes_intgen.data.observed_levels import TableLevels
 from bayes_intgen.data.regime_labels import masks_of_labels
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (

@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.data.cell_text import are_dates, numbers_as_text
+from bayes_intgen.data.levels import ColumnLevels, are_dates_as_text, as_label, numbers_as_text
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
-from bayes_intgen.data.observed_levels import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
 
@@ -124,7 +123,7 @@ def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
     distinct = sorted(dict.fromkeys(texts))
     numbers = numbers_as_text(distinct)
     cell = f"frame[{name!r}]"
-    if are_dates(distinct):
+    if are_dates_as_text(distinct):
         code = f"({cell} - {cell}.min()).dt.days, after {cell} = pd.to_datetime({cell})"
     elif numbers:
         code = numbers.conversion(name)

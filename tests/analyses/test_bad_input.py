@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.content import Content
+from bayes_intgen.data.first_pass import Content
 
 import bad_arguments
 import bad_files

@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 
 import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
-from bayes_intgen.data.reservoir import SAMPLE_ROWS
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 
 COLUMNS = {
     "actions": ["tv", "radio"],

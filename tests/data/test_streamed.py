@@ -6,7 +6,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
-from bayes_intgen.data.reservoir import SAMPLE_ROWS
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 
 COLUMNS = (["x", "y"], "z", "regime")

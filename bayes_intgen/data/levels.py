@@ -1,14 +1,13 @@
-"""Levels that occur in the columns of tables, collected over all rows."""
+"""Text in cells: levels that occur over all rows, and numbers and dates written as text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from bayes_intgen.basis.categories import Categories, Label, listed
-from bayes_intgen.data.cell_text import are_dates, is_number, numbers_as_text
 from bayes_intgen.data.covariates import NEW_GROUP
 from bayes_intgen.errors import DataError
 
@@ -17,6 +16,18 @@ MAX_LEVELS = 50
 # Maximum number of distinct texts among which most may be numbers. With more, the column counts as
 # numeric with some invalid cells.
 MAX_NUMBERS_AS_TEXT = 20
+CURRENCY = r"[$€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD"
+# Units such as mg, km/h, °C, kg/m² and %, at most six characters long.
+UNIT = r"[a-zA-Zµμ°/%‰²³]{1,6}"
+# Thousands may be separated by points, commas, apostrophes and spaces.
+NUMBER = r"\d{1,3}(?:[., '\u2019\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?"
+NUMBER_AS_TEXT = re.compile(
+    rf"(?!.*[+-].*[+-])([+-]?)\s*({CURRENCY})?\s*([+-]?(?:{NUMBER}))\s*({CURRENCY}|{UNIT})?"
+)
+DATE = re.compile(
+    r"\d{4}-\d{1,2}(-\d{1,2})?([ T]\d{1,2}:.*)?|\d{4}/\d{1,2}/\d{1,2}|"
+    r"\d{1,2}([./-])\d{1,2}\3\d{2,4}"
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +197,7 @@ def _refuse_numbers_as_text(texts: Sequence[str], name: str, rows: Mapping[str, 
             f"numbers (with pandas: {numbers.conversion(name)}), or make it categorical if these "
             "are names of levels"
         )
-    if len(texts) > MAX_LEVELS and are_dates(texts):
+    if len(texts) > MAX_LEVELS and are_dates_as_text(texts):
         raise DataError(
             f"column {name!r} holds dates written as text, {such(texts[0])}; convert it to numbers "
             f"(with pandas: frame[{name!r}] = pd.to_datetime(frame[{name!r}]), then "
@@ -224,3 +235,88 @@ def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
             ) from error
         if "\0" in text:
             raise DataError(f"column {name!r} has a level {text!r} with a zero character")
+
+
+class NumbersAsText(NamedTuple):
+    """Form of numbers that are written as text.
+
+    Attributes
+    ----------
+    decimal : {".", ","} or None
+        Decimal mark of numbers with units, currencies or separated thousands; None if ``float``
+        reads all of them.
+    """
+
+    decimal: str | None
+
+    def conversion(self, column: str) -> str:
+        """Line of code that converts a column of a pandas frame.
+
+        Examples
+        --------
+        >>> print(NumbersAsText(None).conversion("tv"))
+        frame['tv'] = frame['tv'].astype(float)
+        """
+        cell = f"frame[{column!r}]"
+        others = rf"r'[^\d{self.decimal}-]'"
+        strip = "" if self.decimal is None else f".str.replace({others}, '', regex=True)"
+        point = ".str.replace(',', '.')" if self.decimal == "," else ""
+        return f"{cell} = {cell}{strip}{point}.astype(float)"
+
+
+def numbers_as_text(texts: Sequence[str]) -> NumbersAsText | None:
+    """Form of the numbers in texts; None unless all are numbers of one form and unit.
+
+    Examples
+    --------
+    >>> numbers_as_text(["€13,125", "€800"]), numbers_as_text(["1.234,5"])
+    (NumbersAsText(decimal='.'), NumbersAsText(decimal=','))
+    >>> numbers_as_text(["10 mg", "20 mg"]), numbers_as_text(["0.5", "1e3"])
+    (NumbersAsText(decimal='.'), NumbersAsText(decimal=None))
+    >>> numbers_as_text(["10 mg", "1 g"]) is numbers_as_text(["low", "high"]) is None
+    True
+    """
+    if texts and all(map(is_number, texts)):
+        return NumbersAsText(None)
+    matches = [NUMBER_AS_TEXT.fullmatch(text.strip()) for text in texts]
+    numbers = [match for match in matches if match]
+    units = {match[2] or match[4] for match in numbers} - {None}
+    if not numbers or len(numbers) < len(texts) or len(units) > 1:
+        return None
+    marks = {mark for match in numbers for mark in _decimal_marks(match[3])}
+    return NumbersAsText(marks.pop() if marks else ".") if len(marks) < 2 else None
+
+
+def are_dates_as_text(texts: Iterable[str]) -> bool:
+    """Whether all of some texts are dates.
+
+    Examples
+    --------
+    >>> are_dates_as_text(["2026-01-31", "31.1.2026"]), are_dates_as_text(["1.2"])
+    (True, False)
+    """
+    matches = [DATE.fullmatch(text.strip()) for text in texts]
+    return bool(matches) and None not in matches
+
+
+def is_number(text: str) -> bool:
+    """Whether ``float`` reads a text."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _decimal_marks(number: str) -> set[str]:
+    """Decimal mark that a number implies, if any: one thousand may be 1.000 or 1,000."""
+    marks = re.findall(r"[.,]", number)
+    if not marks:
+        return set()
+    other = {".": ",", ",": "."}
+    if len(marks) > 1:
+        # The last mark is decimal, unless it separates thousands like the others.
+        return {marks[-1]} if marks[-1] != marks[0] else {other[marks[0]]}
+    if re.search(r"[.,]\d{3}$", number) and not number.startswith(("0", "-0", "+0")):
+        return {"."} if marks[0] == "," else set()
+    return {marks[0]}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.replicates import MIN_COPIES_SHARE, refuse_exact_replicates, warn_of_copies
+from bayes_intgen.data.suspect_rows import MIN_COPIES_SHARE, refuse_exact_replicates, warn_of_copies
 
 from conftest import confounded_rows
 
