@@ -51,6 +51,7 @@ def table_of_arrays(
 ) -> ArrayTable:
     """Convert arrays to a table; raises DataError as :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
+    more: Mapping[str, Any] = options
     array = _as_table(actions)
     rows, count = array.shape
     labels = tuple(f"a{k + 1}" for k in range(count))
@@ -59,38 +60,22 @@ def table_of_arrays(
     cells = _as_column(outcome, "outcome", rows)
     masks = _masks(intervened, (rows, count))
     check_names(labels, count)
-    covariates, groups = (
-        _columns({} if mapping is None else mapping, role, rows)
-        for role, mapping in (
-            ("covariates", options.get("covariates")),
-            ("groups", options.get("groups")),
-        )
-    )
+    covariates, groups = (_columns(more.get(role), role, rows) for role in ("covariates", "groups"))
     columns: dict[str, NDArray[Any]] = {
         **{name: _cells(own, name) for name, own in zip(labels, array.T, strict=True)},
         **{name: _cells(own, name, dates=True) for name, own in covariates.items()},
         **{name: _labels(own) for name, own in groups.items()},
     }
-    outcome_name = str(options.get("outcome_name", "outcome"))
+    outcome_name = str(more.get("outcome_name", "outcome"))
     units = {
-        role: (_unused(role, [*columns, outcome_name]), _as_column(values, role, rows))
-        for role, values in (
-            ("weights", options.get("weights")),
-            ("outcome_sd", options.get("outcome_sd")),
-        )
-        if values is not None
+        role: (_unused(role, [*columns, outcome_name]), _as_column(more[role], role, rows))
+        for role in ("weights", "outcome_sd")
+        if more.get(role) is not None
     }
-    schema = Schema.of(
-        labels,
-        outcome_name,
-        "",
-        covariates=tuple(covariates),
-        groups=tuple(groups),
-        weights=units["weights"][0] if "weights" in units else None,
-        outcome_sd=units["outcome_sd"][0] if "outcome_sd" in units else None,
-        missing=options.get("missing", "error"),
-        require_observational=options.get("require_observational", True),
-    )
+    roles: dict[str, Any] = {"covariates": tuple(covariates), "groups": tuple(groups)}
+    roles |= {role: name for role, (name, _) in units.items()}
+    roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
+    schema = Schema.of(labels, outcome_name, "", **roles)
     columns |= {outcome_name: cells, **dict(units.values())}
     return ArrayTable(schema, nw.from_dict(columns, backend="pandas"), masks)
 
@@ -127,8 +112,12 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return mask.astype(np.bool_)
 
 
-def _columns(mapping: Mapping[str, ArrayLike], role: str, rows: int) -> dict[str, NDArray[Any]]:
+def _columns(
+    mapping: Mapping[str, ArrayLike] | None, role: str, rows: int
+) -> dict[str, NDArray[Any]]:
     """Columns of covariates or groups as arrays of shape (rows,)."""
+    if mapping is None:
+        return {}
     if not isinstance(mapping, Mapping):
         raise DataError(
             f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "

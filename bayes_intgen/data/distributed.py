@@ -17,11 +17,11 @@ from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
-from bayes_intgen.data.first_pass import Content, Reservoir, refuse_new_nonfinite
+from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.schema import Options, Schema, tables_of
+from bayes_intgen.data.schema import Options, Schema
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ class DistributedData(OutOfCoreRows):
         # Parquet files without row groups make no partition.
         first_pass = Reservoir.over([])
         if partitions:
-            bars = partial(self._reduced, progress=progress)
+            reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
-                levels = bars(read_levels, schema, TableLevels.merge, label="Levels")
-                schema = schema.with_known_levels(levels)
-            first_pass = bars(read_reservoir, schema, Reservoir.merge, label="Reading")
+                levels = reduced(Schema.levels_of, schema, TableLevels.merge, label="Levels")
+                schema = schema.with_levels(levels)
+            first_pass = reduced(read_reservoir, schema, Reservoir.merge, label="Reading")
         super().__init__(schema, first_pass)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
-        first_pass.content._replace(rows=complete).refuse_other(first_pass.content)
+        first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
 
     @classmethod
     def from_parquet(
@@ -127,15 +127,14 @@ class DistributedData(OutOfCoreRows):
         schema = Schema.of(actions, outcome, regime, **options)
         # Workers may run in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
-        heads = client.gather(client.map(partial(attempt, read_head), files[:1], pure=False))
-        head = result_of(heads[0])
-        sizes = client.gather(client.map(partial(attempt, row_group_sizes), files, pure=False))
+        found = client.gather(client.map(partial(attempt, head_and_sizes), files, pure=False))
+        heads, sizes = zip(*map(result_of, found), strict=True)
         partitions, rows = [], []
-        for path, group_sizes in zip(files, map(result_of, sizes), strict=True):
+        for path, group_sizes in zip(files, sizes, strict=True):
             for run in _runs(group_sizes, ROWS_PER_PARTITION):
                 partitions.append(ParquetGroups(path, tuple(run)))
                 rows.append(sum(group_sizes[group] for group in run))
-        return cls(client, partitions, rows, schema, head, progress)
+        return cls(client, partitions, rows, schema, heads[0], progress)
 
     @classmethod
     def from_dask(
@@ -208,20 +207,18 @@ class DistributedData(OutOfCoreRows):
         # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
         digested = partial(combine_digested, combine)
-        content, result = self._reduced(
+        digest, result = self._reduced(
             reduce_rows, self._schema, digested, both, label=label, progress=progress
         )
-        self._first_pass.content.refuse_other(content)
+        self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
 
     def _read(self) -> Iterator[Observations]:
         _require_open(self._client)
+        task = partial(on_partition, read_rows, self._schema)
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
-            batches = self._client.submit(
-                partial(attempt, read_rows), source, first_row, self._schema, pure=False
-            )
-            yield from result_of(batches.result())
+            yield from result_of(self._client.submit(task, source, first_row, pure=False).result())
 
     def _reduced(
         self,
@@ -235,11 +232,12 @@ class DistributedData(OutOfCoreRows):
         """Apply a function to each partition, and combine the results in a tree."""
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
         sources = self._client.compute(list(self._partitions))
-        same = [[value] * len(sources) for value in (schema, *shared)]
-        # A higher priority than reading, so that few partitions wait in memory.
-        leaves = self._client.map(
-            partial(attempt, function), sources, self._first_rows, *same, pure=False, priority=1
+        task, same = (
+            partial(on_partition, function, schema),
+            [[value] * len(sources) for value in shared],
         )
+        # A higher priority than reading, so that few partitions wait in memory.
+        leaves = self._client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
         return tree_reduce(self._client, list(leaves), combine, label, progress)
 
 
@@ -350,8 +348,8 @@ def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
 
 
 def combine_digested[T](
-    combine: Callable[[T, T], T], before: tuple[Content, T], after: tuple[Content, T]
-) -> tuple[Content, T]:
+    combine: Callable[[T, T], T], before: tuple[Digest, T], after: tuple[Digest, T]
+) -> tuple[Digest, T]:
     """Combine two results with the digests of their rows."""
     return before[0].merge(after[0]), combine(before[1], after[1])
 
@@ -361,55 +359,47 @@ def identity[T](value: T) -> T:
     return value
 
 
-def row_group_sizes(path: str) -> list[int]:
-    """Numbers of rows of the row groups of a Parquet file."""
+def head_and_sizes(path: str) -> tuple[Any, list[int]]:
+    """Columns of a Parquet file as a table without rows, and numbers of rows of its row groups."""
     with parquet_file(path) as file:
         metadata = file.metadata
-        return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        return file.schema_arrow.empty_table(), sizes
 
 
-def _tables(partition: Any, schema: Schema) -> Iterable[Any]:
-    if not isinstance(partition, ParquetGroups):
-        return [partition]
-    return parquet_tables(partition.path, schema.every, partition.groups)
+def on_partition(
+    function: Callable[..., Any], schema: Schema, partition: Any, first_row: int, *shared: Any
+) -> Any:
+    """Attempt a function of a schema, the tables of a partition and the number of its first row."""
+    tables: Iterable[Any] = [partition]
+    if isinstance(partition, ParquetGroups):
+        tables = parquet_tables(partition.path, schema.every, partition.groups)
+    return attempt(function, schema, tables, first_row, *shared)
 
 
-def read_rows(partition: Any, first_row: int, schema: Schema) -> list[Observations]:
-    """Read the rows of a partition, which starts at row ``first_row``."""
-    return list(schema.read_again(_tables(partition, schema), first_row))
+def read_rows(schema: Schema, tables: Iterable[Any], first_row: int) -> list[Observations]:
+    """Read the rows of tables."""
+    return list(schema.read_again(tables, first_row))
 
 
-def read_head(path: str) -> Any:
-    """Read the columns of a Parquet file as a table without rows."""
-    with parquet_file(path) as file:
-        return file.schema_arrow.empty_table()
-
-
-def read_levels(partition: Any, first_row: int, schema: Schema) -> TableLevels:
-    """Collect the levels in a partition."""
-    tables: Iterable[Any] = tables_of(_tables(partition, schema))
-    return schema.levels_of(tables, first_row) or TableLevels({})
-
-
-def read_reservoir(partition: Any, first_row: int, schema: Schema) -> Reservoir:
-    """Sample the rows of a partition."""
-    return Reservoir.over(schema.read_batches(_tables(partition, schema), first_row))
+def read_reservoir(schema: Schema, tables: Iterable[Any], first_row: int) -> Reservoir:
+    """Sample the rows of tables."""
+    return Reservoir.over(schema.read_batches(tables, first_row))
 
 
 def reduce_rows(
-    partition: Any,
-    first_row: int,
     schema: Schema,
+    tables: Iterable[Any],
+    first_row: int,
     both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
-) -> tuple[Content, Any]:
-    """Digest of a partition, and the combined results of a function of its batches."""
+) -> tuple[Digest, Any]:
+    """Digest of the rows of tables, and the combined results of a function of their batches."""
     function, combine = both
-    content = Content()
+    digest = Digest()
     batches: list[Observations] = []
-    for piece in schema.read_again(_tables(partition, schema), first_row):
-        refuse_new_nonfinite(piece)
-        content = content.merge(Content.of(piece))
+    for piece in schema.read_again(tables, first_row):
+        digest = digest.after(piece)
         batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
-        return content, reduce(combine, map(function, batches))
+        return digest, reduce(combine, map(function, batches))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -190,20 +190,19 @@ def _refuse_numbers_as_text(texts: Sequence[str], name: str, rows: Mapping[str, 
     def such(text: str) -> str:
         return f"such as {text!r}" + (f" in row {rows[text]}" if text in rows else "")
 
-    numbers = numbers_as_text(texts)
-    if numbers:
+    code = conversion_to_numbers(name, texts)
+    if code:
         raise DataError(
             f"column {name!r} holds numbers written as text, {such(texts[0])}; convert it to "
-            f"numbers (with pandas: {numbers.conversion(name)}), or make it categorical if these "
+            f"numbers (with pandas: {code}), or make it categorical if these "
             "are names of levels"
         )
     if len(texts) > MAX_LEVELS and are_dates_as_text(texts):
         raise DataError(
             f"column {name!r} holds dates written as text, {such(texts[0])}; convert it to numbers "
-            f"(with pandas: frame[{name!r}] = pd.to_datetime(frame[{name!r}]), then "
-            f"(frame[{name!r}] - frame[{name!r}].min()).dt.days)"
+            f"(with pandas: {conversion_of_dates(name)})"
         )
-    others = [text for text in texts if not is_number(text) and not numbers_as_text([text])]
+    others = [text for text in texts if not conversion_to_numbers(name, [text])]
     if len(texts) > MAX_NUMBERS_AS_TEXT and 2 * len(others) < len(texts):
         cells = f", and cells that are not numbers, {such(others[0])}" if others else ""
         raise DataError(
@@ -237,54 +236,38 @@ def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
             raise DataError(f"column {name!r} has a level {text!r} with a zero character")
 
 
-class NumbersAsText(NamedTuple):
-    """Form of numbers that are written as text.
+def conversion_to_numbers(column: str, texts: Sequence[str]) -> str:
+    r"""Line of pandas code that converts a column of texts to numbers.
 
-    Attributes
-    ----------
-    decimal : {".", ","} or None
-        Decimal mark of numbers with units, currencies or separated thousands; None if ``float``
-        reads all of them.
-    """
-
-    decimal: str | None
-
-    def conversion(self, column: str) -> str:
-        """Line of code that converts a column of a pandas frame.
-
-        Examples
-        --------
-        >>> print(NumbersAsText(None).conversion("tv"))
-        frame['tv'] = frame['tv'].astype(float)
-        """
-        cell = f"frame[{column!r}]"
-        others = rf"r'[^\d{self.decimal}-]'"
-        strip = "" if self.decimal is None else f".str.replace({others}, '', regex=True)"
-        point = ".str.replace(',', '.')" if self.decimal == "," else ""
-        return f"{cell} = {cell}{strip}{point}.astype(float)"
-
-
-def numbers_as_text(texts: Sequence[str]) -> NumbersAsText | None:
-    """Form of the numbers in texts; None unless all are numbers of one form and unit.
+    Empty unless all texts are numbers of one form and unit.
 
     Examples
     --------
-    >>> numbers_as_text(["€13,125", "€800"]), numbers_as_text(["1.234,5"])
-    (NumbersAsText(decimal='.'), NumbersAsText(decimal=','))
-    >>> numbers_as_text(["10 mg", "20 mg"]), numbers_as_text(["0.5", "1e3"])
-    (NumbersAsText(decimal='.'), NumbersAsText(decimal=None))
-    >>> numbers_as_text(["10 mg", "1 g"]) is numbers_as_text(["low", "high"]) is None
-    True
+    >>> print(conversion_to_numbers("tv", ["0.5", "1e3"]))
+    frame['tv'] = frame['tv'].astype(float)
+    >>> print(conversion_to_numbers("tv", ["€13,125", "€800"]))
+    frame['tv'] = frame['tv'].str.replace(r'[^\d.-]', '', regex=True).astype(float)
+    >>> conversion_to_numbers("tv", ["10 mg", "1 g"]), conversion_to_numbers("tv", ["low", "high"])
+    ('', '')
     """
+    cell = f"frame[{column!r}]"
     if texts and all(map(is_number, texts)):
-        return NumbersAsText(None)
+        return f"{cell} = {cell}.astype(float)"
     matches = [NUMBER_AS_TEXT.fullmatch(text.strip()) for text in texts]
     numbers = [match for match in matches if match]
     units = {match[2] or match[4] for match in numbers} - {None}
-    if not numbers or len(numbers) < len(texts) or len(units) > 1:
-        return None
     marks = {mark for match in numbers for mark in _decimal_marks(match[3])}
-    return NumbersAsText(marks.pop() if marks else ".") if len(marks) < 2 else None
+    if not numbers or len(numbers) < len(texts) or len(units) > 1 or len(marks) > 1:
+        return ""
+    mark = marks.pop() if marks else "."
+    point = ".str.replace(',', '.')" if mark == "," else ""
+    return rf"{cell} = {cell}.str.replace(r'[^\d{mark}-]', '', regex=True){point}.astype(float)"
+
+
+def conversion_of_dates(column: str) -> str:
+    """Pandas code that converts a column of dates as text to numbers of days."""
+    cell = f"frame[{column!r}]"
+    return f"{cell} = pd.to_datetime({cell}), then ({cell} - {cell}.min()).dt.days"
 
 
 def are_dates_as_text(texts: Iterable[str]) -> bool:

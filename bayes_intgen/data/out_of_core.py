@@ -15,11 +15,11 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.files import Paths, listed, parquet_tables
-from bayes_intgen.data.first_pass import SAMPLE_ROWS, Content, Reservoir, refuse_new_nonfinite
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
 from bayes_intgen.data.rows import Observations, Rows, Transformation
-from bayes_intgen.data.schema import Batch, Options, Schema, tables_of
+from bayes_intgen.data.schema import Batch, Options, Schema
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.identification.masks import Mask
@@ -99,7 +99,7 @@ class OutOfCoreRows(Rows):
     @property
     def digest(self) -> str:
         """Digest of all rows, those outside the sample too."""
-        return repr(self._first_pass.content)
+        return repr(self._first_pass.digest)
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:
@@ -140,15 +140,14 @@ class OutOfCoreRows(Rows):
             If the source no longer holds the rows of the first pass.
         """
         rows = whole_number(rows, "rows", 1, DataError)
-        content = Content()
+        digest = Digest()
         for piece in self._read():
-            refuse_new_nonfinite(piece)
-            content = content.merge(Content.of(piece))
+            digest = digest.after(piece)
             yield from map(self._transformed, piece.batches(rows))
-        self._first_pass.content.refuse_other(content)
+        self._first_pass.digest.refuse_other(digest)
 
     def __len__(self) -> int:
-        return self._first_pass.content.rows
+        return self._first_pass.digest.rows
 
 
 def composed(
@@ -174,7 +173,7 @@ class StreamedData(OutOfCoreRows):
                     yield batch
                     bar.update(len(batch.rows))
 
-            schema = schema.with_levels(tables_of(tables()))
+            schema = schema.with_levels(schema.levels_of(tables()))
             first_pass = Reservoir.over(with_progress())
         super().__init__(schema, first_pass)
 

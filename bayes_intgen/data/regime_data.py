@@ -14,6 +14,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
+from bayes_intgen.data.missing import summed
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.schema import Options, Schema
 from bayes_intgen.data.tables import KINDS, as_table
@@ -202,7 +203,7 @@ class RegimeData(Observations):
         masks: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Read and validate complete rows, and warn of those that were left out."""
-        schema = schema.with_levels([table])
+        schema = schema.with_levels(schema.levels_of([table]))
         rows, numbers, missing = schema.read(table, masks=masks)
         schema.refuse_missing(missing)
         values = [*rows.actions.T, *rows.covariates.T[: len(rows.columns.names)]]
@@ -359,13 +360,11 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     for name in ("outcome", "intervened", "weights", "within"):
         if getattr(data, name) is not None:
             arrays[name] = np.concatenate([getattr(data, name), getattr(new, name)])
-    masks = {*data.dropped, *new.dropped}
-    dropped = {mask: data.dropped.get(mask, 0) + new.dropped.get(mask, 0) for mask in masks}
     rows = replace(
         data,
         columns=columns,
         lift_tests=(*data.lift_tests, *new.lift_tests),
-        dropped=dropped,
+        dropped=summed(data.dropped, new.dropped),
         **arrays,
     )
     return rows._checked(require_observational=False)

@@ -1,6 +1,6 @@
 """Base class of all data, and its implementation in memory."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,11 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import balanced_sample, batch_ends, map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
+from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
 from bayes_intgen.data.queries import checked_mask, checked_points
@@ -30,13 +30,13 @@ from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Rows(LiftTestable):
+class Rows(ABC):
     """Actions, outcome and mask of every row: the data that :func:`bayes_intgen.fit` takes.
 
     Subclasses hold the rows in memory (:class:`RegimeData`), read them repeatedly from files
@@ -146,6 +146,55 @@ class Rows(LiftTestable):
             If the source no longer holds the rows of the first pass.
         """
         return map_reduce(self, function, combine, label, progress)
+
+    @abstractmethod
+    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self: ...
+
+    def add_lift_test(
+        self, action: str, x_from: Label, x_to: Label, effect: float, se: float
+    ) -> Self:
+        """Add an experiment that is known by its summary only.
+
+        Fits treat it as one Gaussian observation of phi_k(x_to) - phi_k(x_from), the change of
+        action k's own contribution: a direct effect, with the other actions unchanged or set
+        from outside. See docs/lift-tests.md for total effects and for the required population.
+
+        Parameters
+        ----------
+        action : str
+        x_from, x_to : float, str or bool
+            Values of the action, within its range in the rows; levels by name.
+        effect : float
+            Change of the mean outcome per row from ``x_from`` to ``x_to``, in the outcome's units.
+        se : float
+            Standard error of ``effect``.
+
+        Returns
+        -------
+        RegimeData, StreamedData or DistributedData
+            New data of the same class with the test added.
+
+        Raises
+        ------
+        DataError
+            If the action is unknown, a number is not finite, the two values are equal or out of
+            range, or ``se`` is at most a millionth of the outcome's standard deviation.
+
+        Examples
+        --------
+        >>> tested = data.add_lift_test("red", 0.0, 1.0, effect=0.8, se=0.1)
+        >>> tested.lift_tests
+        (LiftTest(action='red', x_from=0.0, x_to=1.0, effect=0.8, se=0.1),)
+        """
+        refuse_unknown_actions([action], self.names, DataError)
+        k = self.names.index(action)
+        return self._with_test(LiftTest.of(action, x_from, x_to, effect, se, self.categories[k]))
+
+    def _with_test(self, test: LiftTest) -> Self:
+        """Add a lift test, checked against the rows."""
+        rows = self.in_memory
+        test.check(rows.actions[:, self.names.index(test.action)], float(rows.outcome.std()))
+        return self._with_lift_tests((*self.lift_tests, test))
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """Decide whether the regimes in the data identify the effect of setting some actions.

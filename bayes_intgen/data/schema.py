@@ -166,28 +166,22 @@ class Schema:
         units = filter(None, (self.columns.weights, self.columns.outcome_sd))
         return [*self.actions, *self.columns.every, self.outcome, *units]
 
-    def with_levels(self, tables: Iterable[nw.DataFrame[Any]]) -> Self:
-        """Add the levels and groups that occur in consecutive tables.
-
-        Numeric columns have no levels. If the first table has no column of levels and there are no
-        groups, the other tables are not read.
+    def with_levels(self, levels: TableLevels) -> Self:
+        """Add the levels and groups of all rows, after validation.
 
         Raises
         ------
         DataError
-            As in :func:`levels_of_column` and :meth:`ColumnLevels.categories`.
+            As in :meth:`ColumnLevels.categories`.
         """
-        levels = self.levels_of(tables)
-        return self if levels is None else self.with_known_levels(levels)
-
-    def with_known_levels(self, levels: TableLevels) -> Self:
-        """Add levels and groups that have been collected, after validation."""
-        own = levels.categories()
-        dates = tuple(name for name in self.columns.names if name in levels.dates)
-        categories = tuple(own.get(name) for name in self.columns.names)
-        labels = levels.labels() or self.columns.labels
-        columns = replace(self.columns, categories=categories, labels=labels, dates=dates)
-        return replace(self, categories=tuple(map(own.get, self.actions)), columns=columns)
+        categories = levels.categories()
+        columns = replace(
+            self.columns,
+            categories=tuple(map(categories.get, self.columns.names)),
+            labels=levels.labels() or self.columns.labels,
+            dates=tuple(name for name in self.columns.names if name in levels.dates),
+        )
+        return replace(self, categories=tuple(map(categories.get, self.actions)), columns=columns)
 
     def has_levels(self, frame: Any) -> bool:
         """Whether a table, which may be empty, has groups, dates or a column of levels.
@@ -223,34 +217,38 @@ class Schema:
         columns = replace(self.columns, categories=categories[count:])
         return replace(self, categories=categories[:count], columns=columns)
 
-    def levels_of(
-        self, tables: Iterable[nw.DataFrame[Any]], first_row: int = 0
-    ) -> TableLevels | None:
-        """Collect the levels and groups that occur in tables; None without tables."""
-        levels: TableLevels | None = None
-        for table in tables:
+    def levels_of(self, tables: Iterable[Any], first_row: int = 0) -> TableLevels:
+        """Collect the levels and groups that occur in consecutive tables.
+
+        Numeric columns have no levels. If the first table has no column of levels and there are no
+        groups, the other tables are not read.
+
+        Raises
+        ------
+        DataError
+            As in :func:`levels_of_column`.
+        """
+        collected = TableLevels({})
+        for table in tables_of(tables):
             complete, numbers, _ = self._complete(table, first_row)
             first_row += len(table)
             if not numbers.size:
                 continue
             dates = frozenset(name for name in self.columns.names if holds_dates(complete[name]))
-            here = TableLevels(
-                {
-                    name: levels_of_column(complete, name, numbers)
-                    if name not in dates and has_levels(complete, name)
-                    else None
-                    for name in (*self.actions, *self.columns.names)
-                },
-                {
-                    name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
-                    for name in self.columns.groups
-                },
-                dates,
-            )
-            levels = here if levels is None else levels.merge(here)
-            if not (self.columns.groups or any(levels.levels.values())):
+            levels = {
+                name: levels_of_column(complete, name, numbers)
+                if name not in dates and has_levels(complete, name)
+                else None
+                for name in (*self.actions, *self.columns.names)
+            }
+            groups = {
+                name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
+                for name in self.columns.groups
+            }
+            collected = collected.merge(TableLevels(levels, groups, dates))
+            if not (groups or any(levels.values())):
                 break
-        return levels
+        return collected
 
     def refuse_absent(self, table: nw.DataFrame[Any]) -> None:
         """Raise DataError if a table lacks one of the columns."""

@@ -8,7 +8,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.data.levels import ColumnLevels, are_dates_as_text, as_label, numbers_as_text
+from bayes_intgen.data.levels import (
+    ColumnLevels,
+    are_dates_as_text,
+    as_label,
+    conversion_of_dates,
+    conversion_to_numbers,
+)
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
@@ -121,19 +127,16 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
 def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
     """Code that converts a column of text to numbers, after a semicolon; empty if unknown."""
     distinct = sorted(dict.fromkeys(texts))
-    numbers = numbers_as_text(distinct)
-    cell = f"frame[{name!r}]"
+    code = conversion_to_numbers(name, distinct)
     if are_dates_as_text(distinct):
-        code = f"({cell} - {cell}.min()).dt.days, after {cell} = pd.to_datetime({cell})"
-    elif numbers:
-        code = numbers.conversion(name)
-    elif len(distinct) == 2:
-        code = f"{cell} = ({cell} == {distinct[1]!r}).astype(float)"
-    else:
-        others = [text for text in distinct if not numbers_as_text([text])]
-        few = 2 * len(others) < len(distinct)
-        return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
-    return f"; convert them (with pandas: {code})"
+        code = conversion_of_dates(name)
+    elif not code and len(distinct) == 2:
+        code = f"frame[{name!r}] = (frame[{name!r}] == {distinct[1]!r}).astype(float)"
+    if code:
+        return f"; convert them (with pandas: {code})"
+    others = [text for text in distinct if not conversion_to_numbers(name, [text])]
+    few = 2 * len(others) < len(distinct)
+    return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
 
 
 def is_categorical(series: "nw.Series[Any]") -> bool:
