@@ -337,24 +337,23 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     300
     """
     _refuse_other_columns(data, new)
-    own, other = data.columns, new.columns
-    actions = [
-        _recoded(name, values, levels, old)
-        for name, values, levels, old in zip(
-            data.names, new.actions.T, new.categories, data.categories, strict=True
+    own, other, count = data.columns, new.columns, len(data.names)
+    numbers, codes = np.split(new.covariates, [len(own.names)], axis=1)
+    recoded = [
+        _recoded(*column)
+        for column in zip(
+            (*data.names, *own.names),
+            (*new.actions.T, *numbers.T),
+            (*new.categories, *other.categories),
+            (*data.categories, *own.categories),
+            strict=True,
         )
     ]
-    count = len(own.names)
-    covariates = [
-        _recoded(name, values, levels, old)
-        for name, values, levels, old in zip(
-            own.names, new.covariates.T[:count], other.categories, own.categories, strict=True
-        )
-    ]
-    columns, groups = _with_groups(own, other, new.covariates[:, count:])
-    added = np.stack([*covariates, *groups], axis=1) if len(own) else new.covariates
+    columns, groups = _with_groups(own, other, codes)
+    covariates = [*recoded[count:], *groups]
+    added = np.stack(covariates, axis=1) if covariates else new.covariates
     arrays: dict[str, Any] = {
-        "actions": np.concatenate([data.actions, np.stack(actions, axis=1)]),
+        "actions": np.concatenate([data.actions, np.stack(recoded[:count], axis=1)]),
         "covariates": np.concatenate([data.covariates, added]),
     }
     for name in ("outcome", "intervened", "weights", "within"):

@@ -1,7 +1,7 @@
 """Base class of all data, and its implementation in memory."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -324,12 +324,20 @@ do(green) itself.
             f"{type(self).__name__}: {len(self)} rows, outcome {self.outcome_name!r}, "
             f"actions {quoted(self.names)}"
         )
-        tests = [
-            test.in_words(self.categories[self.names.index(test.action)])
-            for test in self.lift_tests
+        labels = {self.label(mask): count for mask, count in self.regimes.items()}
+        width = max(map(len, labels))
+        kinds = (("covariates", self.columns.names), ("groups", self.columns.groups))
+        lines = [
+            head,
+            *(f"{label:<{width}}  {count}" for label, count in labels.items()),
+            *(f"{kind}: {', '.join(map(repr, names))}" for kind, names in kinds if names),
+            *(
+                test.in_words(self.categories[self.names.index(test.action)])
+                for test in self.lift_tests
+            ),
+            *dropped_in_words(self.names, self.dropped),
         ]
-        more = [*tests, *dropped_in_words(self.names, self.dropped)]
-        return listing(head, self.names, self.regimes, self.columns, more)
+        return "\n  ".join(lines)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -358,10 +366,6 @@ class Observations(Rows):
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
-        return dict(self._counts)
-
-    @cached_property
-    def _counts(self) -> dict[Mask, int]:
         masks, which = self._masks
         return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
@@ -453,27 +457,3 @@ class Observations(Rows):
 
 
 Transformation = Callable[[Observations], Observations]
-
-
-def listing(
-    head: str,
-    names: Sequence[str],
-    regimes: Mapping[Mask, int],
-    columns: CovariateColumns,
-    more: Iterable[str],
-) -> str:
-    """List regimes, covariates, groups and further lines under a first line.
-
-    Examples
-    --------
-    >>> print(listing("Rows", ["red"], {(False,): 2, (True,): 3}, CovariateColumns(), []))
-    Rows
-      observational  2
-      do(red)        3
-    """
-    labels = {mask_label(names, mask): count for mask, count in regimes.items()}
-    width = max(map(len, labels))
-    counts = [f"{label:<{width}}  {count}" for label, count in labels.items()]
-    kinds = (("covariates", columns.names), ("groups", columns.groups))
-    others = [f"{kind}: {', '.join(map(repr, own))}" for kind, own in kinds if own]
-    return "\n  ".join([head, *counts, *others, *more])

@@ -188,15 +188,13 @@ class Schema:
 
         Missing columns count as numeric.
         """
-        table = as_table(frame)
-        covariates = self.columns.names
-        return bool(self.columns.groups) or (
-            table is not None
-            and any(
-                has_levels(table, name) or (name in covariates and holds_dates(table[name]))
-                for name in (*self.actions, *covariates)
-                if name in table.columns
-            )
+        table, covariates = as_table(frame), self.columns.names
+        if table is None or self.columns.groups:
+            return bool(self.columns.groups)
+        present = [name for name in (*self.actions, *covariates) if name in table.columns]
+        return any(
+            has_levels(table, name) or (name in covariates and holds_dates(table[name]))
+            for name in present
         )
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
