@@ -72,20 +72,14 @@ def read(
     columns = (actions, outcome, regime)
     if _is_of_dask(source):
         return DistributedData.from_dask(
-            source,
-            *columns,
-            client=client,
-            progress=progress,
-            **options,
+            source, *columns, client=client, progress=progress, **options
         )
     if client is not None:
         return DistributedData.from_parquet(
             source, *columns, client=client, progress=progress, **options
         )
-    if isinstance(source, str | PathLike):
-        if kind_of(Path(source)) != "parquet":
-            return RegimeData.from_frame(read_table(Path(source), regime), *columns, **options)
-        return StreamedData.from_parquet(source, *columns, progress=progress, **options)
+    if isinstance(source, str | PathLike) and kind_of(Path(source)) != "parquet":
+        source = read_table(Path(source), regime)
     if _are_paths(source):
         return StreamedData.from_parquet(source, *columns, progress=progress, **options)
     table = as_table(source)
@@ -104,8 +98,5 @@ def _is_of_dask(source: Any) -> bool:
 
 
 def _are_paths(source: Any) -> bool:
-    return (
-        isinstance(source, list | tuple)
-        and bool(source)
-        and all(isinstance(path, str | PathLike) for path in source)
-    )
+    paths = source if isinstance(source, list | tuple) else [source]
+    return bool(paths) and all(isinstance(path, str | PathLike) for path in paths)
