@@ -91,7 +91,7 @@ class RegimeData(Observations):
         names : sequence of str, length K, optional
             Names of the actions; ``a1``, ``a2``, ... by default.
         outcome_name : str
-            Name of the outcome, used in labels.
+            Name of the outcome, used in labels; "outcome" by default.
         covariates, groups : mapping from name to array_like, shape (N,), optional
             As in :meth:`from_frame`, with a value per row.
         weights, outcome_sd : array_like, shape (N,), optional
@@ -100,7 +100,7 @@ class RegimeData(Observations):
             As in :meth:`from_frame`; cells are missing if they are NaN, None or masked.
         require_observational : bool
             Whether to raise an error without observational rows (rows in which no action was
-            set). Some effects are not identified without them.
+            set), as by default. Some effects are not identified without them.
 
         Raises
         ------
@@ -163,9 +163,9 @@ class RegimeData(Observations):
             Column of the standard deviation of the outcome among these units, with n - 1. With it,
             aggregated rows give the posterior of the units themselves.
         missing : {"error", "drop", "level"}, or mapping from column to one of these
-            Treatment of missing cells: an error that counts them; leave out the rows that have
-            any, with a warning that counts these; or make missing cells of text covariates a
-            level of their own, called ``"missing"``, and raise an error in other columns. A
+            Treatment of missing cells: an error that counts them, by default; leave out the rows
+            that have any, with a warning that counts these; or make missing cells of text
+            covariates a level of their own, called ``"missing"``, and raise an error in others. A
             mapping such as ``{"age": "drop", "channel": "level"}`` treats columns differently;
             missing cells of columns that it lacks are errors. Missing regime labels are
             observational.

@@ -254,7 +254,7 @@ def change(**columns: object):
     return lambda frame: frame.assign(**columns)
 
 
-def at(row: int, column: str, value: object):
+def with_cell(row: int, column: str, value: object):
     return lambda frame: frame.assign(**{column: frame[column].where(frame.index != row, value)})
 
 
@@ -270,13 +270,13 @@ BAD = {
     "two fine groupings": (
         change(region=lambda f: f.index % 100), {}, "'region', 'patient' have more than 64 groups",
     ),
-    "missing cell": (at(250, "radio", np.nan), {}, "'radio' has 1 .*first in row 250"),
-    "unknown label": (at(250, "regime", "w"), {}, "row 250.*'w'"),
+    "missing cell": (with_cell(250, "radio", np.nan), {}, "'radio' has 1 .*first in row 250"),
+    "unknown label": (with_cell(250, "regime", "w"), {}, "row 250.*'w'"),
     "no observational rows": (change(regime="tv"), {}, "no observational rows"),
     "few rows": (lambda f: f[:4], {}, "4 rows are fewer"),
-    "negative weights": (at(5, "n", -1), {}, "row 5 has -1"),
-    "zero weights": (at(5, "n", 0), {}, "row 5 has 0"),
-    "infinite weights": (at(5, "n", np.inf), {}, "5 has inf"),
+    "negative weights": (with_cell(5, "n", -1), {}, "row 5 has -1"),
+    "zero weights": (with_cell(5, "n", 0), {}, "row 5 has 0"),
+    "infinite weights": (with_cell(5, "n", np.inf), {}, "5 has inf"),
     "negative sd": (
         change(n=4, sd=lambda f: f["sd"].where(f.index != 5, -1)), {}, "not negative, .*row 5",
     ),
