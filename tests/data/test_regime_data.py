@@ -70,23 +70,15 @@ def spoil(column: str, value: object, row: int = 3) -> pd.DataFrame:
     table = frame()
     table[column] = table[column].astype(object)
     table.loc[row, column] = value
-    return table if column == "regime" else table.astype({column: float})
+    return table.astype({column: float})
 
 
 BAD_FRAMES = {
-    "missing regime": (frame(), {"regime": "kind"}, "no column 'kind'"),
     "infinite": (spoil("intensity", np.inf), {}, "'intensity' has 1 infinite cells.*row 3"),
-    "unknown label": (
-        spoil("regime", "rad"),
-        {},
-        "label 'rad' in row 3: unknown action 'rad'; did you mean 'red'.*'green'",
-    ),
-    "unknown half": (spoil("regime", "red+blue"), {}, "unknown action 'blue'; the"),
     "text": (frame().assign(red="high"), {}, "'red' never varies: it is 'high' in"),
     "one string": (frame(), {"actions": "red"}, r"write \['red'\]"),
     "no actions": (frame(), {"actions": []}, "at least one action"),
     "repeated": (frame(), {"actions": ["red", "red"]}, "'red' is named twice"),
-    "reserved": (frame(), {"actions": ["observational"]}, "cannot be called 'observational'"),
     "one column twice": (frame(), {"outcome": "red"}, "must be different columns"),
     "two columns": (
         pd.concat([frame(), frame()[["red"]]], axis=1),
@@ -117,13 +109,6 @@ BAD_FRAMES = {
         pl.from_pandas(frame()),
         {"actions": ["\ud800", "green"]},
         "not valid text",
-    ),
-    "both": (
-        frame()
-        .rename(columns={"intensity": "red+green", "red": "red"})
-        .assign(intensity=range(30)),
-        {"actions": ["red", "green", "red+green"]},
-        "'red' and 'green' are actions too",
     ),
     "grid": (
         xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}),
