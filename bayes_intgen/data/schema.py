@@ -129,7 +129,8 @@ class Schema:
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
         several = {"actions": names, "covariates": covariates, "groups": groups}
         roles = [(role, name) for role, columns in several.items() for name in columns]
-        refuse_two_roles([*roles, *singles.items()])
+        # Rows from arrays have no column of regimes.
+        refuse_two_roles([*roles, *((role, name) for role, name in singles.items() if name)])
         if outcome_sd is not None and weights is None:
             raise DataError(
                 "outcome_sd is the standard deviation among the units of a row; pass their "

@@ -201,6 +201,7 @@ def test_a_covariate_may_have_the_name_of_an_argument() -> None:
     values = rng.integers(1, 5, size=(2, 40))
     data = bi.RegimeData.from_arrays(*arrays, weights=values[0], covariates={"weights": values[1]})
     np.testing.assert_array_equal([data.weights, data.covariates[:, 0]], values)
+    assert bi.RegimeData.from_arrays(*arrays, outcome_name="").outcome_name == ""
 
 
 def test_only_selects_rows_of_regimes(data) -> None:
