@@ -17,7 +17,6 @@ import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen import cli
-from bayes_intgen.data.files import rows_of_file
 
 from _attempts import attempt, expect
 
@@ -103,7 +102,7 @@ def assert_same(rows: bi.Rows, frame: pd.DataFrame) -> str:
 def read_text(path: Path, content: bytes, frame: pd.DataFrame) -> str:
     """Write and read a text file."""
     path.write_bytes(content)
-    return assert_same(rows_of_file(path, *COLUMNS, progress=False), frame)
+    return assert_same(bi.read(path, *COLUMNS, progress=False), frame)
 
 
 def text_case(folder: Path, rng: Rng) -> tuple[str, str]:
@@ -142,7 +141,7 @@ def binary_case(folder: Path, rng: Rng) -> tuple[str, str]:
         path.write_bytes(content[: int(rng.integers(0, len(content) - 1))])
 
     def read() -> str:
-        return assert_same(rows_of_file(path, *COLUMNS, progress=False), frame)
+        return assert_same(bi.read(path, *COLUMNS, progress=False), frame)
 
     state = "whole" if is_right else "cut short"
     return f"{kind} file, {state}", expect(attempt(read), is_right)

@@ -10,9 +10,10 @@ from .assess.summary import Report, report_identification
 from .data.covariates import NEW_GROUP
 from .data.distributed import DistributedData
 from .data.lift_tests import LiftTest
+from .data.out_of_core import StreamedData
+from .data.reading import read
 from .data.regime_data import RegimeData
 from .data.rows import Rows
-from .data.streamed import StreamedData
 from .decide.contrasts import Contrast
 from .decide.decision import CVaR, Decision, Quantile
 from .decide.experiment import Experiment
@@ -80,6 +81,7 @@ __all__ = [
     "load",
     "models",
     "prior_predictive",
+    "read",
     "report_identification",
     "simulators",
 ]

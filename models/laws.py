@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
-from bayes_intgen.data.mapped_rows import MappedRows
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError, SavedFitError
@@ -256,7 +255,7 @@ class MultiplicativeLaw(OutcomeLaw):
             )
         if isinstance(data, Observations):
             return _with_log_outcome(data)
-        return MappedRows(data, partial(_with_log_outcome, numbered=False))
+        return data.with_outcome(partial(_with_log_outcome, numbered=False))
 
     @classmethod
     def log_slope(cls, working: Array) -> Array | float:

@@ -8,9 +8,8 @@ from bayes_intgen.assess.fit_text import far_outcome_lines
 from bayes_intgen.assess.mixed_units import advice_on_units
 from bayes_intgen.assess.outcome_advice import advice_on_outcome
 from bayes_intgen.data.group_means import advice_on_group_means
-from bayes_intgen.data.pretreatment import advice_on_changed_covariates
-from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.suspect_rows import advice_on_changed_covariates, warn_of_copies
 from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect

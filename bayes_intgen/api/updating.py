@@ -8,8 +8,7 @@ from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_pilot
 from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior, with_refit
-from bayes_intgen.data.additional_rows import with_rows
-from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.regime_data import RegimeData, with_rows
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot

@@ -12,8 +12,8 @@ from bayes_intgen.assess.outcome_advice import advice_on_outcome
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.data.group_means import advice_on_group_means
 from bayes_intgen.data.missing import dropped_in_words
-from bayes_intgen.data.pretreatment import advice_on_changed_covariates
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.suspect_rows import advice_on_changed_covariates
 from bayes_intgen.data.validation import rows_needed
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.batches import random_rows
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.sampling import random_rows
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.text.messages import quoted
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.data.batches import random_rows
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.sampling import random_rows
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.
 MIN_GAIN, MIN_SKEWNESS = 0.1, 0.5

@@ -25,8 +25,8 @@ from bayes_intgen.assess.summary_tables import (
     support_lines,
 )
 from bayes_intgen.data.column_notes import ColumnNote
-from bayes_intgen.data.pretreatment import groups_in_words
 from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.suspect_rows import groups_in_words
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.overlap import ReferenceRows

@@ -265,21 +265,6 @@ def short_label(label: Any) -> str:
     return str(label) if isinstance(label, str | bool) else f"{label:.4g}"
 
 
-def two_valued(values: Array) -> Categories | None:
-    """Levels of a numeric column with exactly two distinct values; None for other columns.
-
-    Examples
-    --------
-    >>> two_valued(np.array([0.0, 1.0, 1.0])).labels
-    (0.0, 1.0)
-    >>> two_valued(np.array([0.0, 1.0, 2.0])) is None
-    True
-    """
-    distinct = at_most_three(values)
-    is_pair = len(distinct) == 2 and np.isfinite(distinct).all()
-    return Categories.of_numbers(distinct) if is_pair else None
-
-
 def at_most_three(values: Array) -> tuple[float, ...]:
     """Distinct values of a column if there are one or two, otherwise three of them.
 

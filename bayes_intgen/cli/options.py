@@ -69,7 +69,8 @@ class Columns:
 
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if no actions are named."""
-        from bayes_intgen.data.files import columns_of_file, regular_file, rows_of_file
+        from bayes_intgen.data.files import columns_of_file, regular_file
+        from bayes_intgen.data.reading import read
 
         if not self.actions:
             options = options_of(proposed_roles(data, self.outcome, self.regime))
@@ -83,7 +84,7 @@ class Columns:
                 parsing.parse_names(texts, whole) or []
                 for texts in (self.actions, self.covariates, self.groups)
             )
-            rows = rows_of_file(
+            rows = read(
                 source, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
                 weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
                 require_observational=require_observational, progress=show_progress(),

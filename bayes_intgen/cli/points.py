@@ -93,14 +93,14 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress
     DataError
         If the file has other covariates, groups or weights than the rows of the fit.
     """
-    from bayes_intgen.data.files import rows_of_file
     from bayes_intgen.data.group_means import mean_name
+    from bayes_intgen.data.reading import read
     from bayes_intgen.posterior.draws import support_of
 
     columns, support = posterior.terms.covariates, support_of(posterior)
     means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
     covariates = [name for name in columns.names if name not in means]
-    rows = rows_of_file(
+    rows = read(
         data,
         posterior.actions,
         posterior.outcome_name,

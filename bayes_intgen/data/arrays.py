@@ -1,121 +1,91 @@
-"""Conversion of arrays to rows: shapes, masks, levels and missing cells."""
+"""Conversion of arrays to a table: shapes, masks, and cells of one kind per column."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.columns import Batch
-from bayes_intgen.data.covariates import CovariateColumns, group_label
-from bayes_intgen.data.dates import are_dates, days_of_column
-from bayes_intgen.data.missing import (
-    MISSING_LEVEL,
-    Missing,
-    MissingCells,
-    any_missing,
-    check_missing,
-    missing_in,
-    treatment_of,
-)
-from bayes_intgen.data.observed_levels import ColumnLevels, TableLevels
-from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.validation import (
-    check_names,
-    checked_names,
-    refuse_two_roles,
-    refuse_unwritable,
-    within_squares,
-)
+from bayes_intgen.data.covariates import are_dates, group_label
+from bayes_intgen.data.missing import Missing, missing_in
+from bayes_intgen.data.schema import Schema, refuse_unknown
+from bayes_intgen.data.validation import check_names, checked_names
 from bayes_intgen.errors import DataError
 
 
-class Arrays(NamedTuple):
-    """Arguments of :meth:`RegimeData.from_arrays`."""
+class ArrayOptions(TypedDict, total=False):
+    """Further arrays, and how cells are read, as in :meth:`bayes_intgen.RegimeData.from_arrays`."""
 
-    actions: ArrayLike
-    outcome: ArrayLike
-    intervened: ArrayLike
-    names: Sequence[str] | None
     outcome_name: str
-    covariates: Mapping[str, ArrayLike]
-    groups: Mapping[str, ArrayLike]
+    covariates: Mapping[str, ArrayLike] | None
+    groups: Mapping[str, ArrayLike] | None
     weights: ArrayLike | None
     outcome_sd: ArrayLike | None
     missing: Missing
-
-    def read(self) -> Batch:
-        """Convert complete rows, and refuse missing cells; raises DataError as `from_arrays`."""
-        table = _table(self.actions)
-        rows, count = table.shape
-        labels = _numbered(count)
-        if self.names is not None:
-            labels = tuple(map(str, items(self.names, "names", "names of actions", DataError)))
-        outcome = _as_column(self.outcome, "outcome", rows)
-        masks = _masks(self.intervened, (rows, count))
-        check_names(labels, count)
-        covariates, groups = (
-            _columns(self.covariates, "covariates", rows),
-            _columns(self.groups, "groups", rows),
-        )
-        outcome_name = str(self.outcome_name)
-        refuse_unwritable(outcome_name, "the outcome")
-        if outcome_name in labels:
-            raise DataError(f"{outcome_name!r} is the name of an action and of the outcome")
-        roles = [("names", name) for name in (*labels, outcome_name)]
-        refuse_two_roles([*roles, *(("covariates or groups", n) for n in (*covariates, *groups))])
-        if self.weights is None and self.outcome_sd is not None:
-            raise DataError("outcome_sd needs weights, the number of units of each row")
-        units = {
-            name: _as_column(values, name, rows)
-            for name, values in (("weights", self.weights), ("outcome_sd", self.outcome_sd))
-            if values is not None
-        }
-        actions = dict(zip(labels, table.T, strict=True))
-        columns = {**actions, **covariates, **groups, outcome_name: outcome, **units}
-        check_missing(self.missing, list(columns), list(covariates))
-        texts = {name for name, cells in covariates.items() if _is_text(cells)}
-        absent = {name: missing_in(cells) for name, cells in columns.items()}
-        if "outcome_sd" in units:
-            # A row of one unit has no standard deviation.
-            absent["outcome_sd"] &= units["weights"] != 1
-        for name in texts:
-            if treatment_of(self.missing, name) == "level":
-                absent[name] = np.zeros(rows, dtype=bool)
-        complete = ~any_missing(absent)
-        missing = MissingCells.of(absent, masks)
-        missing.refuse(labels, self.missing, sorted(texts))
-        if table.dtype.kind in "bUTO":
-            encoded = [_encoded_column(cells[complete], name) for name, cells in actions.items()]
-            values = np.stack([codes for codes, _ in encoded], axis=1)
-            categories = tuple(levels for _, levels in encoded)
-        else:
-            values, categories = table[complete], ()
-        known, others = _encoded_covariates(
-            {name: cells[complete] for name, cells in covariates.items()},
-            {name: cells[complete] for name, cells in groups.items()},
-        )
-        weights, sd = (
-            units[name][complete] if name in units else None for name in ("weights", "outcome_sd")
-        )
-        observations = Observations(
-            labels,
-            outcome_name,
-            np.asarray(values),
-            outcome[complete],
-            masks[complete],
-            categories=categories,
-            columns=known,
-            covariates=others,
-            weights=weights,
-            within=within_squares(weights, sd),
-        )
-        return Batch(observations, np.flatnonzero(complete), missing)
+    require_observational: bool
 
 
-def _table(actions: ArrayLike) -> NDArray[Any]:
+class ArrayTable(NamedTuple):
+    """Arrays as a table whose regimes are masks.
+
+    Attributes
+    ----------
+    schema : Schema
+    table : narwhals DataFrame
+    masks : ndarray of bool, shape (N, K)
+    """
+
+    schema: Schema
+    table: nw.DataFrame[Any]
+    masks: NDArray[np.bool_]
+
+
+def table_of_arrays(
+    actions: ArrayLike,
+    outcome: ArrayLike,
+    intervened: ArrayLike,
+    names: Sequence[str] | None,
+    **options: Unpack[ArrayOptions],
+) -> ArrayTable:
+    """Convert arrays to a table; raises DataError as :meth:`RegimeData.from_arrays`."""
+    refuse_unknown(options, ArrayOptions)
+    more: Mapping[str, Any] = options
+    array = _as_table(actions)
+    rows, count = array.shape
+    labels = tuple(f"a{k + 1}" for k in range(count))
+    if names is not None:
+        labels = tuple(map(str, items(names, "names", "names of actions", DataError)))
+    cells = _as_column(outcome, "outcome", rows)
+    masks = _masks(intervened, (rows, count))
+    check_names(labels, count)
+    covariates, groups = (_columns(more.get(role), role, rows) for role in ("covariates", "groups"))
+    columns: dict[str, NDArray[Any]] = {
+        **{name: _cells(own, name) for name, own in zip(labels, array.T, strict=True)},
+        **{name: _cells(own, name, dates=True) for name, own in covariates.items()},
+        **{name: _labels(own) for name, own in groups.items()},
+    }
+    outcome_name = str(more.get("outcome_name", "outcome"))
+    units = {
+        role: (_unused(role, [*columns, outcome_name]), _as_column(more[role], role, rows))
+        for role in ("weights", "outcome_sd")
+        if more.get(role) is not None
+    }
+    roles: dict[str, Any] = {"covariates": tuple(covariates), "groups": tuple(groups)}
+    roles |= {role: name for role, (name, _) in units.items()}
+    roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
+    schema = Schema.of(labels, outcome_name, "", **roles)
+    columns |= {outcome_name: cells, **dict(units.values())}
+    return ArrayTable(schema, nw.from_dict(columns, backend="pandas"), masks)
+
+
+def _unused(name: str, others: Sequence[str]) -> str:
+    """A name that no column has."""
+    return name if name not in others else _unused(f"{name} of rows", others)
+
+
+def _as_table(actions: ArrayLike) -> NDArray[Any]:
     try:
         array = np.ma.asanyarray(actions)
         numeric = array.dtype.kind not in "bUTO"
@@ -142,8 +112,12 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return mask.astype(np.bool_)
 
 
-def _columns(mapping: Mapping[str, ArrayLike], role: str, rows: int) -> dict[str, NDArray[Any]]:
+def _columns(
+    mapping: Mapping[str, ArrayLike] | None, role: str, rows: int
+) -> dict[str, NDArray[Any]]:
     """Columns of covariates or groups as arrays of shape (rows,)."""
+    if mapping is None:
+        return {}
     if not isinstance(mapping, Mapping):
         raise DataError(
             f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "
@@ -181,58 +155,28 @@ def _as_column(values: ArrayLike, what: str, rows: int) -> NDArray[np.float64]:
     return column
 
 
-def _encoded_covariates(
-    covariates: Mapping[str, NDArray[Any]], groups: Mapping[str, NDArray[Any]]
-) -> tuple[CovariateColumns, NDArray[np.float64]]:
-    """Encode covariates and groups as columns of numbers, shape (n, C + G)."""
-    dates = tuple(name for name, cells in covariates.items() if are_dates(cells))
-    encoded = [
-        (days_of_column(cells, name, DataError), None)
-        if name in dates
-        else _encoded_column(cells, name)
-        for name, cells in covariates.items()
-    ]
-    labels = {name: [group_label(cell) for cell in cells] for name, cells in groups.items()}
-    observed = TableLevels({}, {name: frozenset(own) for name, own in labels.items()})
-    columns = CovariateColumns(
-        tuple(covariates),
-        tuple(levels for _, levels in encoded),
-        tuple(groups),
-        observed.labels(),
-        dates,
-    )
-    values = [codes for codes, _ in encoded]
-    values += [columns.encode_groups(name, own) for name, own in labels.items()]
-    return columns, np.stack(values, axis=1) if values else np.empty((0, 0))
+def _cells(column: NDArray[Any], name: str, *, dates: bool = False) -> NDArray[Any]:
+    """Cells of a column as a table holds them: text, booleans and perhaps dates, or numbers."""
+    if dates and column.dtype.kind == "M":
+        return np.asarray(np.ma.filled(column, np.datetime64("NaT")))
+    absent = missing_in(column)
+    present = column[~absent].tolist() if column.dtype.kind in "bUTO" else []
+    are_labels = bool(present) and all(isinstance(cell, str | bool) for cell in present)
+    if not are_labels and not (dates and are_dates(present)):
+        return _as_float(column, f"column {name!r}")
+    if not absent.any() and all(isinstance(cell, bool) for cell in present):
+        return np.array(present)
+    return _with_gaps(absent, present)
 
 
-def _is_text(column: NDArray[Any]) -> bool:
-    """Whether a column holds text or booleans, apart from missing cells."""
-    if column.dtype.kind not in "bUTO":
-        return False
-    present = column[~missing_in(column)].tolist()
-    return bool(present) and all(isinstance(cell, str | bool) for cell in present)
+def _labels(column: NDArray[Any]) -> NDArray[Any]:
+    """Labels of groups; None for missing cells."""
+    absent = missing_in(column)
+    return _with_gaps(absent, [group_label(cell) for cell in column[~absent]])
 
 
-def _encoded_column(
-    column: NDArray[Any], name: str
-) -> tuple[NDArray[np.float64], Categories | None]:
-    """Encode text and booleans as codes of levels; missing cells are a level."""
-    if not _is_text(column):
-        return _as_float(column, f"column {name!r}"), None
-    absent = missing_in(column).tolist()
-    cells = [
-        MISSING_LEVEL if missing else cell
-        for cell, missing in zip(np.ma.getdata(column).tolist(), absent, strict=True)
-    ]
-    labels: dict[str | bool, None] = dict.fromkeys(cells)
-    booleans = all(isinstance(label, bool) for label in labels)
-    order = (False, True) if booleans else tuple(labels)
-    rows = {label: cells.index(label) for label in order if isinstance(label, str)}
-    levels = ColumnLevels(order, frozenset(order), booleans, booleans, rows).categories(name)
-    return levels.encode(cells, name), levels
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    """Default names of actions."""
-    return tuple(f"a{k + 1}" for k in range(count))
+def _with_gaps(absent: NDArray[np.bool_], present: list[Any]) -> NDArray[Any]:
+    """Column of objects with these cells where none is absent, and None elsewhere."""
+    cells = np.full(len(absent), None, dtype=object)
+    cells[~absent] = present
+    return cells

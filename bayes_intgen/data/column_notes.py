@@ -8,8 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from bayes_intgen.basis.categories import listed
-from bayes_intgen.data.cell_text import are_dates, numbers_as_text
-from bayes_intgen.data.observed_levels import MAX_LEVELS
+from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
 from bayes_intgen.data.tables import is_categorical, missing_cells
 from bayes_intgen.errors import DataError
@@ -165,11 +164,10 @@ def _content(present: nw.Series[Any], such: str) -> Content:
     if len(distinct) == 1:
         return Content("constant", f"{kind}, always {listed(distinct)}")
     if kind == "text":
-        numbers = numbers_as_text(texts)
-        if are_dates(texts):
+        code = conversion_to_numbers(present.name, texts)
+        if are_dates_as_text(texts):
             return Content("dates", f"dates written as text, {such}")
-        if numbers:
-            code = numbers.conversion(present.name)
+        if code:
             return Content("text", f"numbers written as text, {such}; convert with pandas: {code}")
     if len(distinct) == 2:
         return Content("levels", f"{kind} with two values, {listed(distinct)}")

@@ -5,34 +5,23 @@ tree depend on the source only, so the result is bitwise the same for any number
 after failures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, batched
 from os import fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.missing import Missing
-from bayes_intgen.data.observed_levels import TableLevels
-from bayes_intgen.data.out_of_core import OutOfCoreRows
-from bayes_intgen.data.parquet import Paths, listed
-from bayes_intgen.data.partitions import (
-    ParquetGroups,
-    attempt,
-    combine_digested,
-    identity,
-    read_head,
-    read_levels,
-    read_reservoir,
-    read_rows,
-    reduce_rows,
-    result_of,
-    row_group_sizes,
-    tree_reduce,
-)
-from bayes_intgen.data.reservoir import Reservoir
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._progress import bar_of_steps
+from bayes_intgen.data.batches import ROWS_PER_BATCH
+from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
+from bayes_intgen.data.first_pass import Digest, Reservoir
+from bayes_intgen.data.levels import TableLevels
+from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.schema import Options, Schema
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,6 +30,8 @@ if TYPE_CHECKING:
 
 # Maximum number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
+# Number of results that one task combines.
+TREE_ARITY = 8
 
 
 class DistributedData(OutOfCoreRows):
@@ -60,34 +51,24 @@ class DistributedData(OutOfCoreRows):
         client: "Client",
         partitions: Sequence[Any],
         rows: Sequence[int],
-        columns: Columns,
-        require_observational: bool,
+        schema: Schema,
+        head: Any,
         progress: bool,
-        *,
-        with_levels: bool,
     ) -> None:
         self._client, self._partitions = client, partitions
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
-        if with_levels and partitions:
-            leaves = self._over_partitions(
-                read_levels, self._first_rows, [columns] * len(partitions)
-            )
-            columns = columns.with_known_levels(
-                tree_reduce(client, leaves, TableLevels.merge, "Levels", progress)
-            )
-        leaves = self._over_partitions(
-            read_reservoir, self._first_rows, [columns] * len(partitions)
-        )
         # Parquet files without row groups make no partition.
-        first_pass = (
-            tree_reduce(client, leaves, Reservoir.merge, "Reading", progress)
-            if leaves
-            else Reservoir.over([])
-        )
-        super().__init__(columns, first_pass, require_observational)
+        first_pass = Reservoir.over([])
+        if partitions:
+            reduced = partial(self._reduced, progress=progress)
+            if schema.has_levels(head):
+                levels = reduced(Schema.levels_of, schema, TableLevels.merge, label="Levels")
+                schema = schema.with_levels(levels)
+            first_pass = reduced(read_reservoir, schema, Reservoir.merge, label="Reading")
+        super().__init__(schema, first_pass)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
-        first_pass.content._replace(rows=complete).refuse_other(first_pass.content)
+        first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
 
     @classmethod
     def from_parquet(
@@ -98,13 +79,8 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
         progress: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Read Parquet files that every worker can open.
 
@@ -148,28 +124,17 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         # Workers may run in another folder.
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
-        heads = client.gather(client.map(partial(attempt, read_head), files[:1], pure=False))
-        with_levels = columns.has_levels(result_of(heads[0]))
-        sizes = client.gather(client.map(partial(attempt, row_group_sizes), files, pure=False))
+        found = client.gather(client.map(partial(attempt, head_and_sizes), files, pure=False))
+        heads, sizes = zip(*map(result_of, found), strict=True)
         partitions, rows = [], []
-        for path, group_sizes in zip(files, map(result_of, sizes), strict=True):
+        for path, group_sizes in zip(files, sizes, strict=True):
             for run in _runs(group_sizes, ROWS_PER_PARTITION):
                 partitions.append(ParquetGroups(path, tuple(run)))
                 rows.append(sum(group_sizes[group] for group in run))
-        return cls(
-            client,
-            partitions,
-            rows,
-            columns,
-            require_observational,
-            progress,
-            with_levels=with_levels,
-        )
+        return cls(client, partitions, rows, schema, heads[0], progress)
 
     @classmethod
     def from_dask(
@@ -180,13 +145,8 @@ class DistributedData(OutOfCoreRows):
         regime: str,
         *,
         client: "Client",
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
         progress: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Read a Dask data frame, by its own partitions.
 
@@ -223,24 +183,14 @@ class DistributedData(OutOfCoreRows):
         >>> client.close()
         """
         _check_client(client)
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         from dask.dataframe import DataFrame
 
         if not isinstance(frame, DataFrame):
             raise DataError(f"frame must be a dask.dataframe.DataFrame, not {type(frame).__name__}")
-        partitions = frame[[n for n in columns.every if n in frame.columns]].to_delayed()
+        partitions = frame[[n for n in schema.every if n in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
-        return cls(
-            client,
-            partitions,
-            rows,
-            columns,
-            require_observational,
-            progress,
-            with_levels=columns.has_levels(_empty(frame)),
-        )
+        return cls(client, partitions, rows, schema, _empty(frame), progress)
 
     def map_reduce[T](
         self,
@@ -251,39 +201,44 @@ class DistributedData(OutOfCoreRows):
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
         _require_open(self._client)
+        if self._transformation:
+            function = partial(composed, function, self._transformation)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
         both = self._client.submit(identity, (function, combine), pure=False)
-        count = len(self._partitions)
-        leaves = self._over_partitions(
-            reduce_rows, self._first_rows, [self._columns] * count, [both] * count
-        )
         digested = partial(combine_digested, combine)
-        content, result = tree_reduce(self._client, leaves, digested, label, progress)
-        self._first_pass.content.refuse_other(content)
+        digest, result = self._reduced(
+            reduce_rows, self._schema, digested, both, label=label, progress=progress
+        )
+        self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
 
     def _read(self) -> Iterator[Observations]:
         _require_open(self._client)
+        task = partial(on_partition, read_rows, self._schema)
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
-            batches = self._client.submit(
-                partial(attempt, read_rows), source, first_row, self._columns, pure=False
-            )
-            yield from result_of(batches.result())
+            yield from result_of(self._client.submit(task, source, first_row, pure=False).result())
 
-    def _over_partitions(
-        self, function: Callable[..., Any], *arguments: Sequence[Any]
-    ) -> "list[Future]":
-        """Submit one task per partition; results as of :func:`attempt`."""
+    def _reduced(
+        self,
+        function: Callable[..., Any],
+        schema: Schema,
+        combine: Callable[[Any, Any], Any],
+        *shared: Any,
+        label: str,
+        progress: bool,
+    ) -> Any:
+        """Apply a function to each partition, and combine the results in a tree."""
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
         sources = self._client.compute(list(self._partitions))
-        # A higher priority than reading, so that few partitions wait in memory.
-        return list(
-            self._client.map(
-                partial(attempt, function), sources, *arguments, pure=False, priority=1
-            )
+        task, same = (
+            partial(on_partition, function, schema),
+            [[value] * len(sources) for value in shared],
         )
+        # A higher priority than reading, so that few partitions wait in memory.
+        leaves = self._client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
+        return tree_reduce(self._client, list(leaves), combine, label, progress)
 
 
 def _check_client(client: Any) -> None:
@@ -326,3 +281,125 @@ def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
         total += size
     if run:
         yield run
+
+
+@dataclass(frozen=True)
+class ParquetGroups:
+    """Row groups of a Parquet file that form a partition.
+
+    Attributes
+    ----------
+    path : str
+    groups : tuple of int
+    """
+
+    path: str
+    groups: tuple[int, ...]
+
+
+def tree_reduce(
+    client: "Client",
+    leaves: "list[Future]",
+    combine: Callable[[Any, Any], Any],
+    label: str,
+    progress: bool,
+) -> Any:
+    """Combine the results of all leaves in order, in a tree; raise the first error."""
+    from distributed import as_completed
+
+    level, height = leaves, 1
+    while len(level) > 1 or level is leaves:
+        height += 1
+        # Nearly complete nodes go first, so that few results wait in memory.
+        level = [
+            client.submit(combine_attempts, combine, *several, pure=False, priority=height)
+            for several in batched(level, TREE_ARITY)
+        ]
+    with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
+        for leaf in as_completed(leaves):
+            bar.update()
+            # Tasks of the tree hold the result as long as they need it.
+            leaf.release()
+        return result_of(level[0].result())
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; return a DataError instead of raising it.
+
+    The error of the first bad row is reported, regardless of which worker fails first.
+    """
+    try:
+        return function(*arguments)
+    except DataError as error:
+        return error
+
+
+def result_of(attempt: Any) -> Any:
+    """Return the result of an attempt, or raise its error."""
+    if isinstance(attempt, DataError):
+        raise attempt
+    return attempt
+
+
+def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
+    """Combine results in order, or return the first error among them."""
+    errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
+    return errors[0] if errors else reduce(combine, attempts)
+
+
+def combine_digested[T](
+    combine: Callable[[T, T], T], before: tuple[Digest, T], after: tuple[Digest, T]
+) -> tuple[Digest, T]:
+    """Combine two results with the digests of their rows."""
+    return before[0].merge(after[0]), combine(before[1], after[1])
+
+
+def identity[T](value: T) -> T:
+    """Return the value, as a task that can be repeated."""
+    return value
+
+
+def head_and_sizes(path: str) -> tuple[Any, list[int]]:
+    """Columns of a Parquet file as a table without rows, and numbers of rows of its row groups."""
+    with parquet_file(path) as file:
+        metadata = file.metadata
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        return file.schema_arrow.empty_table(), sizes
+
+
+def on_partition(
+    function: Callable[..., Any], schema: Schema, partition: Any, first_row: int, *shared: Any
+) -> Any:
+    """Attempt a function of a schema, the tables of a partition and the number of its first row."""
+    tables: Iterable[Any] = [partition]
+    if isinstance(partition, ParquetGroups):
+        tables = parquet_tables(partition.path, schema.every, partition.groups)
+    return attempt(function, schema, tables, first_row, *shared)
+
+
+def read_rows(schema: Schema, tables: Iterable[Any], first_row: int) -> list[Observations]:
+    """Read the rows of tables."""
+    return list(schema.read_again(tables, first_row))
+
+
+def read_reservoir(schema: Schema, tables: Iterable[Any], first_row: int) -> Reservoir:
+    """Sample the rows of tables."""
+    return Reservoir.over(schema.read_batches(tables, first_row))
+
+
+def reduce_rows(
+    schema: Schema,
+    tables: Iterable[Any],
+    first_row: int,
+    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+) -> tuple[Digest, Any]:
+    """Digest of the rows of tables, and the combined results of a function of their batches."""
+    function, combine = both
+    digest = Digest()
+    batches: list[Observations] = []
+    for piece in schema.read_again(tables, first_row):
+        digest = digest.after(piece)
+        batches += piece.batches(ROWS_PER_BATCH)
+    # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
+    with single_blas_thread():
+        return digest, reduce(combine, map(function, batches))

@@ -7,90 +7,39 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from bayes_intgen.data.missing import Missing
-from bayes_intgen.data.parquet import ROWS_PER_READ, parquet_file
-from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.streamed import StreamedData
+from bayes_intgen._arguments import items
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
-    import os
-
     import narwhals as nw
-
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
+
+# Maximum number of rows per batch.
+ROWS_PER_READ = 65_536
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 # Markers of missing numbers in a text file. In the column of regimes, where an action may be called
 # "NA", only empty cells are missing.
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 
-def rows_of_file(
-    path: "str | os.PathLike[str]",
-    actions: Sequence[str],
-    outcome: str,
-    regime: str,
-    *,
-    covariates: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    weights: str | None = None,
-    outcome_sd: str | None = None,
-    missing: Missing = "error",
-    require_observational: bool = True,
-    progress: bool = True,
-) -> Rows:
-    r"""Read data from a file in the format of its ending.
-
-    Parameters
-    ----------
-    path : path
-        CSV (``.csv``, ``.tsv``, ``.txt``, also with ``.gz``), Parquet (``.parquet``, ``.pq``) or
-        Arrow (``.arrow``, ``.feather``, ``.ipc``, ``.arrows``). Parquet files are streamed.
-    actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        As in :meth:`RegimeData.from_frame`.
-    require_observational : bool
-        As in :meth:`RegimeData.from_arrays`.
-    progress : bool
-        Whether to show a progress bar of Parquet rows on standard error.
-
-    Raises
-    ------
-    DataError
-        If the file does not exist or cannot be read, and as in :meth:`RegimeData.from_frame`.
-
-    Examples
-    --------
-    >>> lines = ["x,y,regime", *(f"{i},{2 * i},{'x' * (i % 2)}" for i in range(20))]
-    >>> _ = (folder / "rows.csv").write_text("\n".join(lines))
-    >>> rows_of_file(folder / "rows.csv", ["x"], "y", "regime")
-    RegimeData: 20 rows, outcome 'y', actions 'x'
-      observational  10
-      do(x)          10
-    """
-    source = Path(path)
-    settings: dict[str, Any] = {
-        "actions": actions,
-        "outcome": outcome,
-        "regime": regime,
-        "covariates": covariates,
-        "groups": groups,
-        "weights": weights,
-        "outcome_sd": outcome_sd,
-        "missing": missing,
-        "require_observational": require_observational,
-    }
-    if kind_of(source) == "parquet":
-        return StreamedData.from_parquet(source, **settings, progress=progress)
-    return RegimeData.from_frame(read_table(source, regime), **settings)
+def listed(paths: Paths) -> list[str | PathLike[str]]:
+    """Convert paths to a list; raises DataError if it is empty."""
+    files = (
+        [paths] if isinstance(paths, str | PathLike) else items(paths, "paths", "files", DataError)
+    )
+    if not files or not all(isinstance(file, str | PathLike) for file in files):
+        raise DataError("paths must name at least one Parquet file")
+    return list(files)
 
 
 def kind_of(source: Path) -> str:
@@ -114,7 +63,7 @@ def kind_of(source: Path) -> str:
 
 
 @contextmanager
-def regular_file(path: Path) -> "Iterator[Path]":
+def regular_file(path: Path) -> Iterator[Path]:
     """Path of a file that can be read repeatedly: a copy of a pipe, removed at the end.
 
     Examples
@@ -132,7 +81,7 @@ def regular_file(path: Path) -> "Iterator[Path]":
         yield Path(copy.name)
 
 
-def columns_of_file(path: "str | os.PathLike[str]") -> list[str]:
+def columns_of_file(path: str | PathLike[str]) -> list[str]:
     r"""Names of the columns of a file; raises DataError if it cannot be read.
 
     Examples
@@ -189,6 +138,33 @@ def read_table(source: Path, regime: str | None = None) -> Any:
         return feather.read_table(source)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{source} cannot be read as Arrow ({error})") from error
+
+
+@contextmanager
+def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
+    """Open a Parquet file; raises DataError if it cannot be opened or read."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
+        ) from error
+    try:
+        # Pre-buffering would also keep everything that has been read.
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+
+
+def parquet_tables(
+    path: str | PathLike[str], wanted: Sequence[str], groups: Sequence[int] | None = None
+) -> Iterator[Any]:
+    """Yield record batches of a file or of some of its row groups, with the columns present."""
+    with parquet_file(path) as file:
+        present = [name for name in wanted if name in file.schema_arrow.names]
+        yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=present)
 
 
 def _read_text(source: Path, regime: str | None) -> Any:

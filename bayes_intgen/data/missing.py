@@ -75,20 +75,20 @@ class MissingCells(NamedTuple):
         if not some:
             return cls.none()
         return cls(
-            {name: _counts(intervened[cells]) for name, cells in some.items()},
+            {name: counts_of_masks(intervened[cells]) for name, cells in some.items()},
             {name: first_row + int(cells.argmax()) for name, cells in some.items()},
-            _counts(intervened[any_missing(some)]),
+            counts_of_masks(intervened[any_missing(some)]),
         )
 
     def merge(self, other: Self) -> Self:
         """Combine with the counts of rows that follow these."""
         return type(self)(
             {
-                name: _sum(self.cells.get(name, {}), other.cells.get(name, {}))
+                name: summed(self.cells.get(name, {}), other.cells.get(name, {}))
                 for name in dict.fromkeys([*self.cells, *other.cells])
             },
             {**other.first, **self.first},
-            _sum(self.rows, other.rows),
+            summed(self.rows, other.rows),
         )
 
     @property
@@ -228,10 +228,18 @@ def _is_nan(cell: object) -> bool:
     return isinstance(cell, float | np.floating | date | np.datetime64) and bool(cell != cell)
 
 
-def _counts(intervened: NDArray[np.bool_]) -> Counts:
+def counts_of_masks(intervened: NDArray[np.bool_]) -> Counts:
+    """Number of rows per mask, fewest interventions first.
+
+    Examples
+    --------
+    >>> counts_of_masks(np.array([[True], [False], [True]]))
+    {(False,): 1, (True,): 2}
+    """
     masks, which = masks_of(intervened)
     return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
 
-def _sum(one: Mapping[Mask, int], other: Mapping[Mask, int]) -> Counts:
+def summed(one: Mapping[Mask, int], other: Mapping[Mask, int]) -> Counts:
+    """Number of rows per mask in two sets of rows together."""
     return in_regime_order({m: one.get(m, 0) + other.get(m, 0) for m in {**one, **other}})

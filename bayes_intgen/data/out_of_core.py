@@ -1,28 +1,30 @@
-"""Base class of rows that are read in passes and are never all in memory.
+"""Rows that are read in passes and are never all in memory.
 
 The first pass counts and validates the rows and takes a sample. Fits determine scales and knots
 from the sample, and select terms by sufficient statistics from one more pass.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
-from typing import Self
+from functools import cached_property, partial
+from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
+from bayes_intgen._progress import stage
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data import reservoir
-from bayes_intgen.data.columns import Columns
-from bayes_intgen.data.content import Content, refuse_new_nonfinite
+from bayes_intgen.data.files import Paths, listed, parquet_tables
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
-from bayes_intgen.data.reservoir import Reservoir
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Observations, Rows, Transformation
+from bayes_intgen.data.schema import Batch, Options, Schema
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
-from bayes_intgen.errors import DataError
+from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.identification.masks import Mask
+
+Tables = Callable[[], Iterable[Any]]
 
 
 class OutOfCoreRows(Rows):
@@ -30,11 +32,9 @@ class OutOfCoreRows(Rows):
 
     Parameters
     ----------
-    columns : Columns
+    schema : Schema
     first_pass : Reservoir
         Result of the first pass.
-    require_observational : bool
-        As in :meth:`RegimeData.from_arrays`.
 
     Raises
     ------
@@ -43,25 +43,43 @@ class OutOfCoreRows(Rows):
         missing.
     """
 
-    def __init__(
-        self, columns: Columns, first_pass: Reservoir, require_observational: bool
-    ) -> None:
-        columns.refuse_missing(first_pass.missing)
+    def __init__(self, schema: Schema, first_pass: Reservoir) -> None:
+        missing = first_pass.missing
+        schema.refuse_missing(missing)
         if not first_pass.counts:
-            every = first_pass.missing.total
-            kind = f"no row without missing cells; all {every} have some" if every else "no rows"
+            kind = "no rows"
+            if missing.total:
+                kind = f"no row without missing cells; all {missing.total} have some"
             raise DataError(f"the source holds {kind}")
-        self.names = columns.actions
-        self.outcome_name = columns.outcome
+        self._schema, self._first_pass = schema.with_two_valued(first_pass.values), first_pass
+        self._transformation: Transformation | None = None
+        self.names, self.outcome_name = schema.actions, schema.outcome
         self.lift_tests = ()
-        self._columns, self._first_pass = columns.with_two_valued(first_pass.values), first_pass
-        self.columns = self._columns.known
-        self.dropped = first_pass.missing.rows
+        self.columns = self._schema.columns
+        self.dropped = missing.rows
         check_enough_rows(self.in_memory, len(self))
-        if require_observational:
+        if schema.require_observational:
             check_observational(self.in_memory)
         check_covariates(self.in_memory, len(self))
-        first_pass.missing.warn(self.names, len(self) + first_pass.missing.total)
+        missing.warn(self.names, len(self) + missing.total)
+
+    def with_outcome(self, transformation: Transformation) -> Self:
+        """Replace the outcome whenever rows are read; see :meth:`Rows.with_outcome`."""
+        same = self._copy()
+        same._transformation = (
+            partial(composed, transformation, self._transformation)
+            if self._transformation
+            else transformation
+        )
+        # Errors of the transformation are raised here rather than in a later pass.
+        _ = same.in_memory
+        return same
+
+    def _copy(self) -> Self:
+        same = copy(self)
+        # The cached sample carries the previous tests and outcome.
+        same.__dict__.pop("in_memory", None)
+        return same
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -71,17 +89,17 @@ class OutOfCoreRows(Rows):
     @property
     def categories(self) -> tuple[Categories | None, ...]:
         """Levels of each action; None for actions without levels."""
-        return self._columns.categories
+        return self._schema.categories
 
     @property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
-        return kind_of(self._first_pass.outcome)
+        return "continuous" if self._transformation else kind_of(self._first_pass.outcome)
 
     @property
     def digest(self) -> str:
         """Digest of all rows, those outside the sample too."""
-        return repr(self._first_pass.content)
+        return repr(self._first_pass.digest)
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:
@@ -90,22 +108,27 @@ class OutOfCoreRows(Rows):
     @cached_property
     def in_memory(self) -> Observations:
         """Rows in memory: a sample of every regime."""
-        return self._sample(reservoir.SAMPLE_ROWS)
+        return self._sample(SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
         """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
         rows = whole_number(rows, "rows", 1, DataError)
-        return self.in_memory if rows >= reservoir.SAMPLE_ROWS else self._sample(rows)
+        return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
-        sample = self._first_pass.sample(rows, self._columns)
-        return replace(sample, lift_tests=self.lift_tests, dropped=self.dropped)
+        sample = self._first_pass.sample(rows, self._schema)
+        return self._transformed(replace(sample, lift_tests=self.lift_tests, dropped=self.dropped))
+
+    def _transformed(self, rows: Observations) -> Observations:
+        return rows if self._transformation is None else self._transformation(rows)
 
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
-        same = copy(self)
+        if self._transformation:
+            raise ModelError(
+                "lift tests are of the outcome itself: add them to the data of the fit"
+            )
+        same = self._copy()
         same.lift_tests = tests
-        # The cached sample carries the previous tests.
-        same.__dict__.pop("in_memory", None)
         return same
 
     def batches(self, rows: int) -> Iterator[Observations]:
@@ -117,12 +140,153 @@ class OutOfCoreRows(Rows):
             If the source no longer holds the rows of the first pass.
         """
         rows = whole_number(rows, "rows", 1, DataError)
-        content = Content()
+        digest = Digest()
         for piece in self._read():
-            refuse_new_nonfinite(piece)
-            content = content.merge(Content.of(piece))
-            yield from piece.batches(rows)
-        self._first_pass.content.refuse_other(content)
+            digest = digest.after(piece)
+            yield from map(self._transformed, piece.batches(rows))
+        self._first_pass.digest.refuse_other(digest)
 
     def __len__(self) -> int:
-        return self._first_pass.content.rows
+        return self._first_pass.digest.rows
+
+
+def composed(
+    outer: Callable[[Observations], Any], inner: Transformation, rows: Observations
+) -> Any:
+    """Apply two functions of rows; a function of this module, so that it can be sent to workers."""
+    return outer(inner(rows))
+
+
+class StreamedData(OutOfCoreRows):
+    """Rows streamed from a source that can be read repeatedly; build it with :meth:`from_parquet`.
+
+    :func:`bayes_intgen.fit` takes it like :class:`RegimeData`; attributes and methods are those of
+    :class:`Rows`. Memory does not grow with the number of rows.
+    """
+
+    def __init__(self, tables: Tables, schema: Schema, progress: bool) -> None:
+        self._tables = tables
+        with stage("Reading", progress, "rows") as bar:
+
+            def with_progress() -> Iterator[Batch]:
+                for batch in schema.read_batches(tables()):
+                    yield batch
+                    bar.update(len(batch.rows))
+
+            schema = schema.with_levels(schema.levels_of(tables()))
+            first_pass = Reservoir.over(with_progress())
+        super().__init__(schema, first_pass)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        paths: Paths,
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> Self:
+        """Read Parquet files: once here and once per fit.
+
+        If an action or covariate has text, booleans or categories as values, or there are groups,
+        a further pass collects them.
+
+        Parameters
+        ----------
+        paths : path or sequence of paths
+            Files, in the order of their rows.
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+            As in :meth:`RegimeData.from_frame`.
+        require_observational : bool
+            As in :meth:`RegimeData.from_arrays`.
+        progress : bool
+            Whether to show a progress bar on standard error.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, and as in :meth:`RegimeData.from_frame`; rows are numbered
+            from the first row of the first file.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> frame.to_parquet(folder / "rows.parquet")
+        >>> StreamedData.from_parquet(folder / "rows.parquet", ["x"], "y", "regime", progress=False)
+        StreamedData: 20 rows, outcome 'y', actions 'x'
+          observational  10
+          do(x)          10
+        """
+        files = listed(paths)
+        schema = Schema.of(actions, outcome, regime, **options)
+
+        def tables() -> Iterator[Any]:
+            for path in files:
+                yield from parquet_tables(path, schema.every)
+
+        return cls(tables, schema, progress)
+
+    @classmethod
+    def from_batches(
+        cls,
+        tables: Tables | Iterable[Any],
+        actions: Sequence[str],
+        outcome: str,
+        regime: str,
+        *,
+        progress: bool = True,
+        **options: Unpack[Options],
+    ) -> Self:
+        """Read consecutive tables of any kind.
+
+        Parameters
+        ----------
+        tables : iterable of tables, or callable that returns one
+            Tables as in :meth:`RegimeData.from_frame`, or Arrow record batches. They are read
+            repeatedly; instead of an iterator that allows one pass only, pass a function that
+            returns a new iterator.
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
+            As in :meth:`RegimeData.from_frame`.
+        require_observational : bool
+            As in :meth:`RegimeData.from_arrays`.
+        progress : bool
+            Whether to show a progress bar on standard error.
+
+        Raises
+        ------
+        DataError
+            As in :meth:`RegimeData.from_frame`, and if the tables allow one pass only.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"x": range(20), "y": range(20), "regime": [None, "x"] * 10}
+        ... )
+        >>> halves = [frame[:10], frame[10:]]
+        >>> len(StreamedData.from_batches(halves, ["x"], "y", "regime", progress=False))
+        20
+        """
+        schema = Schema.of(actions, outcome, regime, **options)
+        open_ = tables if callable(tables) else lambda: tables
+
+        def opened() -> Iterable[Any]:
+            batches = open_()
+            if not isinstance(batches, Iterable):
+                raise DataError(f"tables must be tables, not {batches!r}")
+            if not callable(tables) and iter(batches) is batches:
+                raise DataError(
+                    "the batches can be read once only, and a fit reads them again; pass a "
+                    "function that opens them, such as lambda: reader()"
+                )
+            return batches
+
+        return cls(opened, schema, progress)
+
+    def _read(self) -> Iterator[Observations]:
+        return self._schema.read_again(self._tables())

@@ -1,20 +1,22 @@
-"""Validated rows in memory, built from arrays or tables."""
+"""Validated rows in memory, built from arrays or tables, and rows added to those of a fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Any, Self, Unpack, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.basis.categories import Categories, two_valued
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories, Label, at_most_three
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.arrays import Arrays
-from bayes_intgen.data.columns import Batch, Columns
+from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
+from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
-from bayes_intgen.data.missing import Missing
+from bayes_intgen.data.missing import summed
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.schema import Options, Schema
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.validation import (
     check_enough_rows,
@@ -28,6 +30,7 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
+    import narwhals as nw
     from matplotlib.figure import Figure
 
 
@@ -72,14 +75,7 @@ class RegimeData(Observations):
         outcome: ArrayLike,
         intervened: ArrayLike,
         names: Sequence[str] | None = None,
-        *,
-        outcome_name: str = "outcome",
-        covariates: Mapping[str, ArrayLike] | None = None,
-        groups: Mapping[str, ArrayLike] | None = None,
-        weights: ArrayLike | None = None,
-        outcome_sd: ArrayLike | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
+        **options: Unpack[ArrayOptions],
     ) -> Self:
         """Build data from arrays.
 
@@ -95,7 +91,7 @@ class RegimeData(Observations):
         names : sequence of str, length K, optional
             Names of the actions; ``a1``, ``a2``, ... by default.
         outcome_name : str
-            Name of the outcome, used in labels.
+            Name of the outcome, used in labels; "outcome" by default.
         covariates, groups : mapping from name to array_like, shape (N,), optional
             As in :meth:`from_frame`, with a value per row.
         weights, outcome_sd : array_like, shape (N,), optional
@@ -104,7 +100,7 @@ class RegimeData(Observations):
             As in :meth:`from_frame`; cells are missing if they are NaN, None or masked.
         require_observational : bool
             Whether to raise an error without observational rows (rows in which no action was
-            set). Some effects are not identified without them.
+            set), as by default. Some effects are not identified without them.
 
         Raises
         ------
@@ -124,19 +120,10 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
-        batch = Arrays(
-            actions,
-            outcome,
-            intervened,
-            names,
-            outcome_name,
-            covariates or {},
-            groups or {},
-            weights,
-            outcome_sd,
-            missing,
-        ).read()
-        return cls._of(batch, require_observational)
+        schema, table, masks = table_of_arrays(actions, outcome, intervened, names, **options)
+        data = cls._of(schema, table, masks)
+        # The names of arrays are not those of columns in a file.
+        return replace(data, columns=replace(data.columns, weights="", outcome_sd=""))
 
     @classmethod
     def from_frame(
@@ -145,13 +132,7 @@ class RegimeData(Observations):
         actions: Sequence[str],
         outcome: str,
         regime: str,
-        *,
-        covariates: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        weights: str | None = None,
-        outcome_sd: str | None = None,
-        missing: Missing = "error",
-        require_observational: bool = True,
+        **options: Unpack[Options],
     ) -> Self:
         """Build data from a table of any kind.
 
@@ -182,9 +163,9 @@ class RegimeData(Observations):
             Column of the standard deviation of the outcome among these units, with n - 1. With it,
             aggregated rows give the posterior of the units themselves.
         missing : {"error", "drop", "level"}, or mapping from column to one of these
-            Treatment of missing cells: an error that counts them; leave out the rows that have
-            any, with a warning that counts these; or make missing cells of text covariates a
-            level of their own, called ``"missing"``, and raise an error in other columns. A
+            Treatment of missing cells: an error that counts them, by default; leave out the rows
+            that have any, with a warning that counts these; or make missing cells of text
+            covariates a level of their own, called ``"missing"``, and raise an error in others. A
             mapping such as ``{"age": "drop", "channel": "level"}`` treats columns differently;
             missing cells of columns that it lacks are errors. Missing regime labels are
             observational.
@@ -208,23 +189,28 @@ class RegimeData(Observations):
           observational  10
           do(x)          10
         """
-        columns = Columns.of(
-            actions, outcome, regime, covariates, groups, weights, outcome_sd, missing
-        )
+        schema = Schema.of(actions, outcome, regime, **options)
         table = as_table(frame)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
-        columns = columns.with_levels([table])
-        batch = columns.read(table)
-        columns.refuse_missing(batch.missing)
-        return cls._of(batch, require_observational)
+        return cls._of(schema, table)
 
     @classmethod
-    def _of(cls, batch: Batch, require_observational: bool) -> Self:
-        """Validate complete rows, and warn of those that were left out."""
-        rows, numbers, missing = batch
-        data = cls(**{**vars(rows), "dropped": missing.rows})._with_two_valued()
-        data = data._checked(require_observational, numbers)
+    def _of(
+        cls,
+        schema: Schema,
+        table: "nw.DataFrame[Any]",
+        masks: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Read and validate complete rows, and warn of those that were left out."""
+        schema = schema.with_levels(schema.levels_of([table]))
+        rows, numbers, missing = schema.read(table, masks=masks)
+        schema.refuse_missing(missing)
+        values = [*rows.actions.T, *rows.covariates.T[: len(rows.columns.names)]]
+        schema = schema.with_two_valued(list(map(at_most_three, values)))
+        levels = {"categories": schema.categories, "columns": schema.columns}
+        data = cls(**{**vars(rows), **levels, "dropped": missing.rows})
+        data = data._checked(schema.require_observational, numbers)
         missing.warn(data.names, len(data) + missing.total)
         return data
 
@@ -250,21 +236,6 @@ class RegimeData(Observations):
         for array in arrays.values():
             array.flags.writeable = False
         return data
-
-    def _with_two_valued(self) -> Self:
-        """Add levels to numeric actions and covariates with two distinct values."""
-
-        def with_levels(
-            values: NDArray[np.float64], known: Sequence[Categories | None]
-        ) -> tuple[Categories | None, ...]:
-            return tuple(
-                two_valued(column) if levels is None else levels
-                for column, levels in zip(values.T, known, strict=True)
-            )
-
-        own = self.columns.categories
-        columns = replace(self.columns, categories=with_levels(self.covariates[:, : len(own)], own))
-        return replace(self, categories=with_levels(self.actions, self.categories), columns=columns)
 
     @override
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
@@ -343,3 +314,122 @@ class RegimeData(Observations):
         for test in self.lift_tests:
             rows = rows._with_test(test)
         return rows
+
+
+def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
+    """Append rows with the same columns.
+
+    Levels and groups are matched by their labels; groups may be new, levels may not. Lift tests of
+    both remain.
+
+    Parameters
+    ----------
+    data, new : RegimeData
+
+    Raises
+    ------
+    DataError
+        If columns or their roles differ, or a level is new; the message names it.
+
+    Examples
+    --------
+    >>> len(with_rows(data, data.only(["red"]))) - len(data)
+    300
+    """
+    _refuse_other_columns(data, new)
+    own, other, count = data.columns, new.columns, len(data.names)
+    numbers, codes = np.split(new.covariates, [len(own.names)], axis=1)
+    recoded = [
+        _recoded(*column)
+        for column in zip(
+            (*data.names, *own.names),
+            (*new.actions.T, *numbers.T),
+            (*new.categories, *other.categories),
+            (*data.categories, *own.categories),
+            strict=True,
+        )
+    ]
+    columns, groups = _with_groups(own, other, codes)
+    covariates = [*recoded[count:], *groups]
+    added = np.stack(covariates, axis=1) if covariates else new.covariates
+    arrays: dict[str, Any] = {
+        "actions": np.concatenate([data.actions, np.stack(recoded[:count], axis=1)]),
+        "covariates": np.concatenate([data.covariates, added]),
+    }
+    for name in ("outcome", "intervened", "weights", "within"):
+        if getattr(data, name) is not None:
+            arrays[name] = np.concatenate([getattr(data, name), getattr(new, name)])
+    rows = replace(
+        data,
+        columns=columns,
+        lift_tests=(*data.lift_tests, *new.lift_tests),
+        dropped=summed(data.dropped, new.dropped),
+        **arrays,
+    )
+    return rows._checked(require_observational=False)
+
+
+def _refuse_other_columns(data: RegimeData, new: RegimeData) -> None:
+    """Raise DataError if columns or their roles differ."""
+    roles = {
+        "actions": (data.names, new.names),
+        "outcome": (data.outcome_name, new.outcome_name),
+        "covariates": (data.columns.names, new.columns.names),
+        "groups": (data.columns.groups, new.columns.groups),
+        "dates": (data.columns.dates, new.columns.dates),
+        "weights": (data.weights is not None, new.weights is not None),
+        "outcome_sd": (data.within is not None, new.within is not None),
+    }
+    for role, (own, other) in roles.items():
+        if own != other:
+            raise DataError(
+                f"the new rows have other {role} than the fit: {_shown(other)} instead of "
+                f"{_shown(own)}; read them with the same columns in the same order"
+            )
+
+
+def _shown(columns: object) -> str:
+    if isinstance(columns, bool):
+        return "some" if columns else "none"
+    if isinstance(columns, tuple):
+        return ", ".join(map(repr, columns)) or "none"
+    return repr(columns)
+
+
+def _recoded(name: str, values: Array, levels: Categories | None, old: Categories | None) -> Array:
+    """Translate codes of the new rows' levels to those of the fit."""
+    if levels is None and old is None:
+        return values
+    labels: list[Label] = values.tolist()
+    if levels is not None:
+        label_of = dict(zip(levels.codes, levels.labels, strict=True))
+        labels = [label_of[code] for code in values.tolist()]
+    if old is None:
+        # Two distinct numbers are levels of their own, but numbers to the fit.
+        if all(isinstance(label, float) for label in labels):
+            return np.array(labels, dtype=np.float64)
+        raise DataError(f"column {name!r} has levels in the new rows and numbers in the fit")
+    code_of = dict(zip(old.labels, old.codes, strict=True))
+    unknown = [label for label in dict.fromkeys(labels) if label not in code_of]
+    if unknown:
+        raise DataError(
+            f"column {name!r} has the level {unknown[0]!r}, which the fit has not; fit all rows "
+            "together with bi.fit"
+        )
+    return np.array([code_of[label] for label in labels], dtype=np.float64)
+
+
+def _with_groups(
+    own: CovariateColumns, other: CovariateColumns, codes: Array
+) -> tuple[CovariateColumns, list[Array]]:
+    """Labels of all groups, the new ones last, and codes of the new rows by these labels."""
+    labels = tuple(
+        tuple(dict.fromkeys([*old, *new]))
+        for old, new in zip(own.labels, other.labels, strict=True)
+    )
+    columns = replace(own, labels=labels)
+    recoded = [
+        columns.encode_groups(name, [new[int(code)] for code in column])
+        for name, new, column in zip(own.groups, other.labels, codes.T, strict=True)
+    ]
+    return columns, recoded

@@ -1,6 +1,6 @@
 """Base class of all data, and its implementation in memory."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,16 +13,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import map_reduce
+from bayes_intgen.data.batches import balanced_sample, batch_ends, map_reduce
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.data.lift_tests import LiftTest, LiftTestable
-from bayes_intgen.data.listing import listing
+from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
 from bayes_intgen.data.queries import checked_mask, checked_points
-from bayes_intgen.data.sampling import balanced_sample, batch_ends
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
@@ -32,13 +30,13 @@ from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Rows(LiftTestable):
+class Rows(ABC):
     """Actions, outcome and mask of every row: the data that :func:`bayes_intgen.fit` takes.
 
     Subclasses hold the rows in memory (:class:`RegimeData`), read them repeatedly from files
@@ -94,6 +92,14 @@ class Rows(LiftTestable):
         raise DataError("means of groups need rows in memory: read them as RegimeData")
 
     @abstractmethod
+    def with_outcome(self, transformation: "Transformation") -> "Rows":
+        """Replace the outcome by a continuous function of the columns of each row.
+
+        The function maps some rows to the same rows with another outcome. Rows out of memory keep
+        it, and apply it whenever they are read; the workers of a cluster receive it.
+        """
+
+    @abstractmethod
     def sample(self, rows: int) -> "Observations":
         """Sample about ``rows`` rows, balanced over the regimes; the same rows in every call."""
 
@@ -140,6 +146,55 @@ class Rows(LiftTestable):
             If the source no longer holds the rows of the first pass.
         """
         return map_reduce(self, function, combine, label, progress)
+
+    @abstractmethod
+    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self: ...
+
+    def add_lift_test(
+        self, action: str, x_from: Label, x_to: Label, effect: float, se: float
+    ) -> Self:
+        """Add an experiment that is known by its summary only.
+
+        Fits treat it as one Gaussian observation of phi_k(x_to) - phi_k(x_from), the change of
+        action k's own contribution: a direct effect, with the other actions unchanged or set
+        from outside. See docs/lift-tests.md for total effects and for the required population.
+
+        Parameters
+        ----------
+        action : str
+        x_from, x_to : float, str or bool
+            Values of the action, within its range in the rows; levels by name.
+        effect : float
+            Change of the mean outcome per row from ``x_from`` to ``x_to``, in the outcome's units.
+        se : float
+            Standard error of ``effect``.
+
+        Returns
+        -------
+        RegimeData, StreamedData or DistributedData
+            New data of the same class with the test added.
+
+        Raises
+        ------
+        DataError
+            If the action is unknown, a number is not finite, the two values are equal or out of
+            range, or ``se`` is at most a millionth of the outcome's standard deviation.
+
+        Examples
+        --------
+        >>> tested = data.add_lift_test("red", 0.0, 1.0, effect=0.8, se=0.1)
+        >>> tested.lift_tests
+        (LiftTest(action='red', x_from=0.0, x_to=1.0, effect=0.8, se=0.1),)
+        """
+        refuse_unknown_actions([action], self.names, DataError)
+        k = self.names.index(action)
+        return self._with_test(LiftTest.of(action, x_from, x_to, effect, se, self.categories[k]))
+
+    def _with_test(self, test: LiftTest) -> Self:
+        """Add a lift test, checked against the rows."""
+        rows = self.in_memory
+        test.check(rows.actions[:, self.names.index(test.action)], float(rows.outcome.std()))
+        return self._with_lift_tests((*self.lift_tests, test))
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """Decide whether the regimes in the data identify the effect of setting some actions.
@@ -269,12 +324,20 @@ do(green) itself.
             f"{type(self).__name__}: {len(self)} rows, outcome {self.outcome_name!r}, "
             f"actions {quoted(self.names)}"
         )
-        tests = [
-            test.in_words(self.categories[self.names.index(test.action)])
-            for test in self.lift_tests
+        labels = {self.label(mask): count for mask, count in self.regimes.items()}
+        width = max(map(len, labels))
+        kinds = (("covariates", self.columns.names), ("groups", self.columns.groups))
+        lines = [
+            head,
+            *(f"{label:<{width}}  {count}" for label, count in labels.items()),
+            *(f"{kind}: {', '.join(map(repr, names))}" for kind, names in kinds if names),
+            *(
+                test.in_words(self.categories[self.names.index(test.action)])
+                for test in self.lift_tests
+            ),
+            *dropped_in_words(self.names, self.dropped),
         ]
-        more = [*tests, *dropped_in_words(self.names, self.dropped)]
-        return listing(head, self.names, self.regimes, self.columns, more)
+        return "\n  ".join(lines)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -303,10 +366,6 @@ class Observations(Rows):
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
-        return dict(self._counts)
-
-    @cached_property
-    def _counts(self) -> dict[Mask, int]:
         masks, which = self._masks
         return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
 
@@ -389,5 +448,12 @@ class Observations(Rows):
         """Rows in memory: all of them."""
         return self
 
+    def with_outcome(self, transformation: "Transformation") -> "Observations":
+        """Replace the outcome now; see :meth:`Rows.with_outcome`."""
+        return transformation(self)
+
     def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
         return replace(self, lift_tests=tests)
+
+
+Transformation = Callable[[Observations], Observations]

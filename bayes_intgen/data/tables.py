@@ -1,6 +1,6 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
@@ -8,9 +8,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.data.cell_text import are_dates, numbers_as_text
+from bayes_intgen.basis.categories import Label
+from bayes_intgen.data.levels import (
+    ColumnLevels,
+    are_dates_as_text,
+    as_label,
+    conversion_of_dates,
+    conversion_to_numbers,
+)
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
-from bayes_intgen.data.observed_levels import ColumnLevels, as_label
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
 
@@ -122,19 +128,16 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
 def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
     """Code that converts a column of text to numbers, after a semicolon; empty if unknown."""
     distinct = sorted(dict.fromkeys(texts))
-    numbers = numbers_as_text(distinct)
-    cell = f"frame[{name!r}]"
-    if are_dates(distinct):
-        code = f"({cell} - {cell}.min()).dt.days, after {cell} = pd.to_datetime({cell})"
-    elif numbers:
-        code = numbers.conversion(name)
-    elif len(distinct) == 2:
-        code = f"{cell} = ({cell} == {distinct[1]!r}).astype(float)"
-    else:
-        others = [text for text in distinct if not numbers_as_text([text])]
-        few = 2 * len(others) < len(distinct)
-        return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
-    return f"; convert them (with pandas: {code})"
+    code = conversion_to_numbers(name, distinct)
+    if are_dates_as_text(distinct):
+        code = conversion_of_dates(name)
+    elif not code and len(distinct) == 2:
+        code = f"frame[{name!r}] = (frame[{name!r}] == {distinct[1]!r}).astype(float)"
+    if code:
+        return f"; convert them (with pandas: {code})"
+    others = [text for text in distinct if not conversion_to_numbers(name, [text])]
+    few = 2 * len(others) < len(distinct)
+    return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
 
 
 def is_categorical(series: "nw.Series[Any]") -> bool:
@@ -192,7 +195,7 @@ def filled_cells(table: "nw.DataFrame[Any]", name: str) -> list[Any]:
 
 
 def levels_of_column(
-    table: "nw.DataFrame[Any]", name: str, numbers: Sequence[int] | NDArray[np.int_] | None = None
+    table: "nw.DataFrame[Any]", name: str, numbers: NDArray[np.int_]
 ) -> ColumnLevels:
     """Collect the levels of a column for which :func:`has_levels` is true.
 
@@ -202,7 +205,7 @@ def levels_of_column(
     ----------
     table : narwhals DataFrame
     name : str
-    numbers : sequence of int, optional
+    numbers : ndarray of int
         Numbers of the rows, for messages.
 
     Raises
@@ -220,29 +223,26 @@ def levels_of_column(
     if declared is not None and MISSING_LEVEL in distinct:
         declared = [*declared[0], MISSING_LEVEL], False
     order, ordered = (list(distinct), False) if declared is None else declared
-    labels = {cell: as_label(cell) for cell in [*order, *distinct]}
-    for cell, label in labels.items():
+    labels: dict[Any, Label] = {}
+    for cell in (*order, *distinct):
+        label = as_label(cell)
         if label is None:
             raise DataError(
                 f"column {name!r} has the level {cell!r}; levels must be text, booleans or numbers"
             )
-    label_of = {cell: label for cell, label in labels.items() if label is not None}
+        labels[cell] = label
+    rows: dict[str, int] = {}
+    if declared is None:
+        # The last one that is written is the first occurrence.
+        texts = zip(reversed(cells), reversed(numbers.tolist()), strict=True)
+        rows = {cell: row for cell, row in texts if isinstance(cell, str)}
     return ColumnLevels(
-        tuple(dict.fromkeys(label_of[cell] for cell in order)),
-        frozenset(label_of[cell] for cell in distinct),
+        tuple(dict.fromkeys(labels[cell] for cell in order)),
+        frozenset(labels[cell] for cell in distinct),
         ordered,
         declared is not None,
-        {} if declared else _first_rows(cells, range(len(cells)) if numbers is None else numbers),
+        rows,
     )
-
-
-def _first_rows(cells: Sequence[Any], numbers: Iterable[int]) -> dict[str, int]:
-    """Row of the first occurrence of each text."""
-    rows: dict[str, int] = {}
-    for cell, row in zip(cells, numbers, strict=True):
-        if isinstance(cell, str):
-            rows.setdefault(cell, int(row))
-    return rows
 
 
 def _declared(series: "nw.Series[Any]") -> tuple[list[Any], bool] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import mapping
 from bayes_intgen._typing import Array
-from bayes_intgen.data.dates import date_text
+from bayes_intgen.data.covariates import date_text
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_mask,

@@ -15,8 +15,13 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.basis.tensor_product import TensorProductBasis
-from bayes_intgen.data.covariates import NEW_GROUP, UNSEEN, CovariateColumns
-from bayes_intgen.data.dates import days_of, days_of_column
+from bayes_intgen.data.covariates import (
+    NEW_GROUP,
+    UNSEEN,
+    CovariateColumns,
+    days_of,
+    days_of_column,
+)
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.tables import KINDS, as_table, label_cells, missing_cells
 from bayes_intgen.errors import PointsError

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.content import Content
+from bayes_intgen.data.first_pass import Digest
 
 import bad_arguments
 import bad_files
@@ -103,7 +103,7 @@ def test_every_file_and_stream_is_read_rightly_or_refused(tmp_path) -> None:
 
 def test_wrong_answers_about_files_are_failures(tmp_path, monkeypatch) -> None:
     """Negative control: a source whose changes go unnoticed."""
-    monkeypatch.setattr(Content, "refuse_other", lambda self, now: None)
+    monkeypatch.setattr(Digest, "refuse_other", lambda self, now: None)
     results = bad_files.results(150, tmp_path)
     assert any("stream, negated: FAILURE: answer" in line for line in failing(results))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.categories import Categories, two_valued
+from bayes_intgen.basis.categories import Categories
 
 DOSE = Categories.of_labels(["low", "mid", "high"], ordered=True)
 
@@ -66,9 +66,3 @@ def test_booleans_and_numbers_may_be_text() -> None:
     assert Categories.of_numbers([0, 10]).encode(["10", "0.0"], "x").tolist() == [10, 0]
     # Levels that are text match by name only.
     assert Categories.of_labels(["1", "x"], ordered=True).encode(["1"], "x").tolist() == [0]
-
-
-def test_numeric_columns_have_levels_with_two_finite_values_only() -> None:
-    assert two_valued(np.array([3.0, 1.0, 3.0])) == Categories((1.0, 3.0), (1.0, 3.0), True)
-    for values in ([1.0, 1.0], [1.0, 2.0, 3.0], [1.0, np.nan], [1.0, np.inf], []):
-        assert two_valued(np.array(values)) is None

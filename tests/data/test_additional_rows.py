@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.additional_rows import with_rows
+from bayes_intgen.data.regime_data import with_rows
 
 from _posteriors import data_with_groups, frame_with_groups, frame_with_levels
 from conftest import confounded_rows

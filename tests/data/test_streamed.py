@@ -1,13 +1,11 @@
 import numpy as np
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.parquet import ROWS_PER_READ, parquet_tables
-from bayes_intgen.data.reservoir import SAMPLE_ROWS
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
+from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 
 COLUMNS = (["x", "y"], "z", "regime")
 
@@ -21,30 +19,6 @@ def table(rows: int = 3000, seed: int = 0) -> pd.DataFrame:
     y = np.where(regime == "y", rng.normal(size=rows), 0.5 * x + cause[:, 1])
     z = np.sin(x) + y + cause.sum(axis=1) + 0.3 * rng.normal(size=rows)
     return pd.DataFrame({"x": x, "y": y, "z": z, "regime": regime, "other": "text"})
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parquet")
-    frame = table()
-    paths = [folder / "first.parquet", folder / "second.parquet"]
-    frame[:1700].to_parquet(paths[0])
-    frame[1700:].to_parquet(paths[1], row_group_size=123)
-    return frame, paths
-
-
-def test_rows_equal_those_of_the_frame(files) -> None:
-    frame, paths = files
-    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
-    assert isinstance(stream, bi.StreamedData)
-    assert len(stream) == len(whole)
-    assert list(stream.regimes.items()) == list(whole.regimes.items())
-    for name in ("actions", "outcome", "intervened"):
-        read = np.concatenate([getattr(batch, name) for batch in stream.batches(200)])
-        np.testing.assert_array_equal(read, getattr(whole, name))
-        np.testing.assert_array_equal(getattr(stream.in_memory, name), getattr(whole, name))
-    assert repr(stream) == repr(whole).replace("RegimeData", "StreamedData")
 
 
 def test_files_longer_than_one_read_keep_their_rows_in_order(tmp_path) -> None:
@@ -90,67 +64,8 @@ def test_sample_does_not_depend_on_batches(batches) -> None:
             np.testing.assert_array_equal(sampled, getattr(expected, name))
 
 
-# Splines do not follow the sine far out.
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_streamed_fit_equals_fit_in_memory() -> None:
-    # More rows than the sample.
-    rows = 3 * PILOT_ROWS // 2
-    # Chains on the surrogate, in single precision, would magnify the rounding of the sums.
-    settings = {"method": "laplace", "draws": 5, "chains": 2, "progress": False}
-    frame = table(rows)
-    stream = bi.StreamedData.from_batches([frame[:900], frame[900:]], *COLUMNS, progress=False)
-    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    one, other = (
-        bi.fit(rows, bi.models.additive("spline"), **settings) for rows in (stream, whole)
-    )
-    points = [[0.3, -0.2], [1.0, 1.0]]
-    # Sums in another order differ by rounding.
-    close = {"rtol": 1e-5, "atol": 1e-5}
-    np.testing.assert_allclose(one.joint_effect(points), other.joint_effect(points), **close)
-    # Negative control: another seed.
-    seed = bi.fit(whole, bi.models.additive("spline"), seed=1, **settings)
-    assert not np.isclose(one.joint_effect(points), seed.joint_effect(points), **close).any()
-    assert int(one.tree["constant_data"]["rows"].sum()) == rows
-    assert one.with_log_likelihood(stream, rows=50)["log_likelihood"].sizes["row"] == 50
-    assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
-
-
-def test_reads_batches_of_every_kind() -> None:
-    frame = table(300)
-    arrow = pa.Table.from_pandas(frame)
-    expected = bi.RegimeData.from_frame(frame, *COLUMNS)
-    for source in (
-        [pl.from_pandas(frame)],
-        arrow.to_batches(max_chunksize=40),
-        lambda: iter(arrow.to_batches(max_chunksize=40)),
-        lambda: arrow.to_reader(max_chunksize=64),
-    ):
-        stream = bi.StreamedData.from_batches(source, *COLUMNS, progress=False)
-        np.testing.assert_array_equal(stream.in_memory.outcome, expected.outcome)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda f: f.assign(y=f["y"].where(f.index != 250)), "'y'.*first in row 250"),
-        (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
-        (lambda f: f.assign(x=1.0), "'x' never varies"),
-        (lambda f: f.assign(z=1.0), "'z' never varies"),
-        (lambda f: f.assign(regime="x"), "no observational rows"),
-        (lambda f: f[:4], "4 rows are fewer"),
-        (lambda f: f[:0], "no rows"),
-        (lambda f: f.drop(columns="y"), "no column 'y'"),
-    ],
-)
-def test_errors_name_the_number_of_the_bad_row(change, message) -> None:
-    frame = change(table(300))
-    batches = [frame[:100], frame[100:]]
-    with pytest.raises(bi.DataError, match=message):
-        bi.StreamedData.from_batches(batches, *COLUMNS, progress=False)
-
-
-def test_unreadable_and_changing_sources_raise(files, tmp_path) -> None:
-    frame, _ = files
+def test_unreadable_and_changing_sources_raise(tmp_path) -> None:
+    frame = table()
     with pytest.raises(bi.DataError, match="read once only"):
         bi.StreamedData.from_batches(iter([frame]), *COLUMNS)
     with pytest.raises(bi.DataError, match="not int"):
@@ -166,27 +81,17 @@ def test_unreadable_and_changing_sources_raise(files, tmp_path) -> None:
         list(stream.batches(1000))
 
 
+def test_outcomes_of_a_stream_are_drawn_from_the_prior() -> None:
+    stream = bi.StreamedData.from_batches([table(300)], *COLUMNS, progress=False)
+    assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
+
+
 def with_levels(rows: int = 900) -> pd.DataFrame:
     """Rows with x as text, with a level that occurs in the last rows only, and y as 0 or 1."""
     frame = table(rows).sort_values("z").reset_index(drop=True)
     names = np.where(frame["x"] > 0, "on", "off").astype(object)
     names[-50:] = "boost"
     return frame.assign(x=names, y=(frame["y"] > 0).astype(int))
-
-
-def test_levels_are_collected_over_all_batches(tmp_path) -> None:
-    frame = with_levels()
-    paths = [tmp_path / f"{start}.parquet" for start in range(0, 900, 100)]
-    for path in paths:
-        frame[int(path.stem) :][:100].to_parquet(path)
-    whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
-    assert stream.categories == whole.categories == stream.in_memory.categories
-    assert [levels.labels for levels in whole.categories] == [("boost", "off", "on"), (0.0, 1.0)]
-    pieces = list(stream.batches(70))
-    assert all(piece.categories == whole.categories for piece in pieces)
-    read = np.concatenate([piece.actions for piece in pieces])
-    np.testing.assert_array_equal(read, whole.actions)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.replicates import refuse_exact_replicates
-from bayes_intgen.data.reservoir import SAMPLE_ROWS
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (

@@ -17,7 +17,6 @@ from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches
-from bayes_intgen.data.mapped_rows import MappedRows
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
@@ -81,9 +80,7 @@ class StudentTFit(NamedTuple):
 
     def with_pseudo_values(self, data: Rows) -> Rows:
         """Replace the outcomes by pseudo-values, of rows out of memory when they are read."""
-        if isinstance(data, Observations):
-            return self.pseudo_values(data)
-        return MappedRows(data, self.pseudo_values)
+        return data.with_outcome(self.pseudo_values)
 
     def pseudo_values(self, rows: Observations) -> Observations:
         """Replace the outcomes of rows in memory by pseudo-values.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.replicates import MIN_COPIES_SHARE, refuse_exact_replicates, warn_of_copies
+from bayes_intgen.data.suspect_rows import MIN_COPIES_SHARE, refuse_exact_replicates, warn_of_copies
 
 from conftest import confounded_rows
 
@@ -49,16 +49,6 @@ def test_few_rows_without_replicates_do_not_hide_replicates() -> None:
     )
     with pytest.raises(bi.DataError, match="drop the duplicates"):
         refuse_exact_replicates(joint, **THROUGH_ALL)
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_copies_of_noisy_averages_warn() -> None:
-    actions, mean, intervened = design(doses=10, replicates=3)
-    average = mean[::3] + np.random.default_rng(0).normal(size=21)
-    data = table(np.repeat(average, 3), actions, intervened)
-    with pytest.warns(bi.DataWarning, match="42 of 63 rows are exact copies") as caught:
-        bi.fit(data, bi.models.additive("linear"), draws=4, warmup=10, progress=False)
-    assert caught[0].filename == __file__
 
 
 def legitimate() -> dict[str, bi.RegimeData]:
@@ -112,8 +102,10 @@ def copied(count: int, noise: float = 0.0) -> bi.RegimeData:
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 @pytest.mark.parametrize("count", [120, 300])
 def test_warning_counts_exact_copies(count: int) -> None:
-    with pytest.warns(bi.DataWarning, match=f"{count} of {300 + count} rows are exact copies"):
+    message = f"{count} of {300 + count} rows are exact copies"
+    with pytest.warns(bi.DataWarning, match=message) as caught:
         bi.fit(copied(count), bi.models.additive("linear"), draws=4, warmup=10, progress=False)
+    assert caught[0].filename == __file__
 
 
 def test_few_copies_and_repeated_measurements_do_not_warn() -> None:

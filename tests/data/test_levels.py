@@ -2,7 +2,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.observed_levels import ColumnLevels
+from bayes_intgen.data.levels import ColumnLevels
 
 
 def levels(*labels: str | float, **more: bool) -> ColumnLevels:

@@ -1,0 +1,102 @@
+"""Rows from sources of every kind, by one function."""
+
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from bayes_intgen.data.distributed import DistributedData
+from bayes_intgen.data.files import kind_of, read_table
+from bayes_intgen.data.out_of_core import StreamedData
+from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.schema import Options
+from bayes_intgen.data.tables import KINDS, as_table
+from bayes_intgen.errors import DataError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def read(
+    source: Any,
+    actions: Sequence[str],
+    outcome: str,
+    regime: str = "regime",
+    *,
+    client: "Client | None" = None,
+    progress: bool = True,
+    **options: Unpack[Options],
+) -> Rows:
+    r"""Read data from a table, a file, batches or a Dask frame.
+
+    Parameters
+    ----------
+    source : table, path, sequence of paths, Dask frame, or batches
+        A table of any kind, as in :meth:`RegimeData.from_frame`. The path of a CSV file (``.csv``,
+        ``.tsv``, ``.txt``, also with ``.gz``), of an Arrow file (``.arrow``, ``.feather``,
+        ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``), which is streamed like
+        a sequence of such paths. Batches: an iterable of tables, or a function that returns one.
+    actions, outcome, covariates, groups, weights, outcome_sd, missing
+        As in :meth:`RegimeData.from_frame`.
+    regime : str
+        Column of regime labels, as there.
+    client : distributed.Client, optional
+        Cluster whose workers read Parquet files or a Dask frame.
+    require_observational : bool
+        As in :meth:`RegimeData.from_arrays`.
+    progress : bool
+        Whether to show a progress bar on standard error where rows are streamed.
+
+    Returns
+    -------
+    RegimeData, StreamedData or DistributedData
+        Rows in memory, of a table, CSV or Arrow file; rows streamed from Parquet files or batches;
+        rows on a cluster, of a Dask frame and with ``client``.
+
+    Raises
+    ------
+    DataError
+        If the source is of another kind or cannot be read, and as in
+        :meth:`RegimeData.from_frame`.
+
+    Examples
+    --------
+    >>> lines = ["x,y,regime", *(f"{i},{2 * i},{'x' * (i % 2)}" for i in range(20))]
+    >>> _ = (folder / "rows.csv").write_text("\n".join(lines))
+    >>> bi.read(folder / "rows.csv", actions=["x"], outcome="y")
+    RegimeData: 20 rows, outcome 'y', actions 'x'
+      observational  10
+      do(x)          10
+    """
+    columns = (actions, outcome, regime)
+    if _is_of_dask(source):
+        return DistributedData.from_dask(
+            source, *columns, client=client, progress=progress, **options
+        )
+    if client is not None:
+        return DistributedData.from_parquet(
+            source, *columns, client=client, progress=progress, **options
+        )
+    if isinstance(source, str | PathLike) and kind_of(Path(source)) != "parquet":
+        source = read_table(Path(source), regime)
+    if _are_paths(source):
+        return StreamedData.from_parquet(source, *columns, progress=progress, **options)
+    table = as_table(source)
+    if table is not None:
+        return RegimeData.from_frame(table, *columns, **options)
+    if not isinstance(source, Iterable | Callable):
+        raise DataError(
+            f"source must be {KINDS}, a path, batches or a Dask frame, not {type(source).__name__}"
+        )
+    return StreamedData.from_batches(source, *columns, progress=progress, **options)
+
+
+def _is_of_dask(source: Any) -> bool:
+    # Dask need not be imported, or installed, to see that.
+    return type(source).__module__.partition(".")[0] == "dask"
+
+
+def _are_paths(source: Any) -> bool:
+    paths = source if isinstance(source, list | tuple) else [source]
+    return bool(paths) and all(isinstance(path, str | PathLike) for path in paths)

@@ -1,0 +1,403 @@
+"""Roles of the columns of a table and how they are read: levels, masks, missing cells."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, TypedDict, Unpack
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
+from bayes_intgen.data.levels import TableLevels
+from bayes_intgen.data.missing import (
+    Missing,
+    MissingCells,
+    any_missing,
+    check_missing,
+    treatment_of,
+)
+from bayes_intgen.data.regime_labels import masks_of_labels
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.tables import (
+    KINDS,
+    as_table,
+    filled_cells,
+    has_levels,
+    levels_of_column,
+    missing_cells,
+    numeric_column,
+)
+from bayes_intgen.data.validation import (
+    check_names,
+    checked_names,
+    refuse_two_roles,
+    refuse_unwritable,
+    within_squares,
+)
+from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import hint, quoted
+
+# Remedy for a source whose rows change between passes.
+SAME_ROWS = "make the data again, from a source that gives the same rows every time"
+
+
+class Batch(NamedTuple):
+    """Consecutive rows of a source, without those that have missing cells.
+
+    Attributes
+    ----------
+    rows : Observations
+    numbers : ndarray of int, shape (n,)
+        Positions of the rows in the source.
+    missing : MissingCells
+        Counts of the missing cells among these and the other rows.
+    """
+
+    rows: Observations
+    numbers: NDArray[np.int_]
+    missing: MissingCells
+
+
+class Options(TypedDict, total=False):
+    """Roles of further columns and how cells are read: arguments of every reader of tables.
+
+    They are explained in :meth:`bayes_intgen.RegimeData.from_frame`.
+    """
+
+    covariates: Sequence[str] | None
+    groups: Sequence[str] | None
+    weights: str | None
+    outcome_sd: str | None
+    missing: Missing
+    require_observational: bool
+
+
+def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
+    """Raise TypeError on an argument that a class of options does not have."""
+    known = list(kind.__annotations__)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unknown argument {name!r}; {hint(name, known)} arguments are "
+                            f"{quoted(known)}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What each column of a table is, and how it is read.
+
+    Attributes
+    ----------
+    actions : tuple of str, length K
+    outcome : str
+    columns : CovariateColumns
+        Covariates and groups, with their levels and labels once these are known, and the names of
+        the columns of regimes, weights and standard deviations. Without a column of regimes, the
+        masks of the rows are arguments of :meth:`read`.
+    categories : tuple of Categories or None, length K
+        Levels of each action; None for actions without levels, or before these are known.
+    missing : Missing
+        Treatment of missing cells.
+    require_observational : bool
+        Whether rows without observational ones are an error.
+    """
+
+    actions: tuple[str, ...]
+    outcome: str
+    columns: CovariateColumns
+    categories: tuple[Categories | None, ...]
+    missing: Missing = "error"
+    require_observational: bool = True
+
+    @classmethod
+    def of(
+        cls, actions: Sequence[str], outcome: str, regime: str, **options: Unpack[Options]
+    ) -> Self:
+        """Validate names of columns; raises DataError if they are unusable."""
+        refuse_unknown(options, Options)
+        names = checked_names(actions, "actions")
+        check_names(names, len(names))
+        covariates = checked_names(options.get("covariates"), "covariates")
+        groups = checked_names(options.get("groups"), "groups")
+        weights, outcome_sd = options.get("weights"), options.get("outcome_sd")
+        singles: dict[str, Any] = {"outcome": outcome, "regime": regime}
+        units = {"weights": weights, "outcome_sd": outcome_sd}
+        singles |= {role: name for role, name in units.items() if name is not None}
+        for role, name in singles.items():
+            if not isinstance(name, str) or (role in units and not name):
+                raise DataError(f"{role} must be the name of a column, not {name!r}")
+        several = {"actions": names, "covariates": covariates, "groups": groups}
+        roles = [(role, name) for role, columns in several.items() for name in columns]
+        # Rows from arrays have no column of regimes.
+        refuse_two_roles([*roles, *((role, name) for role, name in singles.items() if name)])
+        if outcome_sd is not None and weights is None:
+            raise DataError(
+                "outcome_sd is the standard deviation among the units of a row; pass their "
+                "number as weights too"
+            )
+        refuse_unwritable(outcome, "the outcome")
+        schema = cls(
+            names,
+            outcome,
+            CovariateColumns(
+                covariates,
+                (None,) * len(covariates),
+                groups,
+                ((),) * len(groups),
+                regime=regime,
+                weights=weights or "",
+                outcome_sd=outcome_sd or "",
+            ),
+            (None,) * len(names),
+            options.get("missing", "error"),
+            options.get("require_observational", True),
+        )
+        check_missing(schema.missing, schema.complete_columns, covariates)
+        return schema
+
+    @property
+    def every(self) -> list[str]:
+        """Names of all columns."""
+        return [*self.complete_columns, *filter(None, [self.columns.regime])]
+
+    @property
+    def complete_columns(self) -> list[str]:
+        """Names of the columns without missing cells: all except the regimes."""
+        units = filter(None, (self.columns.weights, self.columns.outcome_sd))
+        return [*self.actions, *self.columns.every, self.outcome, *units]
+
+    def with_levels(self, levels: TableLevels) -> Self:
+        """Add the levels and groups of all rows, after validation.
+
+        Raises
+        ------
+        DataError
+            As in :meth:`ColumnLevels.categories`.
+        """
+        categories = levels.categories()
+        columns = replace(
+            self.columns,
+            categories=tuple(map(categories.get, self.columns.names)),
+            labels=levels.labels() or self.columns.labels,
+            dates=tuple(name for name in self.columns.names if name in levels.dates),
+        )
+        return replace(self, categories=tuple(map(categories.get, self.actions)), columns=columns)
+
+    def has_levels(self, frame: Any) -> bool:
+        """Whether a table, which may be empty, has groups, dates or a column of levels.
+
+        Missing columns count as numeric.
+        """
+        table, covariates = as_table(frame), self.columns.names
+        if table is None or self.columns.groups:
+            return bool(self.columns.groups)
+        present = [name for name in (*self.actions, *covariates) if name in table.columns]
+        return any(
+            has_levels(table, name) or (name in covariates and holds_dates(table[name]))
+            for name in present
+        )
+
+    def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
+        """Add levels to numeric actions and covariates with two distinct values.
+
+        Parameters
+        ----------
+        values : sequence of tuples, length K + C
+            Distinct values of each action and covariate in all rows, at most three of them.
+        """
+        categories = tuple(
+            Categories.of_numbers(distinct) if levels is None and len(distinct) == 2 else levels
+            for levels, distinct in zip(
+                (*self.categories, *self.columns.categories), values, strict=True
+            )
+        )
+        count = len(self.actions)
+        columns = replace(self.columns, categories=categories[count:])
+        return replace(self, categories=categories[:count], columns=columns)
+
+    def levels_of(self, tables: Iterable[Any], first_row: int = 0) -> TableLevels:
+        """Collect the levels and groups that occur in consecutive tables.
+
+        Numeric columns have no levels. If the first table has no column of levels and there are no
+        groups, the other tables are not read.
+
+        Raises
+        ------
+        DataError
+            As in :func:`levels_of_column`.
+        """
+        collected = TableLevels({})
+        for table in tables_of(tables):
+            complete, numbers, _ = self._complete(table, first_row)
+            first_row += len(table)
+            if not numbers.size:
+                continue
+            dates = frozenset(name for name in self.columns.names if holds_dates(complete[name]))
+            levels = {
+                name: levels_of_column(complete, name, numbers)
+                if name not in dates and has_levels(complete, name)
+                else None
+                for name in (*self.actions, *self.columns.names)
+            }
+            groups = {
+                name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
+                for name in self.columns.groups
+            }
+            collected = collected.merge(TableLevels(levels, groups, dates))
+            if not (groups or any(levels.values())):
+                break
+        return collected
+
+    def refuse_absent(self, table: nw.DataFrame[Any]) -> None:
+        """Raise DataError if a table lacks one of the columns."""
+        present = list(table.columns)
+        absent = [name for name in self.every if name not in present]
+        if not absent:
+            return
+        role = " for the regime labels" if absent == [self.columns.regime] else ""
+        raise DataError(
+            f"the frame has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
+            f"are {quoted(present)}"
+        )
+
+    def read(
+        self,
+        table: nw.DataFrame[Any],
+        first_row: int = 0,
+        masks: NDArray[np.bool_] | None = None,
+    ) -> Batch:
+        """Convert the complete rows of a table, validating labels only.
+
+        Parameters
+        ----------
+        table : narwhals DataFrame
+        first_row : int
+            Number of the first row.
+        masks : ndarray of bool, shape (n, K), optional
+            Masks of the rows; from the column of regimes by default.
+        """
+        complete, numbers, absent = self._complete(table, first_row)
+        masks = self._masks(table, first_row) if masks is None else masks
+        columns = self.columns
+        covariates = [
+            *(
+                days_of_column(complete[name].to_list(), name, DataError)
+                if name in columns.dates
+                else _codes(complete, name, levels, numbers)
+                for name, levels in zip(columns.names, columns.categories, strict=True)
+            ),
+            *(
+                columns.encode_groups(name, filled_cells(complete, name))
+                if numbers.size
+                else np.empty(0)
+                for name in columns.groups
+            ),
+        ]
+        actions = [
+            _codes(complete, name, levels, numbers)
+            for name, levels in zip(self.actions, self.categories, strict=True)
+        ]
+        outcome = numeric_column(complete, self.outcome, DataError, first_row)
+        weights, sd = (
+            numeric_column(complete, name, DataError, first_row) if name else None
+            for name in (columns.weights, columns.outcome_sd)
+        )
+        rows = Observations(
+            self.actions,
+            self.outcome,
+            np.stack(actions).T,
+            outcome,
+            masks if len(numbers) == len(table) else masks.T[:, numbers - first_row].T,
+            categories=self.categories,
+            columns=columns,
+            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
+            weights=weights,
+            within=within_squares(weights, sd),
+        )
+        return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
+
+    def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
+        """Masks of rows, shape (n, K), from their regime labels."""
+        regime = self.columns.regime
+        if not regime:
+            raise DataError("regime must be the name of a column, not ''")
+        labels = table[regime]
+        if labels.dtype.is_nested():
+            raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
+        missing = missing_cells(labels).tolist()
+        return masks_of_labels(labels.to_list(), missing, self.actions, regime, first_row)
+
+    def _complete(
+        self, table: nw.DataFrame[Any], first_row: int
+    ) -> tuple[nw.DataFrame[Any], NDArray[np.int_], dict[str, NDArray[np.bool_]]]:
+        """Rows without missing cells, their numbers, and missing cells by column."""
+        self.refuse_absent(table)
+        none = np.zeros(len(table), dtype=np.bool_)
+        absent = {}
+        for name in self.complete_columns:
+            missing = self._missing_cells(table, name)
+            # Most columns are complete, and share an array.
+            absent[name] = missing if missing.any() else none
+        complete = ~any_missing(absent)
+        numbers = first_row + np.flatnonzero(complete)
+        return table if complete.all() else table.filter(complete.tolist()), numbers, absent
+
+    def _missing_cells(self, table: nw.DataFrame[Any], name: str) -> NDArray[np.bool_]:
+        """Missing cells of a column, unless they are a level or not needed."""
+        missing = missing_cells(table[name])
+        if name == self.columns.outcome_sd:
+            # A row of one unit has no standard deviation.
+            missing &= numeric_column(table, self.columns.weights, DataError) != 1
+        if name not in self.columns.names or treatment_of(self.missing, name) != "level":
+            return missing
+        return missing & (not has_levels(table, name))
+
+    def refuse_missing(self, missing: MissingCells) -> None:
+        """Raise DataError if there are missing cells that may not be left out."""
+        covariates = zip(self.columns.names, self.columns.categories, strict=True)
+        text = [name for name, levels in covariates if levels]
+        missing.refuse(self.actions, self.missing, text)
+
+    def read_batches(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Batch]:
+        """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
+        for table in tables_of(tables):
+            yield self.read(table, first_row)
+            first_row += len(table)
+
+    def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
+        """Convert tables to rows in a later pass; raises DataError on new missing cells."""
+        for rows, _, missing in self.read_batches(tables, first_row):
+            try:
+                self.refuse_missing(missing)
+            except DataError as error:
+                raise DataError(
+                    "the source now holds cells that are NaN or missing, which it did not when it "
+                    f"was first read: {error}. Or {SAME_ROWS}"
+                ) from error
+            if len(rows):
+                yield rows
+
+
+def _codes(
+    table: nw.DataFrame[Any], name: str, levels: Categories | None, numbers: NDArray[np.int_]
+) -> NDArray[np.float64]:
+    """Encode a column of complete rows; raises DataError on an unknown level."""
+    if has_levels(table, name) and levels is not None:
+        return levels.encode(filled_cells(table, name), name, rows=numbers)
+    values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
+    # Cells that are not finite are reported later, all at once.
+    finite = np.isfinite(values)
+    if levels is not None and not levels.covers(values[finite]).all():
+        levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
+    return values
+
+
+def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
+    """Convert batches to tables, skipping empty ones; raises DataError on other objects."""
+    for native in batches:
+        table = as_table(native)
+        if table is None:
+            raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
+        if len(table):
+            yield table
