@@ -4,9 +4,9 @@ from os import PathLike
 
 from bayes_intgen._arguments import hints_for_names
 from bayes_intgen.api.decomposed_fit import fit_decomposed
-from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.api.updating import updatable_posterior
+from bayes_intgen.api.updating import updatable_posterior, warn_of_fit
+from bayes_intgen.assess.findings import findings_of_rows, warn_of
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.inference.settings import Method, SamplerSettings
@@ -133,7 +133,8 @@ def fit(
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
-    warn_of_data(data, model)
+    found = findings_of_rows(data, model)
+    warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
-    warn_of_fit(fit, data)
+    warn_of_fit(fit, data, found)
     return updatable_posterior(fit, data)

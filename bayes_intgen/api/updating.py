@@ -1,19 +1,30 @@
 """Updates of a fit with more rows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from bayes_intgen._arguments import instance
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_pilot
-from bayes_intgen.api.fit_warnings import warn_of_data, warn_of_fit
 from bayes_intgen.api.posterior import Posterior, with_refit
+from bayes_intgen.assess.diagnostics import Diagnostics
+from bayes_intgen.assess.findings import (
+    Finding,
+    findings_of_copies,
+    findings_of_fit,
+    findings_of_rows,
+    warn_of,
+    with_findings,
+)
 from bayes_intgen.data.additional_rows import with_rows
 from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
+from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect
+from bayes_intgen.posterior.draws import prediction_of
 
 
 def updatable_posterior(fit: Fit, data: Rows, earlier: Fit | None = None) -> Posterior:
@@ -36,7 +47,8 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     rows = with_rows(data, new_rows)
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
-    warn_of_data(rows, model)
+    found = findings_of_rows(rows, model)
+    warn_of(found)
     scaled = on_scale(rows, model.link).in_memory
     with single_blas_thread():
         pilot = updated_pilot(fit.pilot, fit.data.in_memory, scaled, model, settings.progress)
@@ -47,7 +59,21 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     importance = new.sampled.importance
     if settings.method == "nuts" and importance and not importance.is_reliable:
         new = fit_of_pilot(new.data, model, settings, new.pilot)
-    warn_of_fit(new, rows)
+    warn_of_fit(new, rows, found)
     return updatable_posterior(
         new._replace(settings=settings), rows, earlier=None if pilot is None else fit
     )
+
+
+def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
+    """Warn of copies of rows and of what draws and residuals show.
+
+    What was ``found`` in the rows before is kept with the posterior.
+    """
+    copies, posterior = findings_of_copies(data), fit.posterior
+    with_findings(posterior.tree, [*found, *copies])
+    monitored = MonitoredEffect.of(data, fit.model)
+    # Not `posterior.effect`, which would warn of unsupported rows at the edge of their regime.
+    effect = monitored_effect(prediction_of(posterior), monitored.points, monitored.masks)
+    diagnostics = Diagnostics.of(posterior.tree, effect)
+    warn_of([*copies, *findings_of_fit(posterior, diagnostics)])

@@ -45,6 +45,7 @@ from bayes_intgen.assess.check_text import (
     reach,
     verdict,
 )
+from bayes_intgen.assess.findings import findings_of_fit_tests
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.null_model import NullModel, null_fit
 from bayes_intgen.assess.score_tests import score_tests
@@ -54,7 +55,7 @@ from bayes_intgen.data.outcome_scale import on_scale
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
+from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.text.tables import to_json
@@ -141,7 +142,7 @@ class Check:
 
         This contradicts the smoothness of the prior, not the assumptions.
         """
-        return [f"{line[0].upper()}{line[1:]}." for line in fit_problems(self.table)]
+        return [finding.sentence for finding in findings_of_fit_tests(self.table)]
 
     @property
     def moderators(self) -> dict[str, list[str]]:

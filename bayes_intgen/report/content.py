@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.diagnostics import problems
-from bayes_intgen.assess.fit_text import outcome_lines, population_lines
+from bayes_intgen.assess.diagnostics import Diagnostics
+from bayes_intgen.assess.findings import findings_of_fit, stored_findings
+from bayes_intgen.assess.summary_text import outcome_lines, population_lines
 from bayes_intgen.basis.categories import Categories, short_label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.errors import SupportWarning
+from bayes_intgen.errors import DataWarning, LackOfFitWarning, SamplingWarning, SupportWarning
 from bayes_intgen.identification.certificates import Certificate, certify
-from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -37,16 +37,14 @@ from bayes_intgen.report.contrasts import (
 )
 from bayes_intgen.report.interactions import interactions_of
 from bayes_intgen.report.provenance import (
-    diagnostics_of_fit,
-    sampling_in_words,
     settings_of_fit,
     versions_of_fit,
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.number_format import MINUS
 
-# Number of points along an action in a chart, and the step between those for diagnostics.
-N_POINTS, DIAGNOSTIC_STEP = 61, 15
+# Number of points along an action in a chart.
+N_POINTS = 61
 # Probability from which an edge of the graph is listed; the page states it.
 MIN_EDGE = 0.1
 # Minimum shares of supported points for good and for moderate support.
@@ -86,8 +84,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         None if fit_support.population is None else fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
-    typical = np.concatenate(along)[::DIAGNOSTIC_STEP]
-    effect = posterior.joint_effect(named_values(posterior, typical), **over)
+    diagnostics = Diagnostics.of_posterior(posterior)
+    found = [*stored_findings(posterior.tree), *findings_of_fit(posterior, diagnostics)]
     levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
     low, high = default_changes(posterior, default)
@@ -106,10 +104,11 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         "reference": _reference(posterior, default),
         "has_levels": any(levels is not None for levels in levels_by_action),
         "has_numbers": any(levels is None for levels in levels_by_action),
-        "problems": problems(posterior.tree, effect),
-        "lack_of_fit": fit_problems(posterior.tree["constant_data"].dataset),
-        "sampling": sampling_in_words(posterior.tree),
-        "diagnostics": diagnostics_of_fit(posterior.tree, effect),
+        "problems": [own.sentence for own in found if own.warning is SamplingWarning],
+        "data_problems": [own.sentence for own in found if own.warning is DataWarning],
+        "lack_of_fit": [own.sentence for own in found if own.warning is LackOfFitWarning],
+        "sampling": diagnostics.sentence(),
+        "diagnostics": diagnostics.table(),
         "contrasts": contrasts,
         "zero": zero,
         "settings": settings_of_fit(posterior),

@@ -21,6 +21,7 @@ from bayes_intgen.text.number_format import (
     format_number,
     format_to_uncertainty,
     format_value,
+    shorter_number,
 )
 
 # Maximum number of steps between budgets: a best plan takes up to seconds.
@@ -92,7 +93,7 @@ def plans_of(
     # A sum of positive and negative costs misses zero by rounding.
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
-        rows.append(("cost", list(map(_short, costs))))
+        rows.append(("cost", list(map(shorter_number, costs))))
     rows += _effects(table, prediction_of(posterior).sd.size)
     if len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
@@ -156,15 +157,10 @@ def _values_per_unit(costs: Array, means: Array) -> list[str]:
         dearer, cheaper = means > mean, means < mean
         low = np.max((cost - costs[cheaper]) / (mean - means[cheaper]), initial=0.0)
         high = np.min((costs[dearer] - cost) / (means[dearer] - mean), initial=np.inf)
-        ends = [_short(end) for end in (low, high) if end < np.inf]
+        ends = [shorter_number(end) for end in (low, high) if end < np.inf]
         text = " to ".join(ends) if len(ends) > 1 else f"over {ends[0]}"
         texts.append(text if low < high else "")
     return texts
-
-
-def _short(value: float) -> str:
-    """Format a number to four figures."""
-    return format_number(float(f"{value:.4g}"))
 
 
 def _in_words(parts: Mapping[str, Any]) -> str:

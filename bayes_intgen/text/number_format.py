@@ -77,6 +77,17 @@ def format_number(value: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", MINUS)
 
 
+def shorter_number(value: float, figures: int = 4) -> str:
+    """Format a number without uncertainty to few figures.
+
+    Examples
+    --------
+    >>> shorter_number(2313.0883)
+    '2,313'
+    """
+    return format_number(float(f"{value:.{figures}g}"))
+
+
 def format_value(value: str | bool | float) -> str:
     """Format a value of an action, or the name of a level."""
     return str(value) if isinstance(value, str | bool) else format_number(float(value))
