@@ -15,9 +15,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.assess.column_guards import advice_on_outcome, advice_on_units
 from bayes_intgen.assess.diagnostics import Diagnostics
-from bayes_intgen.assess.mixed_units import advice_on_units
-from bayes_intgen.assess.outcome_advice import advice_on_outcome
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.data.group_means import advice_on_group_means
 from bayes_intgen.data.missing import dropped_in_words

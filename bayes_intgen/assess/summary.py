@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.assess.checks import Check
+from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
     findings_of_copies,
@@ -17,7 +18,6 @@ from bayes_intgen.assess.findings import (
     findings_of_rows,
     stored_findings,
 )
-from bayes_intgen.assess.outcome_advice import advice_on_scale
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
     certificate_lines,
