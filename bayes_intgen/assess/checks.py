@@ -56,8 +56,8 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
+from bayes_intgen.text.formats import to_json
 from bayes_intgen.text.messages import in_words
-from bayes_intgen.text.tables import to_json
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.

@@ -38,7 +38,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.text.number_format import shorter_number
+from bayes_intgen.text.formats import shorter_number
 
 # Maximum correlation of actions with distinguishable effects.
 MAX_CORRELATION = 0.999
@@ -148,18 +148,14 @@ def findings_of_design(data: Rows, reference: ReferenceRows, sample: Observation
     )
 
 
-def findings_of_fit(
-    posterior: PosteriorDraws, diagnostics: Diagnostics | None = None
-) -> list[Finding]:
-    """Find what draws and residuals show, by default in the joint effect at reference rows.
+def findings_of_fit(posterior: PosteriorDraws, diagnostics: Diagnostics) -> list[Finding]:
+    """Find what draws and residuals show.
 
     Examples
     --------
-    >>> findings_of_fit(posterior)
+    >>> findings_of_fit(posterior, Diagnostics.of_posterior(posterior))
     []
     """
-    if diagnostics is None:
-        diagnostics = Diagnostics.of_posterior(posterior)
     constant = posterior.tree["constant_data"].dataset
     far = FarOutcomes.of_dataset(constant)
     outcome = repr(posterior.outcome_name)
@@ -181,15 +177,15 @@ def with_findings(tree: xr.DataTree, found: Sequence[Finding]) -> None:
     tree.attrs[ATTRIBUTE] = json.dumps([(own.about, own.text) for own in found])
 
 
-def stored_findings(tree: xr.DataTree) -> list[Finding]:
-    """Findings in the rows of a fit; empty for draws from elsewhere than :func:`fit`.
+def findings_of_posterior(posterior: PosteriorDraws, diagnostics: Diagnostics) -> list[Finding]:
+    """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
+    stored = json.loads(posterior.tree.attrs.get(ATTRIBUTE, "[]"))
+    return [*(Finding(*parts) for parts in stored), *findings_of_fit(posterior, diagnostics)]
 
-    Examples
-    --------
-    >>> stored_findings(posterior.tree)
-    []
-    """
-    return [Finding(*parts) for parts in json.loads(tree.attrs.get(ATTRIBUTE, "[]"))]
+
+def sentences(found: Iterable[Finding], warning: type[BayesIntgenWarning]) -> tuple[str, ...]:
+    """Sentences of the findings of which a fit warns in one class."""
+    return tuple(finding.sentence for finding in found if finding.warning is warning)
 
 
 def warn_of(found: Iterable[Finding]) -> None:

@@ -14,9 +14,9 @@ from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
     findings_of_copies,
     findings_of_design,
-    findings_of_fit,
+    findings_of_posterior,
     findings_of_rows,
-    stored_findings,
+    sentences,
 )
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
@@ -46,8 +46,8 @@ from bayes_intgen.posterior.draws import (
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
+from bayes_intgen.text.formats import to_json
 from bayes_intgen.text.messages import quoted
-from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
@@ -276,11 +276,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     }
     diagnostics = Diagnostics.of_posterior(posterior)
     groups["sampling"] = diagnostics.to_dataset()
-    found = [*stored_findings(posterior.tree), *findings_of_fit(posterior, diagnostics)]
-    of_sampling, of_rows, of_fit = (
-        tuple(finding for finding in found if finding.warning is kind)
-        for kind in (SamplingWarning, DataWarning, LackOfFitWarning)
-    )
+    found = findings_of_posterior(posterior, diagnostics)
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
@@ -292,7 +288,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     untested = "Not tested yet: run bi.check(data, model); posterior.with_check stores the result."
     sections = {
         "Outcome": outcome_lines(posterior),
-        "Data": tuple(finding.sentence for finding in of_rows),
+        "Data": sentences(found, DataWarning),
         "Regimes": regime_lines(groups["regimes"]),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
@@ -300,8 +296,8 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
         "Assumptions": (untested,) if check is None else tuple(check.sentences()),
-        "Fit": tuple(finding.sentence for finding in of_fit),
-        "Sampling": tuple(own.sentence for own in of_sampling) or (diagnostics.sentence(),),
+        "Fit": sentences(found, LackOfFitWarning),
+        "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
     size = size_of_draws(posterior.tree)
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"

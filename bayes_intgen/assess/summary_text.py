@@ -18,13 +18,14 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import effect_modifiers
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.number_format import (
+from bayes_intgen.text.formats import (
+    align_columns,
     decimals_for,
     format_interval,
     format_to_uncertainty,
+    share_text,
     shorter_number,
 )
-from bayes_intgen.text.tables import align_columns
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
@@ -131,11 +132,9 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     width = max(len(str(label)) for label in regimes["regime"].to_numpy())
     digits = len(f"{int(regimes['rows'].max()):,}")
     lines = []
-    for i, label in enumerate(regimes["regime"].to_numpy()):
-        own = regimes.isel(regime=i)
-        columns = zip(names, own["was_set"].to_numpy(), _ranges_of(own), strict=True)
+    for label, rows, was_set, ranges in rows_of_regimes(regimes):
+        columns = zip(names, was_set, ranges, strict=True)
         set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
-        rows = int(own["rows"])
         lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
     return tuple(lines)
 
@@ -197,7 +196,7 @@ class ActionSummary:
         """Summarise an action by its values in rows in memory, and where it was set."""
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
-        median = centres([_median(values)], [levels])[0]
+        median = centres([float(np.median(values))], [levels])[0]
         set_range, observed_range = map(_range, parts)
         return cls(name, state, median, set_range, observed_range, *counts)
 
@@ -216,14 +215,6 @@ def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
     ]
     head = ["action", "experiments", "median", "where set", "elsewhere"]
     return tuple(align_columns(head, rows, left=2).splitlines())
-
-
-def _median(values: Array) -> float:
-    """Median by one partial sort: NumPy's also searches for NaN, in three times as long."""
-    middle = len(values) // 2
-    ordered = np.partition(values, middle)
-    below = ordered[middle] if len(values) % 2 else ordered[:middle].max()
-    return float((below + ordered[middle]) / 2)
 
 
 def _range(values: Array) -> tuple[float, float] | None:
@@ -271,10 +262,10 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     lines = ["Zeros and ones: effects are probabilities of a one, which add up over the actions."]
     outside = share_outside(posterior)
     if outside:
-        share = "less than 1%" if outside < 0.01 else f"{outside:.0%}"
         lines.append(
-            f"With all actions set, part of the 90% interval lies outside [0, 1] at {share} of the "
-            "reference rows; probabilities of single outcomes are clipped."
+            "With all actions set, part of the 90% interval lies outside [0, 1] at "
+            f"{share_text(outside)} of the reference rows; probabilities of single outcomes are "
+            "clipped."
         )
     return tuple(lines)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayes_intgen.text.tables import to_json
+from bayes_intgen.text.formats import to_json
 
 if TYPE_CHECKING:
     from bayes_intgen.data.column_notes import ColumnNote

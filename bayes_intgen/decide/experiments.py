@@ -1,13 +1,46 @@
-"""A planned experiment in the user's words: actions that are set, values, rows and a cost."""
+"""Planned experiments in the user's words, and their value: narrower intervals, better choices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bayes_intgen._arguments import items, mapping, real_number, row_count
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._arguments import (
+    instance,
+    items,
+    mapping,
+    positive_number,
+    probability,
+    real_number,
+    row_count,
+)
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
+from bayes_intgen.decide.belief import Belief, Update
+from bayes_intgen.decide.best import Plan, Planning
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.planned_rows import (
+    belief_of,
+    half_information_of_rows,
+    planned_rows,
+    warn_of_few_draws,
+)
+from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
+from bayes_intgen.decide.search import best_point, best_points_of_draws
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.labels import regime_label
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
+
+# Draws that are moved towards their mean, by these factors, to find such plans.
+N_MOVED, FACTORS = 100, (1.0, 0.5, 0.2)
+# Number of reference rows at which support is checked.
+N_CHECKED = 200
+# Monte Carlo sample size of the posterior means after an experiment.
+N_MEANS = 8_000
 
 
 @dataclass(frozen=True)
@@ -126,3 +159,293 @@ def _checked_values(at: Any, names: tuple[str, ...]) -> dict[str, tuple[Label, .
         if not values[name]:
             raise ModelError(f"at has no values of {name!r}; leave it out, or give one or more")
     return values
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Best plan now, and the plans that may be best after an experiment.
+
+    Attributes
+    ----------
+    plan : Plan
+    points : ndarray, shape (J, K)
+        Plans; the first one is that of ``plan``.
+    mean : ndarray, shape (J,)
+        Posterior means of their joint effects.
+    belief : Belief
+    loadings : ndarray, shape (J, r)
+        Linear part of the joint effects.
+    gains : ndarray, shape (S, J)
+        Draws of the gains of the plans over the baseline.
+    of_gain : ndarray, shape (1, r)
+        Linear part of the gain of the plan over the baseline.
+    rest : float
+        Variance of the rest of the gain, which no experiment reduces.
+    beyond_support : bool
+        Whether plans that no rows support were considered.
+    """
+
+    plan: Plan
+    points: Array
+    mean: Array
+    belief: Belief
+    loadings: Array
+    gains: Array
+    of_gain: Array
+    rest: float
+    beyond_support: bool
+
+    @classmethod
+    def of(
+        cls,
+        posterior: PosteriorDraws,
+        decision: Decision,
+        beyond_support: bool,
+        given: Mapping[str, Any] | None,
+        population: Any,
+    ) -> "Choice":
+        """Find the best plan, and those that are best for draws or for means of draws.
+
+        All plans are considered where the rows support none.
+        """
+        beyond_support = beyond_support or not supports_any_plan(posterior)
+        planning = Planning.of(posterior, decision, beyond_support, given, population)
+        problem, surface = planning.problem, planning.surface
+        point = best_point(problem, surface, None)
+        plan = planning.plan(point, "mean")
+        points = plans_after(problem, surface, point)
+        effects = surface.draws(points)
+        belief = belief_of(posterior)
+        loadings, _ = belief.loadings(effects)
+        gains = effects - surface.draws(problem.baseline[None])
+        of_gain, rest = belief.loadings(gains[:, :1])
+        mean = effects.mean(axis=0)
+        return cls(
+            plan, points, mean, belief, loadings, gains, of_gain, float(rest[0]), beyond_support
+        )
+
+    @property
+    def perfect_information(self) -> float:
+        """Expected value of perfect information."""
+        # The best plans of draws come from a grid, those of means of draws are finer.
+        regret = self.gains.max(axis=1) - self.gains[:, 0]
+        return float(np.maximum(self.plan.regret.to_numpy().ravel(), regret).mean())
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes that describe the choice."""
+        attrs = self.plan.gain.attrs
+        return {
+            "outcome": attrs["outcome"],
+            "interval": "gain of the best plan over the baseline",
+            "plan": spelled(self.plan.point),
+            "baseline": spelled(self.plan.baseline),
+            "beyond_support": int(self.beyond_support),
+            **{name: text for name, text in attrs.items() if name == "population"},
+        }
+
+    def width(self, level: float) -> float:
+        """Present width of the central interval of the gain."""
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        return float(np.ptp(np.quantile(self.plan.gain.to_numpy(), tails)))
+
+
+def supports_any_plan(posterior: PosteriorDraws) -> bool:
+    """Whether the joint effect is supported at any of 200 reference rows."""
+    rows = np.concatenate(support_of(posterior).reference.rows)
+    return bool(is_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
+
+
+def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
+    """Plans that may be best after an experiment, shape (J, K), the present one first.
+
+    The posterior mean after an experiment lies between the present one and a draw.
+    """
+    prediction = surface.prediction
+    count = prediction.sd.size
+    which = np.unique(np.linspace(0, count - 1, N_MOVED).round().astype(int))
+    some = prediction.map_draws(lambda draws: draws.reshape(count, *draws.shape[2:])[which][None])
+    centre = prediction.coefficients.mean(axis=(0, 1))
+    candidates = [plan[None]]
+    for factor in FACTORS:
+        moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
+        candidates.append(
+            best_points_of_draws(problem, replace(surface, prediction=moved), plan)[0]
+        )
+    points = np.unique(np.concatenate(candidates), axis=0)
+    points = np.unique(with_budget_spent(problem, surface, points), axis=0)
+    others = points[(points != plan).any(axis=1)]
+    return np.concatenate([plan[None], others])
+
+
+def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) -> Array:
+    """Spend the rest of the budget, which the search on a grid leaves, on one action of each plan.
+
+    It is the action with the best posterior mean, or none.
+    """
+    if problem.budget is None:
+        return points
+    variants = [points]
+    left = problem.budget - problem.cost(points)
+    for k in np.flatnonzero(problem.rates > 0):
+        if problem.categories[k] is None:
+            own = points.copy()
+            low, high = problem.candidates[k][[0, -1]]
+            own[:, k] = np.clip(own[:, k] + left / problem.rates[k], low, high)
+            variants.append(own)
+    every = np.stack(variants)
+    flat = every.reshape(-1, every.shape[-1])
+    mean = np.where(problem.is_feasible(flat), surface.mean(flat), -np.inf)
+    best = mean.reshape(len(variants), -1).argmax(axis=0)
+    return np.asarray(every[best, np.arange(len(points))])
+
+
+def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:
+    """Expected value of a better choice, and its Monte Carlo standard error.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (J,)
+        Present means of plans, the best of which would be chosen now.
+    moves : ndarray, shape (n, J)
+        Draws of the changes of these means.
+
+    Examples
+    --------
+    >>> value_of_information(np.array([1.0, 0.0]), np.array([[0.0, 0.0], [0.0, 3.0]]))[0]
+    1.0
+    """
+    after = mean + moves
+    gain = after.max(axis=1) - after[:, mean.argmax()]
+    return float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
+
+
+def experiment_values(
+    posterior: PosteriorDraws,
+    decision: Decision,
+    experiments: Sequence[Experiment] | None,
+    *,
+    rows: int | None,
+    horizon: float,
+    level: float,
+    seed: int,
+    **over: Any,
+) -> xr.Dataset:
+    """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
+    level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
+    instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+    listed = checked_experiments(posterior, experiments, rows)
+    rng = generator(seed, "experiments")
+    # Before the search for plans, which takes longer than errors in the experiments should.
+    planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
+    choice = Choice.of(posterior, decision, **over)
+    normals = rng.standard_normal((N_MEANS, len(choice.points)))
+    belief = choice.belief
+    updates = [
+        belief.update(np.sqrt(own.rows) * half_information_of_rows(posterior, belief, plan))
+        for own, plan in zip(listed, planned, strict=True)
+    ]
+    warn_of_few_draws(updates)
+    evsi, error, width = np.array([_value(choice, own, normals, level) for own in updates]).T
+    cost = np.array([own.cost for own in listed])
+    net = horizon * evsi - cost
+    order = np.lexsort((-evsi, -net))
+    columns = {
+        "evsi": evsi,
+        "evsi_error": error,
+        "net_benefit": net,
+        "width_before": np.full(len(listed), choice.width(level)),
+        "width_after": width,
+        "rows": np.array([own.rows for own in listed]),
+        "cost": cost,
+        "others": np.array([plan.others for plan in planned], dtype=str),
+    }
+    table = xr.Dataset(
+        {name: ("experiment", values[order]) for name, values in columns.items()},
+        {"experiment": np.array(_labels(listed), dtype=str)[order]},
+        {**choice.attributes, "level": level, "horizon": horizon},
+    )
+    table["evpi"] = choice.perfect_information
+    table["explanation"] = ("experiment", explanations(table))
+    return table
+
+
+def checked_experiments(
+    posterior: PosteriorDraws, experiments: Any, rows: int | None = None
+) -> list[Experiment]:
+    """Experiments to compare: by default each action alone, all together, and more history.
+
+    ``rows`` of each by default: as many as the regimes in the data have on average.
+    """
+    if experiments is not None:
+        if rows is not None:
+            raise ModelError("rows are those of the default experiments; give experiments or rows")
+        own = [experiments] if isinstance(experiments, Experiment) else experiments
+        listed = list(items(own, "experiments", "experiments"))
+        if not listed:
+            raise ModelError("experiments are empty; leave them out for the default ones")
+        for one in listed:
+            instance(one, Experiment, "an experiment", "bayes_intgen.Experiment", ModelError)
+        return listed
+    if rows is None:
+        rows = max(1, round(np.mean([*support_of(posterior).regimes.values()])))
+    return [Experiment(names, rows) for names in default_regimes(posterior.actions)]
+
+
+def _value(
+    choice: Choice, update: Update, normals: Array, level: float
+) -> tuple[float, float, float]:
+    """Value of an experiment, its Monte Carlo error, and the width of the gain after it."""
+    value, error = value_of_information(choice.mean, update.moves(choice.loadings, normals))
+    after = float(update.variance(choice.of_gain)[0]) + choice.rest
+    before = float(np.square(choice.of_gain).sum()) + choice.rest
+    share = min(1.0, after / before) if before > 0 else 1.0
+    return value, error, choice.width(level) * float(np.sqrt(share))
+
+
+def _labels(experiments: Sequence[Experiment]) -> list[str]:
+    """Labels, with the number of rows where several experiments set the same."""
+    labels = [own.label for own in experiments]
+    return [
+        f"{label}, {own.rows} rows" if labels.count(label) > 1 else label
+        for label, own in zip(labels, experiments, strict=True)
+    ]
+
+
+def spelled(point: Mapping[str, Any]) -> str:
+    """A plan as text.
+
+    Examples
+    --------
+    >>> spelled({"tv": 2.0, "drug": "on"})
+    'tv=2, drug=on'
+    """
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in point.items()
+    )
+
+
+def explanations(table: xr.Dataset) -> list[str]:
+    """A sentence per experiment: interval, value, and whether it is worth its cost."""
+    out, evpi = [], float(table["evpi"])
+    level = f"{table.attrs['level']:.0%}"
+    for label in range(table.sizes["experiment"]):
+        own = table.isel(experiment=label)
+        before, after = float(own["width_before"]), float(own["width_after"])
+        decimals = decimals_for(before)
+        name = str(own["experiment"].item()).replace("observational", "history")
+        widths = [format_to_uncertainty(width, decimals) for width in (before, after)]
+        share = 1 - after / before if before > 0 else 0.0
+        sentence = (
+            f"{int(own['rows']):,} more rows of {name} narrow the {level} interval of the gain "
+            f"from {widths[0]} to {widths[1]}, by {share:.0%}"
+        )
+        evsi = float(own["evsi"])
+        part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
+        sentence += f"; a better choice after them is worth {evsi:.2g}{part}"
+        if float(own["cost"]) > 0:
+            verdict = "more" if float(own["net_benefit"]) > 0 else "less"
+            sentence += f", {verdict} than their cost of {float(own['cost']):.4g}"
+        out.append(f"{sentence}.")
+    return out

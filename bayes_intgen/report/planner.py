@@ -14,9 +14,9 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
-from bayes_intgen.report.contrasts import named_values, point_texts, probability_text
+from bayes_intgen.report.effects import named_values, point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
-from bayes_intgen.text.number_format import (
+from bayes_intgen.text.formats import (
     decimals_for,
     format_number,
     format_to_uncertainty,
