@@ -302,8 +302,7 @@ def check(
     table = table.merge(_of_moderators(moderated))
     predictions = xr.Dataset()
     if held_out:
-        difference = log_density_difference(sample, model, held_out, seed, progress)
-        predictions = xr.Dataset(difference._asdict())
+        predictions = log_density_difference(sample, model, held_out, seed, progress)
     return Check(table, predictions, level)
 
 
