@@ -114,8 +114,17 @@ def action_tests(
         [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
-    every = {("shared cause", *pair): _hypotheses(*pair) for pair in pairs}
-    every |= {("shift", *pair): _hypotheses_of_shift(*pair) for pair in permutations(names, 2)}
+    # Scores with mean zero under each hypothesis: j may move k, or k may move j.
+    every = {
+        ("shared cause", j, k): (
+            [("contrast", j, k), ("effect", k, j)],
+            [("contrast", k, j), ("effect", j, k)],
+        )
+        for j, k in pairs
+    } | {
+        ("shift", j, k): ([("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)])
+        for j, k in permutations(names, 2)
+    }
     tests: dict[tuple[str, int, int], BootstrapTest] = {}
     for test, hypotheses in every.items():
         if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses):
@@ -125,19 +134,6 @@ def action_tests(
     results = familywise_results(tests, level)
     shared = {("shared cause", *pair): actions.obstacle(*pair) for pair in pairs}
     return {**shared, **results}
-
-
-def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
-    """Scores with mean zero under each hypothesis about a pair without a shared cause."""
-    return [
-        [("contrast", j, k), ("effect", k, j)],
-        [("contrast", k, j), ("effect", j, k)],
-    ]
-
-
-def _hypotheses_of_shift(j: int, k: int) -> list[list[tuple[str, int, int]]]:
-    """Scores with mean zero if the experiment on j leaves the law of k: j may move k, or k j."""
-    return [[("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)]]
 
 
 class _Score(NamedTuple):
