@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from html import escape
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.decision import Decision, Objective, RiskMeasure, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
 from bayes_intgen.decide.search import (
+    GridOfMeans,
     best_point,
     best_points_of_draws,
     grid_of_means,
@@ -190,9 +192,18 @@ class Planning:
         surface = JointSurface.of(prediction_of(posterior, query.averages))
         return cls(posterior, problem, surface, query.averages)
 
+    @cached_property
+    def _means(self) -> GridOfMeans:
+        """Options and their means, the same for all budgets."""
+        return grid_of_means(self.problem, self.surface)
+
+    def point(self, budget: float | None, measure: RiskMeasure | None = None) -> Array:
+        """Best plan within a budget, shape (K,)."""
+        return best_point(self.problem.with_budget(budget), self.surface, measure, self._means)
+
     def best(self, objective: Objective = "mean") -> Plan:
         """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-        point = best_point(self.problem, self.surface, risk_measure(objective))
+        point = self.point(self.problem.budget, risk_measure(objective))
         return self.plan(point, objective)
 
     def plan(self, point: Array, objective: Objective) -> Plan:
@@ -253,8 +264,7 @@ def frontier(
     first = replace(decision, budget=min(values))
     planning = Planning.of(posterior, first, **over)
     problem, surface = planning.problem, planning.surface
-    means = grid_of_means(problem, surface)
-    plans = np.stack([best_point(problem.with_budget(b), surface, measure, means) for b in values])
+    plans = np.stack([planning.point(budget, measure) for budget in values])
     draws = surface.draws(plans) - surface.draws(problem.baseline[None])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     columns = {
@@ -278,12 +288,11 @@ def frontier(
 def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
     target, measure = real_number(target, "target"), risk_measure(objective)
-    problem, surface = planning.problem, planning.surface
+    problem = planning.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
-    value = value_of(surface, measure)
-    means = grid_of_means(problem, surface)
-    best = best_point(problem, surface, measure, means)
+    value = value_of(planning.surface, measure)
+    best = planning.point(problem.budget, measure)
     reached = float(value(best[None])[0])
     if reached < target:
         raise ModelError(
@@ -297,7 +306,7 @@ def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Pl
         if high - low <= tolerance:
             break
         middle = (low + high) / 2
-        point = best_point(problem.with_budget(middle), surface, measure, means)
+        point = planning.point(middle, measure)
         if value(point[None])[0] >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:

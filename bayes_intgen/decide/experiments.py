@@ -29,7 +29,7 @@ from bayes_intgen.decide.planned_rows import (
     warn_of_few_draws,
 )
 from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
-from bayes_intgen.decide.search import best_point, best_points_of_draws
+from bayes_intgen.decide.search import best_points_of_draws
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.labels import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
@@ -211,7 +211,7 @@ class Choice:
         beyond_support = beyond_support or not supports_any_plan(posterior)
         planning = Planning.of(posterior, decision, beyond_support, given, population)
         problem, surface = planning.problem, planning.surface
-        point = best_point(problem, surface, None)
+        point = planning.point(problem.budget)
         plan = planning.plan(point, "mean")
         points = plans_after(problem, surface, point)
         effects = surface.draws(points)

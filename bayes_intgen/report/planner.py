@@ -9,7 +9,6 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.search import best_point, grid_of_means
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
@@ -55,9 +54,7 @@ def plans_of(
         As ``posterior.best``.
     """
     planning = Planning.of(posterior, decision, False, **over)
-    problem, surface = planning.problem, planning.surface
-    means = grid_of_means(problem, surface)
-    free = best_point(problem.with_budget(None), surface, None, means)
+    problem, free = planning.problem, planning.point(None)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
@@ -65,7 +62,7 @@ def plans_of(
     plans, titles = [problem.baseline], ["baseline"]
     for budget in sorted(budgets):
         try:
-            plans.append(best_point(problem.with_budget(budget), surface, None, means))
+            plans.append(planning.point(budget))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.
