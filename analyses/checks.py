@@ -33,7 +33,7 @@ from scipy.stats import binomtest, kstest
 
 import bayes_intgen as bi
 from bayes_intgen import simulators
-from bayes_intgen.assess.alternatives import alternatives
+from bayes_intgen.assess.hypotheses import alternatives
 from bayes_intgen.simulators import (
     DoseResponse,
     Interacting,

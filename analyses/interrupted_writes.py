@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.cli.process import main as command_line
+from bayes_intgen.cli import main as command_line
 from bayes_intgen.simulators import Polynomial
 
 from _study import RESULTS, command_of

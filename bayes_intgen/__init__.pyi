@@ -3,8 +3,7 @@
 from . import calibration, datasets, models, simulators
 from ._version import __version__
 from .api.fitting import fit
-from .api.loading import load
-from .api.posterior import Posterior
+from .api.posterior import Posterior, load
 from .assess.checks import Check, check
 from .assess.summary import Report, report_identification
 from .data.covariates import NEW_GROUP
@@ -14,10 +13,10 @@ from .data.out_of_core import StreamedData
 from .data.reading import read
 from .data.regime_data import RegimeData
 from .data.rows import Rows
+from .decide.best import Plan
 from .decide.contrasts import Contrast
 from .decide.decision import CVaR, Decision, Quantile
-from .decide.experiment import Experiment
-from .decide.plan import Plan
+from .decide.experiments import Experiment
 from .decide.split import design
 from .errors import (
     BayesIntgenError,

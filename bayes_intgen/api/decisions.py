@@ -9,9 +9,9 @@ from bayes_intgen.api.pictures import Pictures
 
 # Methods import what decides: most questions to a saved fit are about effects.
 if TYPE_CHECKING:
+    from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.contrasts import Contrast
     from bayes_intgen.decide.decision import Decision, Objective
-    from bayes_intgen.decide.plan import Plan
 
 
 class Decisions(Pictures):
@@ -62,7 +62,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import contrast
 
-        return contrast(self, to, start, intervened, given, population)
+        return contrast(self, to, start, intervened, given=given, population=population)
 
     def ratio(
         self,
@@ -104,7 +104,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import ratio
 
-        return ratio(self, to, start, intervened, given, population)
+        return ratio(self, to, start, intervened, given=given, population=population)
 
     def slope(
         self,
@@ -149,7 +149,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import slope
 
-        return slope(self, action, at, intervened, given, population)
+        return slope(self, action, at, intervened, given=given, population=population)
 
     def best(
         self,
@@ -249,8 +249,9 @@ class Decisions(Pictures):
         from bayes_intgen.decide.best import frontier
 
         return frontier(
-            self, decision, budgets, objective, level, beyond_support, given, population
-        )
+            self, decision, budgets, objective, level,
+            beyond_support=beyond_support, given=given, population=population,
+        )  # fmt: skip
 
     def cheapest(
         self,

@@ -9,7 +9,7 @@ from bayes_intgen.api.decisions import Decisions
 
 if TYPE_CHECKING:
     from bayes_intgen.decide.decision import Decision
-    from bayes_intgen.decide.experiment import Experiment
+    from bayes_intgen.decide.experiments import Experiment
 
 
 class Experiments(Decisions):
@@ -88,7 +88,7 @@ class Experiments(Decisions):
         >>> bool((table.width_after <= table.width_before).all())
         True
         """
-        from bayes_intgen.decide.experiment_values import experiment_values
+        from bayes_intgen.decide.experiments import experiment_values
 
         return experiment_values(
             self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
@@ -167,8 +167,9 @@ class Experiments(Decisions):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs, regimes, level, beyond_support, given, population, seed
-        ).best(rows)
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support, given=given, population=population,
+        ).best(rows)  # fmt: skip
 
     def rows_for(
         self,
@@ -212,5 +213,6 @@ class Experiments(Decisions):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs, regimes, level, beyond_support, given, population, seed
-        ).rows_for(width)
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support, given=given, population=population,
+        ).rows_for(width)  # fmt: skip

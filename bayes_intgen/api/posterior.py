@@ -1,5 +1,6 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
+import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_intgen._arguments import instance
+from bayes_intgen._atomic import atomic_write
 from bayes_intgen.api.experiments import Experiments
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
@@ -191,9 +193,10 @@ class Posterior(Experiments):
         --------
         >>> posterior.report(folder / "report.html", decision=bi.Decision(cost={"red": 1.0}))
         """
-        from bayes_intgen.report import write_report
+        from bayes_intgen.report.page import page_of
 
-        write_report(self, path, given=given, population=population, level=level, decision=decision)
+        text = page_of(self, level, decision, given=given, population=population)
+        atomic_write(path, text.encode())
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.
@@ -211,7 +214,6 @@ class Posterior(Experiments):
         --------
         >>> posterior.save(folder / "fit.nc")
         """
-        # A fit that is not saved needs no HDF5.
         from bayes_intgen.posterior.storage import save_tree
 
         save_tree(self.tree, path)
@@ -321,3 +323,35 @@ def with_refit(posterior: Posterior, refit: "Refit") -> Posterior:
     copied = copy(posterior)
     copied._refit = refit
     return copied
+
+
+def load(path: str | os.PathLike[str]) -> Posterior:
+    """Load a posterior that :meth:`Posterior.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Posterior
+        Its predictions are identical to those of the saved posterior.
+
+    Raises
+    ------
+    SavedFitError
+        If the file is truncated or damaged, is not a saved fit, or was written by another version.
+        Pipes, devices and folders are refused at once.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> posterior.save(folder / "fit.nc")
+    >>> load(folder / "fit.nc").actions == posterior.actions
+    True
+    """
+    # A fit that is neither saved nor loaded needs no HDF5.
+    from bayes_intgen.posterior.storage import load_draws
+
+    return load_draws(path, Posterior)

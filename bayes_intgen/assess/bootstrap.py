@@ -7,7 +7,8 @@ distribution (Westfall and Young 1993): the level holds for all tests together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ TAIL = 0.05
 MAX_BOOTSTRAP_WEIGHTS = 4_000_000
 # Power at which a size counts as detectable, and number of samples with which it is computed.
 POWER, POWER_SAMPLES = 0.9, 200
+# Maximum number of times that the critical value is adapted to the detectable size.
+CRITICAL_UPDATES = 10
 
 
 class RowScores(NamedTuple):
@@ -85,20 +88,51 @@ class BootstrapResult(NamedTuple):
     detectable: float
 
 
-class BootstrapTest(Protocol):
-    """Protocol of a test whose statistic has bootstrap samples under the null hypothesis.
+@dataclass(frozen=True, eq=False)
+class BootstrapTest:
+    """Test whose statistic has bootstrap samples under the null hypothesis.
 
-    ``statistics``, shape (1 + N_BOOTSTRAP,), are the statistic and its samples; the other members
-    are as in :class:`BootstrapResult`.
+    Attributes
+    ----------
+    statistics : ndarray, shape (1 + N_BOOTSTRAP,)
+        The statistic, which is large under the alternative, and its samples.
+    null : ndarray, shape (N_BOOTSTRAP,)
+        Samples from which the critical value of a detectable size is computed.
+    alternative : callable
+        Statistics of ``POWER_SAMPLES`` samples where the alternative has some size.
+    size : float
+    sizes : (float, float)
+        Sizes between which the detectable one is sought, in the units of ``size``.
+    log_bayes_factor : float
+        NaN where there is no model of the alternative.
+    null_beside : callable, optional
+        Samples under the null hypothesis fitted to an alternative of some size, if it absorbs a
+        part of the alternative: the critical value then depends on the size.
     """
 
-    @property
-    def statistics(self) -> Array: ...
-    @property
-    def log_bayes_factor(self) -> float: ...
-    @property
-    def size(self) -> float: ...
-    def detectable(self, threshold: float) -> float: ...
+    statistics: Array
+    null: Array
+    alternative: Callable[[float], Array]
+    size: float
+    sizes: tuple[float, float]
+    log_bayes_factor: float = float("nan")
+    null_beside: Callable[[float], Array] | None = None
+
+    def detectable(self, threshold: float) -> float:
+        """Smallest size that has a p value of at most ``threshold`` with probability 0.9."""
+        critical, (smallest, largest) = critical_value(self.null, threshold), self.sizes
+
+        def power(size: float) -> float:
+            return float(np.mean(self.alternative(size) > critical))
+
+        size = smallest_size(power, smallest, largest)
+        if self.null_beside is not None:
+            for _ in range(CRITICAL_UPDATES):
+                critical = critical_value(self.null_beside(min(size, largest)), threshold)
+                if size > largest or power(size) >= POWER:
+                    break
+                size = smallest_size(power, size, largest)
+        return size
 
 
 def familywise_results[Key](
@@ -108,8 +142,7 @@ def familywise_results[Key](
 
     Parameters
     ----------
-    tests : mapping to tests
-        Their ``statistics`` are large under the alternative.
+    tests : mapping to BootstrapTest
     level : float
         Familywise level at which ``detectable`` is computed.
     """

@@ -1,11 +1,11 @@
 """Tests of the assumptions that the data can contradict.
 
-`check` tests the additive model against every alternative that the regimes in the data can
-reveal (`alternatives`), tests the variance where several actions are set (`variance_tests`) and
-each pair of actions for a shared hidden cause, and for an experiment on one that changes how the
-other is set (`shared_causes`), and compares the model with a regression per regime on held-out
-rows. The strongest tests compare mean and variance of rows with several actions set with what the
-other rows predict.
+`check` tests the mean of the additive model against every alternative that the regimes in the data
+can reveal (`hypotheses`), the variance where several actions are set (`score_tests`), and each pair
+of actions for a shared hidden cause, and for an experiment on one that changes how the other is set
+(`shared_causes`). It compares the model with a regression per regime on held-out rows. The
+strongest tests compare mean and variance of rows with several actions set with what the other rows
+predict.
 
 Notes
 -----
@@ -24,7 +24,8 @@ mean squares of residuals are at most weakly dependent. The smallest of the fami
 therefore corrected as that of independent tests (Sidak 1967).
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -35,32 +36,33 @@ from scipy.special import logsumexp
 
 from bayes_intgen._arguments import probability, seed_number
 from bayes_intgen._blas import single_blas_thread
-from bayes_intgen.assess.alternatives import Alternative, alternatives, moderators
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.assess.bootstrap import BootstrapResult
-from bayes_intgen.assess.check_text import (
-    comparison,
-    hidden,
-    moderation,
-    obstacle,
-    reach,
-    verdict,
-)
+from bayes_intgen.assess.findings import findings_of_fit_tests
 from bayes_intgen.assess.held_out import log_density_difference
-from bayes_intgen.assess.null_model import NullModel, null_fit
-from bayes_intgen.assess.score_tests import score_tests
+from bayes_intgen.assess.hypotheses import (
+    Alternative,
+    NullModel,
+    alternatives,
+    moderators,
+    null_fit,
+)
+from bayes_intgen.assess.score_tests import score_tests, variance_tests
 from bayes_intgen.assess.shared_causes import action_tests
-from bayes_intgen.assess.variance_tests import variance_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.pilot.lack_of_fit import fit_problems, fit_tests_dataset
+from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
-from bayes_intgen.text.tables import to_json
+from bayes_intgen.text.formats import to_json
+from bayes_intgen.text.messages import in_words
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
 FAMILYWISE_LEVEL = 0.025
+# Maximum number of untestable alternatives that the statement names.
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,7 +134,7 @@ class Check:
     @property
     def obstacle(self) -> str | None:
         """Why nothing could be tested; None if something was."""
-        return obstacle(self.table) if self.violated is None else None
+        return _obstacle(self.table) if self.violated is None else None
 
     @property
     def lack_of_fit(self) -> list[str]:
@@ -140,7 +142,7 @@ class Check:
 
         This contradicts the smoothness of the prior, not the assumptions.
         """
-        return [f"{line[0].upper()}{line[1:]}." for line in fit_problems(self.table)]
+        return [finding.sentence for finding in findings_of_fit_tests(self.table)]
 
     @property
     def moderators(self) -> dict[str, list[str]]:
@@ -194,12 +196,16 @@ class Check:
 
     def sentences(self) -> list[str]:
         """List the sentences of the statement."""
-        lines = [verdict(self.table, self.likeliest, self.p, self.level)]
+        lines = [_verdict(self.table, self.likeliest, self.p, self.level)]
         if not self.violated:
-            lines += reach(self.table)
-        lines += [*hidden(self.table), *self.lack_of_fit, *moderation(self.table, self.moderators)]
+            lines += _reach(self.table)
+        lines += [
+            *_hidden(self.table),
+            *self.lack_of_fit,
+            *_moderation(self.table, self.moderators),
+        ]
         if self.held_out.data_vars:
-            lines.append(comparison(self.held_out))
+            lines.append(_comparison(self.held_out))
         return lines
 
 
@@ -295,8 +301,7 @@ def check(
     table = table.merge(_of_moderators(moderated))
     predictions = xr.Dataset()
     if held_out:
-        difference = log_density_difference(sample, model, held_out, seed, progress)
-        predictions = xr.Dataset(difference._asdict())
+        predictions = log_density_difference(sample, model, held_out, seed, progress)
     return Check(table, predictions, level)
 
 
@@ -304,13 +309,10 @@ def _of_moderators(tests: Mapping[Alternative, BootstrapResult]) -> xr.Dataset:
     """Results of the tests of moderators, as labelled arrays."""
     pairs = np.array([each.actions for each in tests], dtype=str).reshape(-1, 2)
     p = np.array([result.p_familywise for result in tests.values()], dtype=float)
-    return xr.Dataset(
-        {
-            "moderated": ("moderator", pairs[:, 0]),
-            "by": ("moderator", pairs[:, 1]),
-            "moderator_p_familywise": ("moderator", p),
-        },
-        coords={"moderator": np.array([each.label for each in tests], dtype=str)},
+    columns = {"moderated": pairs[:, 0], "by": pairs[:, 1], "moderator_p_familywise": p}
+    labels = np.array([each.label for each in tests], dtype=str)
+    return labelled_dataset(
+        {name: ("moderator", values) for name, values in columns.items()}, {"moderator": labels}
     )
 
 
@@ -333,9 +335,9 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
     tests = [line for line in lines if isinstance(line.result, BootstrapResult)]
     rest = [line for line in lines if not isinstance(line.result, BootstrapResult)]
-    results = [line.result for line in tests]
-    values = np.array(results, dtype=float).reshape(-1, len(BootstrapResult._fields)).T
-    columns = dict(zip(BootstrapResult._fields, values, strict=True))
+    fields = BootstrapResult._fields
+    values = np.array([line.result for line in tests], dtype=float).reshape(-1, len(fields)).T
+    columns = dict(zip(fields, values, strict=True))
     families = len({line.family for line in tests})
     columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** families
     evidence = columns["log_bayes_factor"]
@@ -345,22 +347,144 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
         actions = [[name in line.actions for name in names] for line in some]
         return np.array(actions, dtype=bool).reshape(len(some), len(names))
 
-    return xr.Dataset(
+    def texts(values: Iterable[str]) -> NDArray[np.str_]:
+        return np.array(list(values), dtype=str)
+
+    obstacles = (line.result if isinstance(line.result, str) else "" for line in rest)
+    return labelled_dataset(
         {
-            "kind": ("test", np.array([line.kind for line in tests], dtype=str)),
+            "kind": ("test", texts(line.kind for line in tests)),
             **{name: ("test", column) for name, column in columns.items()},
             "weight": ("test", weight),
             "between": (("test", "action"), between(tests)),
-            "hidden_kind": ("hidden", np.array([line.kind for line in rest], dtype=str)),
+            "hidden_kind": ("hidden", texts(line.kind for line in rest)),
             "hidden_between": (("hidden", "action"), between(rest)),
-            "hidden_obstacle": (
-                "hidden",
-                np.array([line.result or "" for line in rest], dtype=str),
-            ),
+            "hidden_obstacle": ("hidden", texts(obstacles)),
         },
-        coords={
-            "test": np.array([line.label for line in tests], dtype=str),
+        {
+            "test": texts(line.label for line in tests),
             "action": list(names),
-            "hidden": np.array([line.label for line in rest], dtype=str),
+            "hidden": texts(line.label for line in rest),
         },
+    )
+
+
+def _verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) -> str:
+    """Whether a violation was detected, and where."""
+    tests = table.sizes["test"]
+    if likeliest is None:
+        return f"Nothing could be tested: {_obstacle(table)}."
+    stated = f"{_p_text(p)} over {tests} {'tests' if tests > 1 else 'test'}"
+    if p > level:
+        return f"No sign of violation ({stated}; a violation has p below {level:g})."
+    row = table.sel(test=likeliest)
+    between = [str(n) for n in table["action"].to_numpy()[row["between"].to_numpy()]]
+    where = in_words(between)
+    weight = float(row["weight"])
+    if not np.isnan(weight):
+        stated += f"; probability {weight:.2f} if one of the tested interactions and biases exists"
+    return (
+        f"Violated, most likely between {where} ({stated}): "
+        f"{_violation(row, likeliest, table.attrs['outcome_sd'])}."
+    )
+
+
+def _p_text(p: float) -> str:
+    return f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g}"
+
+
+def _violation(row: xr.Dataset, label: str, unit: float) -> str:
+    """Describe the alternative of one test."""
+    size = float(row["size"])
+    share = f"{size / unit:.0%}"
+    interaction = (
+        f"an interaction with a standard deviation of {size:.3g}, {share} of the outcome's"
+    )
+    return {
+        "interaction": interaction,
+        "confounded interaction": f"{interaction}, in which hidden causes take part",
+        "graph": f"{label}, which the graph does not allow",
+        "regime": f"{label}, by {size:.3g} or {share} of the outcome's standard deviation",
+        "variance": f"{label}, by a standard deviation of {size:.3g} or {share} of the outcome's. "
+        "An interaction in which hidden causes take part would explain it",
+        "shared cause": "a hidden cause that they share, which correlates them by "
+        f"{size:.2g} where neither is set",
+        "shift": f"{label}: given what moves it, it correlates by {size:.2g} with whether the "
+        "experiment runs",
+    }[str(row["kind"].item())]
+
+
+def _reach(table: xr.Dataset) -> Iterator[str]:
+    """Sizes of violations that would be detected."""
+    kinds, detectable = (table[name].to_numpy() for name in ("kind", "detectable"))
+    interactions = detectable[kinds == "interaction"]
+    if interactions.size and np.isfinite(interactions).all():
+        worst, unit = float(interactions.max()), table.attrs["outcome_sd"]
+        which = "Any other" if (table["hidden_kind"].to_numpy() == "interaction").any() else "Any"
+        yield (
+            f"{which} smooth interaction of two actions with a standard deviation over "
+            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
+            "0.9, unless the biases offset it."
+        )
+    shared = detectable[kinds == "shared cause"]
+    if shared.size and np.isfinite(shared).all():
+        yield (
+            "A hidden cause that two actions share would be detected with probability 0.9 if it "
+            f"correlated them by {float(shared.max()):.2g} or more where neither is set."
+        )
+
+
+def _hidden(table: xr.Dataset) -> Iterator[str]:
+    """Violations that these regimes cannot reveal."""
+    is_named = table["hidden_kind"].to_numpy() != "confounded interaction"
+    labels = [str(label) for label in table["hidden"].to_numpy()[is_named]]
+    listed = labels[:MAX_NAMED]
+    if len(labels) > MAX_NAMED:
+        listed.append(f"{len(labels) - MAX_NAMED} more")
+    if labels:
+        yield f"These rows cannot reveal: {'; '.join(listed)}."
+    if table.sizes["test"] and _obstacles(table):
+        yield f"Some pairs are not tested for a hidden cause: {'; '.join(_obstacles(table))}."
+    several = int(table.attrs["rows_with_several_set"])
+    if several:
+        yield f"{several} rows have several actions set: the strongest possible test."
+    else:
+        yield (
+            "No row has several actions set: only such rows could reveal an interaction in which "
+            "hidden causes take part, because the biases may offset it in every regime."
+        )
+
+
+def _moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Covariates on which effects depend, and the model that lets them."""
+    if moderators:
+        p = float(table["moderator_p_familywise"].min())
+        effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
+        yield (
+            f"Effects depend on covariates: {effects} ({_p_text(p)}). "
+            f"Fit models.additive(moderators={json.dumps(moderators)})."
+        )
+
+
+def _obstacle(table: xr.Dataset) -> str:
+    """Why nothing could be tested."""
+    if table.sizes["action"] == 1:
+        return "one action alone restricts nothing"
+    return "; ".join(_obstacles(table)) or "these regimes do not restrict the model"
+
+
+def _obstacles(table: xr.Dataset) -> list[str]:
+    """Reasons why pairs are not tested for shared causes."""
+    return [text for text in dict.fromkeys(table["hidden_obstacle"].to_numpy().tolist()) if text]
+
+
+def _comparison(held_out: xr.Dataset) -> str:
+    """Predictions of held-out rows, compared with those of a regression per regime."""
+    value, error, rows = (float(held_out[name]) for name in ("difference", "error", "rows"))
+    how = "better than" if value > 0 else "worse than"
+    if abs(value) < 2 * error:
+        how = "about as well as"
+    return (
+        f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
+        f"difference in log density {value:+.1f}, standard error {error:.1f}."
     )

@@ -126,11 +126,8 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
     if additive:
         pairs = np.array(posterior.terms.pair_labels, dtype=str)
         table = table.assign_coords(mechanism=list(KINDS), pair=pairs)
-        table["interaction_contraction"] = (
-            table["interaction_posterior"] / table["interaction_prior"]
-        )
-        table["contraction"] = table["posterior"] / table["prior"]
-    table["effect_contraction"] = table["effect_posterior"] / table["effect_prior"]
+    for kind in ("interaction_", "", "effect_") if additive else ("effect_",):
+        table[f"{kind}contraction"] = table[f"{kind}posterior"] / table[f"{kind}prior"]
     return table
 
 

@@ -1,11 +1,12 @@
-"""Problems with posterior draws, in sentences that name the quantity and the remedy."""
+"""Diagnostics of posterior draws: convergence, divergences and importance weights, in words."""
 
-import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.errors import PACKAGE, SamplingWarning
 from bayes_intgen.inference.importance_diagnostics import (
     MIN_ESS,
     PARETO_K_LIMIT,
@@ -18,59 +19,151 @@ from bayes_intgen.inference.sampling.convergence import (
     convergence,
     convergence_quantities,
 )
+from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
 
-def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
-    """Describe problems with the draws, worst first; empty if there are none.
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """Diagnostics of the draws of a fit.
 
-    Parameters
+    Attributes
     ----------
-    tree : DataTree
-        With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
-    effect : DataArray, dims (chain, draw, point)
-        Joint effect at points typical of the data.
-
-    Returns
-    -------
-    list of str
+    quantities : Dataset, dims (chain, draw, ...)
+        Hyperparameters, and the joint effect at points typical of the data.
+    statistics : Dataset
+        Group ``sample_stats`` of the fit.
+    importance : ImportanceDiagnostics or None
+        Of a Laplace approximation, to which R-hat and effective draws do not apply.
     """
-    statistics = tree["sample_stats"].dataset
-    importance = ImportanceDiagnostics.of(statistics.attrs)
-    divergences, deep_trees = [], []
-    if importance is None:
-        total = statistics["diverging"].size
-        names = ("diverging", "reached_max_treedepth")
-        diverging, deepest = (int(statistics[name].values.sum()) for name in names)
-        divergences = [
-            f"{diverging} of {total} draws ended in a divergence, so part of the posterior may be "
-            "missing: rerun with target_accept=0.95 or more, or use tighter priors"
-        ] * bool(diverging)
-        deep_trees = [
-            f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow but not "
-            "wrong; tighter priors help"
-        ] * bool(deepest)
-    quantities = convergence_quantities(tree, effect)
-    nonfinite = [
-        f"draws of {name} are not all finite: do not use them; check the data for extreme values"
-        for name, values in quantities.data_vars.items()
-        if not np.isfinite(values.values).all()
-    ]
-    if nonfinite:
-        return nonfinite + divergences
-    if importance is not None:
-        return _unreliable_weights(importance)
-    of_each = convergence(quantities)
-    draws = effect.sizes["draw"]
-    # Chains that disagree have few effective draws, too.
-    disagreement = _disagreement(of_each, draws) if effect.sizes["chain"] > 1 else []
-    few = disagreement or _few_effective_draws(of_each, draws)
-    return [*divergences, *few, *deep_trees]
 
+    quantities: xr.Dataset
+    statistics: xr.Dataset
+    importance: ImportanceDiagnostics | None
 
-def warn_of_problems(tree: xr.DataTree, effect: xr.DataArray) -> None:
-    """Issue a SamplingWarning for each of :func:`problems`."""
-    for problem in problems(tree, effect):
-        warnings.warn(problem, SamplingWarning, skip_file_prefixes=(PACKAGE,))
+    @classmethod
+    def of(cls, tree: xr.DataTree, effect: xr.DataArray) -> Self:
+        """Collect the draws of a fit.
+
+        Parameters
+        ----------
+        tree : DataTree
+            With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
+        effect : DataArray, dims (chain, draw, point)
+        """
+        statistics = tree["sample_stats"].dataset
+        importance = ImportanceDiagnostics.of(statistics.attrs)
+        return cls(convergence_quantities(tree, effect), statistics, importance)
+
+    @classmethod
+    def of_posterior(cls, posterior: PosteriorDraws) -> Self:
+        """Collect the draws of a fit, with its joint effect at some of the reference rows."""
+        support = support_of(posterior)
+        rows = every_nth(np.concatenate(support.reference.rows))
+        regimes, joint = tuple(support.regimes), (True,) * len(posterior.actions)
+        # As in the fit: the mean of an observed regime if the joint effect is not identified.
+        mask = joint if posterior.model.identifies(regimes, joint) else regimes[0]
+        masks = np.broadcast_to(mask, rows.shape)
+        return cls.of(posterior.tree, monitored_effect(prediction_of(posterior), rows, masks))
+
+    @cached_property
+    def convergence(self) -> Convergence:
+        """R-hat and effective sample size of each quantity."""
+        return convergence(self.quantities)
+
+    def count(self, statistic: str) -> int:
+        """Number of draws with a property, such as ``diverging``."""
+        return int(self.statistics[statistic].sum()) if statistic in self.statistics else 0
+
+    def problems(self) -> list[str]:
+        """Describe problems with the draws, worst first; empty if there are none."""
+        nonfinite = [
+            f"draws of {name} are not all finite: do not use them; check the data for extreme "
+            "values"
+            for name, values in self.quantities.data_vars.items()
+            if not np.isfinite(values.values).all()
+        ]
+        if self.importance is not None:
+            return nonfinite or _unreliable_weights(self.importance)
+        total = self.statistics["diverging"].size
+        divergences, deep_trees = [], []
+        if diverging := self.count("diverging"):
+            divergences = [
+                f"{diverging} of {total} draws ended in a divergence, so part of the posterior may "
+                "be missing: rerun with target_accept=0.95 or more, or use tighter priors"
+            ]
+        if deepest := self.count("reached_max_treedepth"):
+            deep_trees = [
+                f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow but "
+                "not wrong; tighter priors help"
+            ]
+        if nonfinite:
+            return nonfinite + divergences
+        draws = self.quantities.sizes["draw"]
+        # Chains that disagree have few effective draws, too.
+        apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
+        return [
+            *divergences,
+            *(apart or _few_effective_draws(self.convergence, draws)),
+            *deep_trees,
+        ]
+
+    def sentence(self) -> str:
+        """Describe draws without problems."""
+        if self.importance is not None:
+            return (
+                f"Importance weights: Pareto k {self.importance.pareto_k:.2f} (at most "
+                f"{PARETO_K_LIMIT}), {self.importance.importance_ess:.0f} effective draws of the "
+                "hyperparameters: fit for use."
+            )
+        worst = float(self.convergence.rhat.max())
+        agree = f"R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
+        return (
+            f"No divergences, {agree}at least {float(self.convergence.ess.min()):.0f} effective "
+            "draws: fit for use."
+        )
+
+    def to_dataset(self) -> xr.Dataset:
+        """Label R-hat and effective sample sizes, or the diagnostics of importance weights."""
+        if self.importance is not None:
+            return xr.Dataset(attrs=self.importance._asdict())
+        return xr.Dataset(
+            {
+                "rhat": ("quantity", self.convergence.rhat),
+                "ess": ("quantity", self.convergence.ess),
+            },
+            coords={"quantity": self.convergence.names},
+            attrs={"divergences": self.count("diverging")},
+        )
+
+    def table(self) -> list[tuple[str, str]]:
+        """Names and values of the diagnostics, for the report."""
+        chains, draws = (self.quantities.sizes[dim] for dim in ("chain", "draw"))
+        if self.importance is not None:
+            return [
+                ("draws", f"{chains * draws:,}"),
+                ("draws before resampling", f"{self.importance.proposals:,}"),
+                (f"Pareto k (at most {PARETO_K_LIMIT})", f"{self.importance.pareto_k:.2f}"),
+                (
+                    f"effective sample size of the importance weights ({MIN_ESS} is enough)",
+                    f"{self.importance.importance_ess:,.0f}",
+                ),
+            ]
+        total = f"{self.statistics['diverging'].size:,}"
+        rows = [("draws", f"{total} in {chains} {'chain' if chains == 1 else 'chains'}")]
+        if draws > 3:
+            if chains > 1:
+                largest = f"{np.nanmax(self.convergence.rhat):.3f}"
+                rows.append(("largest R-hat (should be below 1.01)", largest))
+            is_effect = np.array([n.startswith("joint_effect") for n in self.convergence.names])
+            for kind, which in (("joint effect", is_effect), ("hyperparameters", ~is_effect)):
+                label = f"smallest effective sample size, {kind} (400 is enough)"
+                rows.append((label, f"{np.nanmin(self.convergence.ess[which]):,.0f}"))
+        rows.append(("divergent draws", f"{self.count('diverging')} of {total}"))
+        if "reached_max_treedepth" in self.statistics:
+            deepest = f"{self.count('reached_max_treedepth')} of {total}"
+            rows.append(("draws at the maximum tree depth", deepest))
+        return rows
 
 
 def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:

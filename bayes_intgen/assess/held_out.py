@@ -1,9 +1,9 @@
 """Log predictive density of held-out rows under models at their modes."""
 
 from dataclasses import replace
-from typing import NamedTuple, Self
 
 import numpy as np
+import xarray as xr
 from scipy import stats
 
 from bayes_intgen._blas import single_blas_thread
@@ -51,36 +51,18 @@ def log_densities(
     return np.asarray(density + model.law.log_slope(held_out.outcome))
 
 
-class Difference(NamedTuple):
-    """Log predictive density of one model minus that of another, summed over held-out rows.
-
-    Attributes
-    ----------
-    difference : float
-    error : float
-        Standard error, from the variance of the difference over the rows.
-    rows : int
-    """
-
-    difference: float
-    error: float
-    rows: int
-
-    @classmethod
-    def of(cls, first: Array, second: Array) -> Self:
-        """Compare the log densities of each row under two models."""
-        each = first - second
-        return cls(
-            float(each.sum()),
-            float(np.sqrt(len(each)) * each.std(ddof=1)) if len(each) > 1 else float("nan"),
-            len(each),
-        )
-
-
 def log_density_difference(
     data: Observations, model: AdditiveModel, share: float, seed: int, progress: bool
-) -> Difference:
-    """Compare the additive model with a regression per regime on a held-out share of the rows."""
+) -> xr.Dataset:
+    """Compare the additive model with a regression per regime on a held-out share of the rows.
+
+    Returns
+    -------
+    Dataset
+        ``difference``: log predictive density of the additive model minus that of the regression,
+        summed over the held-out ``rows``; ``error``, its standard error, from its variance over
+        the rows.
+    """
     train, held_out = split(data, share, seed)
     needed = rows_needed(len(data.names))
     if len(train) < needed or not len(held_out):
@@ -91,4 +73,7 @@ def log_density_difference(
     per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
     per_regime = replace(per_regime, link=model.link)
     first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
-    return Difference.of(first, second)
+    each = first - second
+    count = len(each)
+    error = np.sqrt(count) * each.std(ddof=1) if count > 1 else np.nan
+    return xr.Dataset({"difference": each.sum(), "error": error, "rows": count})

@@ -75,19 +75,10 @@ class ScaleMixture:
         unit : float
         """
         nodes = NUISANCE_NODES if len(sizes) <= 2 else FEW_NODES
-        log_weights = np.log(PRESENT) + _log_weights(nodes)
-        absent = [(0.0, float(np.log(1 - PRESENT)))]
-        choices = [
-            absent
-            + list(
-                zip(
-                    (prior.median * unit * np.exp(prior.sigma * nodes)).tolist(),
-                    log_weights.tolist(),
-                    strict=True,
-                )
-            )
-            for prior in priors
-        ]
+        log_weights = (np.log(PRESENT) + _log_weights(nodes)).tolist()
+        absent = (0.0, float(np.log(1 - PRESENT)))
+        scales = [prior.median * unit * np.exp(prior.sigma * nodes) for prior in priors]
+        choices = [[absent, *zip(own.tolist(), log_weights, strict=True)] for own in scales]
         combinations = list(product(*choices))
         sd = np.array([np.repeat([s for s, _ in each], sizes) for each in combinations])
         weights = np.array([sum(weight for _, weight in each) for each in combinations])

@@ -1,6 +1,6 @@
-"""Score tests of the additive model against alternatives.
+"""Tests of the mean and of the variance of the additive model.
 
-Test statistic: log Bayes factor of the alternative. Null distribution: wild bootstrap of the rows'
+Test statistic of another mean: its log Bayes factor. Null distribution: wild bootstrap of the rows'
 residuals, divided by sqrt(1 - leverage) (HC2; MacKinnon and White 1985), because the noise is
 neither normal nor of exactly known variance. The residuals are those beside the alternative, which
 would otherwise count as noise where it holds.
@@ -16,34 +16,41 @@ precision P and information u. Under the null hypothesis u has three parts: the 
 P (beta_R, 0), with beta_R at its posterior mean; a sum over rows of z_i e_i, with z_i the columns
 after regression on the other columns, which the bootstrap resamples; and N(0, P - N), what
 shrinkage of the other coefficients leaves, with N = sum_i w_i z_i z_i'.
+
+Hidden causes are independent, so that the variance of the outcome given actions and mask adds up as
+the mean does. Other regimes therefore predict it where several actions are set. An interaction in
+which hidden causes take part adds to it, and a few rows show that long before they show a change of
+the mean. The statistic is the mean square of the regime's standardised residuals, on a logarithmic
+scale. Its null distribution is a bootstrap: standardised residuals of other regimes, which have the
+shape of the noise, times draws of the variance function over its estimate.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.alternatives import Alternative
 from bayes_intgen.assess.bootstrap import (
-    POWER,
+    N_BOOTSTRAP,
     POWER_SAMPLES,
     BootstrapResult,
+    BootstrapTest,
     RowScores,
-    critical_value,
     familywise_results,
-    smallest_size,
     wild_bootstrap,
 )
-from bayes_intgen.assess.null_model import NullModel
+from bayes_intgen.assess.hypotheses import Alternative, NullModel
 from bayes_intgen.assess.scale_mixture import ScaleMixture
 from bayes_intgen.models.terms import Term
+from bayes_intgen.models.variance_function import VarianceFunctionEstimate
 
-# Sizes, in standard deviations of the outcome, between which the detectable one is sought, and
-# largest number of times that the critical value is adapted to it.
-SIZES, CRITICAL_UPDATES = (1e-3, 30.0), 10
+# Sizes, in standard deviations of the outcome, between which the detectable one is sought.
+SIZES = (1e-3, 30.0)
+# Minimum number of rows in a regime whose variance is tested.
+MIN_ROWS = 5
 
 
 def score_tests(
@@ -68,103 +75,62 @@ def score_tests(
     blocks = [each.matrix(null.data.inputs, null.data.intervened) for each in candidates]
     directions = null.testable_columns(blocks)
     tests = {
-        each: _Test.of(null, each, block, direction, seed)
+        each: _score_test(null, each, block, direction, seed)
         for each, block, direction in zip(candidates, blocks, directions, strict=True)
         if direction.shape[1]
     }
     return familywise_results(tests, level)
 
 
-@dataclass(frozen=True, eq=False)
-class _Test:
-    """Statistic of one alternative with its bootstrap samples.
+def _score_test(
+    null: NullModel, alternative: Alternative, block: Array, direction: Array, seed: int
+) -> BootstrapTest:
+    """Test of one alternative, whose size is that of its posterior mean where its gate is open."""
+    rng, unit = generator(seed, "check"), null.fit.posterior.terms.unit
+    related = null.related(alternative)
+    scores = ScoreStatistics.of(null, related, block @ direction)
+    mixture = ScaleMixture.of(
+        scores.precision,
+        [term.component.basis.size for term in related],
+        [term.component.scale for term in related],
+        alternative.scale,
+        unit,
+    )
+    estimate = mixture.estimate(scores.information)
+    residual = null.residual - null.remainder(block @ (direction @ estimate))
+    rows = RowScores(slice(None), scores.rows * residual[:, None])
+    (samples,) = wild_bootstrap([rows], len(null.design), rng)
+    mean = mixture.null_mean(scores.information)
+    samples += mean
+    samples += scores.draw_shrinkage(len(samples), rng)
+    statistics = mixture.log_bayes_factors(np.vstack([scores.information, samples]))
+    columns = block[block.any(axis=1)] @ direction
 
-    Attributes
-    ----------
-    alternative : Alternative
-    columns : ndarray, shape (m, q)
-        Columns of the alternative in the rows where its gate is open.
-    mixture : ScaleMixture
-    samples : ndarray, shape (N_BOOTSTRAP, r + q)
-        Samples of the information under the null hypothesis.
-    information : ndarray, shape (r + q,)
-    statistics : ndarray, shape (1 + N_BOOTSTRAP,)
-    unit : float
-        Standard deviation of the outcome.
-    """
-
-    alternative: Alternative
-    columns: Array
-    mixture: ScaleMixture
-    samples: Array
-    information: Array
-    statistics: Array
-    unit: float
-
-    @classmethod
-    def of(
-        cls, null: NullModel, alternative: Alternative, block: Array, direction: Array, seed: int
-    ) -> Self:
-        """Compute the statistic and its bootstrap samples."""
-        rng, unit = generator(seed, "check"), null.fit.posterior.terms.unit
-        scores = ScoreStatistics.of(null, null.related(alternative), block @ direction)
-        mixture = ScaleMixture.of(
-            scores.precision,
-            [term.component.basis.size for term in null.related(alternative)],
-            [term.component.scale for term in null.related(alternative)],
-            alternative.scale,
-            unit,
-        )
-        estimate = mixture.estimate(scores.information)
-        residual = null.residual - null.remainder(block @ (direction @ estimate))
-        rows = RowScores(slice(None), scores.rows * residual[:, None])
-        (samples,) = wild_bootstrap([rows], len(null.design), rng)
-        samples += mixture.null_mean(scores.information)
-        samples += scores.draw_shrinkage(len(samples), rng)
-        statistics = mixture.log_bayes_factors(np.vstack([scores.information, samples]))
-        is_open = block.any(axis=1)
-        columns = block[is_open] @ direction
-        return cls(alternative, columns, mixture, samples, scores.information, statistics, unit)
-
-    @property
-    def log_bayes_factor(self) -> float:
-        """Evidence for the alternative."""
-        return float(self.statistics[0])
-
-    @property
-    def size(self) -> float:
-        """Size of the posterior mean of the alternative where its gate is open."""
-        return self._size_of(self.columns @ self.mixture.estimate(self.information))
-
-    def detectable(self, threshold: float) -> float:
-        """Size of the smoothest function that has a p value of at most ``threshold``.
-
-        With probability 0.9. A larger function is absorbed by the biases to a larger part, also
-        under the null hypothesis, so that the critical value depends on the size.
-        """
-        smoothest = np.zeros(self.columns.shape[1])
-        smoothest[0] = 1.0
-        shift = self.unit * self.mixture.shift(smoothest) / self._size_of(self.columns @ smoothest)
-        mean = self.mixture.null_mean(self.information)
-        critical = critical_value(self.statistics[1:], threshold)
-
-        def power(size: float) -> float:
-            moved = self.samples[:POWER_SAMPLES] + size * shift
-            return float(np.mean(self.mixture.log_bayes_factors(moved) > critical))
-
-        size = smallest_size(power, *SIZES)
-        for _ in range(CRITICAL_UPDATES):
-            absorbed = self.mixture.null_mean(mean + min(size, SIZES[1]) * shift)
-            statistics = self.mixture.log_bayes_factors(self.samples - mean + absorbed)
-            critical = critical_value(statistics, threshold)
-            if size > SIZES[1] or power(size) >= POWER:
-                break
-            size = smallest_size(power, size, SIZES[1])
-        return self.unit * size
-
-    def _size_of(self, values: Array) -> float:
-        level = 0.0 if self.alternative.kind == "regime" else float(values.mean())
+    def size_of(coefficients: Array) -> float:
+        values = columns @ coefficients
+        level = 0.0 if alternative.kind == "regime" else float(values.mean())
         return float(np.sqrt(np.mean((values - level) ** 2)))
+
+    smoothest = np.zeros(columns.shape[1])
+    smoothest[0] = 1.0
+    shift = mixture.shift(smoothest) / size_of(smoothest)
+
+    def moved(size: float) -> Array:
+        return mixture.log_bayes_factors(samples[:POWER_SAMPLES] + size * shift)
+
+    def absorbed(size: float) -> Array:
+        """Larger functions are absorbed by the biases to a larger part."""
+        return mixture.log_bayes_factors(samples - mean + mixture.null_mean(mean + size * shift))
+
+    return BootstrapTest(
+        statistics,
+        statistics[1:],
+        moved,
+        size_of(estimate),
+        (unit * SIZES[0], unit * SIZES[1]),
+        float(statistics[0]),
+        absorbed,
+    )
 
 
 class ScoreStatistics(NamedTuple):
@@ -226,3 +192,65 @@ class ScoreStatistics(NamedTuple):
         values, vectors = np.linalg.eigh((self.shrinkage + self.shrinkage.T) / 2)
         root = vectors * np.sqrt(np.clip(values, 0, None))
         return np.asarray(rng.standard_normal((count, len(root))) @ root.T)
+
+
+def variance_tests(
+    null: NullModel, regimes: Sequence[Alternative], level: float, seed: int
+) -> dict[Alternative, BootstrapResult]:
+    """Test the variance in regimes that other regimes predict, with familywise p values.
+
+    Parameters
+    ----------
+    null : NullModel
+    regimes : sequence of Alternative
+        Of kind "regime".
+    level : float
+        Familywise level at which ``detectable`` is computed.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict from Alternative to BootstrapResult
+        Without regimes with very few rows; empty if the noise has constant variance.
+        ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
+    """
+    tests: dict[Alternative, BootstrapTest] = {}
+    if null.fit.estimate is not None:
+        rng = generator(seed, "check", 3)
+        for regime in regimes:
+            own = regime.gate(null.data.intervened) > 0
+            if own.sum() >= MIN_ROWS:
+                tests[regime] = _variance_test(null, null.fit.estimate, own, rng)
+    return familywise_results(tests, level)
+
+
+def _variance_test(
+    null: NullModel,
+    estimate: VarianceFunctionEstimate,
+    own: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> BootstrapTest:
+    """Compare a regime's squared residuals with resampled ones of other regimes."""
+    squares = null.residual**2 * null.weights
+    data, count = null.data, int(own.sum())
+    where = data.actions[own], data.intervened[own]
+    deviations = estimate.draw((N_BOOTSTRAP,), rng)
+    ratio = estimate.spread.drawn(*where, deviations) / estimate.spread(*where)
+    resampled = rng.choice(squares[~own], (N_BOOTSTRAP, count))
+    means = np.concatenate([[squares[own].mean()], (resampled * ratio).mean(axis=1)])
+    logs = np.log(np.maximum(means, 1e-300))
+    # Relative to the median under the null hypothesis.
+    logs -= np.median(logs[1:])
+    variance, unit = float(np.mean(1 / null.weights[own])), null.fit.posterior.terms.unit
+
+    def with_excess(size: float) -> Array:
+        return np.asarray(np.abs(logs[1 : POWER_SAMPLES + 1] + np.log1p(size**2 / variance)))
+
+    return BootstrapTest(
+        np.abs(logs),
+        np.abs(logs[1:]),
+        with_excess,
+        float(np.sqrt(variance * abs(np.expm1(logs[0])))),
+        (unit * SIZES[0], unit * SIZES[1]),
+    )

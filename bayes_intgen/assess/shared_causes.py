@@ -39,7 +39,7 @@ that do not move each other, and over one if the direction is clear.
 
 from collections.abc import Sequence
 from itertools import combinations, permutations
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
     BootstrapResult,
+    BootstrapTest,
     RowScores,
-    critical_value,
     familywise_results,
-    smallest_size,
     wild_bootstrap,
 )
 from bayes_intgen.basis.coordinate import Coordinate
@@ -114,30 +113,26 @@ def action_tests(
         [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
-    every = {("shared cause", *pair): _hypotheses(*pair) for pair in pairs}
-    every |= {("shift", *pair): _hypotheses_of_shift(*pair) for pair in permutations(names, 2)}
-    tests: dict[tuple[str, int, int], _PairTest] = {}
+    # Scores with mean zero under each hypothesis: j may move k, or k may move j.
+    every = {
+        ("shared cause", j, k): (
+            [("contrast", j, k), ("effect", k, j)],
+            [("contrast", k, j), ("effect", j, k)],
+        )
+        for j, k in pairs
+    } | {
+        ("shift", j, k): ([("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)])
+        for j, k in permutations(names, 2)
+    }
+    tests: dict[tuple[str, int, int], BootstrapTest] = {}
     for test, hypotheses in every.items():
         if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses):
-            tests[test] = _PairTest.of(
+            tests[test] = _pair_test(
                 [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
             )
     results = familywise_results(tests, level)
     shared = {("shared cause", *pair): actions.obstacle(*pair) for pair in pairs}
     return {**shared, **results}
-
-
-def _hypotheses(j: int, k: int) -> list[list[tuple[str, int, int]]]:
-    """Scores with mean zero under each hypothesis about a pair without a shared cause."""
-    return [
-        [("contrast", j, k), ("effect", k, j)],
-        [("contrast", k, j), ("effect", j, k)],
-    ]
-
-
-def _hypotheses_of_shift(j: int, k: int) -> list[list[tuple[str, int, int]]]:
-    """Scores with mean zero if the experiment on j leaves the law of k: j may move k, or k j."""
-    return [[("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)]]
 
 
 class _Score(NamedTuple):
@@ -177,57 +172,32 @@ def _total(scores: Sequence[tuple[_Score, Array]]) -> Array:
     return np.sum([score.statistic(values) for score, values in scores], axis=0)
 
 
-class _PairTest(NamedTuple):
-    """Statistic of a pair of actions with its bootstrap samples.
+def _pair_test(hypotheses: Sequence[Sequence[tuple[_Score, Array]]]) -> BootstrapTest:
+    """Test a pair, given the scores with mean zero under each hypothesis and their samples.
 
-    Attributes
-    ----------
-    statistics : ndarray, shape (1 + N_BOOTSTRAP,)
-    hypotheses : sequence of sequences
-        Scores with mean zero under each hypothesis, with their bootstrap samples.
-    best : int
-        The hypothesis with the smallest statistic.
-    size : float
+    ``size`` is the correlation of actions that do not move each other.
     """
+    observed = [_total([(s, s.value[None]) for s, _ in h])[0] for h in hypotheses]
+    best = int(np.argmin(observed))
+    resampled = [
+        _total([(s, x if i == best else x + s.shrunken) for s, x in h])
+        for i, h in enumerate(hypotheses)
+    ]
 
-    statistics: Array
-    hypotheses: Sequence[Sequence[tuple[_Score, Array]]]
-    best: int
-    size: float
-
-    @classmethod
-    def of(cls, hypotheses: Sequence[Sequence[tuple[_Score, Array]]]) -> Self:
-        """Test a pair, given the scores with mean zero under each hypothesis and their samples."""
-        observed = [_total([(s, s.value[None]) for s, _ in h])[0] for h in hypotheses]
-        best = int(np.argmin(observed))
-        resampled = [
-            _total([(s, x if i == best else x + s.shrunken) for s, x in h])
-            for i, h in enumerate(hypotheses)
+    def moved(size: float) -> Array:
+        parts = [
+            _total([(s, x[:POWER_SAMPLES] + size * s.shift) for s, x in h]) for h in hypotheses
         ]
-        statistics = np.concatenate([[observed[best]], np.min(resampled, axis=0)])
-        return cls(statistics, hypotheses, best, hypotheses[best][0][0].correlation)
+        return np.asarray(np.min(parts, axis=0))
 
-    @property
-    def log_bayes_factor(self) -> float:
-        """NaN: there is no model of the alternative."""
-        return float("nan")
-
-    def detectable(self, threshold: float) -> float:
-        """Correlation of actions that do not move each other with a p value below ``threshold``.
-
-        With probability 0.9.
-        """
+    return BootstrapTest(
+        np.concatenate([[observed[best]], np.min(resampled, axis=0)]),
         # With a shared cause the other hypothesis fits badly, so that its samples do not count.
-        critical = critical_value(_total(self.hypotheses[self.best]), threshold)
-
-        def power(size: float) -> float:
-            moved = [
-                _total([(s, x[:POWER_SAMPLES] + size * s.shift) for s, x in hypothesis])
-                for hypothesis in self.hypotheses
-            ]
-            return float(np.mean(np.min(moved, axis=0) > critical))
-
-        return smallest_size(power, *CORRELATIONS)
+        _total(hypotheses[best]),
+        moved,
+        hypotheses[best][0][0].correlation,
+        CORRELATIONS,
+    )
 
 
 class _Actions:

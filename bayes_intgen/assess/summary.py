@@ -8,44 +8,46 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.assess.action_summary import ActionSummary, table_of_actions
 from bayes_intgen.assess.checks import Check
-from bayes_intgen.assess.data_problems import data_problems
-from bayes_intgen.assess.diagnostics import problems
-from bayes_intgen.assess.fit_text import interaction_lines, outcome_lines, population_lines
-from bayes_intgen.assess.outcome_advice import advice_on_scale
-from bayes_intgen.assess.summary_tables import (
+from bayes_intgen.assess.column_guards import advice_on_scale
+from bayes_intgen.assess.diagnostics import Diagnostics
+from bayes_intgen.assess.findings import (
+    findings_of_copies,
+    findings_of_design,
+    findings_of_posterior,
+    findings_of_rows,
+    sentences,
+)
+from bayes_intgen.assess.summary_text import (
+    ActionSummary,
     certificate_lines,
+    interaction_lines,
     note_lines,
+    outcome_lines,
+    population_lines,
     question_table,
     regime_lines,
     regime_table,
     rows_of_regimes,
-    sampling_line,
     support_lines,
+    table_of_actions,
 )
 from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.suspect_rows import groups_in_words
-from bayes_intgen.errors import DataError
+from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
-from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
-from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
-from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
-from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
-    prediction_of,
     support_of,
 )
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
+from bayes_intgen.text.formats import to_json
 from bayes_intgen.text.messages import quoted
-from bayes_intgen.text.tables import to_json
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
@@ -78,7 +80,8 @@ class Report:
     actions : tuple of ActionSummary
         Experiments and values of each action; empty for a fit.
     problems : tuple of str
-        Reasons for wide or wrong answers; empty if none are known.
+        Reasons for wide or wrong answers, in the words of a fit's warnings; empty if none are
+        known.
     columns : tuple of ColumnNote
         Roles of the columns of a table; empty unless the table was explained.
     """
@@ -235,7 +238,12 @@ def summarise_data(
             strict=True,
         )
     )
-    problems = tuple(data_problems(data, reference, few))
+    found = [
+        *findings_of_design(data, reference, few),
+        *findings_of_rows(data, reference=reference),
+        *findings_of_copies(data),
+    ]
+    problems = tuple(finding.text for finding in found)
     sections = {
         "Columns": note_lines(columns),
         "Groups": tuple(groups_in_words(data)),
@@ -266,7 +274,9 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
-    groups["sampling"], problems = _sampling(posterior, groups["questions"], reference)
+    diagnostics = Diagnostics.of_posterior(posterior)
+    groups["sampling"] = diagnostics.to_dataset()
+    found = findings_of_posterior(posterior, diagnostics)
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
@@ -278,6 +288,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     untested = "Not tested yet: run bi.check(data, model); posterior.with_check stores the result."
     sections = {
         "Outcome": outcome_lines(posterior),
+        "Data": sentences(found, DataWarning),
         "Regimes": regime_lines(groups["regimes"]),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
@@ -285,11 +296,13 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
         "Assumptions": (untested,) if check is None else tuple(check.sentences()),
-        "Sampling": tuple(problems) or (sampling_line(groups["sampling"]),),
+        "Fit": sentences(found, LackOfFitWarning),
+        "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
     size = size_of_draws(posterior.tree)
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
-    return Report(head, xr.DataTree.from_dict(groups), sections, problems=tuple(problems))
+    problems = tuple(finding.text for finding in found)
+    return Report(head, xr.DataTree.from_dict(groups), sections, problems=problems)
 
 
 def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
@@ -300,27 +313,3 @@ def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     if not shows_edges(posterior.graph):
         return (f"{words[0].upper()}{words[1:]}.",)
     return (f"Learned from the actions: {words}.",)
-
-
-def _sampling(
-    posterior: PosteriorDraws, questions: xr.Dataset, reference: ReferenceRows
-) -> tuple[xr.Dataset, list[str]]:
-    """R-hat and effective sample sizes, or those of importance weights, and problems."""
-    rows = every_nth(np.concatenate(reference.rows))
-    # Monitor the observational mean if the joint effect is not identified.
-    masks = np.full(rows.shape, bool(questions["identified"][0]))
-    effect = monitored_effect(prediction_of(posterior), rows, masks)
-    sentences = [
-        *problems(posterior.tree, effect),
-        *fit_problems(posterior.tree["constant_data"].dataset),
-    ]
-    importance = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs)
-    if importance is not None:
-        return xr.Dataset(attrs=importance._asdict()), sentences
-    diagnostics = convergence(convergence_quantities(posterior.tree, effect))
-    sampling = xr.Dataset(
-        {"rhat": ("quantity", diagnostics.rhat), "ess": ("quantity", diagnostics.ess)},
-        coords={"quantity": diagnostics.names},
-        attrs={"divergences": int(posterior.tree["sample_stats"]["diverging"].sum())},
-    )
-    return sampling, sentences

@@ -1,6 +1,6 @@
 """Run the command line as ``python -m bayes_intgen.cli``."""
 
-from bayes_intgen.cli.process import run
+from bayes_intgen.cli import run
 
 if __name__ == "__main__":
     run()

@@ -180,9 +180,9 @@ def effect(
     format
         How to print the result.
     """
-    from bayes_intgen.api.loading import load
+    from bayes_intgen.api.posterior import load
     from bayes_intgen.posterior.effects import effect_table
-    from bayes_intgen.text import tables
+    from bayes_intgen.text.formats import format_effects
 
     posterior = load(fit)
     observed_point = checked_point(observed, posterior)
@@ -202,7 +202,7 @@ def effect(
     table = effect_table(
         posterior, values, intervened, baseline=baseline, level=level, **over.arguments()
     )
-    write(tables.format_effects(table, format))
+    write(format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
             "note: these effects do not depend on the covariates given; to let them, fit with "
@@ -243,7 +243,7 @@ def plot(
     import matplotlib as mpl
 
     mpl.use("agg")
-    from bayes_intgen.api.loading import load
+    from bayes_intgen.api.posterior import load
     from bayes_intgen.cli.effect_grid import plot_effect_grid
 
     posterior = load(fit)
@@ -284,7 +284,7 @@ def report(
         Column of the actions set in each row of --data; by default that of the fit.
     """
     _require_writable(output, fit, over.population, data)
-    from bayes_intgen.api.loading import load
+    from bayes_intgen.api.posterior import load
     from bayes_intgen.assess.checks import check as check_assumptions
 
     posterior = load(fit)

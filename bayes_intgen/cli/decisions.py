@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayes_intgen.api.posterior import Posterior
+    from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.decision import Objective
-    from bayes_intgen.decide.experiment import Experiment
-    from bayes_intgen.decide.plan import Plan
+    from bayes_intgen.decide.experiments import Experiment
 
 HISTORY, ALL = "history", "all"
 BeyondSupport = Annotated[bool, Parameter(help="Also consider plans that no rows support.")]
@@ -44,8 +44,8 @@ def best(
     risk
         Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.
     """
-    from bayes_intgen.api.loading import load
-    from bayes_intgen.text.tables import to_json
+    from bayes_intgen.api.posterior import load
+    from bayes_intgen.text.formats import to_json
 
     posterior = load(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
@@ -80,8 +80,8 @@ def next_experiment(
     horizon
         Number of units to which the plan will apply; multiplies its value.
     """
-    from bayes_intgen.api.loading import load
-    from bayes_intgen.text.tables import to_json
+    from bayes_intgen.api.posterior import load
+    from bayes_intgen.text.formats import to_json
 
     posterior = load(fit)
     decision = choice.decision(posterior)
@@ -134,8 +134,8 @@ def split(
     points
         File of points to set: CSV, Parquet or Arrow, a column per action.
     """
-    from bayes_intgen.api.loading import load
-    from bayes_intgen.text.tables import to_json
+    from bayes_intgen.api.posterior import load
+    from bayes_intgen.text.formats import to_json
 
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
@@ -230,7 +230,7 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     >>> parse_experiment("tv+radio=0|20:500:3", None, ["tv", "radio"]).label
     'do(tv, radio=0|20)'
     """
-    from bayes_intgen.decide.experiment import Experiment
+    from bayes_intgen.decide.experiments import Experiment
 
     regime, *rest = text.split(":")
     if len(rest) > 2:
@@ -285,8 +285,7 @@ def _points(texts: Texts, file: Path | None, posterior: "Posterior") -> Any:
 
 def _ranking(table: "xr.Dataset") -> str:
     """Table of experiments, the best first, and sentences."""
-    from bayes_intgen.text.number_format import decimals_for, format_to_uncertainty
-    from bayes_intgen.text.tables import align_columns
+    from bayes_intgen.text.formats import align_columns, decimals_for, format_to_uncertainty
 
     decimals = decimals_for(float(table["width_before"].max()))
     finer = 1 + decimals_for(float(table["evpi"]))
@@ -322,8 +321,7 @@ def _ranking(table: "xr.Dataset") -> str:
 
 def _shares(table: "xr.Dataset") -> str:
     """Table of shares, and widths as a function of the number of rows."""
-    from bayes_intgen.text.number_format import decimals_for, format_to_uncertainty
-    from bayes_intgen.text.tables import align_columns
+    from bayes_intgen.text.formats import align_columns, decimals_for, format_to_uncertainty
 
     decimals = 1 + decimals_for(float(table["width"]))
 

@@ -14,8 +14,12 @@ from bayes_intgen.decide.decision import Decision
 from bayes_intgen.models import Model
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MediaMix
-from bayes_intgen.text.number_format import format_interval, format_number, format_to_uncertainty
-from bayes_intgen.text.tables import align_columns
+from bayes_intgen.text.formats import (
+    align_columns,
+    format_interval,
+    format_number,
+    format_to_uncertainty,
+)
 
 CHANNELS = 3
 # Plans for spending, as multiples of the usual budgets.

@@ -38,7 +38,7 @@ def checked_point(text: str | None, posterior: "Posterior") -> Point:
 def default_point(posterior: "Posterior") -> Point:
     """The posterior's default point, with numbers rounded to about a hundredth of their spread."""
     from bayes_intgen.posterior.defaults import levels_of
-    from bayes_intgen.text.number_format import decimals_for
+    from bayes_intgen.text.formats import decimals_for
 
     terms = posterior.terms
     values = posterior.default_point.tolist()

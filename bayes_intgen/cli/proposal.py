@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayes_intgen.text.tables import to_json
+from bayes_intgen.text.formats import to_json
 
 if TYPE_CHECKING:
     from bayes_intgen.data.column_notes import ColumnNote
@@ -46,7 +46,7 @@ def options_of(roles: Mapping[str, str]) -> str:
 
 def proposal(data: Path, outcome: str, regime: str, format: str) -> str:
     """Explain a file whose actions are not named, and propose a command, as text or JSON."""
-    from bayes_intgen.assess.summary_tables import note_lines
+    from bayes_intgen.assess.summary_text import note_lines
 
     roles = proposed_roles(data, outcome, regime)
     sure = ("outcome", "regime")

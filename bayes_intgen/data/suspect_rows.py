@@ -5,7 +5,6 @@ the cells of a replicated design, the replicates are copies of one observation. 
 them as independent and, with few cells, interpolate all of them and estimate no noise.
 """
 
-import warnings
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning
+from bayes_intgen.errors import DataError
 from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.pretreatment import changed_covariates
 from bayes_intgen.text.messages import first_few
@@ -169,25 +168,18 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
         )
 
 
-def warn_of_copies(data: Observations) -> None:
-    """Warn of exact copies of rows.
-
-    Warns
-    -----
-    DataWarning
-        If a tenth of the rows or more are copies.
-    """
+def advice_on_copies(data: Observations) -> list[str]:
+    """Report exact copies of rows, if a tenth of the rows or more are copies, in one sentence."""
     if _hardly_repeats(data):
-        return
+        return []
     copies = Replicates.of(data).copies
-    if copies >= MIN_COPIES_SHARE * len(data) and not is_discrete(data.outcome):
-        warnings.warn(
-            f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
-            "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
-            "unless they are measurements",
-            DataWarning,
-            skip_file_prefixes=(PACKAGE,),
-        )
+    if copies < MIN_COPIES_SHARE * len(data) or is_discrete(data.outcome):
+        return []
+    return [
+        f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
+        "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
+        "unless they are measurements"
+    ]
 
 
 def _hardly_repeats(data: Observations) -> bool:

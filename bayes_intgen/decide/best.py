@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
 from typing import Any, Self
 
 import numpy as np
@@ -9,13 +11,12 @@ import xarray as xr
 
 from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import decoded_table
+from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.decision import Decision, Objective, RiskMeasure, risk_measure
-from bayes_intgen.decide.joint_surface import JointSurface
-from bayes_intgen.decide.plan import Plan
-from bayes_intgen.decide.problem import Problem, is_supported
+from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
 from bayes_intgen.decide.search import (
+    GridOfMeans,
     best_point,
     best_points_of_draws,
     grid_of_means,
@@ -26,11 +27,132 @@ from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.posterior.standardisation import Standardisation
+from bayes_intgen.text.formats import (
+    align_columns,
+    decimals_for,
+    format_interval,
+    format_to_uncertainty,
+)
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
 # Bisection steps, and tolerance of the budget, relative to the range of budgets.
 MAX_STEPS, TOLERANCE = 30, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Best plan of a decision, from :meth:`bayes_intgen.Posterior.best`.
+
+    Attributes
+    ----------
+    point : dict from action to value
+        The plan, levels by their names.
+    baseline : dict from action to value
+    objective : "mean", CVaR or Quantile
+    value : float
+        The objective at the plan, in the outcome's units.
+    cost, budget : float or None
+        Cost of the plan; None where nothing costs anything, or there is no budget.
+    effect, gain : DataArray, dims (chain, draw)
+        Joint effect of the plan, and its change from the baseline.
+    regret : DataArray, dims (chain, draw)
+        Joint effect of the best plan of each draw minus that of this plan. Its mean, the expected
+        regret, is the expected value of perfect information.
+    best_of_draws : DataArray, dims (chain, draw, action)
+        The best plan of each draw; levels by their names.
+    probability_better : float
+        Probability that the joint effect of the plan is above that of the baseline.
+    shadow_price : float or None
+        Change of the objective per unit of a larger budget; None without a budget.
+    supported : bool
+        Whether rows near the plan identify its joint effect.
+    """
+
+    point: dict[str, Label]
+    baseline: dict[str, Label]
+    objective: Objective
+    value: float
+    cost: float | None
+    budget: float | None
+    effect: xr.DataArray
+    gain: xr.DataArray
+    regret: xr.DataArray
+    best_of_draws: xr.DataArray
+    probability_better: float
+    shadow_price: float | None
+    supported: bool
+
+    def summary(self, level: float = 0.9) -> xr.Dataset:
+        """Mean and central interval of effect, gain and regret, dims (quantity).
+
+        Examples
+        --------
+        >>> plan = posterior.best(bi.Decision())
+        >>> float(plan.summary()["mean"].sel(quantity="regret")) >= 0
+        True
+        """
+        level = probability(level, "level", PointsError)
+        names = ["effect", "gain", "regret"]
+        draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names])
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+        columns = {"mean": draws.mean(axis=1), "low": low, "high": high}
+        return xr.Dataset(
+            {name: ("quantity", values) for name, values in columns.items()},
+            {"quantity": names},
+            {"level": level, "outcome": self.gain.attrs["outcome"]},
+        )
+
+    def __str__(self) -> str:
+        measure = "mean" if self.objective == "mean" else repr(self.objective)
+        title = f"Best plan for {self.gain.attrs['outcome']} ({measure} of the joint effect)"
+        return "\n".join([title, "", self._table, "", *self._lines])
+
+    def __repr__(self) -> str:
+        return f"Plan({self.point})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+    @property
+    def _table(self) -> str:
+        rows = []
+        for name, value in self.point.items():
+            own = self.best_of_draws.sel(action=name).to_numpy()
+            if own.dtype == object:
+                labels, counts = np.unique(own.astype(str), return_counts=True)
+                most = counts.argmax()
+                best = f"{labels[most]} in {counts[most] / counts.sum():.0%}"
+                cells = [str(value), str(self.baseline[name]), best]
+            else:
+                low, high = np.quantile(own.astype(float), [0.05, 0.95])
+                decimals = decimals_for(max(high - low, abs(float(value)) / 100))
+                numbers = (float(value), float(self.baseline[name]))
+                cells = [format_to_uncertainty(number, decimals) for number in numbers]
+                cells.append(format_interval(low, high, decimals))
+            rows.append([name, *cells])
+        return align_columns(["", "plan", "baseline", "best of draws"], rows)
+
+    @property
+    def _lines(self) -> list[str]:
+        table = self.summary()
+        lines = []
+        for name, words in (("effect", "joint effect"), ("gain", "gain"), ("regret", "regret")):
+            own = table.sel(quantity=name)
+            low, high = float(own["low"]), float(own["high"])
+            decimals = decimals_for(high - low)
+            mean = format_to_uncertainty(float(own["mean"]), decimals)
+            lines.append(f"{words + ':':14}{mean} ({format_interval(low, high, decimals)})")
+        share = f"{self.probability_better:.2f}"
+        lines.append(f"better than the baseline with probability {share}")
+        if self.budget is not None and self.cost is not None:
+            lines.append(
+                f"costs {self.cost:.4g} of {self.budget:.4g}; one more unit of budget adds "
+                f"{self.shadow_price or 0.0:.2g}"
+            )
+        if not self.supported:
+            lines.append("beyond the support of the rows: extrapolation")
+        return lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +192,18 @@ class Planning:
         surface = JointSurface.of(prediction_of(posterior, query.averages))
         return cls(posterior, problem, surface, query.averages)
 
+    @cached_property
+    def _means(self) -> GridOfMeans:
+        """Options and their means, the same for all budgets."""
+        return grid_of_means(self.problem, self.surface)
+
+    def point(self, budget: float | None, measure: RiskMeasure | None = None) -> Array:
+        """Best plan within a budget, shape (K,)."""
+        return best_point(self.problem.with_budget(budget), self.surface, measure, self._means)
+
     def best(self, objective: Objective = "mean") -> Plan:
         """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-        point = best_point(self.problem, self.surface, risk_measure(objective))
+        point = self.point(self.problem.budget, risk_measure(objective))
         return self.plan(point, objective)
 
     def plan(self, point: Array, objective: Objective) -> Plan:
@@ -119,9 +250,7 @@ def frontier(
     budgets: Sequence[float],
     objective: Objective,
     level: float,
-    beyond_support: bool,
-    given: Mapping[str, Any] | None,
-    population: Any,
+    **over: Any,
 ) -> xr.Dataset:
     """Find the best plan of each budget; see :meth:`bayes_intgen.Posterior.frontier`."""
     level = probability(level, "level", PointsError)
@@ -133,10 +262,9 @@ def frontier(
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     measure = risk_measure(objective)
     first = replace(decision, budget=min(values))
-    planning = Planning.of(posterior, first, beyond_support, given, population)
+    planning = Planning.of(posterior, first, **over)
     problem, surface = planning.problem, planning.surface
-    means = grid_of_means(problem, surface)
-    plans = np.stack([best_point(problem.with_budget(b), surface, measure, means) for b in values])
+    plans = np.stack([planning.point(budget, measure) for budget in values])
     draws = surface.draws(plans) - surface.draws(problem.baseline[None])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     columns = {
@@ -160,12 +288,11 @@ def frontier(
 def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
     target, measure = real_number(target, "target"), risk_measure(objective)
-    problem, surface = planning.problem, planning.surface
+    problem = planning.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
-    value = value_of(surface, measure)
-    means = grid_of_means(problem, surface)
-    best = best_point(problem, surface, measure, means)
+    value = value_of(planning.surface, measure)
+    best = planning.point(problem.budget, measure)
     reached = float(value(best[None])[0])
     if reached < target:
         raise ModelError(
@@ -179,7 +306,7 @@ def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Pl
         if high - low <= tolerance:
             break
         middle = (low + high) / 2
-        point = best_point(problem.with_budget(middle), surface, measure, means)
+        point = planning.point(middle, measure)
         if value(point[None])[0] >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:

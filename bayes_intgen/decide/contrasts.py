@@ -102,11 +102,10 @@ def contrast(
     to: Any,
     start: Any,
     intervened: Sequence[str] | None = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
+    **over: Any,
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    both = _ends_of(posterior, to, start, intervened, given, population)
+    both = _ends_of(posterior, to, start, intervened, **over)
     prediction = prediction_of(posterior, both.query.averages)
     draws = prediction.change(both.starts, both.ends, both.mask)
     return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
@@ -117,11 +116,10 @@ def ratio(
     to: Any,
     start: Any,
     intervened: Sequence[str] | None = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
+    **over: Any,
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    both = _ends_of(posterior, to, start, intervened, given, population, "log")
+    both = _ends_of(posterior, to, start, intervened, "log", **over)
     prediction = prediction_of(posterior, both.query.averages)
     before = prediction.mean(both.starts, both.mask[: len(both.starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
@@ -154,9 +152,8 @@ def _ends_of(
     to: Any,
     start: Any,
     intervened: Sequence[str] | None,
-    given: Mapping[str, Any] | None,
-    population: Any,
     link: Link = "identity",
+    **over: Any,
 ) -> _Ends:
     """Validate both ends, and warn once where they are not supported."""
     actions, categories = posterior.actions, posterior.categories
@@ -170,7 +167,7 @@ def _ends_of(
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     # One query, so that there is one warning.
     both = named_points(np.concatenate([ends, starts]), actions, categories)
-    query = support_of(posterior).query(both, names, given, population)
+    query = support_of(posterior).query(both, names, **over)
     every_start = np.broadcast_to(starts, ends.shape)
     coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
     supported = query.verdict.supported
@@ -186,8 +183,7 @@ def slope(
     action: str,
     at: Any,
     intervened: Sequence[str] | None = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
+    **over: Any,
 ) -> Contrast:
     """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
     actions, categories = posterior.actions, posterior.categories
@@ -198,7 +194,7 @@ def slope(
             f"{name!r} has levels, between which there is no slope; use posterior.contrast"
         )
     names = actions if intervened is None else checked_actions(intervened, actions)
-    query = support_of(posterior).query(at, names, given, population)
+    query = support_of(posterior).query(at, names, **over)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))

@@ -25,11 +25,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.decide.allocation import Allocation
-from bayes_intgen.decide.belief import Belief
+from bayes_intgen.decide.belief import Allocation, Belief
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.experiment import default_regimes, named_actions
-from bayes_intgen.decide.experiment_values import Choice
+from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
     belief_of,
     half_information_of_rows,
@@ -73,15 +71,17 @@ class PlannedSplit:
         cls,
         posterior: PosteriorDraws,
         target: Any,
+        *,
         costs: Mapping[str, float] | None,
         regimes: Sequence[Any] | None,
         level: float,
-        beyond_support: bool,
-        given: Mapping[str, Any] | None,
-        population: Any,
         seed: int,
+        **over: Any,
     ) -> Self:
-        """Plan rows of each regime, and find the present widths of the targets."""
+        """Plan rows of each regime, and find the present widths of the targets.
+
+        ``over``: beyond_support, given and population, as in :meth:`bayes_intgen.Posterior.best`.
+        """
         level = probability(level, "level")
         chosen = (
             regimes_of(posterior)
@@ -92,7 +92,7 @@ class PlannedSplit:
         own_costs = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
         planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
-        draws, attrs = targets_of(posterior, target, beyond_support, given, population)
+        draws, attrs = targets_of(posterior, target, **over)
         belief = belief_of(posterior)
         loadings, rest = belief.loadings(draws)
         widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)

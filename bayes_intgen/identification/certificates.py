@@ -31,8 +31,8 @@ from bayes_intgen.identification.missing_experiments import (
     missing_experiments,
 )
 from bayes_intgen.identification.null_space import Vector
+from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
-from bayes_intgen.text.number_format import format_value
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]

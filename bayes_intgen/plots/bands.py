@@ -115,12 +115,34 @@ def hatch_unsupported(ax: "Axes", along: Array, supported: NDArray[np.bool_]) ->
     ('beyond support', 1.5)
     >>> plt.close()
     """
-    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
-    ends = np.flatnonzero(np.diff(np.concatenate([[True], supported, [True]])))
     label = "beyond support"
-    for first, last in ends.reshape(-1, 2):
+    for start, end in intervals_of(along, ~supported):
         ax.axvspan(
-            edges[first], edges[last], facecolor="none", edgecolor="0.6", hatch="///",
-            linewidth=0, zorder=0, label=label,
+            start, end, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0, zorder=0,
+            label=label,
         )  # fmt: skip
         label = "_"
+
+
+def intervals_of(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Find the ends of intervals of selected values, halfway to their neighbours.
+
+    Examples
+    --------
+    >>> intervals_of(np.arange(4.0), np.array([False, False, True, True]))
+    [(1.5, 3.0)]
+    """
+    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
+    return [(float(edges[first]), float(edges[last])) for first, last in runs(selected)]
+
+
+def runs(selected: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First positions of runs of selected values, and those after their last ones.
+
+    Examples
+    --------
+    >>> runs(np.array([False, True, True, False, True]))
+    [(1, 3), (4, 5)]
+    """
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], selected, [False]])))
+    return [(first, last) for first, last in ends.reshape(-1, 2).tolist()]

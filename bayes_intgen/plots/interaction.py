@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.plots.bands import with_population
+from bayes_intgen.plots.bands import runs, with_population
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,9 +105,7 @@ def runs_of_cells(
     return [
         (float(x[i]), float(x[i + 1]), float(y[first]), float(y[last]))
         for i, column in enumerate(selected)
-        for first, last in np.flatnonzero(
-            np.diff(np.concatenate([[False], column, [False]]))
-        ).reshape(-1, 2)
+        for first, last in runs(column)
     ]
 
 

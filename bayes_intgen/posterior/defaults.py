@@ -11,7 +11,7 @@ from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, centres
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.text.number_format import decimals_for
+from bayes_intgen.text.formats import decimals_for
 
 # Upper quartile of a normal distribution, in standard deviations.
 NORMAL_QUARTILE = 0.6745

@@ -1,5 +1,5 @@
 """Report of a fit: one self-contained HTML file with an explorer of joint effects."""
 
-from bayes_intgen.report.page import write_report
+from bayes_intgen.report.page import page_of
 
-__all__ = ["write_report"]
+__all__ = ["page_of"]

@@ -12,7 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.text.number_format import format_number
+from bayes_intgen.basis.categories import Label, short_label
+from bayes_intgen.plots.bands import intervals_of
+from bayes_intgen.text.formats import format_number
 
 WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
@@ -111,24 +113,30 @@ def draw(
     along: Array,
     curves: Sequence[Curve],
     y_range: tuple[float, float],
-    usual: tuple[float, float] | None,
     supported: NDArray[np.bool_],
+    *,
+    labels: Sequence[Label] | None = None,
+    usual: tuple[float, float] | None = None,
     dates: bool = False,
 ) -> Chart:
-    """Draw curves over the same values, shape (n,).
+    """Draw curves over the same values, shape (n,), or intervals at levels.
 
     Parameters
     ----------
     y_range : (float, float)
         Shared by charts that are compared.
-    usual : (float, float) or None
-        Ends of the usual range of the action.
     supported : ndarray of bool, shape (n,)
         Whether rows identify the effect.
+    labels : sequence, length n, optional
+        Labels of the values, if they are levels.
+    usual : (float, float), optional
+        Ends of the usual range of the action.
     dates : bool
         Whether values are days since 1970.
     """
-    low, high, labels, left = _vertical(y_range)
+    if labels is not None:
+        return draw_levels([short_label(own) for own in labels], curves, y_range, supported)
+    low, high, y_labels, left = _vertical(y_range)
     x = scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
     y = scale(low, high, HEIGHT - BOTTOM, TOP)
     ends = float(along[0]), float(along[-1])
@@ -142,7 +150,7 @@ def draw(
     return Chart(
         left,
         tuple(Tick(float(x(v)), label) for v, label in labels_along.items()),
-        tuple(Tick(float(y(v)), label) for v, label in labels.items()),
+        tuple(Tick(float(y(v)), label) for v, label in y_labels.items()),
         tuple(marks),
         float(y(0.0)) if low < 0 < high else None,
         None if usual is None else (float(x(usual[0])), float(x(usual[1]))),
@@ -204,19 +212,6 @@ def draw_levels(
             if not within
         ),
     )
-
-
-def intervals_of(along: Array, selected: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Find the ends of intervals of selected values, halfway to their neighbours.
-
-    Examples
-    --------
-    >>> intervals_of(np.arange(4.0), np.array([False, False, True, True]))
-    [(1.5, 3.0)]
-    """
-    edges = np.concatenate([along[:1], (along[1:] + along[:-1]) / 2, along[-1:]])
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], selected, [False]])))
-    return [(float(edges[a]), float(edges[b])) for a, b in ends.reshape(-1, 2)]
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from bayes_intgen.plots.interaction import (
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
 from bayes_intgen.report.charts import CHARACTER_WIDTH, MIN_LEFT, Tick, scale, shortened, ticks
-from bayes_intgen.text.number_format import (
+from bayes_intgen.text.formats import (
     decimals_for,
     format_interval,
     format_number,

@@ -1,4 +1,4 @@
-// Numbers with no more digits than their uncertainty supports: see bayes_intgen/text/number_format.py.
+// Numbers with no more digits than their uncertainty supports: see bayes_intgen/text/formats.py.
 const powers = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const decimalsFor = (width) => width > 0 && isFinite(width) ? 1 - Math.floor(Math.log10(width)) : 3;
 const formatToUncertainty = (value, decimals, sign) => {

@@ -1,7 +1,6 @@
 """HTML page of a report: content from a posterior, rendered by a template."""
 
 import json
-import os
 import warnings
 from base64 import b64encode
 from collections.abc import Mapping
@@ -15,72 +14,70 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import instance
-from bayes_intgen._atomic import atomic_write
+from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
+from bayes_intgen.assess.diagnostics import Diagnostics
+from bayes_intgen.assess.findings import findings_of_posterior, sentences
+from bayes_intgen.assess.summary_text import outcome_lines, population_lines
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.errors import ModelError, SupportWarning
-from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.report.content import content_of
+from bayes_intgen.errors import (
+    DataWarning,
+    LackOfFitWarning,
+    ModelError,
+    SamplingWarning,
+    SupportWarning,
+)
+from bayes_intgen.identification.certificates import Certificate, certify
+from bayes_intgen.posterior.adjustments import between_groups
+from bayes_intgen.posterior.curves import points_along
+from bayes_intgen.posterior.defaults import (
+    default_changes,
+    default_point,
+    levels_of,
+    medians,
+    share_supported,
+    usual_range,
+)
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.effects import change_attrs, supported
+from bayes_intgen.report.charts import Curve, common_range, draw
+from bayes_intgen.report.effects import (
+    adjustments_of,
+    changes_in_words,
+    contrasts_of,
+    named_values,
+    point_texts,
+)
 from bayes_intgen.report.explorer import explorer_data, has_explorer, sliders_of
+from bayes_intgen.report.interactions import interactions_of
 from bayes_intgen.report.planner import plans_of
+from bayes_intgen.report.provenance import (
+    settings_of_fit,
+    versions_of_fit,
+)
+from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
+from bayes_intgen.text.formats import MINUS
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
 SCRIPTS = ("effects.js", "number_format.js", "explorer.js")
 # Escapes of characters that could end a script element or begin a comment in one.
 _UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"})
-
-
-def write_report(
-    posterior: PosteriorDraws,
-    path: str | os.PathLike[str],
-    *,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
-    level: float = 0.9,
-    decision: Decision | None = None,
-) -> None:
-    """Write the report of a posterior, with its check if it has one, to one file.
-
-    Parameters
-    ----------
-    posterior : PosteriorDraws
-        Of an additive model.
-    path : path
-        Written atomically: a failure leaves an older file intact.
-    given, population
-        As in ``posterior.joint_effect``.
-    level : float
-        Probability of bands.
-    decision : Decision, optional
-        Whose best plans the report has.
-
-    Raises
-    ------
-    ModelError
-        Where the model is a regression, which has no mechanisms, and as ``posterior.best``.
-    PointsError
-        Where ``level`` is not a probability, and as in ``posterior.joint_effect``.
-
-    Examples
-    --------
-    >>> write_report(posterior, folder / "report.html")
-    >>> "<title>" in (folder / "report.html").read_text()
-    True
-    """
-    text = page_of(posterior, given=given, population=population, level=level, decision=decision)
-    atomic_write(path, text.encode())
+# Number of points along an action in a chart.
+N_POINTS = 61
+# Probability from which an edge of the graph is listed; the page states it.
+MIN_EDGE = 0.1
+# Minimum shares of supported points for good and for moderate support.
+MIN_GOOD_SUPPORT, MIN_MODERATE_SUPPORT = 0.9, 0.5
 
 
 def page_of(
     posterior: PosteriorDraws,
-    *,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
     level: float = 0.9,
     decision: Decision | None = None,
+    **over: Any,
 ) -> str:
-    """Render the report as HTML.
+    """Render the report as HTML; see :meth:`bayes_intgen.Posterior.report`.
 
     Examples
     --------
@@ -99,18 +96,15 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    content = content_of(posterior, level, given, population)
-    averages = support_of(posterior).standardisation(given, population)
+    averages, sliders = support_of(posterior).standardisation(**over), sliders_of(posterior)
     plans = data = None
-    sliders = sliders_of(posterior)
     with warnings.catch_warnings():
-        # The page itself states which plans are not supported.
+        # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
+        content = _content_of(posterior, level, over)
         if decision is not None:
             instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
-            plans = plans_of(
-                posterior, decision, sliders, level, {"given": given, "population": population}
-            )
+            plans = plans_of(posterior, decision, sliders, level, over)
         if has_explorer(posterior, averages):
             data = explorer_data(posterior, sliders, averages, level)
             if plans is not None and plans["costs"]:
@@ -150,3 +144,168 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
     """Encode an array as base64 of its little-endian numbers in row-major order."""
     numbers = np.ascontiguousarray(values, dtype="<f8").tobytes()
     return {"float64": b64encode(numbers).decode()}
+
+
+def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> dict[str, Any]:
+    """Words, numbers and charts that the template shows."""
+    fit_support, default = support_of(posterior), default_point(posterior)
+    certificate = certify(
+        posterior.actions,
+        fit_support.regimes,
+        posterior.actions,
+        fit_support.reference.settings(),
+        None if fit_support.population is None else fit_support.population.under_one_mask,
+    )
+    along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
+    diagnostics = Diagnostics.of_posterior(posterior)
+    found = findings_of_posterior(posterior, diagnostics)
+    levels_by_action = levels_of(posterior)
+    support, tone = _words_of_support(posterior)
+    low, high = default_changes(posterior, default)
+    contrasts, zero = contrasts_of(posterior, default, low, high, level, over)
+    graph = None if posterior.terms.parents is None else posterior.graph
+    return {
+        "outcome": posterior.outcome_name,
+        "predictor": posterior.predictor_name,
+        "link": posterior.model.link,
+        "actions": _actions(posterior, along, default, certificate, level, over),
+        "regimes": _regimes(certificate),
+        "rows": sum(fit_support.regimes.values()),
+        "level": f"{100 * level:g}%",
+        "certificate": certificate,
+        "support": support,
+        "support_tone": tone,
+        "reference": _reference(posterior, default),
+        "has_levels": any(levels is not None for levels in levels_by_action),
+        "has_numbers": any(levels is None for levels in levels_by_action),
+        "problems": sentences(found, SamplingWarning),
+        "of_rows": [finding for finding in found if finding.warning is DataWarning],
+        "lack_of_fit": sentences(found, LackOfFitWarning),
+        "sampling": diagnostics.sentence(),
+        "diagnostics": diagnostics.table(),
+        "contrasts": contrasts,
+        "zero": zero,
+        "settings": settings_of_fit(posterior),
+        "versions": versions_of_fit(posterior),
+        "draws": prediction_of(posterior).sd.size,
+        "population": _population(posterior, over),
+        "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
+        "adjustment": adjustments_of(
+            posterior, changes_in_words(posterior, default, low, high), level
+        ),
+        "interactions": interactions_of(posterior, default, level),
+        "edges": None if graph is None else edges_from(graph, MIN_EDGE),
+        "learned": graph is not None and shows_edges(graph),
+        "edges_not_shown": "" if graph is None else missing_evidence_in_words(graph),
+        "kind": posterior.outcome_kind,
+        "outcome_notes": outcome_lines(posterior),
+    }
+
+
+def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
+    averages = support_of(posterior).standardisation(**over)
+    every = range(len(posterior.actions))
+    return change_attrs(posterior, averages, every, posterior.actions).get("population", "")
+
+
+def _regimes(certificate: Certificate) -> list[dict[str, Any]]:
+    largest = max(certificate.rows.values())
+    return [
+        {
+            "label": label,
+            "rows": rows,
+            "share": 100 * rows / largest,
+            "weight": str(certificate.weights.get(label, "")).replace("-", MINUS),
+        }
+        for label, rows in certificate.rows.items()
+    ]
+
+
+def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
+    """Supported share of the experiments' range as a sentence, and its rating."""
+    share = share_supported(posterior)
+    if not share:
+        return (
+            "None of the joint points sampled from the experiments is supported: every answer "
+            "on this page rests on the model and its prior."
+        ), "bad"
+    tone = "open" if share >= MIN_MODERATE_SUPPORT else "bad"
+    if share >= MIN_GOOD_SUPPORT:
+        tone = "good"
+    return f"{share:.0%} of the joint points sampled from the experiments are supported.", tone
+
+
+def _reference(posterior: PosteriorDraws, point: Array) -> str:
+    """Values of the other actions in charts and changes, as text."""
+    texts = zip(posterior.actions, point_texts(posterior, point), strict=True)
+    values = ", ".join(f"{name} = {text}" for name, text in texts)
+    if (point == medians(posterior)).all():
+        return f"their medians ({values})"
+    return f"the supported row nearest to their medians ({values})"
+
+
+def _actions(
+    posterior: PosteriorDraws,
+    along: list[Array],
+    default: Array,
+    certificate: Certificate,
+    level: float,
+    over: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    joint = [_joint_curve(posterior, points, level, over) for points in along]
+    mechanism = [
+        _mechanism_curves(posterior, k, points, level, over) for k, points in enumerate(along)
+    ]
+    within = [supported(posterior, points, posterior.actions) for points in along]
+    joint_range = common_range(joint)
+    mechanism_range = common_range([curve for pair in mechanism for curve in pair])
+    coordinates = posterior.terms.coordinates
+    medians_low_high = (
+        medians(posterior), [c.low for c in coordinates], [c.high for c in coordinates]
+    )  # fmt: skip
+    median, low, high = (point_texts(posterior, np.array(own)) for own in medians_low_high)
+    out = []
+    for k, (c, levels) in enumerate(zip(coordinates, levels_of(posterior), strict=True)):
+        usual = None if levels else usual_range(c)
+        axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
+        values, name = along[k][:, k], posterior.actions[k]
+        out.append(
+            {
+                "name": name,
+                "state": certificate.states[name],
+                "median": median[k],
+                "low": low[k],
+                "high": high[k],
+                "joint": draw(values, [joint[k]], joint_range, within[k].all(axis=1), **axis),
+                "mechanism": draw(values, mechanism[k], mechanism_range, within[k][:, k], **axis),
+                "held": _held(posterior, k, default),
+            }
+        )
+    return out
+
+
+def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
+    """Values of the actions that interact with action ``k``, as text."""
+    pairs, texts = posterior.terms.interactions, point_texts(posterior, point)
+    others = sorted({i for pair in pairs if k in pair for i in pair} - {k})
+    return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)
+
+
+def _joint_curve(
+    posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
+) -> Curve:
+    named = named_values(posterior, points)
+    draws = posterior.joint_effect(named, **over).to_numpy()
+    return Curve.of_draws("set", draws, (0.5, level))
+
+
+def _mechanism_curves(
+    posterior: PosteriorDraws, k: int, points: Array, level: float, over: Mapping[str, Any]
+) -> tuple[Curve, Curve]:
+    """Confounded and unconfounded contributions of an action."""
+    mechanisms = posterior.mechanisms(named_values(posterior, points), **over).isel(action=k)
+    kinds = {"observed": "confounded", "set": "unconfounded"}
+    observed, was_set = (
+        Curve.of_draws(kind, mechanisms[name].to_numpy(), (level,)) for kind, name in kinds.items()
+    )
+    return observed, was_set

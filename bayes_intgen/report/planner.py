@@ -9,18 +9,18 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.search import best_point, grid_of_means
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
-from bayes_intgen.report.contrasts import named_values, point_texts, probability_text
+from bayes_intgen.report.effects import named_values, point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
-from bayes_intgen.text.number_format import (
+from bayes_intgen.text.formats import (
     decimals_for,
     format_number,
     format_to_uncertainty,
     format_value,
+    shorter_number,
 )
 
 # Maximum number of steps between budgets: a best plan takes up to seconds.
@@ -54,9 +54,7 @@ def plans_of(
         As ``posterior.best``.
     """
     planning = Planning.of(posterior, decision, False, **over)
-    problem, surface = planning.problem, planning.surface
-    means = grid_of_means(problem, surface)
-    free = best_point(problem.with_budget(None), surface, None, means)
+    problem, free = planning.problem, planning.point(None)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
@@ -64,7 +62,7 @@ def plans_of(
     plans, titles = [problem.baseline], ["baseline"]
     for budget in sorted(budgets):
         try:
-            plans.append(best_point(problem.with_budget(budget), surface, None, means))
+            plans.append(planning.point(budget))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.
@@ -92,7 +90,7 @@ def plans_of(
     # A sum of positive and negative costs misses zero by rounding.
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
-        rows.append(("cost", list(map(_short, costs))))
+        rows.append(("cost", list(map(shorter_number, costs))))
     rows += _effects(table, prediction_of(posterior).sd.size)
     if len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
@@ -156,15 +154,10 @@ def _values_per_unit(costs: Array, means: Array) -> list[str]:
         dearer, cheaper = means > mean, means < mean
         low = np.max((cost - costs[cheaper]) / (mean - means[cheaper]), initial=0.0)
         high = np.min((costs[dearer] - cost) / (means[dearer] - mean), initial=np.inf)
-        ends = [_short(end) for end in (low, high) if end < np.inf]
+        ends = [shorter_number(end) for end in (low, high) if end < np.inf]
         text = " to ".join(ends) if len(ends) > 1 else f"over {ends[0]}"
         texts.append(text if low < high else "")
     return texts
-
-
-def _short(value: float) -> str:
-    """Format a number to four figures."""
-    return format_number(float(f"{value:.4g}"))
 
 
 def _in_words(parts: Mapping[str, Any]) -> str:

@@ -5,16 +5,10 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from bayes_intgen.identification.graph import Graph
 from bayes_intgen.inference.importance_diagnostics import (
-    MIN_ESS,
-    PARETO_K_LIMIT,
     ImportanceDiagnostics,
 )
-from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
@@ -45,48 +39,6 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
             if name not in _without_meaning(posterior)
         ),
     ]
-
-
-def diagnostics_of_fit(tree: xr.DataTree, effect: xr.DataArray) -> list[tuple[str, str]]:
-    """Names and values of the sampler's diagnostics."""
-    statistics = tree["sample_stats"].dataset
-    importance = ImportanceDiagnostics.of(statistics.attrs)
-    if importance is not None:
-        return [
-            ("draws", f"{effect.sizes['chain'] * effect.sizes['draw']:,}"),
-            ("draws before resampling", f"{importance.proposals:,}"),
-            (f"Pareto k (at most {PARETO_K_LIMIT})", f"{importance.pareto_k:.2f}"),
-            (
-                f"effective sample size of the importance weights ({MIN_ESS} is enough)",
-                f"{importance.importance_ess:,.0f}",
-            ),
-        ]
-    total = int(statistics["diverging"].size)
-    chains, draws = effect.sizes["chain"], effect.sizes["draw"]
-    rows = [("draws", f"{total:,} in {chains} {'chain' if chains == 1 else 'chains'}")]
-    if draws > 3:
-        diagnostics = convergence(convergence_quantities(tree, effect))
-        if chains > 1:
-            largest = f"{np.nanmax(diagnostics.rhat):.3f}"
-            rows.append(("largest R-hat (should be below 1.01)", largest))
-        of_effect = np.array([name.startswith("joint_effect") for name in diagnostics.names])
-        for kind, selected in (("joint effect", of_effect), ("hyperparameters", ~of_effect)):
-            label = f"smallest effective sample size, {kind} (400 is enough)"
-            rows.append((label, f"{np.nanmin(diagnostics.ess[selected]):,.0f}"))
-    diverging = int(statistics["diverging"].sum())
-    rows.append(("divergent draws", f"{diverging} of {total:,}"))
-    if "reached_max_treedepth" in statistics:
-        deepest = int(statistics["reached_max_treedepth"].sum())
-        rows.append(("draws at the maximum tree depth", f"{deepest} of {total:,}"))
-    return rows
-
-
-def sampling_in_words(tree: xr.DataTree) -> str:
-    """Reliability of the draws of a fit without problems, in a sentence."""
-    reason = "The chains agree"
-    if ImportanceDiagnostics.of(tree["sample_stats"].attrs) is not None:
-        reason = "Importance weights correct the draws"
-    return f"{reason}, and the effective sample size is sufficient for the bands on this page."
 
 
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:

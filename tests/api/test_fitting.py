@@ -1,7 +1,6 @@
 import os
 import signal
 import time
-import warnings
 from threading import Event, Thread
 
 import jax
@@ -10,49 +9,7 @@ import pytest
 
 import bayes_intgen as bi
 
-from conftest import confounded_rows, confounding_bias, joint_truth
-
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
-
-
-def test_intervals_cover_the_joint_effect_unlike_the_observational_mean(posterior) -> None:
-    effect = posterior.joint_effect(POINTS)
-    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
-    assert (np.abs(mean - joint_truth(POINTS)) < 3 * sd).all()
-    assert (sd < 0.15).all()
-    observed = posterior.effect(POINTS, intervened=[])
-    mean, sd = observed.mean(("chain", "draw")), observed.std(("chain", "draw"))
-    assert (np.abs(mean - joint_truth(POINTS) - confounding_bias(POINTS)) < 3.5 * sd).all()
-    # Negative control: the observational mean is not the joint effect.
-    assert (np.abs(mean - joint_truth(POINTS)) > 5 * sd)[1:].all()
-
-
-# A row in a hundred is at the edge of its regime.
-@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
-def test_the_effect_of_one_action_is_the_mean_of_its_regime(data, posterior) -> None:
-    rows = data.intervened[:, 0]
-    fitted = posterior.effect(data.actions[rows], intervened=["red"]).mean(("chain", "draw"))
-    residual = data.outcome[rows] - fitted.to_numpy()
-    assert abs(residual.mean()) < 3 * residual.std() / np.sqrt(rows.sum())
-
-
-@pytest.mark.slow
-def test_draws_depend_on_the_seed_and_jax_settings_are_restored() -> None:
-    data = confounded_rows(30, seed=5)
-    model = bi.models.additive(prior="linear")
-
-    def draws(seed: int) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SamplingWarning)
-            posterior = bi.fit(data, model, seed=seed, draws=20, warmup=50, progress=False)
-        return posterior.joint_effect(POINTS).to_numpy()
-
-    assert not jax.config.jax_enable_x64
-    one, same, other = draws(1), draws(1), draws(2)
-    assert not jax.config.jax_enable_x64
-    assert one.dtype == np.float64
-    np.testing.assert_array_equal(one, same)
-    assert not np.isclose(one, other).any()
 
 
 @pytest.mark.parametrize(
@@ -95,6 +52,8 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     )
     effect = posterior.joint_effect(POINTS)
     np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])
+    # Settings of JAX are restored.
+    assert not jax.config.jax_enable_x64
 
 
 # A signal to the process ends the wait of its main thread. One to another thread does not, like a
@@ -135,15 +94,6 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
         thread.join()
         signal.signal(signal.SIGINT, handler)
     assert time.monotonic() - began[0] < 30
-
-
-def test_spline_fits_a_long_table_in_the_order_of_its_regimes() -> None:
-    # Whole batches of rows have the first action set.
-    data = confounded_rows(5000, seed=5)
-    model = bi.models.additive("spline")
-    posterior = bi.fit(data, model, method="laplace", draws=20, progress=False)
-    effect = posterior.joint_effect(POINTS)
-    assert (np.abs(effect.mean(("chain", "draw")) - joint_truth(POINTS)) < 0.2).all()
 
 
 # With so few rows a level has no experiments.

@@ -3,28 +3,17 @@
 from dataclasses import replace
 
 import arviz as az
-import jax
 import numpy as np
 import pytest
-from numpyro import handlers
 
 import bayes_intgen as bi
 from bayes_intgen.assess.held_out import log_densities, split
 from bayes_intgen.decide.contrasts import MIN_DISTANCE
-from bayes_intgen.posterior.draws import prediction_of
-from bayes_intgen.posterior.effects import effect_table
 
 from conftest import confounded_rows
 
 POINTS = np.array([[0.0, 0.0], [0.8, -0.5], [-0.9, 0.7], [0.4, 1.0]])
-# Half the variance of the logarithm of the outcome with both actions set: of causes and noise.
-LOG_FACTOR = (0.25 + 0.25 + 0.04) / 2
 LINEAR = bi.models.multiplicative("linear", graph={"green": ["red"]}, interactions=None)
-
-
-def joint_truth(points: np.ndarray) -> np.ndarray:
-    """Mean of the logarithm with both actions set."""
-    return points[:, 0] + points[:, 1] / 2
 
 
 @pytest.fixture(scope="module")
@@ -42,41 +31,6 @@ def fitted(rows) -> bi.Posterior:
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
 slow = pytest.mark.slow
-
-
-@slow
-def test_joint_effect_is_the_mean_of_the_outcome(fitted) -> None:
-    truth = np.exp(joint_truth(POINTS) + LOG_FACTOR)
-    effect = fitted.joint_effect(POINTS)
-    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
-    assert (np.abs(mean - truth) < 4 * sd).all()
-    assert (sd < 0.25 * truth).all()
-    # Negative control: the exponential of the mean of logarithms.
-    all_set = np.ones(POINTS.shape, dtype=bool)
-    geometric = np.exp(prediction_of(fitted).predictor(POINTS, all_set)).mean(axis=(0, 1))
-    assert (geometric / truth).mean() < 0.9
-
-
-@slow
-def test_outcomes_are_positive_with_the_mean_of_the_effect(fitted) -> None:
-    outcome = fitted.outcome(np.repeat(POINTS[:1], 200, axis=0))
-    assert float(outcome.min()) > 0
-    expected = float(fitted.joint_effect(POINTS[:1]).mean())
-    assert float(outcome.mean()) == pytest.approx(expected, rel=0.05)
-    table = effect_table(fitted, POINTS, baseline=POINTS[:1])
-    assert (table["outcome_low"] > 0).all()
-    np.testing.assert_allclose(table["change"], table["mean"] - table["mean"][0], atol=1e-9)
-
-
-@slow
-def test_ratios_are_relative_effects(fitted) -> None:
-    ratio = fitted.ratio(POINTS[1:], POINTS[:1])
-    assert ratio.dims == ("chain", "draw", "point")
-    truth = np.exp(joint_truth(POINTS[1:]))
-    sd = ratio.std(("chain", "draw"))
-    assert (np.abs(ratio.mean(("chain", "draw")) - truth) < 4 * sd).all()
-    with pytest.raises(bi.PointsError, match="3 points from 2"):
-        fitted.ratio(POINTS[1:], POINTS[:2])
 
 
 def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
@@ -119,15 +73,3 @@ def test_contributions_are_of_the_logarithm(fitted) -> None:
     assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
     with pytest.raises(bi.ModelError, match="multiplicative outcome"):
         fitted.sensitivity(POINTS, 0.2)
-
-
-@slow
-def test_program_is_of_the_outcome_itself(rows, fitted) -> None:
-    seeded = handlers.seed(fitted.program(rows), jax.random.key(0))
-    drawn = handlers.trace(seeded).get_trace(None)["outcome"]["value"]
-    assert float(drawn.min()) > 0
-    observed = handlers.trace(seeded).get_trace()["outcome"]
-    # In JAX's precision, whatever it is at the call.
-    np.testing.assert_array_equal(observed["value"], jax.numpy.asarray(rows.outcome))
-    prior = bi.prior_predictive(rows, LINEAR, draws=10)["prior_predictive"]["outcome"]
-    assert float(prior.min()) > 0

@@ -1,7 +1,6 @@
 import warnings
 from dataclasses import replace
 
-import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,23 +11,10 @@ from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
 
-from _posteriors import data_with_levels, made_up_with_levels
+from _posteriors import made_up_with_levels
 from conftest import confounded_rows
 
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
-
-
-def test_results_have_dims_and_labels(posterior) -> None:
-    sizes = (4, 250, 3)
-    for effect in (posterior.joint_effect(POINTS), posterior.effect(POINTS, ["red"])):
-        assert effect.dims == ("chain", "draw", "point")
-        assert effect.shape == sizes
-        np.testing.assert_array_equal(effect["red"], POINTS[:, 0])
-    mechanisms = posterior.mechanisms(POINTS)
-    for name in ("unconfounded", "confounded"):
-        assert mechanisms[name].dims == ("chain", "draw", "action", "point")
-    assert mechanisms["action"].to_numpy().tolist() == ["red", "green"]
-    np.testing.assert_array_equal(mechanisms["value"], POINTS.T)
 
 
 def test_mechanisms_add_up_to_every_effect(posterior) -> None:
@@ -44,21 +30,6 @@ def test_mechanisms_add_up_to_every_effect(posterior) -> None:
         np.testing.assert_allclose(total.to_numpy(), effect.to_numpy(), atol=1e-10)
     joint = posterior.joint_effect(POINTS)
     np.testing.assert_array_equal(joint, posterior.effect(POINTS, ["green", "red"]))
-
-
-def test_tables_of_all_libraries_give_the_same_effect(posterior) -> None:
-    frame = pd.DataFrame(POINTS, columns=["red", "green"]).assign(extra="x")
-    expected = posterior.joint_effect(POINTS)
-    for points in (
-        frame,
-        frame[["green", "red"]],
-        pl.from_pandas(frame),
-        pa.Table.from_pandas(frame),
-        duckdb.from_df(frame),
-        xr.Dataset.from_dataframe(frame),
-        POINTS.tolist(),
-    ):
-        np.testing.assert_array_equal(posterior.joint_effect(points), expected)
 
 
 def test_tree_follows_the_schema_of_arviz(posterior) -> None:
@@ -109,37 +80,7 @@ def test_unknown_actions_in_intervened_raise(posterior) -> None:
         posterior.effect(POINTS, "red")
 
 
-def test_points_outside_the_data_warn_with_name_and_range(data, posterior) -> None:
-    beyond = data.actions[:, 0].max() + 1
-    low, high = data.actions[:, 0].min(), data.actions[:, 0].max()
-    for method in (
-        posterior.joint_effect,
-        lambda points: posterior.effect(points, []),
-        posterior.mechanisms,
-    ):
-        with pytest.warns(bi.SupportWarning, match="'red' .* outside its range") as caught:
-            method([[0.0, 0.0], [beyond, 0.0]])
-        assert len(caught) == 1
-        assert f"{low:.4g} to {high:.4g}" in str(caught[0].message)
-        assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        posterior.joint_effect([[0.0, 0.0], [0.5, -0.5]])
-
-
 SIZE = "Posterior of 'intensity' given 'red', 'green': 4 chains of 250 draws"
-
-
-def test_print_shows_the_summary(posterior) -> None:
-    lines = str(posterior).splitlines()
-    assert lines[:4] == [
-        SIZE,
-        "Regimes",
-        "  observational  300 rows",
-        "  do(red)        300 rows, red at \N{MINUS SIGN}2.09 to 2.23",
-    ]
-    titles = [line for line in lines[1:] if not line.startswith(" ")]
-    assert titles == ["Regimes", "Certificates", "Graph", "Support", "Assumptions", "Sampling"]
 
 
 def test_repr_computes_nothing(posterior) -> None:
@@ -150,22 +91,6 @@ def test_repr_computes_nothing(posterior) -> None:
     assert repr(bare) == SIZE
     with pytest.raises(KeyError, match="coefficients"):
         str(bare)
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_effects_that_are_not_identified_warn(data) -> None:
-    rows = ~data.intervened[:, 1]
-    fewer = bi.RegimeData.from_arrays(
-        data.actions[rows], data.outcome[rows], data.intervened[rows], data.names
-    )
-    fitted = bi.fit(fewer, bi.models.additive("linear"), draws=50, warmup=50, progress=False)
-    with pytest.warns(bi.SupportWarning, match=r"do\(red, green\) is not identified"):
-        joint = fitted.joint_effect(POINTS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        alone = fitted.effect(POINTS, ["red"])
-    # An effect that only the prior determines is far wider.
-    assert (joint.std(("chain", "draw")) > 3 * alone.std(("chain", "draw"))).all()
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
@@ -180,14 +105,6 @@ def test_more_rows_narrow_only_identified_effects() -> None:
     # Sixteen times the rows: a fourth of the width, and no change where the prior dominates.
     assert (alone[1] / alone[0] < 0.4).all()
     assert (joint[1] / joint[0] > 0.7).all()
-
-
-def test_outcomes_depend_on_the_seed_and_average_to_the_effect(posterior) -> None:
-    one, same, other = (posterior.outcome(POINTS, ["red"], seed=s) for s in (1, 1, 2))
-    np.testing.assert_array_equal(one, same)
-    assert not np.isclose(one, other).any()
-    gap = (one - posterior.effect(POINTS, ["red"])).mean(("chain", "draw"))
-    assert (np.abs(gap) < 4 * one.std(("chain", "draw")) / np.sqrt(1000)).all()
 
 
 def test_log_likelihood_and_log_prior(data, posterior) -> None:
@@ -340,16 +257,3 @@ def test_numbers_between_two_levels_are_not_supported(levelled) -> None:
     requirements = levelled.support(points)["needs_met"]
     assert requirements.sel(action="coin").to_numpy().tolist() == [True, False, True]
     assert requirements.sel(action="spend").all()
-
-
-def test_levels_are_saved_with_the_fit(levelled, tmp_path) -> None:
-    levelled.save(tmp_path / "fit.nc")
-    read = bi.load(tmp_path / "fit.nc")
-    assert read.categories == levelled.categories == data_with_levels().categories
-    assert [type(label) for label in read.categories[2].labels] == [bool, bool]
-    np.testing.assert_array_equal(read.joint_effect(LEVELS), levelled.joint_effect(LEVELS))
-    constant = read.tree["constant_data"]
-    assert constant["level"].to_numpy().tolist() == [
-        *("a", "b", "placebo"), *("small", "medium", "large"), "False", "True", "0.0", "1.0"
-    ]  # fmt: skip
-    assert constant["level_of"].to_numpy().tolist()[:4] == ["drug"] * 3 + ["size"]

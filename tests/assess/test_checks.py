@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen.assess.alternatives import alternatives
+from bayes_intgen.assess.hypotheses import alternatives
 
 from conftest import confounded_rows, joint_truth
 

@@ -75,10 +75,3 @@ def test_names_are_escaped_in_notebooks(data) -> None:
     assert html.count("<td") == 3 * 4
     assert html.count("set, ") == 2
     assert html.count("<pre>") == 1
-
-
-def test_notebook_representation_is_the_summary(posterior) -> None:
-    html = posterior._repr_html_()
-    assert html == bi.report_identification(posterior)._repr_html_()
-    for title in SECTIONS:
-        assert f"<b>{title}</b>" in html

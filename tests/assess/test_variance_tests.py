@@ -59,20 +59,9 @@ def test_the_detectable_size_is_detected() -> None:
     assert interacting["p"].item() < 0.01
 
 
-def test_without_joint_rows_there_is_no_test() -> None:
-    assert of_variance(check(rows(1.0, 0, 1))).sizes["test"] == 0
-
-
 def test_too_few_rows_and_constant_variance_are_not_tested() -> None:
     few = check(rows(0.0, 4, 1))
     assert of_variance(few).sizes["test"] == 0
     assert "variance: do(a1, a2) differs from what other regimes predict" in few.table["hidden"]
     constant = check(rows(0.0, 20, 1), model=bi.models.additive(spread="constant"))
     assert of_variance(constant).sizes["test"] == 0
-
-
-def test_the_statement_names_interacting_causes() -> None:
-    result = check(rows(1.0, 20, seed=2), model=bi.models.additive("linear"))
-    text = str(result)
-    assert "Violated" in text
-    assert "hidden causes take part" in text

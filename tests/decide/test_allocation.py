@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.decide.allocation import Allocation
-from bayes_intgen.decide.belief import Belief
+from bayes_intgen.decide.belief import Allocation, Belief
 
 
 def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:

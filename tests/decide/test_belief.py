@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2
 
 from bayes_intgen.decide.belief import Belief
-from bayes_intgen.decide.experiment_values import value_of_information
+from bayes_intgen.decide.experiments import value_of_information
 
 
 def linear_world(seed: int):

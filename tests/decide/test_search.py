@@ -6,9 +6,8 @@ import pytest
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.decide.decision import CVaR, Quantile
-from bayes_intgen.decide.grid import combinations
 from bayes_intgen.decide.problem import Problem
-from bayes_intgen.decide.search import best_point, value_of
+from bayes_intgen.decide.search import best_point, combinations, value_of
 
 
 class Waves:

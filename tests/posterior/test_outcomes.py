@@ -7,7 +7,7 @@ from scipy.stats import kstest
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.text.tables import format_effects
+from bayes_intgen.text.formats import format_effects
 
 NAMES = ("red", "green")
 pytestmark = [

@@ -16,7 +16,7 @@ from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.simulators import Ordered
+from bayes_intgen.simulators.ordered import Ordered
 
 from conftest import confounded_rows
 

@@ -1,0 +1,354 @@
+"""Tables and sentences of a summary: regimes, questions, actions, and the terms of a fit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories, Label, centres, short_label
+from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.identification.certificates import certificates
+from bayes_intgen.identification.labels import mask_label
+from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.verdict import Verdict
+from bayes_intgen.posterior.adjustments import effect_modifiers
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.formats import (
+    align_columns,
+    decimals_for,
+    format_interval,
+    format_to_uncertainty,
+    share_text,
+    shorter_number,
+)
+
+# Probabilities at the ends of an action's range in a regime: 98% of its rows.
+RANGE_TAILS = (0.01, 0.99)
+# Maximum number of levels in a cell of the table of actions.
+MAX_LEVELS = 6
+# Probability of the interval of a standard deviation.
+LEVEL = 0.9
+
+
+def regime_table(
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    reference: ReferenceRows,
+    outcome: str,
+) -> xr.Dataset:
+    """Rows of each regime, and range and levels of each action there."""
+    shape = (len(regimes), len(names))
+    low, high = np.full((2, *shape), np.nan)
+    levels = np.full(shape, "", dtype=object)
+    for i, mask in enumerate(regimes):
+        rows = reference.rows[reference.masks.index(mask)]
+        low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
+        for k, categories in enumerate(reference.categories):
+            if categories is not None:
+                levels[i, k] = categories.subset(rows[:, k]).spelled()
+    dims = ("regime", "action")
+    return xr.Dataset(
+        {
+            "rows": ("regime", list(regimes.values())),
+            "was_set": (dims, np.array(list(regimes), dtype=bool)),
+            "low": (dims, low),
+            "high": (dims, high),
+            "levels": (dims, levels.astype(str)),
+        },
+        coords={"regime": [mask_label(names, mask) for mask in regimes], "action": list(names)},
+        attrs={"outcome": outcome},
+    )
+
+
+def question_table(
+    names: Sequence[str],
+    regimes: Mapping[Mask, int],
+    settings: Mapping[str, tuple[Label, ...]],
+    under_one_mask: Mapping[str, tuple[int, int]],
+    reference: ReferenceRows | None,
+    verdict_at: Callable[[Array, Mask], Verdict],
+) -> xr.Dataset:
+    """Certificates and supported shares of the joint effect and of single interventions."""
+    count = len(names)
+    single = [tuple(j == k for j in range(count)) for k in range(count)]
+    masks = list(dict.fromkeys([(True,) * count, *single]))
+    targets = [list(compress(names, mask)) for mask in masks]
+    # One certificate, the first, counts the groups under one mask.
+    answers = certificates(names, regimes, targets, settings, under_one_mask)
+    supported = np.full(len(masks), np.nan)
+    if reference is not None:
+        points = np.concatenate(reference.rows)
+        supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
+    labels = [mask_label(names, mask) for mask in regimes]
+    return xr.Dataset(
+        {
+            "identified": ("question", [c.identified for c in answers]),
+            "weights": (
+                ("question", "regime"),
+                [
+                    [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
+                    for c in answers
+                ],
+            ),
+            "in_data": ("question", [mask in regimes for mask in masks]),
+            "certificate": ("question", [str(c) for c in answers]),
+            "supported": ("question", supported),
+        },
+        coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},
+    )
+
+
+def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
+    """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
+    for i, label in enumerate(regimes["regime"].to_numpy()):
+        own = regimes.isel(regime=i)
+        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), _ranges_of(own)
+
+
+def _ranges_of(regime: xr.Dataset) -> list[str]:
+    """Levels or range of each action in a regime; empty if unknown."""
+    columns = (regime[name].to_numpy().tolist() for name in ("low", "high", "levels"))
+    return [
+        levels
+        or ("" if np.isnan(low) else f"{shorter_number(low, 3)} to {shorter_number(high, 3)}")
+        for low, high, levels in zip(*columns, strict=True)
+    ]
+
+
+def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
+    """Role of each column of a table, with the reason."""
+    names, roles = (max((len(note[i]) for note in notes), default=0) for i in (0, 1))
+    return tuple(f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in notes)
+
+
+def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
+    """Rows of each regime, with the values of its set actions."""
+    names = regimes["action"].to_numpy()
+    width = max(len(str(label)) for label in regimes["regime"].to_numpy())
+    digits = len(f"{int(regimes['rows'].max()):,}")
+    lines = []
+    for label, rows, was_set, ranges in rows_of_regimes(regimes):
+        columns = zip(names, was_set, ranges, strict=True)
+        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
+        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
+    return tuple(lines)
+
+
+def certificate_lines(questions: xr.Dataset) -> tuple[str, ...]:
+    """Certificates of the joint effect and of single actions; those in the data share a line."""
+    lines = [str(questions["certificate"][0].item())]
+    rest = questions.isel(question=slice(1, None))
+    simple = rest["in_data"].to_numpy()
+    labels = rest["question"].to_numpy()[simple]
+    if len(labels):
+        verb = "is" if len(labels) == 1 else "are"
+        lines.append(f"{', '.join(labels)} {verb} identified: in the data.")
+    lines += [str(text) for text in rest["certificate"].to_numpy()[~simple]]
+    return tuple(lines)
+
+
+def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
+    """Supported shares of the joint effect and of each action alone; empty if not computed."""
+    if questions["supported"].isnull().any():
+        return ()
+    labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
+    text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
+    return (f"Share of rows at whose values the effect is supported: {text}.",)
+
+
+@dataclass(frozen=True)
+class ActionSummary:
+    """Experiments on an action and its values, from the rows in memory.
+
+    Attributes
+    ----------
+    name, state : str
+    median : float
+        For an action with levels, the nearest code.
+    set_range, observed_range : (low, high) or None
+        Range of the values where the action was set, and where not; None without such rows.
+    set_levels, observed_levels : dict from level to number of rows, or None
+        None for an action without levels.
+    """
+
+    name: str
+    state: str
+    median: float
+    set_range: tuple[float, float] | None
+    observed_range: tuple[float, float] | None
+    set_levels: dict[str, int] | None = None
+    observed_levels: dict[str, int] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        state: str,
+        values: Array,
+        was_set: NDArray[np.bool_],
+        levels: Categories | None,
+    ) -> "ActionSummary":
+        """Summarise an action by its values in rows in memory, and where it was set."""
+        parts = (values[was_set], values[~was_set])
+        counts = [None if levels is None else _counts(part, levels) for part in parts]
+        median = centres([float(np.median(values))], [levels])[0]
+        set_range, observed_range = map(_range, parts)
+        return cls(name, state, median, set_range, observed_range, *counts)
+
+
+def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
+    """Format a table with a header and a line per action."""
+    rows = [
+        [
+            action.name,
+            action.state,
+            shorter_number(action.median) if action.set_levels is None else "levels",
+            _range_cell(action.set_range, action.set_levels),
+            _range_cell(action.observed_range, action.observed_levels),
+        ]
+        for action in actions
+    ]
+    head = ["action", "experiments", "median", "where set", "elsewhere"]
+    return tuple(align_columns(head, rows, left=2).splitlines())
+
+
+def _range(values: Array) -> tuple[float, float] | None:
+    return (float(values.min()), float(values.max())) if len(values) else None
+
+
+def _counts(values: Array, levels: Categories) -> dict[str, int]:
+    return {
+        str(label): int((values == code).sum())
+        for label, code in zip(map(short_label, levels.labels), levels.codes, strict=True)
+    }
+
+
+def _range_cell(ends: tuple[float, float] | None, levels: dict[str, int] | None) -> str:
+    if ends is None:
+        return "no rows"
+    if levels is None:
+        return " to ".join(map(shorter_number, ends))
+    counts = [f"{name} {rows:,}" for name, rows in list(levels.items())[:MAX_LEVELS]]
+    return ", ".join(counts) + ", ..." * (len(levels) > MAX_LEVELS)
+
+
+def interval_of(draws: Array) -> tuple[str, str]:
+    """Mean of draws and their central interval, as texts."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    decimals = decimals_for(float(high - low))
+    band = f"({LEVEL:.0%} band {format_interval(float(low), float(high), decimals)})"
+    return format_to_uncertainty(float(draws.mean()), decimals), band
+
+
+def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """Say what effects are; empty for a continuous outcome that adds up."""
+    if posterior.model.link == "log":
+        return (
+            f"A positive outcome that multiplies: contributions add up to "
+            f"{posterior.predictor_name}; effects are means of {posterior.outcome_name} itself.",
+        )
+    if posterior.outcome_kind == "count":
+        return (
+            "A count: effects are means, and outcomes are drawn as counts with the identified "
+            "variance.",
+        )
+    if posterior.outcome_kind == "continuous":
+        return ()
+    lines = ["Zeros and ones: effects are probabilities of a one, which add up over the actions."]
+    outside = share_outside(posterior)
+    if outside:
+        lines.append(
+            "With all actions set, part of the 90% interval lies outside [0, 1] at "
+            f"{share_text(outside)} of the reference rows; probabilities of single outcomes are "
+            "clipped."
+        )
+    return tuple(lines)
+
+
+def share_outside(posterior: PosteriorDraws) -> float:
+    """Share of reference rows at which the 90% interval of the joint effect leaves [0, 1]."""
+    points = np.concatenate(support_of(posterior).reference.rows)
+    mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
+    low, high = np.quantile(mean, [0.05, 0.95], axis=(0, 1))
+    return float(((low < 0) | (high > 1)).mean())
+
+
+def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[str, ...]:
+    """Population, covariates, effect modifiers and groups; empty for a fit without covariates.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    between : Dataset
+        From :func:`bayes_intgen.posterior.adjustments.between_groups`.
+
+    Examples
+    --------
+    >>> from bayes_intgen.posterior.adjustments import between_groups
+    >>> population_lines(posterior, between_groups(posterior))
+    ()
+    """
+    terms = posterior.terms
+    columns = terms.covariates
+    if not len(columns):
+        return ()
+    default = support_of(posterior).default_population()
+    lines = [f"Answers are an {default}, unless given or population says otherwise."]
+    if columns.names:
+        lines.append(f"Adjusted for {', '.join(columns.names)}.")
+    lines += [
+        f"The effect of {action} depends on {name}."
+        for action, name in effect_modifiers(terms)
+        if name in columns.names
+    ]
+    return (*lines, *group_lines(between))
+
+
+def group_lines(between: xr.Dataset) -> list[str]:
+    """Standard deviation between groups of every level and slope, one sentence each."""
+    lines = []
+    for i in range(between.sizes["effect"]):
+        own = between.isel(effect=i)
+        grouping, groups, kind, action, estimate = (
+            own[name].item() for name in ("grouping", "groups", "kind", "action", "estimate")
+        )
+        head = f"{grouping}, {groups:,} groups:"
+        what = f"{kind} of {action}" if action else kind
+        if estimate == "pruned":
+            lines.append(f"{head} no sign that their {what} differ.")
+            continue
+        sd, unit = own["sd"].to_numpy(), f", per robust sd of {action}," if kind == "slopes" else ""
+        if estimate == "integrated":
+            text = f"about {shorter_number(float(sd.mean()), 2)}, integrated out"
+        else:
+            text = " ".join(interval_of(sd))
+        lines.append(f"{head} sd of their {what}{unit} {text}.")
+    return lines
+
+
+def interaction_lines(sizes: xr.Dataset) -> tuple[str, ...]:
+    """Size of each interaction, one sentence each.
+
+    Parameters
+    ----------
+    sizes : Dataset
+        From :func:`bayes_intgen.posterior.surfaces.interaction_sd`.
+
+    Examples
+    --------
+    >>> from bayes_intgen.posterior.surfaces import interaction_sd
+    >>> interaction_lines(interaction_sd(posterior))
+    ()
+    """
+    lines = []
+    for i in range(sizes.sizes["pair"]):
+        own = sizes.isel(pair=i)
+        mean, band = interval_of(own["sd"].to_numpy())
+        names = f"{own['first'].item()} and {own['second'].item()}"
+        lines.append(f"{names} interact: sd over the rows {mean} {band}.")
+    return tuple(lines)
