@@ -28,9 +28,6 @@ from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Always, Decomposition, Gate, Role, Term, WhereNotSet
 from bayes_intgen.text.messages import refuse_unknown_actions
 
-# Maximum number of candidate columns: with more, a few batches of rows take gigabytes.
-MAX_CANDIDATE_COLUMNS = 6000
-
 
 @dataclass(frozen=True)
 class AdditiveModel(Model):
@@ -86,13 +83,12 @@ class AdditiveModel(Model):
 
         These are finer functions of smooth contributions and biases, interactions of pairs of
         actions, functions of covariates in a bias, three-way products in a bias, and finer
-        functions of pairs. Three-way products are omitted if there are too many of them, with an
-        unknown graph beyond about eleven actions, and interactions beyond about thirty actions.
+        functions of pairs.
         """
         bases, bias = self._bases(data, rows), self.bias_mechanisms(data)
         terms = self._finer_terms(data, candidates_only=True)
         pairs = [] if self._pairs else self._possible_pairs(data)
-        terms += _unless_too_many(self._interactions(data, bases, pairs))
+        terms += self._interactions(data, bases, pairs)
         if data.columns.names:
             own = [bias[name] for name in data.names]
             terms += self._adjustment_terms(data, bases).bias_candidates(own)
@@ -104,8 +100,7 @@ class AdditiveModel(Model):
                     label = label_of(f"delta({name} | {data.names[j]})", c)
                     inputs = tuple((k, j)[i] for i in c.inputs)
                     products.append(Term(label, "bias", k, inputs, c, None, gate))
-        terms += _unless_too_many(products)
-        return (*terms, *self._finer_pairs(data, candidates_only=True))
+        return (*terms, *products, *self._finer_pairs(data, candidates_only=True))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         return (*self._finer_terms(data, refinement), *self._finer_pairs(data, refinement))
@@ -223,9 +218,3 @@ class AdditiveModel(Model):
                     gate = Always() if action is None else WhereNotSet(action)
                     terms.append(Term(label_of(label, c), role, action, inputs, c, None, gate))
         return terms
-
-
-def _unless_too_many(terms: list[Term]) -> list[Term]:
-    """Candidates, or none of them if they have too many columns."""
-    columns = sum(term.component.basis.size for term in terms)
-    return terms if columns <= MAX_CANDIDATE_COLUMNS else []

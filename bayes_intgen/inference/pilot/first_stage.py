@@ -71,8 +71,8 @@ class Causes(NamedTuple):
     arguments: tuple[tuple[int, ...], ...]
 
 
-# Maximum number of candidate columns of unlikely parents: those of nine actions.
-MAX_UNLIKELY = 20_000
+# Maximum number of candidate columns of unlikely parents: those of about 25 actions.
+MAX_UNLIKELY = 6_000
 
 # A basis and its arguments, among actions, covariates and groups.
 Functions = tuple[Basis, tuple[int, ...]]

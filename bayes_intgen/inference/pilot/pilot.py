@@ -55,6 +55,9 @@ from bayes_intgen.models.variance_function import (
 PILOT_ROWS = SAMPLE_ROWS
 # Maximum number of likely interactions that are compared with finer functions.
 MAX_PAIRS = 8
+# Number of candidate columns of interactions, those of about 35 actions, beyond which only pairs
+# are compared whose mean residuals show structure.
+MAX_INTERACTION_COLUMNS = 6_000
 # Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
@@ -324,7 +327,7 @@ def _comparison(
     tests = next_finer(model, sample, tests, terms)
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
     names = {term.name for term in tests}
-    others = [term for term in candidates if term.name not in names]
+    others = _screened([t for t in candidates if t.name not in names], suspicious)
     statistics = candidate_statistics(sample, terms, others, noise.spread, progress)
     posterior = MarginalPosterior.of(model, terms, statistics.sums)
     likely = promising(posterior, sites, statistics, others)
@@ -337,6 +340,15 @@ def _comparison(
     same = {term.name: term for term in candidates}
     every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
     return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
+
+
+def _screened(candidates: Sequence[Term], suspicious: Sequence[Term]) -> list[Term]:
+    """Candidates without interactions of pairs whose residuals show no structure, if many."""
+    interactions = [term for term in candidates if term.role == "interaction"]
+    if sum(term.component.basis.size for term in interactions) <= MAX_INTERACTION_COLUMNS:
+        return list(candidates)
+    pairs = {term.inputs for term in suspicious if term.role == "interaction"}
+    return [t for t in candidates if t.role != "interaction" or t.inputs in pairs]
 
 
 def _test_fit(
