@@ -11,7 +11,7 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
-from _sources import parquet
+from _sources import assert_same_rows, parquet
 from dask import dataframe as dd
 from distributed import Client, Event, LocalCluster, Queue
 from test_streamed import COLUMNS, table
@@ -69,11 +69,6 @@ def how():
 
 def of_files(paths, client: Client) -> bi.DistributedData:
     return bi.DistributedData.from_parquet(paths, *COLUMNS, client=client, progress=False)
-
-
-def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
-    for name in ("actions", "outcome", "intervened"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def assert_close(one, other) -> None:
