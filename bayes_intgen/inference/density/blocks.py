@@ -1,7 +1,7 @@
 """Block-diagonal approximation of the marginal posterior: the surrogate in delayed acceptance.
 
 Integrating all coefficients out costs the cube of their number at every step. Here blocks of
-coefficients that are nearly independent of each other (`partition`) are marginalised separately,
+coefficients that are nearly independent of each other (`expansion`) are marginalised separately,
 and the covariances between blocks enter to first order about one expansion point, at which value
 and gradient are exact. NUTS samples this surrogate, and the exact density corrects it: delayed
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005). See
@@ -22,14 +22,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
 from bayes_intgen.inference.density.log_density import LogDensity, padded_size, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import coefficient_blocks
-from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
+from bayes_intgen.inference.gaussian.matrices import (
+    inverse_and_log_det,
+    swept_inverse_and_log_det,
+)
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class BlockApproximation:
         # Far from the mode numbers overflow, as in the compiled program: no draw is accepted there.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             evidence = _evidence_and_slopes(
-                self.statistics, log_sd, log_noise, np, _inverse_and_log_det
+                self.statistics, log_sd, log_noise, np, inverse_and_log_det
             )
         return self.posterior.with_prior(flat, self.priors, *evidence)
 
@@ -196,7 +197,8 @@ def block_statistics(
     ----------
     expansion : ExpansionPoint
     blocks : list of ndarray of int
-        Indices of the coefficients in each block; every coefficient is in one block.
+        Indices of the coefficients in each block, in ascending order; every coefficient is in one
+        block.
     dtype : dtype
         Precision of the matrices.
     max_precision_ratio : float
@@ -208,7 +210,7 @@ def block_statistics(
         If rounding leaves a block's precision given the others not positive definite.
     """
     posterior, sd = expansion.posterior, expansion.sd
-    covariance, log_det = expansion.covariance.copy(), expansion.log_det
+    covariance, constant = expansion.covariance.copy(), expansion.log_volume
     # Fits with about as many blocks of nearly equal size share compiled programs.
     size = max(len(block) for block in blocks)
     size = max(size + padding_to(16, size), MIN_PADDED)
@@ -218,10 +220,10 @@ def block_statistics(
     for i, block in enumerate(blocks):
         count = len(block)
         order[i, :count] = block
-        values, vectors = np.linalg.eigh(_data_precision(expansion.precision, block))
+        values, vectors = np.linalg.eigh(expansion.data_precision(block))
         values = np.clip(values, 0, max_precision_ratio)
         precision[i, :count, :count] = (vectors * values) @ vectors.T
-        log_det -= float(np.sum(np.log1p(values)))
+        constant += float(np.sum(np.log1p(values))) / 2
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
     # Places of padding are those of the first zero of the product with `cross`.
@@ -231,7 +233,7 @@ def block_statistics(
         float(np.asarray(posterior.sums.rows)),
         expansion.squares,
         np.array([len(block) for block in blocks] + [0] * (count_of_blocks - len(blocks))),
-        _log_constant(posterior, log_det),
+        constant,
         precision.astype(dtype),
         np.append(expansion.mean, 0.0)[order],
         np.pad(covariance, (0, len(slot) - len(sd))).astype(dtype),
@@ -244,33 +246,10 @@ def block_statistics(
     return BlockApproximation(posterior, padded, statistics)
 
 
-def _data_precision(precision: Array, block: NDArray[np.int_]) -> Array:
-    """Data precision of one block of coefficients, with the others marginalised.
-
-    It solves for the others rather than inverting a block of the covariance, which is all but
-    singular with many rows.
-    """
-    others = np.setdiff1d(np.arange(len(precision)), block)
-    between = precision[np.ix_(others, block)]
-    factor = cho_factor(precision[np.ix_(others, others)], lower=True)
-    conditional = precision[np.ix_(block, block)] - between.T @ cho_solve(factor, between)
-    return np.asarray((conditional + conditional.T) / 2 - np.eye(len(block)))
-
-
-def _log_constant(posterior: MarginalPosterior, log_det: float) -> float:
-    """Log of the normalising constant, with the coupling of the blocks' determinants."""
-    sums = posterior.sums
-    constant = -0.5 * (log_det - float(np.asarray(sums.log_weight)))
-    if sums.known is not None:
-        constant -= float(np.sum(sums.known.log_sd))
-        constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
-    return constant
-
-
 def log_marginal_by_blocks(
     statistics: BlockStatistics, log_sd: jax.Array, noise_sd: ArrayLike
 ) -> jax.Array:
-    """Approximate :func:`bayes_intgen.inference.gaussian.evidence.log_marginal` by blocks.
+    """Approximate :func:`bayes_intgen.inference.gaussian.conditional.log_marginal` by blocks.
 
     Parameters
     ----------
@@ -290,7 +269,9 @@ def log_marginal_by_blocks(
 def _forward(
     statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
 ) -> tuple[Any, Any]:
-    value, *slopes = _evidence_and_slopes(statistics, log_sd, log_noise, jnp, inverse_and_log_det)
+    value, *slopes = _evidence_and_slopes(
+        statistics, log_sd, log_noise, jnp, swept_inverse_and_log_det
+    )
     return value, slopes
 
 
@@ -378,18 +359,3 @@ def _evidence_and_slopes(
     towards_noise = squares - statistics.rows - xp.sum(towards_log_sd)
     value = value + xp.sum(towards_log_sd * excess)
     return value, towards_log_sd.reshape(-1), towards_noise
-
-
-def _inverse_and_log_det(matrices: Array, sizes: NDArray[np.int_]) -> tuple[Array, float]:
-    """:func:`inverse_and_log_det` with LAPACK, without compilation; it needs no sizes.
-
-    Both results are NaN if rounding leaves a matrix that is not positive definite, as in compiled
-    programs.
-    """
-    try:
-        factor = np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        return np.full_like(matrices, np.nan), np.nan
-    root = np.linalg.inv(factor)
-    diagonal = np.diagonal(factor, axis1=1, axis2=2).astype(float)
-    return root.swapaxes(1, 2) @ root, 2 * float(np.sum(np.log(diagonal)))

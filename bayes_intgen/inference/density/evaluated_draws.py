@@ -5,7 +5,7 @@ import numpy as np
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import Conditionals
+from bayes_intgen.inference.gaussian.conditional import Conditional
 
 # Number of draws of the coefficients per point: most resampled points need no more.
 PER_POINT = 4
@@ -30,9 +30,9 @@ class EvaluatedDraws:
         normal = self._rng.standard_normal((len(points), PER_POINT, posterior.size))
         draws = np.empty_like(normal)
 
-        def draw(conditionals: Conditionals, at: slice) -> Array:
+        def draw(conditionals: Conditional, at: slice) -> Array:
             draws[at] = conditionals.draw(normal[at])
-            return conditionals.log_evidence
+            return np.asarray(conditionals.log_evidence)
 
         self._batches.append(draws)
         evidence = np.concatenate(posterior.map_conditionals(draw, points))
@@ -50,9 +50,9 @@ class EvaluatedDraws:
         others = [rows[i][PER_POINT:] for i in more]
         normal = [self._rng.standard_normal((len(own), every.shape[2])) for own in others]
 
-        def draw(conditionals: Conditionals, at: slice) -> None:
+        def draw(conditionals: Conditional, at: slice) -> None:
             for i, (own, numbers) in enumerate(zip(others[at], normal[at], strict=True)):
-                coefficients[own] = conditionals.draw(numbers, i)
+                coefficients[own] = conditionals[i].draw(numbers)
 
         if len(more):
             self._posterior.map_conditionals(draw, points[distinct[more]])

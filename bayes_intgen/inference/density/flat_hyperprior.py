@@ -17,7 +17,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import FlatLayout
-from bayes_intgen.inference.gaussian.evidence import log_marginal_and_draw
+from bayes_intgen.inference.gaussian.conditional import log_marginal_and_draw
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 # Nested arrays for JAX. The kernels are part of the structure.

@@ -25,8 +25,7 @@ from bayes_intgen.inference.density.log_density import (
     padding_to,
 )
 from bayes_intgen.inference.density.minimise import minimise
-from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals
-from bayes_intgen.inference.gaussian.evidence import log_marginal
+from bayes_intgen.inference.gaussian.conditional import Conditional, log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -78,13 +77,18 @@ class MarginalPosterior:
         return len(self.priors.mean)
 
     @cached_property
+    def centred(self) -> SufficientStatistics:
+        """Sums centred at the prior mean."""
+        return self.sums.centred_at(self.priors.mean)
+
+    @cached_property
     def density(self) -> MarginalDensity:
         """Log density for NUTS, padded: fits of similar size share compiled programs."""
         size = padded_size(self.size)
         density = self.density_of(
             log_marginal,
             self.priors.padded(size),
-            self.sums.centred_at(self.priors.mean).padded(size),
+            self.centred.padded(size),
             self.value_and_grad,
         )
         layout = FlatLayout.of(density.data[1].start)
@@ -143,7 +147,7 @@ class MarginalPosterior:
     def conditional(self, sites: Mapping[str, Any]) -> Conditional:
         """Conditional distribution of the coefficients given the hyperparameters."""
         log_sd = self.priors.log_sd(sites)
-        return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
+        return Conditional.of(self.centred, self.priors.mean, log_sd, float(sites["noise_sd"]))
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
@@ -153,19 +157,19 @@ class MarginalPosterior:
     def value(self, flat: Array) -> float:
         """Minus the log density."""
         conditional = self.conditional(self.sites(flat))
-        return -conditional.log_evidence - float(self.prior.log_density(flat))
+        return float(-conditional.log_evidence - self.prior.log_density(flat))
 
     def values(self, points: Array) -> Array:
         """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow."""
 
-        def log_evidence(conditionals: Conditionals, at: slice) -> Array:
-            return conditionals.log_evidence
+        def log_evidence(conditionals: Conditional, at: slice) -> Array:
+            return np.asarray(conditionals.log_evidence)
 
         evidence = np.concatenate(self.map_conditionals(log_evidence, points))
         return np.asarray(-evidence - self.prior.log_density(points))
 
     def map_conditionals[T](
-        self, function: Callable[[Conditionals, slice], T], points: Array
+        self, function: Callable[[Conditional, slice], T], points: Array
     ) -> list[T]:
         """Apply a function to the conditional distributions at a few points at a time, in threads.
 
@@ -176,8 +180,6 @@ class MarginalPosterior:
         points : ndarray, shape (n, D)
         """
         count = max(MAX_BATCH_SIZE // self.size**2, 1)
-        mean = np.asarray(self.priors.mean)
-        bordered = self.sums.centred_at(mean).with_outcome_as_column()
         with np.errstate(over="ignore", invalid="ignore"):
             sites = self.sites(points)
             log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), self.size))
@@ -186,7 +188,8 @@ class MarginalPosterior:
             at = slice(begin, begin + count)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 noise_sd = sites["noise_sd"][at]
-                return function(Conditionals.of(bordered, mean, log_sd[at], noise_sd), at)
+                here = Conditional.of(self.centred, self.priors.mean, log_sd[at], noise_sd)
+                return function(here, at)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(of_batch, range(0, len(points), count)))

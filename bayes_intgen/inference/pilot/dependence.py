@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.models.mechanisms.features import feature_basis
 from bayes_intgen.models.mechanisms.gp import GP
 from bayes_intgen.models.mechanisms.levels import Levels

@@ -224,10 +224,10 @@ def left_over(
     """
     conditional = posterior.conditional(sites)
     noise_variance = conditional.noise_sd**2
-    cross = statistics.cross / noise_variance
+    cross, scores = statistics.cross[:, :-1] / noise_variance, statistics.cross[:, -1]
     half = cross @ conditional.root
     precisions = [
         own / noise_variance - half[at] @ half[at].T
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return half, precisions, statistics.xy / noise_variance - cross @ conditional.mean
+    return half, precisions, scores / noise_variance - cross @ conditional.mean

@@ -22,8 +22,8 @@ from scipy.special import chdtrc
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction

@@ -22,6 +22,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.terms import Decomposition
@@ -142,12 +143,15 @@ def fit_student_t(
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
     matrix = terms.matrix(rows.inputs, rows.intervened)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
-    sums, log_sd = posterior.sums._replace(xx=scaled.T @ scaled), posterior.priors.log_sd(sites)
+    sums = SufficientStatistics.over(scaled, target, np.ones(len(target)))
+    sums = sums._replace(known=posterior.sums.known)
+    prior_mean, log_sd = posterior.priors.mean, posterior.priors.log_sd(sites)
 
     def fitted_to(pseudo: Array, noise_sd: float) -> Array:
         """Coefficients of the posterior mode with Gaussian noise."""
-        own = sums._replace(xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
-        return Conditional.of(own, posterior.priors.mean, log_sd, noise_sd).mean
+        factor = sums.factor.with_information(scaled.T @ pseudo, pseudo @ pseudo)
+        centred = sums._replace(factor=factor).centred_at(prior_mean)
+        return Conditional.of(centred, prior_mean, log_sd, noise_sd).mean
 
     mean = posterior.conditional(sites).mean
     residual = target - scaled @ mean

@@ -7,7 +7,9 @@ from numpyro.infer.util import potential_energy
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Polynomial
 
@@ -128,9 +130,9 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     # Statistics of billions of rows: steep gradients make for long steps.
     world = Polynomial.random(4, seed=7)
     few = marginal_posterior(world.dataset(40_000, seed=0), graph=world.graph)
-    sums = few.sums
-    each = {name: 2e5 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
-    posterior = MarginalPosterior(few.priors, sums._replace(**each), few.terms)
+    factor = GaussianFactor(2e5 * few.sums.factor.matrix, 0.0)
+    sums = SufficientStatistics(2e5 * few.sums.rows, factor)
+    posterior = MarginalPosterior(few.priors, sums, few.terms)
     start = posterior.start
     mode = posterior.mode(start, progress=False)
     # Rounding decides where it ends; another search from there gains next to nothing.

@@ -9,10 +9,11 @@ from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.blocks import BlockApproximation, block_statistics
-from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks, partition
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import coefficient_blocks, partition
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Polynomial
 
@@ -128,8 +129,9 @@ def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> Non
     # The same few rows again and again would be interpolated, with scales that grow until rounding
     # decides where the mode is.
     few = marginal_posterior(WORLD.dataset(40_000, seed=0))
-    more = {name: 20 * getattr(few.sums, name) for name in ("rows", "xx", "xy", "yy")}
-    posterior = MarginalPosterior(few.priors, few.sums._replace(**more), few.terms)
+    factor = GaussianFactor(20 * few.sums.factor.matrix, 20 * few.sums.factor.log_scale)
+    more = SufficientStatistics(20 * few.sums.rows, factor)
+    posterior = MarginalPosterior(few.priors, more, few.terms)
     mode = posterior.mode(posterior.start, progress=False)
     covariance = posterior.covariance(mode)
     draws = np.random.default_rng(0).multivariate_normal(mode, covariance, size=40)
@@ -165,9 +167,7 @@ def test_nearly_constant_columns_do_no_harm(case, size: float) -> None:
     posterior, mode, draws = case
     factor = np.ones(posterior.size)
     factor[3::7] = size
-    sums = posterior.sums._replace(
-        xx=posterior.sums.xx * np.outer(factor, factor), xy=posterior.sums.xy * factor
-    )
+    sums = posterior.sums._replace(factor=posterior.sums.factor.rescale(np.append(factor, 1)))
     scaled = MarginalPosterior(posterior.priors, sums, posterior.terms)
     at = scaled.mode(mode, progress=False)
     points = draws[:24] - mode + at

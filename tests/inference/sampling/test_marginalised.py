@@ -7,11 +7,10 @@ from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.blocks import block_statistics
-from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.density.modes import Mode
-from bayes_intgen.inference.density.partition import coefficient_blocks
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.settings import SamplerSettings
