@@ -13,7 +13,7 @@ from bayes_intgen.data.replicates import warn_of_copies
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PACKAGE, DataWarning, LackOfFitWarning
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
-from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect
+from bayes_intgen.inference.sampling.convergence import MonitoredEffect, monitored_effect
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.posterior.draws import prediction_of

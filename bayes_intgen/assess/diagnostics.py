@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.errors import PACKAGE, SamplingWarning
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,

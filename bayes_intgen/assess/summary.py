@@ -31,10 +31,14 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import requirements
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
-from bayes_intgen.inference.sampling.convergence import convergence, convergence_quantities
-from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
+from bayes_intgen.inference.sampling.convergence import (
+    convergence,
+    convergence_quantities,
+    every_nth,
+    monitored_effect,
+)
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,

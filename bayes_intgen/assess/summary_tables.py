@@ -15,7 +15,7 @@ from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import Verdict
-from bayes_intgen.inference.importance_diagnostics import PARETO_K_LIMIT, ImportanceDiagnostics
+from bayes_intgen.inference.sampled_model import PARETO_K_LIMIT, ImportanceDiagnostics
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)

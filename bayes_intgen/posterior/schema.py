@@ -13,7 +13,7 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.mixture import StudentTLaw

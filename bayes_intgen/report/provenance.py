@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.identification.graph import Graph
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,

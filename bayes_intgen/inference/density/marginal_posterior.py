@@ -4,27 +4,25 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.optimize import OptimizeResult, minimize
 
-from bayes_intgen._progress import bar_of_steps
+from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.flat_hyperprior import (
-    Evidence,
-    FlatPrior,
-    MarginalPotential,
-    MarginalPotentialAndDraw,
-)
 from bayes_intgen.inference.density.log_density import (
+    Evidence,
     FlatLayout,
+    FlatPrior,
     LogDensity,
     MarginalDensity,
+    MarginalPotential,
+    MarginalPotentialAndDraw,
     ValueAndGrad,
     padded_size,
     padding_to,
 )
-from bayes_intgen.inference.density.minimise import minimise
 from bayes_intgen.inference.gaussian.conditional import Conditional, log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
@@ -40,6 +38,11 @@ MAX_DISTANCE = 10
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
+MAX_STEPS = 300
+# Number of past steps in the approximation of the Hessian (SciPy's ``maxcor``).
+MEMORY = 40
+# Maximum component of the gradient at which a search ends whatever its last step gained.
+GRADIENT_TOLERANCE = 1e-2
 
 
 class MarginalPosterior:
@@ -91,18 +94,17 @@ class MarginalPosterior:
             self.centred.padded(size),
             self.value_and_grad,
         )
-        layout = FlatLayout.of(density.data[1].start)
         return MarginalDensity(
             **vars(density),
-            potential_and_draw=MarginalPotentialAndDraw(layout),
+            potential_and_draw=MarginalPotentialAndDraw(FlatLayout.of(density.data[1].start)),
             n_coefficients=size,
             draw=self.draw,
         )
 
     def draw(self, flat: Array, rng: np.random.Generator) -> Array:
         """Draw the coefficients, shape (P,), given the hyperparameters, without compilation."""
-        conditional = self.conditional(self.sites(flat))
-        return np.asarray(conditional.mean + conditional.root @ rng.standard_normal(self.size))
+        normal = rng.standard_normal((1, self.size))
+        return np.asarray(self.conditional(self.sites(flat)).draw(normal)[0])
 
     def density_of(
         self,
@@ -158,15 +160,6 @@ class MarginalPosterior:
         """Minus the log density."""
         conditional = self.conditional(self.sites(flat))
         return float(-conditional.log_evidence - self.prior.log_density(flat))
-
-    def values(self, points: Array) -> Array:
-        """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow."""
-
-        def log_evidence(conditionals: Conditional, at: slice) -> Array:
-            return np.asarray(conditionals.log_evidence)
-
-        evidence = np.concatenate(self.map_conditionals(log_evidence, points))
-        return np.asarray(-evidence - self.prior.log_density(points))
 
     def map_conditionals[T](
         self, function: Callable[[Conditional, slice], T], points: Array
@@ -288,3 +281,83 @@ class MarginalPosterior:
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
     """Labels of the scales and of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
+
+
+class Mode(NamedTuple):
+    """Mode of a marginal posterior, with the Laplace approximation about it.
+
+    Attributes
+    ----------
+    point : ndarray, shape (D,)
+        Logarithms of the hyperparameters.
+    covariance : ndarray, shape (D, D)
+        Inverse Hessian of minus the log density.
+    """
+
+    point: Array
+    covariance: Array
+
+    @classmethod
+    def nearest(cls, posterior: MarginalPosterior, start: Array, progress: bool) -> Self:
+        """Search for the mode from ``start``, shape (D,)."""
+        with stage("Search for the mode", progress):
+            point = posterior.mode(start, progress=False)
+        return cls(point, posterior.covariance(point))
+
+    def points(self, count: int, rng: np.random.Generator) -> Array:
+        """Draw points from the Laplace approximation, shape (count, D)."""
+        normal = rng.standard_normal((count, len(self.point)))
+        return np.asarray(self.point + normal @ np.linalg.cholesky(self.covariance).T)
+
+
+def minimise(
+    value_and_grad: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    tolerance: float,
+    bounds: Array | None = None,
+) -> tuple[Array, float]:
+    """Minimise a smooth function in coordinates in which its curvature is of order one.
+
+    Parameters
+    ----------
+    value_and_grad : callable
+    start : ndarray, shape (D,)
+    tolerance : float
+        Minimum gain of a step, in units of the function. SciPy's own tolerance is relative to the
+        value of the function, which may be near zero.
+    bounds : ndarray, shape (D, 2), optional
+
+    Returns
+    -------
+    point : ndarray, shape (D,)
+    value : float
+
+    Examples
+    --------
+    >>> point, value = minimise(lambda x: (float(x @ x), 2 * x), np.ones(2), tolerance=1e-6)
+    >>> round(value, 6)
+    0.0
+    """
+    values: list[float] = []
+
+    def evaluate(point: Array) -> tuple[float, Array]:
+        value, gradient = value_and_grad(point)
+        if not values:
+            values.append(value)
+        return value, gradient
+
+    def end(intermediate_result: OptimizeResult) -> None:
+        values.append(float(intermediate_result.fun))
+        if values[-2] - values[-1] < tolerance:
+            raise StopIteration
+
+    result = minimize(
+        evaluate,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        callback=end,
+        options={"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE},
+    )
+    return np.asarray(result.x), float(result.fun)

@@ -48,6 +48,12 @@ class GaussianFactor(NamedTuple):
     matrix: Any
     log_scale: Any
 
+    @classmethod
+    def of(cls, precision: Array, information: Array, squares: Any, log_scale: float) -> Self:
+        """Border the precision, shape (P, P), by information, shape (P,), and squares."""
+        border = information[:, None]
+        return cls(np.block([[precision, border], [border.T, squares]]), log_scale)
+
     def times(self, other: Self) -> Self:
         """Multiply by another factor, for example the likelihood of other rows."""
         return type(self)(self.matrix + other.matrix, self.log_scale + other.log_scale)
@@ -67,12 +73,6 @@ class GaussianFactor(NamedTuple):
     def combine(self, weights: Array | csr_array) -> Self:
         """Factor of coefficients c with [b -1] = weights [c -1], shape (P + 1, Q + 1)."""
         return self._replace(matrix=weights.T @ (np.asarray(self.matrix) @ weights))
-
-    def with_information(self, information: Array, squares: Array | float) -> Self:
-        """Replace the border of the matrix: h, shape (P,), and s."""
-        matrix = np.array(self.matrix)
-        matrix[-1, :-1], matrix[:-1, -1], matrix[-1, -1] = information, information, squares
-        return self._replace(matrix=matrix)
 
     def less(self, regression: Regression) -> Self:
         """Integrate coefficients out whose regression on these is given."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.factor import FactorisedGaussian, GaussianFactor, Regression
@@ -49,9 +49,8 @@ class SufficientStatistics(NamedTuple):
         """Sum over rows with a matrix (n, P), outcomes (n,) and weights (n,), in float64."""
         root = np.sqrt(weights)
         x, y = matrix * root[:, None], outcome * root
-        xy = (x.T @ y)[:, None]
-        gram = np.block([[x.T @ x, xy], [xy.T, y @ y]])
-        return cls(float(len(y)), GaussianFactor(gram, float(np.log(weights).sum()) / 2))
+        log_scale = float(np.log(weights).sum()) / 2
+        return cls(float(len(y)), GaussianFactor.of(x.T @ x, x.T @ y, y @ y, log_scale))
 
     @property
     def xx(self) -> Array:
@@ -62,11 +61,6 @@ class SufficientStatistics(NamedTuple):
     def xy(self) -> Array:
         """X'Wy, shape (P,)."""
         return np.asarray(self.factor.matrix)[:-1, -1]
-
-    @property
-    def yy(self) -> float:
-        """Y'Wy."""
-        return float(np.asarray(self.factor.matrix)[-1, -1])
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:
         """Replace rows that are means of several units by these units.
@@ -81,55 +75,43 @@ class SufficientStatistics(NamedTuple):
             Weight of a single unit about what the units of its row share.
         """
         log_weight = (units - 1) * np.log(precision) - np.log(units)
-        factor = self.factor.with_information(self.xy, self.yy + within @ precision)
-        return self._replace(
-            rows=float(np.asarray(self.rows)) + float((units - 1).sum()),
-            factor=factor._replace(log_scale=factor.log_scale + float(log_weight.sum()) / 2),
+        none = np.zeros(len(self.xy))
+        about_means = GaussianFactor.of(
+            np.diag(none), none, within @ precision, float(log_weight.sum()) / 2
         )
+        rows = float(np.asarray(self.rows)) + float((units - 1).sum())
+        return self._replace(rows=rows, factor=self.factor.times(about_means))
 
     def merge(self, other: Self) -> Self:
         """Merge with the statistics of other rows; neither may have pseudo-observations."""
         rows = float(np.asarray(self.rows)) + float(np.asarray(other.rows))
         return type(self)(rows, self.factor.times(other.factor))
 
-    def select(self, columns: NDArray[np.int_]) -> Self:
-        """Restrict to a subset of the columns."""
-        known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
-        return self._replace(factor=self.factor.select(columns), known=known)
-
-    def combine(self, weights: Array | csr_array) -> Self:
+    def combine(self, weights: csr_array) -> Self:
         """Statistics of linear combinations of the columns.
 
-        ``weights``, shape (P + 1, Q + 1), are also those of the outcome, which stays the last.
+        ``weights``, shape (P + 1, Q + 1), are those of the columns and of the outcome, the last.
         """
-        known = self.known
+        factor, known = self.factor.combine(weights), self.known
         if known is not None:
-            matrix = np.asarray(known.matrix) @ weights[:-1, :-1]
-            known = known._replace(matrix=np.asarray(matrix))
-        return self._replace(factor=self.factor.combine(weights), known=known)
+            columns = np.column_stack([*map(np.asarray, known[:2])]) @ weights
+            known = known._replace(matrix=columns[:, :-1], outcome=columns[:, -1])
+        return self._replace(factor=factor, known=known)
+
+    def select(self, columns: NDArray[np.int_]) -> Self:
+        """Restrict to a subset of the columns."""
+        return self.combine(eye_array(len(self.xy) + 1, format="csr")[:, [*columns, -1]])
 
     def centred_at(self, mean: ArrayLike) -> Self:
         """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
-        mean, known = np.asarray(mean), self.known
-        if known is not None:
-            outcome = np.asarray(known.outcome) - np.asarray(known.matrix) @ mean
-            known = known._replace(outcome=outcome)
-        shift = self.xx @ mean
-        squares = self.yy - 2 * mean @ self.xy + mean @ shift
-        return self._replace(
-            factor=self.factor.with_information(self.xy - shift, squares), known=known
-        )
+        weights = eye_array(len(self.xy) + 1, format="lil")
+        weights[:-1, -1] = -np.asarray(mean)[:, None]
+        return self.combine(weights.tocsr())
 
     def padded(self, size: int) -> Self:
         """Append columns of zeros, up to ``size`` in all."""
-        own = np.append(np.arange(len(self.xy)), size)
-        matrix = np.zeros((size + 1, size + 1))
-        matrix[np.ix_(own, own)] = self.factor.matrix
-        padding = (0, size - len(self.xy))
-        known = self.known and self.known._replace(
-            matrix=np.pad(self.known.matrix, ((0, 0), padding))
-        )
-        return self._replace(factor=self.factor._replace(matrix=matrix), known=known)
+        places = np.append(np.arange(len(self.xy)), size)
+        return self.combine(eye_array(size + 1, format="csr")[places])
 
     def integrate(self, effects: Regression) -> Self:
         """Integrate random effects out, given their regression on the columns."""

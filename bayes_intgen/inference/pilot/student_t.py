@@ -21,8 +21,8 @@ from bayes_intgen.data.mapped_rows import MappedRows
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.mixture import StudentTLaw
 from bayes_intgen.models.terms import Decomposition
@@ -143,13 +143,12 @@ def fit_student_t(
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
     matrix = terms.matrix(rows.inputs, rows.intervened)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
-    sums = SufficientStatistics.over(scaled, target, np.ones(len(target)))
-    sums = sums._replace(known=posterior.sums.known)
+    sums, gram = posterior.sums, scaled.T @ scaled
     prior_mean, log_sd = posterior.priors.mean, posterior.priors.log_sd(sites)
 
     def fitted_to(pseudo: Array, noise_sd: float) -> Array:
         """Coefficients of the posterior mode with Gaussian noise."""
-        factor = sums.factor.with_information(scaled.T @ pseudo, pseudo @ pseudo)
+        factor = GaussianFactor.of(gram, scaled.T @ pseudo, pseudo @ pseudo, 0.0)
         centred = sums._replace(factor=factor).centred_at(prior_mean)
         return Conditional.of(centred, prior_mean, log_sd, noise_sd).mean
 

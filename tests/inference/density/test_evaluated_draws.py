@@ -3,7 +3,7 @@ import pytest
 from _marginals import linear_marginal_posterior
 from scipy.stats import norm
 
-from bayes_intgen.inference.density.evaluated_draws import PER_POINT, EvaluatedDraws
+from bayes_intgen.inference.density.importance import PER_POINT, EvaluatedDraws
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 
 

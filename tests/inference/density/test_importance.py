@@ -3,15 +3,15 @@ import pytest
 from scipy.special import digamma, polygamma
 from scipy.stats import multivariate_t, norm
 
-from bayes_intgen.inference import importance_diagnostics
+from bayes_intgen.inference import sampled_model
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
     ImportanceDraws,
     StudentT,
     importance_draws,
 )
-from bayes_intgen.inference.density.modes import Mode
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.density.marginal_posterior import Mode
+from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
@@ -27,7 +27,7 @@ def log_gamma(at: np.ndarray) -> float:
 
 def mode_of_log_gamma() -> Mode:
     point = np.log(SHAPES)
-    return Mode(point, log_gamma(point), np.diag(1 / SHAPES))
+    return Mode(point, np.diag(1 / SHAPES))
 
 
 def draws_of(value, mode, seed: int = 0, **settings: int) -> ImportanceDraws:
@@ -43,7 +43,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(importance_diagnostics, "MIN_ESS", 1000)
+    monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
     mode = mode_of_log_gamma()
     draws = draws_of(log_gamma, mode)
     assert draws.diagnostics.is_reliable
@@ -70,7 +70,7 @@ def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
     def cauchy(at: np.ndarray) -> float:
         return 0.5 * (1 + size) * float(np.log1p(at @ at))
 
-    mode = Mode(np.zeros(size), 0.0, np.eye(size) / (1 + size))
+    mode = Mode(np.zeros(size), np.eye(size) / (1 + size))
     # Without adaptation, which would widen the proposal.
     diagnostics = draws_of(cauchy, mode, max_proposals=200).diagnostics
     assert diagnostics.pareto_k > PARETO_K_LIMIT
@@ -82,7 +82,7 @@ def test_regions_without_density_have_no_weight() -> None:
     def truncated(at: np.ndarray) -> float:
         return 0.5 * float(at @ at) if at[0] > 0 else np.nan
 
-    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), 0.1, np.eye(2)))
+    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), np.eye(2)))
     outside = draws.points[:, 0] <= 0
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from bayes_intgen.inference.density.pareto_smoothing import smoothed_weights
+from bayes_intgen.inference.density.importance import smoothed_weights
 
 
 @pytest.mark.parametrize("count", [40, 225, 226, 1000])

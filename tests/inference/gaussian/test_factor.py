@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import multivariate_normal
+from scipy.sparse import csr_array
 
 from bayes_intgen.inference.gaussian.conditional import (
     Conditional,
@@ -130,13 +131,13 @@ def test_statistics_of_some_columns_and_of_combinations(columns) -> None:
     weights = np.zeros((P + 1, len(columns) + 1))
     weights[[*columns, -1], np.arange(len(columns) + 1)] = 1
     expected = SufficientStatistics.over(X[:, columns], Y, W)
-    for some in (sums(True).select(np.array(columns)), sums(True).combine(weights)):
+    for some in (sums(True).select(np.array(columns)), sums(True).combine(csr_array(weights))):
         np.testing.assert_allclose(some.factor.matrix, expected.factor.matrix, rtol=1e-12)
         assert some.factor.log_scale == pytest.approx(expected.factor.log_scale)
         np.testing.assert_allclose(some.known.matrix, (KNOWN_X / KNOWN_SD[:, None])[:, columns])
     weights = np.zeros((P + 1, 3))
     weights[:-1, :-1], weights[-1, -1] = RNG.normal(size=(P, 2)), 1
-    combined = sums(False).combine(weights).factor.matrix
+    combined = sums(False).combine(csr_array(weights)).factor.matrix
     expected = SufficientStatistics.over(X @ weights[:-1, :-1], Y, W).factor.matrix
     np.testing.assert_allclose(combined, expected, rtol=1e-10)
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.inference.sampling.monitored_effect import N_POINTS, MonitoredEffect
+from bayes_intgen.inference.sampling.convergence import N_POINTS, MonitoredEffect
 
 
 def test_monitored_points_are_rows_of_the_data_with_all_actions_set(data) -> None:

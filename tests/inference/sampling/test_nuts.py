@@ -8,17 +8,17 @@ import pytest
 from jax.scipy.stats import norm
 
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
-from bayes_intgen.inference.sampling.chain_runner import common_block_size
-from bayes_intgen.inference.sampling.nuts import nuts
-from bayes_intgen.inference.sampling.stopping import (
+from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     additional_draws,
-    shortfall,
+    shortfalls,
 )
-from bayes_intgen.inference.sampling.warmup import (
+from bayes_intgen.inference.sampling.nuts import (
     MIN_ACCEPTANCE_RATE,
+    common_block_size,
     min_acceptance_rate,
+    nuts,
 )
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -241,10 +241,10 @@ def test_chains_run_until_they_have_converged() -> None:
     easy, hard = sample(np.eye(2), np.eye(2), draws=None), sample(HEAVY, np.eye(3), draws=None)
     assert MIN_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MAX_DRAWS
     for draws in (easy, hard):
-        assert shortfall(draws.flat) <= 1
+        assert shortfalls(draws.flat).max() <= 1
         assert all(len(v[0]) == draws.flat.shape[1] for v in draws.statistics.values())
     # The hard target needs more, and has the draws of a run with that fixed number.
-    assert shortfall(hard.flat[:, :MIN_DRAWS]) > 1
+    assert shortfalls(hard.flat[:, :MIN_DRAWS]).max() > 1
     fixed = sample(HEAVY, np.eye(3), draws=hard.flat.shape[1])
     np.testing.assert_allclose(hard.flat, fixed.flat, rtol=1e-12)
     np.testing.assert_array_equal(hard.statistics["n_steps"], fixed.statistics["n_steps"])
@@ -286,7 +286,7 @@ def test_additional_draws_are_whole_blocks_up_to_the_maximum() -> None:
     rng = np.random.default_rng(0)
 
     def more(draws: np.ndarray, block_size: int) -> int:
-        return additional_draws(shortfall(draws), draws.shape[1], block_size)
+        return additional_draws(shortfalls(draws).max(), draws.shape[1], block_size)
 
     assert more(rng.normal(size=(CHAINS, 300, 2)), 25) == 0
     few = rng.normal(size=(CHAINS, 80, 2))

@@ -9,8 +9,7 @@ import bayes_intgen as bi
 from bayes_intgen.inference.density.blocks import block_statistics
 from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.modes import Mode
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Mode
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.settings import SamplerSettings
