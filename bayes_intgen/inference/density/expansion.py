@@ -29,22 +29,20 @@ MAX_NEGLECTED = 0.025
 class ExpansionPoint:
     """Posterior of the coefficients at one point of the hyperparameters.
 
-    Coefficients are in units of their prior standard deviations at that point.
-
     Attributes
     ----------
     posterior : MarginalPosterior
     sd, floor : ndarray, shape (P,)
         Prior standard deviations and minimum prior variances, in units of the noise's.
     factor : GaussianFactor
-        Of the coefficients minus their prior mean, and for noise of standard deviation one: its
-        quadratic function is the penalised residual sum of squares, plus one.
+        Posterior of the coefficients minus their prior mean, in units of their prior standard
+        deviations.
     covariance : ndarray, shape (P, P)
         Inverse of its precision.
     mean : ndarray, shape (P,)
-        Its mean.
+        Difference between posterior and prior mean, in units of ``sd``.
     squares : float
-        Penalised residual sum of squares at the mean.
+        Penalised residual sum of squares, in the outcome's units.
     log_volume : float
         Log evidence without the sum of squares and without the noise's constant for each row.
     """
@@ -133,7 +131,6 @@ def coefficient_blocks(
     expansion: ExpansionPoint,
     points: Array,
     sizes: Sequence[int] = SIZES,
-    max_neglected: float = MAX_NEGLECTED,
 ) -> list[NDArray[np.int_]]:
     """Partition the coefficients into blocks of whole terms, nearly independent a posteriori.
 
@@ -147,9 +144,8 @@ def coefficient_blocks(
         Hyperparameters dispersed like the expected draws.
     sizes : sequence of int
         Maximum sizes of a block. The first is taken with which no two terms in different blocks
-        exceed ``max_neglected``, or the last if there is none. Larger terms raise the maximum to
+        exceed ``MAX_NEGLECTED``, or the last if there is none. Larger terms raise the maximum to
         their own size.
-    max_neglected : float
 
     Returns
     -------
@@ -173,7 +169,7 @@ def coefficient_blocks(
         between = dependence.copy()
         for cluster in clusters:
             between[np.ix_(cluster, cluster)] = 0
-        if between.max() <= max_neglected:
+        if between.max() <= MAX_NEGLECTED:
             break
     return [np.sort(np.concatenate([columns[i] for i in cluster])) for cluster in clusters]
 

@@ -91,10 +91,26 @@ class GaussianFactor(NamedTuple):
 
     def factorise(self, xp: ModuleType = np) -> FactorisedGaussian:
         """Factorise the matrix; ``xp`` is ``numpy`` or ``jax.numpy``."""
-        if xp is np:
-            return FactorisedGaussian(cholesky(self.matrix), self.log_scale)
-        factor = jnp.linalg.cholesky(self.matrix, symmetrize_input=False)
-        return FactorisedGaussian(factor, self.log_scale)
+        if xp is jnp:
+            factor = jnp.linalg.cholesky(self.matrix, symmetrize_input=False)
+            return FactorisedGaussian(factor, self.log_scale)
+        try:
+            factor = np.linalg.cholesky(self.matrix)
+        except np.linalg.LinAlgError:
+            matrices = self.matrix.reshape(-1, *self.matrix.shape[-2:])
+            factor = np.stack([_factor_despite_rounding(matrix) for matrix in matrices])
+        return FactorisedGaussian(factor.reshape(self.matrix.shape), self.log_scale)
+
+
+def _factor_despite_rounding(matrix: Array) -> Array:
+    """Cholesky factor of a bordered matrix, where rounding leaves no positive pivots."""
+    factor = np.zeros_like(matrix)
+    factor[:-1, :-1] = cholesky(matrix[:-1, :-1])
+    factor[-1, :-1] = dtrtrs(factor[:-1, :-1].T, matrix[:-1, -1], trans=1)[0]
+    squares, half = matrix[-1, -1], factor[-1, :-1]
+    rounding = np.finfo(matrix.dtype).eps * squares
+    factor[-1, -1] = np.sqrt(np.maximum(squares - half @ half, rounding))
+    return factor
 
 
 class Regression(NamedTuple):
@@ -157,10 +173,8 @@ class FactorisedGaussian:
     @cached_property
     def log_integral(self) -> Any:
         """Log of the integral over all coefficients, shape (...)."""
-        diagonal = self.factor.diagonal(axis1=-2, axis2=-1)
-        # The methods of arrays are those of NumPy and of JAX.
-        log = jnp.log if isinstance(diagonal, jax.Array) else np.log
-        return self.log_scale - 0.5 * self.minimum - log(diagonal[..., :-1]).sum(-1)
+        diagonal = self.factor.diagonal(axis1=-2, axis2=-1)[..., :-1]
+        return self.log_scale - 0.5 * self.minimum - self._xp.log(diagonal).sum(-1)
 
     @property
     def minimum(self) -> Any:
@@ -180,18 +194,22 @@ class FactorisedGaussian:
     @cached_property
     def inverse(self) -> Any:
         """F^-1, shape (P, P): the covariance is its transpose times itself."""
-        if isinstance(self.factor, jax.Array):
+        if self._xp is jnp:
             return inverse_of_triangle(self.factor[:-1, :-1])
         return dtrtri(self.factor.T)[0].T[:-1, :-1]
 
     @cached_property
     def variance(self) -> Any:
         """Variances of the coefficients, shape (P,)."""
-        return (self.inverse**2).sum(0)
+        return self._xp.einsum("pq,pq->q", self.inverse, self.inverse)
+
+    @property
+    def _xp(self) -> ModuleType:
+        return jnp if isinstance(self.factor, jax.Array) else np
 
     def _solve(self, values: Any) -> Any:
         """F'^-1 times values, shape (..., P) or (..., draw, P)."""
-        if isinstance(self.factor, jax.Array):
+        if self._xp is jnp:
             return solve_triangular(self.factor[:-1, :-1], values.T, lower=True, trans="T").T
         size = self.factor.shape[-1]
         # With a zero in its last row the bordered system is that of F.

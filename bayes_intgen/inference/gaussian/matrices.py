@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import Any, cast
 
@@ -28,23 +29,18 @@ PARTS = (32, 48, 64)
 MIN_EIGENVALUE = 1e-8
 
 
-def cholesky(matrices: Array) -> Array:
-    """Lower Cholesky factors, shape (..., p, p), with jitter if needed, and NaN if that fails too.
+def cholesky(matrix: Array) -> Array:
+    """Lower Cholesky factor, with jitter if needed, and NaN if that fails too.
 
     Rounding breaks the factorisation only where scales are far too large. With a jitter slightly
     above rounding, a mode search that strays there obtains a low density and returns. NumPy's
     factorisation releases the GIL, SciPy's does not.
     """
-    try:
-        return np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        if matrices.ndim > 2:
-            return np.stack([cholesky(matrix) for matrix in matrices])
-    jitter = 10 * len(matrices) * np.finfo(matrices.dtype).eps
-    try:
-        return np.linalg.cholesky(matrices + np.diag(jitter * np.diag(matrices)))
-    except np.linalg.LinAlgError:
-        return np.full_like(matrices, np.nan)
+    jitter = 10 * len(matrix) * np.finfo(matrix.dtype).eps
+    for size in (0.0, jitter):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return np.linalg.cholesky(matrix + np.diag(size * np.diag(matrix)))
+    return np.full_like(matrix, np.nan)
 
 
 def inverse_of_triangle(factor: jax.Array, halvings: int = MAX_HALVINGS) -> jax.Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,13 @@ class SufficientStatistics(NamedTuple):
     def over(cls, matrix: Array, outcome: Array, weights: Array) -> Self:
         """Sum over rows with a matrix (n, P), outcomes (n,) and weights (n,), in float64."""
         root = np.sqrt(weights)
-        x, y = matrix * root[:, None], outcome * root
+        # In the order of the matrix, which takes less time than to transpose it.
+        order: Literal["F", "C"] = "F" if matrix.flags.f_contiguous else "C"
+        columns = np.empty((len(outcome), matrix.shape[1] + 1), order=order)
+        np.multiply(matrix, root[:, None], out=columns[:, :-1])
+        columns[:, -1] = outcome * root
         log_scale = float(np.log(weights).sum()) / 2
-        return cls(float(len(y)), GaussianFactor.of(x.T @ x, x.T @ y, y @ y, log_scale))
+        return cls(float(len(outcome)), GaussianFactor(columns.T @ columns, log_scale))
 
     @property
     def xx(self) -> Array:

@@ -161,13 +161,10 @@ class NUTSKernel:
         )
         return ChainState(current, StepSize.at(step_size))
 
-    def is_compiled(self, chain: ChainState, count: int) -> bool:
-        """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
-        return self._program.is_compiled(self._arguments(chain, _no_keys(count), False))
-
-    def compile(self, chain: ChainState, count: int) -> None:
+    def compile(self, chain: ChainState, count: int, progress: bool) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        self._program.compile(self._arguments(chain, _no_keys(count), False))
+        keys = np.zeros((count, 2), dtype=np.uint32)
+        self._program.compile(self._arguments(chain, keys, False), progress)
 
     def advance(
         self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
@@ -190,10 +187,6 @@ class NUTSKernel:
         data = self.surrogate.data, self.exact.data
         settings = np.array(self.target_accept), np.array(adapts)
         return chain, data, (self._padded_root, self._moves), settings, keys
-
-
-def _no_keys(count: int) -> NDArray[np.uint32]:
-    return np.zeros((count, 2), dtype=np.uint32)
 
 
 @lru_cache(maxsize=16)

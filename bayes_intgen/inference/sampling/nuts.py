@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._progress import Share, share_of_stage, stage
+from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
@@ -128,9 +128,7 @@ class ChainRunner:
     def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
         """Compile what a stage of so many iterations needs."""
         for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
-            if not kernel.is_compiled(states[0], count):
-                with stage("Compilation", self.progress):
-                    kernel.compile(states[0], count)
+            kernel.compile(states[0], count, self.progress)
 
     def _run_chain(
         self,
@@ -209,6 +207,10 @@ def warm_up(
     def kernel_with(root: Array) -> NUTSKernel:
         return NUTSKernel(sampled, density, root, settings.target_accept)
 
+    def rejects(collected: Collected) -> bool:
+        """Whether any chain rejects too many proposals."""
+        return bool((collected["accepted"].mean(axis=1) < MIN_ACCEPTANCE_RATE).any())
+
     kernel = kernel_with(np.linalg.cholesky(covariance))
     states = [
         kernel.begin(
@@ -217,7 +219,7 @@ def warm_up(
         for i, start in enumerate(starts)
     ]
     _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
-    if min_acceptance_rate(first) < MIN_ACCEPTANCE_RATE:
+    if rejects(first):
         sampled = density
 
     draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
@@ -227,7 +229,7 @@ def warm_up(
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
-    if min_acceptance_rate(second) < MIN_ACCEPTANCE_RATE:
+    if rejects(second):
         sampled = density
         kernel = kernel_with(root)
     return kernel, _restarted(kernel, second, step_size)
@@ -237,11 +239,6 @@ def _restarted(kernel: NUTSKernel, collected: Collected, step_size: float) -> li
     """Start every chain of a kernel at its last draw with another kernel."""
     last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
     return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
-
-
-def min_acceptance_rate(collected: Collected) -> float:
-    """Smallest acceptance rate of delayed acceptance in any chain."""
-    return float(collected["accepted"].mean(axis=1).min())
 
 
 def _shrunk_covariance(draws: Array, initial: Array) -> Array:

@@ -1,14 +1,20 @@
 import numpy as np
 import pytest
+from _marginals import marginal_posterior
+from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
 from scipy.stats import multivariate_t, norm
 
+import bayes_intgen as bi
 from bayes_intgen.inference import sampled_model
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
+    PER_POINT,
+    EvaluatedDraws,
     ImportanceDraws,
     StudentT,
     importance_draws,
+    smoothed_weights,
 )
 from bayes_intgen.inference.density.marginal_posterior import Mode
 from bayes_intgen.inference.sampled_model import (
@@ -16,6 +22,8 @@ from bayes_intgen.inference.sampled_model import (
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
 )
+
+from conftest import confounded_rows
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
 SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
@@ -121,3 +129,53 @@ def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
 )
 def test_gate(k: float, ess: float, reliable: bool) -> None:
     assert ImportanceDiagnostics(k, ess, 1000).is_reliable == reliable
+
+
+@pytest.mark.parametrize("count", [40, 225, 226, 1000])
+@pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 4.0])
+def test_weights_and_pareto_k_agree_with_arviz(count, scale) -> None:
+    for seed in range(5):
+        log_ratio = scale * np.random.default_rng(seed).standard_t(5, size=count)
+        weights, pareto_k = smoothed_weights(log_ratio + 7)
+        log_weights, expected = array_stats.psislw(-log_ratio)
+        assert pareto_k == pytest.approx(float(expected), abs=1e-9)
+        np.testing.assert_allclose(weights, np.exp(log_weights), rtol=1e-8, atol=1e-15)
+
+
+def test_draws_without_density_have_no_weight() -> None:
+    log_ratio = np.random.default_rng(0).normal(size=100)
+    log_ratio[:30] = -np.inf
+    weights, _ = smoothed_weights(log_ratio)
+    assert (weights[:30] < 1e-300).all()
+    assert weights[30:].min() > 0
+
+
+def test_equal_weights_are_not_smoothed() -> None:
+    weights, pareto_k = smoothed_weights(np.zeros(100))
+    np.testing.assert_allclose(weights, 0.01)
+    assert np.isnan(pareto_k)
+
+
+def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
+    marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
+    mode = marginal.mode(marginal.start, progress=False)
+    # Two kinds of points in two batches: one with all of its draws from the evaluation, and one
+    # with more draws than these.
+    points = np.stack([mode] * 1000 + [mode - 2.0])
+    evaluated = EvaluatedDraws(marginal, seed=0)
+    values = np.concatenate([evaluated.values(points[:600]), evaluated.values(points[600:])])
+    np.testing.assert_allclose(values[[0, 1000]], list(map(marginal.value, points[[0, 1000]])))
+    index = np.concatenate([np.repeat(np.arange(1000), PER_POINT), np.full(4000, 1000)])
+    index = np.random.default_rng(1).permutation(index)
+    draws = evaluated.coefficients(points, index)
+    assert len(np.unique(draws, axis=0)) == len(index)
+    limit = -norm.ppf(0.0005 / draws.shape[1])
+    for first, at in ((True, mode), (False, mode - 2.0)):
+        of_point = (index < 1000) == first
+        mean, covariance = marginal.moments(marginal.sites(at))
+        error = np.sqrt(np.diag(covariance) / 4000)
+        assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
+        # Negative control: the other point.
+        for same in (True, False):
+            ratio = np.var(draws[of_point == same], axis=0) / np.diag(covariance)
+            assert (np.abs(ratio - 1) < limit * np.sqrt(2 / 4000)).all() == same

@@ -155,6 +155,18 @@ def test_coefficients_with_a_prior_of_nearly_zero_are_absent() -> None:
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("noise", [1e-3, 1e-9, 1e-12])
+def test_fits_without_residuals_have_a_density_at_any_noise(noise) -> None:
+    coefficients = RNG.normal(size=P)
+    exact = SufficientStatistics.over(X, X @ coefficients, W)
+    conditional = Conditional.of(exact, np.zeros(P), LOG_SD, noise)
+    np.testing.assert_allclose(conditional.mean, coefficients, rtol=1e-3)
+    # Less noise has more density, until rounding leaves residuals.
+    slope = conditional.gradient()[1]
+    assert slope == pytest.approx(P - N, rel=0.1) if noise > 1e-6 else np.isfinite(slope)
+    assert np.isfinite(conditional.log_evidence)
+
+
 def assert_same(one: GaussianFactor, other: GaussianFactor) -> None:
     np.testing.assert_allclose(one.matrix, other.matrix, rtol=1e-9, atol=1e-9)
     assert one.log_scale == pytest.approx(other.log_scale)
