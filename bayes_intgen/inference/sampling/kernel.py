@@ -246,9 +246,7 @@ def iterations(potential: Potential, exact: PotentialAndDraw) -> Callable[..., A
             )
             log_acceptance = current.potential_correction - proposal.potential_correction
             accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
-            new: KernelState = jax.tree.map(
-                lambda one, other: jnp.where(accepted, one, other), proposal, current
-            )
+            new = _either(accepted, proposal, current)
             statistics = (
                 end.diverging,
                 new.energy + new.potential_correction,
@@ -260,14 +258,16 @@ def iterations(potential: Potential, exact: PotentialAndDraw) -> Callable[..., A
             )
             # One array: each array that is stacked over iterations is compiled separately.
             numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
-            step_size = jax.tree.map(
-                lambda one, other: jnp.where(adapts, one, other),
-                step_size.adapted(target_accept - end.accept_prob),
-                step_size,
-            )
+            adapted = step_size.adapted(target_accept - end.accept_prob)
             row = jnp.concatenate([new.z, numbers, new.coefficients])
-            return ChainState(new, step_size), row
+            return ChainState(new, _either(adapts, adapted, step_size)), row
 
         return lax.scan(iterate, chain, keys)
 
     return advance
+
+
+def _either[T](condition: jax.Array, one: T, other: T) -> T:
+    """Choose one of two nested arrays of the same structure."""
+    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+    return chosen
