@@ -19,7 +19,7 @@ from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.terms import Decomposition

@@ -259,6 +259,7 @@ class MultiplicativeLaw(OutcomeLaw):
 
     @classmethod
     def log_slope(cls, working: Array) -> Array | float:
+        # The derivative of the logarithm is one over the outcome.
         return -working
 
     def plus(self, mean: Array, shift: Array) -> Array:

@@ -1,16 +1,22 @@
-"""Marginal posterior of a small fit, for tests of densities and samplers."""
+"""Marginal posteriors of small fits, for tests of densities and samplers."""
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.models.variance_function import VarianceFunction
 
-from conftest import confounded_rows
 
-
-def linear_marginal_posterior() -> MarginalPosterior:
-    """Posterior of straight lines, given 180 rows, with constant variance."""
-    data, model = confounded_rows(60, seed=1), bi.models.additive(prior="linear")
+def marginal_posterior(data: bi.RegimeData, model: bi.models.AdditiveModel) -> MarginalPosterior:
+    """Posterior given all rows, with constant variance."""
     terms = model.decompose(data)
     sums = sufficient_statistics(data, terms, VarianceFunction(), progress=False)
     return MarginalPosterior.of(model, terms, sums)
+
+
+def of_more_rows(posterior: MarginalPosterior, times: float) -> MarginalPosterior:
+    """Posterior given each of the rows many times, all of weight one."""
+    sums = posterior.sums
+    factor = GaussianFactor(times * sums.factor.matrix, sums.factor.log_scale)
+    more = sums._replace(rows=times * sums.rows, factor=factor)
+    return MarginalPosterior(posterior.priors, more, posterior.terms)

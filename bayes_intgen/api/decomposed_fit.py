@@ -15,8 +15,7 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_terms import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.laplace import sample_laplace
-from bayes_intgen.inference.sampling.marginalised import sample_marginal
+from bayes_intgen.inference.sampling.samplers import sample_laplace, sample_marginal
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition

@@ -23,7 +23,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
-from bayes_intgen.inference.sampling.monitored_effect import MonitoredEffect, monitored_effect
+from bayes_intgen.inference.sampling.convergence import MonitoredEffect, monitored_effect
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
@@ -18,8 +18,9 @@ from bayes_intgen.inference.sampling.convergence import (
     Convergence,
     convergence,
     convergence_quantities,
+    every_nth,
+    monitored_effect,
 )
-from bayes_intgen.inference.sampling.monitored_effect import every_nth, monitored_effect
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
 

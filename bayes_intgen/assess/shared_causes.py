@@ -59,7 +59,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.inference.pilot.graph_evidence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE

@@ -1,10 +1,59 @@
-"""Result of sampling a model."""
+"""Result of sampling a model, and the diagnostics of importance weights."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
-from bayes_intgen.models.terms import Decomposition
+
+if TYPE_CHECKING:
+    from bayes_intgen.models.terms import Decomposition
+
+# Maximum Pareto k at which smoothed weights correct an approximation (Vehtari, Simpson, Gelman, Yao
+# and Gabry, "Pareto smoothed importance sampling", Journal of Machine Learning Research 2024).
+PARETO_K_LIMIT = 0.7
+# Minimum number of effective draws. The effect has more: its coefficients are drawn anew.
+MIN_ESS = 200
+
+
+class ImportanceDiagnostics(NamedTuple):
+    """Reliability of importance draws: of a Laplace approximation, or of an update.
+
+    Attributes
+    ----------
+    pareto_k : float
+        Shape of the generalised Pareto distribution that fits the largest weights.
+    importance_ess : float
+        Effective sample size of the weights: one over the sum of their squares.
+    proposals : int
+        Number of draws before resampling.
+    """
+
+    pareto_k: float
+    importance_ess: float
+    proposals: int
+
+    @classmethod
+    def of(cls, attrs: Mapping[Any, Any]) -> Self | None:
+        """Read the attributes of group ``sample_stats``; None if the draws are those of NUTS.
+
+        Examples
+        --------
+        >>> ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None
+        True
+        """
+        if "pareto_k" not in attrs:
+            return None
+        return cls(
+            float(attrs["pareto_k"]), float(attrs["importance_ess"]), int(attrs["proposals"])
+        )
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the weights correct the approximation, with enough effective draws."""
+        # A comparison with NaN is false.
+        return self.pareto_k <= PARETO_K_LIMIT and self.importance_ess >= MIN_ESS
 
 
 class SampledModel(NamedTuple):

@@ -15,7 +15,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.laws import StudentTNoise

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bayes_intgen.identification.graph import Graph
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.sampled_model import (
     ImportanceDiagnostics,
 )
 from bayes_intgen.models import AdditiveModel

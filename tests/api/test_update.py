@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.errors import DataError
-from bayes_intgen.inference.importance_diagnostics import ImportanceDiagnostics
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 
 from conftest import confounded_rows
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _sources import assert_same_rows
 
 import bayes_intgen as bi
 from bayes_intgen.data.regime_data import with_rows
@@ -13,13 +14,6 @@ def with_levels(frame: pd.DataFrame) -> bi.RegimeData:
     return bi.RegimeData.from_frame(
         frame, list(frame.columns[:5]), "sales", "regime", require_observational=False
     )
-
-
-def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
-    assert one.categories == other.categories
-    assert one.regimes == other.regimes
-    for name in ("actions", "outcome", "intervened", "covariates", "weights", "within"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_rows_with_levels_are_those_of_the_whole_table() -> None:
@@ -60,24 +54,31 @@ def test_numbers_of_a_new_table_with_two_values_stay_numbers(data) -> None:
     np.testing.assert_array_equal(joined.actions[-20:, 0], frame["red"])
 
 
-def test_differences_are_named(data) -> None:
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (["red", "blue"], {}, "other actions than the fit: 'red', 'blue' instead"),
+        (
+            ["red", "green"],
+            {"outcome_name": "y"},
+            "other outcome than the fit: 'y' instead of",
+        ),
+        (
+            ["red", "green"],
+            {"weights": np.ones(90)},
+            "other weights than the fit: some instead of none",
+        ),
+    ],
+)
+def test_other_columns_are_named(data, names, options, message) -> None:
     other = confounded_rows(30, seed=1)
-    names = bi.RegimeData.from_arrays(
-        other.actions, other.outcome, other.intervened, ["red", "blue"], outcome_name="intensity"
-    )
-    with pytest.raises(bi.DataError, match="other actions than the fit: 'red', 'blue' instead"):
-        with_rows(data, names)
-    outcome = bi.RegimeData.from_arrays(
-        other.actions, other.outcome, other.intervened, data.names, weights=np.ones(90)
-    )
-    with pytest.raises(bi.DataError, match="other outcome than the fit: 'outcome' instead of 'int"):
-        with_rows(data, outcome)
-    weights = bi.RegimeData.from_arrays(
-        other.actions, other.outcome, other.intervened, data.names, outcome_name="intensity",
-        weights=np.ones(90),
-    )  # fmt: skip
-    with pytest.raises(bi.DataError, match="other weights than the fit: some instead of none"):
-        with_rows(data, weights)
+    arrays = (other.actions, other.outcome, other.intervened)
+    new = bi.RegimeData.from_arrays(*arrays, names, **{"outcome_name": "intensity", **options})
+    with pytest.raises(bi.DataError, match=message):
+        with_rows(data, new)
+
+
+def test_new_levels_are_named() -> None:
     frame = frame_with_levels(160)
     few = frame[frame["drug"] != "a"]
     with pytest.raises(bi.DataError, match="'drug' has the level 'a', which the fit has not"):

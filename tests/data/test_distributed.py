@@ -5,13 +5,14 @@ import signal
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
-from _sources import parquet
+from _sources import assert_same_rows, parquet
 from dask import dataframe as dd
 from distributed import Client, Event, LocalCluster, Queue
 from test_streamed import COLUMNS, table
@@ -69,11 +70,6 @@ def how():
 
 def of_files(paths, client: Client) -> bi.DistributedData:
     return bi.DistributedData.from_parquet(paths, *COLUMNS, client=client, progress=False)
-
-
-def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
-    for name in ("actions", "outcome", "intervened"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def assert_close(one, other) -> None:
@@ -204,6 +200,36 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path, how) -> Non
     table(200).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(bi.DataError, match="300 rows when it was first read and 200 now"):
         sufficient_statistics(data, *how, progress=False)
+
+
+def doubled(rows: bi.RegimeData) -> bi.RegimeData:
+    return replace(rows, outcome=2 * rows.outcome)
+
+
+def total(rows: bi.RegimeData) -> np.ndarray:
+    return np.array([len(rows), rows.outcome.sum()])
+
+
+@pytest.mark.parametrize("kind", ["memory", "stream", "cluster"])
+def test_another_outcome_is_computed_whenever_rows_are_read(kind, one_worker) -> None:
+    frame = table(300)
+    source = {"memory": frame, "stream": [frame[:99], frame[99:]]}.get(kind)
+    if source is None:
+        rows = bi.read(dd.from_pandas(frame, npartitions=3), *COLUMNS, client=one_worker)
+    else:
+        rows = bi.read(source, *COLUMNS)
+    other = rows.with_outcome(doubled).with_outcome(doubled)
+    expected = 4 * frame["z"].to_numpy()
+    np.testing.assert_array_equal(other.in_memory.outcome, expected)
+    read_again = np.concatenate([batch.outcome for batch in other.batches(50)])
+    np.testing.assert_array_equal(read_again, expected)
+    sums = other.map_reduce(total, np.add, "Sums", False)
+    np.testing.assert_allclose(sums, [300, expected.sum()])
+    # The rows themselves are unchanged.
+    np.testing.assert_array_equal(rows.in_memory.outcome, frame["z"])
+    if kind != "memory":
+        with pytest.raises(bi.ModelError, match="add them to the data of the fit"):
+            other.add_lift_test("x", 0.0, 1.0, 1.0, 0.1)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from _sources import assert_same_rows, pieces
 
 import bayes_intgen as bi
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
@@ -52,16 +53,13 @@ def test_sample_does_not_depend_on_batches(batches) -> None:
     # More observational rows than the reservoir holds.
     frame = table(2 * SAMPLE_ROWS)
     assert frame["regime"].isna().sum() > SAMPLE_ROWS
-    size = -(-len(frame) // batches)
-    pieces = [frame[start : start + size] for start in range(0, len(frame), size)]
-    stream = bi.StreamedData.from_batches(pieces, *COLUMNS, progress=False)
+    split = pieces(frame, -(-len(frame) // batches))
+    stream = bi.StreamedData.from_batches(split, *COLUMNS, progress=False)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
     for rows in (150, SAMPLE_ROWS):
         expected = whole.sample(rows)
         assert rows <= len(expected) <= rows + 4
-        for name in ("actions", "outcome", "intervened"):
-            sampled = getattr(stream.sample(rows), name)
-            np.testing.assert_array_equal(sampled, getattr(expected, name))
+        assert_same_rows(stream.sample(rows), expected)
 
 
 def test_unreadable_and_changing_sources_raise(tmp_path) -> None:
@@ -107,9 +105,7 @@ def test_levels_that_appear_in_a_later_pass_raise(column, value, message) -> Non
     changed = frame.copy()
     changed.loc[402, column] = value
     source = [frame]
-    stream = bi.StreamedData.from_batches(
-        lambda: (source[0][i : i + 300] for i in range(0, 900, 300)), *COLUMNS, progress=False
-    )
+    stream = bi.StreamedData.from_batches(lambda: pieces(source[0], 300), *COLUMNS, progress=False)
     assert sum(map(len, stream.batches(200))) == 900
     source[0] = changed
     with pytest.raises(bi.DataError, match=message):

@@ -10,6 +10,9 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen._checksum import with_checksum
+from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
+
+from _crafted import CRAFTS, craft
 
 POINTS = [[0.1, 0.2], [-0.4, 0.3]]
 
@@ -190,3 +193,24 @@ def test_refusals_print_nothing(saved) -> None:
         [sys.executable, "-W", "ignore", "-c", program, str(saved)], capture_output=True, check=True
     )
     assert (run.stdout, run.stderr) == (b"refused\n", b"")
+
+
+@pytest.mark.parametrize("name", CRAFTS)
+def test_crafted_files_are_refused(saved, tmp_path, name) -> None:
+    rng = np.random.default_rng(len(name))
+    for i in range(3):
+        path = tmp_path / f"{i}.nc"
+        craft(name, saved, path, rng)
+        with pytest.raises(bi.SavedFitError, match=rf"{i}\.nc cannot be read as a saved fit"):
+            bi.load(path)
+
+
+def test_files_crafted_without_a_change_load(saved, tmp_path, monkeypatch) -> None:
+    """The negative control: nothing else in a crafted file is refused."""
+    monkeypatch.setitem(CRAFTS, "nothing", lambda *_: None)
+    craft("nothing", saved, tmp_path / "crafted.nc", np.random.default_rng(0))
+    assert bi.load(tmp_path / "crafted.nc").tree.identical(bi.load(saved).tree)
+
+
+def test_serialised_trees_are_restored(posterior) -> None:
+    assert of_netcdf(to_netcdf(posterior.tree)).identical(posterior.tree)

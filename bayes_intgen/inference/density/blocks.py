@@ -1,7 +1,7 @@
 """Block-diagonal approximation of the marginal posterior: the surrogate in delayed acceptance.
 
 Integrating all coefficients out costs the cube of their number at every step. Here blocks of
-coefficients that are nearly independent of each other (`partition`) are marginalised separately,
+coefficients that are nearly independent of each other (`expansion`) are marginalised separately,
 and the covariances between blocks enter to first order about one expansion point, at which value
 and gradient are exact. NUTS samples this surrogate, and the exact density corrects it: delayed
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005). See
@@ -14,7 +14,7 @@ compilation, they take 0.5 ms with 281 coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,14 +22,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
 from bayes_intgen.inference.density.log_density import LogDensity, padded_size, padding_to
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.partition import coefficient_blocks
-from bayes_intgen.inference.gaussian.sweep import inverse_and_log_det
+from bayes_intgen.inference.gaussian.conditional import with_slopes
+from bayes_intgen.inference.gaussian.matrices import (
+    inverse_and_log_det,
+    swept_inverse_and_log_det,
+)
 from bayes_intgen.models.hyperpriors import Hyperpriors
 
 if TYPE_CHECKING:
@@ -94,10 +96,10 @@ class BlockStatistics(NamedTuple):
     floor: ArrayLike
 
 
-class BlockApproximation:
+class BlockApproximation(NamedTuple):
     """Block-diagonal approximation of a marginal posterior about an expansion point.
 
-    Parameters
+    Attributes
     ----------
     posterior : MarginalPosterior
         The exact density.
@@ -106,10 +108,9 @@ class BlockApproximation:
     statistics : BlockStatistics
     """
 
-    def __init__(
-        self, posterior: MarginalPosterior, priors: Hyperpriors, statistics: BlockStatistics
-    ) -> None:
-        self.posterior, self.priors, self.statistics = posterior, priors, statistics
+    posterior: MarginalPosterior
+    priors: Hyperpriors
+    statistics: BlockStatistics
 
     @property
     def density(self) -> LogDensity:
@@ -125,19 +126,12 @@ class BlockApproximation:
         log_sd = self.priors.log_sd(sites)
         # Far from the mode numbers overflow, as in the compiled program: no draw is accepted there.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            evidence = _evidence_and_slopes(
-                self.statistics, log_sd, log_noise, np, _inverse_and_log_det
-            )
+            evidence = _evidence_and_slopes(self.statistics, log_sd, log_noise, np)
         return self.posterior.with_prior(flat, self.priors, *evidence)
 
 
 def block_approximation(
-    posterior: MarginalPosterior,
-    mode: Array,
-    points: Array,
-    *,
-    min_coefficients: int = MIN_COEFFICIENTS,
-    min_acceptance_rate: float = MIN_ACCEPTANCE_RATE,
+    posterior: MarginalPosterior, mode: Array, points: Array
 ) -> BlockApproximation | None:
     """Approximate a marginal posterior by blocks, if that is cheaper and close enough.
 
@@ -149,16 +143,12 @@ def block_approximation(
     points : ndarray, shape (point, D)
         Points dispersed about it like the expected draws: they determine the blocks, and the
         densities are compared at the first ``N_COMPARED`` of them.
-    min_coefficients : int
-        Minimum number of coefficients.
-    min_acceptance_rate : float
-        Minimum expected acceptance rate.
 
     Returns
     -------
     BlockApproximation or None
     """
-    if posterior.size < min_coefficients:
+    if posterior.size < MIN_COEFFICIENTS:
         return None
     try:
         expansion = ExpansionPoint.of(posterior, mode)
@@ -168,27 +158,17 @@ def block_approximation(
         ]
     except np.linalg.LinAlgError:
         return None
-    accepted = expected_acceptance(np.array(log_ratio))
-    return surrogate if accepted > min_acceptance_rate else None
-
-
-def expected_acceptance(log_ratio: Array) -> float:
-    """Mean acceptance probability of one draw as proposal at another one.
-
-    Parameters
-    ----------
-    log_ratio : ndarray, shape (draw,)
-        Log of the exact density over the surrogate, up to a constant.
-    """
+    # Mean acceptance probability of one of the points as proposal at another one.
     change = np.subtract.outer(log_ratio, log_ratio)
-    return float(np.mean(np.exp(np.minimum(change, 0)), where=~np.eye(len(change), dtype=bool)))
+    distinct = ~np.eye(len(change), dtype=bool)
+    accepted = np.mean(np.exp(np.minimum(change, 0)), where=distinct)
+    return surrogate if accepted > MIN_ACCEPTANCE_RATE else None
 
 
 def block_statistics(
     expansion: ExpansionPoint,
     blocks: list[NDArray[np.int_]],
     dtype: DTypeLike = np.float32,
-    max_precision_ratio: float = MAX_PRECISION_RATIO,
 ) -> BlockApproximation:
     """Compute the block-diagonal approximation about an expansion point.
 
@@ -196,11 +176,10 @@ def block_statistics(
     ----------
     expansion : ExpansionPoint
     blocks : list of ndarray of int
-        Indices of the coefficients in each block; every coefficient is in one block.
+        Indices of the coefficients in each block, in ascending order; every coefficient is in one
+        block.
     dtype : dtype
         Precision of the matrices.
-    max_precision_ratio : float
-        Maximum ratio of data precision to prior precision.
 
     Raises
     ------
@@ -208,7 +187,7 @@ def block_statistics(
         If rounding leaves a block's precision given the others not positive definite.
     """
     posterior, sd = expansion.posterior, expansion.sd
-    covariance, log_det = expansion.covariance.copy(), expansion.log_det
+    covariance, constant = expansion.covariance.copy(), expansion.log_volume
     # Fits with about as many blocks of nearly equal size share compiled programs.
     size = max(len(block) for block in blocks)
     size = max(size + padding_to(16, size), MIN_PADDED)
@@ -218,10 +197,10 @@ def block_statistics(
     for i, block in enumerate(blocks):
         count = len(block)
         order[i, :count] = block
-        values, vectors = np.linalg.eigh(_data_precision(expansion.precision, block))
-        values = np.clip(values, 0, max_precision_ratio)
+        values, vectors = np.linalg.eigh(expansion.data_precision(block))
+        values = np.clip(values, 0, MAX_PRECISION_RATIO)
         precision[i, :count, :count] = (vectors * values) @ vectors.T
-        log_det -= float(np.sum(np.log1p(values)))
+        constant += float(np.sum(np.log1p(values))) / 2
         covariance[np.ix_(block, block)] = 0
     flat = order.ravel()
     # Places of padding are those of the first zero of the product with `cross`.
@@ -231,7 +210,7 @@ def block_statistics(
         float(np.asarray(posterior.sums.rows)),
         expansion.squares,
         np.array([len(block) for block in blocks] + [0] * (count_of_blocks - len(blocks))),
-        _log_constant(posterior, log_det),
+        constant,
         precision.astype(dtype),
         np.append(expansion.mean, 0.0)[order],
         np.pad(covariance, (0, len(slot) - len(sd))).astype(dtype),
@@ -244,33 +223,10 @@ def block_statistics(
     return BlockApproximation(posterior, padded, statistics)
 
 
-def _data_precision(precision: Array, block: NDArray[np.int_]) -> Array:
-    """Data precision of one block of coefficients, with the others marginalised.
-
-    It solves for the others rather than inverting a block of the covariance, which is all but
-    singular with many rows.
-    """
-    others = np.setdiff1d(np.arange(len(precision)), block)
-    between = precision[np.ix_(others, block)]
-    factor = cho_factor(precision[np.ix_(others, others)], lower=True)
-    conditional = precision[np.ix_(block, block)] - between.T @ cho_solve(factor, between)
-    return np.asarray((conditional + conditional.T) / 2 - np.eye(len(block)))
-
-
-def _log_constant(posterior: MarginalPosterior, log_det: float) -> float:
-    """Log of the normalising constant, with the coupling of the blocks' determinants."""
-    sums = posterior.sums
-    constant = -0.5 * (log_det - float(np.asarray(sums.log_weight)))
-    if sums.known is not None:
-        constant -= float(np.sum(sums.known.log_sd))
-        constant -= 0.5 * len(np.asarray(sums.known.log_sd)) * np.log(2 * np.pi)
-    return constant
-
-
 def log_marginal_by_blocks(
     statistics: BlockStatistics, log_sd: jax.Array, noise_sd: ArrayLike
 ) -> jax.Array:
-    """Approximate :func:`bayes_intgen.inference.gaussian.evidence.log_marginal` by blocks.
+    """Approximate :func:`bayes_intgen.inference.gaussian.conditional.log_marginal` by blocks.
 
     Parameters
     ----------
@@ -284,69 +240,28 @@ def log_marginal_by_blocks(
     -------
     Array, shape ()
     """
-    return jnp.asarray(_log_marginal(statistics, log_sd, jnp.log(noise_sd)))
-
-
-def _forward(
-    statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
-) -> tuple[Any, Any]:
-    value, *slopes = _evidence_and_slopes(statistics, log_sd, log_noise, jnp, inverse_and_log_det)
-    return value, slopes
-
-
-def _backward(slopes: Any, cotangent: jax.Array) -> tuple[None, jax.Array, jax.Array]:
-    towards_log_sd, towards_log_noise = slopes
-    return None, cotangent * towards_log_sd, cotangent * towards_log_noise
-
-
-@jax.custom_vjp
-def _log_marginal(
-    statistics: BlockStatistics, log_sd: jax.Array, log_noise: jax.Array
-) -> jax.Array:
-    return jnp.asarray(_forward(statistics, log_sd, log_noise)[0])
-
-
-_log_marginal.defvjp(_forward, _backward)
-
-
-class _PriorChange(NamedTuple):
-    """Inverse of I + C D for each block, D the change of prior precision, C the covariance.
-
-    Notes
-    -----
-    S (``ratio``) are prior standard deviations over those at the expansion point, D = S^-2 - 1, and
-    ``inverse`` is that of B = I + S G S, G the data precision. The product with x is S times
-
-        S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
-
-    For narrow priors the left side is a small difference of large numbers. For unchanged priors
-    and informative data, the argument of B^-1 on the right side is.
-    """
-
-    precision: Any
-    inverse: Any
-    ratio: Any
-    difference: Any
-    xp: ModuleType
-
-    def solve(self, values: Any) -> Any:
-        """Product with ``values``, shape (G, p)."""
-        xp, narrow, dtype = self.xp, self.ratio < NARROW_RATIO, self.precision.dtype
-        right = xp.where(narrow, self.ratio * self.difference * values, 0.0).astype(dtype)
-        right = xp.einsum("gij,gj->gi", self.precision, right)
-        left = xp.where(narrow, 0.0, self.difference * values).astype(dtype)
-        coupled = xp.einsum("gij,gj->gi", self.inverse, self.ratio.astype(dtype) * right - left)
-        separate = xp.where(narrow, self.ratio, 1 / self.ratio) * values
-        return separate + coupled.astype(values.dtype)
+    evidence_and_slopes = partial(_evidence_and_slopes, xp=jnp)
+    return with_slopes(evidence_and_slopes, statistics, log_sd, noise_sd)
 
 
 def _evidence_and_slopes(
-    statistics: Any, log_sd: Any, log_noise: Any, xp: ModuleType, inverse: Callable[..., Any]
+    statistics: Any, log_sd: Any, log_noise: Any, xp: ModuleType
 ) -> tuple[Any, Any, Any]:
     """Log evidence and its derivatives with respect to ``log_sd``, shape (G p,), and ``log_noise``.
 
     ``xp`` is ``numpy`` or ``jax.numpy``, and ``statistics`` a :class:`BlockStatistics` of its
     arrays. Matrices have the precision of the statistics, everything else is in double precision.
+
+    Notes
+    -----
+    S (``ratio``) are prior standard deviations over those at the expansion point, D = S^-2 - 1 is
+    the change of prior precision, G the data precision of a block, and C its posterior covariance.
+    ``inverse`` is that of B = I + S G S. The product of (I + C D)^-1 with x is S times
+
+        S^-1 x - B^-1 (S^-1 - S) x = S x + B^-1 S G (1 - S^2) x.
+
+    For narrow priors the left side is a small difference of large numbers. For unchanged priors
+    and informative data, the argument of B^-1 on the right side is.
     """
     mean, dtype = statistics.mean, statistics.precision.dtype
     log_ratio = log_sd.reshape(mean.shape) - log_noise - statistics.log_reference
@@ -354,15 +269,21 @@ def _evidence_and_slopes(
     variance = xp.exp(2 * (log_ratio - excess))
     ratio = xp.sqrt(variance + statistics.floor)
     scale = ratio.astype(dtype)
-    one = xp.eye(mean.shape[1], dtype=dtype)
-    covariance, log_det = inverse(
-        one + statistics.precision * scale[:, :, None] * scale[:, None, :], statistics.sizes
-    )
-    difference = 1 / ratio - ratio
-    change = _PriorChange(statistics.precision, covariance, ratio, difference, xp)
+    matrices = statistics.precision * scale[:, :, None] * scale[:, None, :]
+    invert = inverse_and_log_det if xp is np else swept_inverse_and_log_det
+    inverse, log_det = invert(xp.eye(mean.shape[1], dtype=dtype) + matrices, statistics.sizes)
+    difference, narrow = 1 / ratio - ratio, ratio < NARROW_RATIO
 
-    # T m, by which each block acts on itself and on the others, and K T m, its effect on them.
-    own = change.solve(mean)
+    def solve(values: Any) -> Any:
+        """Product of (I + C D)^-1 with values, shape (G, p)."""
+        right = xp.where(narrow, ratio * difference * values, 0.0).astype(dtype)
+        right = xp.einsum("gij,gj->gi", statistics.precision, right)
+        left = xp.where(narrow, 0.0, difference * values).astype(dtype)
+        coupled = xp.einsum("gij,gj->gi", inverse, scale * right - left)
+        return xp.where(narrow, ratio, 1 / ratio) * values + coupled.astype(values.dtype)
+
+    # (I + C D)^-1 m, by which each block acts on itself and on the others, and its effect on them.
+    own = solve(mean)
     pull = difference * own
     packed = xp.take(pull.reshape(-1), statistics.slot).astype(dtype)
     effect = xp.take(statistics.cross @ packed, statistics.place).astype(mean.dtype)
@@ -372,24 +293,9 @@ def _evidence_and_slopes(
     value = statistics.constant - 0.5 * (squares + log_det + statistics.rows * per_row)
 
     # Derivatives with respect to the logarithms of S, and from there by the chain rule.
-    shrinkage = 1 - xp.diagonal(covariance, axis1=1, axis2=2).astype(mean.dtype)
-    towards_ratio = precision * own * (own - 2 * change.solve(effect)) - shrinkage
+    shrinkage = 1 - xp.diagonal(inverse, axis1=1, axis2=2).astype(mean.dtype)
+    towards_ratio = precision * own * (own - 2 * solve(effect)) - shrinkage
     towards_log_sd = towards_ratio * variance / ratio**2
     towards_noise = squares - statistics.rows - xp.sum(towards_log_sd)
     value = value + xp.sum(towards_log_sd * excess)
     return value, towards_log_sd.reshape(-1), towards_noise
-
-
-def _inverse_and_log_det(matrices: Array, sizes: NDArray[np.int_]) -> tuple[Array, float]:
-    """:func:`inverse_and_log_det` with LAPACK, without compilation; it needs no sizes.
-
-    Both results are NaN if rounding leaves a matrix that is not positive definite, as in compiled
-    programs.
-    """
-    try:
-        factor = np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        return np.full_like(matrices, np.nan), np.nan
-    root = np.linalg.inv(factor)
-    diagonal = np.diagonal(factor, axis1=1, axis2=2).astype(float)
-    return root.swapaxes(1, 2) @ root, 2 * float(np.sum(np.log(diagonal)))

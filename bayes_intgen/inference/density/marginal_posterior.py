@@ -4,29 +4,26 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.optimize import OptimizeResult, minimize
 
-from bayes_intgen._progress import bar_of_steps
+from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.flat_hyperprior import (
-    Evidence,
-    FlatPrior,
-    MarginalPotential,
-    MarginalPotentialAndDraw,
-)
 from bayes_intgen.inference.density.log_density import (
+    Evidence,
     FlatLayout,
+    FlatPrior,
     LogDensity,
     MarginalDensity,
+    MarginalPotential,
+    MarginalPotentialAndDraw,
     ValueAndGrad,
     padded_size,
     padding_to,
 )
-from bayes_intgen.inference.density.minimise import minimise
-from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals
-from bayes_intgen.inference.gaussian.evidence import log_marginal
+from bayes_intgen.inference.gaussian.conditional import Conditional, log_marginal
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -41,6 +38,11 @@ MAX_DISTANCE = 10
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
+MAX_STEPS = 300
+# Number of past steps in the approximation of the Hessian (SciPy's ``maxcor``).
+MEMORY = 40
+# Maximum component of the gradient at which a search ends whatever its last step gained.
+GRADIENT_TOLERANCE = 1e-2
 
 
 class MarginalPosterior:
@@ -78,27 +80,31 @@ class MarginalPosterior:
         return len(self.priors.mean)
 
     @cached_property
+    def centred(self) -> SufficientStatistics:
+        """Sums centred at the prior mean."""
+        return self.sums.centred_at(self.priors.mean)
+
+    @cached_property
     def density(self) -> MarginalDensity:
         """Log density for NUTS, padded: fits of similar size share compiled programs."""
         size = padded_size(self.size)
         density = self.density_of(
             log_marginal,
             self.priors.padded(size),
-            self.sums.centred_at(self.priors.mean).padded(size),
+            self.centred.padded(size),
             self.value_and_grad,
         )
-        layout = FlatLayout.of(density.data[1].start)
         return MarginalDensity(
             **vars(density),
-            potential_and_draw=MarginalPotentialAndDraw(layout),
+            potential_and_draw=MarginalPotentialAndDraw(FlatLayout.of(density.data[1].start)),
             n_coefficients=size,
             draw=self.draw,
         )
 
     def draw(self, flat: Array, rng: np.random.Generator) -> Array:
         """Draw the coefficients, shape (P,), given the hyperparameters, without compilation."""
-        conditional = self.conditional(self.sites(flat))
-        return np.asarray(conditional.mean + conditional.root @ rng.standard_normal(self.size))
+        normal = rng.standard_normal((1, self.size))
+        return np.asarray(self.conditional(self.sites(flat)).draw(normal)[0])
 
     def density_of(
         self,
@@ -143,7 +149,7 @@ class MarginalPosterior:
     def conditional(self, sites: Mapping[str, Any]) -> Conditional:
         """Conditional distribution of the coefficients given the hyperparameters."""
         log_sd = self.priors.log_sd(sites)
-        return Conditional.of(self.sums, self.priors.mean, log_sd, float(sites["noise_sd"]))
+        return Conditional.of(self.centred, self.priors.mean, log_sd, float(sites["noise_sd"]))
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
@@ -153,19 +159,10 @@ class MarginalPosterior:
     def value(self, flat: Array) -> float:
         """Minus the log density."""
         conditional = self.conditional(self.sites(flat))
-        return -conditional.log_evidence - float(self.prior.log_density(flat))
-
-    def values(self, points: Array) -> Array:
-        """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow."""
-
-        def log_evidence(conditionals: Conditionals, at: slice) -> Array:
-            return conditionals.log_evidence
-
-        evidence = np.concatenate(self.map_conditionals(log_evidence, points))
-        return np.asarray(-evidence - self.prior.log_density(points))
+        return float(-conditional.log_evidence - self.prior.log_density(flat))
 
     def map_conditionals[T](
-        self, function: Callable[[Conditionals, slice], T], points: Array
+        self, function: Callable[[Conditional, slice], T], points: Array
     ) -> list[T]:
         """Apply a function to the conditional distributions at a few points at a time, in threads.
 
@@ -176,8 +173,6 @@ class MarginalPosterior:
         points : ndarray, shape (n, D)
         """
         count = max(MAX_BATCH_SIZE // self.size**2, 1)
-        mean = np.asarray(self.priors.mean)
-        bordered = self.sums.centred_at(mean).with_outcome_as_column()
         with np.errstate(over="ignore", invalid="ignore"):
             sites = self.sites(points)
             log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), self.size))
@@ -186,7 +181,8 @@ class MarginalPosterior:
             at = slice(begin, begin + count)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 noise_sd = sites["noise_sd"][at]
-                return function(Conditionals.of(bordered, mean, log_sd[at], noise_sd), at)
+                here = Conditional.of(self.centred, self.priors.mean, log_sd[at], noise_sd)
+                return function(here, at)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(of_batch, range(0, len(points), count)))
@@ -285,3 +281,83 @@ class MarginalPosterior:
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
     """Labels of the scales and of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
+
+
+class Mode(NamedTuple):
+    """Mode of a marginal posterior, with the Laplace approximation about it.
+
+    Attributes
+    ----------
+    point : ndarray, shape (D,)
+        Logarithms of the hyperparameters.
+    covariance : ndarray, shape (D, D)
+        Inverse Hessian of minus the log density.
+    """
+
+    point: Array
+    covariance: Array
+
+    @classmethod
+    def nearest(cls, posterior: MarginalPosterior, start: Array, progress: bool) -> Self:
+        """Search for the mode from ``start``, shape (D,)."""
+        with stage("Search for the mode", progress):
+            point = posterior.mode(start, progress=False)
+        return cls(point, posterior.covariance(point))
+
+    def points(self, count: int, rng: np.random.Generator) -> Array:
+        """Draw points from the Laplace approximation, shape (count, D)."""
+        normal = rng.standard_normal((count, len(self.point)))
+        return np.asarray(self.point + normal @ np.linalg.cholesky(self.covariance).T)
+
+
+def minimise(
+    value_and_grad: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    tolerance: float,
+    bounds: Array | None = None,
+) -> tuple[Array, float]:
+    """Minimise a smooth function in coordinates in which its curvature is of order one.
+
+    Parameters
+    ----------
+    value_and_grad : callable
+    start : ndarray, shape (D,)
+    tolerance : float
+        Minimum gain of a step, in units of the function. SciPy's own tolerance is relative to the
+        value of the function, which may be near zero.
+    bounds : ndarray, shape (D, 2), optional
+
+    Returns
+    -------
+    point : ndarray, shape (D,)
+    value : float
+
+    Examples
+    --------
+    >>> point, value = minimise(lambda x: (float(x @ x), 2 * x), np.ones(2), tolerance=1e-6)
+    >>> round(value, 6)
+    0.0
+    """
+    values: list[float] = []
+
+    def evaluate(point: Array) -> tuple[float, Array]:
+        value, gradient = value_and_grad(point)
+        if not values:
+            values.append(value)
+        return value, gradient
+
+    def end(intermediate_result: OptimizeResult) -> None:
+        values.append(float(intermediate_result.fun))
+        if values[-2] - values[-1] < tolerance:
+            raise StopIteration
+
+    result = minimize(
+        evaluate,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        callback=end,
+        options={"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE},
+    )
+    return np.asarray(result.x), float(result.fun)

@@ -10,9 +10,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
 
 from bayes_intgen._typing import Array
+from bayes_intgen.inference.gaussian.factor import GaussianFactor, Regression
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 
 # Grid of log scales for integrating over a term's scale, in prior sds from the log median.
@@ -113,20 +113,16 @@ class ReducedStatistics(NamedTuple):
         Columns of the full design.
     ratio : ndarray, shape (len(eliminated),)
         Prior standard deviations of the eliminated coefficients, in units of the noise.
-    factor : ndarray
-        Lower Cholesky factor of the eliminated coefficients' posterior precision, in units of their
-        priors, so that ratios may be arbitrarily small.
-    cross, information : ndarray
-        Rows of X'WX and X'Wy for the eliminated columns, in the same units.
+    regression : Regression
+        Of the eliminated coefficients on the remaining ones, in units of their priors, so that
+        ratios may be arbitrarily small, and for noise of standard deviation one.
     """
 
     sums: SufficientStatistics
     remaining: NDArray[np.int_]
     eliminated: NDArray[np.int_]
     ratio: Array
-    factor: Array
-    cross: Array
-    information: Array
+    regression: Regression
 
     @classmethod
     def of(cls, sums: SufficientStatistics, eliminated: NDArray[np.int_], ratio: Array) -> Self:
@@ -146,26 +142,15 @@ class ReducedStatistics(NamedTuple):
             If pseudo-observations depend on an eliminated column. Their precision does not scale
             with the noise, so that no sufficient statistics would represent them.
         """
-        xx, xy = np.asarray(sums.xx), np.asarray(sums.xy)
-        remaining = np.setdiff1d(np.arange(len(xy)), eliminated)
-        block = xx[np.ix_(eliminated, eliminated)] * np.outer(ratio, ratio)
-        factor = np.linalg.cholesky(np.eye(len(eliminated)) + block)
-        cross = ratio[:, None] * xx[np.ix_(eliminated, remaining)]
-        information = ratio * xy[eliminated]
         if sums.known is not None and np.any(np.asarray(sums.known.matrix)[:, eliminated]):
             raise ValueError("pseudo-observations depend on an eliminated column")
-        half = solve_triangular(factor, np.c_[cross, information], lower=True)
-        half, half_information = half[:, :-1], half[:, -1]
-        log_det = 2 * float(np.sum(np.log(np.diag(factor))))
-        reduced = SufficientStatistics(
-            sums.rows,
-            xx[np.ix_(remaining, remaining)] - half.T @ half,
-            xy[remaining] - half.T @ half_information,
-            float(np.asarray(sums.yy)) - float(half_information @ half_information),
-            float(np.asarray(sums.log_weight)) - log_det,
-            sums.select(remaining).known,
-        )
-        return cls(reduced, remaining, eliminated, np.asarray(ratio), factor, cross, information)
+        units, prior = np.ones(len(sums.xy) + 1), np.zeros(len(sums.xy) + 1)
+        units[eliminated], prior[eliminated] = ratio, 1
+        posterior = sums.factor.rescale(units).times(GaussianFactor(np.diag(prior), 0.0))
+        factor, regression = posterior.eliminate(eliminated)
+        remaining = np.setdiff1d(np.arange(len(sums.xy)), eliminated)
+        reduced = sums.select(remaining)._replace(factor=factor)
+        return cls(reduced, remaining, eliminated, np.asarray(ratio), regression)
 
     def complete(self, draws: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
         """Draw the eliminated coefficients given draws of the remaining ones.
@@ -182,10 +167,8 @@ class ReducedStatistics(NamedTuple):
             All coefficients.
         """
         flat = draws.reshape(-1, len(self.remaining))
-        residual = self.information[:, None] - self.cross @ flat.T
-        mean = cho_solve((self.factor, True), residual)
-        normal = rng.standard_normal(mean.shape) * noise_sd.reshape(-1)
-        rest = mean + solve_triangular(self.factor, normal, lower=True, trans="T")
+        normal = rng.standard_normal((len(self.eliminated), len(flat))) * noise_sd.reshape(-1)
         out = np.empty((len(flat), len(self.remaining) + len(self.eliminated)))
-        out[:, self.remaining], out[:, self.eliminated] = flat, (self.ratio[:, None] * rest).T
+        out[:, self.remaining] = flat
+        out[:, self.eliminated] = (self.ratio[:, None] * self.regression.draw(flat.T, normal)).T
         return out.reshape(*draws.shape[:-1], -1)

@@ -13,9 +13,9 @@ from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
+    GroupSums,
     SufficientStatistics,
 )
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
@@ -44,7 +44,7 @@ def sufficient_statistics(
         # Batches contain whole groups, so that sums per group need not be carried along.
         def integrated(batch: Observations) -> SufficientStatistics:
             statistics, groups = _grouped_statistics(terms, spread, batch)
-            return groups.integrate(statistics, ratio)
+            return statistics.integrate(groups.regression(ratio))
 
         merge = SufficientStatistics.merge
         statistics = map_reduce(data.by_unit(), integrated, merge, "Sums over rows", progress)
@@ -52,7 +52,7 @@ def sufficient_statistics(
     statistics, groups = data.map_reduce(
         partial(_grouped_statistics, terms, spread), _merge_grouped, "Sums over rows", progress
     )
-    return groups.integrate(statistics, ratio)._replace(known=known)
+    return statistics.integrate(groups.regression(ratio))._replace(known=known)
 
 
 def _batch_statistics(
@@ -112,7 +112,7 @@ def candidate_statistics(
         statistics = CandidateStatistics.over(matrix, outcome, weights, sizes)
         if terms.random_effects is not None:
             groups = group_sums(terms, batch, matrix, outcome, weights)
-            return _integrated(statistics, groups, np.array(terms.random_effects.ratio))
+            return statistics.integrate(groups.regression(np.array(terms.random_effects.ratio)))
         return statistics._replace(sums=_with_units(statistics.sums, batch, spread))
 
     statistics = map_reduce(
@@ -120,28 +120,6 @@ def candidate_statistics(
     )
     known = pseudo_observations(data, terms)
     return statistics._replace(sums=statistics.sums._replace(known=known))
-
-
-def _integrated(
-    statistics: CandidateStatistics, groups: GroupSums, ratio: Array
-) -> CandidateStatistics:
-    """Integrate random effects out of the statistics of whole groups."""
-    half, log_det = groups.half(ratio)
-    flat = half.reshape(-1, half.shape[-1])
-    first = flat.shape[1] - 1 - sum(map(len, statistics.own))
-    x, z, y = flat[:, :first], flat[:, first:-1], flat[:, -1]
-    sums = statistics.sums
-    sums = sums._replace(
-        xx=np.asarray(sums.xx) - x.T @ x,
-        xy=np.asarray(sums.xy) - x.T @ y,
-        yy=float(np.asarray(sums.yy)) - float(y @ y),
-        log_weight=float(np.asarray(sums.log_weight)) - log_det,
-    )
-    own = tuple(
-        block - z[:, at].T @ z[:, at]
-        for block, at in zip(statistics.own, statistics.columns, strict=True)
-    )
-    return CandidateStatistics(sums, statistics.cross - z.T @ x, statistics.xy - z.T @ y, own)
 
 
 class TermSums(NamedTuple):
@@ -166,20 +144,18 @@ class TermSums(NamedTuple):
 
     def of(self, terms: Decomposition) -> SufficientStatistics:
         """Statistics of a model with some of these terms, or with directions of their functions."""
-        return self.sums.combined(self._weights(terms))
+        return self.sums.combine(self._weights(terms))
 
     def of_candidates(
         self, terms: Decomposition, candidates: Sequence[Term]
     ) -> CandidateStatistics:
         """Statistics of such a model, and of candidates among the other terms."""
-        xx, weights = np.asarray(self.sums.xx), self._weights(terms)
+        matrix, weights = np.asarray(self.sums.factor.matrix), self._weights(terms)
         columns = [self.terms.columns[term.name] for term in candidates]
-        at = self.positions(candidates)
         return CandidateStatistics(
-            self.sums.combined(weights),
-            xx[at] @ weights,
-            np.asarray(self.sums.xy)[at],
-            tuple(xx[own, own] for own in columns),
+            self.sums.combine(weights),
+            matrix[self.positions(candidates)] @ weights,
+            tuple(matrix[own, own] for own in columns),
         )
 
     def positions(self, terms: Sequence[Term]) -> NDArray[np.int_]:
@@ -189,8 +165,9 @@ class TermSums(NamedTuple):
         return np.concatenate([every[:0], *columns])
 
     def _weights(self, terms: Decomposition) -> csr_array:
-        """Weights of these columns in those of other terms, shape (C, P)."""
-        weights = lil_array((self.terms.size, terms.size))
+        """Weights of columns and outcome in those of other terms, shape (C + 1, P + 1)."""
+        weights = lil_array((self.terms.size + 1, terms.size + 1))
+        weights[-1, -1] = 1
         bases = {term.name: term.component.basis for term in self.terms.terms}
         for term in terms.terms:
             basis = term.component.basis

@@ -1,24 +1,29 @@
 """Sufficient statistics of Gaussian rows.
 
 For outcomes y_i ~ N(x_i' beta, noise_sd^2 / w_i), the rows enter the posterior only through X'WX,
-X'Wy, y'Wy, the number of rows, and the sum of log weights.
+X'Wy, y'Wy, the number of rows, and the sum of log weights. Random effects are integrated out of
+sums per group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array
 
 from bayes_intgen._typing import Array
+from bayes_intgen.inference.gaussian.factor import FactorisedGaussian, GaussianFactor, Regression
 from bayes_intgen.models.terms import PseudoObservations
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
+
+LOG_ROOT = 0.5 * np.log(2 * np.pi)
 
 
 class SufficientStatistics(NamedTuple):
@@ -28,27 +33,38 @@ class SufficientStatistics(NamedTuple):
     ----------
     rows : float
         Number of rows N.
-    xx : (P, P), xy : (P,), yy : ()
-        X'WX, X'Wy and y'Wy.
-    log_weight : float
-        Sum of the logarithms of the weights.
+    factor : GaussianFactor
+        Likelihood of noise with standard deviation one, without its constant: the matrix is
+        [X y]' W [X y], and the log scale half the sum of the logarithms of the weights.
     known : PseudoObservations, optional
         Rows in addition to the sums.
     """
 
     rows: ArrayLike
-    xx: ArrayLike
-    xy: ArrayLike
-    yy: ArrayLike
-    log_weight: ArrayLike
+    factor: GaussianFactor
     known: PseudoObservations | None = None
 
     @classmethod
     def over(cls, matrix: Array, outcome: Array, weights: Array) -> Self:
         """Sum over rows with a matrix (n, P), outcomes (n,) and weights (n,), in float64."""
         root = np.sqrt(weights)
-        x, y = matrix * root[:, None], outcome * root
-        return cls(float(len(y)), x.T @ x, x.T @ y, float(y @ y), float(np.log(weights).sum()))
+        # In the order of the matrix, which takes less time than to transpose it.
+        order: Literal["F", "C"] = "F" if matrix.flags.f_contiguous else "C"
+        columns = np.empty((len(outcome), matrix.shape[1] + 1), order=order)
+        np.multiply(matrix, root[:, None], out=columns[:, :-1])
+        columns[:, -1] = outcome * root
+        log_scale = float(np.log(weights).sum()) / 2
+        return cls(float(len(outcome)), GaussianFactor(columns.T @ columns, log_scale))
+
+    @property
+    def xx(self) -> Array:
+        """X'WX, shape (P, P)."""
+        return np.asarray(self.factor.matrix)[:-1, :-1]
+
+    @property
+    def xy(self) -> Array:
+        """X'Wy, shape (P,)."""
+        return np.asarray(self.factor.matrix)[:-1, -1]
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:
         """Replace rows that are means of several units by these units.
@@ -63,55 +79,107 @@ class SufficientStatistics(NamedTuple):
             Weight of a single unit about what the units of its row share.
         """
         log_weight = (units - 1) * np.log(precision) - np.log(units)
-        return self._replace(
-            rows=float(np.asarray(self.rows)) + float((units - 1).sum()),
-            yy=float(np.asarray(self.yy)) + float(within @ precision),
-            log_weight=float(np.asarray(self.log_weight)) + float(log_weight.sum()),
+        none = np.zeros(len(self.xy))
+        about_means = GaussianFactor.of(
+            np.diag(none), none, within @ precision, float(log_weight.sum()) / 2
         )
+        rows = float(np.asarray(self.rows)) + float((units - 1).sum())
+        return self._replace(rows=rows, factor=self.factor.times(about_means))
 
     def merge(self, other: Self) -> Self:
         """Merge with the statistics of other rows; neither may have pseudo-observations."""
-        totals: tuple[Any, ...] = tuple(map(np.add, self[:-1], other[:-1]))
-        return type(self)(*totals)
+        rows = float(np.asarray(self.rows)) + float(np.asarray(other.rows))
+        return type(self)(rows, self.factor.times(other.factor))
 
-    def select(self, columns: NDArray[np.int_]) -> SufficientStatistics:
-        """Restrict to a subset of the columns."""
-        xx, xy = np.asarray(self.xx), np.asarray(self.xy)
-        known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix)[:, columns])
-        return self._replace(xx=xx[np.ix_(columns, columns)], xy=xy[columns], known=known)
+    def combine(self, weights: csr_array) -> Self:
+        """Statistics of linear combinations of the columns.
 
-    def combined(self, weights: Array | csr_array) -> SufficientStatistics:
-        """Statistics of linear combinations of the columns, with ``weights`` of shape (P, Q)."""
-        xx = weights.T @ (np.asarray(self.xx) @ weights)
-        known = self.known and self.known._replace(matrix=np.asarray(self.known.matrix) @ weights)
-        return self._replace(xx=xx, xy=weights.T @ np.asarray(self.xy), known=known)
-
-    def centred_at(self, mean: ArrayLike) -> SufficientStatistics:
-        """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
-        xx, xy, known = cast(Any, self.xx), cast(Any, self.xy), self.known
-        shift = xx @ mean
+        ``weights``, shape (P + 1, Q + 1), are those of the columns and of the outcome, the last.
+        """
+        factor, known = self.factor.combine(weights), self.known
         if known is not None:
-            known = known._replace(outcome=known.outcome - cast(Any, known.matrix) @ mean)
-        squares = self.yy - 2 * mean @ xy + mean @ shift
-        return self._replace(xy=xy - shift, yy=squares, known=known)
+            columns = np.column_stack([*map(np.asarray, known[:2])]) @ weights
+            known = known._replace(matrix=columns[:, :-1], outcome=columns[:, -1])
+        return self._replace(factor=factor, known=known)
 
-    def with_outcome_as_column(self) -> SufficientStatistics:
-        """Append the outcome to the columns."""
-        xx, xy = np.asarray(self.xx), np.append(self.xy, self.yy)
-        known = self.known and self.known._replace(
-            matrix=np.column_stack([self.known.matrix, self.known.outcome])
-        )
-        return self._replace(xx=np.block([[xx, xy[:-1, None]], [xy]]), xy=xy, known=known)
+    def select(self, columns: NDArray[np.int_]) -> Self:
+        """Restrict to a subset of the columns."""
+        return self.combine(eye_array(len(self.xy) + 1, format="csr")[:, [*columns, -1]])
 
-    def padded(self, size: int) -> SufficientStatistics:
+    def centred_at(self, mean: ArrayLike) -> Self:
+        """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
+        weights = eye_array(len(self.xy) + 1, format="lil")
+        weights[:-1, -1] = -np.asarray(mean)[:, None]
+        return self.combine(weights.tocsr())
+
+    def padded(self, size: int) -> Self:
         """Append columns of zeros, up to ``size`` in all."""
-        padding = (0, size - len(np.asarray(self.xy)))
-        known = self.known and self.known._replace(
-            matrix=np.pad(self.known.matrix, ((0, 0), padding))
-        )
-        return self._replace(
-            xx=np.pad(self.xx, (padding, padding)), xy=np.pad(self.xy, padding), known=known
-        )
+        places = np.append(np.arange(len(self.xy)), size)
+        return self.combine(eye_array(size + 1, format="csr")[places])
+
+    def integrate(self, effects: Regression) -> Self:
+        """Integrate random effects out, given their regression on the columns."""
+        return self._replace(factor=self.factor.less(effects))
+
+    def posterior(self, sd: Any, noise_sd: Any, xp: ModuleType = np) -> GaussianFactor:
+        """Likelihood times prior of coefficients in units of their prior standard deviations.
+
+        Parameters
+        ----------
+        sd : (..., P)
+            Prior standard deviations. The prior mean is zero: see :meth:`centred_at`.
+        noise_sd : (...)
+        xp : module
+            ``numpy`` or ``jax.numpy``.
+
+        Returns
+        -------
+        GaussianFactor
+            Its integral is the density of all outcomes.
+        """
+        noise_sd = xp.asarray(noise_sd)
+        units = xp.concatenate([sd, xp.ones((*sd.shape[:-1], 1))], axis=-1)
+        matrix = xp.asarray(self.factor.matrix)
+        factor = self.factor._replace(matrix=matrix).rescale(units / noise_sd[..., None])
+        matrix = factor.matrix
+        log_scale = factor.log_scale - self.rows / 2 * xp.log(2 * np.pi * noise_sd**2)
+        if self.known is not None:
+            known = xp.column_stack([*map(xp.asarray, self.known[:2])]) * units[..., None, :]
+            matrix += xp.swapaxes(known, -1, -2) @ known
+            log_scale -= xp.sum(xp.asarray(self.known.log_sd)) + known.shape[-2] * LOG_ROOT
+        # Also at the end of the diagonal, and out of the scale again: rounding of a fit without
+        # residuals would leave the matrix without a Cholesky factor.
+        if xp is np:
+            # Without a pass over all elements.
+            np.einsum("...pp->...p", matrix)[...] += 1
+        else:
+            matrix += xp.eye(matrix.shape[-1])
+        return GaussianFactor(matrix, log_scale + 0.5)
+
+    def slopes(self, sd: Any, posterior: FactorisedGaussian) -> tuple[Any, Any]:
+        """Gradient of the log density of all outcomes.
+
+        Parameters
+        ----------
+        sd : (P,)
+        posterior : FactorisedGaussian
+            Factorised :meth:`posterior`.
+
+        Returns
+        -------
+        towards_log_sd : (P,)
+        towards_log_noise : ()
+        """
+        step, variance = posterior.mean, posterior.variance
+        towards_log_sd = step**2 + variance - 1
+        # Posterior mean of the residual sum of squares, in units of the noise: that of the
+        # posterior's quadratic function, minus those of the prior's and the pseudo-observations'.
+        squares = posterior.minimum + len(step) - (1 + (step**2 + variance).sum())
+        if self.known is not None:
+            known = self.known.matrix * sd
+            squares = squares - ((self.known.outcome - known @ step) ** 2).sum()
+            squares = squares - ((posterior.inverse @ known.T) ** 2).sum()
+        return towards_log_sd, squares - self.rows
 
 
 class CandidateStatistics(NamedTuple):
@@ -124,15 +192,14 @@ class CandidateStatistics(NamedTuple):
     ----------
     sums : SufficientStatistics
         Statistics of the model.
-    cross : (Q, P), xy : (Q,)
-        Z'WX and Z'Wy.
+    cross : (Q, P + 1)
+        Z'W[X y].
     own : tuple of (q, q)
         Z_i'WZ_i of each candidate.
     """
 
     sums: SufficientStatistics
     cross: Array
-    xy: Array
     own: tuple[Array, ...]
 
     @property
@@ -162,10 +229,11 @@ class CandidateStatistics(NamedTuple):
         # By a power of two, so that large and small outcomes are within the range.
         exponent = np.frexp(np.abs(y).max(initial=0.0))[1]
         ends = np.cumsum(sizes)
+        zx = (z.T @ rounded[:, :first]).astype(float)
+        zy = np.ldexp((z.T @ np.ldexp(y, -exponent).astype(np.float32)).astype(float), exponent)
         return cls(
             SufficientStatistics.over(matrix[:, :first], outcome, weights),
-            (z.T @ rounded[:, :first]).astype(float),
-            np.ldexp((z.T @ np.ldexp(y, -exponent).astype(np.float32)).astype(float), exponent),
+            np.column_stack([zx, zy]),
             tuple(
                 (z[:, end - size : end].T @ z[:, end - size : end]).astype(float)
                 for size, end in zip(sizes, ends, strict=True)
@@ -177,6 +245,79 @@ class CandidateStatistics(NamedTuple):
         return type(self)(
             self.sums.merge(other.sums),
             self.cross + other.cross,
-            self.xy + other.xy,
             tuple(map(np.add, self.own, other.own)),
         )
+
+    def integrate(self, effects: Regression) -> Self:
+        """Integrate random effects out, given their regression on all columns."""
+        half = effects.half.reshape(-1, effects.half.shape[-1])
+        first = half.shape[1] - 1 - len(self.cross)
+        z, others = half[:, first:-1], np.delete(half, np.s_[first:-1], axis=1)
+        own = zip(self.own, self.columns, strict=True)
+        return type(self)(
+            self.sums.integrate(effects._replace(half=others)),
+            self.cross - z.T @ others,
+            tuple(block - z[:, at].T @ z[:, at] for block, at in own),
+        )
+
+
+class GroupSums(NamedTuple):
+    """Weighted sums over the rows of each group.
+
+    With the effects of group g, b_g ~ N(0, noise_sd^2 D), and weights W, the outcomes have
+    covariance noise_sd^2 (W^-1 + Z D Z'). Its inverse is W - W Z (D^-1 + Z'WZ)^-1 Z'W (Laird and
+    Ware 1982).
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (G,)
+        Groups, in ascending order.
+    zz : ndarray, shape (G, q, q)
+        Z'WZ of each group.
+    cross : ndarray, shape (G, q, P + 1)
+        Z'W[X y] of each group.
+    """
+
+    codes: NDArray[np.int_]
+    zz: Array
+    cross: Array
+
+    @classmethod
+    def over(
+        cls, codes: NDArray[np.int_], effects: Array, matrix: Array, outcome: Array, weights: Array
+    ) -> Self:
+        """Sum over rows with groups (n,), effects Z (n, q), matrix X (n, P) and outcome (n,)."""
+        distinct, which = np.unique(codes, return_inverse=True)
+        rows, count = len(codes), effects.shape[1]
+        every = np.concatenate([effects, matrix, outcome[:, None]], axis=1)
+        sums = np.empty((len(distinct), count, every.shape[1]))
+        pointers = np.arange(rows + 1)
+        for i in range(count):
+            values = weights * effects[:, i]
+            indicator = csr_array((values, which, pointers), shape=(rows, len(distinct)))
+            sums[:, i] = indicator.T @ every
+        return cls(distinct, sums[..., :count], sums[..., count:])
+
+    def merge(self, other: Self) -> Self:
+        """Combine with the sums over other rows, some of the same groups."""
+        codes = np.union1d(self.codes, other.codes)
+        own, others = (np.searchsorted(codes, part.codes) for part in (self, other))
+        merged = []
+        for mine, theirs in zip(self[1:], other[1:], strict=True):
+            total = np.zeros((len(codes), *mine.shape[1:]))
+            total[own] = mine
+            total[others] += theirs
+            merged.append(total)
+        return type(self)(codes, *merged)
+
+    def regression(self, ratio: Array) -> Regression:
+        """Regression of the effects, in units of their standard deviations, on the columns.
+
+        Parameters
+        ----------
+        ratio : ndarray, shape (q,)
+            Variances of the effects, over that of the noise.
+        """
+        sd = np.sqrt(ratio)
+        precision = np.eye(len(sd)) + sd[:, None] * self.zz * sd
+        return Regression.of(precision, sd[:, None] * self.cross)

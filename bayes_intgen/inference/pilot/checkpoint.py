@@ -19,12 +19,13 @@ from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model, codec
 from bayes_intgen.models.terms import Decomposition, Term
 
 # Sums in the file.
-SUMS = ("rows", "xx", "xy", "yy", "log_weight")
+SUMS = ("rows", "matrix", "log_scale")
 
 
 class SavedSums(NamedTuple):
@@ -73,7 +74,8 @@ class SavedSums(NamedTuple):
                 f"{path} is the checkpoint of a fit with other {', '.join(differences)}; name "
                 "another file, or delete it"
             )
-        sums = SufficientStatistics(*(arrays[name] for name in SUMS))
+        rows, *factor = (arrays[name] for name in SUMS)
+        sums = SufficientStatistics(rows, GaussianFactor(*factor))
         terms = codec.loads(str(arrays["terms"]), Decomposition)
         candidates = codec.loads(str(arrays["candidates"]), tuple)
         return cls(terms, candidates, tuple(arrays["compared"].tolist()), sums)
@@ -81,7 +83,8 @@ class SavedSums(NamedTuple):
     def write(self, path: Path, identity: dict[str, str]) -> None:
         """Write the file, atomically."""
         archive = io.BytesIO()
-        arrays = {name: np.asarray(getattr(self.sums, name)) for name in SUMS}
+        values = self.sums.rows, *self.sums.factor
+        arrays = dict(zip(SUMS, map(np.asarray, values), strict=True))
         arrays["compared"] = np.array(self.compared, dtype=str)
         arrays["identity"] = np.array(json.dumps(identity))
         arrays["terms"] = np.array(codec.dumps(self.terms))

@@ -31,7 +31,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
+from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels

@@ -33,8 +33,8 @@ from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.inference.gaussian.projection import orthonormal_basis
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
@@ -154,13 +154,13 @@ def left_over(
     """
     conditional = posterior.conditional(sites)
     noise_variance = conditional.noise_sd**2
-    cross = statistics.cross / noise_variance
+    cross, scores = statistics.cross[:, :-1] / noise_variance, statistics.cross[:, -1]
     half = cross @ conditional.root
     precisions = [
         own / noise_variance - half[at] @ half[at].T
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return half, precisions, statistics.xy / noise_variance - cross @ conditional.mean
+    return half, precisions, scores / noise_variance - cross @ conditional.mean
 
 
 def suspicious_tests(

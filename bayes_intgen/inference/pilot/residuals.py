@@ -14,8 +14,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.group_sums import GroupSums
 from bayes_intgen.inference.gaussian.passes import row_weights, unit_precision
+from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.models.terms import RandomEffects
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -67,7 +67,7 @@ def conditional_residuals(
     blank = np.zeros((len(data), 0))
     sums = GroupSums.over(codes, columns, blank, residuals, precision)
     shrunk = sums.zz + np.diag(1 / np.array(effects.ratio))
-    predicted = np.linalg.solve(shrunk, sums.zy[..., None])[..., 0]
+    predicted = np.linalg.solve(shrunk, sums.cross)[..., 0]
     which = np.searchsorted(sums.codes, codes)
     return np.asarray(residuals - np.sum(columns * predicted[which], axis=1))
 
@@ -141,7 +141,7 @@ def _loss(
         rows += int((data.weights - 1).sum())
 
     def loss(ratio: Array) -> float:
-        half, log_det = sums.half(ratio)
-        return float(rows * np.log(squares - np.sum(half**2)) + log_det) / 2
+        effect = sums.regression(ratio)
+        return float(rows * np.log(squares - np.sum(effect.half**2)) + effect.log_det) / 2
 
     return loss

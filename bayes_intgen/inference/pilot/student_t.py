@@ -20,6 +20,7 @@ from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.laws import StudentTNoise
@@ -139,12 +140,14 @@ def fit_student_t(
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
     matrix = terms.matrix(rows.inputs, rows.intervened)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
-    sums, log_sd = posterior.sums._replace(xx=scaled.T @ scaled), posterior.priors.log_sd(sites)
+    sums, gram = posterior.sums, scaled.T @ scaled
+    prior_mean, log_sd = posterior.priors.mean, posterior.priors.log_sd(sites)
 
     def fitted_to(pseudo: Array, noise_sd: float) -> Array:
         """Coefficients of the posterior mode with Gaussian noise."""
-        own = sums._replace(xy=scaled.T @ pseudo, yy=float(pseudo @ pseudo))
-        return Conditional.of(own, posterior.priors.mean, log_sd, noise_sd).mean
+        factor = GaussianFactor.of(gram, scaled.T @ pseudo, pseudo @ pseudo, 0.0)
+        centred = sums._replace(factor=factor).centred_at(prior_mean)
+        return Conditional.of(centred, prior_mean, log_sd, noise_sd).mean
 
     mean = posterior.conditional(sites).mean
     residual = target - scaled @ mean

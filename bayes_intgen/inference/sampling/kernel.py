@@ -161,13 +161,10 @@ class NUTSKernel:
         )
         return ChainState(current, StepSize.at(step_size))
 
-    def is_compiled(self, chain: ChainState, count: int) -> bool:
-        """Whether :meth:`advance` is compiled for ``count`` iterations of such a chain."""
-        return self._program.is_compiled(self._arguments(chain, _no_keys(count), False))
-
-    def compile(self, chain: ChainState, count: int) -> None:
+    def compile(self, chain: ChainState, count: int, progress: bool) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        self._program.compile(self._arguments(chain, _no_keys(count), False))
+        keys = np.zeros((count, 2), dtype=np.uint32)
+        self._program.compile(self._arguments(chain, keys, False), progress)
 
     def advance(
         self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
@@ -190,10 +187,6 @@ class NUTSKernel:
         data = self.surrogate.data, self.exact.data
         settings = np.array(self.target_accept), np.array(adapts)
         return chain, data, (self._padded_root, self._moves), settings, keys
-
-
-def _no_keys(count: int) -> NDArray[np.uint32]:
-    return np.zeros((count, 2), dtype=np.uint32)
 
 
 @lru_cache(maxsize=16)
@@ -253,9 +246,7 @@ def iterations(potential: Potential, exact: PotentialAndDraw) -> Callable[..., A
             )
             log_acceptance = current.potential_correction - proposal.potential_correction
             accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
-            new: KernelState = jax.tree.map(
-                lambda one, other: jnp.where(accepted, one, other), proposal, current
-            )
+            new = _either(accepted, proposal, current)
             statistics = (
                 end.diverging,
                 new.energy + new.potential_correction,
@@ -267,14 +258,16 @@ def iterations(potential: Potential, exact: PotentialAndDraw) -> Callable[..., A
             )
             # One array: each array that is stacked over iterations is compiled separately.
             numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
-            step_size = jax.tree.map(
-                lambda one, other: jnp.where(adapts, one, other),
-                step_size.adapted(target_accept - end.accept_prob),
-                step_size,
-            )
+            adapted = step_size.adapted(target_accept - end.accept_prob)
             row = jnp.concatenate([new.z, numbers, new.coefficients])
-            return ChainState(new, step_size), row
+            return ChainState(new, _either(adapts, adapted, step_size)), row
 
         return lax.scan(iterate, chain, keys)
 
     return advance
+
+
+def _either[T](condition: jax.Array, one: T, other: T) -> T:
+    """Choose one of two nested arrays of the same structure."""
+    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+    return chosen

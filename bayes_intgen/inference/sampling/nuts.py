@@ -1,28 +1,41 @@
-"""NUTS with delayed acceptance: warmup, draws, and stopping rule."""
+"""NUTS with delayed acceptance: parallel chains, warmup, draws, and stopping rule.
 
+Each chain has a thread, which needs no choice of devices before JAX starts, and runs in blocks of
+iterations. Progress is reported between the blocks, without callbacks from compiled code.
+"""
+
+import math
+import os
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._progress import share_of_stage
+from bayes_intgen._progress import Share, share_of_stage
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
-from bayes_intgen.inference.sampling.chain_runner import (
-    ChainRunner,
-    common_block_size,
-    concatenated,
-)
-from bayes_intgen.inference.sampling.kernel import MAX_TREE_DEPTH
-from bayes_intgen.inference.sampling.stopping import (
+from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     StoppingRule,
     additional_draws,
 )
-from bayes_intgen.inference.sampling.warmup import parts_of_warmup, warm_up
+from bayes_intgen.inference.sampling.kernel import MAX_TREE_DEPTH, ChainState, Collected, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
+
+MAX_BLOCK_SIZE = 25
+# An interrupt just before the main thread waits for the chains does not end that wait.
+WAIT_SECONDS = 0.1
+# Minimum acceptance rate of a surrogate, below which it costs more than it saves.
+MIN_ACCEPTANCE_RATE = 0.5
+# Step size at which the warmup begins.
+INITIAL_STEP_SIZE = 0.5
+
 
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
 # (chain, draw, Q) that must converge.
@@ -45,6 +58,197 @@ class Draws(NamedTuple):
     flat: Array
     coefficients: Array
     statistics: dict[str, NDArray[Any]]
+
+
+class ChainRunner:
+    """Run all chains through one stage of sampling after another.
+
+    Parameters
+    ----------
+    seed, chains : int
+        The keys of a chain do not depend on the size of the blocks.
+    block_size : int
+        Number of iterations compiled and run at once.
+    progress : bool
+        Whether to report compilation.
+    """
+
+    def __init__(self, seed: int, chains: int, block_size: int, progress: bool) -> None:
+        self.block_size, self.progress = block_size, progress
+        self._rng = [generator(seed, "trajectories", chain) for chain in range(chains)]
+        self._stopped = Event()
+
+    def run(
+        self,
+        kernel: NUTSKernel,
+        states: list[ChainState],
+        iterations: int,
+        share: Share,
+        adapts: bool,
+    ) -> tuple[list[ChainState], Collected]:
+        """Run every chain through a stage, in which step sizes adapt or stay.
+
+        ``share`` counts the iterations of all chains.
+
+        Returns
+        -------
+        states : list of ChainState
+        collected : dict of ndarray, each (chain, iteration, ...)
+        """
+        # Before the threads start, each of which would compile the same program.
+        self.compile(kernel, states, iterations)
+        run_chain = partial(self._run_chain, kernel, iterations, adapts, share)
+        with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
+            try:
+                running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
+                unfinished = set(running)
+                while unfinished:
+                    done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+            except BaseException:
+                # An interrupt or the failure of one chain must not wait for the other chains.
+                self._stopped.set()
+                raise
+        last, pieces = zip(*(future.result() for future in running), strict=True)
+        return list(last), {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
+
+    def run_stage(
+        self,
+        title: str,
+        kernel: NUTSKernel,
+        states: list[ChainState],
+        iterations: int,
+    ) -> tuple[list[ChainState], Collected]:
+        """Run every chain through a stage of adaptation, and report its progress."""
+        self.compile(kernel, states, iterations)
+        with share_of_stage(title, self.progress, len(states) * iterations) as share:
+            return self.run(kernel, states, iterations, share, adapts=True)
+
+    def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
+        """Compile what a stage of so many iterations needs."""
+        for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
+            kernel.compile(states[0], count, self.progress)
+
+    def _run_chain(
+        self,
+        kernel: NUTSKernel,
+        iterations: int,
+        adapts: bool,
+        share: Share,
+        chain: int,
+        state: ChainState,
+    ) -> tuple[ChainState, Collected]:
+        """Run one chain through a stage."""
+        pieces: list[Collected] = []
+        for begin in range(0, iterations, self.block_size):
+            if self._stopped.is_set():
+                break
+            count = min(self.block_size, iterations - begin)
+            keys = self._rng[chain].integers(2**32, size=(count, 2), dtype=np.uint32)
+            state, piece = kernel.advance(state, keys, adapts)
+            pieces.append(piece)
+            share.update(count)
+        return state, concatenated(pieces)
+
+
+def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
+    """Concatenate draws and statistics of successive iterations."""
+    return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
+
+
+def common_block_size(*stages: int) -> int:
+    """Choose a number of iterations per block that divides the length of every stage.
+
+    Every other length needs a compilation of its own.
+
+    Examples
+    --------
+    >>> common_block_size(50, 50, 60)
+    10
+    """
+    common = math.gcd(*stages)
+    largest = max(size for size in range(1, MAX_BLOCK_SIZE + 1) if common % size == 0)
+    return largest if largest >= MAX_BLOCK_SIZE // 5 else MAX_BLOCK_SIZE
+
+
+def parts_of_warmup(iterations: int) -> tuple[int, int]:
+    """Split a warmup into iterations for the covariance and, half as many, for the step size.
+
+    Examples
+    --------
+    >>> parts_of_warmup(75), parts_of_warmup(100)
+    ((50, 25), (70, 30))
+    """
+    # Multiples of five, so that blocks of as many iterations fit into both parts.
+    second = 5 * (iterations // 15) if iterations >= 15 else max(iterations // 3, 1)
+    return iterations - second, second
+
+
+def warm_up(
+    runner: ChainRunner,
+    density: MarginalDensity,
+    surrogate: LogDensity | None,
+    starts: Array,
+    covariance: Array,
+    settings: SamplerSettings,
+) -> tuple[NUTSKernel, list[ChainState]]:
+    """Adapt step size and covariance, and drop a surrogate that is rejected too often.
+
+    In the first part of the warmup the step size adapts to the initial covariance. The draws of
+    all chains then improve the covariance, to which the step size adapts further in the second
+    part. All chains take the geometric mean of their step sizes, so that none is slower.
+
+    Parameters are those of :func:`nuts`.
+    """
+    first_part, second_part = parts_of_warmup(settings.warmup)
+    sampled = density if surrogate is None else surrogate
+
+    def kernel_with(root: Array) -> NUTSKernel:
+        return NUTSKernel(sampled, density, root, settings.target_accept)
+
+    def rejects(collected: Collected) -> bool:
+        """Whether any chain rejects too many proposals."""
+        return bool((collected["accepted"].mean(axis=1) < MIN_ACCEPTANCE_RATE).any())
+
+    kernel = kernel_with(np.linalg.cholesky(covariance))
+    states = [
+        kernel.begin(
+            start, density.draw(start, generator(settings.seed, "initial", i)), INITIAL_STEP_SIZE
+        )
+        for i, start in enumerate(starts)
+    ]
+    _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
+    if rejects(first):
+        sampled = density
+
+    draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
+    root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
+    kernel = kernel_with(root)
+    half = first["step_size"][:, first_part // 2 :]
+    states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
+    states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
+    step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
+    if rejects(second):
+        sampled = density
+        kernel = kernel_with(root)
+    return kernel, _restarted(kernel, second, step_size)
+
+
+def _restarted(kernel: NUTSKernel, collected: Collected, step_size: float) -> list[ChainState]:
+    """Start every chain of a kernel at its last draw with another kernel."""
+    last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
+    return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
+
+
+def _shrunk_covariance(draws: Array, initial: Array) -> Array:
+    """Covariance of draws (draw, D), shrunk towards an initial estimate.
+
+    The initial estimate has the weight of two draws per dimension. Without it the covariance of
+    about as many draws as dimensions would be nearly singular.
+    """
+    weight = len(draws) / (len(draws) + 2 * draws.shape[1])
+    return np.asarray(weight * np.cov(draws, rowvar=False) + (1 - weight) * initial)
 
 
 def nuts(

@@ -25,6 +25,7 @@ import bayes_intgen
 from bayes_intgen._atomic import atomic_write
 from bayes_intgen._checksum import with_checksum, without_checksum
 from bayes_intgen._jax import cpu_device, double_precision
+from bayes_intgen._progress import stage
 
 SUFFIX = ".bayes-intgen"
 
@@ -45,16 +46,12 @@ class CompiledProgram:
         self._advance, self._definition = advance, definition
         self._compiled: dict[Any, jax.stages.Compiled] = {}
 
-    def is_compiled(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether the function is compiled for arguments of these shapes."""
-        return _shapes(arguments) in self._compiled
-
-    def compile(self, arguments: tuple[Any, ...]) -> None:
+    def compile(self, arguments: tuple[Any, ...], progress: bool) -> None:
         """Compile for arguments of these shapes, or load the program from its file."""
-        if self.is_compiled(arguments):
+        if _shapes(arguments) in self._compiled:
             return
         arguments = jax.tree.map(np.asarray, arguments)
-        with _on_cpu() as device:
+        with stage("Compilation", progress), _on_cpu() as device:
             file = None if device is None else self._file(arguments)
             compiled = None if file is None else _kept(file, arguments, device)
             if compiled is None:

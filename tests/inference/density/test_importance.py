@@ -1,21 +1,29 @@
 import numpy as np
 import pytest
+from _marginals import marginal_posterior
+from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
 from scipy.stats import multivariate_t, norm
 
-from bayes_intgen.inference import importance_diagnostics
+import bayes_intgen as bi
+from bayes_intgen.inference import sampled_model
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
+    PER_POINT,
+    EvaluatedDraws,
     ImportanceDraws,
     StudentT,
     importance_draws,
+    smoothed_weights,
 )
-from bayes_intgen.inference.density.modes import Mode
-from bayes_intgen.inference.importance_diagnostics import (
+from bayes_intgen.inference.density.marginal_posterior import Mode
+from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
 )
+
+from conftest import confounded_rows
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
 SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
@@ -27,7 +35,7 @@ def log_gamma(at: np.ndarray) -> float:
 
 def mode_of_log_gamma() -> Mode:
     point = np.log(SHAPES)
-    return Mode(point, log_gamma(point), np.diag(1 / SHAPES))
+    return Mode(point, np.diag(1 / SHAPES))
 
 
 def draws_of(value, mode, seed: int = 0, **settings: int) -> ImportanceDraws:
@@ -43,7 +51,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(importance_diagnostics, "MIN_ESS", 1000)
+    monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
     mode = mode_of_log_gamma()
     draws = draws_of(log_gamma, mode)
     assert draws.diagnostics.is_reliable
@@ -70,7 +78,7 @@ def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
     def cauchy(at: np.ndarray) -> float:
         return 0.5 * (1 + size) * float(np.log1p(at @ at))
 
-    mode = Mode(np.zeros(size), 0.0, np.eye(size) / (1 + size))
+    mode = Mode(np.zeros(size), np.eye(size) / (1 + size))
     # Without adaptation, which would widen the proposal.
     diagnostics = draws_of(cauchy, mode, max_proposals=200).diagnostics
     assert diagnostics.pareto_k > PARETO_K_LIMIT
@@ -82,7 +90,7 @@ def test_regions_without_density_have_no_weight() -> None:
     def truncated(at: np.ndarray) -> float:
         return 0.5 * float(at @ at) if at[0] > 0 else np.nan
 
-    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), 0.1, np.eye(2)))
+    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), np.eye(2)))
     outside = draws.points[:, 0] <= 0
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12
@@ -121,3 +129,53 @@ def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
 )
 def test_gate(k: float, ess: float, reliable: bool) -> None:
     assert ImportanceDiagnostics(k, ess, 1000).is_reliable == reliable
+
+
+@pytest.mark.parametrize("count", [40, 225, 226, 1000])
+@pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 4.0])
+def test_weights_and_pareto_k_agree_with_arviz(count, scale) -> None:
+    for seed in range(5):
+        log_ratio = scale * np.random.default_rng(seed).standard_t(5, size=count)
+        weights, pareto_k = smoothed_weights(log_ratio + 7)
+        log_weights, expected = array_stats.psislw(-log_ratio)
+        assert pareto_k == pytest.approx(float(expected), abs=1e-9)
+        np.testing.assert_allclose(weights, np.exp(log_weights), rtol=1e-8, atol=1e-15)
+
+
+def test_draws_without_density_have_no_weight() -> None:
+    log_ratio = np.random.default_rng(0).normal(size=100)
+    log_ratio[:30] = -np.inf
+    weights, _ = smoothed_weights(log_ratio)
+    assert (weights[:30] < 1e-300).all()
+    assert weights[30:].min() > 0
+
+
+def test_equal_weights_are_not_smoothed() -> None:
+    weights, pareto_k = smoothed_weights(np.zeros(100))
+    np.testing.assert_allclose(weights, 0.01)
+    assert np.isnan(pareto_k)
+
+
+def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
+    marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
+    mode = marginal.mode(marginal.start, progress=False)
+    # Two kinds of points in two batches: one with all of its draws from the evaluation, and one
+    # with more draws than these.
+    points = np.stack([mode] * 1000 + [mode - 2.0])
+    evaluated = EvaluatedDraws(marginal, seed=0)
+    values = np.concatenate([evaluated.values(points[:600]), evaluated.values(points[600:])])
+    np.testing.assert_allclose(values[[0, 1000]], list(map(marginal.value, points[[0, 1000]])))
+    index = np.concatenate([np.repeat(np.arange(1000), PER_POINT), np.full(4000, 1000)])
+    index = np.random.default_rng(1).permutation(index)
+    draws = evaluated.coefficients(points, index)
+    assert len(np.unique(draws, axis=0)) == len(index)
+    limit = -norm.ppf(0.0005 / draws.shape[1])
+    for first, at in ((True, mode), (False, mode - 2.0)):
+        of_point = (index < 1000) == first
+        mean, covariance = marginal.moments(marginal.sites(at))
+        error = np.sqrt(np.diag(covariance) / 4000)
+        assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
+        # Negative control: the other point.
+        for same in (True, False):
+            ratio = np.var(draws[of_point == same], axis=0) / np.diag(covariance)
+            assert (np.abs(ratio - 1) < limit * np.sqrt(2 / 4000)).all() == same

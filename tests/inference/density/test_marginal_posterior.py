@@ -3,23 +3,18 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from _marginals import marginal_posterior, of_more_rows
 from numpyro.infer.util import potential_energy
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.simulators import Polynomial
 
 from conftest import marginal_program
 
 
-def marginal_posterior(data: bi.RegimeData, **options: object) -> MarginalPosterior:
-    model = bi.models.additive(intercept=(1.5, 0.3), **options)
-    terms = model.decompose(data)
-    return MarginalPosterior.of(
-        model, terms, sufficient_statistics(data, terms, VarianceFunction(), progress=False)
-    )
+def of_model(data: bi.RegimeData, **options: object) -> MarginalPosterior:
+    return marginal_posterior(data, bi.models.additive(intercept=(1.5, 0.3), **options))
 
 
 MODELS = [
@@ -34,7 +29,7 @@ MODELS = [
 def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lifted) -> None:
     if lifted:
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
-    posterior = marginal_posterior(data, **model)
+    posterior = of_model(data, **model)
     rng = np.random.default_rng(0)
     at = posterior.start + rng.normal(size=len(posterior.start)) * 0.7
     value, gradient = posterior.value_and_grad(at)
@@ -62,7 +57,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 
 
 def test_mode_has_zero_gradient_and_the_hessian_of_finite_differences(data) -> None:
-    posterior = marginal_posterior(data, prior="linear")
+    posterior = of_model(data, prior="linear")
     mode = posterior.mode(posterior.start, progress=False)
     lowest, gradient = posterior.value_and_grad(mode)
     assert np.abs(gradient * posterior.prior_sd).max() < 0.05
@@ -84,7 +79,7 @@ def test_mode_has_zero_gradient_and_the_hessian_of_finite_differences(data) -> N
 
 @pytest.mark.parametrize("prior", ["gp", "spline"])
 def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
-    posterior = marginal_posterior(data, prior=prior)
+    posterior = of_model(data, prior=prior)
     at = posterior.start + 0.3 * np.random.default_rng(2).normal(size=len(posterior.start))
     steps = 1e-5 * np.eye(len(at))
     difference = np.array(
@@ -103,11 +98,7 @@ def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
     model = bi.models.additive()
 
     def of_unit(unit: float) -> MarginalPosterior:
-        scaled = replace(data, outcome=unit * outcome)
-        terms = model.decompose(scaled)
-        return MarginalPosterior.of(
-            model, terms, sufficient_statistics(scaled, terms, VarianceFunction(), False)
-        )
+        return marginal_posterior(replace(data, outcome=unit * outcome), model)
 
     plain = of_unit(1.0)
     # The unit in which the log density is zero where the search starts.
@@ -127,10 +118,8 @@ def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
 def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     # Statistics of billions of rows: steep gradients make for long steps.
     world = Polynomial.random(4, seed=7)
-    few = marginal_posterior(world.dataset(40_000, seed=0), graph=world.graph)
-    sums = few.sums
-    each = {name: 2e5 * getattr(sums, name) for name in ("rows", "xx", "xy", "yy")}
-    posterior = MarginalPosterior(few.priors, sums._replace(**each), few.terms)
+    few = of_model(world.dataset(40_000, seed=0), graph=world.graph)
+    posterior = of_more_rows(few, 2e5)
     start = posterior.start
     mode = posterior.mode(start, progress=False)
     # Rounding decides where it ends; another search from there gains next to nothing.

@@ -46,11 +46,15 @@ def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
     return np.eye(len(data)) + same * ((columns * np.array(effects.ratio)) @ columns.T)
 
 
+def of_terms(data: Observations, terms: Decomposition) -> MarginalPosterior:
+    statistics = sufficient_statistics(data, terms, VarianceFunction(), False)
+    return MarginalPosterior.of(MODEL, terms, statistics)
+
+
 def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -> None:
     data, sd, noise_sd = _data(), 0.7, 0.4
     terms = _terms(data)
-    statistics = sufficient_statistics(data, terms, VarianceFunction(), False)
-    posterior = MarginalPosterior.of(MODEL, terms, statistics)
+    posterior = of_terms(data, terms)
     priors = posterior.priors
     sites = {"scale": np.full(len(terms.scaled), sd), "noise_sd": np.array(noise_sd)}
     matrix = terms.matrix(data.inputs, data.intervened)
@@ -62,6 +66,5 @@ def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -
     assert posterior.conditional(sites).log_evidence == pytest.approx(expected, rel=1e-9)
     # Negative control: independent rows have another density.
     rows = replace(terms, random_effects=None)
-    independent = sufficient_statistics(data, rows, VarianceFunction(), False)
-    other = MarginalPosterior.of(MODEL, rows, independent).conditional(sites).log_evidence
+    other = of_terms(data, rows).conditional(sites).log_evidence
     assert abs(other - expected) > 10

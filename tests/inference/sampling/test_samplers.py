@@ -1,33 +1,27 @@
 import jax
 import numpy as np
 import pytest
+from _marginals import marginal_posterior
 from numpyro.diagnostics import effective_sample_size
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.blocks import block_statistics
-from bayes_intgen.inference.density.expansion_point import ExpansionPoint
+from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
 from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.modes import Mode
-from bayes_intgen.inference.density.partition import coefficient_blocks
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Mode
 from bayes_intgen.inference.sampling.nuts import Draws, nuts
 from bayes_intgen.inference.settings import SamplerSettings
-from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.simulators.ordered import Ordered
+from bayes_intgen.simulators import Ordered
 
 from conftest import confounded_rows
 
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
 
 
-def marginal_posterior(rows: int) -> MarginalPosterior:
-    data, model = confounded_rows(rows, seed=3), bi.models.additive()
-    terms = model.decompose(data)
-    sums = sufficient_statistics(data, terms, VarianceFunction(), progress=False)
-    return MarginalPosterior.of(model, terms, sums)
+def of_rows(rows: int) -> MarginalPosterior:
+    return marginal_posterior(confounded_rows(rows, seed=3), bi.models.additive())
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -43,7 +37,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
-    posterior = marginal_posterior(150)
+    posterior = of_rows(150)
     mode = Mode.nearest(posterior, posterior.start, progress=False)
     points = mode.points(100, np.random.default_rng(0))
     effect = posterior.terms.matrix(POINTS, np.ones(POINTS.shape, dtype=bool))
@@ -64,7 +58,7 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
         surrogate = block_statistics(expansion, blocks).density
         exact = sample(posterior.density, 0)
         corrected = sample(posterior.density, 1, surrogate)
-        of_fewer_rows = sample(marginal_posterior(75).density, 2)
+        of_fewer_rows = sample(of_rows(75).density, 2)
     assert exact.statistics["accepted"].all()
     assert 0.5 < corrected.statistics["accepted"].mean() < 0.95
     one, other = quantities(exact), quantities(corrected)

@@ -1,13 +1,18 @@
-"""Linear Gaussian algebra of sufficient statistics, against dense matrices of the rows."""
+"""Linear Gaussian algebra, against dense matrices of the rows."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import multivariate_normal
+from scipy.sparse import csr_array
 
-from bayes_intgen.inference.gaussian.conditional import Conditional, Conditionals, upper_cholesky
-from bayes_intgen.inference.gaussian.evidence import log_marginal, log_marginal_and_draw
+from bayes_intgen.inference.gaussian.conditional import (
+    Conditional,
+    log_marginal,
+    log_marginal_and_draw,
+)
+from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.terms import PseudoObservations
 
@@ -63,7 +68,7 @@ def test_log_evidence_and_its_gradient_are_those_of_a_normal_density(known, nois
     assert float(value) == pytest.approx(float(expected), rel=1e-9)
     for one, other in zip(slopes, expected_slopes, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
-    conditional = Conditional.of(sums(known), MEAN, LOG_SD, noise)
+    conditional = Conditional.of(statistics, MEAN, LOG_SD, noise)
     assert conditional.log_evidence == pytest.approx(float(value), rel=1e-11)
     towards_log_sd, towards_noise = conditional.gradient()
     np.testing.assert_allclose(towards_log_sd, slopes[0], rtol=1e-7, atol=1e-8)
@@ -78,35 +83,35 @@ def test_coefficients_have_the_moments_of_bayesian_regression(known) -> None:
     precision = np.diag(np.exp(-2 * LOG_SD))
     covariance = np.linalg.inv((x.T / variance) @ x + precision)
     mean = covariance @ (x.T @ (y / variance) + precision @ MEAN)
-    conditional = Conditional.of(sums(known), MEAN, LOG_SD, NOISE)
+    centred = sums(known).centred_at(MEAN)
+    conditional = Conditional.of(centred, MEAN, LOG_SD, NOISE)
     np.testing.assert_allclose(conditional.mean, mean, rtol=1e-8)
     np.testing.assert_allclose(conditional.covariance, covariance, rtol=1e-7, atol=1e-13)
     root = conditional.root
     np.testing.assert_allclose(root @ root.T, covariance, rtol=1e-7, atol=1e-13)
     # Draws of the compiled evidence are the same function of the same random numbers.
     normal = RNG.normal(size=P)
-    _, draw = log_marginal_and_draw(
-        sums(known).centred_at(MEAN), jnp.asarray(LOG_SD), NOISE, jnp.asarray(normal)
-    )
+    _, draw = log_marginal_and_draw(centred, jnp.asarray(LOG_SD), NOISE, jnp.asarray(normal))
     np.testing.assert_allclose(MEAN + draw, mean + root @ normal, rtol=1e-8, atol=1e-10)
 
 
 @both
 def test_several_points_equal_single_ones_and_one_that_overflows_spoils_no_other(known) -> None:
     log_sd, noise = LOG_SD + RNG.normal(size=(3, P)), np.array([0.3, 0.7, 2.0])
-    bordered = sums(known).centred_at(MEAN).with_outcome_as_column()
-    every = Conditionals.of(bordered, MEAN, log_sd, noise)
+    centred = sums(known).centred_at(MEAN)
+    every = Conditional.of(centred, MEAN, log_sd, noise)
     normal = RNG.normal(size=(3, 2, P))
     draws = every.draw(normal)
     for i in range(3):
-        one = Conditional.of(sums(known), MEAN, log_sd[i], noise[i])
+        one = Conditional.of(centred, MEAN, log_sd[i], noise[i])
         assert every.log_evidence[i] == pytest.approx(one.log_evidence, rel=1e-12)
-        np.testing.assert_allclose(draws[i], one.draw(normal[i].T).T, rtol=1e-9)
+        np.testing.assert_allclose(draws[i], one.draw(normal[i]), rtol=1e-9)
+        np.testing.assert_allclose(draws[i], every[i].draw(normal[i]), rtol=1e-9)
         # Negative control: another point.
         assert every.log_evidence[i - 1] != pytest.approx(one.log_evidence, rel=1e-6)
     far = log_sd + np.array([[0], [400], [0]])
     with np.errstate(over="ignore", invalid="ignore"):
-        spoilt = Conditionals.of(bordered, MEAN, far, noise).log_evidence
+        spoilt = Conditional.of(centred, MEAN, far, noise).log_evidence
     assert np.isfinite(spoilt).tolist() == [True, False, True]
     np.testing.assert_allclose(spoilt[[0, 2]], every.log_evidence[[0, 2]], rtol=1e-12)
 
@@ -121,24 +126,28 @@ def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() 
         assert (abs(value - dense_density(True, LOG_SD, np.log(noise))) < 1e-6) == equal
 
 
-def test_combinations_of_columns_have_the_statistics_of_these_combinations() -> None:
-    weights = RNG.normal(size=(P, 2))
-    expected = SufficientStatistics.over(X @ weights, Y, W)
-    for one, other in zip(sums(True).combined(weights)[:-1], expected, strict=False):
-        np.testing.assert_allclose(one, other, rtol=1e-10)
-    known = sums(True).combined(weights).known
-    np.testing.assert_allclose(known.matrix, KNOWN_X / KNOWN_SD[:, None] @ weights)
+@pytest.mark.parametrize("columns", [[0, 1, 3, 4, 5], [4]])
+def test_statistics_of_some_columns_and_of_combinations(columns) -> None:
+    weights = np.zeros((P + 1, len(columns) + 1))
+    weights[[*columns, -1], np.arange(len(columns) + 1)] = 1
+    expected = SufficientStatistics.over(X[:, columns], Y, W)
+    for some in (sums(True).select(np.array(columns)), sums(True).combine(csr_array(weights))):
+        np.testing.assert_allclose(some.factor.matrix, expected.factor.matrix, rtol=1e-12)
+        assert some.factor.log_scale == pytest.approx(expected.factor.log_scale)
+        np.testing.assert_allclose(some.known.matrix, (KNOWN_X / KNOWN_SD[:, None])[:, columns])
+    weights = np.zeros((P + 1, 3))
+    weights[:-1, :-1], weights[-1, -1] = RNG.normal(size=(P, 2)), 1
+    combined = sums(False).combine(csr_array(weights)).factor.matrix
+    expected = SufficientStatistics.over(X @ weights[:-1, :-1], Y, W).factor.matrix
+    np.testing.assert_allclose(combined, expected, rtol=1e-10)
 
 
-def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
+def test_coefficients_with_a_prior_of_nearly_zero_are_absent() -> None:
     keep = np.arange(P) != 2
-    reduced = SufficientStatistics.over(X[:, keep], Y, W)
-    for one, other in zip(sums(False).select(np.flatnonzero(keep))[:-1], reduced, strict=False):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
-    # So does a prior standard deviation of nearly zero.
     vanishing = np.where(keep, LOG_SD, -700)
     one = Conditional.of(sums(False), np.zeros(P), vanishing, NOISE)
-    other = Conditional.of(reduced, np.zeros(P - 1), LOG_SD[keep], NOISE)
+    selected = sums(False).select(np.flatnonzero(keep))
+    other = Conditional.of(selected, np.zeros(P - 1), LOG_SD[keep], NOISE)
     assert one.log_evidence == pytest.approx(other.log_evidence, rel=1e-12)
     np.testing.assert_allclose(one.gradient()[0][keep], other.gradient()[0], rtol=1e-9)
     value, gradient = jax.value_and_grad(lambda s: log_marginal(sums(False), s, NOISE))(vanishing)
@@ -146,10 +155,43 @@ def test_selection_of_columns_equals_the_statistics_of_these_columns() -> None:
     assert np.isfinite(gradient).all()
 
 
-def test_factor_uses_jitter_against_rounding_and_nan_beyond_it() -> None:
-    matrix = np.cov(RNG.normal(size=(5, 20)))
-    # The second row is twice the first, up to rounding.
-    for positive in (matrix, np.array([[1.0, 2.0], [2.0, 4.0 - 1e-15]])):
-        factor = upper_cholesky(positive)
-        np.testing.assert_allclose(factor.T @ factor, positive, rtol=1e-12)
-    assert np.isnan(upper_cholesky(-matrix)).all()
+@pytest.mark.parametrize("noise", [1e-3, 1e-9, 1e-12])
+def test_fits_without_residuals_have_a_density_at_any_noise(noise) -> None:
+    coefficients = RNG.normal(size=P)
+    exact = SufficientStatistics.over(X, X @ coefficients, W)
+    conditional = Conditional.of(exact, np.zeros(P), LOG_SD, noise)
+    np.testing.assert_allclose(conditional.mean, coefficients, rtol=1e-3)
+    # Less noise has more density, until rounding leaves residuals.
+    slope = conditional.gradient()[1]
+    assert slope == pytest.approx(P - N, rel=0.1) if noise > 1e-6 else np.isfinite(slope)
+    assert np.isfinite(conditional.log_evidence)
+
+
+def assert_same(one: GaussianFactor, other: GaussianFactor) -> None:
+    np.testing.assert_allclose(one.matrix, other.matrix, rtol=1e-9, atol=1e-9)
+    assert one.log_scale == pytest.approx(other.log_scale)
+
+
+def test_operations_on_factors_commute() -> None:
+    factor = sums(True).posterior(np.exp(LOG_SD), NOISE)
+    eliminated, kept = np.array([1, 4]), np.array([0, 3])
+    reduced, regression = factor.eliminate(eliminated)
+    # Columns of the others are numbered anew.
+    both = np.sort([*eliminated, *kept])
+    assert_same(
+        reduced.select(np.array([0, 2])),
+        factor.select(both).eliminate(np.searchsorted(both, eliminated))[0],
+    )
+    assert_same(reduced, factor.eliminate(np.array([1]))[0].eliminate(np.array([3]))[0])
+    units = RNG.uniform(0.5, 2, size=P + 1)
+    units[eliminated] = 1
+    others = np.setdiff1d(np.arange(P + 1), eliminated)
+    assert_same(reduced.rescale(units[others]), factor.rescale(units).eliminate(eliminated)[0])
+    # Elimination leaves the integral, the mean, and the distribution of all coefficients.
+    whole, part = factor.factorise(), reduced.factorise()
+    assert part.log_integral == pytest.approx(whole.log_integral)
+    np.testing.assert_allclose(part.mean, whole.mean[others[:-1]], rtol=1e-9)
+    normal = RNG.normal(size=(100, 2))
+    root = np.linalg.inv(regression.factor).T
+    draws = regression.draw(np.tile(part.mean[:, None], 100), normal.T).T
+    np.testing.assert_allclose(draws, whole.mean[eliminated] + normal @ root.T, rtol=1e-9)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.inference.sampling.convergence import (
+    N_POINTS,
+    MonitoredEffect,
+    StoppingRule,
+    additional_draws,
+    shortfalls,
+)
+
+
+def chains(slow: tuple[int, ...], count: int) -> np.ndarray:
+    """Draws of three quantities, some of which are autocorrelated, shape (4, count, 3)."""
+    noise = np.random.default_rng(0).normal(size=(4, count, 3))
+    draws = noise.copy()
+    for i in range(1, count):
+        draws[:, i, slow] = 0.95 * draws[:, i - 1, slow] + 0.3 * noise[:, i, slow]
+    return draws
+
+
+def test_stopping_rule_follows_the_quantity_that_is_slowest_so_far() -> None:
+    rule = StoppingRule()
+    first, second, third = (chains(slow, n) for slow, n in (((1,), 300), ((2,), 400), ((), 450)))
+    assert (shortfalls(first) > 1).tolist() == [False, True, False]
+    assert rule.shortfall(first) == shortfalls(first)[1]
+    # Once it suffices, the others must too.
+    assert rule.shortfall(second) == pytest.approx(shortfalls(second)[2])
+    enough = rule.shortfall(third)
+    assert enough <= 1
+    assert additional_draws(enough, 450, 25) == 0
+
+
+def test_monitored_points_are_rows_of_the_data_with_all_actions_set(data) -> None:
+    monitored = MonitoredEffect.of(data, bi.models.additive())
+    assert monitored.points.shape == monitored.masks.shape == (N_POINTS, len(data.names))
+    rows = {tuple(row) for row in data.actions}
+    assert all(tuple(point) in rows for point in monitored.points)
+    np.testing.assert_array_equal(monitored.points[[0, -1]], data.actions[[0, -1]])
+    assert monitored.masks.all()
+
+
+def test_without_an_identified_joint_effect_the_mask_is_that_of_an_observed_regime(data) -> None:
+    assert not MonitoredEffect.of(data.only([]), bi.models.additive()).masks.any()
