@@ -6,6 +6,7 @@ therefore get a fixed scale in units of the noise, and their coefficients are ma
 Given that scale this is exact; see docs/method.md ("Selection of terms").
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.factor import GaussianFactor, Regression
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.terms import Decomposition
 
 # Grid of log scales for integrating over a term's scale, in prior sds from the log median.
 GRID = np.linspace(-4, 4, 81)
@@ -151,6 +153,20 @@ class ReducedStatistics(NamedTuple):
         remaining = np.setdiff1d(np.arange(len(sums.xy)), eliminated)
         reduced = sums.select(remaining)._replace(factor=factor)
         return cls(reduced, remaining, eliminated, np.asarray(ratio), regression)
+
+    @classmethod
+    def without(
+        cls,
+        scales: Mapping[str, float],
+        terms: Decomposition,
+        sums: SufficientStatistics,
+        noise_sd: float,
+    ) -> Self:
+        """Marginalise the terms with these prior scales, which become proportional to the noise."""
+        columns = [np.arange(terms.size)[terms.columns[name]] for name in scales]
+        sd = [np.full(len(c), scale) for c, scale in zip(columns, scales.values(), strict=True)]
+        eliminated = np.concatenate([np.zeros(0, dtype=int), *columns])
+        return cls.of(sums, eliminated, np.concatenate([np.zeros(0), *sd]) / noise_sd)
 
     def complete(self, draws: Array, noise_sd: Array, rng: np.random.Generator) -> Array:
         """Draw the eliminated coefficients given draws of the remaining ones.

@@ -7,11 +7,13 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.control import ControlError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
+from bayes_intgen.inference.gaussian.elimination import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     candidate_statistics,
@@ -44,7 +46,7 @@ from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_stu
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     VarianceFunctionEstimate,
@@ -128,10 +130,36 @@ class Pilot(NamedTuple):
         progress: bool,
         start: Array | None = None,
     ) -> Self:
-        """Find the mode of a posterior."""
-        start = posterior.start if start is None else start
-        mode = posterior.mode(start, progress, tolerance=QUICK_TOLERANCE)
+        """Find the mode of a posterior.
+
+        The search is without errors of control variables, which have no hyperparameters: a third
+        of the columns where actions are many.
+        """
+        start, terms = posterior.start if start is None else start, posterior.terms
+        errors = control_error_scales(terms, sums.known)
+        noise_sd = float(posterior.sites(start)["noise_sd"])
+        reduced = ReducedStatistics.without(errors, terms, sums, noise_sd)
+        priors = posterior.priors.select(reduced.remaining)
+        searched = MarginalPosterior(priors, reduced.sums, terms.without(errors))
+        mode = searched.mode(start, progress, tolerance=QUICK_TOLERANCE)
         return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
+
+
+def control_error_scales(
+    terms: Decomposition, known: PseudoObservations | None
+) -> dict[str, float]:
+    """Errors of control variables on which no pseudo-observation depends, and their scales.
+
+    Their prior is known. That it becomes one in units of the noise, whose standard deviation the
+    rows determine within a few per cent, changes next to nothing.
+    """
+    return {
+        term.name: term.fixed_sd * terms.unit
+        for term in terms.terms
+        if isinstance(term.component.basis, ControlError)
+        and term.fixed_sd is not None
+        and (known is None or not np.any(np.asarray(known.matrix)[:, terms.columns[term.name]]))
+    }
 
 
 def pilot_fit(

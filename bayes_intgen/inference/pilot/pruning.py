@@ -8,7 +8,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from bayes_intgen.basis.control import ControlError
 from bayes_intgen.basis.group_indicators import CentredBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import (
@@ -16,9 +15,9 @@ from bayes_intgen.inference.gaussian.elimination import (
     TermEvidence,
     TermLikelihood,
 )
-from bayes_intgen.inference.pilot.pilot import Pilot
+from bayes_intgen.inference.pilot.pilot import Pilot, control_error_scales
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
+from bayes_intgen.models.terms import Decomposition, Term
 
 # Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
 # factor of zero up to rounding; its scale must keep its prior.
@@ -58,31 +57,11 @@ class PrunedModel(NamedTuple):
     def of(cls, model: Model, pilot: Pilot, prunes: bool) -> Self:
         """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``."""
         terms = pilot.posterior.terms
-        fixed = _control_errors(terms, pilot.sums.known) | (weak_terms(pilot) if prunes else {})
-        columns = [np.arange(terms.size)[terms.columns[name]] for name in fixed]
-        sd = [np.full(len(c), scale) for c, scale in zip(columns, fixed.values(), strict=True)]
-        statistics = ReducedStatistics.of(
-            pilot.sums,
-            np.concatenate([np.zeros(0, dtype=int), *columns]),
-            np.concatenate([np.zeros(0), *sd]) / pilot.sites["noise_sd"],
-        )
+        weak = weak_terms(pilot) if prunes else {}
+        fixed = control_error_scales(terms, pilot.sums.known) | weak
+        statistics = ReducedStatistics.without(fixed, terms, pilot.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
         return cls(terms, fixed, statistics, posterior)
-
-
-def _control_errors(terms: Decomposition, known: PseudoObservations | None) -> dict[str, float]:
-    """Errors of control variables on which no pseudo-observation depends, and their scales.
-
-    Their prior is known. That it becomes one in units of the noise, whose standard deviation the
-    rows determine within a few per cent, changes next to nothing.
-    """
-    return {
-        term.name: term.fixed_sd * terms.unit
-        for term in terms.terms
-        if isinstance(term.component.basis, ControlError)
-        and term.fixed_sd is not None
-        and (known is None or not np.any(np.asarray(known.matrix)[:, terms.columns[term.name]]))
-    }
 
 
 def weak_terms(pilot: Pilot) -> dict[str, float]:
