@@ -158,7 +158,8 @@ def _as_column(values: ArrayLike, what: str, rows: int) -> NDArray[np.float64]:
 def _cells(column: NDArray[Any], name: str, *, dates: bool = False) -> NDArray[Any]:
     """Cells of a column as a table holds them: text, booleans and perhaps dates, or numbers."""
     if dates and column.dtype.kind == "M":
-        return np.asarray(np.ma.filled(column, np.array("NaT", column.dtype)))
+        not_a_time: Any = np.array("NaT", column.dtype)[()]
+        return np.asarray(np.ma.filled(column, not_a_time))
     absent = missing_in(column)
     present = column[~absent].tolist() if column.dtype.kind in "bUTO" else []
     are_labels = bool(present) and all(isinstance(cell, str | bool) for cell in present)

@@ -1,7 +1,7 @@
 """Pilot fit: estimate the variance function, select terms, and find the mode, before sampling."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -22,9 +22,6 @@ from bayes_intgen.inference.gaussian.passes import (
     sufficient_statistics,
     unit_precision,
     weighted_design,
-)
-from bayes_intgen.inference.gaussian.sufficient_statistics import (
-    SufficientStatistics,
 )
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
@@ -79,10 +76,9 @@ class Pilot(NamedTuple):
     ----------
     spread : VarianceFunction
         Variance function of the noise.
-    sums : SufficientStatistics
-        Statistics of all rows, weighted by the inverse of the variance function.
     posterior : MarginalPosterior
-        Posterior of the hyperparameters, given these statistics.
+        Posterior of the hyperparameters, given the statistics of all rows, weighted by the inverse
+        of the variance function.
     mode : ndarray, shape (D,)
     sites : dict
         Hyperparameters at the mode.
@@ -101,7 +97,6 @@ class Pilot(NamedTuple):
     """
 
     spread: VarianceFunction
-    sums: SufficientStatistics
     posterior: MarginalPosterior
     mode: Array
     sites: dict[str, Array]
@@ -125,7 +120,6 @@ class Pilot(NamedTuple):
     def of(
         cls,
         posterior: MarginalPosterior,
-        sums: SufficientStatistics,
         spread: VarianceFunction,
         progress: bool,
         start: Array | None = None,
@@ -136,13 +130,13 @@ class Pilot(NamedTuple):
         of the columns where actions are many.
         """
         start, terms = posterior.start if start is None else start, posterior.terms
-        errors = control_error_scales(terms, sums.known)
+        errors = control_error_scales(terms, posterior.sums.known)
         noise_sd = float(posterior.sites(start)["noise_sd"])
-        reduced = ReducedStatistics.without(errors, terms, sums, noise_sd)
+        reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
         priors = posterior.priors.select(reduced.remaining)
         searched = MarginalPosterior(priors, reduced.sums, terms.without(errors))
         mode = searched.mode(start, progress, tolerance=QUICK_TOLERANCE)
-        return cls(spread, sums, posterior, mode, posterior.sites(mode), np.zeros(0))
+        return cls(spread, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
 def control_error_scales(
@@ -196,53 +190,43 @@ def pilot_fit(
     DataError
         If the actions determine the outcome almost exactly.
     """
+    steps = _Steps(data, model, progress, techniques)
     sample = data.in_memory if sample is None else sample
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_unit()
     refuse_straight_line(sample)
     some, student_t = sample.sample(SPREAD_ROWS), None
     rows = clipped(some) if model.noise == "student_t" else some
-    first = _first_fit(data, rows, model, terms, progress, techniques)
-    noise = _noise_fit(first, rows, model, progress)
+    first, noise = steps.first_fit(rows, terms)
     for _ in range(STUDENT_T_FITS if model.noise == "student_t" else 0):
         student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
         rows = student_t.pseudo_values(some)
-        first = _first_fit(data, rows, model, terms, progress, techniques)
-        noise = _noise_fit(first, rows, model, progress)
+        first, noise = steps.first_fit(rows, terms)
     compared = sample if student_t is None else student_t.pseudo_values(sample)
-    comparison = _comparison(
-        len(data), compared, rows, model, first, noise, candidates, tests, progress, techniques
-    )
-    every, informed = comparison.terms, techniques.informed_directions
+    comparison = steps.comparison(compared, rows, first, noise, candidates, tests)
     if student_t is not None:
-        sums = TermSums.over(compared, every, noise.spread, progress)
-        wider = comparison.select(sums, model, informed).terms
+        sums = TermSums.over(compared, comparison.terms, noise.spread, progress)
+        wider = comparison.select(sums, model, techniques.informed_directions).terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
-            fit = _first_fit(data, rows, model, wider, progress, techniques)
+            fit = steps.mode(rows, wider)
             student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
             rows = student_t.pseudo_values(some)
-        data, sample = student_t.with_pseudo_values(data), student_t.pseudo_values(sample)
-    if saved is not None and saved.compared == tuple(term.name for term in every.terms):
-        sums = TermSums(every, saved.sums._replace(known=pseudo_observations(data, every)))
-    else:
-        sums = TermSums.over(data, every, noise.spread, progress)
-    selection = comparison.select(sums, model, informed)
+        steps = replace(steps, data=student_t.with_pseudo_values(data))
+        sample = student_t.pseudo_values(sample)
+    sums = steps.sums(comparison.terms, noise.spread, saved)
+    selection = comparison.select(sums, model, techniques.informed_directions)
     posterior = MarginalPosterior.of(model, selection.terms, sums.of(selection.terms))
     start = posterior.point(first.sites, terms)
-    final = Pilot.of(posterior, posterior.sums, noise.spread, progress, start)
+    final = Pilot.of(posterior, noise.spread, progress, start)
     refuse_no_noise(data, final.noise_sd, terms.unit)
-    fit_tests = _test_fit(final, selection, sums, sample, model, progress)
-    if rows.columns.groups:
-        left = residuals(rows, posterior, final.sites, noise.spread, progress)
-        fit_tests += tuple(slope_tests(rows, left, posterior.terms, noise.spread))
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
         estimate=noise.estimate,
-        fit_tests=fit_tests,
+        fit_tests=steps.fit_tests(final, selection, sums, sample, rows),
         student_t=student_t,
-        far=FarOutcomes.of(data, rows, noise.noise) if student_t is None else None,
+        far=FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None,
     )
 
 
@@ -260,43 +244,137 @@ class _NoiseFit(NamedTuple):
     noise: Array
 
 
-def _first_fit(
-    data: Rows,
-    rows: Observations,
-    model: Model,
-    terms: Decomposition,
-    progress: bool,
-    techniques: Techniques,
-) -> Pilot:
-    """Fit the model with constant variance to some of the rows."""
+@dataclass(frozen=True)
+class _Steps:
+    """Steps of a pilot fit.
 
-    def mode(terms: Decomposition, spread: VarianceFunction, start: Array | None) -> Pilot:
-        sums = sufficient_statistics(rows, terms, spread, progress)
-        return Pilot.of(MarginalPosterior.of(model, terms, sums), sums, spread, progress, start)
+    Attributes
+    ----------
+    data : Rows
+        All rows.
+    model : Model
+    progress : bool
+    techniques : Techniques
+    """
 
-    def fit(intraclass_correlation: float, start: Array | None = None) -> Pilot:
-        """Find the mode, and estimate the variances of random effects at an initial guess."""
-        spread = VarianceFunction(intraclass_correlation=intraclass_correlation)
-        found, effects = mode(terms, spread, start), terms.random_effects
-        if effects is None or not techniques.group_variances:
+    data: Rows
+    model: Model
+    progress: bool
+    techniques: Techniques
+
+    def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Pilot, _NoiseFit]:
+        """Fit with constant variance to some of the rows, and describe the noise by residuals."""
+        first = self.mode(rows, terms)
+        return first, _noise_fit(first, rows, self.model, self.progress)
+
+    def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
+        """Find the mode with constant variance, given some of the rows."""
+        first = self._mode(rows, terms, 0.0)
+        refuse_no_noise(self.data, first.noise_sd, terms.unit)
+        correlated = rows.weights is not None and self.techniques.intraclass_correlation
+        for _ in range(INTRACLASS_FITS if correlated else 0):
+            residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
+            correlation = estimate_intraclass_correlation(rows, residual)
+            if correlation == first.spread.intraclass_correlation:
+                break
+            first = self._mode(rows, terms, correlation, first.mode)
+        degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
+        refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
+        return first
+
+    def _mode(
+        self,
+        rows: Observations,
+        terms: Decomposition,
+        correlation: float,
+        start: Array | None = None,
+    ) -> Pilot:
+        """Find the mode given an intraclass correlation, and the variances of random effects."""
+        spread = VarianceFunction(intraclass_correlation=correlation)
+
+        def search(terms: Decomposition, start: Array | None) -> Pilot:
+            sums = sufficient_statistics(rows, terms, spread, self.progress)
+            posterior = MarginalPosterior.of(self.model, terms, sums)
+            return Pilot.of(posterior, spread, self.progress, start)
+
+        found, effects = search(terms, start), terms.random_effects
+        if effects is None or not self.techniques.group_variances:
             return found
+        # Variances of random effects were an initial guess.
         matrix, outcome, _ = weighted_design(terms, spread, rows)
         residual = outcome - matrix @ found.posterior.conditional(found.sites).mean
         estimated = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
-        return mode(estimated, spread, found.mode)
+        return search(estimated, found.mode)
 
-    first = fit(0.0)
-    refuse_no_noise(data, first.noise_sd, terms.unit)
-    correlated = rows.weights is not None and techniques.intraclass_correlation
-    for _ in range(INTRACLASS_FITS if correlated else 0):
-        residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
-        correlation = estimate_intraclass_correlation(rows, residual)
-        if correlation == first.spread.intraclass_correlation:
-            break
-        first = fit(correlation, first.mode)
-    degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
-    refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
-    return first
+    def comparison(
+        self,
+        sample: Observations,
+        rows: Observations,
+        first: Pilot,
+        noise: _NoiseFit,
+        candidates: Sequence[Term],
+        tests: Sequence[Term],
+    ) -> Comparison:
+        """Choose what sums over all rows compare, by a sample of them.
+
+        ``first`` and ``noise`` are a first fit, to ``rows``.
+        """
+        terms, sites, count = first.posterior.terms, first.sites, len(self.data)
+        # The first fit may have such terms already; then the tests use the next finer functions.
+        tests = next_finer(self.model, sample, tests, terms)
+        suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
+        names = {term.name for term in tests}
+        others = _screened([t for t in candidates if t.name not in names], suspicious)
+        statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
+        likely = promising(posterior, sites, statistics, others)
+        interactions = [term for term in likely if term.role == "interaction"]
+        more = with_pairs(suspicious, tests, interactions[:MAX_PAIRS])
+        if count > len(sample):
+            likely = promising(posterior, sites, statistics, others, count / len(sample))
+        errors: tuple[Term, ...] = ()
+        if self.techniques.control_errors:
+            errors = control_errors(first.posterior, sites)
+        # Candidates are centred over all rows.
+        same = {term.name: term for term in candidates}
+        every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
+        return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
+
+    def sums(
+        self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums | None
+    ) -> TermSums:
+        """Sum over all rows, unless a checkpoint has the sums of the same terms."""
+        if saved is None or saved.compared != tuple(term.name for term in terms.terms):
+            return TermSums.over(self.data, terms, spread, self.progress)
+        known = pseudo_observations(self.data, terms)
+        return TermSums(terms, saved.sums._replace(known=known))
+
+    def fit_tests(
+        self,
+        final: Pilot,
+        selection: Selection,
+        sums: TermSums,
+        sample: Observations,
+        rows: Observations,
+    ) -> tuple[FitTest, ...]:
+        """Test the final fit against finer functions, of actions and pairs, and slopes of groups.
+
+        ``rows`` are those among ``sample`` from which the noise was learned.
+        """
+        terms = final.posterior.terms
+        finer = next_finer(self.model, sample, selection.suspicious, terms)
+        tests = [term for term in finer if term.name in sums.terms.columns]
+        statistics = sums.of_candidates(terms, tests)
+        results = score_tests(final.posterior, final.sites, statistics, tests)
+        # A sample suffices for functions that are finer than those that all rows have added.
+        others = [term for term in finer if term.name not in sums.terms.columns]
+        results += fit_tests_of(final, others, sample, self.progress)
+        results = tuple(test.and_roughness(selection.rough) for test in results)
+        passed = tuple(map(FitTest.passed, selection.harmless))
+        if not rows.columns.groups:
+            return results + passed
+        left = residuals(rows, final.posterior, final.sites, final.spread, self.progress)
+        return results + passed + tuple(slope_tests(rows, left, terms, final.spread))
 
 
 def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
@@ -337,39 +415,6 @@ def standardised_noise(
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
-def _comparison(
-    count: int,
-    sample: Observations,
-    rows: Observations,
-    model: Model,
-    first: Pilot,
-    noise: _NoiseFit,
-    candidates: Sequence[Term],
-    tests: Sequence[Term],
-    progress: bool,
-    techniques: Techniques,
-) -> Comparison:
-    """Choose what sums over all ``count`` rows compare, by a sample of them."""
-    terms, sites = first.posterior.terms, first.sites
-    # The first fit may have such terms already; then the tests use the next finer functions.
-    tests = next_finer(model, sample, tests, terms)
-    suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
-    names = {term.name for term in tests}
-    others = _screened([t for t in candidates if t.name not in names], suspicious)
-    statistics = candidate_statistics(sample, terms, others, noise.spread, progress)
-    posterior = MarginalPosterior.of(model, terms, statistics.sums)
-    likely = promising(posterior, sites, statistics, others)
-    interactions = [term for term in likely if term.role == "interaction"]
-    more = with_pairs(suspicious, tests, interactions[:MAX_PAIRS])
-    if count > len(sample):
-        likely = promising(posterior, sites, statistics, others, count / len(sample))
-    errors = control_errors(first.posterior, sites) if techniques.control_errors else ()
-    # Candidates are centred over all rows.
-    same = {term.name: term for term in candidates}
-    every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
-    return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
-
-
 def _screened(candidates: Sequence[Term], suspicious: Sequence[Term]) -> list[Term]:
     """Candidates without interactions of pairs whose residuals show no structure, if many."""
     interactions = [term for term in candidates if term.role == "interaction"]
@@ -377,27 +422,6 @@ def _screened(candidates: Sequence[Term], suspicious: Sequence[Term]) -> list[Te
         return list(candidates)
     pairs = {term.inputs for term in suspicious if term.role == "interaction"}
     return [t for t in candidates if t.role != "interaction" or t.inputs in pairs]
-
-
-def _test_fit(
-    final: Pilot,
-    selection: Selection,
-    sums: TermSums,
-    sample: Observations,
-    model: Model,
-    progress: bool,
-) -> tuple[FitTest, ...]:
-    """Test the final fit against finer functions of each action, and of pairs."""
-    terms = final.posterior.terms
-    finer = next_finer(model, sample, selection.suspicious, terms)
-    tests = [term for term in finer if term.name in sums.terms.columns]
-    statistics = sums.of_candidates(terms, tests)
-    results = score_tests(final.posterior, final.sites, statistics, tests)
-    # A sample suffices for functions that are finer than those that all rows have added.
-    others = [term for term in finer if term.name not in sums.terms.columns]
-    results += fit_tests_of(final, others, sample, progress)
-    passed = map(FitTest.passed, selection.harmless)
-    return (*(test.and_roughness(selection.rough) for test in results), *passed)
 
 
 def fit_tests_of(

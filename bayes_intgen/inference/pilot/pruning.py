@@ -58,8 +58,8 @@ class PrunedModel(NamedTuple):
         """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``."""
         terms = pilot.posterior.terms
         weak = weak_terms(pilot) if prunes else {}
-        fixed = control_error_scales(terms, pilot.sums.known) | weak
-        statistics = ReducedStatistics.without(fixed, terms, pilot.sums, pilot.noise_sd)
+        fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
+        statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
         return cls(terms, fixed, statistics, posterior)
 

@@ -77,9 +77,10 @@ def updated_pilot(
     if _likely_edges(terms) != _likely_edges(pilot.posterior.terms):
         return None
     more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
-    sums = pilot.sums._replace(known=None).merge(more)._replace(known=pilot.sums.known)
+    earlier_sums = pilot.posterior.sums
+    sums = earlier_sums._replace(known=None).merge(more)._replace(known=earlier_sums.known)
     posterior = MarginalPosterior.of(model, terms, sums)
-    grown = Pilot.of(posterior, sums, spread, progress, pilot.mode)
+    grown = Pilot.of(posterior, spread, progress, pilot.mode)
     grown = _with_noise_and_tests(grown._replace(estimate=pilot.estimate), data, model, progress)
     return None if failed_tests(grown.fit_tests) else grown
 
