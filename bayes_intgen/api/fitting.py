@@ -93,7 +93,8 @@ def fit(
         Whether the data select terms. Terms with evidence against them, or hardly any for functions
         of covariates and groups alone, keep a small scale, fixed in units of the noise, and are not
         sampled, which gives nearly the same effects in a fraction of the time. The tree's
-        ``constant_data`` lists them. Finer functions of an action, and functions of single causes
+        ``constant_data`` lists them, and errors of control variables, whose scale is known and
+        which are never sampled. Finer functions of an action, and functions of single causes
         in a bias, join the model if there is strong evidence for them.
     progress : bool
         Whether to show progress on standard error.

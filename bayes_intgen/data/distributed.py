@@ -21,7 +21,7 @@ from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.schema import Options, Schema
+from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class DistributedData(OutOfCoreRows):
         first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
 
     @classmethod
+    @shows_options
     def from_parquet(
         cls,
         paths: Paths,
@@ -137,6 +138,7 @@ class DistributedData(OutOfCoreRows):
         return cls(client, partitions, rows, schema, heads[0], progress)
 
     @classmethod
+    @shows_options
     def from_dask(
         cls,
         frame: "DataFrame",

@@ -19,7 +19,7 @@ from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
 from bayes_intgen.data.rows import Observations, Rows, Transformation
-from bayes_intgen.data.schema import Batch, Options, Schema
+from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.identification.masks import Mask
@@ -178,6 +178,7 @@ class StreamedData(OutOfCoreRows):
         super().__init__(schema, first_pass)
 
     @classmethod
+    @shows_options
     def from_parquet(
         cls,
         paths: Paths,
@@ -232,6 +233,7 @@ class StreamedData(OutOfCoreRows):
         return cls(tables, schema, progress)
 
     @classmethod
+    @shows_options
     def from_batches(
         cls,
         tables: Tables | Iterable[Any],

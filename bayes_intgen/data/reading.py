@@ -1,16 +1,18 @@
 """Rows from sources of every kind, by one function."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
 
 from bayes_intgen.data.distributed import DistributedData
 from bayes_intgen.data.files import kind_of, read_table
 from bayes_intgen.data.out_of_core import StreamedData
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.schema import Options
+from bayes_intgen.data.schema import Options, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.errors import DataError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+@shows_options
 def read(
     source: Any,
     actions: Sequence[str],
@@ -85,7 +88,7 @@ def read(
     table = as_table(source)
     if table is not None:
         return RegimeData.from_frame(table, *columns, **options)
-    if not isinstance(source, Iterable | Callable):
+    if not isinstance(source, Iterable | Callable) or isinstance(source, Mapping | np.ndarray):
         raise DataError(
             f"source must be {KINDS}, a path, batches or a Dask frame, not {type(source).__name__}"
         )

@@ -16,7 +16,7 @@ from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
 from bayes_intgen.data.missing import summed
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.schema import Options, Schema
+from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.validation import (
     check_enough_rows,
@@ -69,6 +69,7 @@ class RegimeData(Observations):
     """
 
     @classmethod
+    @shows_options
     def from_arrays(
         cls,
         actions: ArrayLike,
@@ -126,6 +127,7 @@ class RegimeData(Observations):
         return replace(data, columns=replace(data.columns, weights="", outcome_sd=""))
 
     @classmethod
+    @shows_options
     def from_frame(
         cls,
         frame: Any,

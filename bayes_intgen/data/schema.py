@@ -1,8 +1,9 @@
 """Roles of the columns of a table and how they are read: levels, masks, missing cells."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, TypedDict, Unpack
+from typing import Any, NamedTuple, Self, TypedDict, Unpack, get_args
 
 import narwhals as nw
 import numpy as np
@@ -72,6 +73,30 @@ class Options(TypedDict, total=False):
     outcome_sd: str | None
     missing: Missing
     require_observational: bool
+
+
+# Values of options that are not passed.
+DEFAULTS: Mapping[str, Any] = {
+    "missing": "error",
+    "require_observational": True,
+    "outcome_name": "outcome",
+}
+
+
+def shows_options[F: Callable[..., Any]](function: F) -> F:
+    """List options among the parameters of a function, for help and notebooks."""
+    signature = inspect.signature(function)
+    *parameters, last = signature.parameters.values()
+    (kind,) = get_args(last.annotation)
+    parameters += [
+        last.replace(
+            name=name, kind=last.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=type_
+        )
+        for name, type_ in kind.__annotations__.items()
+    ]
+    named: Any = function
+    named.__signature__ = signature.replace(parameters=parameters)
+    return function
 
 
 def refuse_unknown(options: Mapping[str, Any], kind: type) -> None:
@@ -150,8 +175,8 @@ class Schema:
                 outcome_sd=outcome_sd or "",
             ),
             (None,) * len(names),
-            options.get("missing", "error"),
-            options.get("require_observational", True),
+            options.get("missing", DEFAULTS["missing"]),
+            options.get("require_observational", DEFAULTS["require_observational"]),
         )
         check_missing(schema.missing, schema.complete_columns, covariates)
         return schema

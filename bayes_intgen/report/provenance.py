@@ -32,7 +32,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
             f"log-normal, median {model.noise_scale.median:g} outcome sd, "
             f"sigma {model.noise_scale.sigma:g}",
         ),
-        ("terms", f"{len(posterior.terms.terms)}, {n_fixed} with a fixed scale"),
+        ("terms", f"{len(posterior.terms.terms)}, {n_fixed} eliminated before sampling"),
         *(
             (str(name).replace("_", " "), YES_NO.get(str(value), str(value)))
             for name, value in sampler.items()

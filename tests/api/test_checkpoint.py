@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen._checksum import with_checksum, without_checksum
 
 from conftest import confounded_rows
 
@@ -132,6 +134,11 @@ def test_foreign_and_damaged_files_raise(tmp_path) -> None:
         changed = bytearray(whole)
         changed[place] ^= 1 << int(rng.integers(8))
         damaged.append(bytes(changed))
+    # A file without the sums, whole otherwise.
+    archive = io.BytesIO()
+    with np.load(io.BytesIO(without_checksum(whole))) as arrays:
+        np.savez(archive, **{name: values for name, values in arrays.items() if name != "matrix"})
+    damaged.append(with_checksum(archive.getvalue()))
     for content in damaged:
         file.write_bytes(content)
         with pytest.raises(bi.SavedFitError, match="is no checkpoint, or damaged; name another"):

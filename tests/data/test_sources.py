@@ -1,5 +1,6 @@
 """Rows of one table, from every source: the same rows, and the same errors."""
 
+import inspect
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -322,6 +323,22 @@ def test_sources_without_rows_or_of_no_kind_raise(client) -> None:
         read(dd.from_pandas(table(), npartitions=2))
     with pytest.raises(TypeError, match="argument 'covariate'; did you mean 'covariates'"):
         read(table(), covariate=["age"])
+
+
+def test_readers_show_all_their_options() -> None:
+    options = {"covariates", "groups", "weights", "outcome_sd", "missing", "require_observational"}
+    streams, cluster = bi.StreamedData, bi.DistributedData
+    readers = [bi.read, bi.RegimeData.from_frame, streams.from_parquet, streams.from_batches]
+    for reader in [*readers, bi.RegimeData.from_arrays, cluster.from_parquet, cluster.from_dask]:
+        parameters = inspect.signature(reader).parameters
+        assert options <= parameters.keys()
+        assert parameters["missing"].default == "error"
+
+
+@pytest.mark.parametrize("source", [{"a": [1.0, 2.0]}, np.zeros((3, 2)), 3])
+def test_neither_columns_nor_arrays_are_batches(source) -> None:
+    with pytest.raises(bi.DataError, match="source must be"):
+        bi.read(source, ["a"], "y")
 
 
 def test_text_with_many_levels_is_refused_soon() -> None:

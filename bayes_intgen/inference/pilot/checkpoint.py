@@ -64,6 +64,7 @@ class SavedSums(NamedTuple):
             with np.load(io.BytesIO(content or b""), allow_pickle=False) as archive:
                 arrays = dict(archive)
             other = json.loads(str(arrays["identity"]))
+            rows, *factor = (arrays[name] for name in SUMS)
         except (ValueError, LookupError, EOFError, BadZipFile) as error:
             raise SavedFitError(
                 f"{path} is no checkpoint, or damaged; name another file, or delete it"
@@ -74,7 +75,6 @@ class SavedSums(NamedTuple):
                 f"{path} is the checkpoint of a fit with other {', '.join(differences)}; name "
                 "another file, or delete it"
             )
-        rows, *factor = (arrays[name] for name in SUMS)
         sums = SufficientStatistics(rows, GaussianFactor(*factor))
         terms = codec.loads(str(arrays["terms"]), Decomposition)
         candidates = codec.loads(str(arrays["candidates"]), tuple)

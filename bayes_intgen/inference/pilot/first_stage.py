@@ -71,8 +71,9 @@ class Causes(NamedTuple):
     arguments: tuple[tuple[int, ...], ...]
 
 
-# Maximum number of candidate columns of unlikely parents: those of about 25 actions.
-MAX_UNLIKELY = 6_000
+# Maximum number of candidate columns of unlikely parents, finer functions included: those of 13
+# actions.
+MAX_UNLIKELY = 20_000
 
 # A basis and its arguments, among actions, covariates and groups.
 Functions = tuple[Basis, tuple[int, ...]]

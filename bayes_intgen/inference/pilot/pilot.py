@@ -54,9 +54,9 @@ from bayes_intgen.models.variance_function import (
 PILOT_ROWS = SAMPLE_ROWS
 # Maximum number of likely interactions that are compared with finer functions.
 MAX_PAIRS = 8
-# Number of candidate columns of interactions, those of about 35 actions, beyond which only pairs
-# are compared whose mean residuals show structure.
-MAX_INTERACTION_COLUMNS = 6_000
+# Number of candidate columns of pairs of actions beyond which only those are compared whose mean
+# residuals show structure: interactions of about 35 actions.
+MAX_PAIR_COLUMNS = 6_000
 # Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
@@ -65,6 +65,9 @@ STUDENT_T_FITS = 2
 # Maximum number of fits with an estimated intraclass correlation: the second moves it by a tenth,
 # a third by less than a hundredth.
 INTRACLASS_FITS = 2
+# Change of the log noise during a search for the mode above which the search is repeated, and
+# maximum number of searches.
+MAX_CHANGE_OF_NOISE, MAX_SEARCHES = 0.05, 3
 # Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
 
@@ -129,13 +132,18 @@ class Pilot(NamedTuple):
         The search is without errors of control variables, which have no hyperparameters: a third
         of the columns where actions are many.
         """
-        start, terms = posterior.start if start is None else start, posterior.terms
+        mode, terms = posterior.start if start is None else start, posterior.terms
         errors = control_error_scales(terms, posterior.sums.known)
-        noise_sd = float(posterior.sites(start)["noise_sd"])
-        reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
-        priors = posterior.priors.select(reduced.remaining)
-        searched = MarginalPosterior(priors, reduced.sums, terms.without(errors))
-        mode = searched.mode(start, progress, tolerance=QUICK_TOLERANCE)
+        for _ in range(MAX_SEARCHES):
+            noise_sd = float(posterior.sites(mode)["noise_sd"])
+            reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
+            priors = posterior.priors.select(reduced.remaining)
+            searched = MarginalPosterior(priors, reduced.sums, terms.without(errors))
+            mode = searched.mode(mode, progress, tolerance=QUICK_TOLERANCE)
+            change = np.log(float(posterior.sites(mode)["noise_sd"]) / noise_sd)
+            # The scale of the errors, in units of the noise, is that of the start.
+            if not errors or abs(change) < MAX_CHANGE_OF_NOISE:
+                break
         return cls(spread, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
@@ -324,7 +332,8 @@ class _Steps:
         tests = next_finer(self.model, sample, tests, terms)
         suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
         names = {term.name for term in tests}
-        others = _screened([t for t in candidates if t.name not in names], suspicious)
+        compared = [term for term in candidates if term.name not in names]
+        others = _screened(compared, tests, suspicious)
         statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, sites, statistics, others)
@@ -415,13 +424,20 @@ def standardised_noise(
     return _NoiseFit(spread, estimate, quantiles, standardised, noise)
 
 
-def _screened(candidates: Sequence[Term], suspicious: Sequence[Term]) -> list[Term]:
-    """Candidates without interactions of pairs whose residuals show no structure, if many."""
-    interactions = [term for term in candidates if term.role == "interaction"]
-    if sum(term.component.basis.size for term in interactions) <= MAX_INTERACTION_COLUMNS:
-        return list(candidates)
-    pairs = {term.inputs for term in suspicious if term.role == "interaction"}
-    return [t for t in candidates if t.role != "interaction" or t.inputs in pairs]
+def _screened(
+    candidates: Sequence[Term], tests: Sequence[Term], suspicious: Sequence[Term]
+) -> Sequence[Term]:
+    """Candidates without pairs whose mean residuals show no structure, if pairs are many."""
+    pairs = [term for term in candidates if len(term.inputs) > 1]
+    if sum(term.component.basis.size for term in pairs) <= MAX_PAIR_COLUMNS:
+        return candidates
+    harmless = {_functions_of(t) for t in tests} - {_functions_of(t) for t in suspicious}
+    return [t for t in candidates if len(t.inputs) == 1 or _functions_of(t) not in harmless]
+
+
+def _functions_of(term: Term) -> tuple[str, int | None, tuple[int, ...]]:
+    """What a term is a function of, whatever its resolution."""
+    return term.role, term.action, term.inputs
 
 
 def fit_tests_of(

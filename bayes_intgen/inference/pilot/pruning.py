@@ -55,7 +55,10 @@ class PrunedModel(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, pilot: Pilot, prunes: bool) -> Self:
-        """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``."""
+        """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``.
+
+        Errors of control variables are eliminated in any case.
+        """
         terms = pilot.posterior.terms
         weak = weak_terms(pilot) if prunes else {}
         fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak

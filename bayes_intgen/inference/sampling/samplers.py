@@ -37,7 +37,7 @@ def sample_marginal(
     effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
-        # Without the eliminated coefficients, which add little.
+        # Without the eliminated coefficients, which are drawn independently given these.
         effects = coefficients[..., : posterior.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
