@@ -169,6 +169,11 @@ def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
             yield value, key
 
 
+def _findings(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
+    """Findings that are no pairs of texts."""
+    file.attrs["findings"] = ["[1", '[["a"]]', "null", '[["copies", ""]]'][rng.integers(4)]
+
+
 CRAFTS: dict[str, Craft] = {
     "external link": _external_link,
     "soft link": _soft_link,
@@ -182,5 +187,6 @@ CRAFTS: dict[str, Craft] = {
     "missing part": _missing,
     "number that is not finite": _not_finite,
     "attribute of another kind": _attribute,
+    "findings without words": _findings,
     "model of other types": _model_of_other_types,
 }

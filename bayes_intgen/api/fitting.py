@@ -23,11 +23,9 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
-from bayes_intgen.inference.sampling.convergence import MonitoredEffect, monitored_effect
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
-from bayes_intgen.posterior.draws import prediction_of
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -202,8 +200,4 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
     """
     copies, posterior = findings_of_copies(data), fit.posterior
     with_findings(posterior.tree, [*found, *copies])
-    monitored = MonitoredEffect.of(data, fit.model)
-    # Not `posterior.effect`, which would warn of unsupported rows at the edge of their regime.
-    effect = monitored_effect(prediction_of(posterior), monitored.points, monitored.masks)
-    diagnostics = Diagnostics.of(posterior.tree, effect)
-    warn_of([*copies, *findings_of_fit(posterior, diagnostics)])
+    warn_of([*copies, *findings_of_fit(posterior, Diagnostics.of_posterior(posterior))])

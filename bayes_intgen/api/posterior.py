@@ -18,7 +18,6 @@ from bayes_intgen.posterior.draws import support_of
 from bayes_intgen.posterior.schema import with_groups
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from bayes_intgen.assess.checks import Check

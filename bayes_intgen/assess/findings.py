@@ -60,7 +60,7 @@ class Finding(NamedTuple):
     about : str
         Name of the guard.
     text : str
-        Columns, values and the remedy, without a capital and a full stop.
+        Columns, values and the remedy, without a full stop, for the middle of a sentence.
     warning : type of BayesIntgenWarning
         Class of the warning of a fit.
     """
@@ -71,8 +71,9 @@ class Finding(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The text as a sentence of its own."""
-        return f"{self.text[0].upper()}{self.text[1:]}."
+        """The text as a sentence of its own, whose end can be copied if it is code."""
+        end = "" if self.text.endswith((")", "}")) else "."
+        return f"{self.text[0].upper()}{self.text[1:]}{end}"
 
 
 def _listed(

@@ -170,10 +170,10 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
 
 def advice_on_copies(data: Observations) -> list[str]:
     """Report exact copies of rows, if a tenth of the rows or more are copies, in one sentence."""
-    if _hardly_repeats(data):
+    if _hardly_repeats(data) or is_discrete(data.outcome):
         return []
     copies = Replicates.of(data).copies
-    if copies < MIN_COPIES_SHARE * len(data) or is_discrete(data.outcome):
+    if copies < MIN_COPIES_SHARE * len(data):
         return []
     return [
         f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "

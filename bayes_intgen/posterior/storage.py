@@ -1,5 +1,6 @@
 """Storage of fits: one netCDF file, written atomically and read without executing code."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,9 @@ def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
         codec.loads(tree.attrs["settings"], dict)
+        for about, text in json.loads(tree.attrs.get("findings", "[]")):
+            if not (isinstance(about, str) and isinstance(text, str) and text):
+                raise SavedFitError("its findings are no sentences")
         posterior = kind(tree)
         _evaluate(posterior)
     except SavedFitError:

@@ -157,7 +157,8 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         None if fit_support.population is None else fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
-    diagnostics = Diagnostics.of_posterior(posterior)
+    averages = support_of(posterior).standardisation(**over)
+    diagnostics = Diagnostics.of_posterior(posterior, averages)
     found = findings_of_posterior(posterior, diagnostics)
     levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)

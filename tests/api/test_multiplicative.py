@@ -1,10 +1,12 @@
-"""The multiplicative model, from fit to answers."""
+"""The multiplicative model: its data, program and questions."""
 
 from dataclasses import replace
 
 import arviz as az
+import jax
 import numpy as np
 import pytest
+from numpyro import handlers
 
 import bayes_intgen as bi
 from bayes_intgen.assess.held_out import log_densities, split
@@ -73,3 +75,15 @@ def test_contributions_are_of_the_logarithm(fitted) -> None:
     assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
     with pytest.raises(bi.ModelError, match="multiplicative outcome"):
         fitted.sensitivity(POINTS, 0.2)
+
+
+@slow
+def test_program_is_of_the_outcome_itself(rows, fitted) -> None:
+    seeded = handlers.seed(fitted.program(rows), jax.random.key(0))
+    drawn = handlers.trace(seeded).get_trace(None)["outcome"]["value"]
+    assert float(drawn.min()) > 0
+    observed = handlers.trace(seeded).get_trace()["outcome"]
+    # In JAX's precision, whatever it is at the call.
+    np.testing.assert_array_equal(observed["value"], jax.numpy.asarray(rows.outcome))
+    prior = bi.prior_predictive(rows, LINEAR, draws=10)["prior_predictive"]["outcome"]
+    assert float(prior.min()) > 0

@@ -4,6 +4,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.assess.sensitivity import bounds
+from bayes_intgen.posterior.draws import support_of
 
 
 class Family:
@@ -82,6 +83,28 @@ def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     assert coverage[2] > 0.95
     assert coverage[0] < 0.6
     assert coverage[0] <= coverage[1] < 0.9
+
+
+def test_interval_at_zero_correlation_is_the_credible_interval(posterior) -> None:
+    points = np.array([[0.0, 0.0], [1.0, -0.5]])
+    result = posterior.sensitivity(points, [0.0, 0.2], level=0.8)
+    effect = posterior.joint_effect(points)
+    low, high = effect.quantile([0.1, 0.9], ("chain", "draw")).to_numpy()
+    np.testing.assert_allclose(result.low.sel(rho=0), low)
+    np.testing.assert_allclose(result.high.sel(rho=0), high)
+    np.testing.assert_allclose(result.effect, effect.mean(("chain", "draw")))
+    assert not result.above.sel(rho=0).any()
+    # One draw by hand.
+    mechanisms = posterior.mechanisms(points).isel(chain=0, draw=0)
+    rows = support_of(posterior).reference.rows[0]
+    along = posterior.mechanisms(rows).isel(chain=0, draw=0)
+    delta = (mechanisms.confounded - mechanisms.unconfounded).to_numpy()
+    sd = np.sqrt(((along.confounded - along.unconfounded) ** 2).mean("point")).to_numpy()
+    above, _ = bounds(delta, sd, np.array([0.2]))
+    # With two actions: v - 1 = rho^2 / (1 - rho^2), v rho = rho / (1 - rho^2).
+    pair = np.abs(sd[0] * delta[1] / sd[1] + sd[1] * delta[0] / sd[0])
+    expected = (0.04 * np.clip(delta, 0, None).sum(axis=0) + 0.2 * pair) / 0.96
+    np.testing.assert_allclose(above[0], expected)
 
 
 def test_invalid_correlations_are_rejected(posterior) -> None:

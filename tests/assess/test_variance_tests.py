@@ -65,3 +65,10 @@ def test_too_few_rows_and_constant_variance_are_not_tested() -> None:
     assert "variance: do(a1, a2) differs from what other regimes predict" in few.table["hidden"]
     constant = check(rows(0.0, 20, 1), model=bi.models.additive(spread="constant"))
     assert of_variance(constant).sizes["test"] == 0
+
+
+def test_the_statement_names_interacting_causes() -> None:
+    result = check(rows(1.0, 20, seed=2), model=bi.models.additive("linear"))
+    text = str(result)
+    assert "Violated" in text
+    assert "hidden causes take part" in text

@@ -369,3 +369,25 @@ def test_control_sequences_of_names_are_not_printed(tmp_path, capsys) -> None:
         printed = capsys.readouterr().out
         assert "\x1b" not in printed
         assert "tv\\u001b[2J" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "over"),
+    [
+        (["--given", "age=40,region=region 1"], {"given": {"age": 40, "region": "region 1"}}),
+        (["--population", "rows.csv"], {"population": frame_with_groups(rows=9)}),
+        (["--population", "bootstrap"], {"population": "bootstrap"}),
+    ],
+)
+def test_effects_in_a_population(fit_with_groups, monkeypatch, capsys, options, over) -> None:
+    monkeypatch.chdir(fit_with_groups)
+    point = {"tv": 0.5, "promo": 0.2}
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--from", "tv=0", *options]
+    assert cli.main([*arguments, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    table = effect_table(bi.load("fit.nc"), [point], baseline=[{**point, "tv": 0.0}], **over)
+    assert answer["population"] == table.attrs["population"]
+    for name in ("mean", "low", "outcome_high", "change"):
+        assert answer["points"][0][name] == pytest.approx(table[name].item())
+    assert cli.main(arguments) == 0
+    assert f"Population: {answer['population']}." in capsys.readouterr().out

@@ -45,3 +45,26 @@ def test_means_with_their_sd_have_the_statistics_of_the_units() -> None:
     np.testing.assert_allclose(
         own.matrix(cells.inputs, cells.intervened), terms.matrix(cells.inputs, cells.intervened)
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": -np.ones(40)}, "weights must be positive.*row 0 has -1"),
+        ({"weights": np.zeros(40)}, "weights must be positive"),
+        ({"weights": np.ones(39)}, r"weights must have shape \(40,\)"),
+        (
+            {"outcome_sd": np.ones(40)},
+            "outcome_sd is the standard deviation among the units of a row",
+        ),
+        (
+            {"weights": np.full(40, 3), "outcome_sd": -np.ones(40)},
+            "outcome_sd must be finite and not negative",
+        ),
+    ],
+)
+def test_impossible_weights_raise(arguments: dict[str, np.ndarray], message: str) -> None:
+    settings, intervened, _, _ = _units()
+    outcome = settings.sum(axis=1) + np.arange(40)
+    with pytest.raises(bi.DataError, match=message):
+        bi.RegimeData.from_arrays(settings, outcome, intervened, **arguments)

@@ -1,4 +1,4 @@
-"""Best plans of fits: against brute force, with levels and support, and bad decisions."""
+"""Best plans of fits: of products, with levels and support, and bad decisions."""
 
 import numpy as np
 import pandas as pd
@@ -154,6 +154,22 @@ def test_levels_have_no_slope_and_need_known_prices(trial) -> None:
 def test_an_unsupported_baseline_warns(posterior) -> None:
     with pytest.warns(bi.SupportWarning, match="red"):
         posterior.best(bi.Decision(baseline={"red": 40.0}))
+
+
+def test_best_plans_of_products_are_those_of_the_mean_outcome(posterior) -> None:
+    products = with_log_link(posterior)
+    plan = products.best(DECISION)
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1.5, 41), np.linspace(-2, 2.5, 41)), -1)
+    points = grid.reshape(-1, 2)
+    points = points[points @ [1.0, 0.5] <= 0.8]
+    with pytest.warns(bi.SupportWarning):
+        effect = products.joint_effect(points)
+    best = effect.mean(("chain", "draw")).where(effect.supported).max()
+    assert plan.value >= float(best) - 1e-6
+    assert plan.value == pytest.approx(float(products.joint_effect(plan.point).mean()))
+    assert plan.supported
+    # Negative control: the exponential of the best mean logarithm.
+    assert np.exp(posterior.best(DECISION).value) < 0.99 * plan.value
 
 
 def test_plans_of_products_that_differ_between_units_need_a_unit() -> None:

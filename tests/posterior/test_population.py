@@ -170,3 +170,27 @@ def test_rows_with_other_covariates_are_other_rows(fit, frame, change, message) 
 def test_bad_populations_are_refused(fit, over, message) -> None:
     with pytest.raises(bi.PointsError, match=message):
         fit.joint_effect(POINTS, **over)
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"given": {"aeg": 40}}, "unknown covariate or grouping 'aeg'.*age"),
+        ({"given": {"season": "spring"}}, "season"),
+        ({"given": {"patient": "p3"}}, "integrated out"),
+        ({"given": {"age": 40}, "population": {"age": [1]}}, "given or population, not both"),
+        ({"population": 3}, "population must be"),
+    ],
+)
+def test_bad_populations_are_refused_by_every_query(fit, over, message) -> None:
+    queries = [
+        lambda: fit.joint_effect(POINTS, **over),
+        lambda: fit.contraction(POINTS, **over),
+        lambda: fit.sensitivity(POINTS, 0.1, **over),
+        lambda: fit.plot_joint_effect("tv", **over),
+        lambda: fit.plot_contraction(**over),
+        lambda: effect_table(fit, POINTS, **over),
+    ]
+    for query in queries:
+        with pytest.raises(bi.PointsError, match=message):
+            query()

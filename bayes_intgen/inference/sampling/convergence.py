@@ -23,6 +23,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import Model
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
@@ -278,7 +279,7 @@ class MonitoredEffect(NamedTuple):
     Attributes
     ----------
     points : ndarray, shape (N_POINTS, K)
-        Rows in memory, evenly spaced.
+        Reference rows, evenly spaced.
     mask : ndarray of bool, shape (K,)
         Actions that are set: all, or those of an observed regime if the joint effect is not
         identified.
@@ -288,12 +289,16 @@ class MonitoredEffect(NamedTuple):
     mask: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, data: Rows, model: Model) -> Self:
-        """Choose the effect to monitor in a fit of this model to these data."""
+    def of(cls, data: Rows, model: Model, terms: Decomposition) -> Self:
+        """Choose the effect to monitor in a fit of this model to these data.
+
+        Points are reference rows, which a fit keeps, so that all later diagnostics are of them.
+        """
         regimes = tuple(data.regimes)
         joint = (True,) * len(data.names)
         mask = joint if model.identifies(regimes, joint) else regimes[0]
-        return cls(every_nth(data.in_memory.actions), np.array(mask, dtype=bool))
+        rows = np.concatenate(data.in_memory.reference_rows(terms.coordinates).rows)
+        return cls(every_nth(rows), np.array(mask, dtype=bool))
 
     @property
     def masks(self) -> NDArray[np.bool_]:

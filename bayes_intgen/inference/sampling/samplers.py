@@ -33,7 +33,7 @@ def sample_marginal(
     pruned = PrunedModel.of(model, pilot, settings.prunes)
     posterior = pruned.posterior
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    monitored = MonitoredEffect.of(data, model)
+    monitored = MonitoredEffect.of(data, model, posterior.terms)
     effect = posterior.terms.matrix(monitored.points, monitored.masks)
 
     def quantities(flat: Array, coefficients: Array) -> Array:

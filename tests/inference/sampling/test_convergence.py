@@ -33,13 +33,14 @@ def test_stopping_rule_follows_the_quantity_that_is_slowest_so_far() -> None:
 
 
 def test_monitored_points_are_rows_of_the_data_with_all_actions_set(data) -> None:
-    monitored = MonitoredEffect.of(data, bi.models.additive())
+    model = bi.models.additive()
+    monitored = MonitoredEffect.of(data, model, model.decompose(data))
     assert monitored.points.shape == monitored.masks.shape == (N_POINTS, len(data.names))
     rows = {tuple(row) for row in data.actions}
     assert all(tuple(point) in rows for point in monitored.points)
-    np.testing.assert_array_equal(monitored.points[[0, -1]], data.actions[[0, -1]])
     assert monitored.masks.all()
 
 
 def test_without_an_identified_joint_effect_the_mask_is_that_of_an_observed_regime(data) -> None:
-    assert not MonitoredEffect.of(data.only([]), bi.models.additive()).masks.any()
+    model, history = bi.models.additive(), data.only([])
+    assert not MonitoredEffect.of(history, model, model.decompose(history)).masks.any()
