@@ -1,7 +1,9 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import bayes_intgen as bi
 from bayes_intgen.errors import DataError
@@ -97,3 +99,32 @@ def test_posteriors_without_rows_say_so(first) -> None:
         bi.Posterior(first.tree).update(confounded_rows(10, seed=6))
     with pytest.raises(DataError, match="new_rows must be a RegimeData, not ndarray"):
         first.update(POINTS)
+
+
+@pytest.mark.slow
+def test_an_updated_posterior_is_that_of_nuts_on_all_rows() -> None:
+    old, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
+    # Another intercept, so that the new rows move the posterior.
+    new = bi.RegimeData.from_arrays(
+        new.actions, new.outcome + 1, new.intervened, new.names, outcome_name="intensity"
+    )
+    common = {"progress": False, "draws": 1000}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        first = bi.fit(old, MODEL, **common)
+        updated = first.update(new, progress=False)
+        fresh = bi.fit(joined(old, new), MODEL, seed=7, **common)
+    before, one, other = map(effect_of, (first, updated, fresh))
+    ess = updated.tree["sample_stats"].attrs["importance_ess"]
+    limit = -norm.ppf(0.0005 / (2 * len(POINTS)))
+
+    def distances(draws: np.ndarray) -> np.ndarray:
+        error = np.sqrt(draws.var((0, 1)) / ess + other.var((0, 1)) / 400)
+        return np.abs(draws.mean((0, 1)) - other.mean((0, 1))) / error
+
+    assert (distances(one) < limit).all()
+    # The standard deviation of n normal draws has a relative error of one over the root of 2 n.
+    ratio = one.std((0, 1)) / other.std((0, 1))
+    assert (np.abs(np.log(ratio)) < limit * np.sqrt(0.5 / ess + 0.5 / 400)).all()
+    # Negative control: the posterior before the update.
+    assert (distances(before) > limit).any()

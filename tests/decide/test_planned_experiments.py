@@ -213,3 +213,10 @@ def test_intervals_after_experiments_have_the_predicted_width(data, posterior) -
         width = float(np.ptp(np.quantile(gain, [0.05, 0.95])))
         # Widths vary between data sets by about a tenth.
         assert float(table.width_after[0]) == pytest.approx(width, rel=0.3)
+
+
+def test_rows_for_a_width_reach_it(posterior) -> None:
+    width = 0.8 * float(posterior.split(1, POINTS).width_before)
+    rows = posterior.rows_for(width, POINTS)
+    assert float(posterior.split(rows, POINTS).width) == pytest.approx(width, rel=2e-2)
+    assert posterior.rows_for(100.0, POINTS) == 0
