@@ -363,11 +363,11 @@ def null_fit(
     rivals = [_as_term(each) for each in testable if each.kind == "interaction"]
     compared = (*finer, *rivals)
     statistics = candidate_statistics(data, terms, compared, pilot.spread, progress)
-    likely = promising(pilot.posterior, pilot.sites, statistics, compared)
+    likely = [c.term for c in promising(pilot.posterior, pilot.sites, statistics, compared)]
     sums = TermSums.over(data, terms.and_terms(likely), pilot.spread, progress)
     selected = select_terms(pilot.posterior, pilot.sites, sums, compared)
     labels = {rival.name for rival in rivals}
-    additions = [term for term in selected if term.name not in labels]
+    additions = [added.term for added in selected if added.term.name not in labels]
     if not additions:
         return pilot
     return pilot_fit(data, model, first.and_terms(additions), (), progress)

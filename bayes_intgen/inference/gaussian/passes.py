@@ -1,6 +1,6 @@
 """Passes over the rows that accumulate sufficient statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
@@ -11,7 +11,6 @@ from scipy.sparse import csr_array, lil_array
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
@@ -31,53 +30,59 @@ def sufficient_statistics(
     """
     # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
-    if terms.random_effects is None:
-        statistics = data.map_reduce(
-            partial(_batch_statistics, terms, spread),
-            SufficientStatistics.merge,
-            "Sums over rows",
-            progress,
-        )
-        return statistics._replace(known=known)
-    ratio = np.array(terms.random_effects.ratio)
-    if isinstance(data, Observations):
-        # Batches contain whole groups, so that sums per group need not be carried along.
-        def integrated(batch: Observations) -> SufficientStatistics:
-            statistics, groups = _grouped_statistics(terms, spread, batch)
-            return statistics.integrate(groups.regression(ratio))
-
-        merge = SufficientStatistics.merge
-        statistics = map_reduce(data.by_unit(), integrated, merge, "Sums over rows", progress)
-        return statistics._replace(known=known)
-    statistics, groups = data.map_reduce(
-        partial(_grouped_statistics, terms, spread), _merge_grouped, "Sums over rows", progress
-    )
-    return statistics.integrate(groups.regression(ratio))._replace(known=known)
+    over = SufficientStatistics.over
+    return _sums_over_rows(data, terms, spread, over, progress)._replace(known=known)
 
 
-def _batch_statistics(
-    terms: Decomposition, spread: VarianceFunction, batch: Observations
-) -> SufficientStatistics:
-    statistics = SufficientStatistics.over(*weighted_design(terms, spread, batch))
-    return _with_units(statistics, batch, spread)
+def candidate_statistics(
+    data: Rows,
+    terms: Decomposition,
+    candidates: Sequence[Term],
+    spread: VarianceFunction,
+    progress: bool,
+) -> CandidateStatistics:
+    """Sufficient statistics of a model and its candidates, without products of candidates."""
+    known, wider = pseudo_observations(data, terms), terms.and_terms(candidates)
+    over = partial(CandidateStatistics.over, sizes=[t.component.basis.size for t in candidates])
+    statistics = _sums_over_rows(data, wider, spread, over, progress)
+    return statistics._replace(sums=statistics.sums._replace(known=known))
 
 
-def _with_units(
-    statistics: SufficientStatistics, batch: Observations, spread: VarianceFunction
-) -> SufficientStatistics:
-    if batch.weights is None or batch.within is None:
-        return statistics
-    return statistics.with_units(batch.weights, batch.within, unit_precision(spread, batch))
+def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
+    data: Rows,
+    terms: Decomposition,
+    spread: VarianceFunction,
+    over: Callable[[Array, Array, Array], Sums],
+    progress: bool,
+) -> Sums:
+    """Sums of the columns of all rows, with random effects integrated out.
 
+    ``over`` sums over rows with a matrix, outcomes and weights.
+    """
+    effects, in_memory = terms.random_effects, isinstance(data, Observations)
+    ratio = np.array(effects.ratio if effects is not None else ())
+    if effects is not None and isinstance(data, Observations):
+        # Batches then contain whole groups, so that sums per group need not be carried along.
+        data = data.by_unit()
 
-def _grouped_statistics(
-    terms: Decomposition, spread: VarianceFunction, batch: Observations
-) -> tuple[SufficientStatistics, GroupSums]:
-    """Statistics of a batch without random effects, and sums per group."""
-    matrix, outcome, weights = weighted_design(terms, spread, batch)
-    statistics = SufficientStatistics.over(matrix, outcome, weights)
-    groups = group_sums(terms, batch, matrix, outcome, weights)
-    return _with_units(statistics, batch, spread), groups
+    def of_batch(batch: Observations) -> tuple[Sums, GroupSums | None]:
+        matrix, outcome, weights = weighted_design(terms, spread, batch)
+        sums = over(matrix, outcome, weights)
+        if batch.weights is not None and batch.within is not None:
+            sums = sums.with_units(batch.weights, batch.within, unit_precision(spread, batch))
+        if effects is None:
+            return sums, None
+        groups = group_sums(terms, batch, matrix, outcome, weights)
+        return (sums.integrate(groups.regression(ratio)), None) if in_memory else (sums, groups)
+
+    def merge(
+        before: tuple[Sums, GroupSums | None], after: tuple[Sums, GroupSums | None]
+    ) -> tuple[Sums, GroupSums | None]:
+        groups = None if before[1] is None or after[1] is None else before[1].merge(after[1])
+        return before[0].merge(after[0]), groups
+
+    sums, groups = data.map_reduce(of_batch, merge, "Sums over rows", progress)
+    return sums if groups is None else sums.integrate(groups.regression(ratio))
 
 
 def group_sums(
@@ -89,37 +94,6 @@ def group_sums(
     effects = terms.random_effects.functions(inputs)
     codes = inputs[:, terms.random_effects.grouping].astype(int)
     return GroupSums.over(codes, effects, matrix, outcome, weights)
-
-
-def _merge_grouped(
-    before: tuple[SufficientStatistics, GroupSums], after: tuple[SufficientStatistics, GroupSums]
-) -> tuple[SufficientStatistics, GroupSums]:
-    return before[0].merge(after[0]), before[1].merge(after[1])
-
-
-def candidate_statistics(
-    data: Observations,
-    terms: Decomposition,
-    candidates: Sequence[Term],
-    spread: VarianceFunction,
-    progress: bool,
-) -> CandidateStatistics:
-    """Sufficient statistics of a model and its candidates, without products of candidates."""
-    wider, sizes = terms.and_terms(candidates), [term.component.basis.size for term in candidates]
-
-    def of_batch(batch: Observations) -> CandidateStatistics:
-        matrix, outcome, weights = weighted_design(wider, spread, batch)
-        statistics = CandidateStatistics.over(matrix, outcome, weights, sizes)
-        if terms.random_effects is not None:
-            groups = group_sums(terms, batch, matrix, outcome, weights)
-            return statistics.integrate(groups.regression(np.array(terms.random_effects.ratio)))
-        return statistics._replace(sums=_with_units(statistics.sums, batch, spread))
-
-    statistics = map_reduce(
-        data.by_unit(), of_batch, CandidateStatistics.merge, "Sums over rows", progress
-    )
-    known = pseudo_observations(data, terms)
-    return statistics._replace(sums=statistics.sums._replace(known=known))
 
 
 class TermSums(NamedTuple):

@@ -248,6 +248,10 @@ class CandidateStatistics(NamedTuple):
             tuple(map(np.add, self.own, other.own)),
         )
 
+    def with_units(self, units: Array, within: Array, precision: Array) -> Self:
+        """Replace rows that are means of several units by these units."""
+        return self._replace(sums=self.sums.with_units(units, within, precision))
+
     def integrate(self, effects: Regression) -> Self:
         """Integrate random effects out, given their regression on all columns."""
         half = effects.half.reshape(-1, effects.half.shape[-1])

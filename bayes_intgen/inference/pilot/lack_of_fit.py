@@ -123,11 +123,18 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
+    return tuple(map(FitTest.of, tests, score_p_values(posterior, sites, statistics)))
+
+
+def score_p_values(
+    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
+) -> list[float]:
+    """P value of each candidate's score test; parameters are those of :func:`left_over`."""
     _, precisions, scores = left_over(posterior, sites, statistics)
-    results = []
-    for term, precision, columns in zip(tests, precisions, statistics.columns, strict=True):
-        results.append(FitTest.of(term, _p_value(precision, scores[columns])))
-    return tuple(results)
+    return [
+        _p_value(precision, scores[columns])
+        for precision, columns in zip(precisions, statistics.columns, strict=True)
+    ]
 
 
 def left_over(

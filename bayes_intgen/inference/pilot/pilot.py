@@ -27,7 +27,9 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.first_stage import control_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
+    SCREENING_LEVEL,
     FitTest,
+    score_p_values,
     score_tests,
     slope_tests,
     suspicious_tests,
@@ -38,7 +40,7 @@ from bayes_intgen.inference.pilot.residuals import (
     estimate_ratio,
     residuals,
 )
-from bayes_intgen.inference.pilot.selection import Comparison, Selection, promising
+from bayes_intgen.inference.pilot.selection import Comparison, Selection, interactions, promising
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
@@ -222,6 +224,10 @@ def pilot_fit(
             rows = student_t.pseudo_values(some)
         steps = replace(steps, data=student_t.with_pseudo_values(data))
         sample = student_t.pseudo_values(sample)
+    if saved is not None:
+        comparison = comparison.only(saved.compared)
+    elif len(data) > len(sample):
+        comparison = steps.narrowed(comparison, noise.spread)
     sums = steps.sums(comparison.terms, noise.spread, saved)
     selection = comparison.select(sums, model, techniques.informed_directions)
     posterior = MarginalPosterior.of(model, selection.terms, sums.of(selection.terms))
@@ -337,8 +343,7 @@ class _Steps:
         statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, sites, statistics, others)
-        interactions = [term for term in likely if term.role == "interaction"]
-        more = with_pairs(suspicious, tests, interactions[:MAX_PAIRS])
+        more = with_pairs(suspicious, tests, interactions(likely)[:MAX_PAIRS])
         if count > len(sample):
             likely = promising(posterior, sites, statistics, others, count / len(sample))
         errors: tuple[Term, ...] = ()
@@ -346,8 +351,23 @@ class _Steps:
             errors = control_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
-        every = terms.and_terms((*errors, *likely, *(same.get(term.name, term) for term in more)))
+        tested = (same.get(term.name, term) for term in more)
+        every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
+
+    def narrowed(self, comparison: Comparison, spread: VarianceFunction) -> Comparison:
+        """Leave out what no selection or test needs, by all rows.
+
+        In this pass candidates have no products with each other, which are most of the sums.
+        """
+        terms, optional = comparison.base, comparison.optional
+        statistics = candidate_statistics(self.data, terms, optional, spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
+        likely = promising(posterior, comparison.sites, statistics, optional)
+        p_values = score_p_values(posterior, comparison.sites, statistics)
+        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < SCREENING_LEVEL]
+        more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
+        return comparison.only([t.name for t in (*(c.term for c in likely), *more)])
 
     def sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums | None

@@ -7,9 +7,9 @@ unexplained. The candidate with the most evidence is added, and the comparison i
 none has enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -40,6 +40,22 @@ MIN_PRECISION_RATIO = 0.2
 # Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
 # square of it.
 MAX_COLUMNS = 1_000
+
+
+class Addition(NamedTuple):
+    """Candidate with its log Bayes factor against the model without it."""
+
+    term: Term
+    log_bayes_factor: float
+
+
+def interactions(additions: Iterable[Addition]) -> list[Term]:
+    """Interactions with strong evidence, whose jumps finer functions could follow."""
+    return [
+        added.term
+        for added in additions
+        if added.term.role == "interaction" and added.log_bayes_factor > MIN_LOG_BAYES_FACTOR
+    ]
 
 
 class Selection(NamedTuple):
@@ -89,6 +105,19 @@ class Comparison(NamedTuple):
     suspicious: tuple[Term, ...]
     terms: Decomposition
 
+    @property
+    def optional(self) -> tuple[Term, ...]:
+        """Terms that may be added or tested."""
+        fixed = {term.name for term in (*self.base.terms, *self.errors)}
+        return tuple(term for term in self.terms.terms if term.name not in fixed)
+
+    def only(self, names: Collection[str]) -> Self:
+        """Restrict the optional terms to those with these names, and the tests retained to them."""
+        kept = [term for term in self.optional if term.name in names]
+        suspicious = tuple(term for term in self.suspicious if term.name in names)
+        terms = self.base.and_terms((*self.errors, *kept))
+        return self._replace(suspicious=suspicious, terms=terms)
+
     def select(self, sums: TermSums, model: Model, informed: bool) -> Selection:
         """Add the candidates with enough evidence to the terms of the first fit."""
         posterior = MarginalPosterior.of(model, self.base, sums.of(self.base))
@@ -101,12 +130,13 @@ class Comparison(NamedTuple):
             compared = [term for term in self.candidates if term.name not in excluded]
             additions = select_terms(posterior, self.sites, sums, compared, informed)
             # Products of smooth functions may be what an interaction with jumps looks like.
-            more = with_pairs(suspicious, tests, additions)
+            more = with_pairs(suspicious, tests, interactions(additions))
             if len(more) == len(suspicious):
                 break
-        terms = self.base.and_terms((*additions, *self.errors))
+        added = tuple(addition.term for addition in additions)
+        terms = self.base.and_terms((*added, *self.errors))
         compared = [term for term in compared if term.name in sums.terms.columns]
-        rough = self._roughness(posterior, sums, compared, additions)
+        rough = self._roughness(posterior, sums, compared, added)
         return Selection(terms, suspicious, harmless, rough)
 
     def _roughness(
@@ -139,7 +169,7 @@ def promising(
     statistics: CandidateStatistics,
     candidates: Sequence[Term],
     ratio: float = 1.0,
-) -> list[Term]:
+) -> list[Addition]:
     """Candidates for which ``ratio`` times as many rows may have evidence, the likeliest first.
 
     Their scores and precisions are about those of a noise variance that is smaller by this factor.
@@ -149,7 +179,10 @@ def promising(
     sizes = {i: candidates[i].component.basis.size for i in evidence}
     by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
     ends = np.cumsum([sizes[i] for i in by_column])
-    return [candidates[i] for i in by_column[: int(np.sum(ends <= MAX_COLUMNS))]]
+    return [
+        Addition(candidates[i], evidence[i].log_bayes_factor)
+        for i in by_column[: int(np.sum(ends <= MAX_COLUMNS))]
+    ]
 
 
 def select_terms(
@@ -158,7 +191,7 @@ def select_terms(
     sums: TermSums,
     candidates: Sequence[Term],
     informed: bool = True,
-) -> tuple[Term, ...]:
+) -> tuple[Addition, ...]:
     """Select terms by evidence, without directions of their coefficients that rows barely inform.
 
     Parameters
@@ -176,7 +209,7 @@ def select_terms(
 
     Returns
     -------
-    tuple of Term
+    tuple of Addition
         In the order of ``candidates``.
     """
     compared = [term for term in candidates if term.name in sums.terms.columns]
@@ -203,9 +236,10 @@ def select_terms(
         if excess[best] < 0:
             break
         scale = evidence[best].scale
-        selection[best] = compared[best]
+        term = compared[best]
         if informed:
-            selection[best] = _informed(compared[best], remaining.precisions[best], scale)
+            term = _informed(term, remaining.precisions[best], scale)
+        selection[best] = Addition(term, evidence[best].log_bayes_factor)
         remaining.add_to_model(best, scale, products)
     return tuple(selection[i] for i in sorted(selection))
 
