@@ -17,7 +17,7 @@ from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior

@@ -19,7 +19,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
 from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model
 from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of

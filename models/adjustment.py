@@ -18,17 +18,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, GroupIndicators, LinearBasis
+from bayes_intgen.basis.combined import (
+    ConcatenatedBasis,
+    KarhunenLoeveBasis,
+    TensorProductBasis,
+)
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import LinearBasis
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.groups import groups_under_one_mask, rest_on_exchangeability
+from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.decomposition import Bases
 from bayes_intgen.models.mechanisms.mechanism import (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism

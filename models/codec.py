@@ -14,18 +14,29 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.basis import (
+    Atom,
+    Basis,
+    CentredBasis,
+    Constant,
+    FourierBasis,
+    GroupIndicators,
+    HSGPBasis,
+    Line,
+    LinearBasis,
+    MonomialBasis,
+    Parabola,
+    PenalisedSpline,
+    PiecewiseLinear,
+)
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.combined import (
+    ConcatenatedBasis,
+    KarhunenLoeveBasis,
+    TensorProductBasis,
+)
 from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.fourier import FourierBasis
-from bayes_intgen.basis.group_indicators import CentredBasis, GroupIndicators
-from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, MonomialBasis, Parabola
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel

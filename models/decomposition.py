@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, PiecewiseLinear
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.group_indicators import CentredBasis
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (

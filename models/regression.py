@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of

@@ -19,19 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.combined import ConcatenatedBasis, Evaluation
 from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.group_indicators import CentredBasis
-from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
-from bayes_intgen.identification.masks import Mask, masks_of, regime_weights
+from bayes_intgen.identification.regimes import Mask, masks_of, regime_weights
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.population import Population
@@ -98,7 +95,7 @@ class InRegime:
 
         One in its own regime, and zero in the other regimes in the data. A regime without data is
         a combination of the others, with the weights of
-        :func:`~bayes_intgen.identification.masks.regime_weights`.
+        :func:`~bayes_intgen.identification.regimes.regime_weights`.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
-from bayes_intgen.inference.pilot.first_terms import first_terms
+from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.samplers import sample_laplace, sample_marginal

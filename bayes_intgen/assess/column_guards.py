@@ -18,7 +18,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import random_rows
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.text.messages import quoted
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.

@@ -32,8 +32,8 @@ from bayes_intgen.errors import (
 )
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
-from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes, far_outcomes_in_words
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
+from bayes_intgen.inference.pilot.residuals import FarOutcomes, far_outcomes_in_words
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.posterior.draws import PosteriorDraws

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.inference.gaussian.passes import (

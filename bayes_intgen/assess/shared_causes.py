@@ -55,10 +55,10 @@ from bayes_intgen.assess.bootstrap import (
     familywise_results,
     wild_bootstrap,
 )
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.tensor_product import TensorProductBasis
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.inference.pilot.graph_evidence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel

@@ -37,7 +37,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.suspect_rows import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
-from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.identification.regimes import requirements
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,

@@ -12,9 +12,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, centres, short_label
 from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.identification.certificates import certificates
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask
 from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.regimes import Mask, mask_label
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import effect_modifiers
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of

@@ -5,12 +5,24 @@ are computed once from the data. Bases are plain NumPy, so that a saved fit eval
 to the last bit.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate
+from bayes_intgen.errors import ModelError
+
+# Minimum share of the rows at an atom, and of those elsewhere.
+MIN_ATOM_SHARE = 0.05
+# Maximum number of rows at any other value, as a share of those at the atom.
+MAX_REPEATED_SHARE = 0.25
+# Minimum distance between knots, as a share of the range.
+CLOSEST_KNOTS = 1e-3
 
 
 class Basis(Protocol):
@@ -34,3 +46,446 @@ class Constant:
 
     def matrix(self, actions: Array) -> Array:
         return np.ones((len(actions), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class MonomialBasis:
+    """Powers 1, 2, ... of a standardised action, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    centres : tuple of float
+        Mean of each power over the data.
+    """
+
+    coordinate: Coordinate
+    centres: tuple[float, ...]
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate, degree: int) -> Self:
+        raw = cls(coordinate, (0.0,) * degree).matrix(actions)
+        return cls(coordinate, tuple(raw.mean(axis=0).tolist()))
+
+    @property
+    def size(self) -> int:
+        return len(self.centres)
+
+    def matrix(self, actions: Array) -> Array:
+        x = self.coordinate.standardise(actions[:, :1])
+        return np.asarray(x ** np.arange(1, self.size + 1) - np.array(self.centres))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearBasis:
+    """Linear function of the transformed action, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    centre : float
+        Mean over the data.
+    """
+
+    coordinate: Coordinate
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate) -> Self:
+        return cls(coordinate, float(coordinate(actions[:, 0]).mean()))
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray(self.coordinate(actions[:, :1]) - self.centre)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Linear function of the standardised action, clipped to its range and centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    centre : float
+        Mean over the data.
+    """
+
+    coordinate: Coordinate
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate) -> Self:
+        return cls(coordinate, float(cls(coordinate, 0.0).matrix(actions).mean()))
+
+    def matrix(self, actions: Array) -> Array:
+        clipped = np.clip(actions[:, :1], self.coordinate.low, self.coordinate.high)
+        return np.asarray(self.coordinate.standardise(clipped) - self.centre)
+
+
+@dataclass(frozen=True, eq=False)
+class Parabola:
+    """Square of the transformed action, times a factor, centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    factor, centre : float
+        The centre is the mean of the square over the data.
+    """
+
+    coordinate: Coordinate
+    factor: float
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate, factor: float) -> Self:
+        return cls(coordinate, factor, float((coordinate(actions[:, 0]) ** 2).mean()))
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray(self.factor * (self.coordinate(actions[:, :1]) ** 2 - self.centre))
+
+
+@dataclass(frozen=True, eq=False)
+class Atom:
+    """Indicator of one value that many rows share, centred over the data.
+
+    Attributes
+    ----------
+    value : float
+        In the action's own units.
+    centre : float
+        Share of the rows with that value.
+    """
+
+    value: float
+    centre: float
+    size: int = 1
+
+    @classmethod
+    def of(cls, actions: Array) -> Self | None:
+        """Find the value that many rows share while others hardly repeat; None without one."""
+        distinct, counts = np.unique(actions[:, 0], return_counts=True)
+        most, share = int(counts.argmax()), counts.max() / len(actions)
+        if len(distinct) < MIN_DISTINCT or not MIN_ATOM_SHARE <= share <= 1 - MIN_ATOM_SHARE:
+            return None
+        if np.delete(counts, most).max() > MAX_REPEATED_SHARE * counts[most]:
+            return None
+        return cls(float(distinct[most]), float(share))
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray((actions[:, :1] == self.value) - self.centre)
+
+
+@dataclass(frozen=True, eq=False)
+class HSGPBasis:
+    """Eigenfunctions of the Laplacian on a box around the data (Solin and Särkkä 2020, eq. 56).
+
+    The functions are centred over the data, so that only the intercepts carry a level.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    box : float
+        Half the width of the box, in the squashed coordinate.
+    centres : tuple of float
+        Mean of each eigenfunction over the data.
+    """
+
+    coordinate: Coordinate
+    box: float
+    centres: tuple[float, ...]
+
+    @classmethod
+    def of(cls, actions: Array, coordinate: Coordinate, margin: float, size: int) -> Self:
+        """Compute ``size`` functions on a box that exceeds the data by ``margin`` on either side.
+
+        All functions vanish at the ends of the box: the margin is about a lengthscale.
+        """
+        low, high = coordinate.ends
+        box = (high - low) / 2 + margin
+        raw = cls(coordinate, box, (0.0,) * size).matrix(actions)
+        return cls(coordinate, box, tuple(raw.mean(axis=0).tolist()))
+
+    @property
+    def size(self) -> int:
+        return len(self.centres)
+
+    @property
+    def frequencies(self) -> Array:
+        """Square roots of the eigenvalues, shape (size,)."""
+        return np.asarray(np.arange(1, self.size + 1) * (np.pi / (2 * self.box)))
+
+    def matrix(self, actions: Array) -> Array:
+        low, high = self.coordinate.ends
+        z = self.coordinate(actions[:, 0]) - (low + high) / 2
+        angle = (z + self.box) * (np.pi / (2 * self.box))
+        # The recurrence sin(i x) = 2 cos(x) sin((i - 1) x) - sin((i - 2) x) replaces size sines.
+        out = np.empty((self.size, len(angle)))
+        before, twice = np.zeros_like(angle), 2 * np.cos(angle)
+        out[0] = np.sin(angle) / np.sqrt(self.box)
+        for i in range(1, self.size):
+            np.multiply(twice, out[i - 1], out=out[i])
+            out[i] -= before
+            before = out[i - 1]
+        out -= np.array(self.centres)[:, None]
+        return out.T
+
+
+@dataclass(frozen=True, eq=False)
+class PenalisedSpline:
+    """B-splines with a second-difference penalty, in mixed-model form.
+
+    The penalised part, without constants and straight lines, is rotated and scaled so that
+    independent coefficients of equal variance imply the penalty as their prior (Wood 2017,
+    section 5.8). The functions are centred over the data.
+
+    Attributes
+    ----------
+    coordinate : Coordinate
+    knots : tuple of float
+        Full knot vector in the coordinate of the action, from quantiles of the data.
+    degree : int
+    rotation : ndarray, shape (B-splines, size)
+    centres : tuple of float
+        Mean of each function over the data.
+    """
+
+    coordinate: Coordinate
+    knots: tuple[float, ...]
+    degree: int
+    rotation: Array
+    centres: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, actions: Array, coordinate: Coordinate, intervals: int = 12, degree: int = 3
+    ) -> Self:
+        """Place knots at quantiles of the data, and diagonalise the penalty.
+
+        Raises
+        ------
+        ModelError
+            If the action has too few distinct values.
+        """
+        knots = _knots(coordinate(actions[:, 0]), coordinate, intervals, degree)
+        # Divided differences at the Greville abscissae: with unequal knots, only there do
+        # straight lines have equally spaced coefficients.
+        greville = np.array(
+            [knots[i + 1 : i + 1 + degree].mean() for i in range(len(knots) - degree - 1)]
+        )
+        differences = _second_differences(greville)
+        values, vectors = np.linalg.eigh(differences.T @ differences)
+        penalised = vectors[:, 2:] / np.sqrt(values[2:])
+        at = tuple(knots.tolist())
+        raw = cls(coordinate, at, degree, penalised, (0.0,) * penalised.shape[1]).matrix(actions)
+        # Unit average variance over the data, so that one prior scale suits every action.
+        size = np.sqrt(raw.var(axis=0).sum())
+        centres = tuple((raw.mean(axis=0) / size).tolist())
+        return cls(coordinate, at, degree, penalised / size, centres)
+
+    @property
+    def size(self) -> int:
+        return len(self.centres)
+
+    def matrix(self, actions: Array) -> Array:
+        z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
+        spline = BSpline(np.array(self.knots), self.rotation, self.degree)
+        return np.asarray(spline(z) - np.array(self.centres))
+
+
+def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Array:
+    """Full knot vector at quantiles of transformed values, with repeated ends."""
+    low, high = coordinate.ends
+    # Nearly coincident knots would leave the function between them unpenalised.
+    gap = CLOSEST_KNOTS * (high - low)
+    inner = np.quantile(z, np.linspace(0, 1, intervals + 1))
+    inner = inner[np.diff(inner, prepend=-np.inf) > gap]
+    inner = inner[(inner > low + gap) & (inner < high - gap)]
+    inner = np.concatenate([[low], inner, [high]])
+    if len(inner) + degree - 1 < 3:
+        raise ModelError(
+            f"a spline of degree {degree} needs an action with more distinct values; "
+            "give that action the prior 'linear'"
+        )
+    return np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
+
+
+def _second_differences(positions: Array) -> Array:
+    """Second divided differences, scaled to unit mean spacing; shape (n - 2, n)."""
+    h = np.diff(positions) / np.diff(positions).mean()
+    count = len(positions)
+    out = np.zeros((count - 2, count))
+    for i in range(count - 2):
+        out[i, i] = 1 / h[i]
+        out[i, i + 1] = -1 / h[i] - 1 / h[i + 1]
+        out[i, i + 2] = 1 / h[i + 1]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class FourierBasis:
+    """Sines and cosines of one period, in pairs from slow to fast.
+
+    Attributes
+    ----------
+    period : float
+        In the units of the input.
+    amplitudes : tuple of float
+        Standard deviation of each pair of functions.
+
+    Examples
+    --------
+    >>> FourierBasis(12.0, (1.0,)).matrix(np.array([[0.0], [3.0]])).round(3).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+
+    period: float
+    amplitudes: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return 2 * len(self.amplitudes)
+
+    def matrix(self, actions: Array) -> Array:
+        harmonics = np.arange(1, len(self.amplitudes) + 1)
+        angle = 2 * np.pi * actions[:, :1] / self.period * harmonics
+        pairs = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+        return np.asarray((pairs * np.array(self.amplitudes)[:, None]).reshape(len(actions), -1))
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseLinear:
+    """Linear interpolation between knots, as independent functions centred over the data.
+
+    Attributes
+    ----------
+    knots : tuple of float
+        Rising, in the action's own units.
+    rotation : ndarray, shape (knots, size)
+        Values of each function at the knots, before centring.
+    centres : tuple of float
+        Mean of each function over the data.
+    graded : bool
+        Whether the functions are ordered from smooth to rough; otherwise all are equally rough.
+
+    Examples
+    --------
+    >>> levels = PiecewiseLinear.exchangeable(np.array([[0.0], [1.0]]), (0.0, 1.0))
+    >>> levels.matrix(np.array([[0.0], [1.0]])).round(3).ravel().tolist()
+    [-0.707, 0.707]
+    """
+
+    knots: tuple[float, ...]
+    rotation: Array
+    centres: tuple[float, ...]
+    graded: bool
+
+    @classmethod
+    def exchangeable(cls, actions: Array, knots: tuple[float, ...]) -> Self:
+        """Build Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
+        count = len(knots)
+        # An orthonormal basis of the functions that sum to zero over the knots.
+        upper = np.triu(np.ones((count, count - 1)))
+        steps = np.arange(1, count)
+        upper[steps, steps - 1] = -steps
+        return cls._centred(actions, knots, -upper / np.sqrt(steps * (steps + 1.0)), False)
+
+    @classmethod
+    def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:
+        """Build the principal components of a random walk from knot to knot, largest first.
+
+        With coefficients of unit variance the values at the knots have unit sample variance on
+        average, as with :meth:`exchangeable`.
+        """
+        count = len(knots)
+        walk = np.tril(np.ones((count, count - 1)), -1)
+        walk -= walk.mean(axis=0)
+        left, values, _ = np.linalg.svd(walk, full_matrices=False)
+        left *= np.sign(left[0])
+        size = np.sqrt(np.sum(values**2) / (count - 1))
+        return cls._centred(actions, knots, left * values / size, True)
+
+    @classmethod
+    def _centred(
+        cls, actions: Array, knots: tuple[float, ...], rotation: Array, graded: bool
+    ) -> Self:
+        raw = cls(knots, rotation, (0.0,) * rotation.shape[1], graded)
+        return cls(knots, rotation, tuple(raw.matrix(actions).mean(axis=0).tolist()), graded)
+
+    @property
+    def size(self) -> int:
+        return len(self.centres)
+
+    @cached_property
+    def degrees(self) -> NDArray[np.int_]:
+        """Degree of roughness of each function, from zero, shape (size,)."""
+        return np.arange(self.size) if self.graded else np.zeros(self.size, dtype=np.int_)
+
+    def matrix(self, actions: Array) -> Array:
+        knots = np.array(self.knots)
+        values = np.clip(actions[:, 0], knots[0], knots[-1])
+        after = np.clip(np.searchsorted(knots, values, side="right"), 1, len(knots) - 1)
+        before = after - 1
+        fraction = ((values - knots[before]) / (knots[after] - knots[before]))[:, None]
+        between = self.rotation[before] * (1 - fraction) + self.rotation[after] * fraction
+        return np.asarray(between - np.array(self.centres))
+
+
+@dataclass(frozen=True, eq=False)
+class GroupIndicators:
+    """Indicator of each group, from codes 0, 1, ...; zero for other codes.
+
+    Attributes
+    ----------
+    size : int
+        Number of groups.
+
+    Examples
+    --------
+    >>> GroupIndicators(2).matrix(np.array([[1.0], [-1.0]]))
+    array([[0., 1.],
+           [0., 0.]])
+    """
+
+    size: int
+
+    @property
+    def degrees(self) -> NDArray[np.int_]:
+        """Degree of roughness of each function: all are equally rough, shape (size,)."""
+        return np.zeros(self.size, dtype=int)
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray((actions[:, :1] == np.arange(self.size)).astype(float))
+
+
+@dataclass(frozen=True, eq=False)
+class CentredBasis:
+    """Basis minus the mean of each function over a population of rows.
+
+    Attributes
+    ----------
+    basis : Basis
+    centres : ndarray, shape (size,)
+    """
+
+    basis: Basis
+    centres: Array
+
+    @property
+    def size(self) -> int:
+        return self.basis.size
+
+    @cached_property
+    def frequencies(self) -> Array:
+        """Frequencies of an :class:`HSGPBasis`, shape (size,)."""
+        assert isinstance(self.basis, HSGPBasis)
+        return self.basis.frequencies
+
+    def matrix(self, actions: Array) -> Array:
+        return np.asarray(self.basis.matrix(actions) - self.centres)
+
+    def centred_at(self, centres: Array) -> "CentredBasis":
+        """Replace the means."""
+        return replace(self, centres=centres)

@@ -13,10 +13,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.group_indicators import CentredBasis
-from bayes_intgen.basis.hsgp import HSGPBasis
 
 # Position of the control variable among the arguments of a basis.
 CONTROL = -1

@@ -12,7 +12,7 @@ from bayes_intgen.cli.options import Choice, Fit, Level, Over, TableOrJson, Text
 from bayes_intgen.cli.parsing import number, parse_point
 from bayes_intgen.cli.points import checked_point, completed, points_of_file
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.labels import regime_label
+from bayes_intgen.identification.regimes import regime_label
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -22,7 +22,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.schema import SAME_ROWS, Batch, Schema
 from bayes_intgen.data.validation import check_finite, check_weights
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask
 
 # Maximum number of rows per regime in the sample, from which fits determine scales and knots.
 SAMPLE_ROWS = 30_000

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
+from bayes_intgen.identification.regimes import Mask, in_regime_order, mask_label, masks_of
 from bayes_intgen.text.messages import first_few, hint, quoted
 
 # Treatment of missing cells: an error, rows left out, or a level of a text covariate.

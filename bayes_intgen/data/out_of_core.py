@@ -22,7 +22,7 @@ from bayes_intgen.data.rows import Observations, Rows, Transformation
 from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask
 
 Tables = Callable[[], Iterable[Any]]
 

@@ -25,8 +25,8 @@ from bayes_intgen.data.validation import (
     check_weights,
 )
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.masks import masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.labels import regime_label
+from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.text.messages import unknown_action
 
 OBSERVATIONAL = regime_label(())

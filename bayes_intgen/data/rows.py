@@ -24,12 +24,16 @@ from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
-from bayes_intgen.identification.groups import groups_under_one_mask
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask, in_regime_order, masks_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.quantiles import regime_quantiles
-from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.identification.regimes import (
+    Mask,
+    groups_under_one_mask,
+    in_regime_order,
+    mask_label,
+    masks_of,
+    requirements,
+)
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:

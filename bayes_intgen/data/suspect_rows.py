@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.groups import groups_under_one_mask
 from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.text.messages import first_few
 
 # Maximum share of rows, without the largest cell, in cells without variation.

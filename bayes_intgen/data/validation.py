@@ -14,8 +14,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask, null_space_of_regimes, project
+from bayes_intgen.identification.regimes import Mask, mask_label, null_space_of_regimes, project
 from bayes_intgen.text.messages import quoted
 
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes

@@ -31,7 +31,7 @@ from bayes_intgen.decide.planned_rows import (
 from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
 from bayes_intgen.decide.search import best_points_of_draws
 from bayes_intgen.errors import ModelError
-from bayes_intgen.identification.labels import regime_label
+from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
 

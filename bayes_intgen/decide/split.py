@@ -35,7 +35,7 @@ from bayes_intgen.decide.planned_rows import (
     warn_of_few_draws,
 )
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.identification.labels import mask_label, regime_label
+from bayes_intgen.identification.regimes import mask_label, regime_label
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.regimes import Mask, is_identified
 
 Codes = NDArray[np.intp]
 # Entry of a table: whether it is free of confounding (s_k and psi_jk are, u_k is not), the actions

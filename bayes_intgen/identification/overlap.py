@@ -6,8 +6,8 @@ A point is supported under a target mask if four conditions hold. docs/method.md
   that is observed, (a_k, a_pa(k)) is jointly near rows in which it was not set; with an unknown
   graph these are all actions.
 - **Separation.** The regimes with rows near the value of an action span the target's coefficients
-  of the functions of that action: the rank test of `bayes_intgen.identification.masks`, restricted
-  to the regimes that reach the value.
+  of the functions of that action: the rank test of `bayes_intgen.identification.regimes`,
+  restricted to the regimes that reach the value.
 - **Interaction.** The regimes with rows near the values of two actions that interact span the
   target's coefficients of their functions of both.
 - **Linkage.** The regimes that reach a value reach it together with the same values of the other
@@ -38,10 +38,14 @@ from bayes_intgen.basis.categories import Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.distance import INFINITE, Neighbours, placed
-from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.linkage import Cells, class_edges
-from bayes_intgen.identification.masks import Mask, masks_of, regime_order
-from bayes_intgen.identification.requirements import Requirement
+from bayes_intgen.identification.regimes import (
+    Mask,
+    Requirement,
+    mask_label,
+    masks_of,
+    regime_order,
+)
 from bayes_intgen.identification.verdict import Verdict, separates, separates_pair
 
 # Maximum number of rows per regime that represent all of its rows.

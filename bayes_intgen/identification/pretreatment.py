@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.regimes import masks_of
 
 # Probability of a false alarm for all covariates and actions together (Bonferroni).
 FALSE_ALARM = 0.01

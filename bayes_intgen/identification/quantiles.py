@@ -7,8 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.labels import mask_label
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask, mask_label
 
 # Probabilities of the quantiles per regime and action.
 PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.identification.masks import Mask, is_identified, masks_of
+from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
 from bayes_intgen.text.messages import first_few
 
 

@@ -24,10 +24,14 @@ from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import PACKAGE, DataError, PointsError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.identification.groups import rest_on_exchangeability
-from bayes_intgen.identification.masks import Mask, regime_weights
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.identification.requirements import Requirement, requirements
+from bayes_intgen.identification.regimes import (
+    Mask,
+    Requirement,
+    regime_weights,
+    requirements,
+    rest_on_exchangeability,
+)
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.terms import Decomposition, InRegime

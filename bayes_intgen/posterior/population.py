@@ -13,7 +13,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import centres
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.identification.groups import groups_under_one_mask
+from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Units

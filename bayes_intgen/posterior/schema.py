@@ -24,8 +24,8 @@ from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
 if TYPE_CHECKING:
-    from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
+    from bayes_intgen.inference.pilot.residuals import FarOutcomes
     from bayes_intgen.inference.sampled_model import SampledModel
     from bayes_intgen.inference.settings import SamplerSettings
 

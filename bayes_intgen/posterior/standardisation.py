@@ -14,7 +14,7 @@ import xarray as xr
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Constant
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.covariates import (
     NEW_GROUP,
     UNSEEN,

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.basis.monomials import Atom
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of

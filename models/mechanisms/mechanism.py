@@ -18,13 +18,21 @@ from numpy.typing import ArrayLike
 
 from bayes_intgen._arguments import instance, real_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import (
+    CLOSEST_KNOTS,
+    Atom,
+    Basis,
+    Line,
+    LinearBasis,
+    Parabola,
+    PiecewiseLinear,
+)
+from bayes_intgen.basis.combined import (
+    ConcatenatedBasis,
+    KarhunenLoeveBasis,
+    TensorProductBasis,
+)
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, Line, LinearBasis, Parabola
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.spline import CLOSEST_KNOTS
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 from bayes_intgen.errors import ModelError
 
 KernelName = Literal["squared_exponential", "matern32", "matern52"]

@@ -6,11 +6,9 @@ import numpy as np
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, MonomialBasis, PiecewiseLinear
+from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import MonomialBasis
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (
     CROSS_ACTION_SCALE,

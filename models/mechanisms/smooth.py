@@ -6,13 +6,9 @@ import numpy as np
 
 from bayes_intgen._arguments import one_of, real_number, whole_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, FourierBasis, HSGPBasis, LinearBasis, PenalisedSpline
+from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.fourier import FourierBasis
-from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import LinearBasis
-from bayes_intgen.basis.spline import PenalisedSpline
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (
     CROSS_ACTION_SCALE,

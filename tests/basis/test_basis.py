@@ -3,13 +3,17 @@ import pytest
 from scipy.interpolate import BSpline
 
 import bayes_intgen as bi
+from bayes_intgen.basis.basis import (
+    Atom,
+    HSGPBasis,
+    LinearBasis,
+    MonomialBasis,
+    Parabola,
+    PenalisedSpline,
+    PiecewiseLinear,
+)
+from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import HSGPBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.monomials import Atom, LinearBasis, MonomialBasis, Parabola
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.spline import PenalisedSpline
-from bayes_intgen.basis.tensor_product import TensorProductBasis
 
 RNG = np.random.default_rng(0)
 HEAVY = RNG.standard_t(2, size=(4000, 1)) * 3 + 7

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.basis.basis import PiecewiseLinear
 
 RNG = np.random.default_rng(0)
 KNOTS = (0.0, 1.0, 3.0, 7.0, 8.0)

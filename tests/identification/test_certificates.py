@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 import bayes_intgen as bi
 from bayes_intgen.identification.certificates import certify, settings_of
-from bayes_intgen.identification.masks import Mask, is_identified
+from bayes_intgen.identification.regimes import Mask, is_identified
 
 NAMES = ("red", "green", "blue")
 VALUES = range(3)

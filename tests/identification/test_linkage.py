@@ -6,7 +6,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.distance import placed
-from bayes_intgen.identification.masks import Mask
+from bayes_intgen.identification.regimes import Mask
 
 VALUES = 3
 Cell = tuple[int, ...]

@@ -9,7 +9,7 @@ import xarray as xr
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.overlap import MAX_NEAR_DISTANCE
-from bayes_intgen.identification.requirements import requirements
+from bayes_intgen.identification.regimes import requirements
 
 NAMES = ("x", "y")
 

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.monomials import MonomialBasis
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
+from bayes_intgen.basis.basis import MonomialBasis, PiecewiseLinear
 
 
 @pytest.mark.parametrize(

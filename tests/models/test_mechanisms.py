@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.basis import HSGPBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.hsgp import HSGPBasis
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     log_spectral_sd,

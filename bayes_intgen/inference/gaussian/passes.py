@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, lil_array
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,

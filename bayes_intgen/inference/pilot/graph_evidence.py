@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.identification.masks import masks_of
+from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.models import Model

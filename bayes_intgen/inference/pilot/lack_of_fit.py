@@ -29,8 +29,8 @@ from scipy.special import chdtrc
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.piecewise_linear import PiecewiseLinear
-from bayes_intgen.basis.tensor_product import TensorProductBasis
+from bayes_intgen.basis.basis import PiecewiseLinear
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.matrices import orthonormal_basis

@@ -24,7 +24,6 @@ from bayes_intgen.inference.gaussian.passes import (
     weighted_design,
 )
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
-from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.first_stage import control_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
@@ -36,6 +35,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     with_pairs,
 )
 from bayes_intgen.inference.pilot.residuals import (
+    FarOutcomes,
     estimate_intraclass_correlation,
     estimate_ratio,
     residuals,

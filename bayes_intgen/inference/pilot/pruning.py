@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from bayes_intgen.basis.group_indicators import CentredBasis
+from bayes_intgen.basis.basis import CentredBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import (
     ReducedStatistics,

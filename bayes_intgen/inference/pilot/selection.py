@@ -15,8 +15,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.passes import TermSums

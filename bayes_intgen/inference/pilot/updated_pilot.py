@@ -7,7 +7,6 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import row_weights, sufficient_statistics
-from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, FitTest, failed_tests, suspicious_tests
 from bayes_intgen.inference.pilot.pilot import (
@@ -18,7 +17,7 @@ from bayes_intgen.inference.pilot.pilot import (
     next_finer,
     standardised_noise,
 )
-from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.residuals import FarOutcomes, residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import effective_units

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.far_outcomes import (
+from bayes_intgen.inference.pilot.residuals import (
     FarOutcomes,
 )
 

@@ -1,16 +1,128 @@
-"""Cached evaluation of several bases at the same rows."""
+"""Bases made of others: concatenations, tensor products, and Karhunen-Loève directions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, CentredBasis, GroupIndicators, PiecewiseLinear
 from bayes_intgen.basis.control import ControlBasis
-from bayes_intgen.basis.group_indicators import CentredBasis
-from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.basis.tensor_product import ConcatenatedBasis, TensorProductBasis
 
 # Rows of points and units whose functions are evaluated at once.
 ROWS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatenatedBasis:
+    """Functions of two bases of the same action, one after the other."""
+
+    first: Basis
+    second: Basis
+
+    @property
+    def size(self) -> int:
+        return self.first.size + self.second.size
+
+    def matrix(self, actions: Array) -> Array:
+        return np.concatenate([self.first.matrix(actions), self.second.matrix(actions)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorProductBasis:
+    """Tensor product of bases of several actions, up to a total order.
+
+    Contains the product of function i of the first factor, function j of the second, and so on, if
+    their degrees of roughness sum to less than ``order``.
+
+    Attributes
+    ----------
+    factors : tuple of Basis
+        One per input, with functions from smooth to rough.
+    order : int
+    """
+
+    factors: tuple[Basis, ...]
+    order: int
+
+    @cached_property
+    def indices(self) -> NDArray[np.int_]:
+        """Position of the function of each factor in each product, shape (factors, size)."""
+        indices = np.indices([factor.size for factor in self.factors])
+        degrees = [degrees_of(factor) for factor in self.factors]
+        total = np.sum([d[i] for d, i in zip(degrees, indices, strict=True)], axis=0)
+        return indices[:, total < self.order]
+
+    @property
+    def size(self) -> int:
+        return int(self.indices.shape[1])
+
+    def multiplied(self, values: Sequence[Array]) -> Array:
+        """Multiply values of the factors' functions, each (factor.size, n), to shape (size, n)."""
+        out = values[0][self.indices[0]]
+        for factor_values, positions in zip(values[1:], self.indices[1:], strict=True):
+            out *= factor_values[positions]
+        return np.asarray(out)
+
+    def matrix(self, actions: Array) -> Array:
+        values = [f.matrix(actions[:, [i]]).T for i, f in enumerate(self.factors)]
+        return self.multiplied(values).T
+
+
+def degrees_of(basis: Basis) -> NDArray[np.int_]:
+    """Degree of roughness of each function of a basis, from zero, shape (size,)."""
+    if isinstance(basis, PiecewiseLinear | GroupIndicators):
+        return basis.degrees
+    if isinstance(basis, CentredBasis):
+        return degrees_of(basis.basis)
+    if isinstance(basis, ConcatenatedBasis):
+        first = degrees_of(basis.first)
+        return np.concatenate([first, first.max() + 1 + degrees_of(basis.second)])
+    return np.arange(basis.size)
+
+
+@dataclass(frozen=True, eq=False)
+class KarhunenLoeveBasis:
+    """Leading functions of a discrete Karhunen-Loève expansion.
+
+    The prior covariance of a random function is diagonalised with respect to the distribution of
+    the data. Each function has the standard deviation that the prior implies along it.
+
+    Attributes
+    ----------
+    basis : Basis
+        Basis in which the random function is given.
+    weights : ndarray, shape (basis.size, size)
+        Coefficients of each function in that basis.
+    """
+
+    basis: Basis
+    weights: Array
+
+    @classmethod
+    def of(cls, actions: Array, basis: Basis, sd: Array, size: int) -> Self:
+        """Compute the leading functions from prior standard deviations of the coefficients."""
+        scaled = basis.matrix(actions) * sd
+        values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+        leading = vectors[:, np.argsort(values)[::-1][:size]]
+        # Fix the signs, which an eigensolver leaves open.
+        largest = np.abs(leading).argmax(axis=0)
+        leading = leading * np.sign(leading[largest, np.arange(leading.shape[1])])
+        return cls(basis, sd[:, None] * leading)
+
+    def leading(self, size: int) -> Self:
+        """Restrict to the leading functions."""
+        return type(self)(self.basis, self.weights[:, :size])
+
+    @property
+    def size(self) -> int:
+        return int(self.weights.shape[1])
+
+    def matrix(self, actions: Array) -> Array:
+        return self.basis.matrix(actions) @ self.weights
 
 
 class Evaluation:

@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bayes_intgen.identification.masks import is_identified, masks_of, regime_weights
+from bayes_intgen.identification.regimes import is_identified, masks_of, regime_weights
 
 
 def single(count: int) -> list[tuple[bool, ...]]:
