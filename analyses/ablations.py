@@ -94,6 +94,12 @@ TECHNIQUES = {
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
+    "informed functions": Technique(
+        (*SMOOTH, *FEW_ROWS, *ROUGH, "panel", "light tunnel"), {"informed_functions": False}
+    ),
+    "informed functions before NUTS": Technique(
+        ("polynomial", "media mix"), {"informed_functions": False}, {}, "nuts"
+    ),
     "pruning": Technique(
         (*SMOOTH, *FEW_ROWS, "media mix, five", *REAL), {"pruning": False}
     ),

@@ -30,6 +30,8 @@ class Techniques:
         Added terms keep only the directions that the rows inform.
     pruning : bool
         Terms without evidence get a fixed scale.
+    informed_functions : bool
+        Gaussian processes have as many functions as the rows inform.
     group_variances, intraclass_correlation : bool
         Variances of random effects, and the correlation within weighted rows, are estimated.
     fit_tests : bool
@@ -46,6 +48,7 @@ class Techniques:
     finer_pairs: bool = True
     informed_directions: bool = True
     pruning: bool = True
+    informed_functions: bool = True
     group_variances: bool = True
     intraclass_correlation: bool = True
     fit_tests: bool = True

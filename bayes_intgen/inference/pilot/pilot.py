@@ -40,7 +40,13 @@ from bayes_intgen.inference.pilot.residuals import (
     estimate_ratio,
     residuals,
 )
-from bayes_intgen.inference.pilot.selection import Comparison, Selection, interactions, promising
+from bayes_intgen.inference.pilot.selection import (
+    Comparison,
+    Selection,
+    interactions,
+    promising,
+    with_informed_functions,
+)
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
@@ -234,11 +240,14 @@ def pilot_fit(
     start = posterior.point(first.sites, terms)
     final = Pilot.of(posterior, noise.spread, progress, start)
     refuse_no_noise(data, final.noise_sd, terms.unit)
+    final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
+    if techniques.informed_functions:
+        informed = with_informed_functions(model, final.posterior, final.sites)
+        final = final._replace(posterior=informed)
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
         estimate=noise.estimate,
-        fit_tests=steps.fit_tests(final, selection, sums, sample, rows),
         student_t=student_t,
         far=FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None,
     )

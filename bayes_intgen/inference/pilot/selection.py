@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import Basis, HSGPBasis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -37,6 +37,8 @@ MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
+# The same for the roughest function of a Gaussian process, at the mode.
+MIN_RATIO_OF_PROCESS = 0.1
 # Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
 # square of it.
 MAX_COLUMNS = 1_000
@@ -304,6 +306,38 @@ class RemainingCandidates:
         for i in self.precisions:
             columns = self.columns[i]
             self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
+
+
+def with_informed_functions(
+    model: Model, posterior: MarginalPosterior, sites: dict[str, Array]
+) -> MarginalPosterior:
+    """Leave out the roughest functions of Gaussian processes, which the rows do not inform.
+
+    How many are needed depends on the lengthscale (Riutort-Mayol et al. 2023) and on the rows.
+
+    Parameters
+    ----------
+    model : Model
+    posterior : MarginalPosterior
+    sites : dict
+        Hyperparameters at its mode.
+    """
+    terms, kept = posterior.terms, np.ones(posterior.terms.size, dtype=bool)
+    variance = np.exp(2 * posterior.priors.log_sd(sites))
+    ratio = variance * np.diag(posterior.sums.xx) / float(sites["noise_sd"]) ** 2
+    shorter: list[Term] = []
+    bases: dict[tuple[HSGPBasis, int], HSGPBasis] = {}
+    for term in terms.terms:
+        basis, columns = term.component.basis, terms.columns[term.name]
+        if isinstance(basis, HSGPBasis):
+            size = 1 + int(np.flatnonzero(ratio[columns] > MIN_RATIO_OF_PROCESS).max(initial=0))
+            kept[columns.start + size : columns.stop] = False
+            # Equal functions of several terms stay one object, which is evaluated once.
+            basis = bases.setdefault((basis, size), replace(basis, centres=basis.centres[:size]))
+            term = replace(term, component=replace(term.component, basis=basis))
+        shorter.append(term)
+    sums = posterior.sums.select(np.flatnonzero(kept))
+    return MarginalPosterior.of(model, replace(terms, terms=tuple(shorter)), sums)
 
 
 def _is_default(term: Term) -> bool:

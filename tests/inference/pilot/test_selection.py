@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.api.decomposed_fit import fit_decomposed
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
 NAMES = ("a1", "a2", "a3")
 
@@ -47,3 +51,19 @@ def test_a_product_of_parents_is_a_cause_of_its_own() -> None:
         effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
         errors[graph] = float(np.std(effect - np.tanh(points).sum(axis=1)))
     assert errors[None] < 0.5 * errors["any"], errors
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+def test_functions_that_rows_do_not_inform_change_no_answer() -> None:
+    data, settings = world(0.0), SamplerSettings(method="laplace", draws=1000, progress=False)
+    fits = [
+        fit_decomposed(data, bi.models.additive(), replace(settings, techniques=techniques))
+        for techniques in (ALL_TECHNIQUES, Techniques(informed_functions=False))
+    ]
+    few, many = (fit.posterior.joint_effect(data.actions[:100]) for fit in fits)
+    assert fits[0].sampled.terms.size < 0.8 * fits[1].sampled.terms.size
+    sd = many.std(("chain", "draw"))
+    # The standard error of a mean of 4,000 draws is 0.016 sd, and importance weights double it.
+    change = (few.mean(("chain", "draw")) - many.mean(("chain", "draw"))) / sd
+    assert float(np.sqrt((change**2).mean())) < 0.1
+    np.testing.assert_allclose(few.std(("chain", "draw")), sd, rtol=0.15)
