@@ -70,11 +70,18 @@ class Decision:
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
     """Cost per unit, or of each level."""
     if isinstance(cost, Mapping):
-        return {level: _checked_price(own, f"{name!r} at {level!r}") for level, own in cost.items()}
-    return _checked_price(cost, repr(name))
+        return {level: checked_price(own, f"{name!r} at {level!r}") for level, own in cost.items()}
+    return checked_price(cost, repr(name))
 
 
-def _checked_price(cost: Any, of: str) -> float:
+def checked_price(cost: Any, of: str) -> float:
+    """Validate the cost of something: a number of at least zero.
+
+    Examples
+    --------
+    >>> checked_price(2, "an experiment")
+    2.0
+    """
     number = real_number(cost, f"the cost of {of}")
     if number < 0:
         raise ModelError(f"the cost of {of} is negative, {number:g}; costs must be at least 0")

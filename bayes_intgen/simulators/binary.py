@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from scipy.special import expit
 
 from bayes_intgen._typing import Array
@@ -82,13 +83,11 @@ class Binary(Confounded):
     def standardised(self, action: int, values: Array) -> Array:
         return np.asarray(values - self.share[action])
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = expit(self.usual[action] + self.linear_predictor(action, causes, actions))
         return np.asarray(rng.random(len(causes)) < chance, dtype=np.float64)
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return np.asarray(rng.random(rows) < self.set_share[action], dtype=np.float64)
 
     def effect_of(self, action: int, values: Array) -> Array:

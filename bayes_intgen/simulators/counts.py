@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import Confounded, random_confounding, signed
@@ -61,13 +62,11 @@ class Counts(Confounded):
     def standardised(self, action: int, values: Array) -> Array:
         return np.asarray(np.log((1 + values) / (1 + self.usual[action])))
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         mean = self.usual[action] * np.exp(self.linear_predictor(action, causes, actions))
         return np.asarray(rng.poisson(mean), dtype=np.float64)
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return rng.poisson(self.set_mean[action], rows).astype(np.float64)
 
     def effect_of(self, action: int, values: Array) -> Array:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -79,13 +80,11 @@ class Ordered(Confounded):
     def standardised(self, action: int, values: Array) -> Array:
         return np.asarray(values / self.cuts.shape[1] - 0.5)
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         latent = self.linear_predictor(action, causes, actions) + rng.logistic(size=len(causes))
         return np.asarray(np.searchsorted(self.cuts[action], latent), dtype=np.float64)
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return rng.integers(0, self.effects.shape[1], rows).astype(np.float64)
 
     def effect_of(self, action: int, values: Array) -> Array:
