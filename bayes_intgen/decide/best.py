@@ -14,12 +14,13 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.decision import Decision, Objective, RiskMeasure, risk_measure
-from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
+from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import GridOfMeans, Search
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.posterior.standardisation import Standardisation
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import (
     align_columns,
     decimals_for,
@@ -238,7 +239,7 @@ class Planning:
             ),
             probability_better=float((gain > 0).mean()),
             shadow_price=_shadow_price(search, point, value),
-            supported=bool(is_supported(posterior, point[None])[0]),
+            supported=bool(jointly_supported(posterior, point[None])[0]),
         )
 
 

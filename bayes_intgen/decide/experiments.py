@@ -27,11 +27,12 @@ from bayes_intgen.decide.planned_rows import (
     planned_rows,
     warn_of_few_draws,
 )
-from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
+from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.labels import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
@@ -225,7 +226,7 @@ class Choice:
 def supports_any_plan(posterior: PosteriorDraws) -> bool:
     """Whether the joint effect is supported at any of 200 reference rows."""
     rows = np.concatenate(support_of(posterior).reference.rows)
-    return bool(is_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
+    return bool(jointly_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
 
 
 def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:

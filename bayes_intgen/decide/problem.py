@@ -16,7 +16,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.effects import supported
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
@@ -146,7 +146,7 @@ class Problem:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
         out = self.is_affordable(points)
         if self.posterior is not None and out.any():
-            out[out] = is_supported(self.posterior, points[out])
+            out[out] = jointly_supported(self.posterior, points[out])
         return out
 
     def with_budget(self, budget: float | None) -> "Problem":
@@ -176,11 +176,6 @@ def varied(point: Array, actions: int | list[int], values: Array) -> Array:
     out = np.tile(point, (len(values), 1))
     out[:, actions] = values
     return out
-
-
-def is_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether rows near the points identify the joint effect there, shape (M,)."""
-    return np.asarray(supported(posterior, points, posterior.actions).all(axis=1))
 
 
 def _candidates(
