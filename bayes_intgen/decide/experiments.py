@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -182,19 +182,14 @@ class Choice:
 
     @classmethod
     def of(
-        cls,
-        posterior: PosteriorDraws,
-        decision: Decision,
-        beyond_support: bool,
-        given: Mapping[str, Any] | None,
-        population: Any,
-    ) -> "Choice":
+        cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool, **over: Any
+    ) -> Self:
         """Find the best plan, and those that are best for draws or for means of draws.
 
         All plans are considered where the rows support none.
         """
         beyond_support = beyond_support or not supports_any_plan(posterior)
-        planning = Planning.of(posterior, decision, beyond_support, given, population)
+        planning = Planning.of(posterior, decision, beyond_support, **over)
         problem, surface = planning.problem, planning.surface
         point = planning.point(problem.budget)
         plan = planning.plan(point, "mean")

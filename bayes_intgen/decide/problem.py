@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.queries import checked_value
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.decision import Decision, RiskMeasure
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians
@@ -23,7 +23,7 @@ from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 N_VALUES = 101
 # Relative tolerance of costs against the budget.
 ROUNDING = 1e-9
-# Plans that are evaluated at once under a log link.
+# Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
 
 
@@ -82,11 +82,12 @@ class Problem:
             k = names.index(name)
             levels = posterior.categories[k]
             if isinstance(cost, Mapping):
-                prices[k] = _prices(cost, name, categories[k], candidates[k])
+                _refuse_unpriced(cost, name, categories[k], candidates[k])
+                prices[k] = costs_of(cost, categories[k], candidates[k])
             elif levels is None:
                 rates[k] = cost
             elif levels.numeric:
-                prices[k] = cost * np.asarray(levels.decode(candidates[k]), dtype=float)
+                prices[k] = costs_of(cost, levels, candidates[k])
             else:
                 raise ModelError(
                     f"{name!r} has named levels; give the cost of each, "
@@ -220,19 +221,31 @@ def _candidates(
     return values
 
 
-def _prices(
+def _refuse_unpriced(
     cost: Mapping[Any, float], name: str, levels: Categories | None, candidates: Array
-) -> Array:
-    """Costs of the levels among the candidates."""
+) -> None:
+    """Raise ModelError if the costs of levels are not those of the candidates."""
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")
-    labels = levels.decode(candidates).tolist()
-    missing = [label for label in labels if label not in cost]
+    missing = [label for label in levels.decode(candidates).tolist() if label not in cost]
     unknown = [label for label in cost if label not in levels.labels]
     if missing or unknown:
         problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
         raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
-    return np.array([float(cost[label]) for label in labels])
+
+
+def costs_of(cost: float | Mapping[Any, float], levels: Categories | None, values: Array) -> Array:
+    """Costs of values of an action, per unit or of each level; NaN for levels without one.
+
+    Examples
+    --------
+    >>> costs_of(0.5, None, np.array([0.0, 2.0]))
+    array([0., 1.])
+    """
+    labels = values if levels is None else levels.decode(values)
+    if isinstance(cost, Mapping):
+        return np.array([float(cost.get(label, np.nan)) for label in labels.tolist()])
+    return cost * np.asarray(labels, dtype=float)
 
 
 def with_rounding(budget: float) -> float:
@@ -306,14 +319,17 @@ class JointSurface:
         mean = self.prediction.mean(points, np.ones(points.shape, dtype=bool))
         return mean.reshape(-1, len(points))
 
+    def measured(self, points: Array, measure: RiskMeasure) -> Array:
+        """Measure of the draws of the joint effect, shape (M,)."""
+        parts = range(0, len(points), PLANS_AT_ONCE)
+        return np.concatenate([measure(self.draws(points[i : i + PLANS_AT_ONCE])) for i in parts])
+
     def mean(self, points: Array) -> Array:
         """Posterior mean of the joint effect, shape (M,)."""
         prediction = self.prediction
         if not prediction.is_linear:
             # The mean of an exponential is not the exponential at mean coefficients.
-            parts = range(0, len(points), PLANS_AT_ONCE)
-            means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
-            return np.concatenate(means)
+            return self.measured(points, lambda draws: draws.mean(axis=0))
         # Deviations of an unseen group and of a resampled population average zero.
         average = replace(
             prediction,

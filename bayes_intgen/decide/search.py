@@ -25,8 +25,8 @@ CELLS, CELLS_PER_DRAW = 1000, 300
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
 # Maximum number of plans that are enumerated for a measure of risk.
 MAX_PLANS = 20_000
-# Draws, and plans, that are evaluated at once, and plans whose support is.
-DRAWS_AT_ONCE, PLANS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 2_000, 300
+# Draws whose best plans are found at once, and plans whose support is.
+DRAWS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 300
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
@@ -206,9 +206,7 @@ class Search:
         """Objective at plans of shape (M, K), shape (M,)."""
         if self.measure is None:
             return self.surface.mean(points)
-        parts = range(0, len(points), PLANS_AT_ONCE)
-        draws = (self.surface.draws(points[i : i + PLANS_AT_ONCE]) for i in parts)
-        return np.concatenate([self.measure(own) for own in draws])
+        return self.surface.measured(points, self.measure)
 
     def best(self, means: GridOfMeans | None = None) -> Array:
         """Best plan, shape (K,).

@@ -83,11 +83,8 @@ class PlannedSplit:
         ``over``: beyond_support, given and population, as in :meth:`bayes_intgen.Posterior.best`.
         """
         level = probability(level, "level")
-        chosen = (
-            regimes_of(posterior)
-            if regimes is None
-            else checked_regimes(posterior.actions, regimes)
-        )
+        regimes = regimes_of(posterior) if regimes is None else regimes
+        chosen = checked_regimes(posterior.actions, regimes)
         labels = [regime_label(own) for own in chosen]
         per_row = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
@@ -155,22 +152,18 @@ def whole_rows(rows: Array) -> Array:
 
 
 def targets_of(
-    posterior: PosteriorDraws,
-    target: Any,
-    beyond_support: bool,
-    given: Mapping[str, Any] | None,
-    population: Any,
+    posterior: PosteriorDraws, target: Any, beyond_support: bool, **over: Any
 ) -> tuple[Array, dict[str, Any]]:
     """Draws of targets, shape (S, J), and attributes that describe them.
 
     Of a decision, the gains over the baseline of the plans that may be best.
     """
     if isinstance(target, Decision):
-        choice = Choice.of(posterior, target, beyond_support, given, population)
+        choice = Choice.of(posterior, target, beyond_support, **over)
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
     if target is None:
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target, posterior.actions, given, population)
+    query = support_of(posterior).query(target, posterior.actions, **over)
     mean = prediction_of(posterior, query.averages).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **query.averages.attrs}
 

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import seed_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.regime_labels import OBSERVATIONAL
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.labels import regime_label
 
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]
@@ -216,8 +216,7 @@ class StructuralCausalModel(ABC):
         return values
 
     def _row_count(self, regime: Regime, rows: RowCounts) -> int:
-        mask = self.mask(regime)
-        label = f"do({', '.join(regime)})" if mask.any() else OBSERVATIONAL
+        mask, label = self.mask(regime), regime_label(regime)
         if isinstance(rows, Mapping):
             counts = [n for key, n in rows.items() if np.array_equal(self.mask(key), mask)]
             if len(counts) != 1:

@@ -101,15 +101,10 @@ class DoseResponse(EffectModification):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        odds = self._log_odds(action, causes, actions) + chance
-        return np.asarray(self.highest[action] * expit(odds))
-
-    def _log_odds(self, action: int, causes: Array, actions: Array) -> Array:
-        """Conditional mean log odds of A_k as a share of the highest dose."""
         odds = self.usual[action] + self.pull[action] * causes[:, action]
         for j in self.parents(action):
             odds = odds + self.between[action, j] * (actions[:, j] / self.highest[j] - 0.5)
-        return np.asarray(odds)
+        return np.asarray(self.highest[action] * expit(odds + chance))
 
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         odds = rng.normal(size=rows) * self.setting_sd[action]

@@ -114,17 +114,13 @@ class MediaMix(EffectModification):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(np.exp(self._log_median(action, causes, actions) + chance))
-
-    def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
-        """Conditional median of log A_k."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
         for j in self.parents(action):
             # A parent without spend has a logarithm of minus infinity, as intended.
             with np.errstate(divide="ignore"):
                 log_ratio = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
             level = level + self.between[action, j] * log_ratio
-        return np.asarray(level)
+        return np.asarray(np.exp(level + chance))
 
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         level = self.budget[action] * self.test_level[action]

@@ -130,16 +130,19 @@ class ObservedCauses(ABC):
         ndarray, shape (M,)
         """
         values = self.base.check_points(points)
-        own = data.columns
-        rows = data.covariates[~data.intervened.any(axis=1)]
-        columns = dict(zip(own.every, rows.T, strict=True))
-        labels = {
-            name: np.array(own.labels[g])[columns[name].astype(int)]
-            for g, name in enumerate(own.groups)
-        }
-        covariates = {name: columns[name] for name in own.names}
-        observed = ObservedColumns(covariates, labels)
-        return np.asarray(self.base.joint_effect(values) + self.mean_adjustment(values, observed))
+        adjustment = self.mean_adjustment(values, observational_columns(data))
+        return np.asarray(self.base.joint_effect(values) + adjustment)
+
+
+def observational_columns(data: RegimeData) -> ObservedColumns:
+    """Covariates and labels of groups of the observational rows."""
+    names, rows = data.columns, data.covariates[~data.intervened.any(axis=1)]
+    columns = dict(zip(names.every, rows.T, strict=True))
+    groups = zip(names.groups, names.labels, strict=True)
+    return ObservedColumns(
+        {name: columns[name] for name in names.names},
+        {name: np.array(labels)[columns[name].astype(int)] for name, labels in groups},
+    )
 
 
 def random_base(

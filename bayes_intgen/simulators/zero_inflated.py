@@ -93,15 +93,12 @@ class ZeroInflated(Confounded):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         eta, sd = self.linear_predictor(action, causes, actions), self.chance[action]
-        spends = rng.random(len(causes)) >= self._zero_share(action, eta)
+        spends = rng.random(len(causes)) >= expit(self.pause[action] - self.switch[action] * eta)
         if self.gamma[action]:
             share = rng.gamma(1 / sd**2, sd**2, len(causes))
         else:
             share = np.exp(rng.normal(size=len(causes)) * sd)
         return np.where(spends, self.budget[action] * np.exp(eta) * share, 0.0)
-
-    def _zero_share(self, action: int, eta: Array) -> Array:
-        return np.asarray(expit(self.pause[action] - self.switch[action] * eta))
 
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         spends = rng.random(rows) >= self.set_pause[action]

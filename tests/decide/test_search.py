@@ -5,7 +5,7 @@ import pytest
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.decide.decision import CVaR, Quantile
+from bayes_intgen.decide.decision import CVaR, Quantile, RiskMeasure
 from bayes_intgen.decide.problem import Problem
 from bayes_intgen.decide.search import Search, combinations
 
@@ -30,6 +30,9 @@ class Waves:
         if self.interacts:
             out = out + self.product[:, None] * np.sin(3 * points[:, 0] * points[:, 1])
         return out
+
+    def measured(self, points: Array, measure: RiskMeasure) -> Array:
+        return measure(self.draws(points))
 
     def mean(self, points: Array) -> Array:
         return self.draws(points).mean(axis=0)
