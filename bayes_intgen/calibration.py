@@ -258,9 +258,8 @@ def _reliability(posterior: Posterior) -> dict[str, float]:
 
 def _scores(draws: Array, target: Array, levels: Sequence[float]) -> tuple[Array, Array, float]:
     """Coverage and mean width at each level, and root mean square z, over points."""
-    tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
-    ends = np.quantile(draws, tails.ravel(), axis=(0, 1)).reshape(*tails.shape, -1)
-    low, high = ends[:, 0], ends[:, 1]
+    tails = ((1 + sign * np.asarray(levels)) / 2 for sign in (-1, 1))
+    low, high = (np.quantile(draws, tail, axis=(0, 1)) for tail in tails)
     z = (draws.mean(axis=(0, 1)) - target) / draws.std(axis=(0, 1))
     inside = (low < target) & (target < high)
     return inside.mean(axis=1), (high - low).mean(axis=1), float(np.sqrt(np.mean(z**2)))

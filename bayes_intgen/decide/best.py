@@ -253,9 +253,7 @@ def frontier(
 ) -> xr.Dataset:
     """Find the best plan of each budget; see :meth:`bayes_intgen.Posterior.frontier`."""
     level = probability(level, "level", PointsError)
-    values = [
-        real_number(own, "a budget") for own in items(budgets, "budgets", "numbers", ModelError)
-    ]
+    values = [real_number(own, "a budget") for own in items(budgets, "budgets", "numbers")]
     if not values:
         raise ModelError("budgets are empty; give at least one")
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)

@@ -131,8 +131,7 @@ def default_regimes(names: Sequence[str]) -> list[tuple[str, ...]]:
     >>> default_regimes(["tv", "radio"])
     [('tv',), ('radio',), ('tv', 'radio'), ()]
     """
-    alone = [(name,) for name in names]
-    return [*alone, tuple(names), ()] if len(names) > 1 else [*alone, ()]
+    return list(dict.fromkeys([*((name,) for name in names), tuple(names), ()]))
 
 
 def _checked_values(at: Any, names: tuple[str, ...]) -> dict[str, tuple[Label, ...]]:

@@ -97,12 +97,11 @@ def page_of(
     )
     environment.filters["sha256"] = _sha256
     averages, sliders = support_of(posterior).standardisation(**over), sliders_of(posterior)
-    certificate = _certificate(posterior)
     plans = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
-        content = _content_of(posterior, certificate, level, averages, over)
+        content = _content_of(posterior, level, averages, over)
         if decision is not None:
             instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
             plans = plans_of(posterior, decision, sliders, level, over)
@@ -114,7 +113,7 @@ def page_of(
     return environment.get_template("page.html.j2").render(
         content=content,
         posterior=posterior,
-        certificate=certificate,
+        certificate=_certificate(posterior),
         minus=MINUS,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
@@ -164,11 +163,7 @@ def _certificate(posterior: PosteriorDraws) -> Certificate:
 
 
 def _content_of(
-    posterior: PosteriorDraws,
-    certificate: Certificate,
-    level: float,
-    averages: Standardisation,
-    over: Mapping[str, Any],
+    posterior: PosteriorDraws, level: float, averages: Standardisation, over: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Words, numbers and charts that the template shows."""
     default, levels = default_point(posterior), levels_of(posterior)
