@@ -82,14 +82,12 @@ def contrasts_of(
 ) -> tuple[list[dict[str, Any]], float]:
     """Effects of changes, formatted and placed on a common axis, and zero there in percent."""
     starts = np.stack([change.start for change in changes])
-    points, baseline = (
-        named_values(posterior, values)
-        for values in (np.stack([change.end for change in changes]), starts)
-    )
+    ends = np.stack([change.end for change in changes])
+    points, baseline = named_values(posterior, ends), named_values(posterior, starts)
     table = effect_table(posterior, points, baseline=baseline, level=level, **over)
     within = jointly_supported(posterior, starts) & table["supported"].to_numpy()
-    ends = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
-    rows, zero = rows_on_axis(*ends)
+    estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
+    rows, zero = rows_on_axis(*estimates)
     draws = prediction_of(posterior).sd.size
     above = [probability_text(float(share), draws) for share in table["above_zero"]]
     columns = zip(changes, within.tolist(), above, rows, strict=True)

@@ -193,7 +193,7 @@ def _content_of(
         "draws": prediction_of(posterior).sd.size,
         "population": everything.get("population", ""),
         "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
-        "adjustment": adjustments_of(posterior, changes, level),
+        "adjustment": adjustments_of(posterior, changes[:-1], level),
         "interactions": interactions_of(posterior, default, level),
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
