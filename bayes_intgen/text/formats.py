@@ -281,14 +281,12 @@ def _effects_as_csv(table: "xr.Dataset") -> str:
 
 
 def _effects_as_json(table: "xr.Dataset") -> str:
-    actions = table["action"].values.tolist()
-    columns: dict[str, list[Any]] = {
-        key: [dict(zip(actions, row, strict=True)) for row in table[name].values.tolist()]
-        for key, name in (("values", "value"), ("from", "baseline"))
-        if name in table
-    }
-    columns |= {name: table[name].values.tolist() for name in _numbers(table)}
-    rows = zip(*columns.values(), strict=True)
-    return to_json(
-        {**table.attrs, "points": [dict(zip(columns, row, strict=True)) for row in rows]}
-    )
+    points: list[dict[str, Any]] = [{} for _ in range(table.sizes["point"])]
+    for key, name in (("values", "value"), ("from", "baseline")):
+        if name in table:
+            for point, values in zip(points, table[name].values.tolist(), strict=True):
+                point[key] = dict(zip(table["action"].values.tolist(), values, strict=True))
+    for name in _numbers(table):
+        for point, number in zip(points, table[name].values.tolist(), strict=True):
+            point[name] = number
+    return to_json({**table.attrs, "points": points})
