@@ -1,14 +1,14 @@
 """Calibration of the posterior: simulation-based calibration, and coverage in simulated worlds."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from numpyro.infer import Predictive
 
 from bayes_intgen._jax import double_precision
@@ -113,21 +113,23 @@ class _RankStudy:
 
     def ranks(self, seed: int) -> xr.Dataset:
         """Shares of posterior draws below the true values in one simulation."""
-        truth = self._prior_draw(seed)
+        truth, centre = self._prior_draw(seed), self.terms.centre
+        outcome = truth["outcome"] + centre
         posterior = fit_decomposed(
-            self._simulated(truth["outcome"]),
+            replace(self.data, outcome=outcome, weights=None, within=None, lift_tests=()),
             self.fitted,
             SamplerSettings(seed=seed, **{"progress": False, **self.settings}),
             self.fitted_terms,
         ).posterior
         mask = np.ones(self.points.shape, dtype=bool)
-        centre = self.terms.centre
         true_effect = truth["coefficients"] @ self.terms.matrix(self.points, mask).T + centre
-        below = prediction_of(posterior).mean(self.points, mask) < true_effect
+        effect = prediction_of(posterior).mean(self.points, mask)
         draws = posterior.tree["posterior"].to_dataset()
         shares = xr.Dataset(
             {
-                "joint_effect": ("point", _share_below(below)),
+                "joint_effect": _share(
+                    xr.DataArray(effect, dims=("chain", "draw", "point")), true_effect
+                ),
                 "intercept": _share(draws["intercept"], truth["coefficients"][0] + centre),
                 "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
             },
@@ -153,32 +155,16 @@ class _RankStudy:
             )
             return {name: np.asarray(value)[0] for name, value in sites.items()}
 
-    def _simulated(self, outcome: Array) -> RegimeData:
-        data = self.data
-        return RegimeData(
-            data.names,
-            data.outcome_name,
-            data.actions,
-            outcome + self.terms.centre,
-            data.intervened,
-            categories=data.categories,
-        )
-
 
 def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
-    below = (draws < truth).transpose("chain", "draw", ...)
-    share: xr.DataArray = below[0, 0].copy(data=_share_below(below.to_numpy()))
-    return share.drop_vars(["chain", "draw"])
-
-
-def _share_below(below: NDArray[np.bool_]) -> Array:
-    """Normalised rank of the truth among draws of shape (chain, draw, ...), within (0, 1).
+    """Normalised rank of the truth among draws, dims (chain, draw, ...), within (0, 1).
 
     Among S draws and the truth itself each rank has an interval of 1 / (S + 1); this is its
     midpoint.
     """
-    count = below.shape[0] * below.shape[1]
-    return np.asarray((below.sum(axis=(0, 1)) + 0.5) / (count + 1))
+    below, count = draws < truth, draws.sizes["chain"] * draws.sizes["draw"]
+    share: xr.DataArray = (below.sum(("chain", "draw")) + 0.5) / (count + 1)
+    return share
 
 
 def coverage(
@@ -234,20 +220,18 @@ def coverage(
     truth = world.joint_effect(actions)
     mask = np.ones(actions.shape, dtype=bool)
     effect = prediction_of(posterior).mean(actions, mask)
-    lowest = _lowest_set(data)
+    # Lower observed values do not count, because no experiment covers them.
+    was_set = np.where(data.intervened, data.actions, np.inf)
+    lowest = was_set.min(axis=0, keepdims=True)
     change = effect - prediction_of(posterior).mean(lowest, mask[:1])
     # With few levels a point may equal the lowest settings, so that its change is exactly zero.
     is_changed = (actions != lowest).any(axis=1)
+    true_change = truth - world.joint_effect(lowest)
+    single = prediction_of(posterior).draw(actions, mask, generator(seed, "outcome"))
     scores = {
         "effect": _scores(effect, truth, levels),
-        "change": _scores(
-            change[..., is_changed], (truth - world.joint_effect(lowest))[is_changed], levels
-        ),
-        "outcome": _scores(
-            prediction_of(posterior).draw(actions, mask, generator(seed, "outcome")),
-            outcome,
-            levels,
-        ),
+        "change": _scores(change[..., is_changed], true_change[is_changed], levels),
+        "outcome": _scores(single, outcome, levels),
     }
     shares, widths, z_rms = zip(*scores.values(), strict=True)
     dims = ("of", "level")
@@ -272,19 +256,10 @@ def _reliability(posterior: Posterior) -> dict[str, float]:
     return {"divergences": int(statistics["diverging"].sum())}
 
 
-def _lowest_set(data: RegimeData) -> Array:
-    """Lowest setting of each action in the data, shape (1, K).
-
-    Lower observed values do not count, because no experiment covers them.
-    """
-    return np.asarray(np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True))
-
-
 def _scores(draws: Array, target: Array, levels: Sequence[float]) -> tuple[Array, Array, float]:
     """Coverage and mean width at each level, and root mean square z, over points."""
-    tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
-    ends = np.quantile(draws, tails.ravel(), axis=(0, 1)).reshape(*tails.shape, -1)
-    low, high = ends[:, 0], ends[:, 1]
+    tails = ((1 + sign * np.asarray(levels)) / 2 for sign in (-1, 1))
+    low, high = (np.quantile(draws, tail, axis=(0, 1)) for tail in tails)
     z = (draws.mean(axis=(0, 1)) - target) / draws.std(axis=(0, 1))
     inside = (low < target) & (target < high)
     return inside.mean(axis=1), (high - low).mean(axis=1), float(np.sqrt(np.mean(z**2)))

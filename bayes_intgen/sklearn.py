@@ -239,9 +239,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
     def _names(self, columns: Sequence[str | int]) -> list[str]:
         """Names of columns of X."""
-        own = getattr(self, "feature_names_in_", None)
-        if own is None:
-            own = [f"x{i}" for i in range(self.n_features_in_)]
+        positions = [f"x{i}" for i in range(self.n_features_in_)]
+        own = getattr(self, "feature_names_in_", positions)
         names = []
         for column in columns:
             known = column in own if isinstance(column, str) else 0 <= column < len(own)

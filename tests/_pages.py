@@ -1,9 +1,53 @@
-"""Pages of reports in a browser: what a user does there, and the numbers that are shown."""
+"""Pages of reports, read by a parser, and in a browser: what a user does and sees there."""
 
 import base64
 import json
+from html.parser import HTMLParser
 
 import numpy as np
+
+
+class Page(HTMLParser):
+    """Tags, attributes, text and rows of tables of a report, also of the table of plans."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.source, self.text, self.in_cell, self.section = text, "", False, None
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.rows: list[list[str]] = []
+        # The first of several rows with a name.
+        self.plans: dict[str, list[str]] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag == "section":
+            self.section = dict(attrs).get("id")
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag) -> None:
+        self.in_cell = self.in_cell and tag not in ("td", "th")
+        if tag == "tr" and self.section == "planner":
+            self.plans.setdefault(self.rows[-1][0], self.rows[-1][1:])
+
+    def handle_data(self, data) -> None:
+        if self.tags[-1:] == ["script"]:
+            return
+        self.text += data
+        if self.in_cell:
+            self.rows[-1][-1] += data.replace("\N{MINUS SIGN}", "-").strip()
+
+
+def write_page(path, posterior, **settings) -> Page:
+    """Write the report of a posterior, and read it."""
+    posterior.report(path, **settings)
+    return Page(path.read_text())
 
 
 def open_page(browser, posterior, path, width=1200, **settings):

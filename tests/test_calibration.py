@@ -1,4 +1,5 @@
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,26 +12,15 @@ from bayes_intgen.posterior.draws import prediction_of
 
 from conftest import confounded_rows
 
+pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
 SHORT = {"chains": 2, "draws": 100, "warmup": 100}
 COUNT = 60
 
 
-@pytest.fixture(scope="module")
-def ranks_by_model() -> dict[str, xr.DataTree]:
-    """Ranks under the model that made the outcomes, and under one with half the noise."""
-    data = confounded_rows(15, seed=0)
+def ranks(simulations: Sequence[int], **settings) -> xr.DataTree:
     model = bi.models.additive("linear", spread="constant", graph={})
-    wrong = bi.models.additive(
-        "linear", spread="constant", graph={}, noise_scale=bi.LogNormal(0.05, 0.1)
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        return {
-            name: bi.calibration.ranks(
-                data, model, fitted=fitted, simulations=range(COUNT), **SHORT
-            )
-            for name, fitted in (("right", model), ("wrong", wrong))
-        }
+    rows = confounded_rows(15, seed=0)
+    return bi.calibration.ranks(rows, model, simulations=simulations, **settings, **SHORT)
 
 
 def p_values(tree: xr.DataTree) -> dict[str, float]:
@@ -43,28 +33,27 @@ def p_values(tree: xr.DataTree) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_ranks_are_uniform_for_the_right_model_only(ranks_by_model) -> None:
+def test_ranks_are_uniform_for_the_right_model_only() -> None:
     """One test, since every process that needs the ranks computes them."""
     import arviz as az
     import matplotlib.pyplot as plt
 
-    assert min(p_values(ranks_by_model["right"]).values()) > 1e-3
-    # Negative control: a wrong prior of the noise is seen.
-    assert p_values(ranks_by_model["wrong"])["noise_sd"] < 1e-6
+    right = ranks(range(COUNT))
+    assert min(p_values(right).values()) > 1e-3
+    # Negative control: a wrong prior of the noise, of which it has half, is seen.
+    half = bi.LogNormal(0.05, 0.1)
+    wrong = bi.models.additive("linear", spread="constant", graph={}, noise_scale=half)
+    assert p_values(ranks(range(COUNT), fitted=wrong))["noise_sd"] < 1e-6
 
-    group = ranks_by_model["right"]["prior_sbc"]
+    group = right["prior_sbc"]
     assert group["noise_sd"].dims == ("chain", "draw")
     assert group["noise_sd"].sizes == {"chain": 1, "draw": COUNT}
     assert group["scale"].sizes["scale_of"] == 4
-    az.plot_ecdf_pit(ranks_by_model["right"], var_names=["noise_sd"])
+    az.plot_ecdf_pit(right, var_names=["noise_sd"])
     plt.close("all")
 
     # Simulations can run separately.
-    data = confounded_rows(15, seed=0)
-    model = bi.models.additive("linear", spread="constant", graph={})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        part = bi.calibration.ranks(data, model, simulations=[7], **SHORT)["prior_sbc"]
+    part = ranks([7])["prior_sbc"]
     np.testing.assert_array_equal(part["intercept"], group["intercept"].sel(draw=[7]))
 
 

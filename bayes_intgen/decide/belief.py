@@ -16,7 +16,6 @@ its largest draws would promise too much of an experiment. In a principal compon
 that interval.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -89,9 +88,9 @@ class Belief:
         return cls(np.diag(sd))
 
     @property
-    def size(self) -> int:
-        """Number of whitened coordinates r."""
-        return int(self.root.shape[1])
+    def n_draws(self) -> int | None:
+        """Number of draws behind the covariance; None if it is known."""
+        return None if self.scores is None else len(self.scores)
 
     def loadings(self, targets: Array) -> tuple[Array, Array]:
         """Linear part of targets, shape (J, r), and the variance of the rest, shape (J,).
@@ -122,14 +121,18 @@ class Belief:
 
     def update(self, half: Array) -> "Update":
         """Update by rows with a matrix H from :meth:`half_information`, shape (n, r)."""
-        n_draws = None if self.scores is None else len(self.scores)
-        if len(half) >= self.size:
-            return Update.of_information(half.T @ half, n_draws)
+        if len(half) >= self.root.shape[1]:
+            return self.update_by_information(half.T @ half)
         # Few rows inform few directions.
         values, vectors = np.linalg.eigh(half @ half.T)
         informed = values > MIN_VARIANCE * max(float(values[-1]), 0.0)
         values, vectors = values[informed], vectors[:, informed]
-        return Update(values, half.T @ vectors / np.sqrt(values), n_draws)
+        return Update(values, half.T @ vectors / np.sqrt(values), self.n_draws)
+
+    def update_by_information(self, information: Array) -> "Update":
+        """Update by rows of some information, shape (r, r)."""
+        values, vectors = np.linalg.eigh(information)
+        return Update(np.clip(values, 0.0, None), vectors, self.n_draws)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +151,6 @@ class Update:
     values: Array
     vectors: Array
     n_draws: int | None
-
-    @classmethod
-    def of_information(cls, information: Array, n_draws: int | None) -> Self:
-        """Update by rows of some information, shape (r, r)."""
-        values, vectors = np.linalg.eigh(information)
-        return cls(np.clip(values, 0.0, None), vectors, n_draws)
 
     @property
     def informed(self) -> float:
@@ -195,6 +192,38 @@ class Update:
 
 
 @dataclass(frozen=True, eq=False)
+class Targets:
+    """Quantities whose intervals rows are to narrow.
+
+    Attributes
+    ----------
+    loadings : ndarray, shape (J, r)
+        Linear part of the targets.
+    rest : ndarray, shape (J,)
+        Variance of the rest of each target, which no row reduces.
+    widths : ndarray, shape (J,)
+        Present widths of the targets' intervals.
+    """
+
+    loadings: Array
+    rest: Array
+    widths: Array
+
+    @classmethod
+    def of_draws(cls, belief: Belief, draws: Array, level: float) -> Self:
+        """Targets of which there are draws, shape (S, J), and their central intervals."""
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        return cls(*belief.loadings(draws), np.ptp(np.quantile(draws, tails, axis=0), axis=0))
+
+    def widths_after(self, update: Update) -> Array:
+        """Widths of the intervals after an update, shape (J,)."""
+        before = np.square(self.loadings).sum(axis=1) + self.rest
+        after = update.variance(self.loadings) + self.rest
+        share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
+        return np.asarray(self.widths * np.sqrt(np.minimum(share, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
 class Allocation:
     """Bayesian A-optimal allocation of rows to regimes for some targets.
 
@@ -206,23 +235,16 @@ class Allocation:
     Attributes
     ----------
     belief : Belief
-    loadings : ndarray, shape (J, r)
-        Linear part of the targets.
-    rest : ndarray, shape (J,)
-        Variance of the rest of each target, which no row reduces.
-    widths : ndarray, shape (J,)
-        Present widths of the targets' intervals.
-    informations : sequence of ndarray, each (r, r)
+    targets : Targets
+    informations : ndarray, shape (R, r, r)
         Information of a row of each of R regimes.
     costs : ndarray, shape (R,)
         Cost of a row of each regime.
     """
 
     belief: Belief
-    loadings: Array
-    rest: Array
-    widths: Array
-    informations: Sequence[Array]
+    targets: Targets
+    informations: Array
     costs: Array
     _best: dict[float, Array] = field(default_factory=dict, repr=False)
 
@@ -236,7 +258,7 @@ class Allocation:
         """
         # Of all eigenvalues together. Costs may differ by any factor.
         with np.errstate(over="ignore"):
-            information = np.trace(self._stacked, axis1=1, axis2=2) * (total / self.costs)
+            information = np.trace(self.informations, axis1=1, axis2=2) * (total / self.costs)
         most = int(information.argmax())
         if not information[most] <= MAX_INFORMATION:
             raise ModelError(
@@ -249,23 +271,19 @@ class Allocation:
 
     def update(self, rows: Array) -> Update:
         """Update of the belief by some rows of each regime, shape (R,)."""
-        scores = self.belief.scores
-        n_draws = None if scores is None else len(scores)
-        return Update.of_information(self._information(rows), n_draws)
+        return self.belief.update_by_information(self._information(rows))
 
     def mean_width(self, rows: Array) -> float:
         """Mean width of the targets' intervals after some rows of each regime, shape (R,)."""
-        before = np.square(self.loadings).sum(axis=1) + self.rest
-        after = self.update(rows).variance(self.loadings) + self.rest
-        share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
-        return float((self.widths * np.sqrt(np.minimum(share, 1.0))).mean())
+        return float(self.targets.widths_after(self.update(rows)).mean())
 
     def mean_variance(self, rows: Array) -> tuple[float, Array]:
         """Mean variance after some rows of each regime, and its gradient, shape (R,)."""
-        precision = np.eye(self.belief.size) + self._information(rows)
-        along = scipy.linalg.cho_solve(scipy.linalg.cho_factor(precision), self.loadings.T).T
+        loadings = self.targets.loadings
+        precision = np.eye(loadings.shape[1]) + self._information(rows)
+        along = scipy.linalg.cho_solve(scipy.linalg.cho_factor(precision), loadings.T).T
         slope = along.T @ along / len(along)
-        value = float(np.einsum("jr,jr->", along, self.loadings)) / len(along)
+        value = float(np.einsum("jr,jr->", along, loadings)) / len(along)
         return value, -np.array([np.vdot(slope, own) for own in self.informations])
 
     def rows_for(self, width: float) -> int:
@@ -297,11 +315,7 @@ class Allocation:
         return int(np.ceil(high))
 
     def _information(self, rows: Array) -> Array:
-        return np.asarray(np.tensordot(rows, self._stacked, axes=1))
-
-    @cached_property
-    def _stacked(self) -> Array:
-        return np.stack(list(self.informations))
+        return np.asarray(np.tensordot(rows, self.informations, axes=1))
 
     def _shares(self, total: float) -> Array:
         """Shares of the total cost, shape (R,)."""
@@ -311,7 +325,7 @@ class Allocation:
             value, gradient = self.mean_variance(shares * per_share)
             return float(np.log(value)), gradient * per_share / value
 
-        if count == 1 or not self.loadings.any():
+        if count == 1 or not self.targets.loadings.any():
             return np.full(count, 1 / count)
         known = min(self._best, key=lambda own: abs(np.log(own / total)), default=None)
         start = np.full(count, 1 / count)

@@ -14,19 +14,13 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.decision import Decision, Objective, RiskMeasure, risk_measure
-from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
-from bayes_intgen.decide.search import (
-    GridOfMeans,
-    best_point,
-    best_points_of_draws,
-    grid_of_means,
-    improved,
-    value_of,
-)
+from bayes_intgen.decide.problem import JointSurface, Problem
+from bayes_intgen.decide.search import GridOfMeans, Search
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.posterior.standardisation import Standardisation
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import (
     align_columns,
     decimals_for,
@@ -194,12 +188,16 @@ class Planning:
 
     @cached_property
     def _means(self) -> GridOfMeans:
-        """Options and their means, the same for all budgets."""
-        return grid_of_means(self.problem, self.surface)
+        return self.search().grid_of_means()
+
+    def search(self, measure: RiskMeasure | None = None) -> Search:
+        """Search for the plan with the best mean, or the best measure of risk."""
+        return Search(self.problem, self.surface, measure)
 
     def point(self, budget: float | None, measure: RiskMeasure | None = None) -> Array:
         """Best plan within a budget, shape (K,)."""
-        return best_point(self.problem.with_budget(budget), self.surface, measure, self._means)
+        problem = self.problem.with_budget(budget)
+        return Search(problem, self.surface, measure).best(self._means)
 
     def best(self, objective: Objective = "mean") -> Plan:
         """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
@@ -209,24 +207,23 @@ class Planning:
     def plan(self, point: Array, objective: Objective) -> Plan:
         """Describe a plan: its effect, gain and regret, and the price of the budget."""
         posterior, problem, surface = self.posterior, self.problem, self.surface
-        measure = risk_measure(objective)
+        search = self.search(risk_measure(objective))
         effects = surface.draws(np.stack([point, problem.baseline]))
-        own_best, best_effect = best_points_of_draws(problem, surface, point)
+        best_points, best_effect = search.best_of_draws(point)
         # The plan itself is finer than the grid on which the best of each draw is searched.
         regret = np.maximum(best_effect - effects[:, 0], 0.0)
         gain = effects[:, 0] - effects[:, 1]
         names, categories = posterior.actions, posterior.categories
 
-        def labelled(name: str, draws: Array, *dims: str) -> xr.DataArray:
-            coords: dict[str, Any] = {**draw_coordinates(posterior.tree)}
-            shape = tuple(len(coords[dim]) for dim in ("chain", "draw"))
-            if dims:
-                coords["action"] = list(names)
-            own = {"outcome": posterior.outcome_name, **self.averages.attrs}
-            values = draws.reshape(*shape, *draws.shape[1:])
-            return xr.DataArray(values, coords, ("chain", "draw", *dims), name, own)
+        coords = draw_coordinates(posterior.tree)
+        attrs = {"outcome": posterior.outcome_name, **self.averages.attrs}
 
-        value = float(value_of(surface, measure)(point[None])[0])
+        def labelled(name: str, draws: Array, **labels: Any) -> xr.DataArray:
+            every = {**coords, **labels}
+            values = draws.reshape([len(along) for along in every.values()])
+            return xr.DataArray(values, every, list(every), name, attrs)
+
+        value = float(search.value(point[None])[0])
         return Plan(
             point=_named(point, names, categories),
             baseline=_named(problem.baseline, names, categories),
@@ -237,10 +234,12 @@ class Planning:
             effect=labelled("effect", effects[:, 0]),
             gain=labelled("gain", gain),
             regret=labelled("regret", regret),
-            best_of_draws=labelled("best of draws", decoded_table(own_best, categories), "action"),
+            best_of_draws=labelled(
+                "best of draws", decoded_table(best_points, categories), action=list(names)
+            ),
             probability_better=float((gain > 0).mean()),
-            shadow_price=_shadow_price(problem, surface, measure, point, value),
-            supported=bool(is_supported(posterior, point[None])[0]),
+            shadow_price=_shadow_price(search, point, value),
+            supported=bool(jointly_supported(posterior, point[None])[0]),
         )
 
 
@@ -254,9 +253,7 @@ def frontier(
 ) -> xr.Dataset:
     """Find the best plan of each budget; see :meth:`bayes_intgen.Posterior.frontier`."""
     level = probability(level, "level", PointsError)
-    values = [
-        real_number(own, "a budget") for own in items(budgets, "budgets", "numbers", ModelError)
-    ]
+    values = [real_number(own, "a budget") for own in items(budgets, "budgets", "numbers")]
     if not values:
         raise ModelError("budgets are empty; give at least one")
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
@@ -268,7 +265,7 @@ def frontier(
     draws = surface.draws(plans) - surface.draws(problem.baseline[None])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     columns = {
-        "value": value_of(surface, measure)(plans),
+        "value": planning.search(measure).value(plans),
         "cost": problem.cost(plans),
         "gain": draws.mean(axis=0),
         "gain_low": low,
@@ -291,7 +288,7 @@ def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Pl
     problem = planning.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
-    value = value_of(planning.surface, measure)
+    value = planning.search(measure).value
     best = planning.point(problem.budget, measure)
     reached = float(value(best[None])[0])
     if reached < target:
@@ -320,17 +317,12 @@ def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any
     return {name: np.asarray(column)[0].item() for name, column in columns.items()}
 
 
-def _shadow_price(
-    problem: Problem,
-    surface: JointSurface,
-    measure: RiskMeasure | None,
-    point: Array,
-    value: float,
-) -> float | None:
+def _shadow_price(search: Search, point: Array, value: float) -> float | None:
     """Change of the objective per unit of a slightly larger budget, near the same plan."""
-    if problem.budget is None:
+    budget = search.problem.budget
+    if budget is None:
         return None
-    step = BUDGET_STEP * max(abs(problem.budget), 1e-12)
-    larger = improved(problem.with_budget(problem.budget + step), surface, measure, point[None])
-    gain = value_of(surface, measure)(larger[None])[0] - value
+    step = BUDGET_STEP * max(abs(budget), 1e-12)
+    larger = replace(search, problem=search.problem.with_budget(budget + step))
+    gain = search.value(larger.improved(point[None])[None])[0] - value
     return max(0.0, float(gain) / step)

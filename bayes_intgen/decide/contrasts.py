@@ -17,9 +17,9 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
+from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
-from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
@@ -98,29 +98,20 @@ def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
 
 
 def contrast(
-    posterior: PosteriorDraws,
-    to: Any,
-    start: Any,
-    intervened: Sequence[str] | None = None,
-    **over: Any,
+    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None, **over: Any
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
     both = _ends_of(posterior, to, start, intervened, **over)
-    prediction = prediction_of(posterior, both.query.averages)
-    draws = prediction.change(both.starts, both.ends, both.mask)
+    draws = both.prediction.change(both.starts, both.ends, both.mask)
     return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
 
 
 def ratio(
-    posterior: PosteriorDraws,
-    to: Any,
-    start: Any,
-    intervened: Sequence[str] | None = None,
-    **over: Any,
+    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None, **over: Any
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
     both = _ends_of(posterior, to, start, intervened, "log", **over)
-    prediction = prediction_of(posterior, both.query.averages)
+    prediction = both.prediction
     before = prediction.mean(both.starts, both.mask[: len(both.starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
     near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
@@ -137,12 +128,12 @@ def ratio(
 
 
 class _Ends(NamedTuple):
-    """Both ends of a contrast or ratio, one query for both, and labels of the result."""
+    """Both ends of a contrast or ratio, predictions there, and labels of the result."""
 
     starts: Array
     ends: Array
     mask: NDArray[np.bool_]
-    query: Query
+    prediction: Prediction
     coords: dict[str, Any]
     attrs: dict[str, Any]
 
@@ -175,15 +166,12 @@ def _ends_of(
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
     attrs |= change_attrs(posterior, query.averages, changed, names, link)
-    return _Ends(starts, ends, query.mask[: len(ends)], query, coords, attrs)
+    prediction = prediction_of(posterior, query.averages)
+    return _Ends(starts, ends, query.mask[: len(ends)], prediction, coords, attrs)
 
 
 def slope(
-    posterior: PosteriorDraws,
-    action: str,
-    at: Any,
-    intervened: Sequence[str] | None = None,
-    **over: Any,
+    posterior: PosteriorDraws, action: str, at: Any, intervened: Sequence[str] | None, **over: Any
 ) -> Contrast:
     """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
     actions, categories = posterior.actions, posterior.categories

@@ -70,11 +70,18 @@ class Decision:
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
     """Cost per unit, or of each level."""
     if isinstance(cost, Mapping):
-        return {level: _checked_price(own, f"{name!r} at {level!r}") for level, own in cost.items()}
-    return _checked_price(cost, repr(name))
+        return {level: checked_price(own, f"{name!r} at {level!r}") for level, own in cost.items()}
+    return checked_price(cost, repr(name))
 
 
-def _checked_price(cost: Any, of: str) -> float:
+def checked_price(cost: Any, of: str) -> float:
+    """Validate the cost of something: a number of at least zero.
+
+    Examples
+    --------
+    >>> checked_price(2, "an experiment")
+    2.0
+    """
     number = real_number(cost, f"the cost of {of}")
     if number < 0:
         raise ModelError(f"the cost of {of} is negative, {number:g}; costs must be at least 0")
@@ -84,15 +91,19 @@ def _checked_price(cost: Any, of: str) -> float:
 def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     single = _plain(bounds)
     if isinstance(single, str | int | float):
-        _refuse_infinite([single], bounds, name)
-        return single
-    values = tuple(map(_plain, items(bounds, f"bounds of {name!r}", "two numbers or of levels")))
+        values: tuple[Any, ...] = (single,)
+    else:
+        of = "two numbers or of levels"
+        values = tuple(map(_plain, items(bounds, f"bounds of {name!r}", of)))
     if not all(isinstance(value, str | int | float) for value in values):
         raise ModelError(f"bounds of {name!r} must be numbers or levels, not {bounds!r}")
     if not values:
         raise ModelError(f"bounds of {name!r} are empty; give (low, high) or levels")
     numbers = [value for value in values if isinstance(value, int | float)]
-    _refuse_infinite(numbers, bounds, name)
+    if not all(map(isfinite, numbers)):
+        raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
+    if isinstance(single, str | int | float):
+        return single
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
     if len(set(values)) == 1:
@@ -106,11 +117,6 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
 def _plain(value: Any) -> Any:
     """A NumPy scalar as a Python number; other values unchanged."""
     return value.item() if getattr(value, "shape", None) == () else value
-
-
-def _refuse_infinite(numbers: Sequence[Any], bounds: Any, name: str) -> None:
-    if any(isinstance(number, int | float) and not isfinite(number) for number in numbers):
-        raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -13,26 +13,26 @@ from bayes_intgen._arguments import (
     mapping,
     positive_number,
     probability,
-    real_number,
     row_count,
 )
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
-from bayes_intgen.decide.belief import Belief, Update
+from bayes_intgen.decide.belief import Belief, Targets
 from bayes_intgen.decide.best import Plan, Planning
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.decision import Decision, checked_price
 from bayes_intgen.decide.planned_rows import (
     belief_of,
     half_information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
-from bayes_intgen.decide.problem import JointSurface, Problem, is_supported
-from bayes_intgen.decide.search import best_points_of_draws
+from bayes_intgen.decide.problem import JointSurface, Problem
+from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
@@ -80,11 +80,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         names = named_actions(self.actions)
-        cost = real_number(self.cost, "the cost of an experiment")
-        if cost < 0:
-            raise ModelError(
-                f"the cost of an experiment is negative, {cost:g}; costs must be at least 0"
-            )
+        cost = checked_price(self.cost, "an experiment")
         object.__setattr__(self, "actions", names)
         object.__setattr__(self, "rows", row_count(self.rows))
         object.__setattr__(self, "cost", cost)
@@ -135,8 +131,7 @@ def default_regimes(names: Sequence[str]) -> list[tuple[str, ...]]:
     >>> default_regimes(["tv", "radio"])
     [('tv',), ('radio',), ('tv', 'radio'), ()]
     """
-    alone = [(name,) for name in names]
-    return [*alone, tuple(names), ()] if len(names) > 1 else [*alone, ()]
+    return list(dict.fromkeys([*((name,) for name in names), tuple(names), ()]))
 
 
 def _checked_values(at: Any, names: tuple[str, ...]) -> dict[str, tuple[Label, ...]]:
@@ -168,61 +163,38 @@ class Choice:
     Attributes
     ----------
     plan : Plan
-    points : ndarray, shape (J, K)
-        Plans; the first one is that of ``plan``.
-    mean : ndarray, shape (J,)
-        Posterior means of their joint effects.
     belief : Belief
-    loadings : ndarray, shape (J, r)
-        Linear part of the joint effects.
+        In the coefficients.
+    effects : ndarray, shape (S, J)
+        Draws of the joint effects of the plans, the first of which is ``plan``.
     gains : ndarray, shape (S, J)
         Draws of the gains of the plans over the baseline.
-    of_gain : ndarray, shape (1, r)
-        Linear part of the gain of the plan over the baseline.
-    rest : float
-        Variance of the rest of the gain, which no experiment reduces.
     beyond_support : bool
         Whether plans that no rows support were considered.
     """
 
     plan: Plan
-    points: Array
-    mean: Array
     belief: Belief
-    loadings: Array
+    effects: Array
     gains: Array
-    of_gain: Array
-    rest: float
     beyond_support: bool
 
     @classmethod
     def of(
-        cls,
-        posterior: PosteriorDraws,
-        decision: Decision,
-        beyond_support: bool,
-        given: Mapping[str, Any] | None,
-        population: Any,
-    ) -> "Choice":
+        cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool, **over: Any
+    ) -> Self:
         """Find the best plan, and those that are best for draws or for means of draws.
 
         All plans are considered where the rows support none.
         """
         beyond_support = beyond_support or not supports_any_plan(posterior)
-        planning = Planning.of(posterior, decision, beyond_support, given, population)
+        planning = Planning.of(posterior, decision, beyond_support, **over)
         problem, surface = planning.problem, planning.surface
         point = planning.point(problem.budget)
         plan = planning.plan(point, "mean")
-        points = plans_after(problem, surface, point)
-        effects = surface.draws(points)
-        belief = belief_of(posterior)
-        loadings, _ = belief.loadings(effects)
+        effects = surface.draws(plans_after(problem, surface, point))
         gains = effects - surface.draws(problem.baseline[None])
-        of_gain, rest = belief.loadings(gains[:, :1])
-        mean = effects.mean(axis=0)
-        return cls(
-            plan, points, mean, belief, loadings, gains, of_gain, float(rest[0]), beyond_support
-        )
+        return cls(plan, belief_of(posterior), effects, gains, beyond_support)
 
     @property
     def perfect_information(self) -> float:
@@ -244,16 +216,11 @@ class Choice:
             **{name: text for name, text in attrs.items() if name == "population"},
         }
 
-    def width(self, level: float) -> float:
-        """Present width of the central interval of the gain."""
-        tails = [(1 - level) / 2, (1 + level) / 2]
-        return float(np.ptp(np.quantile(self.plan.gain.to_numpy(), tails)))
-
 
 def supports_any_plan(posterior: PosteriorDraws) -> bool:
     """Whether the joint effect is supported at any of 200 reference rows."""
     rows = np.concatenate(support_of(posterior).reference.rows)
-    return bool(is_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
+    return bool(jointly_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
 
 
 def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
@@ -269,9 +236,8 @@ def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
     candidates = [plan[None]]
     for factor in FACTORS:
         moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
-        candidates.append(
-            best_points_of_draws(problem, replace(surface, prediction=moved), plan)[0]
-        )
+        search = Search(problem, replace(surface, prediction=moved))
+        candidates.append(search.best_of_draws(plan)[0])
     points = np.unique(np.concatenate(candidates), axis=0)
     points = np.unique(with_budget_spent(problem, surface, points), axis=0)
     others = points[(points != plan).any(axis=1)]
@@ -339,14 +305,19 @@ def experiment_values(
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
     choice = Choice.of(posterior, decision, **over)
-    normals = rng.standard_normal((N_MEANS, len(choice.points)))
-    belief = choice.belief
+    belief, mean = choice.belief, choice.effects.mean(axis=0)
+    normals = rng.standard_normal((N_MEANS, len(mean)))
     updates = [
         belief.update(np.sqrt(own.rows) * half_information_of_rows(posterior, belief, plan))
         for own, plan in zip(listed, planned, strict=True)
     ]
     warn_of_few_draws(updates)
-    evsi, error, width = np.array([_value(choice, own, normals, level) for own in updates]).T
+    loadings, _ = belief.loadings(choice.effects)
+    evsi, error = np.array(
+        [value_of_information(mean, own.moves(loadings, normals)) for own in updates]
+    ).T
+    gain = Targets.of_draws(belief, choice.gains[:, :1], level)
+    width = np.concatenate([gain.widths_after(own) for own in updates])
     cost = np.array([own.cost for own in listed])
     net = horizon * evsi - cost
     order = np.lexsort((-evsi, -net))
@@ -354,7 +325,7 @@ def experiment_values(
         "evsi": evsi,
         "evsi_error": error,
         "net_benefit": net,
-        "width_before": np.full(len(listed), choice.width(level)),
+        "width_before": np.repeat(gain.widths, len(listed)),
         "width_after": width,
         "rows": np.array([own.rows for own in listed]),
         "cost": cost,
@@ -390,17 +361,6 @@ def checked_experiments(
     if rows is None:
         rows = max(1, round(np.mean([*support_of(posterior).regimes.values()])))
     return [Experiment(names, rows) for names in default_regimes(posterior.actions)]
-
-
-def _value(
-    choice: Choice, update: Update, normals: Array, level: float
-) -> tuple[float, float, float]:
-    """Value of an experiment, its Monte Carlo error, and the width of the gain after it."""
-    value, error = value_of_information(choice.mean, update.moves(choice.loadings, normals))
-    after = float(update.variance(choice.of_gain)[0]) + choice.rest
-    before = float(np.square(choice.of_gain).sum()) + choice.rest
-    share = min(1.0, after / before) if before > 0 else 1.0
-    return value, error, choice.width(level) * float(np.sqrt(share))
 
 
 def _labels(experiments: Sequence[Experiment]) -> list[str]:

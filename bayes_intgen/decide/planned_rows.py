@@ -83,16 +83,24 @@ def planned_rows(
     values = {
         posterior.actions.index(name): _values(posterior, name, own) for name, own in at.items()
     }
-    own_rows = dict(zip(reference.masks, reference.rows, strict=True)).get(tuple(mask.tolist()))
-    if own_rows is not None and not values:
-        return PlannedRows(own_rows, mask, "as in the rows of the regime")
-    base, origin = _base(reference, own_rows)
+    regimes = dict(zip(reference.masks, reference.rows, strict=True))
+    history = (False,) * len(mask)
+    base, origin = np.concatenate(reference.rows), "all rows, since none are observational"
+    if tuple(mask.tolist()) in regimes:
+        base, origin = regimes[tuple(mask.tolist())], "the rows of the regime"
+        if not values:
+            return PlannedRows(base, mask, f"as in {origin}")
+    elif history in regimes:
+        base, origin = regimes[history], "the observational rows"
     rows = base[rng.permutation(len(base))[:N_ROWS]]
     for k in np.flatnonzero(mask).tolist():
         if k in values:
             rows[:, k] = np.resize(values[k], len(rows))
         else:
-            rows[:, k] = rng.choice(_settings(reference, k), len(rows))
+            # As in the rows in which it was set, or in all rows if it never was.
+            settings = [own[:, k] for was_set, own in regimes.items() if was_set[k]]
+            every = np.concatenate(settings or [own[:, k] for own in reference.rows])
+            rows[:, k] = rng.choice(every, len(rows))
     moved = _descendants(posterior, mask)
     _respond(posterior, reference, rows, moved, rng)
     return PlannedRows(rows, mask, _others(posterior, mask, moved, origin))
@@ -113,23 +121,6 @@ def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Arra
             skip_file_prefixes=(PACKAGE,),
         )
     return codes
-
-
-def _base(reference: ReferenceRows, own_rows: Array | None) -> tuple[Array, str]:
-    """Rows from which the actions that are not set are taken, and words for them."""
-    if own_rows is not None:
-        return own_rows, "the rows of the regime"
-    for mask, rows in zip(reference.masks, reference.rows, strict=True):
-        if not any(mask):
-            return rows, "the observational rows"
-    return np.concatenate(reference.rows), "all rows, since none are observational"
-
-
-def _settings(reference: ReferenceRows, k: int) -> Array:
-    """Values of an action in the rows in which it was set, or in all rows if it never was."""
-    regimes = list(zip(reference.masks, reference.rows, strict=True))
-    own = [rows[:, k] for mask, rows in regimes if mask[k]]
-    return np.concatenate(own or [rows[:, k] for _, rows in regimes])
 
 
 def _descendants(posterior: PosteriorDraws, mask: NDArray[np.bool_]) -> list[int]:

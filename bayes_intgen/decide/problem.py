@@ -6,23 +6,24 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories, Label
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.queries import checked_value
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.decision import Decision, RiskMeasure
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.effects import supported
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
 # Relative tolerance of costs against the budget.
 ROUNDING = 1e-9
-# Plans that are evaluated at once under a log link.
+# Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
 
 
@@ -32,7 +33,6 @@ class Problem:
 
     Attributes
     ----------
-    names : tuple of str, length K
     categories : tuple of Categories or None, length K
         Levels of actions that take a few values only.
     candidates : tuple of ndarray, length K
@@ -48,7 +48,6 @@ class Problem:
         Fit whose rows must support a plan; None if plans beyond the support are allowed.
     """
 
-    names: tuple[str, ...]
     categories: tuple[Categories | None, ...]
     candidates: tuple[Array, ...]
     rates: Array
@@ -67,10 +66,9 @@ class Problem:
             On unknown actions and levels, where no value of an action is supported, and where the
             budget does not pay for the cheapest plan.
         """
-        names = posterior.actions
+        names, categories = posterior.actions, levels_of(posterior)
         for role in ("cost", "bounds", "baseline"):
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
-        categories = levels_of(posterior)
         baseline = medians(posterior)
         for name, value in decision.baseline.items():
             k = names.index(name)
@@ -82,35 +80,27 @@ class Problem:
         rates, prices = np.zeros(len(names)), {}
         for name, cost in decision.cost.items():
             k = names.index(name)
-            if isinstance(cost, Mapping):
-                prices[k] = _prices(cost, name, categories[k], candidates[k])
-                continue
             levels = posterior.categories[k]
-            if levels is None:
+            if isinstance(cost, Mapping):
+                _refuse_unpriced(cost, name, categories[k], candidates[k])
+                prices[k] = costs_of(cost, categories[k], candidates[k])
+            elif levels is None:
                 rates[k] = cost
             elif levels.numeric:
-                prices[k] = cost * np.asarray(levels.decode(candidates[k]), dtype=float)
+                prices[k] = costs_of(cost, levels, candidates[k])
             else:
                 raise ModelError(
                     f"{name!r} has named levels; give the cost of each, "
                     f"cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}"
                 )
-        own = cls(
-            names,
-            categories,
-            candidates,
-            rates,
-            prices,
-            decision.budget,
-            baseline,
-            None if beyond_support else posterior,
-        )
-        own._refuse_unaffordable()
+        needed = None if beyond_support else posterior
+        problem = cls(categories, candidates, rates, prices, decision.budget, baseline, needed)
+        problem._refuse_unaffordable()
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
                 "the bounds and the support leave one plan only; widen the bounds of an action"
             )
-        return own
+        return problem
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).
@@ -143,12 +133,9 @@ class Problem:
     @property
     def single_changes(self) -> Array:
         """The baseline with each action at each of its candidates in turn, shape (M, K)."""
-        out = []
-        for k, values in enumerate(self.candidates):
-            own = np.tile(self.baseline, (len(values), 1))
-            own[:, k] = values
-            out.append(own)
-        return np.concatenate(out)
+        return np.concatenate(
+            [varied(self.baseline, k, values) for k, values in enumerate(self.candidates)]
+        )
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
@@ -160,7 +147,7 @@ class Problem:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
         out = self.is_affordable(points)
         if self.posterior is not None and out.any():
-            out[out] = is_supported(self.posterior, points[out])
+            out[out] = jointly_supported(self.posterior, points[out])
         return out
 
     def with_budget(self, budget: float | None) -> "Problem":
@@ -178,9 +165,18 @@ class Problem:
             )
 
 
-def is_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether rows near the points identify the joint effect there, shape (M,)."""
-    return np.asarray(supported(posterior, points, posterior.actions).all(axis=1))
+def varied(point: Array, actions: int | list[int], values: Array) -> Array:
+    """Copies of a point with an action, or several, at each of some values, shape (M, K).
+
+    Examples
+    --------
+    >>> varied(np.array([1.0, 2.0]), 0, np.array([5.0, 6.0]))
+    array([[5., 2.],
+           [6., 2.]])
+    """
+    out = np.tile(point, (len(values), 1))
+    out[:, actions] = values
+    return out
 
 
 def _candidates(
@@ -192,31 +188,29 @@ def _candidates(
     beyond_support: bool,
 ) -> Array:
     """Values of one action within its bounds and, unless they may lie beyond it, the support."""
-    name, bounds = posterior.actions[k], _interval(decision, posterior.actions[k])
-    coordinate = posterior.terms.coordinates[k]
-    own_levels = posterior.categories[k]
-    if own_levels is not None and bounds is not None:
-        values = np.array([checked_value(b, name, own_levels) for b in bounds])
-        if own_levels.ordered and len(values) == 2:
-            codes = np.array(own_levels.codes)
-            values = codes[(codes >= values.min()) & (codes <= values.max())]
-    elif bounds is not None and len(bounds) != 2:
-        raise ModelError(f"bounds of {name!r} must be (low, high), not {bounds!r}")
+    name, coordinate = posterior.actions[k], posterior.terms.coordinates[k]
+    bounds, named_levels = decision.bounds.get(name), posterior.categories[k]
+    if bounds is None:
+        ends = [coordinate.low, coordinate.high]
     else:
-        ends = (coordinate.low, coordinate.high)
-        if bounds is not None:
-            ends = (checked_value(bounds[0], name, None), checked_value(bounds[1], name, None))
-        if levels is not None:
-            codes = np.array(levels.codes)
-            values = codes[(codes >= ends[0]) & (codes <= ends[1])]
-        else:
-            own = [v for v in (0.0, baseline[k]) if ends[0] <= v <= ends[1]]
-            values = np.append(np.linspace(*ends, N_VALUES), own)
+        # One value holds the action there.
+        bounds = (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
+        if named_levels is None and len(bounds) != 2:
+            raise ModelError(f"bounds of {name!r} must be (low, high), not {bounds!r}")
+        ends = [checked_value(bound, name, named_levels) for bound in bounds]
+    is_range = named_levels is None or (named_levels.ordered and len(ends) == 2)
+    if levels is None:
+        extra = [v for v in (0.0, baseline[k]) if ends[0] <= v <= ends[1]]
+        values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
+    elif bounds is None or is_range:
+        codes = np.array(levels.codes)
+        values = codes[(codes >= min(ends)) & (codes <= max(ends))]
+    else:
+        values = np.array(ends)
     values = np.unique(values)
     if not beyond_support:
         # Support of one action does not depend on the others' values, but for their link.
-        points = np.tile(baseline, (len(values), 1))
-        points[:, k] = values
+        points = varied(baseline, k, values)
         verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
         values = values[(verdict.close & verdict.separated)[:, k]]
     if not len(values):
@@ -227,25 +221,31 @@ def _candidates(
     return values
 
 
-def _interval(decision: Decision, name: str) -> Sequence[Label] | None:
-    """Bounds of an action; twice the value at which it is held."""
-    bounds = decision.bounds.get(name)
-    return (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
-
-
-def _prices(
+def _refuse_unpriced(
     cost: Mapping[Any, float], name: str, levels: Categories | None, candidates: Array
-) -> Array:
-    """Costs of the levels among the candidates."""
+) -> None:
+    """Raise ModelError if the costs of levels are not those of the candidates."""
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")
-    labels = levels.decode(candidates).tolist()
-    missing = [label for label in labels if label not in cost]
+    missing = [label for label in levels.decode(candidates).tolist() if label not in cost]
     unknown = [label for label in cost if label not in levels.labels]
     if missing or unknown:
         problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
         raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
-    return np.array([float(cost[label]) for label in labels])
+
+
+def costs_of(cost: float | Mapping[Any, float], levels: Categories | None, values: Array) -> Array:
+    """Costs of values of an action, per unit or of each level; NaN for levels without one.
+
+    Examples
+    --------
+    >>> costs_of(0.5, None, np.array([0.0, 2.0]))
+    array([0., 1.])
+    """
+    labels = values if levels is None else levels.decode(values)
+    if isinstance(cost, Mapping):
+        return np.array([float(cost.get(label, np.nan)) for label in labels.tolist()])
+    return cost * np.asarray(labels, dtype=float)
 
 
 def with_rounding(budget: float) -> float:
@@ -295,37 +295,41 @@ class JointSurface:
         terms = prediction.terms
         count = len(terms.names)
         gates = terms.gates(np.ones((1, count), dtype=bool))[0]
-        own = [term for term, gate in zip(terms.terms, gates, strict=True) if gate != 0]
+        kept = [term for term, gate in zip(terms.terms, gates, strict=True) if gate != 0]
         columns = np.concatenate(
-            [np.arange(terms.size)[terms.columns[term.name]] for term in own]
+            [np.arange(terms.size)[terms.columns[term.name]] for term in kept]
         ).astype(int)
         reduced = replace(
             prediction,
-            terms=replace(terms, terms=tuple(own)),
+            terms=replace(terms, terms=tuple(kept)),
             coefficients=prediction.coefficients[..., columns],
         )
-        pairs = [
-            [i for i in term.inputs if i < count]
-            for term in own
-            if len({i for i in term.inputs if i < count}) > 1
-        ]
-        if not prediction.is_linear:
-            return cls(reduced, (tuple(range(count)),))
-        return cls(reduced, _connected(count, pairs))
+        together = np.full((count, count), not prediction.is_linear)
+        for term in kept:
+            actions = [i for i in term.inputs if i < count]
+            together[np.ix_(actions, actions)] = True
+        size, component = connected_components(together, directed=False)
+        return cls(
+            reduced,
+            tuple(tuple(np.flatnonzero(component == i).tolist()) for i in range(size)),
+        )
 
     def draws(self, points: Array) -> Array:
         """Draws of the joint effect, shape (S, M), chains one after the other."""
         mean = self.prediction.mean(points, np.ones(points.shape, dtype=bool))
         return mean.reshape(-1, len(points))
 
+    def measured(self, points: Array, measure: RiskMeasure) -> Array:
+        """Measure of the draws of the joint effect, shape (M,)."""
+        parts = range(0, len(points), PLANS_AT_ONCE)
+        return np.concatenate([measure(self.draws(points[i : i + PLANS_AT_ONCE])) for i in parts])
+
     def mean(self, points: Array) -> Array:
         """Posterior mean of the joint effect, shape (M,)."""
         prediction = self.prediction
         if not prediction.is_linear:
             # The mean of an exponential is not the exponential at mean coefficients.
-            parts = range(0, len(points), PLANS_AT_ONCE)
-            means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
-            return np.concatenate(means)
+            return self.measured(points, lambda draws: draws.mean(axis=0))
         # Deviations of an unseen group and of a resampled population average zero.
         average = replace(
             prediction,
@@ -334,14 +338,3 @@ class JointSurface:
             resampled=None,
         )
         return np.asarray(average.mean(points, np.ones(points.shape, dtype=bool))[0, 0])
-
-
-def _connected(count: int, pairs: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    """Connected components of a graph with ``count`` nodes, by their smallest member."""
-    label = list(range(count))
-    for pair in pairs:
-        joined = {label[i] for i in pair}
-        label = [min(joined) if own in joined else own for own in label]
-    return tuple(
-        tuple(i for i, own in enumerate(label) if own == which) for which in sorted(set(label))
-    )

@@ -7,15 +7,16 @@ are tried. Local searches start from these, and from the best plan for the mean 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import RiskMeasure
-from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
+from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, varied, with_rounding
 from bayes_intgen.errors import ModelError
 
 # Cells of the budget in dynamic programming: for the posterior mean, and for each draw.
@@ -24,8 +25,8 @@ CELLS, CELLS_PER_DRAW = 1000, 300
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
 # Maximum number of plans that are enumerated for a measure of risk.
 MAX_PLANS = 20_000
-# Draws, and plans, that are evaluated at once, and plans whose support is.
-DRAWS_AT_ONCE, PLANS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 2_000, 300
+# Draws whose best plans are found at once, and plans whose support is.
+DRAWS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 300
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
@@ -36,8 +37,9 @@ TOLERANCE = 1e-7
 # are improved, and of random plans.
 N_TAILS, N_STARTS, N_RANDOM = 4, 4, 4_000
 
-Value = Callable[[Array], Array]
 Positions = NDArray[np.int_]
+# Options of each component, and their means relative to the baseline.
+GridOfMeans = tuple["Grid", list[Array]]
 
 
 class Grid:
@@ -71,10 +73,13 @@ class Grid:
 
     def points(self, which: int) -> Array:
         """The baseline with one component at each of its options, shape (n, K)."""
-        options = self.options[which]
-        out = np.tile(self.problem.baseline, (len(options), 1))
-        out[:, list(self.components[which])] = options
-        return out
+        component = list(self.components[which])
+        return varied(self.problem.baseline, component, self.options[which])
+
+    def gains(self, effect: Callable[[Array], Array]) -> list[Array]:
+        """Change of an effect from the baseline, the last axis of which runs over the options."""
+        base = effect(self.problem.baseline[None])
+        return [effect(self.points(i)) - base for i in range(len(self.options))]
 
     def plans(self, choices: Positions) -> Array:
         """Plans, shape (S, K), of options by their positions, shape (S, number of components)."""
@@ -181,137 +186,144 @@ def _with_component(best: Array, values: Array, cells: Positions) -> tuple[Array
     return new, choice
 
 
-class GridOfMeans(NamedTuple):
-    """Options of each component, and means over draws relative to the baseline, for any budget."""
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Search for the plan with the best posterior mean, or the best measure of risk.
 
-    grid: Grid
-    means: list[Array]
-
-
-def best_point(
-    problem: Problem,
-    surface: JointSurface,
-    measure: RiskMeasure | None,
-    means: GridOfMeans | None = None,
-) -> Array:
-    """Plan with the best posterior mean, or the best measure of risk, shape (K,).
-
-    ``means`` of :func:`grid_of_means` may be those of the same decision with another budget.
-
-    Raises
-    ------
-    ModelError
-        If no plan is feasible.
+    Attributes
+    ----------
+    problem : Problem
+    surface : JointSurface
+    measure : callable, optional
+        Measure of risk of draws; the mean by default.
     """
-    value = value_of(surface, measure)
-    starts = [_best_on_grid(problem, means or grid_of_means(problem, surface))]
-    if measure is not None or not problem.is_feasible(starts[0][None])[0]:
-        starts += _enumerated(problem, value)
-    if measure is not None:
-        for _ in range(N_TAILS):
-            # The mean of the draws that are worst at the last plan.
-            draws = surface.draws(starts[-1][None])[:, 0]
-            worst = np.argsort(draws)[: max(1, len(draws) // 10)]
-            starts.append(_best_on_grid(problem, grid_of_means(problem, surface, worst)))
-    points = np.unique(np.array([*starts, problem.baseline]), axis=0)
-    points = points[problem.is_feasible(points)]
-    if not len(points):
-        points = _random_plans(problem)
-    return improved(problem, surface, measure, points)
 
+    problem: Problem
+    surface: JointSurface
+    measure: RiskMeasure | None = None
 
-def improved(
-    problem: Problem, surface: JointSurface, measure: RiskMeasure | None, points: Array
-) -> Array:
-    """Improve feasible plans by local exchanges, and return the best, shape (K,)."""
-    value = value_of(surface, measure)
-    values = value(points)
-    tolerance = TOLERANCE * max(1e-12, float(np.ptp(surface.mean(problem.single_changes))))
-    best, best_value = np.asarray(points[0]), -np.inf
-    for i in np.argsort(-values)[:N_STARTS]:
-        start = np.asarray(points[i])
-        point, own = _locally_best(problem, value, start, float(values[i]), tolerance)
-        if own > best_value:
-            best, best_value = point, own
-    return best
+    def value(self, points: Array) -> Array:
+        """Objective at plans of shape (M, K), shape (M,)."""
+        if self.measure is None:
+            return self.surface.mean(points)
+        return self.surface.measured(points, self.measure)
 
+    def best(self, means: GridOfMeans | None = None) -> Array:
+        """Best plan, shape (K,).
 
-def value_of(surface: JointSurface, measure: RiskMeasure | None) -> Value:
-    """Objective of plans of shape (M, K), shape (M,)."""
-    if measure is None:
-        return surface.mean
+        Parameters
+        ----------
+        means : GridOfMeans, optional
+            ``grid_of_means`` of the same decision with another budget.
 
-    def value(points: Array) -> Array:
-        parts = range(0, len(points), PLANS_AT_ONCE)
-        draws = (surface.draws(points[i : i + PLANS_AT_ONCE]) for i in parts)
-        return np.concatenate([measure(own) for own in draws])
+        Raises
+        ------
+        ModelError
+            If no plan is feasible.
+        """
+        problem = self.problem
+        starts = [self._best_on_grid(means or self.grid_of_means())]
+        if self.measure is not None or not problem.is_feasible(starts[0][None])[0]:
+            starts += self._enumerated()
+        if self.measure is not None:
+            for _ in range(N_TAILS):
+                # The mean of the draws that are worst at the last plan.
+                draws = self.surface.draws(starts[-1][None])[:, 0]
+                worst = np.argsort(draws)[: max(1, len(draws) // 10)]
+                starts.append(self._best_on_grid(self.grid_of_means(worst)))
+        points = np.unique(np.array([*starts, problem.baseline]), axis=0)
+        points = points[problem.is_feasible(points)]
+        return self.improved(points if len(points) else _random_plans(problem))
 
-    return value
+    def improved(self, points: Array) -> Array:
+        """Improve feasible plans by local exchanges, and return the best, shape (K,)."""
+        values = self.value(points)
+        best, best_value = np.asarray(points[0]), -np.inf
+        for i in np.argsort(-values)[:N_STARTS]:
+            point, own = self._locally_best(np.asarray(points[i]), float(values[i]))
+            if own > best_value:
+                best, best_value = point, own
+        return best
 
+    def best_of_draws(self, plan: Array) -> tuple[Array, Array]:
+        """Best plan under each draw, shape (S, K), and its joint effect, shape (S,).
 
-def best_points_of_draws(
-    problem: Problem, surface: JointSurface, plan: Array
-) -> tuple[Array, Array]:
-    """Best plan under each draw, shape (S, K), and its joint effect, shape (S,).
+        Plans on the grid that the rows do not support are replaced by the best of the other
+        draws' plans and ``plan``.
+        """
+        problem, surface = self.problem, self.surface
+        grid = Grid(problem, surface.components, MAX_OPTIONS_PER_DRAW)
+        values = grid.gains(surface.draws)
+        parts = []
+        for begin in range(0, len(values[0]), DRAWS_AT_ONCE):
+            own = [v[begin : begin + DRAWS_AT_ONCE] for v in values]
+            parts.append(grid.plans(best_choices(own, grid.costs, problem.budget, CELLS_PER_DRAW)))
+        points = np.concatenate(parts)
+        distinct, which = np.unique(points, axis=0, return_inverse=True)
+        feasible = problem.is_feasible(distinct)
+        pool = np.concatenate([plan[None], distinct[feasible]])
+        effects = surface.draws(pool)
+        positions = np.cumsum(feasible)
+        choice = np.where(feasible[which], positions[which], effects.argmax(axis=1))
+        return pool[choice], effects[np.arange(len(choice)), choice]
 
-    Plans on the grid that the rows do not support are replaced by the best of the other draws'
-    plans and ``plan``.
-    """
-    grid = Grid(problem, surface.components, MAX_OPTIONS_PER_DRAW)
-    base = surface.draws(problem.baseline[None])[:, 0]
-    values = [surface.draws(grid.points(i)) - base[:, None] for i in range(len(grid.options))]
-    parts = []
-    for begin in range(0, len(base), DRAWS_AT_ONCE):
-        own = [v[begin : begin + DRAWS_AT_ONCE] for v in values]
-        parts.append(grid.plans(best_choices(own, grid.costs, problem.budget, CELLS_PER_DRAW)))
-    points = np.concatenate(parts)
-    distinct, which = np.unique(points, axis=0, return_inverse=True)
-    feasible = problem.is_feasible(distinct)
-    pool = np.concatenate([plan[None], distinct[feasible]])
-    effects = surface.draws(pool)
-    positions = np.cumsum(feasible)
-    choice = np.where(feasible[which], positions[which], effects.argmax(axis=1))
-    return pool[choice], effects[np.arange(len(choice)), choice]
-
-
-def grid_of_means(
-    problem: Problem, surface: JointSurface, which: Positions | None = None
-) -> GridOfMeans:
-    """Evaluate the options of a grid, as means over all or some of the draws."""
-    grid = Grid(problem, surface.components, MAX_OPTIONS)
-
-    def mean(points: Array) -> Array:
+    def grid_of_means(self, which: Positions | None = None) -> GridOfMeans:
+        """Options and their means over all or some of the draws, the same for every budget."""
+        grid = Grid(self.problem, self.surface.components, MAX_OPTIONS)
         if which is None:
-            return surface.mean(points)
-        return np.asarray(surface.draws(points)[which].mean(axis=0))
+            return grid, grid.gains(self.surface.mean)
+        return grid, grid.gains(lambda points: self.surface.draws(points)[which].mean(axis=0))
 
-    base = mean(problem.baseline[None])[0]
-    return GridOfMeans(grid, [mean(grid.points(i)) - base for i in range(len(grid.options))])
+    def _best_on_grid(self, means: GridOfMeans) -> Array:
+        """Best plan on the grid within the budget, shape (K,)."""
+        grid, values = means
+        one_draw = [own[None] for own in values]
+        choice = best_choices(one_draw, grid.costs, self.problem.budget, CELLS)
+        return np.asarray(grid.plans(choice)[0])
 
+    def _enumerated(self) -> list[Array]:
+        """Best feasible plans among combinations of candidates; random ones of many actions."""
+        problem = self.problem
+        sizes = [len(own) for own in problem.candidates]
+        least = max(3, int(MAX_PLANS ** (1 / len(sizes))))
+        if np.prod([min(size, least) for size in sizes]) > MAX_PLANS:
+            return list(_random_plans(problem)[:N_STARTS])
+        plans = combinations([thinned(own, least) for own in problem.candidates])
+        plans = plans[problem.is_affordable(plans)]
+        order, out = np.argsort(-self.value(plans)), []
+        # Support takes longer than the objective.
+        for begin in range(0, len(order), SUPPORTED_AT_ONCE):
+            best = plans[order[begin : begin + SUPPORTED_AT_ONCE]]
+            out += list(best[problem.is_feasible(best)])
+            if len(out) >= N_STARTS:
+                break
+        return out[:N_STARTS]
 
-def _best_on_grid(problem: Problem, means: GridOfMeans) -> Array:
-    """Best plan on the grid within the budget, shape (K,)."""
-    values = [own[None] for own in means.means]
-    choice = best_choices(values, means.grid.costs, problem.budget, CELLS)
-    return np.asarray(means.grid.plans(choice)[0])
+    @cached_property
+    def _tolerance(self) -> float:
+        """Smallest improvement that counts."""
+        effects = self.surface.mean(self.problem.single_changes)
+        return TOLERANCE * max(1e-12, float(np.ptp(effects)))
 
-
-def _enumerated(problem: Problem, value: Value) -> list[Array]:
-    """Best feasible plans among combinations of candidates; none with many actions."""
-    sizes = [len(own) for own in problem.candidates]
-    least = max(3, int(MAX_PLANS ** (1 / len(sizes))))
-    if np.prod([min(size, least) for size in sizes]) > MAX_PLANS:
-        return list(_random_plans(problem)[:N_STARTS])
-    plans = combinations([thinned(own, least) for own in problem.candidates])
-    plans = plans[problem.is_affordable(plans)]
-    order, out = np.argsort(-value(plans)), []
-    # Support takes longer than the objective.
-    for begin in range(0, len(order), SUPPORTED_AT_ONCE):
-        best = plans[order[begin : begin + SUPPORTED_AT_ONCE]]
-        out += list(best[problem.is_feasible(best)])
-        if len(out) >= N_STARTS:
-            break
-    return out[:N_STARTS]
+    def _locally_best(self, point: Array, current: float) -> tuple[Array, float]:
+        """Move one action, or two at the same cost, as long as that improves the plan."""
+        problem = self.problem
+        for window in WINDOWS:
+            for _ in range(MAX_SWEEPS):
+                before = current
+                for k in range(len(point)):
+                    for neighbours in (_changes, _exchanges):
+                        moves = neighbours(problem, point, k, window)
+                        values = self.value(moves) if len(moves) else np.empty(0)
+                        # Support takes longer than the objective.
+                        better = np.flatnonzero(values > current + self._tolerance)
+                        better = better[problem.is_feasible(moves[better])]
+                        if len(better):
+                            i = better[values[better].argmax()]
+                            point, current = moves[i], float(values[i])
+                if current <= before + self._tolerance:
+                    break
+        return point, current
 
 
 def _random_plans(problem: Problem) -> Array:
@@ -333,28 +345,6 @@ def _random_plans(problem: Problem) -> Array:
     return points
 
 
-def _locally_best(
-    problem: Problem, value: Value, point: Array, current: float, tolerance: float
-) -> tuple[Array, float]:
-    """Move one action, or two at the same cost, as long as that improves the plan."""
-    for window in WINDOWS:
-        for _ in range(MAX_SWEEPS):
-            before = current
-            for k in range(len(point)):
-                for neighbours in (_changes, _exchanges):
-                    moves = neighbours(problem, point, k, window)
-                    values = value(moves) if len(moves) else np.empty(0)
-                    # Support takes longer than the objective.
-                    better = np.flatnonzero(values > current + tolerance)
-                    better = better[problem.is_feasible(moves[better])]
-                    if len(better):
-                        i = better[values[better].argmax()]
-                        point, current = moves[i], float(values[i])
-            if current <= before + tolerance:
-                break
-    return point, current
-
-
 def _changes(problem: Problem, point: Array, k: int, window: float) -> Array:
     """Plans that differ in one action, within a window of its range."""
     own = values = problem.candidates[k]
@@ -366,9 +356,7 @@ def _changes(problem: Problem, point: Array, k: int, window: float) -> Array:
             # All of the budget that is left.
             left = (problem.budget - problem.cost(point[None])[0]) / problem.rates[k]
             own = np.append(own, np.clip(point[k] + left, values[0], values[-1]))
-    out = np.tile(point, (len(own), 1))
-    out[:, k] = own
-    return out
+    return varied(point, k, own)
 
 
 def _exchanges(problem: Problem, point: Array, k: int, window: float) -> Array:

@@ -25,7 +25,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.decide.belief import Allocation, Belief
+from bayes_intgen.decide.belief import Allocation, Belief, Targets
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
@@ -83,22 +83,18 @@ class PlannedSplit:
         ``over``: beyond_support, given and population, as in :meth:`bayes_intgen.Posterior.best`.
         """
         level = probability(level, "level")
-        chosen = (
-            regimes_of(posterior)
-            if regimes is None
-            else checked_regimes(posterior.actions, regimes)
-        )
+        regimes = regimes_of(posterior) if regimes is None else regimes
+        chosen = checked_regimes(posterior.actions, regimes)
         labels = [regime_label(own) for own in chosen]
-        own_costs = checked_costs(costs, labels)
+        per_row = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
         planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
         draws, attrs = targets_of(posterior, target, **over)
         belief = belief_of(posterior)
-        loadings, rest = belief.loadings(draws)
-        widths = np.ptp(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0), axis=0)
         halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
-        informations = [half.T @ half for half in halves]
-        allocation = Allocation(belief, loadings, rest, widths, informations, own_costs)
+        informations = np.stack([half.T @ half for half in halves])
+        targets = Targets.of_draws(belief, draws, level)
+        allocation = Allocation(belief, targets, informations, per_row)
         attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
         return cls(allocation, labels, [plan.others for plan in planned], attrs)
 
@@ -156,22 +152,18 @@ def whole_rows(rows: Array) -> Array:
 
 
 def targets_of(
-    posterior: PosteriorDraws,
-    target: Any,
-    beyond_support: bool,
-    given: Mapping[str, Any] | None,
-    population: Any,
+    posterior: PosteriorDraws, target: Any, beyond_support: bool, **over: Any
 ) -> tuple[Array, dict[str, Any]]:
     """Draws of targets, shape (S, J), and attributes that describe them.
 
     Of a decision, the gains over the baseline of the plans that may be best.
     """
     if isinstance(target, Decision):
-        choice = Choice.of(posterior, target, beyond_support, given, population)
+        choice = Choice.of(posterior, target, beyond_support, **over)
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
     if target is None:
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target, posterior.actions, given, population)
+    query = support_of(posterior).query(target, posterior.actions, **over)
     mean = prediction_of(posterior, query.averages).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **query.averages.attrs}
 
@@ -280,7 +272,7 @@ def design(
     chosen = checked_regimes(names, [None, *names] if regimes is None else regimes)
     masks = np.array([[name in own for name in names] for own in chosen])
     labels = [mask_label(names, mask) for mask in masks.tolist()]
-    own_costs = checked_costs(costs, labels)
+    per_row = checked_costs(costs, labels)
     data, joint = _data(history, masks, rng)
     terms = model.decompose(data)
     priors = model.hyperpriors(terms)
@@ -292,9 +284,9 @@ def design(
     matrix, which = terms.matrix(data.actions, data.intervened), np.arange(len(data)) // N_ROWS
     precision = np.full(N_ROWS, 1 / (noise**2 * N_ROWS))
     halves = [belief.half_information(matrix[which == r], precision) for r in range(len(masks))]
-    informations = [half.T @ half for half in halves]
     widths = 2 * NormalDist().inv_cdf((1 + level) / 2) * sd
-    allocation = Allocation(belief, loadings, 0 * sd, widths, informations, own_costs)
+    informations = np.stack([half.T @ half for half in halves])
+    allocation = Allocation(belief, Targets(loadings, 0 * sd, widths), informations, per_row)
     return split_table(allocation, labels, rows).assign_attrs(
         {"unit": "outcome standard deviations", "level": level, "target": "joint effects"}
     )
@@ -338,19 +330,12 @@ def _data(
     pieces = []
     for mask in (*masks, np.ones(len(columns), dtype=bool)):
         together = rng.integers(0, len(columns[0]), N_ROWS)
-        pieces.append(
-            [
-                column[rng.integers(0, len(column), N_ROWS) if was_set else together]
-                for column, was_set in zip(columns, mask, strict=True)
-            ]
-        )
-    values = np.stack(
-        [
-            np.concatenate([piece[k] for piece in pieces]).astype(object)
-            for k in range(len(columns))
-        ],
-        axis=1,
-    )
+        drawn = [
+            column[rng.integers(0, len(column), N_ROWS) if was_set else together]
+            for column, was_set in zip(columns, mask, strict=True)
+        ]
+        pieces.append(np.stack([column.astype(object) for column in drawn], axis=1))
+    values = np.concatenate(pieces)
     # Outcomes of mean zero and standard deviation one, in the units of the priors.
     outcome = rng.standard_normal(len(masks) * N_ROWS)
     outcome = (outcome - outcome.mean()) / outcome.std()

@@ -16,44 +16,40 @@ if TYPE_CHECKING:
 
 # Half the width of the segment at a level, as a share of the gap to the next level.
 HALF_WIDTH = 0.3
-# Points per level: the ends of its segment, and a gap.
-POINTS_PER_LEVEL = 3
-
-
-def level_segments(along: Array, *columns: Array) -> tuple[Array, ...]:
-    """Expand levels, and columns of values there with shape (..., n), to separate segments.
-
-    Each level becomes three points: the ends of its segment, and NaN, which breaks a line.
-
-    Examples
-    --------
-    >>> along, values = level_segments(np.array([0.0, 1.0]), np.array([5.0, 7.0]))
-    >>> along.round(2).tolist()
-    [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
-    >>> values.tolist()
-    [5.0, 5.0, nan, 7.0, 7.0, nan]
-    """
-    gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
-    offsets = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
-    segments = [np.repeat(column, POINTS_PER_LEVEL, axis=-1).astype(float) for column in columns]
-    for column in segments:
-        column[..., POINTS_PER_LEVEL - 1 :: POINTS_PER_LEVEL] = np.nan
-    return (along[:, None] + offsets).ravel(), *segments
 
 
 def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
     """Positions along the axis and values there; separate segments for a curve over levels.
 
-    The curve has the coordinate ``along`` and, over levels, ``label``; columns have shape (..., n).
+    Each level becomes three points: the ends of its segment, and NaN, which breaks a line.
+
+    Parameters
+    ----------
+    curve : Dataset
+        With the coordinate ``along`` and, over levels, ``label``.
+    *columns : ndarray, shape (..., n)
 
     Examples
     --------
     >>> curve = xr.Dataset(coords={"along": ("point", [0.0, 1.0])})
     >>> [column.tolist() for column in on_axis(curve, np.array([5.0, 7.0]))]
     [[0.0, 1.0], [5.0, 7.0]]
+    >>> curve = curve.assign_coords(label=("point", ["off", "on"]))
+    >>> along, values = on_axis(curve, np.array([5.0, 7.0]))
+    >>> along.round(2).tolist()
+    [-0.3, 0.3, 0.5, 0.7, 1.3, 1.5]
+    >>> values.tolist()
+    [5.0, 5.0, nan, 7.0, 7.0, nan]
     """
     along = curve["along"].to_numpy()
-    return level_segments(along, *columns) if "label" in curve.coords else (along, *columns)
+    if "label" not in curve.coords:
+        return along, *columns
+    gap = float(np.diff(along).min()) if len(along) > 1 else 1.0
+    offsets = gap * np.array([-HALF_WIDTH, HALF_WIDTH, 0.5])
+    segments = [np.repeat(column, 3, axis=-1).astype(float) for column in columns]
+    for column in segments:
+        column[..., 2::3] = np.nan
+    return (along[:, None] + offsets).ravel(), *segments
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:

@@ -60,11 +60,8 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     # The mean of zeros and ones is the probability of a one.
     given = f"| do({', '.join(actions)})"
     binary = curve.attrs.get("outcome_kind") == "binary"
-    effect = (
-        f"P({curve.attrs['outcome']} = 1 {given})"
-        if binary
-        else (f"E[{curve.attrs['outcome']} {given}]")
-    )
+    outcome = curve.attrs["outcome"]
+    effect = f"P({outcome} = 1 {given})" if binary else f"E[{outcome} {given}]"
     ax.set_ylabel(effect, parse_math=False)
     if curve.attrs.get("outside_0_1"):
         for bound in (0, 1):

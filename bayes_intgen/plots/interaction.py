@@ -26,35 +26,16 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, layout="constrained", figsize=(9.6, 4.2))
-    words = f"half the width of the {surface.attrs['level']:.0%} interval"
+    largest, widest = (largest_supported(surface, name) for name in ("mean", "half_width"))
     # White is zero, and equal distances from zero are equally dark.
-    largest = largest_supported(surface, "mean")
     _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -largest, largest))
-    _draw_panel(
-        panels[1],
-        surface,
-        "half_width",
-        words,
-        ("viridis", 0.0, largest_supported(surface, "half_width")),
-    )
+    words = f"half the width of the {surface.attrs['level']:.0%} interval"
+    _draw_panel(panels[1], surface, "half_width", words, ("viridis", 0.0, widest))
     title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
-    if not supported_cells(surface).all():
+    if not surface["supported"].all():
         title += "; hatched where not supported"
     figure.suptitle(with_population(title, surface, 90), fontsize="medium", parse_math=False)
     return figure
-
-
-def supported_cells(surface: xr.Dataset) -> NDArray[np.bool_]:
-    """Whether points are supported, shape (x, y); true if it is unknown.
-
-    Examples
-    --------
-    >>> supported_cells(xr.Dataset({"mean": (("x", "y"), np.zeros((1, 2)))}))
-    array([[ True,  True]])
-    """
-    if "supported" not in surface:
-        return np.ones(surface["mean"].shape, dtype=bool)
-    return np.asarray(surface["supported"].to_numpy())
 
 
 def largest_supported(surface: xr.Dataset, name: str) -> float:
@@ -62,10 +43,12 @@ def largest_supported(surface: xr.Dataset, name: str) -> float:
 
     Examples
     --------
-    >>> largest_supported(xr.Dataset({"mean": (("x", "y"), np.array([[-2.0, 1.0]]))}), "mean")
+    >>> cells = {"mean": [[-2.0, 1.0]], "supported": [[True, False]]}
+    >>> surface = xr.Dataset({name: (("x", "y"), values) for name, values in cells.items()})
+    >>> largest_supported(surface, "mean")
     2.0
     """
-    values, supported = np.abs(surface[name].to_numpy()), supported_cells(surface)
+    values, supported = np.abs(surface[name].to_numpy()), surface["supported"].to_numpy()
     return float(values[supported].max() if supported.any() else values.max()) or 1.0
 
 
@@ -77,12 +60,10 @@ def _draw_panel(
     values = surface[name].to_numpy()
     mesh = ax.pcolormesh(x, y, values.T, cmap=cmap, vmin=low, vmax=high)
     below, above = values.min() < low, values.max() > high
-    extend = {(False, False): "neither", (True, True): "both"}.get(
-        (bool(below), bool(above)), "min" if below else "max"
-    )
+    extend = (("neither", "max"), ("min", "both"))[int(below)][int(above)]
     bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
     bar.set_label(surface.attrs["outcome"], parse_math=False)
-    _cover(ax, x, y, ~supported_cells(surface))
+    _cover(ax, x, y, ~surface["supported"].to_numpy())
     for axis, dim in ((ax.xaxis, "x"), (ax.yaxis, "y")):
         if f"{dim}_label" in surface.coords:
             names = [short_label(own) for own in surface[f"{dim}_label"].to_numpy().tolist()]

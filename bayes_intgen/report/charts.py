@@ -57,24 +57,24 @@ class Chart:
     ----------
     left : int
         Position of the vertical axis, the same for charts of the same range.
-    x_ticks, y_ticks : tuple of Tick
-    marks : tuple of Mark
+    x_ticks, y_ticks : list of Tick
+    marks : list of Mark
         Ordered from back to front.
     zero : float or None
         Position of zero; None if it is outside.
     usual : (float, float) or None
         Ends of the range of about the middle half of the rows; None for levels and covariates.
-    beyond : tuple of (float, float)
+    beyond : list of (float, float)
         Ends of the unsupported intervals.
     """
 
     left: int
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    marks: tuple[Mark, ...]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    marks: list[Mark]
     zero: float | None
     usual: tuple[float, float] | None
-    beyond: tuple[tuple[float, float], ...]
+    beyond: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def draw(
     usual: tuple[float, float] | None = None,
     dates: bool = False,
 ) -> Chart:
-    """Draw curves over the same values, shape (n,), or intervals at levels.
+    """Draw curves over the same values, shape (n,), or at levels points with vertical intervals.
 
     Parameters
     ----------
@@ -128,89 +128,58 @@ def draw(
     supported : ndarray of bool, shape (n,)
         Whether rows identify the effect.
     labels : sequence, length n, optional
-        Labels of the values, if they are levels.
+        Labels of the values, if they are levels: these are evenly spaced, curves side by side.
     usual : (float, float), optional
         Ends of the usual range of the action.
     dates : bool
         Whether values are days since 1970.
-    """
-    if labels is not None:
-        return draw_levels([short_label(own) for own in labels], curves, y_range, supported)
-    low, high, y_labels, left = _vertical(y_range)
-    x = scale(float(along[0]), float(along[-1]), left, WIDTH - RIGHT)
-    y = scale(low, high, HEIGHT - BOTTOM, TOP)
-    ends = float(along[0]), float(along[-1])
-    labels_along = date_labels(*ends) if dates else {v: format_number(v) for v in ticks(*ends, 4)}
-    marks = []
-    for curve in curves:
-        for lower, upper in curve.bands:
-            there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
-            marks.append(Mark(f"M{there}L{back}Z", f"{curve.kind}-band"))
-    marks += [Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
-    return Chart(
-        left,
-        tuple(Tick(float(x(v)), label) for v, label in labels_along.items()),
-        tuple(Tick(float(y(v)), label) for v, label in y_labels.items()),
-        tuple(marks),
-        float(y(0.0)) if low < 0 < high else None,
-        None if usual is None else (float(x(usual[0])), float(x(usual[1]))),
-        tuple((float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)),
-    )
-
-
-def draw_levels(
-    names: Sequence[str],
-    curves: Sequence[Curve],
-    y_range: tuple[float, float],
-    supported: NDArray[np.bool_],
-) -> Chart:
-    """Draw points with vertical intervals at evenly spaced levels, curves side by side.
-
-    Parameters
-    ----------
-    names : sequence of str, length n
-    curves : sequence of Curve
-        With values at the levels, shape (n,).
-    y_range : (float, float)
-        Shared by charts that are compared.
-    supported : ndarray of bool, shape (n,)
 
     Examples
     --------
     >>> curve = Curve("set", np.array([1.0, 2.0]), [(np.zeros(2), np.full(2, 3.0))])
-    >>> chart = draw_levels(["off", "on"], [curve], (0.0, 3.0), np.array([True, False]))
+    >>> levels, within = np.arange(2.0), np.array([True, False])
+    >>> chart = draw(levels, [curve], (0.0, 3.0), within, labels=["off", "on"])
     >>> [tick.label for tick in chart.x_ticks], len(chart.beyond)
     (['off', 'on'], 1)
     """
-    low, high, labels, left = _vertical(y_range)
-    width = (WIDTH - RIGHT - left) / len(names)
-    at: Array = left + width * (np.arange(len(names), dtype=np.float64) + 0.5)
+    low, high = _with_ticks(y_range)
+    texts = {v: format_number(v) for v in ticks(low, high, 5)}
+    left = max(MIN_LEFT, round(10 + CHARACTER_WIDTH * max(map(len, texts.values()))))
     y = scale(low, high, HEIGHT - BOTTOM, TOP)
-    gap = min(HALF_GAP_SHARE * width, MAX_HALF_GAP)
-    marks = []
-    for i, curve in enumerate(curves):
-        x = np.asarray(at + gap * (2 * i - len(curves) + 1), dtype=np.float64)
-        for j, (lower, upper) in enumerate(curve.bands):
-            kind = f"{curve.kind}-{'inner' if j else 'range'}"
-            marks.append(Mark(_intervals(x, y(lower), y(upper)), kind))
-        dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y(curve.middle), strict=True))
-        marks.append(Mark(dots, f"{curve.kind}-dot"))
-    max_length = max(int(width / CHARACTER_WIDTH), 2)
+    ends, marks, middle_half = (float(along[0]), float(along[-1])), [], None
+    if labels is None:
+        x = scale(*ends, left, WIDTH - RIGHT)
+        names = date_labels(*ends) if dates else {v: format_number(v) for v in ticks(*ends, 4)}
+        x_ticks = [Tick(float(x(value)), name) for value, name in names.items()]
+        for curve in curves:
+            for lower, upper in curve.bands:
+                there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
+                marks.append(Mark(f"M{there}L{back}Z", f"{curve.kind}-band"))
+        marks += [Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
+        beyond = [(float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)]
+        middle_half = None if usual is None else (float(x(usual[0])), float(x(usual[1])))
+    else:
+        width = (WIDTH - RIGHT - left) / len(labels)
+        centres = left + width * (np.arange(len(labels), dtype=np.float64) + 0.5)
+        gap = min(HALF_GAP_SHARE * width, MAX_HALF_GAP)
+        for i, curve in enumerate(curves):
+            beside = centres + gap * (2 * i - len(curves) + 1)
+            for kind, (lower, upper) in zip(("range", "inner"), curve.bands, strict=False):
+                marks.append(Mark(_intervals(beside, y(lower), y(upper)), f"{curve.kind}-{kind}"))
+            dots = zip(beside, y(curve.middle), strict=True)
+            marks.append(Mark("".join(f"M{a:.1f} {b:.1f}h0" for a, b in dots), f"{curve.kind}-dot"))
+        room, short = max(int(width / CHARACTER_WIDTH), 2), map(short_label, labels)
+        at_levels = zip(centres.tolist(), short, strict=True)
+        x_ticks = [Tick(at, shortened(name, room), name) for at, name in at_levels]
+        beyond = [(at - width / 2, at + width / 2) for at in centres[~supported].tolist()]
     return Chart(
         left,
-        tuple(
-            Tick(float(x), shortened(name, max_length), name)
-            for x, name in zip(at, names, strict=True)
-        ),
-        tuple(Tick(float(y(v)), label) for v, label in labels.items()),
-        tuple(marks),
+        x_ticks,
+        [Tick(float(y(value)), text) for value, text in texts.items()],
+        marks,
         float(y(0.0)) if low < 0 < high else None,
-        None,
-        tuple(
-            (float(x - width / 2), float(x + width / 2))
-            for x, within in zip(at, supported, strict=True)
-            if not within
-        ),
+        middle_half,
+        beyond,
     )
 
 
@@ -218,14 +187,6 @@ def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
     """Compute the smallest range that contains all curves."""
     lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
     return min(lows), max(highs)
-
-
-def _vertical(y_range: tuple[float, float]) -> tuple[float, float, dict[float, str], int]:
-    """Ends of the vertical axis, labels of its ticks, and its position in pixels."""
-    low, high = _with_ticks(y_range)
-    labels = {v: format_number(v) for v in ticks(low, high, 5)}
-    left = max(MIN_LEFT, round(10 + CHARACTER_WIDTH * max(map(len, labels.values()))))
-    return low, high, labels, left
 
 
 def _intervals(x: Array, lower: Array, upper: Array) -> str:

@@ -1,11 +1,9 @@
 """Values of actions, and effects of the default changes of each, as the report writes them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, short_label
@@ -17,9 +15,10 @@ from bayes_intgen.posterior.adjustments import (
     effect_modifiers,
     values_along,
 )
-from bayes_intgen.posterior.defaults import levels_of
+from bayes_intgen.posterior.defaults import default_changes, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
-from bayes_intgen.posterior.effects import effect_table, supported
+from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.text.formats import decimals_for, format_interval, format_to_uncertainty
 
@@ -52,67 +51,49 @@ def probability_text(share: float, draws: int) -> str:
     return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
-def contrasts_of(
-    posterior: PosteriorDraws,
-    default: Array,
-    low: Array,
-    high: Array,
-    level: float,
-    over: Mapping[str, Any],
-) -> tuple[list[dict[str, Any]], float]:
-    """Effects of the default changes, one action at a time and together, and zero on the axis."""
-    starts = np.tile(default, (len(low), 1))
-    ends = starts.copy()
+class Change(NamedTuple):
+    """Change of one action or several: words for both values, and both points, shape (K,)."""
+
+    name: str
+    before: str
+    after: str
+    start: Array
+    end: Array
+
+    @property
+    def in_words(self) -> str:
+        """The change as text."""
+        return f"{self.name} from {self.before} to {self.after}"
+
+
+def changes_of(posterior: PosteriorDraws, default: Array) -> list[Change]:
+    """Default change of each action, the others at the default, and of all of them together."""
+    low, high = default_changes(posterior, default)
+    starts, ends = np.tile(default, (2, len(low), 1))
     np.fill_diagonal(starts, low)
     np.fill_diagonal(ends, high)
-    starts, ends = np.concatenate([starts, [low]]), np.concatenate([ends, [high]])
-    baseline = named_values(posterior, starts)
-    table = effect_table(
-        posterior, named_values(posterior, ends), baseline=baseline, level=level, **over
-    )
-    within = [
-        supported(posterior, points, posterior.actions).all(axis=1) for points in (starts, ends)
-    ]
-    labels = [*_changes(posterior, low, high), ("all of them", "each", "as above")]
-    return _formatted(table, labels, within[0] & within[1], prediction_of(posterior).sd.size)
+    words = (point_texts(posterior, point) for point in (low, high))
+    alone = map(Change, posterior.actions, *words, starts, ends)
+    return [*alone, Change("all of them", "each", "as above", low, high)]
 
 
-def changes_in_words(
-    posterior: PosteriorDraws, default: Array, low: Array, high: Array
-) -> list[tuple[str, str, Array, Array]]:
-    """Name, words, start and end of the change of each action, the others at the default."""
-    out = []
-    for k, (name, before, after) in enumerate(_changes(posterior, low, high)):
-        start, end = default.copy(), default.copy()
-        start[k], end[k] = low[k], high[k]
-        out.append((name, f"{name} from {before} to {after}", start, end))
-    return out
-
-
-def _changes(posterior: PosteriorDraws, low: Array, high: Array) -> list[tuple[str, str, str]]:
-    """Name, start and end of the change of each action."""
-    texts = (point_texts(posterior, point) for point in (low, high))
-    return list(zip(posterior.actions, *texts, strict=True))
-
-
-def _formatted(
-    table: xr.Dataset, labels: list[tuple[str, str, str]], supported: NDArray[np.bool_], draws: int
+def contrasts_of(
+    posterior: PosteriorDraws, changes: Sequence[Change], level: float, over: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], float]:
-    """Format contrasts with a common number of decimals, and place them on a common axis."""
-    low, middle, high, above = (
-        table[name].to_numpy() for name in ("change_low", "change", "change_high", "above_zero")
-    )
-    rows, zero = rows_on_axis(low, middle, high)
+    """Effects of changes, formatted and placed on a common axis, and zero there in percent."""
+    starts = np.stack([change.start for change in changes])
+    ends = np.stack([change.end for change in changes])
+    points, baseline = named_values(posterior, ends), named_values(posterior, starts)
+    table = effect_table(posterior, points, baseline=baseline, level=level, **over)
+    within = jointly_supported(posterior, starts) & table["supported"].to_numpy()
+    estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
+    rows, zero = rows_on_axis(*estimates)
+    draws = prediction_of(posterior).sd.size
+    above = [probability_text(float(share), draws) for share in table["above_zero"]]
+    columns = zip(changes, within.tolist(), above, rows, strict=True)
     return [
-        {
-            "name": name,
-            "start": start,
-            "end": end,
-            "above_zero": probability_text(float(above[k]), draws),
-            "supported": bool(supported[k]),
-            **rows[k],
-        }
-        for k, (name, start, end) in enumerate(labels)
+        {"change": change, "supported": is_supported, "above_zero": text, **row}
+        for change, is_supported, text, row in columns
     ], zero
 
 
@@ -133,15 +114,15 @@ def rows_on_axis(low: Array, middle: Array, high: Array) -> tuple[list[dict[str,
 
 
 def adjustments_of(
-    posterior: PosteriorDraws, changes: Sequence[tuple[str, str, Array, Array]], level: float
+    posterior: PosteriorDraws, changes: Sequence[Change], level: float
 ) -> dict[str, Any]:
     """Collect charts of ``functions`` and ``effects`` along covariates, and tables of ``groups``.
 
     Parameters
     ----------
     posterior : PosteriorDraws
-    changes : sequence of (name, words, start, end)
-        Change of each action, whose dependence on covariates and groups is shown.
+    changes : sequence of Change
+        Of each action, whose dependence on covariates and groups is shown.
     level : float
         Probability of the bands.
     """
@@ -154,15 +135,14 @@ def adjustments_of(
             levels = adjustment_along(posterior, name)
             title, unit = f"Level of each {name}", posterior.predictor_name
             groups.append(_group_table(posterior, name, title, levels, level, unit))
-    effects, change_of = [], {name: (words, a, b) for name, words, a, b in changes}
+    effects, change_of = [], {change.name: change for change in changes}
     for action, name in effect_modifiers(posterior.terms):
-        words, start, end = change_of[action]
-        draws = change_along(posterior, name, start, end)
+        change = change_of[action]
+        draws = change_along(posterior, name, change.start, change.end)
         if name in columns.names:
-            effects.append((f"{words}, along {name}", name, draws))
+            effects.append((f"{change.in_words}, along {name}", name, draws))
         else:
-            title = f"Effect of {words} in each {name}"
-            unit = posterior.outcome_name
+            title, unit = f"Effect of {change.in_words} in each {name}", posterior.outcome_name
             groups.append(_group_table(posterior, name, title, draws, level, unit))
     return {
         "functions": _charts(posterior, functions, level),

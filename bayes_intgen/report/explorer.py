@@ -22,10 +22,10 @@ from scipy.special import ndtri
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
+from bayes_intgen.decide.problem import varied
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import supported
 from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import ticks
@@ -58,21 +58,6 @@ class Slider(NamedTuple):
     reasons: NDArray[np.int_]
 
 
-def has_explorer(posterior: PosteriorDraws, averages: Standardisation | None = None) -> bool:
-    """Whether joint effects are computable from tables of one action, or of two.
-
-    Not under a log link, if units of the population differ in the effect of an action: the mean
-    over units of a product is no product of such functions.
-
-    Examples
-    --------
-    >>> has_explorer(posterior)
-    True
-    """
-    prediction = prediction_of(posterior, averages)
-    return not prediction.factor_varies
-
-
 def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
     """Stops of each action: levels, or round values and those that many rows share."""
     default, stops = default_point(posterior), []
@@ -87,7 +72,7 @@ def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
     for k, values in enumerate(stops):
         within, gaps = _reasons(posterior, default, k, values) == 0, np.abs(values - default[k])
         start.append(int(np.where(within | ~within.any(), gaps, np.inf).argmin()))
-    point = _start_of(stops, start)
+    point = np.array([values[i] for values, i in zip(stops, start, strict=True)])
     return [
         Slider(values, start[k], _reasons(posterior, point, k, values))
         for k, values in enumerate(stops)
@@ -135,12 +120,11 @@ def explorer_data(
     total = prediction.sd.size
     which = np.linspace(0, total - 1, min(MAX_DRAWS, total)).astype(int)
     prediction = prediction.map_draws(lambda x: x.reshape(total, *x.shape[2:])[which][None])
-    start = _start_of([s.values for s in sliders], [s.start for s in sliders])
+    start = np.array([slider.values[slider.start] for slider in sliders])
     at_start = _parts(prediction, start[None], level)
     actions, kept = [], {name: values[..., 0] for name, values in at_start.items()}
     for k, (slider, levels) in enumerate(zip(sliders, levels_of(posterior), strict=True)):
-        points = np.tile(start, (len(slider.values), 1))
-        points[:, k] = slider.values
+        points = varied(start, k, slider.values)
         parts = _parts(prediction, points, level)
         changes = {name: values - at_start[name] for name, values in parts.items()}
         actions.append(
@@ -170,10 +154,6 @@ def explorer_data(
     }
 
 
-def _start_of(stops: Sequence[Array], start: Sequence[int]) -> Array:
-    return np.array([values[i] for values, i in zip(stops, start, strict=True)])
-
-
 def _pair_data(
     posterior: PosteriorDraws,
     prediction: Prediction,
@@ -183,8 +163,7 @@ def _pair_data(
 ) -> dict[str, Any]:
     """Table of what two actions change together, beyond their changes alone."""
     grid = np.stack(np.meshgrid(*(s.values for s in sliders), indexing="ij"), axis=-1)
-    points = np.tile(start, (grid.size // 2, 1))
-    points[:, pair] = grid.reshape(-1, 2)
+    points = varied(start, list(pair), grid.reshape(-1, 2))
     one, other = points[:, pair].copy(), points[:, pair].copy()
     one[:, 1], other[:, 0] = start[pair[1]], start[pair[0]]
     basis, columns = posterior.terms.interactions[pair]
@@ -251,13 +230,8 @@ def _reasons(
     Stops that are supported beside the start are supported together if all of them are linked.
     Actions that interact also need support of their combination.
     """
-    points = np.tile(point, (len(stops), 1))
-    points[:, action] = stops
-    support, all_set = support_of(posterior), np.ones(len(point), dtype=bool)
-    reference, verdict = support.reference, support.verdict(points, all_set)
-    if reference is None or verdict is None:
-        within = supported(posterior, points, posterior.actions)[:, action]
-        return np.where(within, 0, REASONS.index("outside the range of its experiments"))
+    points, support = varied(point, action, stops), support_of(posterior)
+    verdict, reference = support.verdict(points, np.ones(len(point), bool)), support.reference
     regimes = zip(reference.rows, reference.masks, strict=True)
     settings = [rows[:, action] for rows, mask in regimes if mask[action]]
     values = np.concatenate([*settings, [np.inf, -np.inf][: 2 * (not settings)]])

@@ -17,7 +17,6 @@ from bayes_intgen.plots.interaction import (
     cell_edges,
     largest_supported,
     runs_of_cells,
-    supported_cells,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
@@ -94,7 +93,10 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     Examples
     --------
     >>> surface = xr.Dataset(
-    ...     {"mean": (("x", "y"), [[-1.0, 0.5, 1.0], [2.0, 0.0, 1.0]])},
+    ...     {
+    ...         "mean": (("x", "y"), [[-1.0, 0.5, 1.0], [2.0, 0.0, 1.0]]),
+    ...         "supported": (("x", "y"), np.ones((2, 3), dtype=bool)),
+    ...     },
     ...     coords={"x": [0.0, 1.0], "y": [0.0, 1.0, 2.0]},
     ...     attrs={"first": "red", "second": "green"},
     ... )
@@ -113,7 +115,7 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     x, y = scale(x_low, x_high, left, right), scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
     along = _labels(surface, "x")
     room = int((right - left) / len(along) / CHARACTER_WIDTH)
-    runs = runs_of_cells(x(edges[0]), y(edges[1]), ~supported_cells(surface))
+    runs = runs_of_cells(x(edges[0]), y(edges[1]), ~surface["supported"].to_numpy())
     at = scale(low, largest, HEIGHT - BOTTOM, TOP)
     return {
         "left": left,

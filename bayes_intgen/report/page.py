@@ -31,7 +31,6 @@ from bayes_intgen.identification.certificates import Certificate, certify
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
-    default_changes,
     default_point,
     levels_of,
     medians,
@@ -40,15 +39,16 @@ from bayes_intgen.posterior.defaults import (
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs, supported
+from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.report.effects import (
     adjustments_of,
-    changes_in_words,
+    changes_of,
     contrasts_of,
     named_values,
     point_texts,
 )
-from bayes_intgen.report.explorer import explorer_data, has_explorer, sliders_of
+from bayes_intgen.report.explorer import explorer_data, sliders_of
 from bayes_intgen.report.interactions import interactions_of
 from bayes_intgen.report.planner import plans_of
 from bayes_intgen.report.provenance import (
@@ -101,16 +101,20 @@ def page_of(
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
-        content = _content_of(posterior, level, over)
+        content = _content_of(posterior, level, averages, over)
         if decision is not None:
             instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
             plans = plans_of(posterior, decision, sliders, level, over)
-        if has_explorer(posterior, averages):
+        # Under a log link the mean over units that differ in an effect has no such tables.
+        if not prediction_of(posterior, averages).factor_varies:
             data = explorer_data(posterior, sliders, averages, level)
             if plans is not None and plans["costs"]:
                 data["costs"] = plans["cost_of_stops"]
     return environment.get_template("page.html.j2").render(
         content=content,
+        posterior=posterior,
+        certificate=_certificate(posterior),
+        minus=MINUS,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
         script=_script(),
@@ -146,39 +150,38 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
     return {"float64": b64encode(numbers).decode()}
 
 
-def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> dict[str, Any]:
-    """Words, numbers and charts that the template shows."""
-    fit_support, default = support_of(posterior), default_point(posterior)
-    certificate = certify(
-        posterior.actions,
-        fit_support.regimes,
-        posterior.actions,
-        fit_support.reference.settings(),
-        None if fit_support.population is None else fit_support.population.under_one_mask,
+def _certificate(posterior: PosteriorDraws) -> Certificate:
+    """Whether the regimes of a fit identify the joint effect."""
+    support, actions = support_of(posterior), posterior.actions
+    return certify(
+        actions,
+        support.regimes,
+        actions,
+        support.reference.settings(),
+        None if support.population is None else support.population.under_one_mask,
     )
-    along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
-    averages = support_of(posterior).standardisation(**over)
+
+
+def _content_of(
+    posterior: PosteriorDraws, level: float, averages: Standardisation, over: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Words, numbers and charts that the template shows."""
+    default, levels = default_point(posterior), levels_of(posterior)
     diagnostics = Diagnostics.of_posterior(posterior, averages)
     found = findings_of_posterior(posterior, diagnostics)
-    levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
-    low, high = default_changes(posterior, default)
-    contrasts, zero = contrasts_of(posterior, default, low, high, level, over)
+    changes = changes_of(posterior, default)
+    contrasts, zero = contrasts_of(posterior, changes, level, over)
     graph = None if posterior.terms.parents is None else posterior.graph
+    everything = change_attrs(posterior, averages, range(len(levels)), posterior.actions)
     return {
-        "outcome": posterior.outcome_name,
-        "predictor": posterior.predictor_name,
-        "link": posterior.model.link,
-        "actions": _actions(posterior, along, default, certificate, level, over),
-        "regimes": _regimes(certificate),
-        "rows": sum(fit_support.regimes.values()),
+        "actions": _actions(posterior, default, level, over),
         "level": f"{100 * level:g}%",
-        "certificate": certificate,
         "support": support,
         "support_tone": tone,
         "reference": _reference(posterior, default),
-        "has_levels": any(levels is not None for levels in levels_by_action),
-        "has_numbers": any(levels is None for levels in levels_by_action),
+        "has_levels": any(own is not None for own in levels),
+        "has_numbers": None in levels,
         "problems": sentences(found, SamplingWarning),
         "of_rows": [finding for finding in found if finding.warning is DataWarning],
         "lack_of_fit": sentences(found, LackOfFitWarning),
@@ -186,40 +189,17 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         "diagnostics": diagnostics.table(),
         "contrasts": contrasts,
         "zero": zero,
-        "settings": settings_of_fit(posterior),
-        "versions": versions_of_fit(posterior),
+        "settings": settings_of_fit(posterior) + versions_of_fit(posterior),
         "draws": prediction_of(posterior).sd.size,
-        "population": _population(posterior, over),
+        "population": everything.get("population", ""),
         "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
-        "adjustment": adjustments_of(
-            posterior, changes_in_words(posterior, default, low, high), level
-        ),
+        "adjustment": adjustments_of(posterior, changes[:-1], level),
         "interactions": interactions_of(posterior, default, level),
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
         "edges_not_shown": "" if graph is None else missing_evidence_in_words(graph),
-        "kind": posterior.outcome_kind,
         "outcome_notes": outcome_lines(posterior),
     }
-
-
-def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
-    averages = support_of(posterior).standardisation(**over)
-    every = range(len(posterior.actions))
-    return change_attrs(posterior, averages, every, posterior.actions).get("population", "")
-
-
-def _regimes(certificate: Certificate) -> list[dict[str, Any]]:
-    largest = max(certificate.rows.values())
-    return [
-        {
-            "label": label,
-            "rows": rows,
-            "share": 100 * rows / largest,
-            "weight": str(certificate.weights.get(label, "")).replace("-", MINUS),
-        }
-        for label, rows in certificate.rows.items()
-    ]
 
 
 def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
@@ -246,39 +226,43 @@ def _reference(posterior: PosteriorDraws, point: Array) -> str:
 
 
 def _actions(
-    posterior: PosteriorDraws,
-    along: list[Array],
-    default: Array,
-    certificate: Certificate,
-    level: float,
-    over: Mapping[str, Any],
+    posterior: PosteriorDraws, default: Array, level: float, over: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    joint = [_joint_curve(posterior, points, level, over) for points in along]
-    mechanism = [
-        _mechanism_curves(posterior, k, points, level, over) for k, points in enumerate(along)
-    ]
-    within = [supported(posterior, points, posterior.actions) for points in along]
+    """Charts and typical values of each action."""
+    names, coordinates = posterior.actions, posterior.terms.coordinates
+    along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
+    within = [supported(posterior, points, names) for points in along]
+    joint, mechanisms = [], []
+    for k, points in enumerate(along):
+        named = named_values(posterior, points)
+        effect = posterior.joint_effect(named, **over).to_numpy()
+        joint.append(Curve.of_draws("set", effect, (0.5, level)))
+        parts = posterior.mechanisms(named, **over).isel(action=k)
+        mechanisms.append(
+            [
+                Curve.of_draws(kind, parts[name].to_numpy(), (level,))
+                for kind, name in (("observed", "confounded"), ("set", "unconfounded"))
+            ]
+        )
     joint_range = common_range(joint)
-    mechanism_range = common_range([curve for pair in mechanism for curve in pair])
-    coordinates = posterior.terms.coordinates
-    medians_low_high = (
-        medians(posterior), [c.low for c in coordinates], [c.high for c in coordinates]
+    mechanism_range = common_range([curve for pair in mechanisms for curve in pair])
+    typical = (
+        medians(posterior), np.array([c.low for c in coordinates]),
+        np.array([c.high for c in coordinates]),
     )  # fmt: skip
-    median, low, high = (point_texts(posterior, np.array(own)) for own in medians_low_high)
+    median, low, high = (point_texts(posterior, values) for values in typical)
     out = []
-    for k, (c, levels) in enumerate(zip(coordinates, levels_of(posterior), strict=True)):
-        usual = None if levels else usual_range(c)
+    for k, levels in enumerate(levels_of(posterior)):
+        usual, values = None if levels else usual_range(coordinates[k]), along[k][:, k]
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
-        values, name = along[k][:, k], posterior.actions[k]
         out.append(
             {
-                "name": name,
-                "state": certificate.states[name],
+                "name": names[k],
                 "median": median[k],
                 "low": low[k],
                 "high": high[k],
                 "joint": draw(values, [joint[k]], joint_range, within[k].all(axis=1), **axis),
-                "mechanism": draw(values, mechanism[k], mechanism_range, within[k][:, k], **axis),
+                "mechanism": draw(values, mechanisms[k], mechanism_range, within[k][:, k], **axis),
                 "held": _held(posterior, k, default),
             }
         )
@@ -290,23 +274,3 @@ def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
     pairs, texts = posterior.terms.interactions, point_texts(posterior, point)
     others = sorted({i for pair in pairs if k in pair for i in pair} - {k})
     return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)
-
-
-def _joint_curve(
-    posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
-) -> Curve:
-    named = named_values(posterior, points)
-    draws = posterior.joint_effect(named, **over).to_numpy()
-    return Curve.of_draws("set", draws, (0.5, level))
-
-
-def _mechanism_curves(
-    posterior: PosteriorDraws, k: int, points: Array, level: float, over: Mapping[str, Any]
-) -> tuple[Curve, Curve]:
-    """Confounded and unconfounded contributions of an action."""
-    mechanisms = posterior.mechanisms(named_values(posterior, points), **over).isel(action=k)
-    kinds = {"observed": "confounded", "set": "unconfounded"}
-    observed, was_set = (
-        Curve.of_draws(kind, mechanisms[name].to_numpy(), (level,)) for kind, name in kinds.items()
-    )
-    return observed, was_set

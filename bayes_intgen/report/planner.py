@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.best import Planning
 from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
 from bayes_intgen.posterior.effects import effect_table
@@ -106,45 +107,40 @@ def plans_of(
 
 def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array]) -> list[Array]:
     """Costs of values of each action."""
-    out = []
-    for name, levels, own in zip(posterior.actions, posterior.categories, values, strict=True):
-        cost = decision.cost.get(name, 0.0)
-        labels = own if levels is None or not cost else levels.decode(own)
-        if isinstance(cost, Mapping):
-            out.append(np.array([cost.get(label, np.nan) for label in labels.tolist()]))
-        else:
-            out.append(cost * np.asarray(labels, dtype=float))
-    return out
+    costs = (decision.cost.get(name, 0.0) for name in posterior.actions)
+    # Actions that cost nothing may have named levels.
+    return [
+        costs_of(cost, levels if cost else None, own)
+        for cost, levels, own in zip(costs, posterior.categories, values, strict=True)
+    ]
 
 
 def _effects(table: xr.Dataset, draws: int) -> list[tuple[str, list[str]]]:
     """Means, single outcomes, and changes from the baseline, which is the first plan."""
     moved = (table["value"] != table["value"][0]).any("action").to_numpy()
     band, outcome, change = ((f"{name}low", f"{name}high") for name in ("", "outcome_", "change_"))
-    rows = []
-    for name, columns, (low, high) in (
-        (f"mean {table.attrs['outcome']}", ("mean",), band),
-        ("band", band, band),
-        ("band of a single outcome", outcome, outcome),
-        ("change from the baseline", ("change",), change),
-        ("band", change, change),
-    ):
-        # A binary outcome has none of single outcomes.
-        if low in table:
-            sign, decimals = (
-                low == change[0],
-                decimals_for(float((table[high] - table[low]).median())),
-            )
-            texts = [
-                " to ".join(format_to_uncertainty(float(v), decimals, sign=sign) for v in own)
-                for own in zip(*(table[column].to_numpy() for column in columns), strict=True)
-            ]
-            rows.append(
-                (name, [t if m or not sign else "" for t, m in zip(texts, moved, strict=True)])
-            )
+
+    def texts(columns: Sequence[str], ends: tuple[str, str], sign: bool = False) -> list[str]:
+        decimals = decimals_for(float((table[ends[1]] - table[ends[0]]).median()))
+        return [
+            " to ".join(format_to_uncertainty(float(v), decimals, sign=sign) for v in own)
+            for own in zip(*(table[column].to_numpy() for column in columns), strict=True)
+        ]
+
+    def of_moved(cells: Sequence[str]) -> list[str]:
+        return [cell if has_moved else "" for cell, has_moved in zip(cells, moved, strict=True)]
+
+    rows = [(f"mean {table.attrs['outcome']}", texts(["mean"], band)), ("band", texts(band, band))]
+    # A binary outcome has none of single outcomes.
+    if outcome[0] in table:
+        rows.append(("band of a single outcome", texts(outcome, outcome)))
     shares = [probability_text(float(share), draws) for share in table["above_zero"]]
-    texts = [t if m else "" for t, m in zip(shares, moved, strict=True)]
-    return [*rows, ("probability of a positive change", texts)]
+    return [
+        *rows,
+        ("change from the baseline", of_moved(texts(["change"], change, sign=True))),
+        ("band", of_moved(texts(change, change, sign=True))),
+        ("probability of a positive change", of_moved(shares)),
+    ]
 
 
 def _values_per_unit(costs: Array, means: Array) -> list[str]:

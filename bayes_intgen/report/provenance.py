@@ -24,6 +24,9 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     model = posterior.model
     n_fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
     sampler = serialise.loads(posterior.tree.attrs["settings"])
+    # Of a Laplace approximation, the settings of chains say nothing about the draws.
+    by_chains = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None
+    unused = () if by_chains else ("warmup", "target_accept", "chains", "draws")
     return [
         *_mechanisms(posterior),
         ("noise", f"{NOISE[model.noise]}, {VARIANCE[model.spread]}"),
@@ -36,7 +39,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
         *(
             (str(name).replace("_", " "), YES_NO.get(str(value), str(value)))
             for name, value in sampler.items()
-            if name not in _without_meaning(posterior)
+            if name not in ("progress", *unused)
         ),
     ]
 
@@ -49,13 +52,6 @@ def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
         rows.append(("NumPyro (sampling)", str(attrs["inference_library_version"])))
     names = ("bayes-intgen", "jax", "numpy", "arviz")
     return rows + [(f"{name} (this page)", version(name)) for name in names]
-
-
-def _without_meaning(posterior: PosteriorDraws) -> tuple[str, ...]:
-    """Settings that say nothing about the draws of a fit."""
-    if ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None:
-        return ("progress",)
-    return ("progress", "warmup", "target_accept", "chains", "draws")
 
 
 def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:

@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import seed_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.regime_labels import OBSERVATIONAL
 from bayes_intgen.errors import ModelError
+from bayes_intgen.identification.regimes import regime_label
 
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]
@@ -35,17 +36,15 @@ class StructuralCausalModel(ABC):
     graph: Mapping[str, tuple[str, ...]]
 
     @abstractmethod
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         """Draw the hidden causes C, shape (rows, K)."""
 
     @abstractmethod
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         """Draw an observed A_k, shape (rows,), from causes and preceding actions."""
 
     @abstractmethod
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         """Draw A_k under do(A_k), shape (rows,)."""
 
     @abstractmethod
@@ -53,7 +52,7 @@ class StructuralCausalModel(ABC):
         """Contribution f_k(a_k, c_k), elementwise."""
 
     @abstractmethod
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
         """Draw the outcome noise U, shape (rows,)."""
 
     @abstractmethod
@@ -74,7 +73,9 @@ class StructuralCausalModel(ABC):
         """Mean of the outcome noise U."""
         return 0.0
 
-    def sample(self, regime: Regime, rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    def sample(
+        self, regime: Regime, rows: int, rng: Generator, shift: Array | float = 0.0
+    ) -> tuple[Array, Array]:
         """Sample rows of one regime.
 
         Parameters
@@ -83,6 +84,8 @@ class StructuralCausalModel(ABC):
             The intervened actions; empty for observational rows.
         rows : int
         rng : Generator
+        shift : ndarray, shape (rows, K), optional
+            Shift of the causes in the eyes of those who set the actions outside experiments.
 
         Returns
         -------
@@ -103,13 +106,14 @@ class StructuralCausalModel(ABC):
         """
         was_set = self.mask(regime)
         causes = self.draw_causes(rows, rng)
+        perceived = causes + shift
         actions = np.zeros((rows, len(self.names)))
         outcome = self.draw_noise(rows, rng)
         for k in range(len(self.names)):
             actions[:, k] = (
                 self.draw_setting(k, rows, rng)
                 if was_set[k]
-                else self.draw_action(k, causes, actions, rng)
+                else self.draw_action(k, perceived, actions, rng)
             )
             outcome = outcome + self.contribution(k, actions[:, k], causes[:, k])
         return actions, outcome + self.interaction(actions)
@@ -148,7 +152,9 @@ class StructuralCausalModel(ABC):
           observational  20
           do(a1, a2)     5
         """
-        regimes = self._default_regimes(rows) if regimes is None else list(regimes)
+        if regimes is None:
+            regimes = rows if isinstance(rows, Mapping) else single_interventions(self.names)
+        regimes = list(regimes)
         counts = [self._row_count(regime, rows) for regime in regimes]
         if not regimes:
             raise ModelError("there are no regimes; give at least one, () for observational rows")
@@ -171,8 +177,12 @@ class StructuralCausalModel(ABC):
         (1,)
         """
         values = self.check_points(points)
-        parts = [self.unconfounded(k, values[:, k]) for k in range(len(self.names))]
-        return np.asarray(sum(parts) + self.noise_mean + self.interaction(values))
+        effects = sum(self.mean_contributions(values).T)
+        return np.asarray(effects + self.noise_mean + self.interaction(values))
+
+    def mean_contributions(self, values: Array) -> Array:
+        """Mean contribution E[f_k(a_k, C_k)] of each action, shape (n, K)."""
+        return np.stack([self.unconfounded(k, a) for k, a in enumerate(values.T)], axis=1)
 
     def mask(self, regime: Regime) -> NDArray[np.bool_]:
         """Intervention mask R of a regime, shape (K,)."""
@@ -205,14 +215,8 @@ class StructuralCausalModel(ABC):
             raise ModelError("points hold NaN or infinite cells; drop or fill those rows")
         return values
 
-    def _default_regimes(self, rows: RowCounts) -> list[Regime]:
-        if isinstance(rows, Mapping):
-            return list(rows)
-        return [(), *((name,) for name in self.names)]
-
     def _row_count(self, regime: Regime, rows: RowCounts) -> int:
-        mask = self.mask(regime)
-        label = f"do({', '.join(regime)})" if mask.any() else OBSERVATIONAL
+        mask, label = self.mask(regime), regime_label(regime)
         if isinstance(rows, Mapping):
             counts = [n for key, n in rows.items() if np.array_equal(self.mask(key), mask)]
             if len(counts) != 1:
@@ -226,3 +230,38 @@ class StructuralCausalModel(ABC):
                 "least one, or leave the regime out"
             )
         return int(count)
+
+
+def single_interventions(names: Sequence[str]) -> list[Regime]:
+    """Regimes of observational rows and of each action alone."""
+    return [(), *((name,) for name in names)]
+
+
+def random_graph(
+    count: int,
+    probability: float,
+    rng: Generator,
+    names: Sequence[str] | None = None,
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Draw each edge A_j -> A_k, j < k, with this probability; names default to a1, a2, ..."""
+    if count < 1:
+        raise ModelError(f"a model needs at least one action, not {count}")
+    labels = tuple(names or (f"a{k + 1}" for k in range(count)))
+    edges = np.tril(rng.random((count, count)) < probability, -1)
+    parents = {labels[k]: tuple(labels[j] for j in np.flatnonzero(edges[k])) for k in range(count)}
+    return labels, parents
+
+
+def random_weights(
+    names: Sequence[str],
+    graph: Mapping[str, tuple[str, ...]],
+    low: float,
+    high: float,
+    rng: Generator,
+) -> Array:
+    """Draw b_kj uniformly on (low, high) where A_j is a parent of A_k, else zero; shape (K, K)."""
+    between = np.zeros((len(names), len(names)))
+    for k, name in enumerate(names):
+        for parent in graph[name]:
+            between[k, names.index(parent)] = rng.uniform(low, high)
+    return between

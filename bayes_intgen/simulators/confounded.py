@@ -1,19 +1,47 @@
-"""Base of simulators with standard normal causes of actions, effects and outcome."""
+"""Bases of simulators whose standardised causes change actions, effects and outcome."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from scipy.special import logit
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.effect_modification import EffectModification
-from bayes_intgen.simulators.random_graph import random_graph, random_weights
+from bayes_intgen.simulators.base import StructuralCausalModel, random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
 # Multiple of the usual strength of edges, in half of the random models.
 STRONG = 3.0
+
+
+class EffectModification(StructuralCausalModel):
+    """Causes with mean zero and variance one that modify the effects; Gaussian outcome noise.
+
+        f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
+
+    Because of boost_k, the confounding bias depends on the action's value.
+    """
+
+    @property
+    @abstractmethod
+    def noise(self) -> tuple[float, float]:
+        """Mean and standard deviation of the outcome noise."""
+
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
+        return rng.normal(size=(rows, len(self.names)))
+
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
+        return rng.normal(*self.noise, size=rows)
+
+    @property
+    def cause_moments(self) -> tuple[Array, Array]:
+        return np.zeros(len(self.names)), np.ones(len(self.names))
+
+    @property
+    def noise_mean(self) -> float:
+        return self.noise[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +120,7 @@ class Confounded(EffectModification):
 
 def random_confounding(
     count: int,
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     pull: tuple[float, float],
     edge: tuple[float, float],
@@ -116,7 +144,7 @@ def random_confounding(
     return names, graph, hidden
 
 
-def signed(low: float, high: float, count: int, rng: np.random.Generator) -> Array:
+def signed(low: float, high: float, count: int, rng: Generator) -> Array:
     """Draw absolute values uniformly on (low, high), with random signs."""
     return np.asarray(rng.uniform(low, high, count) * rng.choice([-1.0, 1.0], count))
 

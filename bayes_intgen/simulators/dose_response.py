@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from scipy.special import expit
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.effect_modification import EffectModification
-from bayes_intgen.simulators.random_graph import random_graph, random_weights
+from bayes_intgen.simulators.base import random_graph, random_weights
+from bayes_intgen.simulators.confounded import EffectModification
 
 EDGE_PROBABILITY = 0.3
 
@@ -98,21 +99,14 @@ class DoseResponse(EffectModification):
             noise_sd=float(rng.uniform(2, 4)),
         )
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        odds = self._log_odds(action, causes, actions) + chance
-        return np.asarray(self.highest[action] * expit(odds))
-
-    def _log_odds(self, action: int, causes: Array, actions: Array) -> Array:
-        """Conditional mean log odds of A_k as a share of the highest dose."""
         odds = self.usual[action] + self.pull[action] * causes[:, action]
         for j in self.parents(action):
             odds = odds + self.between[action, j] * (actions[:, j] / self.highest[j] - 0.5)
-        return np.asarray(odds)
+        return np.asarray(self.highest[action] * expit(odds + chance))
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         odds = rng.normal(size=rows) * self.setting_sd[action]
         return np.asarray(self.highest[action] * expit(odds))
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.base import StructuralCausalModel
-from bayes_intgen.simulators.random_graph import random_graph, random_weights
+from bayes_intgen.simulators.base import StructuralCausalModel, random_graph, random_weights
 
 EDGE_PROBABILITY = 0.5
 
@@ -56,32 +56,29 @@ class Linear(StructuralCausalModel):
         rng = np.random.default_rng(seed)
         names, graph = random_graph(count, EDGE_PROBABILITY, rng)
         between = random_weights(names, graph, -0.5, 0.5, rng)
-        six = [rng.uniform(0.5, 1.5, size=count) for _ in range(6)]
-        alpha, beta, gamma, cause_sd, action_sd, setting_sd = six
+        alpha, beta, gamma, cause_sd, action_sd, setting_sd = rng.uniform(0.5, 1.5, (6, count))
         noise_sd = float(rng.uniform(0.5, 1.5))
         return cls(
             names, graph, alpha, beta, gamma, between, cause_sd, action_sd, setting_sd, noise_sd
         )
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         return np.asarray(np.exp(rng.normal(size=(rows, len(self.names))) * self.cause_sd))
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         own = np.exp(rng.normal(size=len(causes)) * self.action_sd[action])
         # Actions that come later are still zero and have no weight.
         return np.asarray(
             self.gamma[action] * causes[:, action] + actions @ self.between[action] + own
         )
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return np.asarray(np.exp(rng.normal(size=rows) * self.setting_sd[action]))
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
         return np.asarray(self.alpha[action] * values + self.beta[action] * causes)
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
         return np.exp(rng.normal(size=rows) * self.noise_sd)
 
     def unconfounded(self, action: int, values: Array) -> Array:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.media_mix import MediaMix
-from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns
+from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns, random_base
 
 WEEKS = 52
 
@@ -74,10 +75,8 @@ class MarketingPanel(ObservedCauses):
         >>> panel.joint_effect(data.actions[:3], data).shape
         (3,)
         """
-        model = base.random(count, seed)  # type: ignore[attr-defined]
+        model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, regions])
-        points, _ = model.sample(model.names, 1000, np.random.default_rng(0))
-        unit = float(model.joint_effect(points).std())
         return cls(
             model,
             experiment=np.arange(regions) % (count + 1) - 1,
@@ -90,7 +89,7 @@ class MarketingPanel(ObservedCauses):
             seasonal_pull=0.5 * rng.normal(size=count),
         )
 
-    def draw_columns(self, regime: Regime, rows: int, rng: np.random.Generator) -> ObservedColumns:
+    def draw_columns(self, regime: Regime, rows: int, rng: Generator) -> ObservedColumns:
         was_set = self.base.mask(regime)
         inside = (was_set[self.experiment] & (self.experiment >= 0)) | ~was_set.any()
         share = self.size * inside
@@ -104,23 +103,24 @@ class MarketingPanel(ObservedCauses):
 
     def shift(self, columns: ObservedColumns) -> Array:
         season = self.season(columns.covariates["week"])
-        region = np.asarray(columns.groups["region"]).astype(int)
-        return np.asarray(self.regional_pull[region] + season[:, None] * self.seasonal_pull)
+        return np.asarray(
+            self.regional_pull[_regions(columns)] + season[:, None] * self.seasonal_pull
+        )
 
     def adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
-        region = np.asarray(columns.groups["region"]).astype(int)
-        return self._levels(columns) + np.sum(self.response[region] * self._effects(actions), 1)
+        effects = self.base.mean_contributions(actions)
+        return self._levels(columns) + np.sum(self.response[_regions(columns)] * effects, 1)
 
     def mean_adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
-        region = np.asarray(columns.groups["region"]).astype(int)
-        response = self.response[region].mean(axis=0)
-        return np.asarray(self._levels(columns).mean() + self._effects(actions) @ response)
+        effects = self.base.mean_contributions(actions)
+        response = self.response[_regions(columns)].mean(axis=0)
+        return np.asarray(self._levels(columns).mean() + effects @ response)
 
     def _levels(self, columns: ObservedColumns) -> Array:
-        region = np.asarray(columns.groups["region"]).astype(int)
         season = self.season(columns.covariates["week"])
-        return np.asarray(self.level[region] + self.swing * season)
+        return np.asarray(self.level[_regions(columns)] + self.swing * season)
 
-    def _effects(self, actions: Array) -> Array:
-        columns = [self.base.unconfounded(k, column) for k, column in enumerate(actions.T)]
-        return np.stack(columns, axis=1)
+
+def _regions(columns: ObservedColumns) -> NDArray[np.int_]:
+    """Region of each row, by its position."""
+    return np.asarray(columns.groups["region"]).astype(int)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.effect_modification import EffectModification
-from bayes_intgen.simulators.random_graph import random_graph, random_weights
+from bayes_intgen.simulators.base import random_graph, random_weights
+from bayes_intgen.simulators.confounded import EffectModification
 
 CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
 EDGE_PROBABILITY = 0.3
@@ -104,30 +105,24 @@ class MediaMix(EffectModification):
             noise_sd=float(rng.uniform(6, 12)),
         )
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         shape = (rows, len(self.names))
         season = np.sin(rng.uniform(0, 2 * np.pi, size=shape))
         chance = rng.normal(size=shape)
         share = self.seasonal_share
         return np.asarray(np.sqrt(2 * share) * season + np.sqrt(1 - share) * chance)
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        return np.asarray(np.exp(self._log_median(action, causes, actions) + chance))
-
-    def _log_median(self, action: int, causes: Array, actions: Array) -> Array:
-        """Conditional median of log A_k."""
         level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
         for j in self.parents(action):
             # A parent without spend has a logarithm of minus infinity, as intended.
             with np.errstate(divide="ignore"):
                 log_ratio = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
             level = level + self.between[action, j] * log_ratio
-        return np.asarray(level)
+        return np.asarray(np.exp(level + chance))
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         level = self.budget[action] * self.test_level[action]
         return np.asarray(level * np.exp(rng.normal(size=rows) * self.setting_sd[action]))
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
-from bayes_intgen.simulators.base import Regime, StructuralCausalModel
+from bayes_intgen.simulators.base import Regime, StructuralCausalModel, single_interventions
 
 
 class ObservedColumns(NamedTuple):
@@ -40,7 +41,7 @@ class ObservedCauses(ABC):
     base: StructuralCausalModel
 
     @abstractmethod
-    def draw_columns(self, regime: Regime, rows: int, rng: np.random.Generator) -> ObservedColumns:
+    def draw_columns(self, regime: Regime, rows: int, rng: Generator) -> ObservedColumns:
         """Draw the covariates and groups X of rows of one regime."""
 
     @abstractmethod
@@ -55,7 +56,7 @@ class ObservedCauses(ABC):
     def mean_adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
         """Average of l(a, X) over the rows of X, at each of the actions (M, K); shape (M,)."""
 
-    def draw_group_effects(self, columns: ObservedColumns, rng: np.random.Generator) -> Array:
+    def draw_group_effects(self, columns: ObservedColumns, rng: Generator) -> Array:
         """Draw random effects of groups on the outcome, with mean zero, shape (rows,)."""
         return np.zeros(len(self.shift(columns)))
 
@@ -65,7 +66,7 @@ class ObservedCauses(ABC):
         return self.base.names
 
     def sample(
-        self, regime: Regime, rows: int, rng: np.random.Generator
+        self, regime: Regime, rows: int, rng: Generator
     ) -> tuple[Array, Array, ObservedColumns]:
         """Sample rows of one regime.
 
@@ -82,22 +83,10 @@ class ObservedCauses(ABC):
         outcome : ndarray, shape (rows,)
         columns : ObservedColumns
         """
-        base, was_set = self.base, self.base.mask(regime)
         columns = self.draw_columns(regime, rows, rng)
-        causes = base.draw_causes(rows, rng)
-        perceived = causes + self.shift(columns)
-        actions = np.zeros((rows, len(base.names)))
-        outcome = base.draw_noise(rows, rng)
-        for k in range(len(base.names)):
-            actions[:, k] = (
-                base.draw_setting(k, rows, rng)
-                if was_set[k]
-                else base.draw_action(k, perceived, actions, rng)
-            )
-            outcome = outcome + base.contribution(k, actions[:, k], causes[:, k])
-        outcome = outcome + base.interaction(actions) + self.adjustment(actions, columns)
-        outcome = outcome + self.draw_group_effects(columns, rng)
-        return actions, outcome, columns
+        actions, outcome = self.base.sample(regime, rows, rng, self.shift(columns))
+        outcome = outcome + self.adjustment(actions, columns)
+        return actions, outcome + self.draw_group_effects(columns, rng), columns
 
     def dataset(self, rows: int, seed: int) -> RegimeData:
         """Sample a data set of observational rows and single interventions.
@@ -110,7 +99,7 @@ class ObservedCauses(ABC):
         """
         if rows < 1:
             raise ModelError(f"rows must be at least 1, not {rows}")
-        regimes: list[Regime] = [(), *((name,) for name in self.names)]
+        regimes = single_interventions(self.names)
         rng = np.random.default_rng(seed)
         actions, outcome, columns = zip(
             *(self.sample(regime, rows, rng) for regime in regimes), strict=True
@@ -141,16 +130,28 @@ class ObservedCauses(ABC):
         ndarray, shape (M,)
         """
         values = self.base.check_points(points)
-        own = data.columns
-        rows = data.covariates[~data.intervened.any(axis=1)]
-        columns = dict(zip(own.every, rows.T, strict=True))
-        labels = {
-            name: np.array(own.labels[g])[columns[name].astype(int)]
-            for g, name in enumerate(own.groups)
-        }
-        covariates = {name: columns[name] for name in own.names}
-        observed = ObservedColumns(covariates, labels)
-        return np.asarray(self.base.joint_effect(values) + self.mean_adjustment(values, observed))
+        adjustment = self.mean_adjustment(values, observational_columns(data))
+        return np.asarray(self.base.joint_effect(values) + adjustment)
+
+
+def observational_columns(data: RegimeData) -> ObservedColumns:
+    """Covariates and labels of groups of the observational rows."""
+    names, rows = data.columns, data.covariates[~data.intervened.any(axis=1)]
+    columns = dict(zip(names.every, rows.T, strict=True))
+    groups = zip(names.groups, names.labels, strict=True)
+    return ObservedColumns(
+        {name: columns[name] for name in names.names},
+        {name: np.array(labels)[columns[name].astype(int)] for name, labels in groups},
+    )
+
+
+def random_base(
+    base: type[StructuralCausalModel], count: int, seed: int
+) -> tuple[StructuralCausalModel, float]:
+    """A random model of a class, and the standard deviation of its mean outcome under do."""
+    model: StructuralCausalModel = base.random(count, seed)  # type: ignore[attr-defined]
+    points, _ = model.sample(model.names, 1000, np.random.default_rng(0))
+    return model, float(model.joint_effect(points).std())
 
 
 def _together(parts: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,18 +6,18 @@ from itertools import combinations_with_replacement
 from typing import Literal, Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators.base import StructuralCausalModel
-from bayes_intgen.simulators.random_graph import random_graph
+from bayes_intgen.simulators.base import StructuralCausalModel, random_graph
 
 Law = Literal["gaussian", "uniform", "logistic"]
 LAWS: tuple[Law, ...] = ("gaussian", "uniform", "logistic")
 CAUSE_SD, NOISE_SD, EDGE_PROBABILITY = 0.5, 0.1, 0.3
 
 
-def draw(law: Law, sd: float, rows: int, rng: np.random.Generator) -> Array:
+def draw(law: Law, sd: float, rows: int, rng: Generator) -> Array:
     """Draw from a law of mean zero with standard deviation ``sd``, shape (rows,)."""
     if law == "gaussian":
         return rng.normal(scale=sd, size=rows)
@@ -106,24 +106,22 @@ class Polynomial(StructuralCausalModel):
         model.settings.flags.writeable = False
         return model
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         return np.stack([draw(law, CAUSE_SD, rows, rng) for law in self.cause_laws], axis=1)
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         own = draw(self.action_laws[action], NOISE_SD, len(causes), rng)
         variables = [*(actions[:, j] for j in self.parents(action)), causes[:, action], own]
         return quadratic(self.action_coefficients[action], variables)
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         mean, sd = self.settings[action]
         return np.asarray(rng.normal(mean, sd, size=rows))
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
         return quadratic(self.outcome_coefficients[action], [values, causes])
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
         return draw(self.noise_law, NOISE_SD, rows, rng)
 
     def unconfounded(self, action: int, values: Array) -> Array:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.dose_response import DoseResponse
-from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns
+from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns, random_base
 
 MEAN_AGE, AGE_SD = 55.0, 15.0
 
@@ -71,10 +72,8 @@ class RepeatedVisits(ObservedCauses):
         """
         if visits < 1:
             raise ModelError(f"visits must be at least 1, not {visits}")
-        model = base.random(count, seed)  # type: ignore[attr-defined]
+        model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, count])
-        points, _ = model.sample(model.names, 1000, np.random.default_rng(0))
-        unit = float(model.joint_effect(points).std())
         return cls(
             model,
             visits,
@@ -84,7 +83,7 @@ class RepeatedVisits(ObservedCauses):
             age_pull=rng.uniform(0, 0.5, count),
         )
 
-    def draw_columns(self, regime: Regime, rows: int, rng: np.random.Generator) -> ObservedColumns:
+    def draw_columns(self, regime: Regime, rows: int, rng: Generator) -> ObservedColumns:
         patients = -(-rows // self.visits)
         which = np.repeat(np.arange(patients), self.visits)[:rows]
         age = np.clip(rng.normal(MEAN_AGE, AGE_SD, patients), 18, 95).round()
@@ -94,7 +93,7 @@ class RepeatedVisits(ObservedCauses):
         labels = [f"{regime_code}-{number}" for number in range(1, patients + 1)]
         return ObservedColumns({"age": age[which]}, {"patient": np.array(labels)[which]})
 
-    def draw_group_effects(self, columns: ObservedColumns, rng: np.random.Generator) -> Array:
+    def draw_group_effects(self, columns: ObservedColumns, rng: Generator) -> Array:
         labels = columns.groups.get("patient", np.arange(len(columns.covariates["age"])))
         patients, which = np.unique(labels, return_inverse=True)
         return np.asarray(self.patient_sd * rng.normal(size=len(patients))[which])
@@ -112,8 +111,7 @@ class RepeatedVisits(ObservedCauses):
 
     def _moderated(self, actions: Array) -> Array:
         """Change of the outcome's mean with a standard deviation of age, shape (n,)."""
-        effects = [self.base.unconfounded(k, column) for k, column in enumerate(actions.T)]
-        return np.stack(effects, axis=1) @ self.moderation
+        return np.asarray(self.base.mean_contributions(actions) @ self.moderation)
 
 
 def standardised_age(columns: ObservedColumns) -> Array:

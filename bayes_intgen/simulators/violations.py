@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.random import Generator
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
@@ -44,21 +45,19 @@ class Violation(StructuralCausalModel):
         actions, _ = self.base.sample(self.names, SCALE_ROWS, np.random.default_rng(SCALE_SEED))
         return actions
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         return self.base.draw_causes(rows, rng)
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         return self.base.draw_action(action, causes, actions, rng)
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return self.base.draw_setting(action, rows, rng)
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
         return self.base.contribution(action, values, causes)
 
-    def draw_noise(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
         return self.base.draw_noise(rows, rng)
 
     def unconfounded(self, action: int, values: Array) -> Array:
@@ -150,7 +149,7 @@ class SharedConfounder(Violation):
         if self.strength >= 1:
             raise ModelError(f"strength is a correlation below 1, not {self.strength!r}")
 
-    def draw_causes(self, rows: int, rng: np.random.Generator) -> Array:
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
         causes = self.base.draw_causes(rows, rng)
         if self.strength == 0:
             return causes
@@ -181,5 +180,5 @@ class ShiftedSupport(Violation):
     def _steps(self) -> Array:
         return np.asarray(self.strength * self.joint_points.std(axis=0))
 
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return np.asarray(self.base.draw_setting(action, rows, rng) + self._steps[action])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -90,25 +91,20 @@ class ZeroInflated(Confounded):
     def standardised(self, action: int, values: Array) -> Array:
         return np.asarray(np.log1p(values / self.budget[action]) - 0.4)
 
-    def draw_action(
-        self, action: int, causes: Array, actions: Array, rng: np.random.Generator
-    ) -> Array:
+    def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         eta, sd = self.linear_predictor(action, causes, actions), self.chance[action]
-        spends = rng.random(len(causes)) >= self._zero_share(action, eta)
+        spends = rng.random(len(causes)) >= expit(self.pause[action] - self.switch[action] * eta)
         if self.gamma[action]:
             share = rng.gamma(1 / sd**2, sd**2, len(causes))
         else:
             share = np.exp(rng.normal(size=len(causes)) * sd)
         return np.where(spends, self.budget[action] * np.exp(eta) * share, 0.0)
 
-    def _zero_share(self, action: int, eta: Array) -> Array:
-        return np.asarray(expit(self.pause[action] - self.switch[action] * eta))
-
-    def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         spends = rng.random(rows) >= self.set_pause[action]
         return np.where(spends, self.draw_set_amount(action, rows, rng), 0.0)
 
-    def draw_set_amount(self, action: int, rows: int, rng: np.random.Generator) -> Array:
+    def draw_set_amount(self, action: int, rows: int, rng: Generator) -> Array:
         """Draw non-zero spend under do, shape (rows,)."""
         return np.asarray(self.budget[action] * np.exp(rng.normal(size=rows) * self.set_sd[action]))
 

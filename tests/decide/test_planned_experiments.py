@@ -1,7 +1,5 @@
 """Values of experiments for fits: limits, responses of other actions, refits, and bad input."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ import bayes_intgen as bi
 from bayes_intgen._random import generator
 from bayes_intgen.decide.planned_rows import planned_rows
 
-from _posteriors import made_up_with_groups, made_up_with_levels, with_log_link
+from _posteriors import made_up_with_groups, made_up_with_levels
 from conftest import confounded_rows
 
 # Beyond these bounds few rows determine the effect, whose posterior is then far from normal.
@@ -107,13 +105,6 @@ def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None
     )
 
 
-@pytest.mark.slow
-def test_a_mean_that_multiplies_is_valued_through_its_linear_part(posterior) -> None:
-    table = with_log_link(posterior).experiments(DECISION)
-    assert (table.width_after < table.width_before).all()
-    assert (table.evsi >= 0).all()
-
-
 def test_levels_and_groups_are_planned() -> None:
     levels = made_up_with_levels()
     planned = [bi.Experiment("drug", 50, at=["a", "b"]), bi.Experiment(("drug", "spend"), 50)]
@@ -122,10 +113,8 @@ def test_levels_and_groups_are_planned() -> None:
     assert "do(drug=a|b)" in table.experiment.to_numpy()
     with pytest.raises(bi.PointsError, match="has no level 'c'"):
         levels.experiments(decision, [bi.Experiment("drug", 50, at="c")])
-    groups = made_up_with_groups()
-    own = groups.experiments(bi.Decision(), rows=50, beyond_support=True)
+    own = made_up_with_groups().experiments(bi.Decision(), rows=50, beyond_support=True)
     assert "population" in own.attrs
-    assert (own.width_after <= own.width_before * (1 + 1e-9)).all()
 
 
 def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
@@ -193,6 +182,7 @@ def test_few_draws_warn(posterior) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
 def test_intervals_after_experiments_have_the_predicted_width(data, posterior) -> None:
     decision = bi.Decision(bounds={"red": (-1, 1), "green": (-1, 1)}, baseline={"red": 0.0})
     plan = posterior.best(decision)
@@ -200,15 +190,12 @@ def test_intervals_after_experiments_have_the_predicted_width(data, posterior) -
     for names, mask in ((("green",), [False, True]), ((), [False, False])):
         table = posterior.experiments(decision, [bi.Experiment(names or None, 900)])
         own = (more.intervened == mask).all(axis=1)
-        together = bi.RegimeData.from_arrays(
-            np.concatenate([data.actions, more.actions[own]]),
-            np.concatenate([data.outcome, more.outcome[own]]),
-            np.concatenate([data.intervened, more.intervened[own]]),
-            data.names,
+        parts = (
+            np.concatenate([getattr(data, name), getattr(more, name)[own]])
+            for name in ("actions", "outcome", "intervened")
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SamplingWarning)
-            again = bi.fit(together, seed=1, draws=250, progress=False)
+        together = bi.RegimeData.from_arrays(*parts, data.names)
+        again = bi.fit(together, seed=1, draws=250, progress=False)
         gain = again.contrast(plan.point, plan.baseline)
         width = float(np.ptp(np.quantile(gain, [0.05, 0.95])))
         # Widths vary between data sets by about a tenth.

@@ -5,9 +5,9 @@ import pytest
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.decide.decision import CVaR, Quantile
+from bayes_intgen.decide.decision import CVaR, Quantile, RiskMeasure
 from bayes_intgen.decide.problem import Problem
-from bayes_intgen.decide.search import best_point, combinations, value_of
+from bayes_intgen.decide.search import Search, combinations
 
 
 class Waves:
@@ -31,12 +31,11 @@ class Waves:
             out = out + self.product[:, None] * np.sin(3 * points[:, 0] * points[:, 1])
         return out
 
+    def measured(self, points: Array, measure: RiskMeasure) -> Array:
+        return measure(self.draws(points))
+
     def mean(self, points: Array) -> Array:
-        features = np.sin(points[:, :, None] * self.frequency + self.phase)
-        out = np.einsum("mkf,kf->m", features, self.weight.mean(axis=0))
-        if self.interacts:
-            out = out + self.product.mean() * np.sin(3 * points[:, 0] * points[:, 1])
-        return out
+        return self.draws(points).mean(axis=0)
 
 
 def random_problem(count: int, rng: np.random.Generator) -> Problem:
@@ -50,7 +49,6 @@ def random_problem(count: int, rng: np.random.Generator) -> Problem:
     prices = {count - 1: rng.uniform(0, 1, 4)} if with_levels else {}
     rates[-1] *= not with_levels
     return Problem(
-        tuple(f"a{k}" for k in range(count)),
         categories,
         tuple(values),
         rates,
@@ -77,7 +75,7 @@ def test_no_plan_on_a_fine_grid_is_better(count: int, size: int, repeats: int) -
     for seed in range(repeats):
         rng = np.random.default_rng([seed, count])
         surface, problem = Waves(count, 5, seed % 2 == 1, rng), random_problem(count, rng)
-        plan = best_point(problem, surface, None)
+        plan = Search(problem, surface).best()
         assert problem.cost(plan[None])[0] <= problem.budget + 1e-6
         values = surface.mean(brute_force(problem, size))
         gaps.append((values.max() - surface.mean(plan[None])[0]) / np.ptp(values))
@@ -89,10 +87,10 @@ def test_no_plan_has_less_risk(measure: CVaR | Quantile) -> None:
     for seed in range(3):
         rng = np.random.default_rng([seed, 7])
         surface, problem = Waves(2, 80, seed % 2 == 1, rng), random_problem(2, rng)
-        value = value_of(surface, measure)
-        plan = best_point(problem, surface, measure)
-        values = value(brute_force(problem, 100))
-        assert value(plan[None])[0] >= values.max() - 1e-3 * np.ptp(values)
+        search = Search(problem, surface, measure)
+        plan = search.best()
+        values = search.value(brute_force(problem, 100))
+        assert search.value(plan[None])[0] >= values.max() - 1e-3 * np.ptp(values)
         # Negative control: the plan with the best mean is not the one with the least risk.
-        mean = best_point(problem, surface, None)
-        assert value(plan[None])[0] >= value(mean[None])[0]
+        mean = Search(problem, surface).best()
+        assert search.value(plan[None])[0] >= search.value(mean[None])[0]

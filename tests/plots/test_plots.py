@@ -87,11 +87,9 @@ def test_levels_are_ticks_and_are_fixed_by_name() -> None:
     # A stretch at each level, and nothing between them.
     positions = line.get_xdata()[np.isfinite(line.get_ydata())]
     assert np.abs(positions - np.repeat([0, 1, 2], 2)).max() < 0.5
+    point = {"drug": "b", "size": "small", "promo": True, "coin": 0, "spend": 1.0}
     heights = posterior.joint_effect(
-        [
-            {**dict(zip(posterior.actions, ["b", size, True, 1, 2.0], strict=True))}
-            for size in ("small", "medium", "large")
-        ]
+        [point | {"size": own} for own in ("small", "medium", "large")]
     )
     rise = np.diff(heights.mean(("chain", "draw")))
     np.testing.assert_allclose(np.diff(line.get_ydata()[::3]), rise)
@@ -100,13 +98,10 @@ def test_levels_are_ticks_and_are_fixed_by_name() -> None:
         posterior.plot_joint_effect("size", at={"drug": "c"})
     figure = posterior.plot_contraction(at={"drug": "b"})
     assert [t.get_text() for t in figure.axes[5].get_xticklabels()] == ["a", "b", "placebo"]
-    figure = data_with_levels().plot_support({"drug": "b", "size": "small", "promo": True,
-                                              "coin": 0, "spend": 1.0})  # fmt: skip
+    figure = data_with_levels().plot_support(point)
     assert [t.get_text() for t in figure.axes[2].get_xticklabels()] == ["False", "True"]
-    figure = posterior.plot_sensitivity({"drug": "b", "size": "small", "promo": True,
-                                         "coin": 0, "spend": 1.0}, [0, 0.1])  # fmt: skip
+    figure = posterior.plot_sensitivity(point, [0, 0.1])
     assert figure.axes[0].get_title() == "drug = b, size = small, promo = True, coin = 0, spend = 1"
-    plt.close("all")
 
 
 def test_pictures_fix_the_other_actions_at_a_supported_point() -> None:

@@ -2,28 +2,15 @@
 
 import re
 import warnings
-from html import unescape
+from functools import partial
 
 import numpy as np
 import pytest
-from _pages import open_page, plan_of, positions, readout, stops
+from _pages import Page, open_page, plan_of, positions, readout, stops, write_page
 
 import bayes_intgen as bi
 
 from _posteriors import half_supported, made_up, made_up_with_groups, with_log_link
-
-
-def table_of(page: str) -> dict[str, list[str]]:
-    """Rows of the table of plans, by their names; of two with a name the first."""
-    section = page.partition('id="planner"')[2].partition("</section>")[0]
-    rows: dict[str, list[str]] = {}
-    for row in re.findall(r"<tr[^>]*>(.*?)</tr>", section, re.DOTALL):
-        cells = [
-            unescape(re.sub(r"<[^>]*>", "", cell)).replace("\N{MINUS SIGN}", "-").strip()
-            for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
-        ]
-        rows.setdefault(cells[0], cells[1:])
-    return rows
 
 
 def numbers(texts: list[str]) -> np.ndarray:
@@ -32,11 +19,7 @@ def numbers(texts: list[str]) -> np.ndarray:
 
 @pytest.fixture
 def report(tmp_path):
-    def read(posterior: bi.Posterior, **settings) -> str:
-        posterior.report(tmp_path / "report.html", **settings)
-        return (tmp_path / "report.html").read_text()
-
-    return read
+    return partial(write_page, tmp_path / "report.html")
 
 
 def rates_of(fit: bi.Posterior) -> dict[str, float]:
@@ -63,7 +46,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
         warnings.simplefilter("ignore", bi.SupportWarning)
         free = sum(cost[k] * v for k, v in fit.best(bi.Decision(), **over).point.items())
         decision = bi.Decision(cost=cost, budget=0.7 * free if free > 0 else 1.2 * free)
-        rows = table_of(report(fit, decision=decision, **over))
+        rows = report(fit, decision=decision, **over).plans
         budgets = numbers(rows["budget"][1:-1])
         table = fit.frontier(decision, budgets, **over)
     assert rows["budget"][0] == "baseline"
@@ -88,7 +71,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
 
 def test_values_of_a_unit_choose_the_plan_with_the_largest_value_minus_cost(report) -> None:
     fit = made_up(["tv", "radio", "search"], outcome="sales", draws=50)
-    rows = table_of(report(fit, decision=bi.Decision(cost=rates_of(fit))))
+    rows = report(fit, decision=bi.Decision(cost=rates_of(fit))).plans
     cost, mean = (numbers(rows[name])[1:] for name in ("cost", "mean sales"))
     chosen = 0
     for i, text in enumerate(rows["best if a unit of sales is worth"][1:]):
@@ -110,21 +93,20 @@ def test_levels_have_costs_of_their_own_and_limits(report) -> None:
     start = {"promo": "off", "channel": "a", "spend": 14.0}
     decision = bi.Decision(cost, 4.5, {"spend": 14.0, "channel": ["a", "b"]}, start)
     page = report(fit, decision=decision)
-    rows = table_of(page)
+    rows = page.plans
     best = fit.best(decision)
     at = rows["budget"].index("4.5")
     for name, value in best.point.items():
         assert rows[name][at] == (value if isinstance(value, str) else f"{value:.2f}")
     assert float(rows["cost"][at]) == pytest.approx(best.cost)
-    assert "promo off 0, on 2; channel a 0.5, b 1.5; spend 0.1" in page
-    assert "channel a, b" in page
-    assert "spend 14" in page
+    for words in ("promo off 0, on 2; channel a 0.5, b 1.5; spend 0.1", "channel a, b", "spend 14"):
+        assert words in page.text
 
 
 def test_a_decision_without_costs_has_one_best_plan(report) -> None:
     fit = made_up(["tv", "radio"], draws=10)
     best = fit.best(bi.Decision())
-    rows = table_of(report(fit, decision=bi.Decision()))
+    rows = report(fit, decision=bi.Decision()).plans
     assert rows[""] == ["baseline", "best plan"]
     assert "cost" not in rows
     assert numbers(rows["mean outcome"])[1] == pytest.approx(best.value, abs=0.1)
@@ -147,16 +129,16 @@ def test_bad_decisions_are_refused(tmp_path, decision, message) -> None:
 
 def test_page_without_a_decision_says_how_to_get_plans(report) -> None:
     page = report(made_up(["tv"], draws=4))
-    assert 'id="planner"' not in page
-    assert "posterior.report(path, decision=bi.Decision(cost=" in page
-    assert "bayes-intgen report FIT --cost" in page
+    assert not page.plans
+    assert "posterior.report(path, decision=bi.Decision(cost=" in page.text
+    assert "bayes-intgen report FIT --cost" in page.text
 
 
 def test_button_moves_the_sliders_near_a_plan(browser, tmp_path) -> None:
     fit = made_up(["tv", "radio"], outcome="sales", draws=20)
     cost, path = rates_of(fit), tmp_path / "report.html"
     page = open_page(browser, fit, path, decision=bi.Decision(cost=cost))
-    rows, grids = table_of(path.read_text()), stops(page)
+    rows, grids = Page(path.read_text()).plans, stops(page)
     page.find_elements("css selector", "#planner button")[-1].click()
     plan = plan_of(page)
     for k, (name, value) in enumerate(plan.items()):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from _study_worlds import FewDoses, Mistyped, Shape, Steep, Stepped, UniformDesign
 
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators import (
     Binary,
     Counts,
@@ -11,8 +12,16 @@ from bayes_intgen.simulators import (
     Linear,
     MediaMix,
     Ordered,
+    StructuralCausalModel,
     ZeroInflated,
 )
+
+
+def observed_and_set(model: StructuralCausalModel, rows: int) -> tuple[Array, Array]:
+    """Actions of observational rows, and of rows in which all are set."""
+    rng = np.random.default_rng(0)
+    observed, _ = model.sample((), rows, rng)
+    return observed, model.sample(model.names, rows, rng)[0]
 
 
 @pytest.mark.parametrize("share", [(0.3, 0.7), (0.05, 0.1)])
@@ -20,9 +29,7 @@ def test_shares_of_ones_lie_in_the_range(share: tuple[float, float]) -> None:
     low, high = share
     for seed in range(5):
         model = Binary.random(3, seed=seed, share=share)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 40_000, rng)
-        was_set, _ = model.sample(model.names, 40_000, rng)
+        observed, was_set = observed_and_set(model, 40_000)
         for actions, slack in ((observed, 0.1 * high), (was_set, 4 * np.sqrt(high / 40_000))):
             assert set(np.unique(actions)) == {0.0, 1.0}
             assert (actions.mean(axis=0) > low - slack).all()
@@ -32,9 +39,7 @@ def test_shares_of_ones_lie_in_the_range(share: tuple[float, float]) -> None:
 def test_actions_are_counts_overdispersed_in_observational_rows() -> None:
     for seed in range(5):
         model = Counts.random(3, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 20_000, rng)
-        was_set, _ = model.sample(model.names, 20_000, rng)
+        observed, was_set = observed_and_set(model, 20_000)
         for actions in (observed, was_set):
             np.testing.assert_array_equal(actions, np.maximum(actions.round(), 0))
         # Poisson: variance over mean is one; causes add to it.
@@ -45,9 +50,7 @@ def test_actions_are_counts_overdispersed_in_observational_rows() -> None:
 def test_doses_stay_in_range_and_experiments_cover_it() -> None:
     for seed in range(5):
         model = DoseResponse.random(4, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 20_000, rng)
-        was_set, _ = model.sample(model.names, 20_000, rng)
+        observed, was_set = observed_and_set(model, 20_000)
         for actions in (observed, was_set):
             assert (actions > 0).all()
             assert (actions < model.highest).all()
@@ -97,9 +100,7 @@ def test_names_and_effects_at_zero_and_half_spend() -> None:
 @pytest.mark.parametrize("levels", [2, 3, 5, 7])
 def test_every_level_occurs_and_settings_are_uniform(levels: int) -> None:
     model = Ordered.random(3, seed=0, levels=levels)
-    rng = np.random.default_rng(0)
-    observed, _ = model.sample((), 20_000, rng)
-    was_set, _ = model.sample(model.names, 20_000, rng)
+    observed, was_set = observed_and_set(model, 20_000)
     for k in range(3):
         distinct, counts = np.unique(observed[:, k], return_counts=True)
         np.testing.assert_array_equal(distinct, np.arange(levels))
@@ -136,9 +137,7 @@ def test_half_of_the_worlds_have_mass_at_zero() -> None:
     masses = []
     for seed in range(40):
         model = Steep.random(2, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 4000, rng)
-        was_set, _ = model.sample(model.names, 4000, rng)
+        observed, was_set = observed_and_set(model, 4000)
         zeros = np.stack([(observed == 0).mean(axis=0), (was_set == 0).mean(axis=0)])
         assert (zeros == 0).all() or ((zeros > 0.1) & (zeros < 0.45)).all()
         masses.append(bool(zeros.any()))
@@ -178,9 +177,7 @@ def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
     clipped = 0
     for seed in range(8):
         model = UniformDesign.random(3, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 20_000, rng)
-        was_set, _ = model.sample(model.names, 20_000, rng)
+        observed, was_set = observed_and_set(model, 20_000)
         assert ((observed >= 0) & (observed <= 1)).all()
         at_ends = ((observed == 0) | (observed == 1)).mean(axis=0)
         assert (at_ends[~model.clipped] == 0).all()
@@ -197,9 +194,7 @@ def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
 def test_a_third_to_two_thirds_of_observed_spend_is_exactly_zero() -> None:
     for seed in range(8):
         model = ZeroInflated.random(3, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, _ = model.sample((), 20_000, rng)
-        was_set, _ = model.sample(model.names, 20_000, rng)
+        observed, was_set = observed_and_set(model, 20_000)
         zeros = (observed == 0).mean(axis=0)
         assert ((zeros > 0.28) & (zeros < 0.62)).all()
         error = np.sqrt(model.set_pause * (1 - model.set_pause) / 20_000)

@@ -5,35 +5,14 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.simulators import MarketingPanel, ObservedCauses, ObservedColumns, RepeatedVisits
-
-
-def observational_columns(data: RegimeData) -> ObservedColumns:
-    """Covariates and labels of groups of the observational rows."""
-    own, rows = data.columns, data.covariates[~data.intervened.any(axis=1)]
-    values = dict(zip(own.every, rows.T, strict=True))
-    groups = {
-        name: np.array(own.labels[g])[values[name].astype(int)] for g, name in enumerate(own.groups)
-    }
-    return ObservedColumns({name: values[name] for name in own.names}, groups)
+from bayes_intgen.simulators import MarketingPanel, ObservedCauses, RepeatedVisits
+from bayes_intgen.simulators.observed_causes import observational_columns
 
 
 def late_or_old(data: RegimeData) -> RegimeData:
     """Rows with the week or age above its median, so that averages over rows are not the usual."""
     first = data.covariates[:, 0]
-    keep = first > np.median(first)
-    names = dict(zip(data.columns.every, data.covariates[keep].T, strict=True))
-    return RegimeData.from_arrays(
-        data.actions[keep],
-        data.outcome[keep],
-        data.intervened[keep],
-        data.names,
-        covariates={name: names[name] for name in data.columns.names},
-        groups={
-            name: np.array(labels)[names[name].astype(int)]
-            for name, labels in zip(data.columns.groups, data.columns.labels, strict=True)
-        },
-    )
+    return data.take(first > np.median(first))
 
 
 def panel_with_responses() -> MarketingPanel:

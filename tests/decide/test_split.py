@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.decide.belief import Allocation, Belief
+from bayes_intgen.decide.belief import Allocation, Belief, Targets
 
 
 def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
@@ -19,10 +19,8 @@ def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
         informations.append(rows.T @ rows / len(rows))
     allocation = Allocation(
         Belief.of_sd(np.ones(size)),
-        rng.normal(size=(targets, size)),
-        np.zeros(targets),
-        np.ones(targets),
-        informations,
+        Targets(rng.normal(size=(targets, size)), np.zeros(targets), np.ones(targets)),
+        np.stack(informations),
         rng.uniform(0.5, 3, regimes),
     )
     return allocation, float(10 ** rng.uniform(0, 4))
