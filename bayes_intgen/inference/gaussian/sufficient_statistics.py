@@ -156,6 +156,18 @@ class SufficientStatistics(NamedTuple):
             matrix += xp.eye(matrix.shape[-1])
         return GaussianFactor(matrix, log_scale + 0.5)
 
+    def evidence_and_slopes(
+        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
+    ) -> tuple[Any, Any, Any]:
+        """Log density of all outcomes, coefficients integrated out, and its derivatives.
+
+        log N(y; 0, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of pseudo-observations
+        given y. Derivatives are those with respect to ``log_sd``, shape (P,), and the log noise.
+        """
+        sd = xp.exp(log_sd)
+        posterior = self.posterior(sd, noise_sd, xp).factorise(xp)
+        return posterior.log_integral, *self.slopes(sd, posterior)
+
     def slopes(self, sd: Any, posterior: FactorisedGaussian) -> tuple[Any, Any]:
         """Gradient of the log density of all outcomes.
 

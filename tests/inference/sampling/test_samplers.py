@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -7,11 +9,16 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.blocks import block_statistics
-from bayes_intgen.inference.density.expansion import ExpansionPoint, coefficient_blocks
-from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Mode
-from bayes_intgen.inference.sampling.nuts import Draws, nuts
+from bayes_intgen.inference.density.approximation import Approximation
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.surrogate import (
+    ExpansionPoint,
+    block_statistics,
+    coefficient_blocks,
+)
+from bayes_intgen.inference.density.target import Density, Target
+from bayes_intgen.inference.sampled_model import Draws
+from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.simulators import Ordered
 
@@ -38,27 +45,26 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.slow
 def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
     posterior = of_rows(150)
-    mode = Mode.nearest(posterior, posterior.start, progress=False)
-    points = mode.points(100, np.random.default_rng(0))
+    plain = Approximation.of(posterior.target, posterior.start, progress=False)
+    points = plain.points(100, np.random.default_rng(0))
     effect = posterior.terms.matrix(POINTS, np.ones(POINTS.shape, dtype=bool))
 
-    def sample(density: MarginalDensity, seed: int, surrogate: LogDensity | None = None) -> Draws:
-        starts = mode.points(4, np.random.default_rng(seed))
+    def sample(target: Target, seed: int, density: Density) -> Draws:
         settings = SamplerSettings(seed, draws=1500, warmup=400, progress=False)
-        return nuts(density, starts, mode.covariance, settings, surrogate=surrogate)
+        return nuts(target, replace(plain, density=density), settings)
 
     def quantities(draws: Draws) -> np.ndarray:
-        effects = draws.coefficients[..., : posterior.size] @ effect.T
+        effects = draws.coefficients[..., : posterior.terms.size] @ effect.T
         return np.concatenate([draws.flat, effects], axis=-1)
 
     with jax.enable_x64(True), threadpool_limits(1, "blas"):
         # So far from the mode, and blocks so small, that the surrogate is another posterior.
         expansion = ExpansionPoint.of(posterior, points[10])
         blocks = coefficient_blocks(expansion, points, sizes=(16,))
-        surrogate = block_statistics(expansion, blocks).density
-        exact = sample(posterior.density, 0)
-        corrected = sample(posterior.density, 1, surrogate)
-        of_fewer_rows = sample(of_rows(75).density, 2)
+        target, fewer = posterior.target, of_rows(75).target
+        exact = sample(target, 0, target)
+        corrected = sample(target, 1, block_statistics(expansion, blocks))
+        of_fewer_rows = sample(fewer, 2, fewer)
     assert exact.statistics["accepted"].all()
     assert 0.5 < corrected.statistics["accepted"].mean() < 0.95
     one, other = quantities(exact), quantities(corrected)
