@@ -30,11 +30,12 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.groups import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model
-from bayes_intgen.models.decomposition import Bases
+from bayes_intgen.models.decomposition import Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
     SCALE,
+    Column,
     Component,
     LogNormal,
     Mechanism,
@@ -43,7 +44,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
-from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
+from bayes_intgen.models.terms import Decomposition, RandomEffects, Term, WhereNotSet
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
@@ -160,25 +161,24 @@ class AdjustmentTerms:
         ratio = (START_RATIO,) * len(names)
         return RandomEffects(count + fine, tuple(names), tuple(bases), tuple(inputs), ratio)
 
-    def bias_candidates(self, bias: Sequence[Mechanism]) -> list[Term]:
+    def bias_candidates(self, biases: Sequence[Function]) -> list[Term]:
         """Dependence of each bias on each covariate, for forward selection."""
         out, count = [], len(self.data.names)
-        for k, name in enumerate(self.data.names):
+        for k, bias in enumerate(biases):
             for c, covariate in enumerate(self.data.columns.names):
-                own, other = self.bases.margin(bias[k], k), self._margin(c)
-                for component in pairwise(bias[k], own, other, self.rows):
-                    inputs = tuple((k, count + c)[i] for i in component.inputs)
-                    label = f"delta({name} | {covariate}) {component.label}".strip()
-                    gate = WhereNotSet(k)
-                    out.append(Term(label, "bias", k, inputs, component, None, gate))
+                own, other = self.bases.margin(bias.prior, k), self._margin(c)
+                f = bias._replace(name=f"delta({self.data.names[k]} | {covariate})")
+                out += [
+                    f.term(component, *((k, count + c)[i] for i in component.inputs))
+                    for component in pairwise(bias.prior, own, other, self.rows)
+                ]
         return out
 
     def _covariate_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
         for c, name in enumerate(self.data.columns.names):
-            for component in self._components(c):
-                label = f"gamma({name}) {component.label}".strip()
-                out.append(Term(label, "covariate", None, (count + c,), component, None, Always()))
+            f = Function(f"gamma({name})", "covariate", None, self.prior)
+            out += [f.term(component, count + c) for component in self._components(c)]
         return out
 
     def _components(self, c: int) -> list[Component]:
@@ -186,12 +186,15 @@ class AdjustmentTerms:
         values, priors = self.data.covariates[:, [c]], self._priors(c)
         if not priors:
             return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-        coordinate = Coordinate.of(values[:, 0])
+        column = self._column(values)
         return [
             replace(component, basis=self._centred(component.basis, values))
             for prior in priors
-            for component in prior.main_effect(values, coordinate, self.rows)
+            for component in prior.main_effect(column)
         ]
+
+    def _column(self, values: Array) -> Column:
+        return Column(values, Coordinate.of(values[:, 0]), self.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -212,9 +215,8 @@ class AdjustmentTerms:
                 factors = (self.bases.margin(self.own[k], k), self._margin(c))
                 products = TensorProductBasis(factors, PAIR_ORDER)
                 component = Component("", products, self.own[k].interaction, inputs=(0, 1))
-                label = f"psi({action} | {name})"
-                inputs = (k, count + c)
-                out.append(Term(label, "moderator", k, inputs, component, None, Always()))
+                f = Function(f"psi({action} | {name})", "moderator", k, self.own[k])
+                out.append(f.term(component, k, count + c))
         return out
 
     def _group_terms(self) -> list[Term]:
@@ -232,15 +234,14 @@ class AdjustmentTerms:
                 basis = self._centred(basis, codes)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
-                    component = Component("", basis, SCALE)
-                    inputs: tuple[int, ...] = (count + at,)
-                    label, k = f"level({grouping})", None
+                    f = Function(f"level({grouping})", "group", None, self.prior)
+                    out.append(f.term(Component("", basis, SCALE), count + at))
                 else:
                     k = self.data.names.index(effect)
                     products = TensorProductBasis((self._line(k), basis), 1)
+                    f = Function(f"slope({effect} | {grouping})", "group", k, self.own[k])
                     component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
-                    label, inputs = f"slope({effect} | {grouping})", (k, count + at)
-                out.append(Term(label, "group", k, inputs, component, None, Always()))
+                    out.append(f.term(component, k, count + at))
         return out
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
@@ -269,11 +270,11 @@ class AdjustmentTerms:
                 # Its functions are evaluated once for both.
                 return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
-        coordinate = Coordinate.of(values[:, 0])
-        basis = mechanism.marginal_basis(values, coordinate, size)
+        column = self._column(values)
+        basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
             if isinstance(season, Seasonal):
-                periodic = season.main_effect(values, coordinate, self.rows)[0].basis
+                periodic = season.main_effect(column)[0].basis
                 basis = ConcatenatedBasis(basis, periodic)
         return self._centred(basis, values)
 
@@ -316,36 +317,27 @@ def control_terms(
     values = control.matrix(of_rows)
     mechanisms = model.bias_mechanisms(data)
     # Residuals of levels are numbers.
-    mechanism = mechanisms[terms.names[k]]
-    smooth: Mechanism = model.prior if isinstance(mechanism, Levels) else mechanism
-    coordinate = Coordinate.of(values[:, 0])
-    order = smooth.pair_order(rows)
-    margin = smooth.marginal_basis(values, coordinate, size)
+    smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
+    column, order = Column(values, Coordinate.of(values[:, 0]), rows), smooth.pair_order(rows)
+    margin = smooth.marginal_basis(column, size)
+    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k))
 
-    def products(position: int) -> Component:
-        own = inputs[position]
-        other: Basis = mechanisms[terms.names[own]].marginal_basis(
-            of_rows[:, [position]], terms.coordinates[own], size
-        )
-        basis = TensorProductBasis((margin, other), order)
-        label = "control" if own == k else f"control, {terms.names[own]}"
-        product = ControlBasis(control, basis, (CONTROL, position))
-        return Component(label, product, smooth.interaction)
-
-    name, gate = f"delta({terms.names[k]})", WhereNotSet(k)
-
-    def term(component: Component) -> Term:
-        label = f"{name} {component.label}".strip()
-        return Term(label, "bias", k, inputs, component, None, gate)
+    def product(position: int) -> Term:
+        """Products of the control variable with one of the inputs."""
+        i = inputs[position]
+        other = Column(of_rows[:, [position]], terms.coordinates[i], rows)
+        factors = margin, mechanisms[i].marginal_basis(other, size)
+        basis = ControlBasis(control, TensorProductBasis(factors, order), (CONTROL, position))
+        label = "control" if i == k else f"control, {terms.names[i]}"
+        return f.term(Component(label, basis, smooth.interaction), *inputs)
 
     others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
     alone = (
-        term(replace(own, basis=ControlBasis(control, own.basis)))
-        for own in smooth.main_effect(values, coordinate, rows)
+        f.term(replace(component, basis=ControlBasis(control, component.basis)), *inputs)
+        for component in smooth.main_effect(column)
     )
-    positions = [i for i, own in enumerate(inputs) if order and own < len(terms.names)]
-    candidates = tuple(term(products(i)) for i in positions)
-    return replace(terms, terms=(*others, *alone)), candidates
+    positions = [p for p, i in enumerate(inputs) if order and i < len(terms.names)]
+    return replace(terms, terms=(*others, *alone)), tuple(map(product, positions))
 
 
 def population_shares(data: Observations) -> Array:
