@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -51,15 +51,6 @@ class Conditional:
         sd = np.exp(np.asarray(log_sd))
         posterior = statistics.posterior(sd, noise_sd).factorise()
         return cls(statistics, np.asarray(prior_mean), sd, noise_sd, posterior)
-
-    def __getitem__(self, point: int) -> Conditional:
-        """Posterior at one of the points."""
-        return replace(
-            self,
-            sd=self.sd[point],
-            noise_sd=self.noise_sd[point],
-            posterior=self.posterior[point],
-        )
 
     @property
     def log_evidence(self) -> Any:

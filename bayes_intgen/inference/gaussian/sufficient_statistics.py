@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.factor import FactorisedGaussian, GaussianFactor, Regression
+from bayes_intgen.inference.gaussian.factor import (
+    ConditionalGaussian,
+    FactorisedGaussian,
+    GaussianFactor,
+)
 from bayes_intgen.models.terms import PseudoObservations
 
 if TYPE_CHECKING:
@@ -117,7 +121,7 @@ class SufficientStatistics(NamedTuple):
         places = np.append(np.arange(len(self.xy)), size)
         return self.combine(eye_array(size + 1, format="csr")[places])
 
-    def integrate(self, effects: Regression) -> Self:
+    def integrate(self, effects: ConditionalGaussian) -> Self:
         """Integrate random effects out, given their regression on the columns."""
         return self._replace(factor=self.factor.less(effects))
 
@@ -260,7 +264,7 @@ class CandidateStatistics(NamedTuple):
             tuple(map(np.add, self.own, other.own)),
         )
 
-    def integrate(self, effects: Regression) -> Self:
+    def integrate(self, effects: ConditionalGaussian) -> Self:
         """Integrate random effects out, given their regression on all columns."""
         half = effects.half.reshape(-1, effects.half.shape[-1])
         first = half.shape[1] - 1 - len(self.cross)
@@ -322,7 +326,7 @@ class GroupSums(NamedTuple):
             merged.append(total)
         return type(self)(codes, *merged)
 
-    def regression(self, ratio: Array) -> Regression:
+    def regression(self, ratio: Array) -> ConditionalGaussian:
         """Regression of the effects, in units of their standard deviations, on the columns.
 
         Parameters
@@ -332,4 +336,4 @@ class GroupSums(NamedTuple):
         """
         sd = np.sqrt(ratio)
         precision = np.eye(len(sd)) + sd[:, None] * self.zz * sd
-        return Regression.of(precision, sd[:, None] * self.cross)
+        return ConditionalGaussian.of(precision, sd[:, None] * self.cross)
