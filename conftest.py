@@ -13,7 +13,7 @@ import numpyro
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.target import log_evidence
+from bayes_intgen.inference.density.marginal_posterior import log_evidence
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.program import hyperparameters

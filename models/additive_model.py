@@ -20,7 +20,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.masks import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
+from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
@@ -67,7 +67,7 @@ class AdditiveModel(Model):
         for k, f in enumerate(delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), LEVEL, 1.0, f.gate))
             terms += [f.term(c, k) for c in bases.main_effect(f.prior, k)]
-        adjusted = self._adjustment_terms(data, bases)
+        adjusted = self._adjustment(data, bases)
         terms += adjusted.terms()
         return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 
@@ -83,7 +83,7 @@ class AdditiveModel(Model):
         pairs = [] if self._pairs else self._possible_pairs(data)
         terms += self._interactions(data, bases, pairs)
         if data.columns.names:
-            terms += self._adjustment_terms(data, bases).bias_candidates(delta)
+            terms += self._adjustment(data, bases).bias_candidates(delta)
         for k, parents in enumerate(parents_of(data.names, self.graph)):
             for j in parents:
                 f = _with_other(delta[k], data.names[j])
@@ -136,10 +136,9 @@ class AdditiveModel(Model):
     def _bases(self, data: Observations, rows: int | None = None) -> Bases:
         return Bases(data, self.bias_mechanisms(data), rows)
 
-    def _adjustment_terms(self, data: Observations, bases: Bases) -> AdjustmentTerms:
-        adjustment = Adjustment(self.covariates, self.moderators, self.groups)
-        contributions = self.mechanisms(data, self.unconfounded)
-        return AdjustmentTerms(adjustment, data, self.prior, contributions, bases)
+    def _adjustment(self, data: Observations, bases: Bases) -> Adjustment:
+        priors = self.prior, self.mechanisms(data, self.unconfounded)
+        return Adjustment(data, bases, *priors, self.covariates, self.moderators, self.groups)
 
     def _interactions(
         self, data: Observations, bases: Bases, pairs: Sequence[tuple[str, str]]

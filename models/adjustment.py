@@ -13,7 +13,8 @@ Covariates and groups that move an action enter its bias through its control var
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -58,35 +59,55 @@ START_RATIO = 0.1
 LEVEL = "level"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adjustment:
-    """Priors of covariates, moderators and groups, independent of data.
+    """Terms of covariates and groups for specific data, and their priors.
 
     Attributes
     ----------
+    data : Observations
+    bases : Bases
+        Bases of the actions, to which marginal bases of covariates are added.
+    prior : Mechanism
+        Default prior of functions of numeric covariates.
+    contributions : sequence of Mechanism, length K
+        Prior of each action's contribution, for products with covariates.
     covariates : mapping from covariate to tuple of mechanisms
         The function of a covariate is the sum of theirs. Covariates that are not named have the
         default prior.
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of str
         ``level`` or names of actions whose slopes differ; groupings that are not named have levels.
+
+    Raises
+    ------
+    ModelError
+        On names that are not in the data.
     """
 
-    covariates: Mapping[str, tuple[CovariateMechanism, ...]]
-    moderators: Mapping[str, tuple[str, ...]]
-    groups: Mapping[str, tuple[str, ...]]
+    data: Observations
+    bases: Bases
+    prior: Mechanism
+    contributions: Sequence[Mechanism]
+    covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
+    moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def check(self, data: Observations) -> None:
-        """Raise ModelError on names that are not in the data."""
-        own, every = data.columns, {"covariates": data.columns.names, "groups": data.columns.groups}
-        for role, names in every.items():
+    @cached_property
+    def shares(self) -> Array:
+        """Share of each row in the population."""
+        return population_shares(self.data)
+
+    def __post_init__(self) -> None:
+        columns, actions = self.data.columns, self.data.names
+        for role, names in (("covariates", columns.names), ("groups", columns.groups)):
             for name in getattr(self, role):
                 if name not in names:
                     raise ModelError(
                         f"the model has a prior for {name!r}, but the {role} of the data are "
                         f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
                     )
-        for name, levels in zip(own.names, own.categories, strict=True):
+        for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
                 if levels is not None and not levels.numeric and not isinstance(prior, Levels):
                     raise ModelError(
@@ -94,50 +115,21 @@ class Adjustment:
                         f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
                         "prior"
                     )
-        refuse_unknown_actions(self.moderators, data.names, ModelError, "moderators: ")
+        refuse_unknown_actions(self.moderators, actions, ModelError, "moderators: ")
         for action, covariates in self.moderators.items():
             for name in covariates:
-                if name not in own.names:
+                if name not in columns.names:
                     raise ModelError(
                         f"{name!r} moderates {action!r}, but the covariates of the data are "
-                        f"{quoted(own.names) or 'none'}"
+                        f"{quoted(columns.names) or 'none'}"
                     )
         for grouping, effects in self.groups.items():
             for name in effects:
-                if name != LEVEL and name not in data.names:
+                if name != LEVEL and name not in actions:
                     raise ModelError(
-                        f"groups[{grouping!r}]: {unknown_action(name, data.names)}; use 'level' or "
+                        f"groups[{grouping!r}]: {unknown_action(name, actions)}; use 'level' or "
                         "actions"
                     )
-
-
-class AdjustmentTerms:
-    """Builder of the terms of covariates and groups for specific data.
-
-    Parameters
-    ----------
-    adjustment : Adjustment
-    data : Observations
-    prior : Mechanism
-        Default prior of functions of numeric covariates.
-    own : sequence of Mechanism, length K
-        Prior of each action's contribution, for products with covariates.
-    bases : Bases
-        Bases of the actions, to which marginal bases of covariates are added.
-    """
-
-    def __init__(
-        self,
-        adjustment: Adjustment,
-        data: Observations,
-        prior: Mechanism,
-        own: Sequence[Mechanism],
-        bases: Bases,
-    ) -> None:
-        adjustment.check(data)
-        self.adjustment, self.data, self.prior, self.own = adjustment, data, prior, own
-        self.bases, self.rows = bases, bases.rows
-        self.shares = population_shares(data)
 
     def terms(self) -> list[Term]:
         """Terms of covariates, moderators and groups with a column each."""
@@ -170,7 +162,7 @@ class AdjustmentTerms:
                 f = bias._replace(name=f"delta({self.data.names[k]} | {covariate})")
                 out += [
                     f.term(component, *((k, count + c)[i] for i in component.inputs))
-                    for component in pairwise(bias.prior, own, other, self.rows)
+                    for component in pairwise(bias.prior, own, other, self.bases.rows)
                 ]
         return out
 
@@ -194,13 +186,13 @@ class AdjustmentTerms:
         ]
 
     def _column(self, values: Array) -> Column:
-        return Column(values, Coordinate.of(values[:, 0]), self.rows)
+        return Column(values, Coordinate.of(values[:, 0]), self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
         name, levels = self.data.columns.names[c], self.data.columns.categories[c]
-        if name in self.adjustment.covariates:
-            return self.adjustment.covariates[name]
+        if name in self.covariates:
+            return self.covariates[name]
         if name in self.data.columns.dates:
             years = np.ptp(self.data.covariates[:, c]) / YEAR
             return (Trend(), Seasonal()) if years > MIN_YEARS else (Trend(),)
@@ -208,14 +200,15 @@ class AdjustmentTerms:
 
     def _moderator_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
-        for action, covariates in self.adjustment.moderators.items():
+        for action, covariates in self.moderators.items():
             k = self.data.names.index(action)
             for name in covariates:
                 c = self.data.columns.names.index(name)
-                factors = (self.bases.margin(self.own[k], k), self._margin(c))
+                prior = self.contributions[k]
+                factors = (self.bases.margin(prior, k), self._margin(c))
                 products = TensorProductBasis(factors, PAIR_ORDER)
-                component = Component("", products, self.own[k].interaction, inputs=(0, 1))
-                f = Function(f"psi({action} | {name})", "moderator", k, self.own[k])
+                component = Component("", products, prior.interaction, inputs=(0, 1))
+                f = Function(f"psi({action} | {name})", "moderator", k, prior)
                 out.append(f.term(component, k, count + c))
         return out
 
@@ -239,18 +232,18 @@ class AdjustmentTerms:
                 else:
                     k = self.data.names.index(effect)
                     products = TensorProductBasis((self._line(k), basis), 1)
-                    f = Function(f"slope({effect} | {grouping})", "group", k, self.own[k])
+                    f = Function(f"slope({effect} | {grouping})", "group", k, self.contributions[k])
                     component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
                     out.append(f.term(component, k, count + at))
         return out
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
-        return self.adjustment.groups.get(grouping, (LEVEL,))
+        return self.groups.get(grouping, (LEVEL,))
 
     def _line(self, k: int) -> Basis:
         """Straight line in an action, or contrasts of its levels."""
         if self.data.categories[k] is not None:
-            return self.bases.margin(self.own[k], k)
+            return self.bases.margin(self.contributions[k], k)
         column = self.data.actions[:, [k]]
         return LinearBasis.of(column, Coordinate.of(column[:, 0]))
 

@@ -103,6 +103,8 @@ def loads(text: str, kind: Any = object) -> Any:
 def _encode(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, np.ndarray):
         return {"kind": "array", "shape": list(value.shape), "values": value.ravel().tolist()}
     if isinstance(value, Mapping):
@@ -113,8 +115,6 @@ def _encode(value: Any) -> Any:
     if kinds().get(tag) is type(value):
         members = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
         return {"kind": tag, **members}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     raise TypeError(f"{type(value).__name__} cannot be saved")
 
 
@@ -128,13 +128,14 @@ def _decode(value: Any) -> Any:
         return np.array(value["values"], dtype=np.float64).reshape(value["shape"])
     if kind == "mapping":
         return {key: _decode(item) for key, item in value["items"].items()}
-    if kind not in kinds():
+    cls = kinds().get(kind)
+    if cls is None:
         raise SavedFitError(f"the saved model contains unknown kind {kind!r}")
     arguments = {key: _decode(item) for key, item in value.items() if key != "kind"}
-    for name, hint in _field_types(kinds()[kind]).items():
+    for name, hint in _field_types(cls).items():
         if name in arguments and not _has_type(arguments[name], hint):
             raise SavedFitError(f"the saved model has a {kind} with an invalid {name}")
-    return kinds()[kind](**arguments)
+    return cls(**arguments)
 
 
 @cache

@@ -57,12 +57,9 @@ def mean_of_rows(
     terms: Decomposition, functions: ArrayLike, gates: ArrayLike, coefficients: jax.Array
 ) -> jax.Array:
     """Sum of all terms in each row."""
-    functions, gates = jnp.asarray(functions), jnp.asarray(gates)
-    mean = jnp.zeros(len(functions))
-    for i, term in enumerate(terms.terms):
-        columns = terms.columns[term.name]
-        mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
-    return mean
+    sizes = [term.component.basis.size for term in terms.terms]
+    gate_of_column = np.repeat(np.arange(len(sizes)), sizes)
+    return (jnp.asarray(functions) * jnp.asarray(gates)[:, gate_of_column]) @ coefficients
 
 
 def sample_outcome(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.masks import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
+from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
 from bayes_intgen.models.mechanisms.mechanism import Component
@@ -59,7 +59,7 @@ class RegressionModel(Model):
                 k = inputs[0]
                 f = Function(label + arguments, "regression", k, mechanisms[k], gate)
                 terms.append(f.term(c, *inputs))
-        adjusted = AdjustmentTerms(Adjustment({}, {}, {}), data, self.prior, mechanisms, bases)
+        adjusted = Adjustment(data, bases, self.prior, mechanisms)
         terms += adjusted.terms()
         return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 

@@ -52,19 +52,6 @@ MARGIN_SLOPE, MARGIN_ATOM = 1.0, 1.0
 CURVATURE = 0.5
 
 
-def trend_basis(column: Column) -> Basis:
-    """Line and parabola in the coordinate of one action and, with an edge, a line in the action.
-
-    A random function alone reverts to a line beyond the bulk of the rows. Where few rows determine
-    the ends of a curve that bends throughout, that biases them towards the line.
-    """
-    actions, coordinate = column.values, column.coordinate
-    trend: Basis = LinearBasis.of(actions, coordinate)
-    if coordinate.edge:
-        trend = ConcatenatedBasis(trend, Line.of(actions, coordinate))
-    return ConcatenatedBasis(trend, Parabola.of(actions, coordinate, CURVATURE))
-
-
 def smooth_marginal_basis(
     column: Column, basis: Basis, sd: Array, slope: float, size: int
 ) -> Basis:
@@ -93,6 +80,10 @@ def smooth_marginal_basis(
 class Smooth(Mechanism):
     """Line and parabola, a smooth curve, and a coefficient of any value that many rows share.
 
+    The line and the parabola are in the coordinate of the action; with an edge, there is a line in
+    the action, too. A random function alone reverts to a line beyond the bulk of the rows. Where
+    few rows determine the ends of a curve that bends throughout, that biases them towards the line.
+
     Attributes
     ----------
     slope : LogNormal
@@ -107,10 +98,14 @@ class Smooth(Mechanism):
         """Smooth function of an action."""
 
     def main_effect(self, column: Column) -> tuple[Component, ...]:
-        atom = Atom.of(column.values)
+        actions, coordinate = column.values, column.coordinate
+        trend: Basis = LinearBasis.of(actions, coordinate)
+        if coordinate.edge:
+            trend = ConcatenatedBasis(trend, Line.of(actions, coordinate))
+        trend = ConcatenatedBasis(trend, Parabola.of(actions, coordinate, CURVATURE))
+        atom = Atom.of(actions)
         atoms = () if atom is None else (Component("atom", atom, self.scale),)
-        trend = Component("slope", trend_basis(column), self.slope)
-        return trend, self.curve(column), *atoms
+        return Component("slope", trend, self.slope), self.curve(column), *atoms
 
 
 @dataclass(frozen=True)

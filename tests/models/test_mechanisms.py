@@ -53,6 +53,8 @@ def test_gp_follows_a_sigmoid_over_actions_set_uniformly() -> None:
         (lambda: bi.Spline(intervals=1), "intervals must be a whole number of at least 2"),
         (lambda: bi.Polynomial(degree=0), "degree must be a whole number of at least 1"),
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
+        (lambda: bi.Seasonal(period=0), "positive period"),
+        (lambda: bi.Trend(size=0), "size of at least 1"),
     ],
 )
 def test_invalid_settings_raise(build, message) -> None:

@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeResult, minimize
 
 from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.target import Density, Target
+from bayes_intgen.inference.density.marginal_posterior import Density, Target
 
 # Tolerance of a quick search for a mode: log density that one more step could add.
 QUICK_TOLERANCE = 0.03

@@ -21,7 +21,7 @@ from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.density.target import Target
+from bayes_intgen.inference.density.marginal_posterior import Target
 from bayes_intgen.inference.sampled_model import Draws, ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 

@@ -1,19 +1,349 @@
-"""Marginal posterior of the hyperparameters of a decomposition, given sums over rows."""
+"""Marginal posterior of the hyperparameters, coefficients integrated out: target of the samplers.
 
+Its argument is a flat vector of the logarithms of the hyperparameters. The density is that of
+:meth:`bayes_intgen.models.Model.program` with the coefficients integrated out. NumPy evaluates
+single points without compilation. For NUTS, JAX evaluates the same density of padded arrays, which
+are arguments of compiled programs: a second fit of the same kind compiles nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from types import ModuleType
+from typing import Any, Protocol, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.target import Target
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.terms import Decomposition
+
+# Number of elements of the matrices that are factorised together: two megabytes, for the cache.
+MAX_BATCH_SIZE = 2**18
+# Step of forward differences in logarithms of hyperparameters.
+HESSIAN_STEP = 1e-4
+# Number of hyperparameters to multiples of which compiled densities are padded.
+SITE_STEP = 12
+
+
+def padding_to(step: int, size: int) -> int:
+    """Smallest number that makes a size a whole number of steps.
+
+    Examples
+    --------
+    >>> padding_to(16, 100)
+    12
+    """
+    return -size % step
+
+
+def padded_size(count: int) -> int:
+    """Number of coefficients to which statistics are padded: fits of similar size share programs.
+
+    Examples
+    --------
+    >>> [padded_size(count) for count in (50, 100, 150)]
+    [64, 128, 192]
+    """
+    return count + padding_to(16 if count <= 64 else 64, count)
+
+
+# Nested arrays for JAX. The kernels are part of the structure.
+jax.tree_util.register_dataclass(
+    Hyperpriors,
+    [field.name for field in fields(Hyperpriors) if field.name != "kernels"],
+    ["kernels"],
+)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["mean", "sd", "constant"],
+    meta_fields=["shapes"],
+)
+@dataclass(frozen=True, eq=False)
+class FlatPrior:
+    """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
+
+    Attributes
+    ----------
+    shapes : tuple of (str, tuple of int)
+        Names and shapes of the hyperparameters, in the order of the vector.
+    mean, sd : (D,)
+    constant : ()
+        Log of the normalising constant.
+    """
+
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    mean: Any
+    sd: Any
+    constant: Any
+
+    @classmethod
+    def of(cls, priors: Hyperpriors) -> Self:
+        """Arrange the priors of all hyperparameters by their names."""
+        order = sorted(priors.sites.items())
+        mean = np.concatenate([np.ravel(prior.log_median) for _, prior in order])
+        sd = np.concatenate([np.ravel(prior.sigma) for _, prior in order])
+        constant = np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi)))
+        return cls(tuple((name, np.shape(p.sigma)) for name, p in order), mean, sd, constant)
+
+    @property
+    def size(self) -> int:
+        """Length D of the vector."""
+        return len(self.mean)
+
+    def flat(self, sites: Mapping[str, Any]) -> Array:
+        """Concatenate values of all hyperparameters, by name, into one vector."""
+        return np.concatenate([np.ravel(sites[name]) for name, _ in self.shapes])
+
+    def sites(self, flat: Any) -> dict[str, Any]:
+        """Split vectors of NumPy or JAX, shape (..., D), into hyperparameters by name."""
+        sites, begin = {}, 0
+        for name, shape in self.shapes:
+            end = begin + math.prod(shape)
+            sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
+            begin = end
+        return sites
+
+    @cached_property
+    def positions(self) -> dict[str, Array]:
+        """Indices of each hyperparameter in the vector."""
+        return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
+
+    def log_density(self, flat: Any) -> Any:
+        """Evaluate the log density at vectors of NumPy or JAX, shape (..., D)."""
+        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
+
+
+class Evidence(Protocol):
+    """Log density of all outcomes with the coefficients integrated out: exact or approximate."""
+
+    def evidence_and_slopes(
+        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
+    ) -> tuple[Any, Any, Any]:
+        """Log evidence and its derivatives with respect to ``log_sd`` and the log noise.
+
+        Parameters
+        ----------
+        log_sd : (P,)
+            Log prior standard deviations of the coefficients.
+        noise_sd : ()
+        xp : module
+            ``numpy`` or ``jax.numpy``.
+        """
+        ...
+
+
+def log_evidence(statistics: Evidence, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+    """Log evidence whose derivatives are slopes in closed form, instead of those of its steps."""
+    arguments = log_sd, jnp.log(noise_sd)
+    constants = tuple(map(lax.stop_gradient, arguments))
+    value, *slopes = statistics.evidence_and_slopes(constants[0], lax.stop_gradient(noise_sd), jnp)
+    for slope, argument, constant in zip(slopes, arguments, constants, strict=True):
+        # Zero, with a derivative of one.
+        value = value + jnp.vdot(slope, argument - constant)
+    return jnp.asarray(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Log density of the hyperparameters, exact or approximate.
+
+    Attributes
+    ----------
+    prior : FlatPrior
+    priors : Hyperpriors
+        Of P coefficients.
+    statistics : Evidence
+        Of the same coefficients.
+    """
+
+    prior: FlatPrior
+    priors: Hyperpriors
+    statistics: Any
+
+    @property
+    def size(self) -> int:
+        """Number D of hyperparameters."""
+        return self.prior.size
+
+    def sites(self, flat: Array) -> dict[str, Array]:
+        """Hyperparameters by name, from flat vectors (..., D)."""
+        return self.prior.sites(np.exp(flat))
+
+    def value_and_grad(self, flat: Array) -> tuple[float, Array]:
+        """Minus the log density and its gradient, shape (D,), without compilation."""
+        sites = self.sites(flat)
+        log_sd, noise_sd = self.priors.log_sd(sites), float(sites["noise_sd"])
+        # Far from the mode numbers overflow, as in the compiled program: no draw is accepted there.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            evidence, *slopes = self.statistics.evidence_and_slopes(log_sd, noise_sd)
+        value = float(-evidence - self.prior.log_density(flat))
+        return value, self.gradient(flat, *slopes)
+
+    def gradient(self, flat: Array, towards_log_sd: Array, towards_noise: Any) -> Array:
+        """Gradient of minus the log density, from the derivatives of the log evidence.
+
+        Parameters
+        ----------
+        flat : ndarray, shape (D,)
+        towards_log_sd : ndarray, shape (P,)
+            Derivatives with respect to the log prior standard deviations of the coefficients.
+        towards_noise : float
+            Derivative with respect to the log standard deviation of the noise.
+        """
+        towards = self.priors.towards_sites(self.sites(flat), towards_log_sd)
+        towards["noise_sd"] = np.asarray(towards_noise)
+        slope = (flat - self.prior.mean) / self.prior.sd**2
+        return np.asarray(slope - self.prior.flat(towards))
+
+    @cached_property
+    def compiled(self) -> Self:
+        """The same density for compiled programs: densities of nearly equal size share them.
+
+        Flat vectors are padded by standard normal hyperparameters, on which nothing depends.
+        """
+        priors = self.priors.with_more_scales(padding_to(SITE_STEP, self.prior.size))
+        prior = replace(FlatPrior.of(priors), constant=self.prior.constant)
+        return replace(self, prior=prior, priors=priors)
+
+    def potential(self, flat: jax.Array) -> jax.Array:
+        """Minus the log density, in JAX."""
+        evidence = log_evidence(self.statistics, *self._sds(flat))
+        return jnp.asarray(-self.prior.log_density(flat) - evidence)
+
+    def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
+        sites = self.prior.sites(jnp.exp(flat))
+        return self.priors.log_sd(sites, jnp), sites["noise_sd"]
+
+
+@dataclass(frozen=True, eq=False)
+class Target(Density):
+    """Exact log density of the hyperparameters, which can draw the coefficients given them.
+
+    Its statistics are :class:`SufficientStatistics`, centred at the prior mean.
+    """
+
+    @classmethod
+    def of(cls, priors: Hyperpriors, sums: SufficientStatistics) -> Self:
+        """Combine priors with sufficient statistics of the columns of the same coefficients."""
+        return cls(FlatPrior.of(priors), priors, sums.centred_at(priors.mean))
+
+    def conditional(self, sites: Mapping[str, Any]) -> Conditional:
+        """Conditional distribution of the coefficients given the hyperparameters."""
+        mean, log_sd = self.priors.mean, self.priors.log_sd(sites)
+        return Conditional.of(self.statistics, mean, log_sd, float(sites["noise_sd"]))
+
+    def value(self, flat: Array) -> float:
+        """Minus the log density."""
+        conditional = self.conditional(self.sites(flat))
+        return float(-conditional.log_evidence - self.prior.log_density(flat))
+
+    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
+        """Draw the coefficients given the hyperparameters, with zeros up to the padded size."""
+        count = len(self.priors.mean)
+        draw = self.conditional(self.sites(flat)).draw(rng.standard_normal((1, count)))[0]
+        return np.pad(draw, (0, padded_size(count) - count))
+
+    def evaluate(
+        self, points: Array, counts: NDArray[np.int_], rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Minus the log density at points, and draws of the coefficients with the same factors.
+
+        A few points at a time, in threads.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, D)
+        counts : ndarray of int, shape (n,)
+            Number of draws at each point.
+        rng : Generator
+
+        Returns
+        -------
+        values : ndarray, shape (n,)
+            NaN where numbers overflow.
+        draws : ndarray, shape (n, largest count, P)
+        """
+        size = len(self.priors.mean)
+        normal = np.zeros((len(points), counts.max(), size))
+        for numbers, count in zip(normal, counts, strict=True):
+            numbers[:count] = rng.standard_normal((count, size))
+        evidence, draws = np.empty(len(points)), np.empty_like(normal)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sites = self.sites(points)
+            log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), size))
+
+        def evaluate(batch: slice) -> None:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                mean, noise_sd = self.priors.mean, sites["noise_sd"][batch]
+                conditional = Conditional.of(self.statistics, mean, log_sd[batch], noise_sd)
+                draws[batch] = conditional.draw(normal[batch])
+                evidence[batch] = conditional.log_evidence
+
+        step = max(MAX_BATCH_SIZE // size**2, 1)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            batches = (slice(begin, begin + step) for begin in range(0, len(points), step))
+            # Consumed for the errors of the threads.
+            list(pool.map(evaluate, batches))
+        return np.asarray(-evidence - self.prior.log_density(points)), draws
+
+    def hessian(self, flat: Array) -> Array:
+        """Hessian of minus the log density at one point, shape (D, D).
+
+        Notes
+        -----
+        With respect to the log prior sds of the coefficients, the log evidence has the Hessian
+        2 C^2 + 4 u C u', less twice the diagonal of C + u u', where C and u are the posterior
+        covariance and mean in units of the prior sds, and the square is elementwise. Forward
+        differences, which need no factorisation, give the dependence of these sds on the
+        hyperparameters; those of the gradient give the row of the noise.
+        """
+        step, size = HESSIAN_STEP, len(flat)
+        moved, noise = flat + step * np.eye(size), self.prior.positions["noise_sd"]
+        conditional = self.conditional(self.sites(flat))
+        slopes = self.statistics.slopes(conditional.sd, conditional.posterior)
+        log_sd = self.priors.log_sd(self.sites(np.vstack([flat, moved])))
+        slopes_of_log_sd = (log_sd[1:] - log_sd[0]) / step
+        second = slopes_of_log_sd @ conditional.curvature() @ slopes_of_log_sd.T
+        gradient, *gradients = (self.gradient(point, *slopes) for point in (flat, *moved))
+        hessian = (np.array(gradients) - gradient) / step - second
+        (row,) = (self.value_and_grad(point)[1] - gradient for point in moved[noise])
+        hessian[noise], hessian[:, noise] = row / step, (row / step)[:, None]
+        return np.asarray((hessian + hessian.T) / 2)
+
+    @cached_property
+    def compiled(self) -> Self:
+        size = padded_size(len(self.priors.mean))
+        wider = Density(self.prior, self.priors.padded(size), self.statistics.padded(size)).compiled
+        return type(self)(wider.prior, wider.priors, wider.statistics)
+
+    def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Minus the log density, and the coefficients from standard normal numbers, in JAX."""
+        log_sd, noise_sd = self._sds(flat)
+        sd = jnp.exp(log_sd)
+        posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
+        potential = -self.prior.log_density(flat) - posterior.log_integral
+        return potential, jnp.asarray(self.priors.mean) + sd * posterior.draw(normal)
+
+
+for _kind in (Density, Target):
+    jax.tree_util.register_dataclass(_kind, ["prior", "priors", "statistics"], [])
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.target import Density, padded_size, padding_to
+from bayes_intgen.inference.density.marginal_posterior import (
+    Density,
+    MarginalPosterior,
+    padded_size,
+    padding_to,
+)
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.matrices import (
     inverse_and_log_det,

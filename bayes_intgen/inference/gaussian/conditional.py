@@ -23,8 +23,6 @@ class Conditional:
 
     Attributes
     ----------
-    statistics : SufficientStatistics
-        Centred at the prior mean.
     prior_mean : ndarray, shape (P,)
     sd : ndarray, shape (P,) or (n, P)
         Prior standard deviations.
@@ -33,7 +31,6 @@ class Conditional:
         Of the coefficients minus their prior mean, in units of ``sd``.
     """
 
-    statistics: SufficientStatistics
     prior_mean: Array
     sd: Array
     noise_sd: Any
@@ -50,7 +47,7 @@ class Conditional:
         """Condition on statistics that are centred at the prior mean."""
         sd = np.exp(np.asarray(log_sd))
         posterior = statistics.posterior(sd, noise_sd).factorise()
-        return cls(statistics, np.asarray(prior_mean), sd, noise_sd, posterior)
+        return cls(np.asarray(prior_mean), sd, noise_sd, posterior)
 
     @property
     def log_evidence(self) -> Any:
@@ -82,11 +79,6 @@ class Conditional:
         """Draw coefficients from standard normal numbers, shape (draw, P) or (n, draw, P)."""
         steps = self.posterior.draw(normal)
         return np.asarray(self.prior_mean + self.sd[..., None, :] * steps)
-
-    def gradient(self) -> tuple[Array, float]:
-        """Gradient of the log evidence with respect to log ``sd``, shape (P,), and log noise."""
-        towards_log_sd, towards_noise = self.statistics.slopes(self.sd, self.posterior)
-        return towards_log_sd, float(towards_noise)
 
     def curvature(self) -> Array:
         """Hessian of the log evidence with respect to log ``sd``, shape (P, P)."""

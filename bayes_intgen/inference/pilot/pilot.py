@@ -13,8 +13,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.target import Target
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
 from bayes_intgen.inference.gaussian.elimination import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag, solve_triangular
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.target import Density, Target
+from bayes_intgen.inference.density.marginal_posterior import Density, Target
 from bayes_intgen.inference.sampling.program_cache import CompiledProgram
 
 Collected = dict[str, NDArray[Any]]

@@ -17,7 +17,7 @@ from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.density.target import Density, Target
+from bayes_intgen.inference.density.marginal_posterior import Density, Target
 from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,

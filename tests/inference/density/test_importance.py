@@ -156,14 +156,6 @@ def test_weights_and_pareto_k_agree_with_arviz(count, scale) -> None:
         np.testing.assert_allclose(weights, np.exp(log_weights), rtol=1e-8, atol=1e-15)
 
 
-def test_draws_without_density_have_no_weight() -> None:
-    log_ratio = np.random.default_rng(0).normal(size=100)
-    log_ratio[:30] = -np.inf
-    weights, _ = smoothed_weights(log_ratio)
-    assert (weights[:30] < 1e-300).all()
-    assert weights[30:].min() > 0
-
-
 def test_equal_weights_are_not_smoothed() -> None:
     weights, pareto_k = smoothed_weights(np.zeros(100))
     np.testing.assert_allclose(weights, 0.01)

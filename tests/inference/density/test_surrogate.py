@@ -11,15 +11,14 @@ from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
 from bayes_intgen.inference.density.approximation import Approximation, find_mode
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
 from bayes_intgen.inference.density.surrogate import (
     ExpansionPoint,
     block_statistics,
     coefficient_blocks,
     partition,
 )
-from bayes_intgen.inference.density.target import Density
-from bayes_intgen.simulators import Polynomial
+from bayes_intgen.simulators import Ordered, Polynomial
 
 WORLD = Polynomial.random(4, seed=5)
 MODEL = bi.models.additive(graph=WORLD.graph)
@@ -196,3 +195,21 @@ def test_partition_recovers_clusters_in_any_order() -> None:
     assert sorted(i for cluster in clusters for i in cluster) == list(range(20))
     assert [len(cluster) for cluster in clusters] == [4] * 5
     assert all(len(set(labels[cluster])) == 1 for cluster in clusters)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
+def test_fits_of_few_levels_do_not_diverge() -> None:
+    """Where priors are wide, rounding of the surrogate once made a draw in two hundred diverge."""
+    diverging, rejected, draws = 0, 0, 0
+    for seed in range(20_500, 20_506):
+        world = Ordered.random(3, seed, levels=3)
+        statistics = bi.fit(world.dataset(1000, seed), draws=300, progress=False).tree[
+            "sample_stats"
+        ]
+        diverging += int(statistics["diverging"].sum())
+        rejected += int((~statistics["accepted"]).sum())
+        draws += statistics["diverging"].size
+    assert diverging <= draws / 2000
+    # There is a surrogate.
+    assert rejected

@@ -12,8 +12,7 @@ from bayes_intgen.inference.density.approximation import (
     Approximation,
     find_mode,
 )
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.target import Target
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
 from bayes_intgen.simulators import Polynomial
 
 from conftest import marginal_program
