@@ -102,9 +102,7 @@ class AdditiveModel(Model):
 
     def allows_interaction(self, one: str, other: str) -> bool:
         """Whether two actions may interact in this model."""
-        if not isinstance(self.interactions, tuple):
-            return self.interactions == "auto"
-        return {one, other} in map(set, self.interactions)
+        return self.interactions == "auto" or {one, other} in map(set, self._pairs)
 
     def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         return self.mechanisms(data, self.bias)

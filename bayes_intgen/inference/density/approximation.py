@@ -46,7 +46,11 @@ class Approximation:
         """Search for the mode from ``start``, shape (D,), and take the target itself as density."""
         with stage("Search for the mode", progress):
             point = find_mode(target, start, progress=False)
-        return cls(point, covariance_at(target, point), target)
+        prior_sd = target.prior.sd
+        hessian = target.hessian(point) * np.outer(prior_sd, prior_sd)
+        values, vectors = np.linalg.eigh(hessian)
+        root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
+        return cls(point, np.asarray(root @ root.T), target)
 
     def points(self, count: int, rng: np.random.Generator) -> Array:
         """Draw points from the normal distribution, shape (count, D)."""
@@ -98,12 +102,3 @@ def find_mode(target: Target, start: Array, progress: bool, tolerance: float = 1
             },
         )
     return np.asarray(result.x * units)
-
-
-def covariance_at(target: Target, mode: Array) -> Array:
-    """Inverse Hessian at the mode, at most twice the prior variance, shape (D, D)."""
-    prior_sd = target.prior.sd
-    hessian = target.hessian(mode) * np.outer(prior_sd, prior_sd)
-    values, vectors = np.linalg.eigh(hessian)
-    root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
-    return np.asarray(root @ root.T)
