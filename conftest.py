@@ -13,7 +13,7 @@ import numpyro
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.gaussian.conditional import log_marginal
+from bayes_intgen.inference.density.marginal_posterior import log_evidence
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.program import hyperparameters
@@ -79,7 +79,7 @@ def confounding_bias(points: np.ndarray) -> np.ndarray:
 def marginal_program(priors: Hyperpriors, sums: SufficientStatistics) -> None:
     """NumPyro program over the hyperparameters alone; the noise must be Gaussian."""
     log_sd, noise_sd = hyperparameters(priors)
-    numpyro.factor("outcome", log_marginal(sums.centred_at(priors.mean), log_sd, noise_sd))
+    numpyro.factor("outcome", log_evidence(sums.centred_at(priors.mean), log_sd, noise_sd))
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,12 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
-from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model
-from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of
+from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.base import CovariateMechanism, Model
+from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Always, Decomposition, Gate, Role, Term, WhereNotSet
+from bayes_intgen.models.terms import Decomposition, Term, WhereNotSet
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 
@@ -47,8 +47,8 @@ class AdditiveModel(Model):
         there is evidence; None for none.
     """
 
-    unconfounded: Mapping[str, AnyMechanism]
-    bias: Mapping[str, AnyMechanism]
+    unconfounded: Mapping[str, Mechanism]
+    bias: Mapping[str, Mechanism]
     graph: Graph
     covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
     moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,20 +61,13 @@ class AdditiveModel(Model):
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         parents_of(data.names, self.graph)
-        bases, terms = self._bases(data, rows), list[Term]()
-        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
-        for k, name in enumerate(data.names):
-            for c in bases.main_effect(unconfounded[name], k):
-                label = label_of(f"phi({name})", c)
-                terms.append(Term(label, "unconfounded", k, (k,), c, None, Always()))
+        bases, (phi, delta) = self._bases(data, rows), self._functions(data)
+        terms = [f.term(c, k) for k, f in enumerate(phi) for c in bases.main_effect(f.prior, k)]
         terms += self._interactions(data, bases, self._pairs)
-        for k, name in enumerate(data.names):
-            gate = WhereNotSet(k)
-            terms.append(Term(f"delta({name}) level", "bias", k, (), LEVEL, 1.0, gate))
-            for c in bases.main_effect(bias[name], k):
-                label = label_of(f"delta({name})", c)
-                terms.append(Term(label, "bias", k, (k,), c, None, gate))
-        adjusted = self._adjustment_terms(data, bases)
+        for k, f in enumerate(delta):
+            terms.append(Term(f"{f.name} level", "bias", k, (), LEVEL, 1.0, f.gate))
+            terms += [f.term(c, k) for c in bases.main_effect(f.prior, k)]
+        adjusted = self._adjustment(data, bases)
         terms += adjusted.terms()
         return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 
@@ -85,22 +78,18 @@ class AdditiveModel(Model):
         actions, functions of covariates in a bias, three-way products in a bias, and finer
         functions of pairs.
         """
-        bases, bias = self._bases(data, rows), self.bias_mechanisms(data)
+        bases, (_, delta) = self._bases(data, rows), self._functions(data)
         terms = self._finer_terms(data, candidates_only=True)
         pairs = [] if self._pairs else self._possible_pairs(data)
         terms += self._interactions(data, bases, pairs)
         if data.columns.names:
-            own = [bias[name] for name in data.names]
-            terms += self._adjustment_terms(data, bases).bias_candidates(own)
-        products = []
+            terms += self._adjustment(data, bases).bias_candidates(delta)
         for k, parents in enumerate(parents_of(data.names, self.graph)):
-            name, gate = data.names[k], WhereNotSet(k)
             for j in parents:
-                for c in bases.pairwise(bias[name], k, j):
-                    label = label_of(f"delta({name} | {data.names[j]})", c)
-                    inputs = tuple((k, j)[i] for i in c.inputs)
-                    products.append(Term(label, "bias", k, inputs, c, None, gate))
-        return (*terms, *products, *self._finer_pairs(data, candidates_only=True))
+                f = _with_other(delta[k], data.names[j])
+                for c in bases.pairwise(f.prior, k, j):
+                    terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
+        return (*terms, *self._finer_pairs(data, candidates_only=True))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         return (*self._finer_terms(data, refinement), *self._finer_pairs(data, refinement))
@@ -113,15 +102,22 @@ class AdditiveModel(Model):
 
     def allows_interaction(self, one: str, other: str) -> bool:
         """Whether two actions may interact in this model."""
-        if not isinstance(self.interactions, tuple):
-            return self.interactions == "auto"
-        return {one, other} in map(set, self.interactions)
+        return self.interactions == "auto" or {one, other} in map(set, self._pairs)
 
-    def bias_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
+    def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         return self.mechanisms(data, self.bias)
 
-    def _contribution_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
-        return self.mechanisms(data, self.unconfounded)
+    def _functions(self, data: Observations) -> tuple[list[Function], list[Function]]:
+        """Unconfounded contribution and bias of each action."""
+        contributions = zip(data.names, self.mechanisms(data, self.unconfounded), strict=True)
+        biases = zip(data.names, self.bias_mechanisms(data), strict=True)
+        return (
+            [Function(f"phi({n})", "unconfounded", k, m) for k, (n, m) in enumerate(contributions)],
+            [
+                Function(f"delta({name})", "bias", k, mechanism, WhereNotSet(k))
+                for k, (name, mechanism) in enumerate(biases)
+            ],
+        )
 
     @property
     def _pairs(self) -> tuple[tuple[str, str], ...]:
@@ -136,13 +132,11 @@ class AdditiveModel(Model):
         return [pair for pair in every if self.allows_interaction(*pair)]
 
     def _bases(self, data: Observations, rows: int | None = None) -> Bases:
-        bias = self.bias_mechanisms(data)
-        return Bases(data, [bias[name] for name in data.names], rows)
+        return Bases(data, self.bias_mechanisms(data), rows)
 
-    def _adjustment_terms(self, data: Observations, bases: Bases) -> AdjustmentTerms:
-        adjustment = Adjustment(self.covariates, self.moderators, self.groups)
-        own = self._contribution_mechanisms(data)
-        return AdjustmentTerms(adjustment, data, self.prior, [own[n] for n in data.names], bases)
+    def _adjustment(self, data: Observations, bases: Bases) -> Adjustment:
+        priors = self.prior, self.mechanisms(data, self.unconfounded)
+        return Adjustment(data, bases, *priors, self.covariates, self.moderators, self.groups)
 
     def _interactions(
         self, data: Observations, bases: Bases, pairs: Sequence[tuple[str, str]]
@@ -152,13 +146,11 @@ class AdditiveModel(Model):
         They are products of functions that average zero over the rows, so that the average of an
         interaction over the rows' values of either action is zero.
         """
-        terms, mechanisms = [], self._contribution_mechanisms(data)
+        terms, (phi, _) = [], self._functions(data)
         for pair in pairs:
             j, k = sorted(map(data.names.index, pair))
-            one, other = data.names[j], data.names[k]
-            component = bases.product(mechanisms[one], mechanisms[other], j, k)
-            label = f"psi({one}, {other})"
-            terms.append(Term(label, "interaction", None, (j, k), component, None, Always()))
+            component = bases.product(phi[j].prior, phi[k].prior, j, k)
+            terms.append(_interaction(data.names, j, k, phi[j].prior).term(component, j, k))
         return terms
 
     def _finer_terms(
@@ -175,16 +167,11 @@ class AdditiveModel(Model):
             Whether to skip functions that serve score tests only, and are never added to a fit.
         """
         bases, terms = self._bases(data), []
-        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
-        for k, name in enumerate(data.names):
-            kinds: list[tuple[str, Role, Mechanism, Gate]] = [
-                (f"phi({name})", "unconfounded", unconfounded[name], Always()),
-                (f"delta({name})", "bias", bias[name], WhereNotSet(k)),
-            ]
-            for label, role, mechanism, gate in kinds:
-                c = bases.finer(mechanism, k, refinement)
-                if c is not None and (mechanism.refines or not candidates_only):
-                    terms.append(Term(label_of(label, c), role, k, (k,), c, None, gate))
+        for k, functions in enumerate(zip(*self._functions(data), strict=True)):
+            for f in functions:
+                component = bases.finer(f.prior, k, refinement)
+                if component is not None and (f.prior.refines or not candidates_only):
+                    terms.append(f.term(component, k))
         return terms
 
     def _finer_pairs(
@@ -197,24 +184,27 @@ class AdditiveModel(Model):
         Parameters are those of :meth:`_finer_terms`.
         """
         bases, parents = self._bases(data), parents_of(data.names, self.graph)
-        unconfounded, bias = self._contribution_mechanisms(data), self.bias_mechanisms(data)
-        terms = []
+        (phi, delta), terms = self._functions(data), []
         for pair in self._possible_pairs(data):
             j, k = sorted(map(data.names.index, pair))
-            both = (unconfounded[data.names[j]], unconfounded[data.names[k]])
-            psi = f"psi({data.names[j]}, {data.names[k]})"
-            kinds: list[tuple[str, int | None, tuple[int, int], tuple[Mechanism, Mechanism]]]
-            kinds = [(psi, None, (j, k), both)]
-            for one, other in ((j, k), (k, j)):
-                if other in parents[one]:
-                    name = data.names[one]
-                    delta = f"delta({name} | {data.names[other]})"
-                    kinds.append((delta, one, (one, other), (bias[name], bias[name])))
-            for label, action, inputs, mechanisms in kinds:
-                c = bases.finer_product(mechanisms, inputs, refinement)
-                refines = all(m.refines or isinstance(m, Levels) for m in mechanisms)
-                if c is not None and (refines or not candidates_only):
-                    role: Role = "interaction" if action is None else "bias"
-                    gate = Always() if action is None else WhereNotSet(action)
-                    terms.append(Term(label_of(label, c), role, action, inputs, c, None, gate))
+            psi = _interaction(data.names, j, k, phi[j].prior)
+            functions = [(psi, (j, k), (phi[j].prior, phi[k].prior))] + [
+                (_with_other(delta[i], data.names[other]), (i, other), (delta[i].prior,) * 2)
+                for i, other in ((j, k), (k, j))
+                if other in parents[i]
+            ]
+            for f, inputs, priors in functions:
+                component = bases.finer_product(priors, inputs, refinement)
+                refines = all(prior.refines or isinstance(prior, Levels) for prior in priors)
+                if component is not None and (refines or not candidates_only):
+                    terms.append(f.term(component, *inputs))
         return terms
+
+
+def _interaction(names: tuple[str, ...], j: int, k: int, prior: Mechanism) -> Function:
+    return Function(f"psi({names[j]}, {names[k]})", "interaction", None, prior)
+
+
+def _with_other(bias: Function, other: str) -> Function:
+    """Function of another action, too, in a bias."""
+    return bias._replace(name=f"{bias.name[:-1]} | {other})")

@@ -13,7 +13,8 @@ Covariates and groups that move an action enter its bias through its control var
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -31,11 +32,12 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model
-from bayes_intgen.models.decomposition import Bases
+from bayes_intgen.models.decomposition import Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
     SCALE,
+    Column,
     Component,
     LogNormal,
     Mechanism,
@@ -44,7 +46,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
-from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
+from bayes_intgen.models.terms import Decomposition, RandomEffects, Term, WhereNotSet
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
 # Number of functions of a numeric covariate under the default prior.
@@ -58,35 +60,55 @@ START_RATIO = 0.1
 LEVEL = "level"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adjustment:
-    """Priors of covariates, moderators and groups, independent of data.
+    """Terms of covariates and groups for specific data, and their priors.
 
     Attributes
     ----------
+    data : Observations
+    bases : Bases
+        Bases of the actions, to which marginal bases of covariates are added.
+    prior : Mechanism
+        Default prior of functions of numeric covariates.
+    contributions : sequence of Mechanism, length K
+        Prior of each action's contribution, for products with covariates.
     covariates : mapping from covariate to tuple of mechanisms
         The function of a covariate is the sum of theirs. Covariates that are not named have the
         default prior.
     moderators : mapping from action to tuple of covariates
     groups : mapping from grouping to tuple of str
         ``level`` or names of actions whose slopes differ; groupings that are not named have levels.
+
+    Raises
+    ------
+    ModelError
+        On names that are not in the data.
     """
 
-    covariates: Mapping[str, tuple[CovariateMechanism, ...]]
-    moderators: Mapping[str, tuple[str, ...]]
-    groups: Mapping[str, tuple[str, ...]]
+    data: Observations
+    bases: Bases
+    prior: Mechanism
+    contributions: Sequence[Mechanism]
+    covariates: Mapping[str, tuple[CovariateMechanism, ...]] = field(default_factory=dict)
+    moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def check(self, data: Observations) -> None:
-        """Raise ModelError on names that are not in the data."""
-        own, every = data.columns, {"covariates": data.columns.names, "groups": data.columns.groups}
-        for role, names in every.items():
+    @cached_property
+    def shares(self) -> Array:
+        """Share of each row in the population."""
+        return population_shares(self.data)
+
+    def __post_init__(self) -> None:
+        columns, actions = self.data.columns, self.data.names
+        for role, names in (("covariates", columns.names), ("groups", columns.groups)):
             for name in getattr(self, role):
                 if name not in names:
                     raise ModelError(
                         f"the model has a prior for {name!r}, but the {role} of the data are "
                         f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
                     )
-        for name, levels in zip(own.names, own.categories, strict=True):
+        for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
                 if levels is not None and not levels.numeric and not isinstance(prior, Levels):
                     raise ModelError(
@@ -94,50 +116,21 @@ class Adjustment:
                         f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
                         "prior"
                     )
-        refuse_unknown_actions(self.moderators, data.names, ModelError, "moderators: ")
+        refuse_unknown_actions(self.moderators, actions, ModelError, "moderators: ")
         for action, covariates in self.moderators.items():
             for name in covariates:
-                if name not in own.names:
+                if name not in columns.names:
                     raise ModelError(
                         f"{name!r} moderates {action!r}, but the covariates of the data are "
-                        f"{quoted(own.names) or 'none'}"
+                        f"{quoted(columns.names) or 'none'}"
                     )
         for grouping, effects in self.groups.items():
             for name in effects:
-                if name != LEVEL and name not in data.names:
+                if name != LEVEL and name not in actions:
                     raise ModelError(
-                        f"groups[{grouping!r}]: {unknown_action(name, data.names)}; use 'level' or "
+                        f"groups[{grouping!r}]: {unknown_action(name, actions)}; use 'level' or "
                         "actions"
                     )
-
-
-class AdjustmentTerms:
-    """Builder of the terms of covariates and groups for specific data.
-
-    Parameters
-    ----------
-    adjustment : Adjustment
-    data : Observations
-    prior : Mechanism
-        Default prior of functions of numeric covariates.
-    own : sequence of Mechanism, length K
-        Prior of each action's contribution, for products with covariates.
-    bases : Bases
-        Bases of the actions, to which marginal bases of covariates are added.
-    """
-
-    def __init__(
-        self,
-        adjustment: Adjustment,
-        data: Observations,
-        prior: Mechanism,
-        own: Sequence[Mechanism],
-        bases: Bases,
-    ) -> None:
-        adjustment.check(data)
-        self.adjustment, self.data, self.prior, self.own = adjustment, data, prior, own
-        self.bases, self.rows = bases, bases.rows
-        self.shares = population_shares(data)
 
     def terms(self) -> list[Term]:
         """Terms of covariates, moderators and groups with a column each."""
@@ -161,25 +154,24 @@ class AdjustmentTerms:
         ratio = (START_RATIO,) * len(names)
         return RandomEffects(count + fine, tuple(names), tuple(bases), tuple(inputs), ratio)
 
-    def bias_candidates(self, bias: Sequence[Mechanism]) -> list[Term]:
+    def bias_candidates(self, biases: Sequence[Function]) -> list[Term]:
         """Dependence of each bias on each covariate, for forward selection."""
         out, count = [], len(self.data.names)
-        for k, name in enumerate(self.data.names):
+        for k, bias in enumerate(biases):
             for c, covariate in enumerate(self.data.columns.names):
-                own, other = self.bases.margin(bias[k], k), self._margin(c)
-                for component in pairwise(bias[k], own, other, self.rows):
-                    inputs = tuple((k, count + c)[i] for i in component.inputs)
-                    label = f"delta({name} | {covariate}) {component.label}".strip()
-                    gate = WhereNotSet(k)
-                    out.append(Term(label, "bias", k, inputs, component, None, gate))
+                own, other = self.bases.margin(bias.prior, k), self._margin(c)
+                f = bias._replace(name=f"delta({self.data.names[k]} | {covariate})")
+                out += [
+                    f.term(component, *((k, count + c)[i] for i in component.inputs))
+                    for component in pairwise(bias.prior, own, other, self.bases.rows)
+                ]
         return out
 
     def _covariate_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
         for c, name in enumerate(self.data.columns.names):
-            for component in self._components(c):
-                label = f"gamma({name}) {component.label}".strip()
-                out.append(Term(label, "covariate", None, (count + c,), component, None, Always()))
+            f = Function(f"gamma({name})", "covariate", None, self.prior)
+            out += [f.term(component, count + c) for component in self._components(c)]
         return out
 
     def _components(self, c: int) -> list[Component]:
@@ -187,18 +179,21 @@ class AdjustmentTerms:
         values, priors = self.data.covariates[:, [c]], self._priors(c)
         if not priors:
             return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-        coordinate = Coordinate.of(values[:, 0])
+        column = self._column(values)
         return [
             replace(component, basis=self._centred(component.basis, values))
             for prior in priors
-            for component in prior.main_effect(values, coordinate, self.rows)
+            for component in prior.main_effect(column)
         ]
+
+    def _column(self, values: Array) -> Column:
+        return Column(values, Coordinate.of(values[:, 0]), self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
         name, levels = self.data.columns.names[c], self.data.columns.categories[c]
-        if name in self.adjustment.covariates:
-            return self.adjustment.covariates[name]
+        if name in self.covariates:
+            return self.covariates[name]
         if name in self.data.columns.dates:
             years = np.ptp(self.data.covariates[:, c]) / YEAR
             return (Trend(), Seasonal()) if years > MIN_YEARS else (Trend(),)
@@ -206,16 +201,16 @@ class AdjustmentTerms:
 
     def _moderator_terms(self) -> list[Term]:
         out, count = [], len(self.data.names)
-        for action, covariates in self.adjustment.moderators.items():
+        for action, covariates in self.moderators.items():
             k = self.data.names.index(action)
             for name in covariates:
                 c = self.data.columns.names.index(name)
-                factors = (self.bases.margin(self.own[k], k), self._margin(c))
+                prior = self.contributions[k]
+                factors = (self.bases.margin(prior, k), self._margin(c))
                 products = TensorProductBasis(factors, PAIR_ORDER)
-                component = Component("", products, self.own[k].interaction, inputs=(0, 1))
-                label = f"psi({action} | {name})"
-                inputs = (k, count + c)
-                out.append(Term(label, "moderator", k, inputs, component, None, Always()))
+                component = Component("", products, prior.interaction, inputs=(0, 1))
+                f = Function(f"psi({action} | {name})", "moderator", k, prior)
+                out.append(f.term(component, k, count + c))
         return out
 
     def _group_terms(self) -> list[Term]:
@@ -233,24 +228,23 @@ class AdjustmentTerms:
                 basis = self._centred(basis, codes)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
-                    component = Component("", basis, SCALE)
-                    inputs: tuple[int, ...] = (count + at,)
-                    label, k = f"level({grouping})", None
+                    f = Function(f"level({grouping})", "group", None, self.prior)
+                    out.append(f.term(Component("", basis, SCALE), count + at))
                 else:
                     k = self.data.names.index(effect)
                     products = TensorProductBasis((self._line(k), basis), 1)
+                    f = Function(f"slope({effect} | {grouping})", "group", k, self.contributions[k])
                     component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
-                    label, inputs = f"slope({effect} | {grouping})", (k, count + at)
-                out.append(Term(label, "group", k, inputs, component, None, Always()))
+                    out.append(f.term(component, k, count + at))
         return out
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
-        return self.adjustment.groups.get(grouping, (LEVEL,))
+        return self.groups.get(grouping, (LEVEL,))
 
     def _line(self, k: int) -> Basis:
         """Straight line in an action, or contrasts of its levels."""
         if self.data.categories[k] is not None:
-            return self.bases.margin(self.own[k], k)
+            return self.bases.margin(self.contributions[k], k)
         column = self.data.actions[:, [k]]
         return LinearBasis.of(column, Coordinate.of(column[:, 0]))
 
@@ -270,11 +264,11 @@ class AdjustmentTerms:
                 # Its functions are evaluated once for both.
                 return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
-        coordinate = Coordinate.of(values[:, 0])
-        basis = mechanism.marginal_basis(values, coordinate, size)
+        column = self._column(values)
+        basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
             if isinstance(season, Seasonal):
-                periodic = season.main_effect(values, coordinate, self.rows)[0].basis
+                periodic = season.main_effect(column)[0].basis
                 basis = ConcatenatedBasis(basis, periodic)
         return self._centred(basis, values)
 
@@ -317,36 +311,27 @@ def control_terms(
     values = control.matrix(of_rows)
     mechanisms = model.bias_mechanisms(data)
     # Residuals of levels are numbers.
-    mechanism = mechanisms[terms.names[k]]
-    smooth: Mechanism = model.prior if isinstance(mechanism, Levels) else mechanism
-    coordinate = Coordinate.of(values[:, 0])
-    order = smooth.pair_order(rows)
-    margin = smooth.marginal_basis(values, coordinate, size)
+    smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
+    column, order = Column(values, Coordinate.of(values[:, 0]), rows), smooth.pair_order(rows)
+    margin = smooth.marginal_basis(column, size)
+    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k))
 
-    def products(position: int) -> Component:
-        own = inputs[position]
-        other: Basis = mechanisms[terms.names[own]].marginal_basis(
-            of_rows[:, [position]], terms.coordinates[own], size
-        )
-        basis = TensorProductBasis((margin, other), order)
-        label = "control" if own == k else f"control, {terms.names[own]}"
-        product = ControlBasis(control, basis, (CONTROL, position))
-        return Component(label, product, smooth.interaction)
-
-    name, gate = f"delta({terms.names[k]})", WhereNotSet(k)
-
-    def term(component: Component) -> Term:
-        label = f"{name} {component.label}".strip()
-        return Term(label, "bias", k, inputs, component, None, gate)
+    def product(position: int) -> Term:
+        """Products of the control variable with one of the inputs."""
+        i = inputs[position]
+        other = Column(of_rows[:, [position]], terms.coordinates[i], rows)
+        factors = margin, mechanisms[i].marginal_basis(other, size)
+        basis = ControlBasis(control, TensorProductBasis(factors, order), (CONTROL, position))
+        label = "control" if i == k else f"control, {terms.names[i]}"
+        return f.term(Component(label, basis, smooth.interaction), *inputs)
 
     others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
     alone = (
-        term(replace(own, basis=ControlBasis(control, own.basis)))
-        for own in smooth.main_effect(values, coordinate, rows)
+        f.term(replace(component, basis=ControlBasis(control, component.basis)), *inputs)
+        for component in smooth.main_effect(column)
     )
-    positions = [i for i, own in enumerate(inputs) if order and own < len(terms.names)]
-    candidates = tuple(term(products(i)) for i in positions)
-    return replace(terms, terms=(*others, *alone)), candidates
+    positions = [p for p, i in enumerate(inputs) if order and i < len(terms.names)]
+    return replace(terms, terms=(*others, *alone)), tuple(map(product, positions))
 
 
 def population_shares(data: Observations) -> Array:

@@ -8,7 +8,7 @@ from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.mechanisms.smooth import GP, Spline
+from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.messages import first_few
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
@@ -81,15 +81,11 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
         if levels is not None:
             continue
         coordinate = coordinate or Coordinate.of(values)
-        ends = np.array([values.min(), values.max()])
-        if not (
-            far_cells(ends, coordinate).size
-            or (np.abs(coordinate.standardise(ends)) > MAX_SPREADS).any()
-        ):
-            continue
         outliers = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
         far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)
+        if not far.size:
+            continue
         row = far[np.argmax(distance[far])]
         # Row numbers of a sample differ from those of the table.
         place = f" in row {row}" if sample is data else ""
@@ -112,4 +108,4 @@ def _is_smooth(name: str, model: Model | None) -> bool:
     if not isinstance(model, AdditiveModel):
         return False
     priors = (model.unconfounded.get(name, model.prior), model.bias.get(name, model.prior))
-    return any(isinstance(prior, GP | Spline) for prior in priors)
+    return any(isinstance(prior, Smooth) for prior in priors)

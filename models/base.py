@@ -18,15 +18,14 @@ from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
-from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
-from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
+from bayes_intgen.models.mechanisms.parametric import Levels, Linear
+from bayes_intgen.models.mechanisms.smooth import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
-AnyMechanism = GP | Spline | Polynomial | Linear | Levels
-CovariateMechanism = AnyMechanism | Trend | Seasonal
+CovariateMechanism = Mechanism | Trend | Seasonal
 SpreadName = Literal["fitted", "constant"]
 
 
@@ -50,7 +49,7 @@ class Model(ABC):
         sees have their outcome on this scale.
     """
 
-    prior: AnyMechanism
+    prior: Mechanism
     noise: Noise
     spread: SpreadName
     noise_scale: LogNormal
@@ -88,8 +87,8 @@ class Model(ABC):
         return None
 
     def mechanisms(
-        self, data: Observations, priors: Mapping[str, AnyMechanism] | None = None
-    ) -> dict[str, Mechanism]:
+        self, data: Observations, priors: Mapping[str, Mechanism] | None = None
+    ) -> tuple[Mechanism, ...]:
         """Prior of each action's functions: from ``priors``, levels, or the model's default.
 
         Raises
@@ -97,25 +96,24 @@ class Model(ABC):
         ModelError
             If an action with named levels has a prior for numbers.
         """
-        mechanisms: dict[str, Mechanism] = {}
+        mechanisms: list[Mechanism] = []
         for name, categories in zip(data.names, data.categories, strict=True):
             mechanism = (priors or {}).get(name)
             if categories is None:
-                mechanisms[name] = mechanism or self.prior
+                mechanism = mechanism or self.prior
             elif mechanism is None:
                 straight = categories.numeric and isinstance(self.prior, Linear)
-                mechanisms[name] = self.prior if straight else Levels(categories.ordered)
-            elif isinstance(mechanism, Levels) or categories.numeric:
-                mechanisms[name] = mechanism
-            else:
+                mechanism = self.prior if straight else Levels(categories.ordered)
+            elif not (isinstance(mechanism, Levels) or categories.numeric):
                 raise ModelError(
                     f"action {name!r} has named levels ({categories.spelled()}), but "
                     f"{type(mechanism).__name__}() is for numbers; use bi.Levels(), or omit its "
                     "prior"
                 )
-        return mechanisms
+            mechanisms.append(mechanism)
+        return tuple(mechanisms)
 
-    def bias_mechanisms(self, data: Observations) -> dict[str, Mechanism]:
+    def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         """Prior of each action's confounding bias; of a model without biases, of its functions."""
         return self.mechanisms(data)
 

@@ -5,7 +5,7 @@ must have its declared type. Floats survive the round trip to the last bit.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from types import UnionType
@@ -40,7 +40,7 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.terms import (
@@ -114,6 +114,8 @@ def loads(text: str, kind: Any = object) -> Any:
 def _encode(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, np.ndarray):
         return {"kind": "array", "shape": list(value.shape), "values": value.ravel().tolist()}
     if isinstance(value, Mapping):
@@ -121,11 +123,9 @@ def _encode(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_encode(item) for item in value]
     tag = type(value).__name__
-    if TAGS.get(tag) is type(value):
+    if kinds().get(tag) is type(value):
         members = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
         return {"kind": tag, **members}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     raise TypeError(f"{type(value).__name__} cannot be saved")
 
 
@@ -139,19 +139,35 @@ def _decode(value: Any) -> Any:
         return np.array(value["values"], dtype=np.float64).reshape(value["shape"])
     if kind == "mapping":
         return {key: _decode(item) for key, item in value["items"].items()}
-    if kind not in TAGS:
+    cls = kinds().get(kind)
+    if cls is None:
         raise SavedFitError(f"the saved model contains unknown kind {kind!r}")
     arguments = {key: _decode(item) for key, item in value.items() if key != "kind"}
-    for name, hint in _field_types(kind).items():
+    for name, hint in _field_types(cls).items():
         if name in arguments and not _has_type(arguments[name], hint):
             raise SavedFitError(f"the saved model has a {kind} with an invalid {name}")
-    return TAGS[kind](**arguments)
+    return cls(**arguments)
 
 
 @cache
-def _field_types(tag: str) -> dict[str, Any]:
-    hints = get_type_hints(TAGS[tag])
-    return {field.name: hints[field.name] for field in fields(TAGS[tag])}
+def _field_types(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def kinds() -> dict[str, Any]:
+    """Classes in saved fits, by name: those of the package, and priors and bases of its users.
+
+    A fit with classes of its users can be read where these are defined.
+    """
+    extensions = (*_descendants(Mechanism), *_descendants(Basis))
+    return {kind.__name__: kind for kind in extensions} | TAGS
+
+
+def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _descendants(subclass)
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -164,7 +180,7 @@ def _has_type(value: Any, hint: Any) -> bool:
     if hint is int:
         return type(value) is int
     if hint is Basis:
-        return isinstance(value, _BASES)
+        return isinstance(value, (*_BASES, *_descendants(Basis)))
     if origin in (Union, UnionType):
         return any(_has_type(value, one) for one in inner)
     if origin is Literal:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (
+    MAX_LEVELS,
     PAIR_KNOTS,
+    Column,
     Component,
     LogNormal,
     Mechanism,
@@ -23,8 +25,8 @@ from bayes_intgen.models.mechanisms.mechanism import (
     pairwise,
     random_walk,
 )
-from bayes_intgen.models.mechanisms.parametric import MAX_LEVELS, Levels
-from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term
+from bayes_intgen.models.mechanisms.parametric import Levels
+from bayes_intgen.models.terms import Always, Decomposition, Gate, RandomEffects, Role, Term
 
 # Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
 MAX_COEFFICIENTS = 5000
@@ -60,28 +62,27 @@ class Bases:
     def __init__(
         self, data: Observations, own: Sequence[Mechanism], rows: int | None = None
     ) -> None:
-        actions, rows = unit_rows(data), len(data) if rows is None else rows
-        coordinates = tuple(Coordinate.of(column) for column in actions.T)
-        self.coordinates, self.rows = coordinates, rows
+        self.rows = len(data) if rows is None else rows
+        actions = unit_rows(data)
+        self.coordinates = tuple(Coordinate.of(column) for column in actions.T)
+        columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
 
         def marginal_basis(mechanism: Mechanism, k: int, size: int) -> Basis:
             with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
-            prior = own[k] if with_levels else mechanism
-            return prior.marginal_basis(actions[:, [k]], coordinates[k], size)
+            return (own[k] if with_levels else mechanism).marginal_basis(columns[k], size)
 
         def walk(k: int, refinement: int) -> PiecewiseLinear:
             if isinstance(own[k], Levels):
                 levels = marginal_basis(own[k], k, MAX_LEVELS)
                 assert isinstance(levels, PiecewiseLinear)
                 return levels
-            count = round(PAIR_KNOTS * refinement**0.5)
-            return random_walk(actions[:, [k]], coordinates[k], count)
+            return random_walk(columns[k], round(PAIR_KNOTS * refinement**0.5))
 
         self.walk = cache(walk)
-        self.main_effect = cache(lambda m, k: m.main_effect(actions[:, [k]], coordinates[k], rows))
-        self.finer = cache(lambda m, k, times: m.finer(actions[:, [k]], coordinates[k], times))
+        self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
+        self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
         self.marginal_basis = cache(marginal_basis)
 
     def margin(self, mechanism: Mechanism, k: int) -> Basis:
@@ -164,6 +165,25 @@ def _outcome_moments(data: Observations) -> tuple[float, float]:
     return mean, float(np.sqrt(variance))
 
 
-def label_of(name: str, component: Component) -> str:
-    """Name of a term, with the label of its component."""
-    return f"{name} {component.label}" if component.label else name
+class Function(NamedTuple):
+    """Function in the mean, whose components have a term each.
+
+    Attributes
+    ----------
+    name : str
+    role : Role
+    action : int or None
+    prior : Mechanism
+    gate : Gate
+    """
+
+    name: str
+    role: Role
+    action: int | None
+    prior: Mechanism
+    gate: Gate = Always()
+
+    def term(self, component: Component, *inputs: int) -> Term:
+        """Term of a component, whose label follows the name."""
+        name = f"{self.name} {component.label}" if component.label else self.name
+        return Term(name, self.role, self.action, inputs, component, None, self.gate)

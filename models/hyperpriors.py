@@ -70,16 +70,6 @@ class Hyperpriors:
     kernels: tuple[KernelName, ...]
 
     @property
-    def start(self) -> dict[str, Array]:
-        """Logarithms of the hyperparameters at their prior medians, by site."""
-        return {name: prior.log_median for name, prior in self.sites.items()}
-
-    @property
-    def prior_sd(self) -> dict[str, Array]:
-        """Prior standard deviations of the hyperparameters' logarithms, by site."""
-        return {name: prior.sigma for name, prior in self.sites.items()}
-
-    @property
     def sites(self) -> dict[str, LogNormals]:
         """Priors by site, without sites that have no hyperparameters."""
         priors = {"scale": self.scale, "lengthscale": self.lengthscale, "noise_sd": self.noise_sd}

@@ -40,7 +40,14 @@ def sample_coefficients(
     ``priors`` are those of the terms whose scale is not ``fixed``.
     """
     log_sd, noise_sd = hyperparameters(priors)
-    prior_mean, log_sd = _with_fixed(terms, fixed, priors.mean, log_sd, jnp.log(noise_sd))
+    prior_mean: ArrayLike = priors.mean
+    if fixed:
+        log_ratio = np.full(terms.size, np.nan)
+        for name, ratio in fixed.items():
+            log_ratio[terms.columns[name]] = np.log(ratio)
+        sampled = np.isnan(log_ratio)
+        log_sd = (jnp.asarray(log_ratio) + jnp.log(noise_sd)).at[sampled].set(log_sd)
+        prior_mean = jnp.zeros(terms.size).at[sampled].set(priors.mean)
     # Non-centred parameterisation: weights are standard normal whatever the scales are.
     weights = numpyro.sample("weights", dist.Normal(0, 1).expand((terms.size,)).to_event(1))
     return numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights), noise_sd
@@ -50,12 +57,9 @@ def mean_of_rows(
     terms: Decomposition, functions: ArrayLike, gates: ArrayLike, coefficients: jax.Array
 ) -> jax.Array:
     """Sum of all terms in each row."""
-    functions, gates = jnp.asarray(functions), jnp.asarray(gates)
-    mean = jnp.zeros(len(functions))
-    for i, term in enumerate(terms.terms):
-        columns = terms.columns[term.name]
-        mean += gates[:, i] * (functions[:, columns] @ coefficients[columns])
-    return mean
+    sizes = [term.component.basis.size for term in terms.terms]
+    gate_of_column = np.repeat(np.arange(len(sizes)), sizes)
+    return (jnp.asarray(functions) * jnp.asarray(gates)[:, gate_of_column]) @ coefficients
 
 
 def sample_outcome(
@@ -88,21 +92,3 @@ def sample_pseudo_observations(known: PseudoObservations, coefficients: jax.Arra
     mean = sd * (jnp.asarray(known.matrix) @ coefficients)
     with numpyro.plate("known_row", len(sd)):
         numpyro.sample("known_outcome", dist.Normal(mean, sd), obs=sd * jnp.asarray(known.outcome))
-
-
-def _with_fixed(
-    terms: Decomposition,
-    fixed: Mapping[str, float],
-    mean: ArrayLike,
-    log_sd: jax.Array,
-    log_noise: jax.Array,
-) -> tuple[ArrayLike, jax.Array]:
-    """Insert terms of fixed scale into prior means and log sds of the remaining coefficients."""
-    if not fixed:
-        return mean, log_sd
-    log_ratio = np.full(terms.size, np.nan)
-    for name, ratio in fixed.items():
-        log_ratio[terms.columns[name]] = np.log(ratio)
-    sampled = np.isnan(log_ratio)
-    every = (jnp.asarray(log_ratio) + log_noise).at[sampled].set(log_sd)
-    return jnp.zeros(terms.size).at[sampled].set(mean), every

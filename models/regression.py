@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, AdjustmentTerms
+from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import Model
-from bayes_intgen.models.decomposition import LEVEL, Bases, build, label_of
+from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
 from bayes_intgen.models.mechanisms.mechanism import Component
 from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
 
@@ -37,18 +37,17 @@ class RegressionModel(Model):
             regimes = tuple(data.regimes)
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
         names, mechanisms = data.names, self.mechanisms(data)
-        own = [mechanisms[name] for name in names]
-        bases = Bases(data, own, rows)
+        bases = Bases(data, mechanisms, rows)
         functions: list[tuple[str, tuple[int, ...], Component]] = [
             (f"({name})", (k,), c)
             for k, name in enumerate(names)
-            for c in bases.main_effect(own[k], k)
+            for c in bases.main_effect(mechanisms[k], k)
         ]
         functions += [
             (f"({names[k]} | {names[j]})", (k, j), c)
             for k in range(len(names))
             for j in range(k)
-            for c in bases.pairwise(own[k], k, j)
+            for c in bases.pairwise(mechanisms[k], k, j)
             # Functions of the other action alone are its main effect.
             if c.inputs == (0, 1)
         ]
@@ -56,11 +55,11 @@ class RegressionModel(Model):
         for label, gate in gates.items():
             if not isinstance(gate, Always):
                 terms.append(Term(f"{label} level", "regression", None, (), LEVEL, 1.0, gate))
-            terms += [
-                Term(label_of(label + arguments, c), "regression", inputs[0], inputs, c, None, gate)
-                for arguments, inputs, c in functions
-            ]
-        adjusted = AdjustmentTerms(Adjustment({}, {}, {}), data, self.prior, own, bases)
+            for arguments, inputs, c in functions:
+                k = inputs[0]
+                f = Function(label + arguments, "regression", k, mechanisms[k], gate)
+                terms.append(f.term(c, *inputs))
+        adjusted = Adjustment(data, bases, self.prior, mechanisms)
         terms += adjusted.terms()
         return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
 

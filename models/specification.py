@@ -13,16 +13,16 @@ from bayes_intgen._arguments import instance, items, mapping, one_of, real_numbe
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import checked_graph
 from bayes_intgen.models.additive_model import AdditiveModel
-from bayes_intgen.models.base import AnyMechanism, CovariateMechanism, Model, SpreadName
+from bayes_intgen.models.base import CovariateMechanism, Model, SpreadName
 from bayes_intgen.models.laws import Noise
-from bayes_intgen.models.mechanisms.mechanism import LogNormal
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.regression import RegressionModel
 from bayes_intgen.text.messages import quoted
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
-Prior = PriorName | AnyMechanism
+Prior = PriorName | Mechanism
 CovariatePrior = Prior | Trend | Seasonal
 Interactions = Literal["auto"] | Sequence[Sequence[str]] | None
 OWN_PRIORS = "actions to priors"
@@ -265,7 +265,7 @@ def saturated(
     return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), True)
 
 
-def as_mechanism(prior: Prior) -> AnyMechanism:
+def as_mechanism(prior: Prior) -> Mechanism:
     """Look up a mechanism by name; mechanisms pass through.
 
     Raises
@@ -273,7 +273,7 @@ def as_mechanism(prior: Prior) -> AnyMechanism:
     ModelError
         On an unknown name.
     """
-    if isinstance(prior, AnyMechanism):
+    if isinstance(prior, Mechanism):
         return prior
     if not isinstance(prior, str) or prior not in _PRIORS:
         raise ModelError(
@@ -288,7 +288,7 @@ def validated(
     spread: SpreadName | None,
     noise_scale: LogNormal | None,
     intercept: tuple[float, float] | None,
-) -> tuple[AnyMechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]:
+) -> tuple[Mechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]:
     """Validate the fields of a model, in their order, and fill in defaults.
 
     Raises

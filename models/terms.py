@@ -10,7 +10,7 @@ in each regime: 1 for phi_k and psi_jk and 1 - R_k for delta_k. All regimes shar
 Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -185,11 +185,6 @@ class Interaction(NamedTuple):
     basis: Basis
     columns: NDArray[np.int_]
 
-    def and_functions(self, other: "Interaction") -> "Interaction":
-        """Combine the functions of two terms of the same actions."""
-        columns = np.concatenate([self.columns, other.columns])
-        return Interaction(ConcatenatedBasis(self.basis, other.basis), columns)
-
 
 @dataclass(frozen=True, eq=False)
 class RandomEffects:
@@ -304,13 +299,15 @@ class Decomposition:
     @cached_property
     def interactions(self) -> dict[tuple[int, int], Interaction]:
         """Interactions of two actions, by their positions."""
-        every = np.arange(self.size)
-        out: dict[tuple[int, int], Interaction] = {}
+        every, out = np.arange(self.size), dict[tuple[int, int], Interaction]()
         for term in self.terms:
             if term.role == "interaction":
-                j, k = term.inputs
-                own = Interaction(term.component.basis, every[self.columns[term.name]])
-                out[j, k] = out[j, k].and_functions(own) if (j, k) in out else own
+                (j, k), basis = term.inputs, term.component.basis
+                columns = every[self.columns[term.name]]
+                if (j, k) in out:
+                    basis = ConcatenatedBasis(out[j, k].basis, basis)
+                    columns = np.concatenate([out[j, k].columns, columns])
+                out[j, k] = Interaction(basis, columns)
         return out
 
     @property
@@ -415,8 +412,9 @@ class Decomposition:
         population: Population | None = None,
         evaluation: Evaluation | None = None,
         units: Population | None = None,
+        gates: Mapping[Gate, Array] | None = None,
     ) -> Array:
-        """Basis functions of all terms, ungated, shape (n, P).
+        """Basis functions of all terms, shape (n, P).
 
         Parameters
         ----------
@@ -431,6 +429,9 @@ class Decomposition:
         units : Population, optional
             Units of the population, over which functions of control variables are averaged: these
             depend on actions and covariates together, and do not average zero at an action.
+        gates : mapping from Gate to ndarray, shape (n,), optional
+            Weights of the terms; by default all are one. Functions of weight zero throughout are
+            not evaluated.
         """
         # Each function is contiguous in memory.
         out = np.empty((self.size, len(inputs)))
@@ -443,12 +444,17 @@ class Decomposition:
         if units is not None and not own_covariates:
             of_units = Evaluation(inputs, units.padded(count), count)
         for term in self.terms:
+            columns = self.columns[term.name]
+            if gates is not None and not gates[term.gate].any():
+                out[columns] = 0.0
+                continue
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
             joint = units is not None and isinstance(basis, ControlBasis | ControlError)
             covers = joint or all(population is not None and population.covers(i) for i in others)
             values = (of_units if joint else evaluation) if own_covariates or covers else None
-            columns = self.columns[term.name]
             out[columns] = 0.0 if values is None else values(basis, term.inputs)
+            if gates is not None and not isinstance(term.gate, Always):
+                out[columns] *= gates[term.gate]
         return out.T
 
     def observed_causes(self, inputs: Array) -> Array:
@@ -500,17 +506,7 @@ class Decomposition:
         Parameters as in :meth:`functions` and :meth:`gates`.
         """
         gates = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
-        acting = replace(self, terms=tuple(t for t in self.terms if gates[t.gate].any()))
-        functions = acting.functions(inputs, population, evaluation, units)
-        for term in acting.terms:
-            if not isinstance(term.gate, Always):
-                functions[:, acting.columns[term.name]] *= gates[term.gate][:, None]
-        if acting.size == self.size:
-            return functions
-        out = np.zeros((self.size, len(inputs))).T
-        for term in acting.terms:
-            out[:, self.columns[term.name]] = functions[:, acting.columns[term.name]]
-        return out
+        return self.functions(inputs, population, evaluation, units, gates)
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:
         """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).

@@ -15,7 +15,7 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.sampled_model import SampledModel
-from bayes_intgen.inference.sampling.samplers import sample_laplace, sample_marginal
+from bayes_intgen.inference.sampling.samplers import sample_model
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.terms import Decomposition
@@ -85,7 +85,6 @@ def fit_decomposed(
 
 def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:
     """Sample after a pilot fit; the outcome is on the model's scale."""
-    sample_model = sample_laplace if settings.method == "laplace" else sample_marginal
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     distinct = model.link == "identity" and settings.techniques.outcome_kind

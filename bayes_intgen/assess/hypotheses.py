@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.inference.gaussian.passes import (
@@ -43,7 +42,7 @@ from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.inference.pilot.residuals import conditional_residuals
 from bayes_intgen.inference.pilot.selection import promising, select_terms
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, Component, LogNormal
 from bayes_intgen.models.terms import Always, Gate, InRegime, Term, WhereNotSet
 
 Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]
@@ -147,12 +146,9 @@ class _Builder:
 
     def __init__(self, data: Observations, model: AdditiveModel) -> None:
         self.data, self.model, self.names = data, model, data.names
-        mechanisms = model.bias_mechanisms(data)
-        self.mechanisms = [mechanisms[name] for name in self.names]
+        self.mechanisms = model.bias_mechanisms(data)
         self.marginal_bases = [
-            mechanism.marginal_basis(
-                data.actions[:, [k]], Coordinate.of(data.actions[:, k]), MARGIN_SIZE
-            )
+            mechanism.marginal_basis(Column.of(data.actions[:, k]), MARGIN_SIZE)
             for k, mechanism in enumerate(self.mechanisms)
         ]
         self.masks = np.array(tuple(data.regimes))

@@ -56,13 +56,12 @@ from bayes_intgen.assess.bootstrap import (
     wild_bootstrap,
 )
 from bayes_intgen.basis.combined import TensorProductBasis
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.inference.pilot.graph_evidence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel
-from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column
 
 # Functions of an action as a regressor, and rows for each of them in the smaller regime.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 8, 20
@@ -212,15 +211,14 @@ class _Actions:
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
         mechanisms = model.bias_mechanisms(data)
         self.regressors, self.factors, self.features, self.responses = [], [], [], []
-        for k, name in enumerate(data.names):
-            own, coordinate = data.actions[:, [k]], Coordinate.of(data.actions[:, k])
-            mechanism = mechanisms[name]
-            factor = mechanism.marginal_basis(own, coordinate, MARGIN_SIZE)
-            self.regressors.append(mechanism.marginal_basis(own, coordinate, size))
+        for k, mechanism in enumerate(mechanisms):
+            own, column = data.actions[:, [k]], Column.of(data.actions[:, k])
+            factor = mechanism.marginal_basis(column, MARGIN_SIZE)
+            self.regressors.append(mechanism.marginal_basis(column, size))
             self.factors.append(factor)
             self.features.append(feature_basis(mechanism, factor, own).matrix(own))
             of_mean = len(data.columns) > 0 and data.categories[k] is None
-            self.responses.append(coordinate(own) if of_mean else self.features[k])
+            self.responses.append(column.coordinate(own) if of_mean else self.features[k])
         self.observed_causes = model.decompose(data).observed_causes(data.inputs)
         self.effects = {
             pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)

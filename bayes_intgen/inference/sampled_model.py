@@ -56,6 +56,27 @@ class ImportanceDiagnostics(NamedTuple):
         return self.pareto_k <= PARETO_K_LIMIT and self.importance_ess >= MIN_ESS
 
 
+class Draws(NamedTuple):
+    """Draws of a target by any sampler.
+
+    Attributes
+    ----------
+    flat : ndarray, shape (chain, draw, D)
+        Logarithms of the hyperparameters.
+    coefficients : ndarray, shape (chain, draw, P)
+        Conditional draws of the coefficients, and of any padding.
+    statistics : dict of ndarray, each (chain, draw)
+        Named as in ArviZ's schema.
+    importance : ImportanceDiagnostics, optional
+        Reliability of importance draws; None for draws of NUTS.
+    """
+
+    flat: Array
+    coefficients: Array
+    statistics: dict[str, Any]
+    importance: ImportanceDiagnostics | None = None
+
+
 class SampledModel(NamedTuple):
     """Draws of all hyperparameters and coefficients, from any sampler.
 

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,16 +20,10 @@ from bayes_intgen._arguments import instance, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import (
     CLOSEST_KNOTS,
-    Atom,
     Basis,
-    Line,
-    LinearBasis,
-    Parabola,
     PiecewiseLinear,
 )
 from bayes_intgen.basis.combined import (
-    ConcatenatedBasis,
-    KarhunenLoeveBasis,
     TensorProductBasis,
 )
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
@@ -66,15 +60,6 @@ class LogNormal:
         object.__setattr__(self, "sigma", sigma)
 
 
-def check_priors(mechanism: Any) -> None:
-    """Raise ModelError if a hyperparameter of a mechanism has another prior than a LogNormal."""
-    for field in fields(mechanism):
-        value = getattr(mechanism, field.name)
-        if isinstance(field.default, LogNormal):
-            remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
-            instance(value, LogNormal, field.name, remedy, ModelError)
-
-
 SCALE = LogNormal(median=0.4, sigma=1.5)
 # Scales of smooth functions, and of their lines. Outcomes drawn from the prior of five actions have
 # 3.3 times the data's standard deviation in the median, instead of 7.6 with SCALE for both.
@@ -89,10 +74,6 @@ INTERACTION_SCALE = LogNormal(median=0.2, sigma=2.0)
 # Both grow with the number of rows, from MANY_ROWS on.
 MARGIN_SIZE, PAIR_ORDER = 5, 4
 MANY_ROWS = 100_000
-# Prior standard deviations of the slope and of an atom's indicator in a marginal basis, relative
-# to functions of unit marginal standard deviation. With a slope of 0.3, coverage of 90% intervals
-# where two actions with a product are at their 1% or 99% quantiles is 0.69, with 1.0 it is 0.90.
-MARGIN_SLOPE, MARGIN_ATOM = 1.0, 1.0
 # Number of knots of finer functions at a thousand rows, and its maximum.
 FINER_KNOTS, MAX_FINER_KNOTS = 30, 48
 # Start of the label of finer functions.
@@ -103,9 +84,8 @@ FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 # Number of knots of each factor of finer functions of two actions. More follow thresholds better,
 # and the time of a fit with an interaction grows with their square.
 PAIR_KNOTS = 12
-# Prior standard deviation of the parabola's coefficient, relative to that of the slope. Half and a
-# quarter hardly differ (30 worlds of one action with U-shaped, hinged, steep and sine effects).
-CURVATURE = 0.5
+# Size of a marginal basis with all functions of a mechanism, and maximum number of levels.
+MAX_LEVELS = 50
 
 
 @dataclass(frozen=True)
@@ -137,49 +117,71 @@ class Component:
     lengthscale: LogNormal | None = None
 
 
+class Column(NamedTuple):
+    """Values of an action, which determine the functions of it.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n, 1)
+    coordinate : Coordinate
+    rows : int
+        Number of rows of which these values may be a sample.
+    """
+
+    values: Array
+    coordinate: Coordinate
+    rows: int
+
+    @classmethod
+    def of(cls, values: Array) -> Self:
+        """Choose the coordinate of values, shape (n,), which are all rows."""
+        return cls(values[:, None], Coordinate.of(values), len(values))
+
+
 class Mechanism(ABC):
     """Prior of random functions of an action, of other actions, and of two together.
 
     Attributes
     ----------
+    scale : LogNormal
+        Standard deviation of the coefficients.
     cross_action, interaction : LogNormal
         Scales of functions of another action, alone and in products with the own action.
     refines : bool
         Whether the functions of :meth:`finer` are candidates of forward selection.
     """
 
-    cross_action: LogNormal
-    interaction: LogNormal
+    scale: LogNormal = SCALE
+    cross_action: LogNormal = CROSS_ACTION_SCALE
+    interaction: LogNormal = INTERACTION_SCALE
     refines = False
 
     def __post_init__(self) -> None:
-        check_priors(self)
+        for field in fields(cast(Any, self)):
+            if isinstance(field.default, LogNormal):
+                remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
+                instance(getattr(self, field.name), LogNormal, field.name, remedy, ModelError)
 
     @abstractmethod
-    def main_effect(
-        self, actions: Array, coordinate: Coordinate, rows: int
-    ) -> tuple[Component, ...]:
-        """Components of a function of the own action.
-
-        ``actions``, shape (n, 1), may be a sample of ``rows`` rows.
-        """
-
-    @abstractmethod
-    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
+    def marginal_basis(self, column: Column, size: int) -> Basis:
         """At most ``size`` functions of one action, smooth to rough, as factors of products."""
+
+    def main_effect(self, column: Column) -> tuple[Component, ...]:
+        """Components of a function of the own action."""
+        return (Component("", self.marginal_basis(column, MAX_LEVELS), self.scale),)
 
     def pair_order(self, rows: int) -> int:
         """Maximum total order of products of functions of two actions."""
         return scaled_order(PAIR_ORDER, rows)
 
-    def finer(
-        self, actions: Array, coordinate: Coordinate, refinement: int = 1
-    ) -> Component | None:
-        """Functions of one action that are finer than those of :meth:`main_effect`.
+    def finer(self, column: Column, refinement: int = 1) -> Component | None:
+        """Random walk along one action, for steps and rapid oscillations.
 
-        None for levels, which cannot be refined. ``refinement`` multiplies the number of functions.
+        None for levels, which cannot be refined. ``refinement`` multiplies the number of knots.
         """
-        return random_walk_component(actions, coordinate, refinement)
+        rows = min(len(column.values), KNOT_ROWS)
+        count = refinement * min(round(FINER_KNOTS * (rows / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
+        return Component(finer_label(refinement), random_walk(column, count), FINER_SCALE)
 
 
 def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Component, ...]:
@@ -251,72 +253,20 @@ def marginal_basis_size(rows: int) -> int:
     return scaled_order(PAIR_ORDER, rows) + MARGIN_SIZE - PAIR_ORDER
 
 
-def trend_basis(actions: Array, coordinate: Coordinate) -> Basis:
-    """Line and parabola in the coordinate of one action and, with an edge, a line in the action.
-
-    A random function alone reverts to a line beyond the bulk of the rows. Where few rows determine
-    the ends of a curve that bends throughout, that biases them towards the line.
-    """
-    trend: Basis = LinearBasis.of(actions, coordinate)
-    if coordinate.edge:
-        trend = ConcatenatedBasis(trend, Line.of(actions, coordinate))
-    return ConcatenatedBasis(trend, Parabola.of(actions, coordinate, CURVATURE))
-
-
-def smooth_marginal_basis(
-    actions: Array, coordinate: Coordinate, basis: Basis, sd: Array, slope: float, size: int
-) -> Basis:
-    """Karhunen-Loève basis of the sum of a random function, a line and any atom.
-
-    Parameters
-    ----------
-    basis : Basis
-        Basis of the random function.
-    sd : ndarray, shape (basis.size,)
-        Prior standard deviations of its coefficients.
-    slope : float
-        Prior standard deviation of the slope of the line in the action's coordinate.
-    size : int
-        Number of leading functions to retain.
-    """
-    basis = ConcatenatedBasis(LinearBasis.of(actions, coordinate), basis)
-    sd = np.concatenate([[slope], sd])
-    atom = Atom.of(actions)
-    if atom is not None:
-        basis, sd = ConcatenatedBasis(atom, basis), np.concatenate([[MARGIN_ATOM], sd])
-    return KarhunenLoeveBasis.of(actions, basis, sd, size)
-
-
-def atom_component(actions: Array, scale: LogNormal) -> tuple[Component, ...]:
-    """Separate coefficient of a value that many rows share, such as no spend at all."""
-    atom = Atom.of(actions)
-    return () if atom is None else (Component("atom", atom, scale),)
-
-
-def random_walk_component(actions: Array, coordinate: Coordinate, refinement: int = 1) -> Component:
-    """Random walk along one action, for steps and rapid oscillations.
-
-    ``refinement`` multiplies the number of knots.
-    """
-    rows = min(len(actions), KNOT_ROWS)
-    count = refinement * min(round(FINER_KNOTS * (rows / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
-    walk = random_walk(actions, coordinate, count)
-    return Component(finer_label(refinement), walk, FINER_SCALE)
-
-
 def finer_label(refinement: int) -> str:
     """Label of the component of finer functions."""
     return "finer" if refinement == 1 else f"finer by {refinement}"
 
 
-def random_walk(actions: Array, coordinate: Coordinate, count: int) -> PiecewiseLinear:
+def random_walk(column: Column, count: int) -> PiecewiseLinear:
     """Random walk along one action, with at most ``count`` knots.
 
     Most knots are quantiles of the action, for resolution where rows are dense. The others are
     evenly spaced in its coordinate, for oscillations where rows are sparse.
     """
     # A few thousand rows determine the quantiles well enough.
-    actions = actions[:: max(len(actions) // KNOT_ROWS, 1)]
+    actions = column.values[:: max(len(column.values) // KNOT_ROWS, 1)]
+    coordinate = column.coordinate
     knots, counts = np.unique(actions[:, 0], return_counts=True)
     if len(knots) > count:
         most = round(0.6 * count)

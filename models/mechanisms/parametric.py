@@ -5,21 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, MonomialBasis, PiecewiseLinear
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (
     CROSS_ACTION_SCALE,
     INTERACTION_SCALE,
+    MAX_LEVELS,
     SCALE,
+    Column,
     Component,
     LogNormal,
     Mechanism,
 )
-
-MAX_LEVELS = 50
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,8 @@ class Polynomial(Mechanism):
     def pair_order(self, rows: int) -> int:
         return self.degree - 1
 
-    def main_effect(
-        self, actions: Array, coordinate: Coordinate, rows: int
-    ) -> tuple[Component, ...]:
-        return (Component("", self.marginal_basis(actions, coordinate, self.degree), self.scale),)
-
-    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        return MonomialBasis.of(actions, coordinate, self.degree)
+    def marginal_basis(self, column: Column, size: int) -> Basis:
+        return MonomialBasis.of(column.values, column.coordinate, self.degree)
 
 
 @dataclass(frozen=True)
@@ -83,19 +76,11 @@ class Linear(Mechanism):
     scale: LogNormal = SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
 
-    # Unused, since there are no products.
-    interaction = INTERACTION_SCALE
-
     def pair_order(self, rows: int) -> int:
         return 0
 
-    def main_effect(
-        self, actions: Array, coordinate: Coordinate, rows: int
-    ) -> tuple[Component, ...]:
-        return (Component("", self.marginal_basis(actions, coordinate, 1), self.scale),)
-
-    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        return MonomialBasis.of(actions, coordinate, 1)
+    def marginal_basis(self, column: Column, size: int) -> Basis:
+        return MonomialBasis.of(column.values, column.coordinate, 1)
 
 
 @dataclass(frozen=True)
@@ -126,28 +111,19 @@ class Levels(Mechanism):
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
 
-    def main_effect(
-        self, actions: Array, coordinate: Coordinate, rows: int
-    ) -> tuple[Component, ...]:
-        return (Component("", self._basis(actions), self.scale),)
-
-    def marginal_basis(self, actions: Array, coordinate: Coordinate, size: int) -> Basis:
-        basis = self._basis(actions)
-        if not self.ordered or basis.size <= size:
-            return basis
-        return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), size)
-
-    def finer(
-        self, actions: Array, coordinate: Coordinate, refinement: int = 1
-    ) -> Component | None:
-        return None
-
-    def _basis(self, actions: Array) -> PiecewiseLinear:
-        levels = tuple(np.unique(actions).tolist())
+    def marginal_basis(self, column: Column, size: int) -> Basis:
+        levels = tuple(np.unique(column.values).tolist())
         if len(levels) > MAX_LEVELS:
             raise ModelError(
                 f"Levels() is for actions with at most {MAX_LEVELS} distinct values, but one has "
                 f"{len(levels)}; use the prior 'gp' or 'spline' for that action"
             )
-        build = PiecewiseLinear.random_walk if self.ordered else PiecewiseLinear.exchangeable
-        return build(actions, levels)
+        if not self.ordered:
+            return PiecewiseLinear.exchangeable(column.values, levels)
+        basis = PiecewiseLinear.random_walk(column.values, levels)
+        if basis.size <= size:
+            return basis
+        return KarhunenLoeveBasis.of(column.values, basis, np.ones(basis.size), size)
+
+    def finer(self, column: Column, refinement: int = 1) -> Component | None:
+        return None

@@ -16,6 +16,17 @@ from bayes_intgen.basis.basis import MonomialBasis, PiecewiseLinear
         ({"intercept": (0.0, 0.0)}, "positive sd"),
         ({"graph": {"green": "red"}}, r"graph\['green'\] must be a list"),
         ({"graph": ["red"]}, "graph must map"),
+        ({"moderators": {"tv": "age"}}, r"moderators\['tv'\] must be a list"),
+        ({"groups": {"region": "level"}}, r"groups\['region'\] must be a list"),
+        ({"groups": ["region"]}, "groups must map names to lists"),
+        ({"covariates": {"age": "smoth"}}, "unknown prior 'smoth'"),
+        ({"interactions": "all"}, "must be \"auto\", None or pairs of actions, not 'all'"),
+        ({"interactions": ["tv"]}, "a pair of interactions must be a list of actions"),
+        ({"interactions": [("tv", "tv")]}, "'tv', 'tv' must be two different actions"),
+        ({"interactions": [("tv", "radio", "search")]}, "must be two different actions"),
+        ({"interactions": [("tv", 3)]}, "must be two different actions"),
+        ({"interactions": [("tv", "red"), ("red", "tv")]}, "name a pair of actions twice"),
+        ({"interactions": 5}, "interactions must be a list of pairs of actions, not int"),
     ],
 )
 def test_invalid_arguments_raise(arguments, message) -> None:
@@ -84,6 +95,7 @@ def test_graph_determines_which_actions_are_candidates_in_a_bias(data) -> None:
         ({"graph": {"green": ["red"], "red": ["green"]}}, "cycle among 'red', 'green'"),
         ({"graph": {"red": ["red"]}}, "cycle among 'red'"),
         ({"bias": {"blue": "gp"}}, "bias has a prior for unknown action 'blue'"),
+        ({"interactions": [("blue", "red")]}, "interactions: unknown action 'blue'"),
     ],
 )
 def test_models_that_do_not_match_the_data_raise(data, model, message) -> None:

@@ -120,27 +120,6 @@ def test_unknown_names_raise(arguments: dict[str, object], message: str) -> None
         model.decompose(_data())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"moderators": {"tv": "age"}}, r"moderators\['tv'\] must be a list"),
-        ({"groups": {"region": "level"}}, r"groups\['region'\] must be a list"),
-        ({"groups": ["region"]}, "groups must map names to lists"),
-        ({"covariates": {"age": "smoth"}}, "unknown prior 'smoth'"),
-    ],
-)
-def test_malformed_arguments_raise(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(bi.ModelError, match=message):
-        bi.models.additive(**arguments)  # type: ignore[arg-type]
-
-
-def test_impossible_seasons_and_trends_raise() -> None:
-    with pytest.raises(bi.ModelError, match="positive period"):
-        bi.Seasonal(period=0)
-    with pytest.raises(bi.ModelError, match="size of at least 1"):
-        bi.Trend(size=0)
-
-
 def test_priors_of_numbers_are_refused_for_named_levels() -> None:
     model = bi.models.additive(covariates={"kind": "linear"})
     rng = np.random.default_rng(0)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -6,7 +7,8 @@ import bayes_intgen as bi
 from bayes_intgen.basis.basis import Constant
 from bayes_intgen.models import Model
 from bayes_intgen.models.codec import dumps, loads
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import SCALE as PRIOR
+from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mechanism
 
 SCALE = {"kind": "LogNormal", "median": 1, "sigma": 2.0}
 PART = {"kind": "Component", "label": "", "basis": {"kind": "Constant", "size": 1}, "scale": SCALE,
@@ -56,3 +58,20 @@ def test_value_of_another_class_is_refused() -> None:
     for other in ("3", "null", json.dumps(SCALE)):
         with pytest.raises(bi.SavedFitError, match="in a wrong place"):
             loads(other, Model)
+
+
+@dataclass(frozen=True)
+class Flat(Mechanism):
+    scale: LogNormal = PRIOR
+
+    def marginal_basis(self, column, size):
+        return Constant()
+
+
+def test_priors_of_users_are_saved_by_their_fields_and_read_where_they_are_defined() -> None:
+    model = bi.models.additive(Flat(LogNormal(2.0, 1.0)))
+    assert loads(dumps(model), Model) == model
+    with pytest.raises(bi.SavedFitError, match="unknown kind 'Round'"):
+        loads(dumps(model).replace("Flat", "Round"), Model)
+    with pytest.raises(bi.ModelError, match="scale"):
+        Flat(scale=0.5)

@@ -127,25 +127,3 @@ def test_lift_tests_measure_an_action_at_average_values_of_the_others(points) ->
     change = own.sel(action="tv").diff("point")
     assert float(change.mean()) == pytest.approx(1.52, abs=0.03)
     assert float(change.std()) < 0.02
-
-
-@pytest.mark.parametrize(
-    ("interactions", "message"),
-    [
-        ("all", "interactions must be \"auto\", None or pairs of actions, not 'all'"),
-        (["tv"], "a pair of interactions must be a list of actions"),
-        ([("tv", "tv")], "'tv', 'tv' must be two different actions"),
-        ([("tv", "radio", "search")], "must be two different actions"),
-        ([("tv", 3)], "must be two different actions"),
-        ([("tv", "radio"), ("radio", "tv")], "name a pair of actions twice"),
-        (5, "interactions must be a list of pairs of actions, not int"),
-    ],
-)
-def test_wrong_pairs_are_refused(interactions, message) -> None:
-    with pytest.raises(bi.ModelError, match=message):
-        bi.models.additive(interactions=interactions)
-
-
-def test_an_unknown_action_is_named() -> None:
-    with pytest.raises(bi.ModelError, match="interactions: unknown action 'tvv'"):
-        bi.fit(rows(0.0), bi.models.additive(interactions=[("tvv", "radio")]))

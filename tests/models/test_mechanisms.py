@@ -6,6 +6,7 @@ from bayes_intgen.basis.basis import HSGPBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
+    Column,
     log_spectral_sd,
 )
 
@@ -37,7 +38,7 @@ def test_hsgp_basis_reproduces_the_kernel(kernel) -> None:
 
 def test_gp_follows_a_sigmoid_over_actions_set_uniformly() -> None:
     actions = np.random.default_rng(1).uniform(-3, 3, size=(3000, 1))
-    components = bi.GP().main_effect(actions, Coordinate.of(actions[:, 0]), len(actions))
+    components = bi.GP().main_effect(Column.of(actions[:, 0]))
     functions = np.column_stack([np.ones(3000), *(c.basis.matrix(actions) for c in components)])
     curve = np.arctan(1.5 * actions[:, 0])
     residual = curve - functions @ np.linalg.lstsq(functions, curve, rcond=1e-10)[0]
@@ -52,6 +53,8 @@ def test_gp_follows_a_sigmoid_over_actions_set_uniformly() -> None:
         (lambda: bi.Spline(intervals=1), "intervals must be a whole number of at least 2"),
         (lambda: bi.Polynomial(degree=0), "degree must be a whole number of at least 1"),
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
+        (lambda: bi.Seasonal(period=0), "positive period"),
+        (lambda: bi.Trend(size=0), "size of at least 1"),
     ],
 )
 def test_invalid_settings_raise(build, message) -> None:
@@ -76,7 +79,7 @@ SHORT_RANGES = {
 def test_marginal_basis_represents_a_slope_on_any_range(mechanism, values) -> None:
     """Without a line, odd functions would lack prior variance on a range below the lengthscale."""
     column = values[:, None]
-    basis = mechanism.marginal_basis(column, Coordinate.of(values), MARGIN_SIZE)
+    basis = mechanism.marginal_basis(Column.of(values), MARGIN_SIZE)
     matrix = basis.matrix(column)
     line = Coordinate.of(values)(values)
     line = (line - line.mean()) / line.std()

@@ -1,5 +1,3 @@
-import warnings
-
 import numpy as np
 import pytest
 
@@ -9,12 +7,6 @@ from conftest import confounded_rows, joint_truth
 
 POINTS = np.array([[0.5, 1.0], [-0.5, -1.0], [1.0, -0.5]])
 SHORT = {"draws": 100, "warmup": 150, "progress": False}
-
-
-def fit(data: bi.RegimeData, model: bi.models.Model) -> bi.Posterior:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        return bi.fit(data, model, **SHORT)
 
 
 def errors(posterior: bi.Posterior) -> np.ndarray:
@@ -31,7 +23,7 @@ def rows() -> bi.RegimeData:
 
 @pytest.fixture(scope="module")
 def separate(rows) -> bi.Posterior:
-    return fit(rows, bi.models.saturated("polynomial"))
+    return bi.fit(rows, bi.models.saturated("polynomial"), **SHORT)
 
 
 def test_saturated_model_combines_regimes_by_their_weights(separate) -> None:
@@ -45,7 +37,7 @@ def test_saturated_model_combines_regimes_by_their_weights(separate) -> None:
 
 
 def test_saturated_model_within_a_regime_equals_its_regression_alone(rows, separate) -> None:
-    alone = fit(rows.only([]), bi.models.pooled("polynomial"))
+    alone = bi.fit(rows.only([]), bi.models.pooled("polynomial"), **SHORT)
     one, other = (p.effect(POINTS, []) for p in (separate, alone))
     sd = alone.effect(POINTS, []).std(("chain", "draw"))
     gap = np.abs(one.mean(("chain", "draw")) - other.mean(("chain", "draw")))
@@ -55,7 +47,7 @@ def test_saturated_model_within_a_regime_equals_its_regression_alone(rows, separ
 
 
 def test_saturated_model_rejects_regimes_that_are_no_combination(rows) -> None:
-    posterior = fit(rows.only([], ["red"]), bi.models.saturated("linear"))
+    posterior = bi.fit(rows.only([], ["red"]), bi.models.saturated("linear"), **SHORT)
     with (
         pytest.warns(bi.SupportWarning, match="is not identified"),
         pytest.raises(bi.ModelError, match="no combination"),

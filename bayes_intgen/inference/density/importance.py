@@ -11,7 +11,6 @@ are 5% too small: the largest weights are rare. Two-piece distributions per prin
 of the first proposal save a tenth of the evaluations.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,11 +20,10 @@ from scipy.special import gammaln, logsumexp
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Mode
-from bayes_intgen.inference.gaussian.conditional import Conditional
-from bayes_intgen.inference.sampled_model import (
-    ImportanceDiagnostics,
-)
+from bayes_intgen.inference.density.approximation import Approximation
+from bayes_intgen.inference.density.marginal_posterior import Target
+from bayes_intgen.inference.sampled_model import Draws, ImportanceDiagnostics
+from bayes_intgen.inference.settings import SamplerSettings
 
 # Degrees of freedom of the proposals. With 4 and 15 the same fits take 980 and 810 evaluations, and
 # the standard deviations are 4 and 5% too small.
@@ -38,6 +36,8 @@ LOWEST_LOG_WEIGHT = -700.0
 PRIOR_COUNT, PRIOR_SHAPE = 10, 0.5
 # Number of draws of the coefficients per point: most resampled points need no more.
 PER_POINT = 4
+# Default number of draws per chain.
+DRAWS = 250
 
 
 class ImportanceDraws(NamedTuple):
@@ -51,12 +51,15 @@ class ImportanceDraws(NamedTuple):
         Log posterior density up to a constant.
     weights : ndarray, shape (proposal,)
         Pareto-smoothed importance weights, which add up to one.
+    coefficients : ndarray, shape (proposal, PER_POINT, P)
+        Draws of the coefficients given the hyperparameters.
     diagnostics : ImportanceDiagnostics
     """
 
     points: Array
     log_density: Array
     weights: Array
+    coefficients: Array
     diagnostics: ImportanceDiagnostics
 
     def resample(self, count: int, rng: np.random.Generator) -> Array:
@@ -69,6 +72,22 @@ class ImportanceDraws(NamedTuple):
         index = np.searchsorted(cumulative, at * cumulative[-1], side="right")
         return rng.permutation(np.minimum(index, len(cumulative) - 1))
 
+    def coefficients_of(self, index: Array, target: Target, rng: np.random.Generator) -> Array:
+        """Coefficients at points by index, shape (draw, P), with further draws where needed."""
+        distinct, position, counts = np.unique(index, return_inverse=True, return_counts=True)
+        places = np.split(np.argsort(position, kind="stable"), counts.cumsum()[:-1])
+        out = np.empty((len(index), self.coefficients.shape[2]))
+        for i, rows in zip(distinct, places, strict=True):
+            out[rows[:PER_POINT]] = self.coefficients[i, : len(rows)]
+        more = np.flatnonzero(counts > PER_POINT)
+        if len(more):
+            points, excess = self.points[distinct[more]], counts[more] - PER_POINT
+            _, draws = target.evaluate(points, excess, rng)
+            for i, of_point in zip(more, draws, strict=True):
+                rows = places[i][PER_POINT:]
+                out[rows] = of_point[: len(rows)]
+        return out
+
 
 class StudentT(NamedTuple):
     """Multivariate Student-t distribution, by mean (D,) and lower Cholesky root (D, D)."""
@@ -77,9 +96,9 @@ class StudentT(NamedTuple):
     root: Array
 
     @classmethod
-    def about(cls, mode: Mode) -> Self:
+    def about(cls, approximation: Approximation) -> Self:
         """Laplace approximation with heavier tails."""
-        return cls(mode.point, np.linalg.cholesky(mode.covariance))
+        return cls(approximation.point, np.linalg.cholesky(approximation.covariance))
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Draw points, shape (count, D)."""
@@ -110,57 +129,62 @@ class StudentT(NamedTuple):
         return type(self)(mean, np.linalg.cholesky(covariance))
 
 
-def importance_draws(
-    values: Callable[[Array], Array],
-    proposal: StudentT,
+def importance_sampling(
+    target: Target, approximation: Approximation, settings: SamplerSettings
+) -> Draws:
+    """Resample weighted draws of a target.
+
+    Draws are independent of each other but for repetitions of hyperparameters: chains and draws
+    are only the dimensions that other functions expect.
+    """
+    rng = generator(settings.seed, "proposals", 1)
+    draws = weighted_draws(target, approximation, settings, rng)
+    shape = settings.chains, settings.draws or DRAWS
+    index = draws.resample(shape[0] * shape[1], generator(settings.seed, "proposals", 2))
+    return Draws(
+        draws.points[index].reshape(*shape, -1),
+        draws.coefficients_of(index, target, rng).reshape(*shape, -1),
+        {"lp": draws.log_density[index].reshape(shape)},
+        draws.diagnostics,
+    )
+
+
+def weighted_draws(
+    target: Target,
+    approximation: Approximation,
+    settings: SamplerSettings,
     rng: np.random.Generator,
-    progress: bool,
-    max_proposals: int = MAX_PROPOSALS,
-    adapts: bool = True,
 ) -> ImportanceDraws:
     """Draw from proposals that adapt to the posterior, until enough draws are effective.
 
-    Parameters
-    ----------
-    values : callable
-        Minus the log posterior density at points (n, D), shape (n,), up to a constant.
-    proposal : StudentT
-        The first one.
-    rng : Generator
-    progress : bool
-    max_proposals : int
-        Maximum number of draws.
-    adapts : bool
-        Whether proposals adapt to the draws so far.
-
-    Examples
-    --------
-    >>> proposal = StudentT.about(Mode(np.zeros(2), np.eye(2)))
-    >>> rng = np.random.default_rng(0)
-    >>> draws = importance_draws(lambda x: 0.5 * (x**2).sum(1), proposal, rng, progress=False)
-    >>> draws.diagnostics.is_reliable
-    True
+    ``rng`` draws the coefficients. Without ``adapted_proposals`` among the techniques, all
+    proposals are the first one.
     """
-    proposals = [proposal]
-    points = np.zeros((0, len(proposal.mean)))
-    log_density = np.zeros(0)
-    with stage("Laplace approximation", progress, "draws") as bar:
+    rng_of_points = generator(settings.seed, "proposals")
+    first = StudentT.about(approximation)
+    proposals, counts = [first], np.full(BATCH_SIZE, PER_POINT)
+    points, log_density = np.zeros((0, len(first.mean))), np.zeros(0)
+    coefficients: list[Array] = []
+    with stage("Laplace approximation", settings.progress, "draws") as bar:
         while True:
-            batch = proposals[-1].draw(BATCH_SIZE, rng)
-            points = np.concatenate([points, batch])
-            of_batch = -values(batch)
-            finite = np.where(np.isfinite(of_batch), of_batch, -np.inf)
+            batch = proposals[-1].draw(BATCH_SIZE, rng_of_points)
+            values, draws = target.evaluate(batch, counts, rng)
+            points, coefficients = np.concatenate([points, batch]), [*coefficients, draws]
+            finite = np.where(np.isfinite(values), -values, -np.inf)
             log_density = np.append(log_density, finite)
             bar.update(BATCH_SIZE)
             # All batches have one size: the density of all proposals together is their mean.
-            of_each = [one.log_density(points) for one in proposals]
-            log_proposal = logsumexp(of_each, axis=0) - np.log(len(proposals))
+            log_proposals = [proposal.log_density(points) for proposal in proposals]
+            log_proposal = logsumexp(log_proposals, axis=0) - np.log(len(proposals))
             weights, pareto_k = smoothed_weights(log_density - log_proposal)
             diagnostics = ImportanceDiagnostics(pareto_k, 1 / float(weights @ weights), len(points))
-            if diagnostics.is_reliable or len(points) >= max_proposals:
-                return ImportanceDraws(points, log_density, weights, diagnostics)
+            if diagnostics.is_reliable or len(points) >= MAX_PROPOSALS:
+                every = np.concatenate(coefficients)
+                return ImportanceDraws(points, log_density, weights, every, diagnostics)
             latest = proposals[-1]
-            proposals.append(latest.adapted(points, weights, proposal) if adapts else latest)
+            if settings.techniques.adapted_proposals:
+                latest = latest.adapted(points, weights, first)
+            proposals.append(latest)
 
 
 def smoothed_weights(log_ratio: Array) -> tuple[Array, float]:
@@ -223,54 +247,3 @@ def generalised_pareto(exceedances: Array) -> tuple[float, float]:
     shape = float(np.log1p(-theta * exceedances).mean())
     shrunk = (count * shape + PRIOR_COUNT * PRIOR_SHAPE) / (count + PRIOR_COUNT)
     return shrunk, -shape / theta
-
-
-class EvaluatedDraws:
-    """Evaluations of a marginal posterior that draw coefficients from the same factors.
-
-    Parameters
-    ----------
-    posterior : MarginalPosterior
-    seed : int
-    """
-
-    def __init__(self, posterior: MarginalPosterior, seed: int) -> None:
-        self._posterior, self._rng = posterior, generator(seed, "proposals", 1)
-        self._batches: list[Array] = []
-
-    def values(self, points: Array) -> Array:
-        """Minus the log density at points (n, D), shape (n,); NaN where numbers overflow.
-
-        With ``PER_POINT`` draws of the coefficients each.
-        """
-        posterior = self._posterior
-        normal = self._rng.standard_normal((len(points), PER_POINT, posterior.size))
-        draws = np.empty_like(normal)
-
-        def draw(conditionals: Conditional, at: slice) -> Array:
-            draws[at] = conditionals.draw(normal[at])
-            return np.asarray(conditionals.log_evidence)
-
-        self._batches.append(draws)
-        evidence = np.concatenate(posterior.map_conditionals(draw, points))
-        return np.asarray(-evidence - posterior.prior.log_density(points))
-
-    def coefficients(self, points: Array, index: Array) -> Array:
-        """Coefficients at points by index, shape (draw, P), of all points evaluated so far."""
-        every = np.concatenate(self._batches)
-        distinct, position, counts = np.unique(index, return_inverse=True, return_counts=True)
-        rows = np.split(np.argsort(position, kind="stable"), counts.cumsum()[:-1])
-        coefficients = np.empty((len(index), every.shape[2]))
-        for i, own in zip(distinct, rows, strict=True):
-            coefficients[own[:PER_POINT]] = every[i, : len(own)]
-        more = np.flatnonzero(counts > PER_POINT)
-        others = [rows[i][PER_POINT:] for i in more]
-        normal = [self._rng.standard_normal((len(own), every.shape[2])) for own in others]
-
-        def draw(conditionals: Conditional, at: slice) -> None:
-            for i, (own, numbers) in enumerate(zip(others[at], normal[at], strict=True)):
-                coefficients[own] = conditionals[i].draw(numbers)
-
-        if len(more):
-            self._posterior.map_conditionals(draw, points[distinct[more]])
-        return coefficients

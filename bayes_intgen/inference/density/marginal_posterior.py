@@ -1,255 +1,307 @@
-"""Marginal posterior of the hyperparameters: coefficients marginalised, rows as statistics."""
+"""Marginal posterior of the hyperparameters, coefficients integrated out: target of the samplers.
 
+Its argument is a flat vector of the logarithms of the hyperparameters. The density is that of
+:meth:`bayes_intgen.models.Model.program` with the coefficients integrated out. NumPy evaluates
+single points without compilation. For NUTS, JAX evaluates the same density of padded arrays, which
+are arguments of compiled programs: a second fit of the same kind compiles nothing.
+"""
+
+from __future__ import annotations
+
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from types import ModuleType
+from typing import Any, Protocol, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from jax import lax
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
-from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import (
-    Evidence,
-    FlatLayout,
-    FlatPrior,
-    LogDensity,
-    MarginalDensity,
-    MarginalPotential,
-    MarginalPotentialAndDraw,
-    ValueAndGrad,
-    padded_size,
-    padding_to,
-)
-from bayes_intgen.inference.gaussian.conditional import Conditional, log_marginal
+from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.terms import Decomposition
 
-# Tolerance of a quick search for a mode: log density that one more step could add.
-QUICK_TOLERANCE = 0.03
-# Maximum distance of a search from the prior median, in prior standard deviations: farther out the
-# prior density is negligible, and numbers overflow.
-MAX_DISTANCE = 10
 # Number of elements of the matrices that are factorised together: two megabytes, for the cache.
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
-MAX_STEPS = 300
-# Number of past steps in the approximation of the Hessian (SciPy's ``maxcor``).
-MEMORY = 40
-# Maximum component of the gradient at which a search ends whatever its last step gained.
-GRADIENT_TOLERANCE = 1e-2
+# Number of hyperparameters to multiples of which compiled densities are padded.
+SITE_STEP = 12
 
 
-class MarginalPosterior:
-    """Marginal posterior of the hyperparameters of a decomposition.
+def padding_to(step: int, size: int) -> int:
+    """Smallest number that makes a size a whole number of steps.
 
-    Its argument is a flat vector of their logarithms, in the order of ``layout``.
+    Examples
+    --------
+    >>> padding_to(16, 100)
+    12
+    """
+    return -size % step
 
-    Parameters
+
+def padded_size(count: int) -> int:
+    """Number of coefficients to which statistics are padded: fits of similar size share programs.
+
+    Examples
+    --------
+    >>> [padded_size(count) for count in (50, 100, 150)]
+    [64, 128, 192]
+    """
+    return count + padding_to(16 if count <= 64 else 64, count)
+
+
+# Nested arrays for JAX. The kernels are part of the structure.
+jax.tree_util.register_dataclass(
+    Hyperpriors,
+    [field.name for field in fields(Hyperpriors) if field.name != "kernels"],
+    ["kernels"],
+)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["mean", "sd", "constant"],
+    meta_fields=["shapes"],
+)
+@dataclass(frozen=True, eq=False)
+class FlatPrior:
+    """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
+
+    Attributes
     ----------
-    priors : Hyperpriors
-    sums : SufficientStatistics
-        Of the columns of the same coefficients.
-    terms : Decomposition
+    shapes : tuple of (str, tuple of int)
+        Names and shapes of the hyperparameters, in the order of the vector.
+    mean, sd : (D,)
+    constant : ()
+        Log of the normalising constant.
     """
 
-    def __init__(
-        self,
-        priors: Hyperpriors,
-        sums: SufficientStatistics,
-        terms: Decomposition,
-    ) -> None:
-        self.priors, self.sums, self.terms = priors, sums, terms
-        self.layout = FlatLayout.of(self.priors.start)
-        self.prior = FlatPrior.of(priors, self.layout)
-        self.start, self.prior_sd = self.prior.mean, self.prior.sd
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    mean: Any
+    sd: Any
+    constant: Any
 
     @classmethod
-    def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
-        """Combine statistics with the priors of a model."""
-        return cls(model.hyperpriors(terms), sums, terms)
+    def of(cls, priors: Hyperpriors) -> Self:
+        """Arrange the priors of all hyperparameters by their names."""
+        order = sorted(priors.sites.items())
+        mean = np.concatenate([np.ravel(prior.log_median) for _, prior in order])
+        sd = np.concatenate([np.ravel(prior.sigma) for _, prior in order])
+        constant = np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi)))
+        return cls(tuple((name, np.shape(p.sigma)) for name, p in order), mean, sd, constant)
 
     @property
     def size(self) -> int:
-        """Number of coefficients P."""
-        return len(self.priors.mean)
+        """Length D of the vector."""
+        return len(self.mean)
+
+    def flat(self, sites: Mapping[str, Any]) -> Array:
+        """Concatenate values of all hyperparameters, by name, into one vector."""
+        return np.concatenate([np.ravel(sites[name]) for name, _ in self.shapes])
+
+    def sites(self, flat: Any) -> dict[str, Any]:
+        """Split vectors of NumPy or JAX, shape (..., D), into hyperparameters by name."""
+        sites, begin = {}, 0
+        for name, shape in self.shapes:
+            end = begin + math.prod(shape)
+            sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
+            begin = end
+        return sites
 
     @cached_property
-    def centred(self) -> SufficientStatistics:
-        """Sums centred at the prior mean."""
-        return self.sums.centred_at(self.priors.mean)
+    def positions(self) -> dict[str, Array]:
+        """Indices of each hyperparameter in the vector."""
+        return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
 
-    @cached_property
-    def density(self) -> MarginalDensity:
-        """Log density for NUTS, padded: fits of similar size share compiled programs."""
-        size = padded_size(self.size)
-        density = self.density_of(
-            log_marginal,
-            self.priors.padded(size),
-            self.centred.padded(size),
-            self.value_and_grad,
-        )
-        return MarginalDensity(
-            **vars(density),
-            potential_and_draw=MarginalPotentialAndDraw(FlatLayout.of(density.data[1].start)),
-            n_coefficients=size,
-            draw=self.draw,
-        )
+    def log_density(self, flat: Any) -> Any:
+        """Evaluate the log density at vectors of NumPy or JAX, shape (..., D)."""
+        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
-    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
-        """Draw the coefficients, shape (P,), given the hyperparameters, without compilation."""
-        normal = rng.standard_normal((1, self.size))
-        return np.asarray(self.conditional(self.sites(flat)).draw(normal)[0])
 
-    def density_of(
-        self,
-        evidence: Evidence,
-        priors: Hyperpriors,
-        statistics: Any,
-        value_and_grad: ValueAndGrad,
-    ) -> LogDensity:
-        """Log density with another evidence, of coefficients with these priors.
+class Evidence(Protocol):
+    """Log density of all outcomes with the coefficients integrated out: exact or approximate."""
 
-        Flat vectors of its potential are padded.
+    def evidence_and_slopes(
+        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
+    ) -> tuple[Any, Any, Any]:
+        """Log evidence and its derivatives with respect to ``log_sd`` and the log noise.
+
+        Parameters
+        ----------
+        log_sd : (P,)
+            Log prior standard deviations of the coefficients.
+        noise_sd : ()
+        xp : module
+            ``numpy`` or ``jax.numpy``.
         """
-        padding = padding_to(12, self.layout.size)
-        priors = priors.with_more_scales(padding)
-        return LogDensity(
-            MarginalPotential(evidence, FlatLayout.of(priors.start)),
-            (self.prior.padded(padding), priors, statistics),
-            value_and_grad,
-            padding,
-        )
+        ...
+
+
+def log_evidence(statistics: Evidence, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+    """Log evidence whose derivatives are slopes in closed form, instead of those of its steps."""
+    arguments = log_sd, jnp.log(noise_sd)
+    constants = tuple(map(lax.stop_gradient, arguments))
+    value, *slopes = statistics.evidence_and_slopes(constants[0], lax.stop_gradient(noise_sd), jnp)
+    for slope, argument, constant in zip(slopes, arguments, constants, strict=True):
+        # Zero, with a derivative of one.
+        value = value + jnp.vdot(slope, argument - constant)
+    return jnp.asarray(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Log density of the hyperparameters, exact or approximate.
+
+    Attributes
+    ----------
+    prior : FlatPrior
+    priors : Hyperpriors
+        Of P coefficients.
+    statistics : Evidence
+        Of the same coefficients.
+    """
+
+    prior: FlatPrior
+    priors: Hyperpriors
+    statistics: Any
+
+    @property
+    def size(self) -> int:
+        """Number D of hyperparameters."""
+        return self.prior.size
 
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, from flat vectors (..., D)."""
-        return self.layout.sites(np.exp(flat))
+        return self.prior.sites(np.exp(flat))
 
-    def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
-        """Starting point, shape (D,), from the hyperparameters of another decomposition.
+    def value_and_grad(self, flat: Array) -> tuple[float, Array]:
+        """Minus the log density and its gradient, shape (D,), without compilation."""
+        sites = self.sites(flat)
+        log_sd, noise_sd = self.priors.log_sd(sites), float(sites["noise_sd"])
+        # Far from the mode numbers overflow, as in the compiled program: no draw is accepted there.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            evidence, *slopes = self.statistics.evidence_and_slopes(log_sd, noise_sd)
+        value = float(-evidence - self.prior.log_density(flat))
+        return value, self.gradient(flat, *slopes)
 
-        Hyperparameters that it lacks start at their prior medians.
+    def gradient(self, flat: Array, towards_log_sd: Array, towards_noise: Any) -> Array:
+        """Gradient of minus the log density, from the derivatives of the log evidence.
+
+        Parameters
+        ----------
+        flat : ndarray, shape (D,)
+        towards_log_sd : ndarray, shape (P,)
+            Derivatives with respect to the log prior standard deviations of the coefficients.
+        towards_noise : float
+            Derivative with respect to the log standard deviation of the noise.
         """
-        start = self.start.copy()
-        labels, own = labels_of(terms), labels_of(self.terms)
-        for name, index in self.layout.positions.items():
-            if name not in labels:
-                start[index] = np.log(sites[name])
-                continue
-            values = dict(zip(labels[name], np.log(sites.get(name, ())), strict=True))
-            for i, label in zip(index, own[name], strict=True):
-                start[i] = values.get(label, start[i])
-        return start
+        towards = self.priors.towards_sites(self.sites(flat), towards_log_sd)
+        towards["noise_sd"] = np.asarray(towards_noise)
+        slope = (flat - self.prior.mean) / self.prior.sd**2
+        return np.asarray(slope - self.prior.flat(towards))
+
+    @cached_property
+    def compiled(self) -> Self:
+        """The same density for compiled programs: densities of nearly equal size share them.
+
+        Flat vectors are padded by standard normal hyperparameters, on which nothing depends.
+        """
+        priors = self.priors.with_more_scales(padding_to(SITE_STEP, self.prior.size))
+        prior = replace(FlatPrior.of(priors), constant=self.prior.constant)
+        return replace(self, prior=prior, priors=priors)
+
+    def potential(self, flat: jax.Array) -> jax.Array:
+        """Minus the log density, in JAX."""
+        evidence = log_evidence(self.statistics, *self._sds(flat))
+        return jnp.asarray(-self.prior.log_density(flat) - evidence)
+
+    def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
+        sites = self.prior.sites(jnp.exp(flat))
+        return self.priors.log_sd(sites, jnp), sites["noise_sd"]
+
+
+@dataclass(frozen=True, eq=False)
+class Target(Density):
+    """Exact log density of the hyperparameters, which can draw the coefficients given them.
+
+    Its statistics are :class:`SufficientStatistics`, centred at the prior mean.
+    """
+
+    @classmethod
+    def of(cls, priors: Hyperpriors, sums: SufficientStatistics) -> Self:
+        """Combine priors with sufficient statistics of the columns of the same coefficients."""
+        return cls(FlatPrior.of(priors), priors, sums.centred_at(priors.mean))
 
     def conditional(self, sites: Mapping[str, Any]) -> Conditional:
         """Conditional distribution of the coefficients given the hyperparameters."""
-        log_sd = self.priors.log_sd(sites)
-        return Conditional.of(self.centred, self.priors.mean, log_sd, float(sites["noise_sd"]))
-
-    def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Mean and covariance of the coefficients given the hyperparameters."""
-        conditional = self.conditional(sites)
-        return conditional.mean, conditional.covariance
+        mean, log_sd = self.priors.mean, self.priors.log_sd(sites)
+        return Conditional.of(self.statistics, mean, log_sd, float(sites["noise_sd"]))
 
     def value(self, flat: Array) -> float:
         """Minus the log density."""
         conditional = self.conditional(self.sites(flat))
         return float(-conditional.log_evidence - self.prior.log_density(flat))
 
-    def map_conditionals[T](
-        self, function: Callable[[Conditional, slice], T], points: Array
-    ) -> list[T]:
-        """Apply a function to the conditional distributions at a few points at a time, in threads.
+    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
+        """Draw the coefficients given the hyperparameters, with zeros up to the padded size."""
+        count = len(self.priors.mean)
+        draw = self.conditional(self.sites(flat)).draw(rng.standard_normal((1, count)))[0]
+        return np.pad(draw, (0, padded_size(count) - count))
+
+    def evaluate(
+        self, points: Array, counts: NDArray[np.int_], rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Minus the log density at points, and draws of the coefficients with the same factors.
+
+        A few points at a time, in threads.
 
         Parameters
         ----------
-        function : callable
-            Takes the conditional distributions, and the points they are of.
         points : ndarray, shape (n, D)
+        counts : ndarray of int, shape (n,)
+            Number of draws at each point.
+        rng : Generator
+
+        Returns
+        -------
+        values : ndarray, shape (n,)
+            NaN where numbers overflow.
+        draws : ndarray, shape (n, largest count, P)
         """
-        count = max(MAX_BATCH_SIZE // self.size**2, 1)
+        size = len(self.priors.mean)
+        normal = np.zeros((len(points), counts.max(), size))
+        for numbers, count in zip(normal, counts, strict=True):
+            numbers[:count] = rng.standard_normal((count, size))
+        evidence, draws = np.empty(len(points)), np.empty_like(normal)
         with np.errstate(over="ignore", invalid="ignore"):
             sites = self.sites(points)
-            log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), self.size))
+            log_sd = np.broadcast_to(self.priors.log_sd(sites), (len(points), size))
 
-        def of_batch(begin: int) -> T:
-            at = slice(begin, begin + count)
+        def evaluate(batch: slice) -> None:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                noise_sd = sites["noise_sd"][at]
-                here = Conditional.of(self.centred, self.priors.mean, log_sd[at], noise_sd)
-                return function(here, at)
+                mean, noise_sd = self.priors.mean, sites["noise_sd"][batch]
+                conditional = Conditional.of(self.statistics, mean, log_sd[batch], noise_sd)
+                draws[batch] = conditional.draw(normal[batch])
+                evidence[batch] = conditional.log_evidence
 
+        step = max(MAX_BATCH_SIZE // size**2, 1)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(of_batch, range(0, len(points), count)))
-
-    def value_and_grad(self, flat: Array) -> tuple[float, Array]:
-        """Minus the log density and its gradient, shape (D,), without compilation."""
-        conditional = self.conditional(self.sites(flat))
-        evidence = conditional.log_evidence, *conditional.gradient()
-        return self.with_prior(flat, self.priors, *evidence)
-
-    def with_prior(
-        self,
-        flat: Array,
-        priors: Hyperpriors,
-        log_evidence: float,
-        towards_log_sd: Array,
-        towards_noise: float,
-    ) -> tuple[float, Array]:
-        """Minus the log density and its gradient, from the log evidence and its derivatives.
-
-        Parameters
-        ----------
-        flat : ndarray, shape (D,)
-        priors : Hyperpriors
-            Of the coefficients in ``towards_log_sd``.
-        log_evidence : float
-        towards_log_sd : ndarray, shape (number of coefficients,)
-            Derivatives with respect to the log prior standard deviations.
-        towards_noise : float
-            Derivative with respect to the log standard deviation of the noise.
-        """
-        towards = priors.towards_sites(self.sites(flat), towards_log_sd)
-        towards["noise_sd"] = np.asarray(towards_noise)
-        gradient = (flat - self.start) / self.prior_sd**2 - self.layout.flat(towards)
-        return float(-log_evidence - self.prior.log_density(flat)), gradient
-
-    def mode(self, start: Array, progress: bool, tolerance: float = 1e-6) -> Array:
-        """Search for the mode over the logarithms of the hyperparameters, shape (D,).
-
-        The search from ``start`` ends if a step adds less than ``tolerance`` to the log density.
-        """
-        # In units in which the curvature is of order one the search takes a quarter of the
-        # steps: prior sds, except for the noise, whose sd given N rows is 1 / sqrt(2 N).
-        units = self.prior_sd.copy()
-        noise = self.layout.positions["noise_sd"]
-        units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * float(np.asarray(self.sums.rows))))
-        reach = MAX_DISTANCE * self.prior_sd
-        bounds = np.stack([self.start - reach, self.start + reach], axis=1) / units[:, None]
-        with bar_of_steps("Search for the mode", progress, unit="steps") as bar:
-
-            def value_and_grad(scaled: Array) -> tuple[float, Array]:
-                bar.update()
-                value, gradient = self.value_and_grad(scaled * units)
-                return value, gradient * units
-
-            return minimise(value_and_grad, start / units, tolerance, bounds)[0] * units
-
-    def covariance(self, mode: Array) -> Array:
-        """Inverse Hessian at the mode, at most twice the prior variance, shape (D, D).
-
-        An initial estimate for the sampler.
-        """
-        units = np.outer(self.prior_sd, self.prior_sd)
-        hessian = self.hessian(mode) * units
-        values, vectors = np.linalg.eigh(hessian)
-        root = self.prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
-        return np.asarray(root @ root.T)
+            batches = (slice(begin, begin + step) for begin in range(0, len(points), step))
+            # Consumed for the errors of the threads.
+            list(pool.map(evaluate, batches))
+        return np.asarray(-evidence - self.prior.log_density(points)), draws
 
     def hessian(self, flat: Array) -> Array:
         """Hessian of minus the log density at one point, shape (D, D).
@@ -263,101 +315,98 @@ class MarginalPosterior:
         hyperparameters; those of the gradient give the row of the noise.
         """
         step, size = HESSIAN_STEP, len(flat)
-        moved, noise = flat + step * np.eye(size), self.layout.positions["noise_sd"]
+        moved, noise = flat + step * np.eye(size), self.prior.positions["noise_sd"]
         conditional = self.conditional(self.sites(flat))
-        evidence = conditional.log_evidence, *conditional.gradient()
+        slopes = self.statistics.slopes(conditional.sd, conditional.posterior)
         log_sd = self.priors.log_sd(self.sites(np.vstack([flat, moved])))
         slopes_of_log_sd = (log_sd[1:] - log_sd[0]) / step
         second = slopes_of_log_sd @ conditional.curvature() @ slopes_of_log_sd.T
-        gradient, *gradients = (
-            self.with_prior(at, self.priors, *evidence)[1] for at in (flat, *moved)
-        )
+        gradient, *gradients = (self.gradient(point, *slopes) for point in (flat, *moved))
         hessian = (np.array(gradients) - gradient) / step - second
-        (row,) = (self.value_and_grad(at)[1] - gradient for at in moved[noise])
+        (row,) = (self.value_and_grad(point)[1] - gradient for point in moved[noise])
         hessian[noise], hessian[:, noise] = row / step, (row / step)[:, None]
         return np.asarray((hessian + hessian.T) / 2)
+
+    @cached_property
+    def compiled(self) -> Self:
+        size = padded_size(len(self.priors.mean))
+        wider = Density(self.prior, self.priors.padded(size), self.statistics.padded(size)).compiled
+        return type(self)(wider.prior, wider.priors, wider.statistics)
+
+    def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Minus the log density, and the coefficients from standard normal numbers, in JAX."""
+        log_sd, noise_sd = self._sds(flat)
+        sd = jnp.exp(log_sd)
+        posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
+        potential = -self.prior.log_density(flat) - posterior.log_integral
+        return potential, jnp.asarray(self.priors.mean) + sd * posterior.draw(normal)
+
+
+for _kind in (Density, Target):
+    jax.tree_util.register_dataclass(_kind, ["prior", "priors", "statistics"], [])
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalPosterior:
+    """Marginal posterior of the hyperparameters of a decomposition.
+
+    Attributes
+    ----------
+    priors : Hyperpriors
+    sums : SufficientStatistics
+        Of the columns of the same coefficients.
+    terms : Decomposition
+    """
+
+    priors: Hyperpriors
+    sums: SufficientStatistics
+    terms: Decomposition
+
+    @classmethod
+    def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
+        """Combine statistics with the priors of a model."""
+        return cls(model.hyperpriors(terms), sums, terms)
+
+    @cached_property
+    def target(self) -> Target:
+        """Log density of the logarithms of the hyperparameters, a flat vector of length D."""
+        return Target.of(self.priors, self.sums)
+
+    @property
+    def start(self) -> Array:
+        """Logarithms of the hyperparameters at their prior medians, shape (D,)."""
+        return np.asarray(self.target.prior.mean)
+
+    def sites(self, flat: Array) -> dict[str, Array]:
+        """Hyperparameters by name, from flat vectors (..., D)."""
+        return self.target.sites(flat)
+
+    def conditional(self, sites: Mapping[str, Any]) -> Conditional:
+        """Conditional distribution of the coefficients given the hyperparameters."""
+        return self.target.conditional(sites)
+
+    def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
+        """Mean and covariance of the coefficients given the hyperparameters."""
+        conditional = self.conditional(sites)
+        return conditional.mean, conditional.covariance
+
+    def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
+        """Starting point, shape (D,), from the hyperparameters of another decomposition.
+
+        Hyperparameters that it lacks start at their prior medians.
+        """
+        start = self.start.copy()
+        before, now = labels_of(terms), labels_of(self.terms)
+        for name, index in self.target.prior.positions.items():
+            if name not in before:
+                start[index] = np.log(sites[name])
+                continue
+            values = dict(zip(before[name], np.log(sites.get(name, ())), strict=True))
+            for i, label in zip(index, now[name], strict=True):
+                start[i] = values.get(label, start[i])
+        return start
 
 
 def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
     """Labels of the scales and of the lengthscales, by site."""
     return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}
-
-
-class Mode(NamedTuple):
-    """Mode of a marginal posterior, with the Laplace approximation about it.
-
-    Attributes
-    ----------
-    point : ndarray, shape (D,)
-        Logarithms of the hyperparameters.
-    covariance : ndarray, shape (D, D)
-        Inverse Hessian of minus the log density.
-    """
-
-    point: Array
-    covariance: Array
-
-    @classmethod
-    def nearest(cls, posterior: MarginalPosterior, start: Array, progress: bool) -> Self:
-        """Search for the mode from ``start``, shape (D,)."""
-        with stage("Search for the mode", progress):
-            point = posterior.mode(start, progress=False)
-        return cls(point, posterior.covariance(point))
-
-    def points(self, count: int, rng: np.random.Generator) -> Array:
-        """Draw points from the Laplace approximation, shape (count, D)."""
-        normal = rng.standard_normal((count, len(self.point)))
-        return np.asarray(self.point + normal @ np.linalg.cholesky(self.covariance).T)
-
-
-def minimise(
-    value_and_grad: Callable[[Array], tuple[float, Array]],
-    start: Array,
-    tolerance: float,
-    bounds: Array | None = None,
-) -> tuple[Array, float]:
-    """Minimise a smooth function in coordinates in which its curvature is of order one.
-
-    Parameters
-    ----------
-    value_and_grad : callable
-    start : ndarray, shape (D,)
-    tolerance : float
-        Minimum gain of a step, in units of the function. SciPy's own tolerance is relative to the
-        value of the function, which may be near zero.
-    bounds : ndarray, shape (D, 2), optional
-
-    Returns
-    -------
-    point : ndarray, shape (D,)
-    value : float
-
-    Examples
-    --------
-    >>> point, value = minimise(lambda x: (float(x @ x), 2 * x), np.ones(2), tolerance=1e-6)
-    >>> round(value, 6)
-    0.0
-    """
-    values: list[float] = []
-
-    def evaluate(point: Array) -> tuple[float, Array]:
-        value, gradient = value_and_grad(point)
-        if not values:
-            values.append(value)
-        return value, gradient
-
-    def end(intermediate_result: OptimizeResult) -> None:
-        values.append(float(intermediate_result.fun))
-        if values[-2] - values[-1] < tolerance:
-            raise StopIteration
-
-    result = minimize(
-        evaluate,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        callback=end,
-        options={"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE},
-    )
-    return np.asarray(result.x), float(result.fun)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.factor import GaussianFactor, Regression
+from bayes_intgen.inference.gaussian.factor import ConditionalGaussian, GaussianFactor
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.terms import Decomposition
 
@@ -115,7 +115,7 @@ class ReducedStatistics(NamedTuple):
         Columns of the full design.
     ratio : ndarray, shape (len(eliminated),)
         Prior standard deviations of the eliminated coefficients, in units of the noise.
-    regression : Regression
+    regression : ConditionalGaussian
         Of the eliminated coefficients on the remaining ones, in units of their priors, so that
         ratios may be arbitrarily small, and for noise of standard deviation one.
     """
@@ -124,7 +124,7 @@ class ReducedStatistics(NamedTuple):
     remaining: NDArray[np.int_]
     eliminated: NDArray[np.int_]
     ratio: Array
-    regression: Regression
+    regression: ConditionalGaussian
 
     @classmethod
     def of(cls, sums: SufficientStatistics, eliminated: NDArray[np.int_], ratio: Array) -> Self:

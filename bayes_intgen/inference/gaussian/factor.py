@@ -7,7 +7,7 @@ elimination of coefficients and random effects are operations on such factors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -74,17 +74,17 @@ class GaussianFactor(NamedTuple):
         """Factor of coefficients c with [b -1] = weights [c -1], shape (P + 1, Q + 1)."""
         return self._replace(matrix=weights.T @ (np.asarray(self.matrix) @ weights))
 
-    def less(self, regression: Regression) -> Self:
+    def less(self, regression: ConditionalGaussian) -> Self:
         """Integrate coefficients out whose regression on these is given."""
         half = regression.half.reshape(-1, regression.half.shape[-1])
         matrix = np.asarray(self.matrix) - half.T @ half
         return type(self)(matrix, self.log_scale - regression.log_det / 2)
 
-    def eliminate(self, columns: NDArray[np.int_]) -> tuple[Self, Regression]:
+    def eliminate(self, columns: NDArray[np.int_]) -> tuple[Self, ConditionalGaussian]:
         """Integrate some coefficients out; their regression on the others completes draws."""
         matrix = np.asarray(self.matrix)
         others = np.setdiff1d(np.arange(len(matrix)), columns)
-        regression = Regression.of(
+        regression = ConditionalGaussian.of(
             matrix[np.ix_(columns, columns)], matrix[np.ix_(columns, others)]
         )
         return self.select(others[:-1]).less(regression), regression
@@ -113,7 +113,7 @@ def _factor_despite_rounding(matrix: Array) -> Array:
     return factor
 
 
-class Regression(NamedTuple):
+class ConditionalGaussian(NamedTuple):
     """Conditional distribution of q coefficients given r others, in a factor or in several.
 
     Attributes
@@ -166,9 +166,6 @@ class FactorisedGaussian:
 
     factor: Any
     log_scale: Any
-
-    def __getitem__(self, index: int) -> FactorisedGaussian:
-        return replace(self, factor=self.factor[index], log_scale=self.log_scale[index])
 
     @cached_property
     def log_integral(self) -> Any:

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.factor import FactorisedGaussian, GaussianFactor, Regression
+from bayes_intgen.inference.gaussian.factor import (
+    ConditionalGaussian,
+    FactorisedGaussian,
+    GaussianFactor,
+)
 from bayes_intgen.models.terms import PseudoObservations
 
 if TYPE_CHECKING:
@@ -117,7 +121,7 @@ class SufficientStatistics(NamedTuple):
         places = np.append(np.arange(len(self.xy)), size)
         return self.combine(eye_array(size + 1, format="csr")[places])
 
-    def integrate(self, effects: Regression) -> Self:
+    def integrate(self, effects: ConditionalGaussian) -> Self:
         """Integrate random effects out, given their regression on the columns."""
         return self._replace(factor=self.factor.less(effects))
 
@@ -155,6 +159,18 @@ class SufficientStatistics(NamedTuple):
         else:
             matrix += xp.eye(matrix.shape[-1])
         return GaussianFactor(matrix, log_scale + 0.5)
+
+    def evidence_and_slopes(
+        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
+    ) -> tuple[Any, Any, Any]:
+        """Log density of all outcomes, coefficients integrated out, and its derivatives.
+
+        log N(y; 0, X diag(s^2) X' + noise_sd^2 W^-1), plus the log density of pseudo-observations
+        given y. Derivatives are those with respect to ``log_sd``, shape (P,), and the log noise.
+        """
+        sd = xp.exp(log_sd)
+        posterior = self.posterior(sd, noise_sd, xp).factorise(xp)
+        return posterior.log_integral, *self.slopes(sd, posterior)
 
     def slopes(self, sd: Any, posterior: FactorisedGaussian) -> tuple[Any, Any]:
         """Gradient of the log density of all outcomes.
@@ -252,7 +268,7 @@ class CandidateStatistics(NamedTuple):
         """Replace rows that are means of several units by these units."""
         return self._replace(sums=self.sums.with_units(units, within, precision))
 
-    def integrate(self, effects: Regression) -> Self:
+    def integrate(self, effects: ConditionalGaussian) -> Self:
         """Integrate random effects out, given their regression on all columns."""
         half = effects.half.reshape(-1, effects.half.shape[-1])
         first = half.shape[1] - 1 - len(self.cross)
@@ -314,7 +330,7 @@ class GroupSums(NamedTuple):
             merged.append(total)
         return type(self)(codes, *merged)
 
-    def regression(self, ratio: Array) -> Regression:
+    def regression(self, ratio: Array) -> ConditionalGaussian:
         """Regression of the effects, in units of their standard deviations, on the columns.
 
         Parameters
@@ -324,4 +340,4 @@ class GroupSums(NamedTuple):
         """
         sd = np.sqrt(ratio)
         precision = np.eye(len(sd)) + sd[:, None] * self.zz * sd
-        return Regression.of(precision, sd[:, None] * self.cross)
+        return ConditionalGaussian.of(precision, sd[:, None] * self.cross)

@@ -32,7 +32,7 @@ from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
 from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
 from bayes_intgen.models import Model
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.mechanism import Column, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import GP
 from bayes_intgen.models.terms import Decomposition
@@ -200,7 +200,7 @@ def functions_of_action(actions: Array, terms: Decomposition, k: int) -> tuple[B
     mechanism = GP() if levels is None else Levels(levels.ordered)
     if levels is not None:
         rows = np.concatenate([rows, np.unique(actions)[:, None]])
-    basis = mechanism.marginal_basis(rows, terms.coordinates[k], N_REGRESSORS)
+    basis = mechanism.marginal_basis(Column(rows, terms.coordinates[k], len(rows)), N_REGRESSORS)
     return basis, feature_basis(mechanism, basis, rows)
 
 

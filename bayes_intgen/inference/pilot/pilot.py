@@ -12,7 +12,8 @@ from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
-from bayes_intgen.inference.density.marginal_posterior import QUICK_TOLERANCE, MarginalPosterior
+from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
 from bayes_intgen.inference.gaussian.elimination import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
@@ -146,8 +147,7 @@ class Pilot(NamedTuple):
             noise_sd = float(posterior.sites(mode)["noise_sd"])
             reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
             priors = posterior.priors.select(reduced.remaining)
-            searched = MarginalPosterior(priors, reduced.sums, terms.without(errors))
-            mode = searched.mode(mode, progress, tolerance=QUICK_TOLERANCE)
+            mode = find_mode(Target.of(priors, reduced.sums), mode, progress, QUICK_TOLERANCE)
             change = np.log(float(posterior.sites(mode)["noise_sd"]) / noise_sd)
             # The scale of the errors, in units of the noise, is that of the start.
             if not errors or abs(change) < MAX_CHANGE_OF_NOISE:

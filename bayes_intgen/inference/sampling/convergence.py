@@ -63,7 +63,8 @@ class Convergence(NamedTuple):
     @classmethod
     def of(cls, draws: Array, names: Sequence[str] = ()) -> Self:
         """Assess draws, shape (chain, draw, quantity)."""
-        halves = _halves(draws)
+        half = draws.shape[1] // 2
+        halves = np.concatenate([draws[:, :half], draws[:, -half:]])
 
         def bulk() -> tuple[Array, Array]:
             scores = _normal_scores(halves)
@@ -111,11 +112,6 @@ def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Datase
     return xr.merge([tree["posterior"].to_dataset(), joint_effect], join="exact")
 
 
-def ess_bulk(draws: Array) -> Array:
-    """Effective sample size in the bulk of finite draws (chain, draw, quantity)."""
-    return _ess_of_mean(_normal_scores(_halves(draws)))
-
-
 def _rhat(scores: Array) -> Array:
     """R-hat of the halves of chains (half, draw, quantity); NaN for a single chain."""
     if len(scores) <= 2:
@@ -127,11 +123,17 @@ def _rhat(scores: Array) -> Array:
 
 def _ess_of_mean(values: Array) -> Array:
     """Effective sample size for the mean of values (chain, draw, quantity)."""
-    count = values[..., 0].size
+    count, length = values[..., 0].size, values.shape[1]
     within, total = _variances(values)
+    # Autocovariance of every chain at all lags. Twice as long, so that the ends of a chain do not
+    # meet.
+    padded = next_fast_len(2 * length, real=True)
+    spectrum = rfft(values - values.mean(axis=1, keepdims=True), padded, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    autocovariance = irfft(power, padded, axis=1)[:, :length] / length
     with np.errstate(invalid="ignore", divide="ignore"):
         # Equation 10.
-        correlation = 1 - (within - _autocovariance(values).mean(axis=0)) / total
+        correlation = 1 - (within - autocovariance.mean(axis=0)) / total
         correlation[0] = 1
         # Sums of neighbouring lags are positive and fall (Geyer, "Practical Markov chain Monte
         # Carlo", Statistical Science 1992, section 3.3).
@@ -149,22 +151,6 @@ def _variances(values: Array) -> tuple[Array, Array]:
     length = values.shape[1]
     within = values.var(axis=1, ddof=1).mean(axis=0)
     return within, within * (length - 1) / length + values.mean(axis=1).var(axis=0, ddof=1)
-
-
-def _autocovariance(values: Array) -> Array:
-    """Autocovariance of every chain at all lags, shape (chain, lag, quantity)."""
-    length = values.shape[1]
-    # Twice as long, so that the ends of a chain do not meet.
-    padded = next_fast_len(2 * length, real=True)
-    spectrum = rfft(values - values.mean(axis=1, keepdims=True), padded, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(irfft(power, padded, axis=1)[:, :length] / length)
-
-
-def _halves(draws: Array) -> Array:
-    """Split every chain in two."""
-    half = draws.shape[1] // 2
-    return np.concatenate([draws[:, :half], draws[:, -half:]])
 
 
 def _normal_scores(draws: Array) -> Array:
@@ -280,13 +266,13 @@ class MonitoredEffect(NamedTuple):
     ----------
     points : ndarray, shape (N_POINTS, K)
         Reference rows, evenly spaced.
-    mask : ndarray of bool, shape (K,)
-        Actions that are set: all, or those of an observed regime if the joint effect is not
-        identified.
+    masks : ndarray of bool, shape (N_POINTS, K)
+        Actions that are set at each point: all, or those of an observed regime if the joint effect
+        is not identified.
     """
 
     points: Array
-    mask: NDArray[np.bool_]
+    masks: NDArray[np.bool_]
 
     @classmethod
     def of(cls, data: Rows, model: Model, terms: Decomposition) -> Self:
@@ -298,9 +284,5 @@ class MonitoredEffect(NamedTuple):
         joint = (True,) * len(data.names)
         mask = joint if model.identifies(regimes, joint) else regimes[0]
         rows = np.concatenate(data.in_memory.reference_rows(terms.coordinates).rows)
-        return cls(every_nth(rows), np.array(mask, dtype=bool))
-
-    @property
-    def masks(self) -> NDArray[np.bool_]:
-        """Mask of each point, shape (N_POINTS, K)."""
-        return np.broadcast_to(self.mask, self.points.shape)
+        points = every_nth(rows)
+        return cls(points, np.tile(np.array(mask, dtype=bool), (len(points), 1)))

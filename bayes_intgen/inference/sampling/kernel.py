@@ -7,7 +7,6 @@ compiled: a process that loads its programs does without NumPyro, 0.1 s.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -18,12 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag, solve_triangular
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import (
-    LogDensity,
-    MarginalDensity,
-    Potential,
-    PotentialAndDraw,
-)
+from bayes_intgen.inference.density.marginal_posterior import Density, Target
 from bayes_intgen.inference.sampling.program_cache import CompiledProgram
 
 Collected = dict[str, NDArray[Any]]
@@ -117,13 +111,13 @@ class ChainState(NamedTuple):
 
 
 class NUTSKernel:
-    """NUTS on a surrogate density, with a Metropolis correction by the exact one.
+    """NUTS on a density, with a Metropolis correction by the exact one.
 
     Parameters
     ----------
-    surrogate : LogDensity
-        Density that NUTS samples; the exact one if nothing cheaper is used.
-    exact : MarginalDensity
+    density : Density
+        Density that NUTS samples; the target if nothing cheaper is used.
+    target : Target
         Density of the draws.
     root : ndarray, shape (D, D)
         Lower Cholesky factor of an estimate of the covariance: NUTS samples z, with flat vector
@@ -131,40 +125,37 @@ class NUTSKernel:
     target_accept : float
     """
 
-    def __init__(
-        self, surrogate: LogDensity, exact: MarginalDensity, root: Array, target_accept: float
-    ) -> None:
-        self.surrogate, self.exact, self.root = surrogate, exact, root
+    def __init__(self, density: Density, target: Target, root: Array, target_accept: float) -> None:
+        self.density, self.target, self.root = density, target, root
         self.target_accept = target_accept
-        self._program = _compiled_program(surrogate.potential, exact.potential_and_draw)
         # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are
         # those of the other sites alone, whose step sizes are larger.
-        self._padded_root = block_diag(root, np.eye(surrogate.padding))
+        self._padding = density.compiled.size - len(root)
+        self._padded_root = block_diag(root, np.eye(self._padding))
         self._moves = np.arange(len(self._padded_root)) < len(root)
 
     def begin(self, flat: Array, coefficients: Array, step_size: float) -> ChainState:
         """Start a chain at a flat vector, shape (D,).
 
-        ``coefficients``, a draw at that vector of those that the exact density has marginalised,
-        are repeated until a proposal is accepted.
+        ``coefficients``, a draw at that vector of those that the target has integrated out, are
+        repeated until a proposal is accepted.
         """
-        potential, gradient = self.surrogate.value_and_grad(flat)
-        correction = self.exact.value_and_grad(flat)[0] - potential
-        padding = (0, self.surrogate.padding)
+        potential, gradient = self.density.value_and_grad(flat)
+        padding = (0, self._padding)
         current = KernelState(
             np.pad(solve_triangular(self.root, flat, lower=True), padding),
             np.pad(self.root.T @ gradient, padding),
             np.asarray(potential),
             np.asarray(potential),
-            np.asarray(correction),
-            np.pad(coefficients, (0, self.exact.n_coefficients - len(coefficients))),
+            np.asarray(self.target.value(flat) - potential),
+            coefficients,
         )
         return ChainState(current, StepSize.at(step_size))
 
     def compile(self, chain: ChainState, count: int, progress: bool) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
         keys = np.zeros((count, 2), dtype=np.uint32)
-        self._program.compile(self._arguments(chain, keys, False), progress)
+        PROGRAM.compile(self._arguments(chain, keys, False), progress)
 
     def advance(
         self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
@@ -173,7 +164,7 @@ class NUTSKernel:
 
         The step size adapts, or stays.
         """
-        chain, rows = self._program(self._arguments(chain, keys, adapts))
+        chain, rows = PROGRAM(self._arguments(chain, keys, adapts))
         size = len(self._moves)
         z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
         named = zip(STATISTICS.items(), columns.T, strict=True)
@@ -184,90 +175,99 @@ class NUTSKernel:
     def _arguments(
         self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
     ) -> tuple[Any, ...]:
-        data = self.surrogate.data, self.exact.data
+        densities = self.density.compiled, self.target.compiled
         settings = np.array(self.target_accept), np.array(adapts)
-        return chain, data, (self._padded_root, self._moves), settings, keys
+        return chain, densities, (self._padded_root, self._moves), settings, keys
 
 
-@lru_cache(maxsize=16)
-def _compiled_program(potential: Potential, exact: PotentialAndDraw) -> CompiledProgram:
-    return CompiledProgram(iterations(potential, exact), (potential, exact))
+def advance(
+    chain: ChainState,
+    densities: tuple[Density, Target],
+    coordinates: tuple[jax.Array, jax.Array],
+    settings: tuple[jax.Array, jax.Array],
+    keys: jax.Array,
+) -> tuple[ChainState, jax.Array]:
+    """Advance a chain by an iteration for each key, in JAX."""
+    (density, target), (root, moves), (target_accept, adapts) = densities, coordinates, settings
+    first_key = jax.random.wrap_key_data(keys[0], impl="threefry2x32")
+    trajectory = _trajectory(lambda z: density.potential(root @ z), chain.current.z, first_key)
+
+    def iterate(chain: ChainState, key_data: jax.Array) -> tuple[ChainState, jax.Array]:
+        current, step_size = chain
+        key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
+        of_momentum, of_trajectory, of_acceptance, of_draw = jax.random.split(key, 4)
+        momentum = moves * jax.random.normal(of_momentum, moves.shape)
+        end = trajectory(current, momentum, jnp.exp(step_size.log), of_trajectory)
+        normal = jax.random.normal(of_draw, current.coefficients.shape)
+        exact_potential, coefficients = target.potential_and_draw(root @ end.z, normal)
+        proposal = KernelState(
+            end.z,
+            end.z_grad,
+            end.potential_energy,
+            end.energy,
+            exact_potential - end.potential_energy,
+            coefficients,
+        )
+        log_acceptance = current.potential_correction - proposal.potential_correction
+        accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
+        new = _either(accepted, proposal, current)
+        statistics = (
+            end.diverging,
+            new.energy + new.potential_correction,
+            -(new.potential + new.potential_correction),
+            end.num_steps,
+            end.accept_prob,
+            jnp.exp(step_size.log),
+            accepted,
+        )
+        # One array: each array that is stacked over iterations is compiled separately.
+        numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
+        adapted = step_size.adapted(target_accept - end.accept_prob)
+        row = jnp.concatenate([new.z, numbers, new.coefficients])
+        return ChainState(new, _either(adapts, adapted, step_size)), row
+
+    return lax.scan(iterate, chain, keys)
 
 
-def iterations(potential: Potential, exact: PotentialAndDraw) -> Callable[..., Any]:
-    """Function that advances a chain by several iterations, for compilation."""
+def _trajectory(
+    potential: Callable[[jax.Array], jax.Array], start: jax.Array, key: jax.Array
+) -> Callable[[KernelState, jax.Array, jax.Array, jax.Array], Any]:
+    """NumPyro's trajectories: from a state, momentum, step size and key to the end."""
+    from numpyro.infer.hmc import hmc
 
-    def advance(
-        chain: ChainState,
-        data: Any,
-        coordinates: tuple[jax.Array, jax.Array],
-        settings: tuple[jax.Array, jax.Array],
-        keys: jax.Array,
-    ) -> tuple[ChainState, jax.Array]:
-        from numpyro.infer.hmc import hmc
+    init, sample = hmc(potential, algo="NUTS")
+    # Without warmup of its own, and with a unit mass matrix.
+    initial = init(
+        start,
+        num_warmup=0,
+        adapt_step_size=False,
+        adapt_mass_matrix=False,
+        max_tree_depth=MAX_TREE_DEPTH,
+        rng_key=key,
+    )
 
-        root, moves = coordinates
-        target_accept, adapts = settings
-        exact_and_draw = exact(data[1])
-        init, sample = hmc(lambda z: potential(data[0])(root @ z), algo="NUTS")
-        # Without warmup of its own, and with a unit mass matrix.
-        initial = init(
-            chain.current.z,
-            num_warmup=0,
-            adapt_step_size=False,
-            adapt_mass_matrix=False,
-            max_tree_depth=MAX_TREE_DEPTH,
-            rng_key=jax.random.wrap_key_data(keys[0], impl="threefry2x32"),
+    def trajectory(
+        current: KernelState, momentum: jax.Array, step_size: jax.Array, key: jax.Array
+    ) -> Any:
+        return sample(
+            initial._replace(
+                z=current.z,
+                z_grad=current.gradient,
+                potential_energy=current.potential,
+                r=momentum,
+                adapt_state=initial.adapt_state._replace(step_size=step_size),
+                rng_key=key,
+            )
         )
 
-        def iterate(chain: ChainState, key_data: jax.Array) -> tuple[ChainState, jax.Array]:
-            current, step_size = chain
-            key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-            of_momentum, of_trajectory, of_acceptance, of_draw = jax.random.split(key, 4)
-            end = sample(
-                initial._replace(
-                    z=current.z,
-                    z_grad=current.gradient,
-                    potential_energy=current.potential,
-                    r=moves * jax.random.normal(of_momentum, moves.shape),
-                    adapt_state=initial.adapt_state._replace(step_size=jnp.exp(step_size.log)),
-                    rng_key=of_trajectory,
-                )
-            )
-            normal = jax.random.normal(of_draw, current.coefficients.shape)
-            exact_potential, coefficients = exact_and_draw(root @ end.z, normal)
-            proposal = KernelState(
-                end.z,
-                end.z_grad,
-                end.potential_energy,
-                end.energy,
-                exact_potential - end.potential_energy,
-                coefficients,
-            )
-            log_acceptance = current.potential_correction - proposal.potential_correction
-            accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
-            new = _either(accepted, proposal, current)
-            statistics = (
-                end.diverging,
-                new.energy + new.potential_correction,
-                -(new.potential + new.potential_correction),
-                end.num_steps,
-                end.accept_prob,
-                jnp.exp(step_size.log),
-                accepted,
-            )
-            # One array: each array that is stacked over iterations is compiled separately.
-            numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
-            adapted = step_size.adapted(target_accept - end.accept_prob)
-            row = jnp.concatenate([new.z, numbers, new.coefficients])
-            return ChainState(new, _either(adapts, adapted, step_size)), row
-
-        return lax.scan(iterate, chain, keys)
-
-    return advance
+    return trajectory
 
 
 def _either[T](condition: jax.Array, one: T, other: T) -> T:
     """Choose one of two nested arrays of the same structure."""
     chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
     return chosen
+
+
+# Compiled for each kind of densities and shapes of their arrays.
+PROGRAM = CompiledProgram(advance)

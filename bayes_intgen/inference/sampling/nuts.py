@@ -10,15 +10,15 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.density.log_density import LogDensity, MarginalDensity
+from bayes_intgen.inference.density.approximation import Approximation
+from bayes_intgen.inference.density.marginal_posterior import Density, Target
+from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
@@ -40,24 +40,6 @@ INITIAL_STEP_SIZE = 0.5
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
 # (chain, draw, Q) that must converge.
 Quantities = Callable[[Array, Array], Array]
-
-
-class Draws(NamedTuple):
-    """Draws of the unconstrained sites, and statistics of every iteration.
-
-    Attributes
-    ----------
-    flat : ndarray, shape (chain, draw, D)
-        Unconstrained sites.
-    coefficients : ndarray, shape (chain, draw, P)
-        Conditional draws of the coefficients that the density has marginalised.
-    statistics : dict of ndarray, each (chain, draw)
-        Named as in ArviZ's schema.
-    """
-
-    flat: Array
-    coefficients: Array
-    statistics: dict[str, NDArray[Any]]
 
 
 class ChainRunner:
@@ -187,13 +169,11 @@ def parts_of_warmup(iterations: int) -> tuple[int, int]:
 
 def warm_up(
     runner: ChainRunner,
-    density: MarginalDensity,
-    surrogate: LogDensity | None,
-    starts: Array,
-    covariance: Array,
+    target: Target,
+    approximation: Approximation,
     settings: SamplerSettings,
 ) -> tuple[NUTSKernel, list[ChainState]]:
-    """Adapt step size and covariance, and drop a surrogate that is rejected too often.
+    """Adapt step size and covariance, and drop a cheaper density that is rejected too often.
 
     In the first part of the warmup the step size adapts to the initial covariance. The draws of
     all chains then improve the covariance, to which the step size adapts further in the second
@@ -202,35 +182,38 @@ def warm_up(
     Parameters are those of :func:`nuts`.
     """
     first_part, second_part = parts_of_warmup(settings.warmup)
-    sampled = density if surrogate is None else surrogate
+    density: Density = approximation.density
 
     def kernel_with(root: Array) -> NUTSKernel:
-        return NUTSKernel(sampled, density, root, settings.target_accept)
+        return NUTSKernel(density, target, root, settings.target_accept)
 
     def rejects(collected: Collected) -> bool:
         """Whether any chain rejects too many proposals."""
         return bool((collected["accepted"].mean(axis=1) < MIN_ACCEPTANCE_RATE).any())
 
-    kernel = kernel_with(np.linalg.cholesky(covariance))
+    starts = approximation.points(settings.chains, generator(settings.seed, "starts"))
+    # A chain could not leave a point at which rounding makes the density NaN.
+    starts[[not np.isfinite(target.value(start)) for start in starts]] = approximation.point
+    kernel = kernel_with(np.linalg.cholesky(approximation.covariance))
+    coefficients = (
+        target.draw(start, generator(settings.seed, "initial", i)) for i, start in enumerate(starts)
+    )
     states = [
-        kernel.begin(
-            start, density.draw(start, generator(settings.seed, "initial", i)), INITIAL_STEP_SIZE
-        )
-        for i, start in enumerate(starts)
+        kernel.begin(*start, INITIAL_STEP_SIZE) for start in zip(starts, coefficients, strict=True)
     ]
     _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
     if rejects(first):
-        sampled = density
+        density = target
 
     draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
-    root = np.linalg.cholesky(_shrunk_covariance(draws, covariance))
+    root = np.linalg.cholesky(_shrunk_covariance(draws, approximation.covariance))
     kernel = kernel_with(root)
     half = first["step_size"][:, first_part // 2 :]
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if rejects(second):
-        sampled = density
+        density = target
         kernel = kernel_with(root)
     return kernel, _restarted(kernel, second, step_size)
 
@@ -252,43 +235,37 @@ def _shrunk_covariance(draws: Array, initial: Array) -> Array:
 
 
 def nuts(
-    density: MarginalDensity,
-    starts: Array,
-    covariance: Array,
+    target: Target,
+    approximation: Approximation,
     settings: SamplerSettings,
-    *,
     quantities: Quantities = lambda flat, coefficients: flat,
-    surrogate: LogDensity | None = None,
 ) -> Draws:
-    """Run one NUTS chain from each start.
+    """Run NUTS chains from points about the mode.
 
-    With a surrogate, NUTS proposes from that cheaper density, and a Metropolis step with the ratio
-    of both densities corrects the proposal (delayed acceptance; Christen and Fox 2005, section 2).
-    The correction is exact because NUTS is reversible under the density that it samples.
+    With a density cheaper than the target, NUTS proposes from that, and a Metropolis step with the
+    ratio of both densities corrects the proposal (delayed acceptance; Christen and Fox 2005,
+    section 2). The correction is exact because NUTS is reversible under the density that it
+    samples.
 
     Parameters
     ----------
-    density : MarginalDensity
+    target : Target
         The coefficients that it has integrated out are drawn at each start and with every accepted
         proposal.
-    starts : ndarray, shape (chain, D)
-        Unconstrained starting points, of finite density.
-    covariance : ndarray, shape (D, D)
-        Initial estimate of the posterior covariance.
+    approximation : Approximation
+        Its covariance is the initial estimate of that of the draws. Its density is dropped if few
+        proposals of a chain are accepted in either half of the warmup.
     settings : SamplerSettings
         Without a number of draws, chains run for ``MIN_DRAWS`` to ``MAX_DRAWS`` iterations, until
         all quantities have converged.
     quantities : callable
         Quantities that must converge.
-    surrogate : LogDensity, optional
-        Cheaper density. It is dropped if few proposals of a chain are accepted in either half of
-        the warmup.
     """
-    chains = len(starts)
+    chains = settings.chains
     count = MIN_DRAWS if settings.draws is None else settings.draws
     block_size = common_block_size(*parts_of_warmup(settings.warmup), count)
     runner = ChainRunner(settings.seed, chains, block_size, settings.progress)
-    kernel, states = warm_up(runner, density, surrogate, starts, covariance, settings)
+    kernel, states = warm_up(runner, target, approximation, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     runner.compile(kernel, states, count)

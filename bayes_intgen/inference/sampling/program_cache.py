@@ -9,7 +9,6 @@ executable by the names of its functions.
 import contextlib
 import hashlib
 import os
-import pickle
 import platform
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -37,13 +36,11 @@ class CompiledProgram:
     ----------
     advance : callable
         From a state and other arguments, nested arrays, to the next state and an array.
-    definition
-        Functions of modules, or dataclasses and tuples of them, that determine ``advance``. With
-        closures the program is not kept.
+        The classes of its arguments determine what it computes.
     """
 
-    def __init__(self, advance: Callable[..., tuple[Any, jax.Array]], definition: Any) -> None:
-        self._advance, self._definition = advance, definition
+    def __init__(self, advance: Callable[..., tuple[Any, jax.Array]]) -> None:
+        self._advance = advance
         self._compiled: dict[Any, jax.stages.Compiled] = {}
 
     def compile(self, arguments: tuple[Any, ...], progress: bool) -> None:
@@ -84,13 +81,8 @@ class CompiledProgram:
         folder = jax.config.jax_compilation_cache_dir
         if not folder or not jax.config.jax_enable_compilation_cache or "://" in folder:
             return None
-        try:
-            definition = pickle.dumps(self._definition)
-        # A closure.
-        except (pickle.PicklingError, AttributeError, TypeError):
-            return None
         structure, *shapes = _shapes(arguments)
-        described = repr((_environment(), definition, str(structure), shapes))
+        described = repr((_environment(), str(structure), shapes))
         return Path(folder, hashlib.sha256(described.encode()).hexdigest() + SUFFIX)
 
 

@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from _marginals import marginal_posterior
@@ -7,21 +11,21 @@ from scipy.stats import multivariate_t, norm
 
 import bayes_intgen as bi
 from bayes_intgen.inference import sampled_model
+from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
-    PER_POINT,
-    EvaluatedDraws,
+    MAX_PROPOSALS,
     ImportanceDraws,
     StudentT,
-    importance_draws,
     smoothed_weights,
+    weighted_draws,
 )
-from bayes_intgen.inference.density.marginal_posterior import Mode
 from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
 )
+from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 from conftest import confounded_rows
 
@@ -33,15 +37,26 @@ def log_gamma(at: np.ndarray) -> float:
     return float(np.sum(np.exp(at) - SHAPES * at))
 
 
-def mode_of_log_gamma() -> Mode:
-    point = np.log(SHAPES)
-    return Mode(point, np.diag(1 / SHAPES))
+class Toy(NamedTuple):
+    """Target without coefficients."""
+
+    value: Callable[[np.ndarray], float]
+
+    def evaluate(self, points, counts, rng) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([self.value(at) for at in points]), np.zeros((len(points), counts.max(), 0))
 
 
-def draws_of(value, mode, seed: int = 0, **settings: int) -> ImportanceDraws:
-    rng = np.random.default_rng(seed)
-    values, proposal = (lambda x: np.array(list(map(value, x)))), StudentT.about(mode)
-    return importance_draws(values, proposal, rng, False, **settings)
+def normal_at(point: np.ndarray, covariance: np.ndarray, value=log_gamma) -> Approximation:
+    return Approximation(point, covariance, Toy(value))
+
+
+AT_MODE = normal_at(np.log(SHAPES), np.diag(1 / SHAPES))
+
+
+def draws_of(approximation: Approximation, adapts: bool = True) -> ImportanceDraws:
+    settings = SamplerSettings(progress=False, techniques=Techniques(adapted_proposals=adapts))
+    rng = np.random.default_rng(0)
+    return weighted_draws(approximation.density, approximation, settings, rng)
 
 
 def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,23 +67,21 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
     monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
-    mode = mode_of_log_gamma()
-    draws = draws_of(log_gamma, mode)
+    draws = draws_of(AT_MODE)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)
     limit = -norm.ppf(0.0005 / (2 * len(SHAPES)))
     first, error = estimate(draws, draws.points)
     assert (np.abs(first - mean) < limit * error).all()
     # Negative control: the mode, about which the approximation draws.
-    assert (np.abs(mode.point - mean) > limit * error)[SHAPES < 3].all()
+    assert (np.abs(AT_MODE.point - mean) > limit * error)[SHAPES < 3].all()
     second, error = estimate(draws, (draws.points - mean) ** 2)
     assert (np.abs(second - polygamma(1, SHAPES)) < limit * error).all()
 
 
 def test_adaptation_needs_fewer_proposals() -> None:
-    mode = mode_of_log_gamma()._replace(covariance=0.2 * np.diag(1 / SHAPES))
-    adapted = draws_of(log_gamma, mode).diagnostics
-    fixed = draws_of(log_gamma, mode, adapts=False).diagnostics
+    narrow = replace(AT_MODE, covariance=0.2 * AT_MODE.covariance)
+    adapted, fixed = (draws_of(narrow, adapts).diagnostics for adapts in (True, False))
     assert adapted.proposals < fixed.proposals
 
 
@@ -78,19 +91,19 @@ def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
     def cauchy(at: np.ndarray) -> float:
         return 0.5 * (1 + size) * float(np.log1p(at @ at))
 
-    mode = Mode(np.zeros(size), np.eye(size) / (1 + size))
+    narrow = normal_at(np.zeros(size), np.eye(size) / (1 + size), cauchy)
     # Without adaptation, which would widen the proposal.
-    diagnostics = draws_of(cauchy, mode, max_proposals=200).diagnostics
+    diagnostics = draws_of(narrow, adapts=False).diagnostics
     assert diagnostics.pareto_k > PARETO_K_LIMIT
     assert not diagnostics.is_reliable
-    assert diagnostics.proposals == 200
+    assert diagnostics.proposals == MAX_PROPOSALS
 
 
 def test_regions_without_density_have_no_weight() -> None:
     def truncated(at: np.ndarray) -> float:
         return 0.5 * float(at @ at) if at[0] > 0 else np.nan
 
-    draws = draws_of(truncated, Mode(np.array([0.5, 0.0]), np.eye(2)))
+    draws = draws_of(normal_at(np.array([0.5, 0.0]), np.eye(2), truncated))
     outside = draws.points[:, 0] <= 0
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12
@@ -108,8 +121,9 @@ def test_density_equals_that_of_scipy() -> None:
 def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.full(50, 0.3))
+    diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
     draws = ImportanceDraws(
-        np.zeros((50, 1)), np.zeros(50), weights, ImportanceDiagnostics(0.1, 300.0, 50)
+        np.zeros((50, 1)), np.zeros(50), weights, np.zeros((50, 1, 0)), diagnostics
     )
     index = draws.resample(1000, rng)
     counts = np.bincount(index, minlength=50)
@@ -142,14 +156,6 @@ def test_weights_and_pareto_k_agree_with_arviz(count, scale) -> None:
         np.testing.assert_allclose(weights, np.exp(log_weights), rtol=1e-8, atol=1e-15)
 
 
-def test_draws_without_density_have_no_weight() -> None:
-    log_ratio = np.random.default_rng(0).normal(size=100)
-    log_ratio[:30] = -np.inf
-    weights, _ = smoothed_weights(log_ratio)
-    assert (weights[:30] < 1e-300).all()
-    assert weights[30:].min() > 0
-
-
 def test_equal_weights_are_not_smoothed() -> None:
     weights, pareto_k = smoothed_weights(np.zeros(100))
     np.testing.assert_allclose(weights, 0.01)
@@ -158,16 +164,17 @@ def test_equal_weights_are_not_smoothed() -> None:
 
 def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
     marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
-    mode = marginal.mode(marginal.start, progress=False)
-    # Two kinds of points in two batches: one with all of its draws from the evaluation, and one
-    # with more draws than these.
-    points = np.stack([mode] * 1000 + [mode - 2.0])
-    evaluated = EvaluatedDraws(marginal, seed=0)
-    values = np.concatenate([evaluated.values(points[:600]), evaluated.values(points[600:])])
-    np.testing.assert_allclose(values[[0, 1000]], list(map(marginal.value, points[[0, 1000]])))
-    index = np.concatenate([np.repeat(np.arange(1000), PER_POINT), np.full(4000, 1000)])
+    approximation = Approximation.of(marginal.target, marginal.start, progress=False)
+    mode, target = approximation.point, marginal.target
+    # Two kinds of points: one with few draws each, and one with more draws than evaluated at first.
+    points, rng = np.stack([mode] * 1000 + [mode - 2.0]), np.random.default_rng(0)
+    values, first_draws = target.evaluate(points, np.full(1001, 4), rng)
+    np.testing.assert_allclose(values[[0, 1000]], list(map(target.value, points[[0, 1000]])))
+    index = np.concatenate([np.repeat(np.arange(1000), 4), np.full(4000, 1000)])
     index = np.random.default_rng(1).permutation(index)
-    draws = evaluated.coefficients(points, index)
+    diagnostics = ImportanceDiagnostics(0.1, 300.0, 1001)
+    weighted = ImportanceDraws(points, -values, np.ones(1001), first_draws, diagnostics)
+    draws = weighted.coefficients_of(index, target, rng)
     assert len(np.unique(draws, axis=0)) == len(index)
     limit = -norm.ppf(0.0005 / draws.shape[1])
     for first, at in ((True, mode), (False, mode - 2.0)):

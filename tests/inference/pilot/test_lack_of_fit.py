@@ -41,7 +41,7 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
         every = TermSums.over(data, terms.and_terms(tests), VarianceFunction(), False)
         sums = every.of_candidates(terms, tests)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
-        sites = {name: np.exp(value) for name, value in posterior.priors.start.items()}
+        sites = posterior.sites(posterior.start)
         results = score_tests(posterior, sites, sums, tests)
         log_sd = posterior.priors.log_sd(sites)
     design = terms.matrix(data.actions, data.intervened)
