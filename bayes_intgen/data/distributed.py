@@ -19,8 +19,8 @@ from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import TableLevels
-from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
+from bayes_intgen.data.rows import Observations, Transformation
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
@@ -203,14 +203,14 @@ class DistributedData(OutOfCoreRows):
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
         _require_open(self._client)
-        if self._transformation:
-            function = partial(composed, function, self._transformation)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        both = self._client.submit(identity, (function, combine), pure=False)
+        steps = self._client.submit(
+            identity, (self._transformations, function, combine), pure=False
+        )
         digested = partial(combine_digested, combine)
         digest, result = self._reduced(
-            reduce_rows, self._schema, digested, both, label=label, progress=progress
+            reduce_rows, self._schema, digested, steps, label=label, progress=progress
         )
         self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
@@ -393,10 +393,12 @@ def reduce_rows(
     schema: Schema,
     tables: Iterable[Any],
     first_row: int,
-    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+    steps: tuple[
+        Iterable[Transformation], Callable[[Observations], Any], Callable[[Any, Any], Any]
+    ],
 ) -> tuple[Digest, Any]:
     """Digest of the rows of tables, and the combined results of a function of their batches."""
-    function, combine = both
+    transformations, function, combine = steps
     digest = Digest()
     batches: list[Observations] = []
     for piece in schema.read_again(tables, first_row):
@@ -404,4 +406,5 @@ def reduce_rows(
         batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
-        return digest, reduce(combine, map(function, batches))
+        whole = (function(transformed(transformations, batch)) for batch in batches)
+        return digest, reduce(combine, whole)

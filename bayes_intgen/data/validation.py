@@ -46,13 +46,14 @@ def checked_data(data: Any) -> Rows:
             "RegimeData.from_frame"
         )
     if isinstance(data, Observations):
-        check_enough_rows(data, len(data))
-        check_covariates(data, len(data))
+        check_enough_rows(data)
+        check_covariates(data)
     return data
 
 
-def check_enough_rows(sample: Observations, rows: int) -> None:
-    """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
+def check_enough_rows(data: Rows) -> None:
+    """Raise DataError on too few rows, or an action or outcome that does not vary."""
+    sample, rows = data.in_memory, len(data)
     needed = rows_needed(len(sample.names))
     if rows < needed:
         others = sum(sample.dropped.values())
@@ -78,12 +79,12 @@ def check_enough_rows(sample: Observations, rows: int) -> None:
     _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
 
 
-def check_observational(sample: Observations) -> None:
+def check_observational(data: Rows) -> None:
     """Raise DataError without observational rows, and say what the regimes identify."""
-    if not any(not any(mask) for mask in sample.regimes):
+    if not any(not any(mask) for mask in data.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
-            f"{_identified_targets(sample.names, list(sample.regimes))} Add such rows, or pass "
+            f"{_identified_targets(data.names, list(data.regimes))} Add such rows, or pass "
             "require_observational=False to continue without them"
         )
 
@@ -108,27 +109,22 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
 
 
-def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
-    """Raise DataError on cells that are not finite.
+def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
+    """Raise DataError on cells that are not finite, and on unusable weights.
 
     Parameters
     ----------
     rows : Observations
-    numbers : ndarray of int, shape (n,), optional
-        Numbers of the rows, for messages; 0, 1, ... by default.
+    numbers : ndarray of int, shape (n,)
+        Numbers of the rows, for messages.
     """
-    # Two passes over the rows as they are in memory; NaN compares false.
-    if all(
-        not values.size or (values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE)
-        for values in (rows.actions, rows.covariates, rows.outcome)
-    ):
+    if not len(rows):
         return
-    numbers = np.arange(len(rows)) if numbers is None else numbers
-    every = [*rows.names, *rows.columns.names]
-    for column, name in [
-        *zip(rows.smooth_columns.T, every, strict=True),
-        (rows.outcome, rows.outcome_name),
-    ]:
+    names = (*rows.names, *rows.columns.names, rows.outcome_name)
+    for name, column in zip(names, [*rows.smooth_columns.T, rows.outcome], strict=True):
+        # NaN compares false.
+        if column.min() >= -MAX_MAGNITUDE and column.max() <= MAX_MAGNITUDE:
+            continue
         bad = np.flatnonzero(~np.isfinite(column))
         if bad.size:
             raise DataError(
@@ -141,16 +137,8 @@ def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) ->
                 f"column {name!r} is {column[far[0]]:g} in row {numbers[far[0]]}, too large "
                 "for sums of squares; use larger units"
             )
-
-
-def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
-    """Raise DataError on weights or standard deviations outside their limits.
-
-    Parameters are those of :func:`check_finite`.
-    """
     if rows.weights is None:
         return
-    numbers = np.arange(len(rows)) if numbers is None else numbers
     bad = np.flatnonzero(~(np.isfinite(rows.weights) & (rows.weights > 0)))
     if bad.size:
         raise DataError(
@@ -179,7 +167,7 @@ def within_squares(
     """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
 
     A row of one unit has none, whatever its standard deviation. Negative and huge standard
-    deviations give NaN, which :func:`check_weights` refuses.
+    deviations give NaN, which :func:`check_cells` refuses.
     """
     if weights is None or sd is None:
         return None
@@ -188,15 +176,9 @@ def within_squares(
         return np.where(weights == 1, 0.0, (weights - 1) * usable**2)
 
 
-def check_covariates(sample: Observations, rows: int) -> None:
-    """Raise DataError on a covariate that never varies, or a grouping that cannot be used.
-
-    Parameters
-    ----------
-    sample : Observations
-    rows : int
-        Number of all rows, of which this is a sample.
-    """
+def check_covariates(data: Rows) -> None:
+    """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
+    sample, rows = data.in_memory, len(data)
     for i, name in enumerate(sample.columns.names):
         column = sample.covariates[:, i]
         low, high = float(column.min()), float(column.max())

@@ -228,9 +228,6 @@ def test_another_outcome_is_computed_whenever_rows_are_read(kind, one_worker) ->
     np.testing.assert_allclose(sums, [300, expected.sum()])
     # The rows themselves are unchanged.
     np.testing.assert_array_equal(rows.in_memory.outcome, frame["z"])
-    if kind != "memory":
-        with pytest.raises(bi.ModelError, match="add them to the data of the fit"):
-            other.add_lift_test("x", 0.0, 1.0, 1.0, 0.1)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:

@@ -11,7 +11,6 @@ from scipy.sparse import csr_array, lil_array
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.karhunen_loeve import KarhunenLoeveBasis
-from bayes_intgen.data.batches import map_reduce
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
@@ -47,7 +46,7 @@ def sufficient_statistics(
             return statistics.integrate(groups.regression(ratio))
 
         merge = SufficientStatistics.merge
-        statistics = map_reduce(data.by_unit(), integrated, merge, "Sums over rows", progress)
+        statistics = data.by_unit().map_reduce(integrated, merge, "Sums over rows", progress)
         return statistics._replace(known=known)
     statistics, groups = data.map_reduce(
         partial(_grouped_statistics, terms, spread), _merge_grouped, "Sums over rows", progress
@@ -115,8 +114,8 @@ def candidate_statistics(
             return statistics.integrate(groups.regression(np.array(terms.random_effects.ratio)))
         return statistics._replace(sums=_with_units(statistics.sums, batch, spread))
 
-    statistics = map_reduce(
-        data.by_unit(), of_batch, CandidateStatistics.merge, "Sums over rows", progress
+    statistics = data.by_unit().map_reduce(
+        of_batch, CandidateStatistics.merge, "Sums over rows", progress
     )
     known = pseudo_observations(data, terms)
     return statistics._replace(sums=statistics.sums._replace(known=known))
