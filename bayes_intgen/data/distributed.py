@@ -8,7 +8,7 @@ after failures.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import accumulate, batched
+from itertools import accumulate, batched, groupby
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dask.dataframe import DataFrame
     from distributed import Client, Future
 
-# Maximum number of rows in a partition of several row groups: about a second of work.
+# Number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
 # Number of results that one task combines.
 TREE_ARITY = 8
@@ -132,9 +132,12 @@ class DistributedData(OutOfCoreRows):
         heads, sizes = zip(*map(result_of, found), strict=True)
         partitions, rows = [], []
         for path, group_sizes in zip(files, sizes, strict=True):
-            for run in _runs(group_sizes, ROWS_PER_PARTITION):
-                partitions.append(ParquetGroups(path, tuple(run)))
-                rows.append(sum(group_sizes[group] for group in run))
+            # A partition begins with each group that contains a multiple of the number of rows.
+            part = [end // ROWS_PER_PARTITION for end in accumulate(group_sizes)]
+            for _, run in groupby(range(len(part)), part.__getitem__):
+                groups = tuple(run)
+                partitions.append(ParquetGroups(path, groups))
+                rows.append(sum(group_sizes[group] for group in groups))
         return cls(client, partitions, rows, schema, heads[0], progress)
 
     @classmethod
@@ -269,20 +272,6 @@ def _empty(frame: "DataFrame") -> Any:
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
-
-
-def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Yield positions of consecutive sizes whose sum stays within a limit, in groups."""
-    run: list[int] = []
-    total = 0
-    for i, size in enumerate(sizes):
-        if run and total + size > limit:
-            yield run
-            run, total = [], 0
-        run.append(i)
-        total += size
-    if run:
-        yield run
 
 
 @dataclass(frozen=True)

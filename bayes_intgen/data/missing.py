@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import reduce
 from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
@@ -214,18 +214,7 @@ def missing_in(values: object) -> NDArray[np.bool_]:
     (array([False,  True]), array([False,  True]))
     """
     array = np.ma.asanyarray(values)
-    masked = np.ma.getmaskarray(array)
-    if array.dtype.kind in "fM":
-        return np.asarray(masked | np.isnan(array.data))
-    if array.dtype.kind != "O":
-        return np.asarray(masked)
-    flat = [cell is None or _is_nan(cell) for cell in array.data.ravel()]
-    return np.asarray(masked | np.reshape(flat, array.shape).astype(bool))
-
-
-def _is_nan(cell: object) -> bool:
-    # NaN and NaT differ from themselves.
-    return isinstance(cell, float | np.floating | date | np.datetime64) and bool(cell != cell)
+    return np.asarray(np.ma.getmaskarray(array) | pd.isna(array.data))
 
 
 def counts_of_masks(intervened: NDArray[np.bool_]) -> Counts:

@@ -141,22 +141,26 @@ class Schema:
     ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
         refuse_unknown(options, Options)
-        names = checked_names(actions, "actions")
-        check_names(names, len(names))
-        covariates = checked_names(options.get("covariates"), "covariates")
-        groups = checked_names(options.get("groups"), "groups")
-        weights, outcome_sd = options.get("weights"), options.get("outcome_sd")
-        singles: dict[str, Any] = {"outcome": outcome, "regime": regime}
-        units = {"weights": weights, "outcome_sd": outcome_sd}
-        singles |= {role: name for role, name in units.items() if name is not None}
+        names, covariates, groups = (
+            checked_names(columns, role)
+            for role, columns in (
+                ("actions", actions),
+                ("covariates", options.get("covariates")),
+                ("groups", options.get("groups")),
+            )
+        )
+        check_names(names)
+        further = (("weights", options.get("weights")), ("outcome_sd", options.get("outcome_sd")))
+        units: dict[str, Any] = {role: name for role, name in further if name is not None}
+        singles = {"outcome": outcome, "regime": regime, **units}
         for role, name in singles.items():
             if not isinstance(name, str) or (role in units and not name):
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
         several = {"actions": names, "covariates": covariates, "groups": groups}
-        roles = [(role, name) for role, columns in several.items() for name in columns]
         # Rows from arrays have no column of regimes.
-        refuse_two_roles([*roles, *((role, name) for role, name in singles.items() if name)])
-        if outcome_sd is not None and weights is None:
+        several |= {role: (name,) for role, name in singles.items() if name}
+        refuse_two_roles(several)
+        if "outcome_sd" in units and "weights" not in units:
             raise DataError(
                 "outcome_sd is the standard deviation among the units of a row; pass their "
                 "number as weights too"
@@ -171,8 +175,7 @@ class Schema:
                 groups,
                 ((),) * len(groups),
                 regime=regime,
-                weights=weights or "",
-                outcome_sd=outcome_sd or "",
+                **units,
             ),
             (None,) * len(names),
             options.get("missing", DEFAULTS["missing"]),

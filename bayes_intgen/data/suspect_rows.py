@@ -207,10 +207,5 @@ def is_discrete(values: Array) -> bool:
 
 
 def _ranks(columns: NDArray[np.float64]) -> NDArray[np.int_]:
-    """Dense ranks of rows in lexicographic order, shape (n,)."""
-    order = np.lexsort(columns.T)
-    ordered = columns[order]
-    new = np.concatenate([[False], (ordered[1:] != ordered[:-1]).any(axis=1)])
-    ranks = np.empty(len(columns), dtype=int)
-    ranks[order] = np.cumsum(new)
-    return ranks
+    """Dense ranks of rows in lexicographic order, the last column first, shape (n,)."""
+    return np.unique(columns[:, ::-1], axis=0, return_inverse=True)[1]

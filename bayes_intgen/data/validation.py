@@ -1,6 +1,6 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, combinations, islice
 from typing import Any
@@ -225,10 +225,10 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
     return out
 
 
-def refuse_two_roles(roles: Sequence[tuple[str, str]]) -> None:
-    """Raise DataError if a column has two roles, given pairs of role and column."""
+def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError if a column has two roles, given the columns of each."""
     role_of: dict[str, str] = {}
-    for role, name in roles:
+    for role, name in ((role, name) for role, columns in roles.items() for name in columns):
         if name in role_of:
             twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
             raise DataError(
@@ -238,19 +238,16 @@ def refuse_two_roles(roles: Sequence[tuple[str, str]]) -> None:
         role_of[name] = role
 
 
-def check_names(names: tuple[str, ...], count: int) -> None:
-    """Raise DataError on names of ``count`` actions that regime labels or files cannot contain."""
+def check_names(names: tuple[str, ...]) -> None:
+    """Raise DataError on names of actions that regime labels cannot contain."""
     if not names:
         raise DataError("at least one action is needed")
-    if len(names) != count:
-        raise DataError(f"names must have one entry per action: {len(names)} for {count} actions")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise DataError(f"action {quoted(sorted(repeated))} is named twice")
     for name in names:
         if is_observational(name):
             raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
-        refuse_unwritable(name, "an action")
         if "+" not in name and "," not in name:
             continue
         with suppress(UnknownActionError):
