@@ -10,14 +10,13 @@ from cyclopts import Parameter
 from bayes_intgen.cli.console import DONE, write
 from bayes_intgen.cli.options import Choice, Fit, Level, Over, TableOrJson, Texts
 from bayes_intgen.cli.parsing import number, parse_point
-from bayes_intgen.cli.points import checked_point, completed, points_of_file
+from bayes_intgen.cli.points import points_to_set
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.labels import regime_label
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.decision import Objective
     from bayes_intgen.decide.experiments import Experiment
@@ -140,7 +139,7 @@ def split(
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
     posterior = load(fit)
-    target: Any = _points(set, points, posterior) or choice.decision(posterior)
+    target: Any = points_to_set(set, points, {}, posterior) or choice.decision(posterior)
     settings: dict[str, Any] = {
         "costs": _row_costs(row_cost, posterior.actions),
         "regimes": None if regimes is None else [_names(own, posterior.actions) for own in regimes],
@@ -275,12 +274,6 @@ def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
             label = own
         out[label] = number(cost, f"the cost of a row of {own!r}")
     return out
-
-
-def _points(texts: Texts, file: Path | None, posterior: "Posterior") -> Any:
-    if file is not None:
-        return points_of_file(file, posterior)
-    return completed([checked_point(text, posterior) for text in texts or []], {}, posterior)
 
 
 def _ranking(table: "xr.Dataset") -> str:

@@ -3,6 +3,8 @@
 The docstrings of the classes are the help texts.
 """
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +14,6 @@ from cyclopts import Group, Parameter
 from bayes_intgen.cli import parsing
 from bayes_intgen.cli.console import show_progress
 from bayes_intgen.cli.points import checked_point
-from bayes_intgen.cli.proposal import options_of, proposed_roles
 from bayes_intgen.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -69,17 +70,19 @@ class Columns:
 
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if no actions are named."""
-        from bayes_intgen.data.files import columns_of_file, regular_file
+        from bayes_intgen.data.column_notes import propose_roles
+        from bayes_intgen.data.files import first_rows, regular_file
         from bayes_intgen.data.reading import read
 
         if not self.actions:
-            options = options_of(proposed_roles(data, self.outcome, self.regime))
+            table = first_rows(data, self.regime)
+            options = options_of(propose_roles(table, self.outcome, self.regime))
             raise DataError(
                 f"no actions are named; `bayes-intgen describe` explains the columns. A proposal "
                 f"to check and change: {options}"
             )
         with regular_file(data) as source:
-            whole = columns_of_file(source)
+            whole = first_rows(source).columns
             actions, covariates, groups = (
                 parsing.parse_names(texts, whole) or []
                 for texts in (self.actions, self.covariates, self.groups)
@@ -99,6 +102,23 @@ class Columns:
         roles |= dict.fromkeys(rows.names, "action")
         roles |= dict.fromkeys(rows.columns.names, "covariate")
         return roles | dict.fromkeys(rows.columns.groups, "group")
+
+
+def options_of(roles: Mapping[str, str]) -> str:
+    """Options that name the columns in proposed roles.
+
+    Examples
+    --------
+    >>> options_of({"sales": "outcome", "regime": "regime", "tv": "action", "the age": "covariate"})
+    "--outcome sales --actions tv --covariates 'the age'"
+    """
+    options = []
+    for role in ("outcome", "regime", "action", "covariate", "group"):
+        names = ",".join(name for name, own in roles.items() if own == role)
+        if names and (role, names) != ("regime", "regime"):
+            plural = "" if role in ("outcome", "regime") else "s"
+            options.append(f"--{role}{plural} {shlex.quote(names)}")
+    return " ".join(options)
 
 
 @Parameter(name="*", group=Group("Model", sort_key=20))

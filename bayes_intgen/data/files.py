@@ -81,18 +81,6 @@ def regular_file(path: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def columns_of_file(path: str | PathLike[str]) -> list[str]:
-    r"""Names of the columns of a file; raises DataError if it cannot be read.
-
-    Examples
-    --------
-    >>> _ = (folder / "rows.csv").write_text("x,y,regime\n1,2,x\n")
-    >>> columns_of_file(folder / "rows.csv")
-    ['x', 'y', 'regime']
-    """
-    return list(first_rows(Path(path)).columns)
-
-
 def first_rows(source: Path, regime: str | None = None) -> "nw.DataFrame[Any]":
     """Read the first rows of a Parquet file, or all rows of another file, as a table.
 

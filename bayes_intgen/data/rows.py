@@ -30,7 +30,7 @@ from bayes_intgen.data.batches import (
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import counts_of_masks, dropped_in_words
-from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
+from bayes_intgen.data.outcome_kind import OutcomeKind, decisive_values, kind_of
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
@@ -475,8 +475,8 @@ class Observations(Rows):
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays with an entry per row, by their names."""
-        both = ((name, getattr(self, name)) for name in ARRAYS)
-        return {name: array for name, array in both if array is not None}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """Select rows by position or by a mask of rows."""
@@ -498,7 +498,7 @@ class Observations(Rows):
     @cached_property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``."""
-        return outcome_kind(self.outcome, self.weights)
+        return kind_of(decisive_values(self.outcome, self.weights))
 
     @property
     def in_memory(self) -> Self:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import MAX_MAGNITUDE, items
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
@@ -62,21 +63,14 @@ def check_enough_rows(data: Rows) -> None:
             f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
             f"need at least {needed}"
         )
-    ends = sample.actions.min(axis=0), sample.actions.max(axis=0)
-    for name, levels, low, high in zip(sample.names, sample.categories, *ends, strict=True):
-        if low == high:
-            only = (low[None] if levels is None else levels.decode(low[None])).tolist()[0]
-            raise DataError(
-                f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
-                "omit it, or add rows in which it differs"
-            )
-        _refuse_lost_digits(low, high, f"action {name!r}")
-    low, high = sample.outcome.min(), sample.outcome.max()
-    if low == high:
-        raise DataError(
-            f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
+    for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
+        only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+        never = (
+            f": it is {spelled_label(only)} in every row; omit it, or add rows in which it differs"
         )
-    _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
+        _check_varies(column, f"action {name!r}", never)
+    outcome, name = sample.outcome, sample.outcome_name
+    _check_varies(outcome, f"outcome {name!r}", f": it is {outcome[0]:g} everywhere")
 
 
 def check_observational(data: Rows) -> None:
@@ -161,9 +155,7 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
         )
 
 
-def within_squares(
-    weights: NDArray[np.float64] | None, sd: NDArray[np.float64] | None
-) -> NDArray[np.float64] | None:
+def within_squares(weights: Array | None, sd: Array | None) -> Array | None:
     """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
 
     A row of one unit has none, whatever its standard deviation. Negative and huge standard
@@ -179,12 +171,8 @@ def within_squares(
 def check_covariates(data: Rows) -> None:
     """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
     sample, rows = data.in_memory, len(data)
-    for i, name in enumerate(sample.columns.names):
-        column = sample.covariates[:, i]
-        low, high = float(column.min()), float(column.max())
-        if low == high:
-            raise DataError(f"covariate {name!r} never varies; omit it")
-        _refuse_lost_digits(low, high, f"covariate {name!r}")
+    for name, column in zip(sample.columns.names, sample.covariates.T, strict=False):
+        _check_varies(column, f"covariate {name!r}", "; omit it")
     fine = []
     for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:
@@ -203,9 +191,12 @@ def check_covariates(data: Rows) -> None:
         )
 
 
-def _refuse_lost_digits(low: float, high: float, what: str) -> None:
-    """Raise DataError on values whose range is too small for computations in float64."""
-    spread, size = float(high - low), float(max(-low, high))
+def _check_varies(column: Array, what: str, never: str) -> None:
+    """Raise DataError on a column that never varies, or too little for computations in float64."""
+    low, high = float(column.min()), float(column.max())
+    spread, size = high - low, max(-low, high)
+    if not spread:
+        raise DataError(f"{what} never varies{never}")
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
             f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "

@@ -108,6 +108,23 @@ def test_fit_from_a_laplace_approximation(folder, tmp_path, capsys) -> None:
     assert bi.load(tmp_path / "fit.nc").tree["sample_stats"].attrs["pareto_k"] < 0.7
 
 
+def test_findings_of_a_fit_are_shown_once(folder, tmp_path, capsys) -> None:
+    frame = pd.read_csv(folder / "data.csv")
+    pd.concat([frame, frame[:200]]).to_csv(tmp_path / "copies.csv", index=False)
+    command = ["fit", tmp_path / "copies.csv", "-y", "intensity", "-a", "red,green", "--draws", 4]
+    command += ["--warmup", 10, "--prior", "linear", "-o", tmp_path / "fit.nc", "--strict"]
+    assert cli.main([*map(str, command)]) == console.DOUBTFUL
+    summary = " ".join(capsys.readouterr().err.split())
+    assert "warning" not in summary
+    assert cli.main([*map(str, command), "-q"]) == console.DOUBTFUL
+    warned = capsys.readouterr().err.splitlines()
+    problems = bi.report_identification(bi.load(tmp_path / "fit.nc")).problems
+    assert {f"warning: {problem}" for problem in problems} == {*warned}
+    for first_words in ("200 of 1100 rows are exact copies of others", "R-hat is "):
+        assert summary.count(first_words) == 1
+        assert any(problem.startswith(first_words) for problem in problems)
+
+
 def test_formats_contain_the_same_numbers(folder, tmp_path, capsys) -> None:
     pd.DataFrame({"green": [0.1, 0.2], "red": [0.3, 0.4]}).to_csv(tmp_path / "p.csv", index=False)
     command = ["effect", str(folder / "fit.nc"), "--points", str(tmp_path / "p.csv")]
