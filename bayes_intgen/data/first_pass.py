@@ -11,7 +11,6 @@ from functools import reduce
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
@@ -41,26 +40,6 @@ class Digest(NamedTuple):
     rows: int = 0
     hash: int = 0
 
-    @classmethod
-    def of(cls, rows: Observations) -> Self:
-        """Digest rows.
-
-        Examples
-        --------
-        >>> Digest.of(data) == Digest.of(data.take(np.arange(len(data))[::-1]))
-        True
-        """
-        # Adding zero removes the sign of negative zeros.
-        units = [values for values in (rows.weights, rows.within) if values is not None]
-        columns = np.column_stack([rows.inputs, rows.outcome, *units])
-        cells = (columns + 0.0).view(np.uint64)
-        count = cells.shape[1]
-        every = count + len(rows.names)
-        factors = _mixed(np.arange(1, every + 1, dtype=np.uint64)) | np.uint64(1)
-        sums = (cells * factors[:count]).sum(axis=1)
-        sums += rows.intervened.astype(np.uint64) @ factors[count:]
-        return cls(len(rows), int(_mixed(sums).sum()))
-
     def merge(self, other: Self) -> Self:
         """Digest two sets of rows together."""
         return type(self)(self.rows + other.rows, (self.hash + other.hash) % 2**64)
@@ -72,7 +51,7 @@ class Digest(NamedTuple):
                 "the source now holds cells that are NaN or infinite, which it did not when it was "
                 f"first read; {SAME_ROWS}"
             )
-        return self.merge(self.of(piece))
+        return self.merge(type(self)(len(piece), piece.digest))
 
     def refuse_other(self, now: Self) -> None:
         """Raise DataError unless a later pass has read the same rows."""
@@ -85,13 +64,6 @@ class Digest(NamedTuple):
             raise DataError(
                 f"the source held other values when it was first read than now; {SAME_ROWS}"
             )
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix the bits of each value: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
-    return values ^ (values >> np.uint64(31))
 
 
 class Reservoir(NamedTuple):
@@ -149,7 +121,7 @@ class Reservoir(NamedTuple):
             missing,
             tuple(map(at_most_three, rows.smooth_columns.T)),
             decisive_values(rows.outcome, rows.weights),
-            Digest.of(rows),
+            Digest(len(rows), rows.digest),
         )._selected(dict.fromkeys(rows.regimes, SAMPLE_ROWS))
 
     def merge(self, other: Self) -> Self:

@@ -86,9 +86,9 @@ class OutOfCoreRows(Rows):
         return "continuous" if self._transformations else kind_of(self._first_pass.outcome)
 
     @property
-    def digest(self) -> str:
-        """Digest of all rows, those outside the sample too."""
-        return repr(self._first_pass.digest)
+    def digest(self) -> int:
+        """Sum of a 64-bit hash of all rows, those outside the sample too."""
+        return self._first_pass.digest.hash
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:
