@@ -27,14 +27,14 @@ from bayes_intgen.cli.console import (
 )
 from bayes_intgen.cli.decisions import DECISIONS
 from bayes_intgen.cli.options import (
+    Bands,
     Choice,
     Columns,
     Data,
     Fit,
-    Level,
     ModelOptions,
     Output,
-    Over,
+    Points,
     TableOrJson,
     Texts,
     options_of,
@@ -42,7 +42,6 @@ from bayes_intgen.cli.options import (
 from bayes_intgen.cli.points import (
     checked_point,
     default_point,
-    points_to_set,
     refuse_observed,
     require_actions,
     rows_of_fit,
@@ -170,12 +169,10 @@ def fit(
 def effect(
     fit: Fit,
     *,
-    set: Annotated[Texts, Parameter(alias="-s")] = None,
-    points: Path | None = None,
+    points: Points = Points(),
     from_: Annotated[str | None, Parameter(name=["--from", "-f"])] = None,
     observed: str | None = None,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
@@ -185,11 +182,6 @@ def effect(
 
     Parameters
     ----------
-    set
-        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
-        set to a supported point near their medians.
-    points
-        File of points to set: CSV, Parquet or Arrow, a column per action.
     from_
         Also give the change from here, as tv=1. Other actions stay as in --set.
     observed
@@ -203,7 +195,7 @@ def effect(
 
     posterior = load(fit)
     observed_point = checked_point(observed, posterior)
-    values = points_to_set(set, points, observed_point, posterior)
+    values = points.read(posterior, observed_point)
     if not values:
         raise PointsError("there is no point; write --set tv=2,radio=1, or --points FILE")
     baseline = None
@@ -212,9 +204,7 @@ def effect(
         refuse_observed(start, observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    table = effect_table(
-        posterior, values, intervened, baseline=baseline, level=level, **over.arguments()
-    )
+    table = effect_table(posterior, values, intervened, baseline=baseline, **over.arguments())
     write(format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
@@ -235,8 +225,7 @@ def plot(
     output: Output,
     action: Annotated[Texts, Parameter(alias="-a")] = None,
     at: str | None = None,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
 ) -> int:
     """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
 
@@ -263,7 +252,7 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    figure = plot_effect_grid(posterior, names, point, level=level, **over.arguments())
+    figure = plot_effect_grid(posterior, names, point, **over.arguments())
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
@@ -279,8 +268,7 @@ def report(
     fit: Fit,
     *,
     output: Output,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
     data: Path | None = None,
     regime: Annotated[str | None, Parameter(alias="-r")] = None,
     choice: Choice = Choice(),
@@ -306,7 +294,7 @@ def report(
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
-    posterior.report(output, level=level, decision=decision, **over.arguments())
+    posterior.report(output, decision=decision, **over.arguments())
     log(f"written to {output}")
     return DONE
 

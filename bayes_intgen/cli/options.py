@@ -13,7 +13,13 @@ from cyclopts import Group, Parameter
 
 from bayes_intgen.cli import parsing
 from bayes_intgen.cli.console import show_progress
-from bayes_intgen.cli.points import checked_point
+from bayes_intgen.cli.points import (
+    Point,
+    checked_point,
+    completed,
+    points_of_file,
+    refuse_observed,
+)
 from bayes_intgen.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -26,7 +32,6 @@ Data = Annotated[Path, Parameter(help="CSV, Parquet or Arrow (Feather) file.")]
 Fit = Annotated[Path, Parameter(help="A fit written by `bayes-intgen fit` or posterior.save.")]
 Output = Annotated[Path, Parameter(alias="-o", help="File to write.")]
 TableOrJson = Annotated[Literal["table", "json"], Parameter(help="How to print the result.")]
-Level = Annotated[float, Parameter(help="Probability of the bands.")]
 Texts = list[str] | None
 
 
@@ -209,6 +214,44 @@ class Over:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Bands(Over):
+    """The population over which effects are averaged, and the probability of bands."""
+
+    level: Annotated[float, Parameter(help="Probability of the bands.")] = 0.9
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments ``given``, ``population`` and ``level`` of queries."""
+        return {**super().arguments(), "level": self.level}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Points:
+    """Points to set.
+
+    Attributes
+    ----------
+    set
+        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
+        set to a supported point near their medians.
+    points
+        File of points to set: CSV, Parquet or Arrow, a column per action.
+    """
+
+    set: Annotated[Texts, Parameter(alias="-s")] = None
+    points: Path | None = None
+
+    def read(self, posterior: "Posterior", observed: Point) -> list[Point]:
+        """Read the points, with observed values and defaults for actions that are not set."""
+        points = [checked_point(text, posterior) for text in self.set or ()]
+        for point in points:
+            refuse_observed(point, observed, "{name!r} is both set and observed")
+        points = completed(points, observed, posterior)
+        return points if self.points is None else points + points_of_file(self.points, posterior)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Choice:
     """Plans to choose from, and what they are compared with.
 
@@ -236,3 +279,13 @@ class Choice:
 
         costs, bounds = parsing.parse_costs(self.cost), parsing.parse_bounds(self.bounds)
         return Decision(costs, self.budget, bounds, checked_point(self.baseline, posterior))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Plans(Choice):
+    """Plans to choose from, perhaps beyond the support of the rows."""
+
+    beyond_support: Annotated[bool, Parameter(help="Also consider plans that no rows support.")] = (
+        False
+    )

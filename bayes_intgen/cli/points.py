@@ -49,16 +49,11 @@ def default_point(posterior: "Posterior") -> Point:
     }
 
 
-def points_to_set(
-    texts: Iterable[str] | None, file: Path | None, observed: Point, posterior: "Posterior"
-) -> list[Point]:
-    """Read points from options, with observed and default values, and from a file; log defaults."""
+def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
+    """Complete points with observed values and default values; log the defaults."""
     from bayes_intgen.basis.categories import spelled_label
     from bayes_intgen.posterior.defaults import medians
 
-    points = [checked_point(text, posterior) for text in texts or ()]
-    for point in points:
-        refuse_observed(point, observed, "{name!r} is both set and observed")
     at_median = posterior.default_point == medians(posterior)
     default = default_point(posterior)
     missing = {n for point in points for n in posterior.actions if n not in {**point, **observed}}
@@ -68,8 +63,7 @@ def points_to_set(
             if posterior.categories[k] is not None:
                 kind = "the level "
             log(f"note: {name} is set to {kind}{spelled_label(default[name])}, by default")
-    completed = [{**default, **observed, **point} for point in points]
-    return completed if file is None else completed + points_of_file(file, posterior)
+    return [{**default, **observed, **point} for point in points]
 
 
 def refuse_observed(point: Point, observed: Point, message: str) -> None:

@@ -1,7 +1,7 @@
 """Conversion of arrays to a table: shapes, masks, and cells of one kind per column."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import narwhals as nw
 import numpy as np
@@ -27,29 +27,14 @@ class ArrayOptions(TypedDict, total=False):
     require_observational: bool
 
 
-class ArrayTable(NamedTuple):
-    """Arrays as a table whose regimes are masks.
-
-    Attributes
-    ----------
-    schema : Schema
-    table : narwhals DataFrame
-    masks : ndarray of bool, shape (N, K)
-    """
-
-    schema: Schema
-    table: nw.DataFrame[Any]
-    masks: NDArray[np.bool_]
-
-
 def table_of_arrays(
     actions: ArrayLike,
     outcome: ArrayLike,
     intervened: ArrayLike,
     names: Sequence[str] | None,
     **options: Unpack[ArrayOptions],
-) -> ArrayTable:
-    """Convert arrays to a table; raises DataError as :meth:`RegimeData.from_arrays`."""
+) -> tuple[Schema, nw.DataFrame[Any], NDArray[np.bool_]]:
+    """Convert arrays to a table, with its schema and masks; see :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
     more: Mapping[str, Any] = options
     array = _as_table(actions)
@@ -78,7 +63,7 @@ def table_of_arrays(
     roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
     schema = Schema.of(labels, outcome_name, "", **roles)
     columns |= {outcome_name: cells, **dict(units.values())}
-    return ArrayTable(schema, nw.from_dict(columns, backend="pandas"), masks)
+    return schema, nw.from_dict(columns, backend="pandas"), masks
 
 
 def _unused(name: str, others: Sequence[str]) -> str:

@@ -391,7 +391,7 @@ def reduce_rows(
     digest = Digest()
     batches: list[Observations] = []
     for piece in schema.read_again(tables, first_row):
-        digest = digest.after(piece)
+        digest = digest.followed_by(piece)
         batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():

@@ -40,18 +40,13 @@ class Digest(NamedTuple):
     rows: int = 0
     hash: int = 0
 
+    def followed_by(self, rows: Observations) -> Self:
+        """Digest further rows together with these."""
+        return self.merge(type(self)(len(rows), rows.digest))
+
     def merge(self, other: Self) -> Self:
         """Digest two sets of rows together."""
         return type(self)(self.rows + other.rows, (self.hash + other.hash) % 2**64)
-
-    def after(self, piece: Observations) -> Self:
-        """Add rows of a later pass; raises DataError if some of their cells are not finite."""
-        if not (np.isfinite(piece.inputs).all() and np.isfinite(piece.outcome).all()):
-            raise DataError(
-                "the source now holds cells that are NaN or infinite, which it did not when it was "
-                f"first read; {SAME_ROWS}"
-            )
-        return self.merge(type(self)(len(piece), piece.digest))
 
     def refuse_other(self, now: Self) -> None:
         """Raise DataError unless a later pass has read the same rows."""
@@ -121,7 +116,7 @@ class Reservoir(NamedTuple):
             missing,
             tuple(map(at_most_three, rows.smooth_columns.T)),
             decisive_values(rows.outcome, rows.weights),
-            Digest(len(rows), rows.digest),
+            Digest().followed_by(rows),
         )._selected(dict.fromkeys(rows.regimes, SAMPLE_ROWS))
 
     def merge(self, other: Self) -> Self:

@@ -121,7 +121,7 @@ class OutOfCoreRows(Rows):
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
         for piece in self._read():
-            digest = digest.after(piece)
+            digest = digest.followed_by(piece)
             yield from map(partial(transformed, self._transformations), piece.batches(rows))
         self._first_pass.digest.refuse_other(digest)
 

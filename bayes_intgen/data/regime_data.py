@@ -116,8 +116,7 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
-        schema, table, masks = table_of_arrays(actions, outcome, intervened, names, **options)
-        data = cls._of(schema, table, masks)
+        data = cls._of(*table_of_arrays(actions, outcome, intervened, names, **options))
         # The names of arrays are not those of columns in a file.
         return replace(data, columns=replace(data.columns, weights="", outcome_sd=""))
 
@@ -203,8 +202,7 @@ class RegimeData(Observations):
         schema = schema.with_levels(schema.levels_of([table]))
         rows, numbers, missing = schema.read(table, masks=masks)
         schema.refuse_missing(missing)
-        values = [*rows.actions.T, *rows.covariates.T[: len(rows.columns.names)]]
-        schema = schema.with_two_valued(list(map(at_most_three, values)))
+        schema = schema.with_two_valued(list(map(at_most_three, rows.smooth_columns.T)))
         levels = {"categories": schema.categories, "columns": schema.columns}
         data = cls(**{**vars(rows), **levels, "dropped": missing.rows})
         check_cells(data, numbers)

@@ -31,6 +31,7 @@ from bayes_intgen.data.tables import (
     numeric_column,
 )
 from bayes_intgen.data.validation import (
+    check_cells,
     check_names,
     checked_names,
     refuse_two_roles,
@@ -217,13 +218,12 @@ class Schema:
 
         Missing columns count as numeric.
         """
-        table, covariates = as_table(frame), self.columns.names
-        if table is None or self.columns.groups:
-            return bool(self.columns.groups)
-        present = [name for name in (*self.actions, *covariates) if name in table.columns]
-        return any(
-            has_levels(table, name) or (name in covariates and holds_dates(table[name]))
-            for name in present
+        table = nw.from_native(frame, eager_only=True)
+        columns = self.columns
+        return bool(columns.groups) or any(
+            has_levels(table, name) or (name in columns.names and holds_dates(table[name]))
+            for name in (*self.actions, *columns.names)
+            if name in table.columns
         )
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
@@ -307,24 +307,10 @@ class Schema:
         """
         complete, numbers, absent = self._complete(table, first_row)
         masks = self._masks(table, first_row) if masks is None else masks
-        columns = self.columns
-        covariates = [
-            *(
-                days_of_column(complete[name].to_list(), name, DataError)
-                if name in columns.dates
-                else _codes(complete, name, levels, numbers)
-                for name, levels in zip(columns.names, columns.categories, strict=True)
-            ),
-            *(
-                columns.encode_groups(name, filled_cells(complete, name))
-                if numbers.size
-                else np.empty(0)
-                for name in columns.groups
-            ),
-        ]
-        actions = [
-            _codes(complete, name, levels, numbers)
-            for name, levels in zip(self.actions, self.categories, strict=True)
+        columns, count = self.columns, len(self.actions)
+        codes = [
+            *(self._codes(complete, name, numbers) for name in (*self.actions, *columns.names)),
+            *(columns.encode_groups(n, filled_cells(complete, n)) for n in columns.groups),
         ]
         outcome = numeric_column(complete, self.outcome, DataError, first_row)
         weights, sd = (
@@ -334,16 +320,36 @@ class Schema:
         rows = Observations(
             self.actions,
             self.outcome,
-            np.stack(actions).T,
+            np.stack(codes[:count]).T,
             outcome,
             masks if len(numbers) == len(table) else masks.T[:, numbers - first_row].T,
             categories=self.categories,
             columns=columns,
-            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
+            covariates=np.column_stack([np.empty((len(outcome), 0)), *codes[count:]]),
             weights=weights,
             within=within_squares(weights, sd),
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
+
+    def _codes(
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+    ) -> NDArray[np.float64]:
+        """Numbers or codes of an action or covariate; raises DataError on an unknown level."""
+        columns = self.columns
+        if name in columns.dates:
+            return days_of_column(table[name].to_list(), name, DataError)
+        every = zip(
+            (*self.actions, *columns.names), (*self.categories, *columns.categories), strict=True
+        )
+        levels = dict(every)[name]
+        if has_levels(table, name) and levels is not None:
+            return levels.encode(filled_cells(table, name), name, rows=numbers)
+        values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
+        # Cells that are not finite are reported later, all at once.
+        finite = np.isfinite(values)
+        if levels is not None and not levels.covers(values[finite]).all():
+            levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
+        return values
 
     def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
         """Masks of rows, shape (n, K), from their regime labels."""
@@ -394,31 +400,18 @@ class Schema:
             first_row += len(table)
 
     def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
-        """Convert tables to rows in a later pass; raises DataError on new missing cells."""
-        for rows, _, missing in self.read_batches(tables, first_row):
+        """Convert tables to rows in a later pass; raises DataError on new unusable cells."""
+        for rows, numbers, missing in self.read_batches(tables, first_row):
             try:
                 self.refuse_missing(missing)
+                check_cells(rows, numbers)
             except DataError as error:
                 raise DataError(
-                    "the source now holds cells that are NaN or missing, which it did not when it "
-                    f"was first read: {error}. Or {SAME_ROWS}"
+                    "the source now holds cells that are NaN, infinite or missing, which it did "
+                    f"not when it was first read: {error}. Or {SAME_ROWS}"
                 ) from error
             if len(rows):
                 yield rows
-
-
-def _codes(
-    table: nw.DataFrame[Any], name: str, levels: Categories | None, numbers: NDArray[np.int_]
-) -> NDArray[np.float64]:
-    """Encode a column of complete rows; raises DataError on an unknown level."""
-    if has_levels(table, name) and levels is not None:
-        return levels.encode(filled_cells(table, name), name, rows=numbers)
-    values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
-    # Cells that are not finite are reported later, all at once.
-    finite = np.isfinite(values)
-    if levels is not None and not levels.covers(values[finite]).all():
-        levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
-    return values
 
 
 def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:

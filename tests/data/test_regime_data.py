@@ -180,9 +180,7 @@ def test_unusable_arrays_raise(arrays, message) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"weights": np.zeros(40)}, "weights must be positive.*row 0 has 0"),
         ({"weights": np.ones(39)}, r"weights must have shape \(40,\)"),
-        ({"outcome_sd": np.ones(40)}, "pass their number as weights too"),
         ({"covariates": {"age": np.ones(39)}}, r"covariates: 'age' must have shape \(40,\)"),
         ({"covariates": ["age"]}, r"write covariates=\{'name': values\}"),
         ({"groups": {"a1": np.ones(40)}}, "column 'a1' is passed as actions and groups"),
@@ -327,7 +325,11 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
             "'red' has 10 missing cells .*the first in row 1",
         ),
         (np.arange(30.0).astype(str), "'red' holds numbers written as text, such as '0.0'"),
-        (["on", "on "] * 15, "differ by spaces only"),
+        (["n/a", *map(str, range(29))], "not numbers, such as 'n/a' in row 0; correct"),
+        (["on", "on "] * 15, "'on' and 'on ', which differ by spaces only"),
+        (["on", " "] * 15, "cells without text"),
+        (["on", "o\0n"] * 15, "zero character"),
+        (pd.Series(["on", "\ud800"] * 15, dtype=object), "not valid text"),
         (pd.Categorical(pd.date_range("2020-01-01", periods=30)), "must be text, booleans or"),
         (["on", 1] * 15, "'red' holds Object, such as 'on' in row 0, not numbers"),
         (pd.array([True, None] * 15, dtype="boolean"), "'red' has 15 missing cells"),
@@ -336,3 +338,23 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
 def test_columns_of_neither_numbers_nor_levels_raise(column, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         read(frame().assign(red=column))
+
+
+def test_texts_with_few_numbers_among_them_and_categories_are_levels() -> None:
+    for column, labels in (
+        (["none", "10", "20"] * 10, ("10", "20", "none")),
+        (pd.Categorical(["1", "2"] * 15), ("1", "2")),
+    ):
+        assert read(frame().assign(red=column)).categories[0].labels == labels
+
+
+def test_orders_of_levels_in_batches_are_joined_unless_they_contradict() -> None:
+    def batch(level: str, *order: str) -> pd.DataFrame:
+        return frame().assign(red=pd.Categorical([level] * 30, categories=order, ordered=True))
+
+    columns = (["red", "green"], "intensity", "regime")
+    low, high = batch("low", "low", "mid", "high"), batch("high", "low", "high")
+    data = bi.StreamedData.from_batches([high, low], *columns, progress=False)
+    assert data.categories[0] == Categories(("low", "high"), (0.0, 1.0), True)
+    with pytest.raises(bi.DataError, match="'red' orders its levels differently"):
+        bi.StreamedData.from_batches([low, batch("high", "high", "low")], *columns)
