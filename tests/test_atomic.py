@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from bayes_intgen import _atomic
-from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
 
 
 def names(folder) -> list[str]:

@@ -68,7 +68,7 @@ def advice_on_group_means(data: Observations) -> list[str]:
     []
     """
     unit, columns = data.unit, data.columns
-    actions = _varying(data)
+    actions = [] if unit is None else _varying(data)
     if unit is None or not actions:
         return []
     grouping = columns.every[columns.fine_grouping or 0]

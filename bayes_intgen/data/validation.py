@@ -25,6 +25,23 @@ ROWS_PER_UNKNOWN = 2
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
 # lose all digits of the light ones.
 MAX_WEIGHT = 1e12
+# Messages on cells.
+INFINITE = (
+    "column {name!r} has {count} infinite cells, the first in row {row}; correct or drop those rows"
+)
+FAR = "column {name!r} is {value:g} in row {row}, too large for sums of squares; use larger units"
+NOT_POSITIVE = (
+    "weights must be positive, the number of units of which a row is the mean; row {row} has "
+    "{value:g}"
+)
+UNEQUAL = (
+    f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row {{row}} has {{value:g}}: "
+    "correct it, or divide all by a factor"
+)
+NO_SD = (
+    f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights at least "
+    "1 with it; see row {row}"
+)
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
 # Minimum range of values relative to their size; a smaller one is due to rounding.
@@ -112,47 +129,27 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
     numbers : ndarray of int, shape (n,)
         Numbers of the rows, for messages.
     """
+
+    def refuse(wrong: NDArray[np.bool_], column: Array, text: str, name: str = "") -> None:
+        bad = np.flatnonzero(wrong)
+        if bad.size:
+            row, value = numbers[bad[0]], column[bad[0]]
+            raise DataError(text.format(name=name, count=bad.size, row=row, value=value))
+
     if not len(rows):
         return
     names = (*rows.names, *rows.columns.names, rows.outcome_name)
     for name, column in zip(names, [*rows.smooth_columns.T, rows.outcome], strict=True):
         # NaN compares false.
-        if column.min() >= -MAX_MAGNITUDE and column.max() <= MAX_MAGNITUDE:
-            continue
-        bad = np.flatnonzero(~np.isfinite(column))
-        if bad.size:
-            raise DataError(
-                f"column {name!r} has {bad.size} infinite cells, the first in row "
-                f"{numbers[bad[0]]}; correct or drop those rows"
-            )
-        far = np.flatnonzero(np.abs(column) > MAX_MAGNITUDE)
-        if far.size:
-            raise DataError(
-                f"column {name!r} is {column[far[0]]:g} in row {numbers[far[0]]}, too large "
-                "for sums of squares; use larger units"
-            )
-    if rows.weights is None:
-        return
-    bad = np.flatnonzero(~(np.isfinite(rows.weights) & (rows.weights > 0)))
-    if bad.size:
-        raise DataError(
-            f"weights must be positive, the number of units of which a row is the mean; row "
-            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}"
-        )
-    bad = np.flatnonzero((rows.weights > MAX_WEIGHT) | (rows.weights < 1 / MAX_WEIGHT))
-    if bad.size:
-        raise DataError(
-            f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row "
-            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}: correct it, or divide all by a factor"
-        )
-    if rows.within is None:
-        return
-    bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
-    if bad.size:
-        raise DataError(
-            f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights "
-            f"at least 1 with it; see row {numbers[bad[0]]}"
-        )
+        if not (column.min() >= -MAX_MAGNITUDE and column.max() <= MAX_MAGNITUDE):
+            refuse(~np.isfinite(column), column, INFINITE, name)
+            refuse(np.abs(column) > MAX_MAGNITUDE, column, FAR, name)
+    weights, within = rows.weights, rows.within
+    if weights is not None:
+        refuse(~(np.isfinite(weights) & (weights > 0)), weights, NOT_POSITIVE)
+        refuse((weights > MAX_WEIGHT) | (weights < 1 / MAX_WEIGHT), weights, UNEQUAL)
+    if within is not None:
+        refuse(~(np.isfinite(within) & (within >= 0)), within, NO_SD)
 
 
 def within_squares(weights: Array | None, sd: Array | None) -> Array | None:

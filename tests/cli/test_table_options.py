@@ -13,24 +13,13 @@ from bayes_intgen.cli import console
 @pytest.fixture
 def file(tmp_path):
     rng = np.random.default_rng(0)
-    rows = 300
-    frame = pd.DataFrame(
-        {
-            "tv": rng.normal(size=rows),
-            "radio": rng.normal(size=rows),
-            "age": rng.normal(size=rows),
-            "the season": rng.choice(["summer", "winter"], rows),
-            "region": [f"r{i % 20}" for i in range(rows)],
-            "n": rng.integers(1, 9, rows),
-            "sd": rng.uniform(1, 2, rows),
-            "sales": rng.normal(size=rows),
-            "regime": rng.choice(["", "tv", "radio"], rows),
-        }
-    )
+    frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=["tv", "radio", "age", "sales"])
+    frame["the season"] = rng.choice(["summer", "winter"], 300)
+    frame = frame.assign(region=[f"r{i % 20}" for i in range(300)], n=rng.integers(1, 9, 300))
+    frame = frame.assign(sd=rng.uniform(1, 2, 300), regime=rng.choice(["", "tv", "radio"], 300))
     frame.loc[4, "age"] = np.nan
-    path = tmp_path / "data.csv"
-    frame.to_csv(path, index=False)
-    return path
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    return tmp_path / "data.csv"
 
 
 def test_describe_proposes_actions_and_a_command_that_runs(file, run) -> None:

@@ -146,10 +146,10 @@ def test_samples_contain_whole_units_extremes_and_levels() -> None:
 
 def test_subsets_carry_all_columns() -> None:
     data = read(table())
-    part = data.only([], ["tv"])
-    rows = ~data.intervened[:, 1]
-    np.testing.assert_array_equal(part.covariates, data.covariates[rows])
-    np.testing.assert_array_equal(part.within, data.within[rows])
+    part, rows = data.only([], ["tv"]), ~data.intervened[:, 1]
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(part, name), getattr(data, name)[rows])
+    assert (part.names, part.categories) == (data.names, data.categories)
     assert part.columns.labels == data.columns.labels
     tested = data.add_lift_test("tv", 0.0, 1.0, 0.5, 0.1)
     assert tested.weights is data.weights
@@ -372,11 +372,7 @@ def test_message_counts_at_most_six_columns() -> None:
         ("a.csv", b"x,y,regime\n\xff,2,\n", "not UTF-8"),
         ("a.csv", b"x,x,regime\n1,2,\n", "two columns called 'x'"),
         ("a.csv", b"x,y,regime\n1,two,\n", "column 'y' holds text, such as 'two' in row 0"),
-        (
-            "a.csv",
-            b"x,y,regime\none,1,\n,2,\n",
-            r"column 'x' has 1 missing cells \(observational 1\), .* row 1",
-        ),
+        ("a.csv", b"x,y,regime\none,1,\n,2,\n", "'x' has 1 missing .*observational 1.* row 1"),
         ("a.csv", b'x,y,regime\n"1,2,\n', "cannot be read as a table"),
         ("a.csv", b"x,z,regime\n1,2,\n", "no column 'y'"),
         ("a.csv", b"x,y,regime\n1,NA,\n", "column 'y' has 1 missing cells"),
