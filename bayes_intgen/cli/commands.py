@@ -38,6 +38,7 @@ from bayes_intgen.cli.options import (
     TableOrJson,
     Texts,
     options_of,
+    roles_of,
 )
 from bayes_intgen.cli.points import (
     checked_point,
@@ -88,7 +89,7 @@ def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> 
             write(_proposal(data, table, columns, format))
             return DONE
         rows = columns.rows(source, require_observational=False)
-        notes = explain_columns(table, columns.roles(rows))
+        notes = explain_columns(table, roles_of(rows))
     report = summarise_data(rows, support=False, columns=notes)
     write(report.to_json() if format == "json" else str(report))
     return DONE

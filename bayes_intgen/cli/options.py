@@ -79,17 +79,16 @@ class Columns:
         from bayes_intgen.data.files import first_rows, regular_file
         from bayes_intgen.data.reading import read
 
-        if not self.actions:
-            table = first_rows(data, self.regime)
-            options = options_of(propose_roles(table, self.outcome, self.regime))
-            raise DataError(
-                f"no actions are named; `bayes-intgen describe` explains the columns. A proposal "
-                f"to check and change: {options}"
-            )
         with regular_file(data) as source:
-            whole = first_rows(source).columns
+            table = first_rows(source, self.regime)
+            if not self.actions:
+                options = options_of(propose_roles(table, self.outcome, self.regime))
+                raise DataError(
+                    "no actions are named; `bayes-intgen describe` explains the columns. A "
+                    f"proposal to check and change: {options}"
+                )
             actions, covariates, groups = (
-                parsing.parse_names(texts, whole) or []
+                parsing.parse_names(texts, table.columns) or []
                 for texts in (self.actions, self.covariates, self.groups)
             )
             rows = read(
@@ -99,14 +98,14 @@ class Columns:
             )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
 
-    def roles(self, rows: "Rows") -> dict[str, str]:
-        """Role of each column that rows use."""
-        others = {self.weights: "weights", self.outcome_sd: "sd of the outcome"}
-        roles = {self.outcome: "outcome", self.regime: "regime"}
-        roles |= {name: role for name, role in others.items() if name is not None}
-        roles |= dict.fromkeys(rows.names, "action")
-        roles |= dict.fromkeys(rows.columns.names, "covariate")
-        return roles | dict.fromkeys(rows.columns.groups, "group")
+
+def roles_of(rows: "Rows") -> dict[str, str]:
+    """Role of each column of a table that rows use."""
+    columns = rows.columns
+    roles = {columns.weights: "weights", columns.outcome_sd: "sd of the outcome"}
+    roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}
+    roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(columns.names, "covariate")
+    return roles | dict.fromkeys(columns.groups, "group")
 
 
 def options_of(roles: Mapping[str, str]) -> str:

@@ -359,8 +359,7 @@ class Schema:
         labels = table[regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
-        missing = missing_cells(labels).tolist()
-        return masks_of_labels(labels.to_list(), missing, self.actions, regime, first_row)
+        return masks_of_labels(labels.to_list(), self.actions, regime, first_row)
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int

@@ -138,8 +138,6 @@ def is_categorical(series: "nw.Series[Any]") -> bool:
 
 def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
     """Whether each cell of a column is null or NaN, shape (n,)."""
-    if series.dtype.is_float() and (values := series.to_numpy()).dtype.kind == "f":
-        return np.isnan(values)
     null = np.asarray(series.is_null().to_numpy(), dtype=bool)
     if series.dtype.is_float():
         return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
