@@ -11,8 +11,7 @@ from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
 from bayes_intgen.data.tables import is_categorical, missing_cells
-from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.data.validation import refuse_absent
 
 UNUSED = "unused"
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups.
@@ -114,11 +113,7 @@ def propose_roles(table: nw.DataFrame[Any], outcome: str, regime: str) -> dict[s
     {'y': 'outcome', 'regime': 'regime', 'tv': 'action', 'age': 'covariate'}
     """
     for name, role in ((outcome, "outcome"), (regime, "regime labels")):
-        if name not in table.columns:
-            raise DataError(
-                f"the table has no column {name!r} for the {role}; {hint(name, table.columns)} "
-                f"columns are {quoted(table.columns)}"
-            )
+        refuse_absent([name], table.columns, f" for the {role}", "the table")
     others = [name for name in table.columns if name not in (outcome, regime)]
     named = _named_in(table[regime], others)
     roles = {outcome: "outcome", regime: "regime"}

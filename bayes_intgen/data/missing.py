@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
@@ -60,7 +59,7 @@ class MissingCells(NamedTuple):
         Parameters
         ----------
         missing : mapping from column to ndarray of bool, shape (n,)
-            True where a cell is missing.
+            True where a cell is missing, in columns that have any.
         intervened : ndarray of bool, shape (n, K)
         first_row : int
             Number of the first row.
@@ -71,13 +70,12 @@ class MissingCells(NamedTuple):
         >>> MissingCells.of(absent, np.array([[False], [True], [True]])).rows
         {(False,): 1, (True,): 1}
         """
-        some = {name: cells for name, cells in missing.items() if cells.any()}
-        if not some:
+        if not missing:
             return cls.none()
         return cls(
-            {name: counts_of_masks(intervened[cells]) for name, cells in some.items()},
-            {name: first_row + int(cells.argmax()) for name, cells in some.items()},
-            counts_of_masks(intervened[any_missing(some)]),
+            {name: counts_of_masks(intervened[cells]) for name, cells in missing.items()},
+            {name: first_row + int(cells.argmax()) for name, cells in missing.items()},
+            counts_of_masks(intervened[np.any([*missing.values()], axis=0)]),
         )
 
     def merge(self, other: Self) -> Self:
@@ -198,11 +196,6 @@ def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence
             raise DataError(
                 f"missing must be {', '.join(map(repr, get_args(Treatment)))}, not {treatment!r}"
             )
-
-
-def any_missing(missing: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Whether each row has a missing cell, shape (n,); there must be a column."""
-    return reduce(np.logical_or, missing.values())
 
 
 def missing_in(values: object) -> NDArray[np.bool_]:

@@ -15,7 +15,6 @@ from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.missing import (
     Missing,
     MissingCells,
-    any_missing,
     check_missing,
     treatment_of,
 )
@@ -34,6 +33,7 @@ from bayes_intgen.data.validation import (
     check_cells,
     check_names,
     checked_names,
+    refuse_absent,
     refuse_two_roles,
     refuse_unwritable,
     within_squares,
@@ -277,18 +277,6 @@ class Schema:
                 break
         return collected
 
-    def refuse_absent(self, table: nw.DataFrame[Any]) -> None:
-        """Raise DataError if a table lacks one of the columns."""
-        present = list(table.columns)
-        absent = [name for name in self.every if name not in present]
-        if not absent:
-            return
-        role = " for the regime labels" if absent == [self.columns.regime] else ""
-        raise DataError(
-            f"the frame has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
-            f"are {quoted(present)}"
-        )
-
     def read(
         self,
         table: nw.DataFrame[Any],
@@ -364,15 +352,12 @@ class Schema:
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
     ) -> tuple[nw.DataFrame[Any], NDArray[np.int_], dict[str, NDArray[np.bool_]]]:
-        """Rows without missing cells, their numbers, and missing cells by column."""
-        self.refuse_absent(table)
-        none = np.zeros(len(table), dtype=np.bool_)
-        absent = {}
-        for name in self.complete_columns:
-            missing = self._missing_cells(table, name)
-            # Most columns are complete, and share an array.
-            absent[name] = missing if missing.any() else none
-        complete = ~any_missing(absent)
+        """Rows without missing cells, their numbers, and missing cells of columns that have any."""
+        alone = set(self.complete_columns) <= {*table.columns}
+        refuse_absent(self.every, table.columns, " for the regime labels" if alone else "")
+        missing = ((name, self._missing_cells(table, name)) for name in self.complete_columns)
+        absent = {name: cells for name, cells in missing if cells.any()}
+        complete = ~np.any([np.zeros(len(table), dtype=bool), *absent.values()], axis=0)
         numbers = first_row + np.flatnonzero(complete)
         return table if complete.all() else table.filter(complete.tolist()), numbers, absent
 

@@ -1,6 +1,6 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, combinations, islice
 from typing import Any
@@ -17,7 +17,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask, null_space_of_regimes, project
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import hint, quoted
 
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
 # of the unconfounded contribution and of the confounding bias.
@@ -211,6 +211,18 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
     for name in out:
         refuse_unwritable(name, f"a column of {role}")
     return out
+
+
+def refuse_absent(
+    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the frame"
+) -> None:
+    """Raise DataError if some columns are not present; the role follows their names."""
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise DataError(
+            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
+            f"{quoted(present)}"
+        )
 
 
 def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:

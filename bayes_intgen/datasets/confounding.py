@@ -21,8 +21,9 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL
+from bayes_intgen.data.validation import refuse_absent
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import quoted
 
 REGIME = "regime"
 # Probability of refusing a randomised table, for all pairs of columns together (Bonferroni).
@@ -206,10 +207,7 @@ def _names(
     columns = [*names, *hidden, outcome]
     known = list(frame.columns)
     for name in columns:
-        if name not in known:
-            raise DataError(
-                f"the frame has no column {name!r}; {hint(name, known)} columns are {quoted(known)}"
-            )
+        refuse_absent([name], known)
         if known.count(name) > 1:
             raise DataError(f"the frame has two columns {name!r}; rename one of them")
         if columns.count(name) > 1 or name == REGIME:
