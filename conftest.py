@@ -13,6 +13,7 @@ import numpyro
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen import cli
 from bayes_intgen.inference.density.marginal_posterior import log_evidence
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.hyperpriors import Hyperpriors
@@ -104,6 +105,17 @@ def _in_examples(request: pytest.FixtureRequest) -> None:
     space.update(bi=bi, np=np, folder=folder)
     for name in ("data", "posterior"):
         space[name] = request.getfixturevalue(name)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process; gives what it prints."""
+
+    def run(*words: object, code: int = 0) -> object:
+        assert cli.main([*map(str, words)]) == code
+        return capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import with_checksum, without_checksum
 
 # Variables and groups that every fit has.
 VARIABLES = (

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen._checksum import with_checksum
+from bayes_intgen._atomic import with_checksum
 from bayes_intgen.simulators import Polynomial
 
 from _crafted import CRAFTS, craft

@@ -1,7 +1,8 @@
-"""Atomic writing of files."""
+"""Atomic writing of files, and checksums at their ends, verified before the content is read."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,8 @@ except ImportError:  # Windows, where open files can be neither renamed nor remo
 
 # Names of temporary files, short so that they fit wherever the name of the target does.
 _PREFIX, _SUFFIX = ".bayes-intgen-", ".part"
+# No other part of the package's files contains these bytes, unless it announces a checksum.
+MARK = b"bayes-intgen sha256"
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -127,3 +130,31 @@ def _copy_access(source: Path, target: Path) -> None:
         with contextlib.suppress(PermissionError):
             os.chown(target, status.st_uid, status.st_gid)
     target.chmod(stat.S_IMODE(status.st_mode))
+
+
+def with_checksum(content: bytes) -> bytes:
+    """Append a line with the SHA-256 of the content.
+
+    Examples
+    --------
+    >>> without_checksum(with_checksum(b"content"))
+    b'content'
+    """
+    return content + _line(content)
+
+
+def without_checksum(stored: bytes) -> bytes | None:
+    """Verify and remove the last line of :func:`with_checksum`; None if it is wrong or missing.
+
+    Examples
+    --------
+    >>> without_checksum(with_checksum(b"content").replace(b"t", b"T")) is None
+    True
+    """
+    end = len(stored) - len(_line(b""))
+    content = stored[: max(end, 0)]
+    return content if stored[len(content) :] == _line(content) else None
+
+
+def _line(content: bytes) -> bytes:
+    return b"\n%s %s\n" % (MARK, hashlib.sha256(content).hexdigest().encode())

@@ -10,20 +10,11 @@ import sys
 import pytest
 
 from bayes_intgen import _atomic
-from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
 
 
 def names(folder) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
-
-
-def test_content_replaces_the_old_one(tmp_path) -> None:
-    path = tmp_path / "note.txt"
-    for content in (b"old", b"new"):
-        atomic_write(path, content)
-        assert path.read_bytes() == content
-    assert names(tmp_path) == ["note.txt"]
 
 
 def test_full_disk_raises_and_leaves_only_the_old_file(tmp_path) -> None:

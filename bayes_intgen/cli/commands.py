@@ -6,40 +6,51 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 
 # Commands import heavy modules themselves, so that help appears at once.
 import os
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
 from bayes_intgen._atomic import atomic_write, writable_target
 from bayes_intgen.cli import parsing
-from bayes_intgen.cli.console import DONE, DOUBTFUL, log, recorded, show_progress, write
+from bayes_intgen.cli.console import (
+    DONE,
+    DOUBTFUL,
+    log,
+    recorded,
+    show_all,
+    show_progress,
+    verbosity,
+    write,
+)
 from bayes_intgen.cli.decisions import DECISIONS
 from bayes_intgen.cli.options import (
+    Bands,
     Choice,
     Columns,
     Data,
     Fit,
-    Level,
     ModelOptions,
     Output,
-    Over,
+    Points,
     TableOrJson,
     Texts,
+    options_of,
+    roles_of,
 )
 from bayes_intgen.cli.points import (
-    Point,
     checked_point,
-    completed,
     default_point,
-    points_of_file,
+    refuse_observed,
     require_actions,
     rows_of_fit,
 )
-from bayes_intgen.cli.proposal import explained, proposal
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
@@ -69,14 +80,16 @@ def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> 
     Without --actions, explain the columns and propose their roles.
     """
     from bayes_intgen.assess.summary import summarise_data
-    from bayes_intgen.data.files import regular_file
+    from bayes_intgen.data.column_notes import explain_columns
+    from bayes_intgen.data.files import first_rows, regular_file
 
     with regular_file(data) as source:
+        table = first_rows(source, columns.regime)
         if not columns.actions:
-            write(proposal(source, columns.outcome, columns.regime, format))
+            write(_proposal(data, table, columns, format))
             return DONE
         rows = columns.rows(source, require_observational=False)
-        notes = explained(source, columns.roles(rows), columns.regime)
+        notes = explain_columns(table, roles_of(rows))
     report = summarise_data(rows, support=False, columns=notes)
     write(report.to_json() if format == "json" else str(report))
     return DONE
@@ -142,23 +155,25 @@ def fit(
     _require_writable(output, data, sampling.checkpoint)
     model = options.model(noise)
     rows = columns.rows(data)
-    with recorded(SamplingWarning) as problems:
+    with recorded() as found:
         posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
     posterior.save(output)
-    log(f"{posterior}\nsaved to {output}")
-    return DOUBTFUL if strict and problems else DONE
+    summary = bi.report_identification(posterior)
+    # The summary has the findings of a fit; a quiet command shows their warnings instead.
+    show_all(found, except_for=() if verbosity.quiet else summary.problems)
+    log(f"{summary}\nsaved to {output}")
+    doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
+    return DOUBTFUL if strict and doubtful else DONE
 
 
 @app.command(sort_key=3)
 def effect(
     fit: Fit,
     *,
-    set: Annotated[Texts, Parameter(alias="-s")] = None,
-    points: Path | None = None,
+    points: Points = Points(),
     from_: Annotated[str | None, Parameter(name=["--from", "-f"])] = None,
     observed: str | None = None,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
     format: Literal["table", "csv", "json"] = "table",
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
@@ -168,11 +183,6 @@ def effect(
 
     Parameters
     ----------
-    set
-        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
-        set to a supported point near their medians.
-    points
-        File of points to set: CSV, Parquet or Arrow, a column per action.
     from_
         Also give the change from here, as tv=1. Other actions stay as in --set.
     observed
@@ -186,22 +196,16 @@ def effect(
 
     posterior = load(fit)
     observed_point = checked_point(observed, posterior)
-    points_to_set = [checked_point(text, posterior) for text in set or ()]
-    _require_unobserved(points_to_set, observed_point, "{name!r} is both set and observed")
-    values = completed(points_to_set, observed_point, posterior)
-    if points is not None:
-        values += points_of_file(points, posterior)
+    values = points.read(posterior, observed_point)
     if not values:
         raise PointsError("there is no point; write --set tv=2,radio=1, or --points FILE")
     baseline = None
     if from_ is not None:
         start = checked_point(from_, posterior)
-        _require_unobserved([start], observed_point, "--from would change {name!r}")
+        refuse_observed(start, observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    table = effect_table(
-        posterior, values, intervened, baseline=baseline, level=level, **over.arguments()
-    )
+    table = effect_table(posterior, values, intervened, baseline=baseline, **over.arguments())
     write(format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
@@ -222,8 +226,7 @@ def plot(
     output: Output,
     action: Annotated[Texts, Parameter(alias="-a")] = None,
     at: str | None = None,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
 ) -> int:
     """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
 
@@ -250,7 +253,7 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    figure = plot_effect_grid(posterior, names, point, level=level, **over.arguments())
+    figure = plot_effect_grid(posterior, names, point, **over.arguments())
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
@@ -266,8 +269,7 @@ def report(
     fit: Fit,
     *,
     output: Output,
-    over: Over = Over(),
-    level: Level = 0.9,
+    over: Bands = Bands(),
     data: Path | None = None,
     regime: Annotated[str | None, Parameter(alias="-r")] = None,
     choice: Choice = Choice(),
@@ -293,7 +295,7 @@ def report(
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
-    posterior.report(output, level=level, decision=decision, **over.arguments())
+    posterior.report(output, decision=decision, **over.arguments())
     log(f"written to {output}")
     return DONE
 
@@ -360,13 +362,34 @@ def demo(
 
     if rows < 20:
         raise DataError(f"rows must be at least 20, not {rows}")
-    with recorded(SamplingWarning):
-        text = demonstrate(
-            output, rows, log, seed=seed, model=additive(prior), draws=draws,
-            progress=show_progress(),
-        )  # fmt: skip
+    text = demonstrate(
+        output, rows, log, seed=seed, model=additive(prior), draws=draws, progress=show_progress()
+    )
     write(text)
     return DONE
+
+
+def _proposal(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: str) -> str:
+    """Explain a file whose actions are not named, and propose a command, as text or JSON."""
+    from bayes_intgen.assess.summary_text import note_lines
+    from bayes_intgen.data.column_notes import explain_columns, propose_roles
+    from bayes_intgen.text.formats import to_json
+
+    roles = propose_roles(table, columns.outcome, columns.regime)
+    sure = ("outcome", "regime")
+    shown = {name: role if role in sure else f"{role}?" for name, role in roles.items()}
+    notes = explain_columns(table, shown)
+    command = f"bayes-intgen describe {shlex.quote(str(data))} {options_of(roles)}"
+    if format == "json":
+        return to_json({"columns": [note._asdict() for note in notes], "command": command})
+    return "\n".join(
+        [
+            f"Columns of {data}, with proposed roles",
+            *(f"  {line}" for line in note_lines(notes)),
+            "No column is an action unless you name it. A proposal to check and change:",
+            f"  {command}",
+        ]
+    )
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:
@@ -384,9 +407,3 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
         # Neither exists yet where a checkpoint would have the same name.
         if is_same or os.path.realpath(path) == str(target):
             raise DataError(f"--output {output} would replace {path}, an input; name another file")
-
-
-def _require_unobserved(points: Sequence[Point], observed: Point, message: str) -> None:
-    for name in (name for point in points for name in point):
-        if name in observed:
-            raise PointsError(f"{message.format(name=name)}; leave it out of one of the options")

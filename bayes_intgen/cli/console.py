@@ -7,7 +7,7 @@ import contextlib
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bayes_intgen.text.messages import printable
@@ -77,18 +77,18 @@ def show_warning(message: Any, category: type[Warning], *where: Any, **more: Any
 
 
 @contextlib.contextmanager
-def recorded(kind: type[Warning]) -> Iterator[list[str]]:
-    """Record warnings of a kind in addition to showing them."""
-    messages: list[str] = []
-    show = warnings.showwarning
+def recorded() -> Iterator[list[warnings.WarningMessage]]:
+    """Record warnings instead of showing them, unless the command fails."""
+    with warnings.catch_warnings(record=True) as found:
+        try:
+            yield found
+        except BaseException:
+            show_all(found)
+            raise
 
-    def record(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, kind):
-            messages.append(str(message))
-        show(message, category, *where, **more)
 
-    warnings.showwarning = record
-    try:
-        yield messages
-    finally:
-        warnings.showwarning = show
+def show_all(found: Iterable[warnings.WarningMessage], except_for: Iterable[str] = ()) -> None:
+    """Show recorded warnings, except for some texts."""
+    for warning in found:
+        if str(warning.message) not in except_for:
+            show_warning(warning.message, warning.category)

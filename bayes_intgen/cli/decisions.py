@@ -2,36 +2,32 @@
 
 # Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from bayes_intgen.cli.console import DONE, write
-from bayes_intgen.cli.options import Choice, Fit, Level, Over, TableOrJson, Texts
+from bayes_intgen.cli.options import Bands, Fit, Over, Plans, Points, TableOrJson, Texts
 from bayes_intgen.cli.parsing import number, parse_point
-from bayes_intgen.cli.points import checked_point, completed, points_of_file
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.decision import Objective
     from bayes_intgen.decide.experiments import Experiment
 
 HISTORY, ALL = "history", "all"
-BeyondSupport = Annotated[bool, Parameter(help="Also consider plans that no rows support.")]
 
 
 def best(
     fit: Fit,
     *,
-    choice: Choice = Choice(),
+    choice: Plans = Plans(),
     risk: str = "mean",
-    beyond_support: BeyondSupport = False,
     over: Over = Over(),
     format: TableOrJson = "table",
 ) -> int:
@@ -49,7 +45,9 @@ def best(
 
     posterior = load(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
-    plan = posterior.best(decision, objective, beyond_support=beyond_support, **over.arguments())
+    plan = posterior.best(
+        decision, objective, beyond_support=choice.beyond_support, **over.arguments()
+    )
     write(str(plan) if format == "table" else to_json(plan_document(plan)))
     return DONE
 
@@ -60,10 +58,8 @@ def next_experiment(
     experiment: Annotated[Texts, Parameter(alias="-e")] = None,
     rows: int | None = None,
     horizon: float = 1.0,
-    choice: Choice = Choice(),
-    beyond_support: BeyondSupport = False,
-    over: Over = Over(),
-    level: Level = 0.9,
+    choice: Plans = Plans(),
+    over: Bands = Bands(),
     format: TableOrJson = "table",
 ) -> int:
     """Rank experiments by their value for a decision: which one to run next.
@@ -89,34 +85,19 @@ def next_experiment(
     if experiment:
         planned = [parse_experiment(text, rows, posterior.actions) for text in experiment]
     table = posterior.experiments(
-        decision, planned, rows=None if experiment else rows, horizon=horizon, level=level,
-        beyond_support=beyond_support, **over.arguments(),
+        decision, planned, rows=None if experiment else rows, horizon=horizon,
+        beyond_support=choice.beyond_support, **over.arguments(),
     )  # fmt: skip
     write(_ranking(table) if format == "table" else to_json(as_document(table, "experiment")))
     return DONE
 
 
-def split(
-    fit: Fit,
-    *,
-    rows: int | None = None,
-    width: float | None = None,
-    row_cost: str | None = None,
-    regimes: Annotated[Texts, Parameter(name="--regime")] = None,
-    set: Annotated[Texts, Parameter(alias="-s")] = None,
-    points: Path | None = None,
-    choice: Choice = Choice(),
-    beyond_support: BeyondSupport = False,
-    over: Over = Over(),
-    level: Level = 0.9,
-    format: TableOrJson = "table",
-) -> int:
-    """Split further rows over regimes, or count those that narrow intervals to a width.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FurtherRows:
+    """Rows to split over regimes.
 
-    The intervals are of the joint effects at the points of --set or --points, otherwise of the
-    gains of the plans that may be best, as in the command ``next``.
-
-    Parameters
+    Attributes
     ----------
     rows
         Number of further rows.
@@ -128,24 +109,40 @@ def split(
     regimes
         Regime to use, as tv, tv+radio, history or all; repeat it. By default those of the data,
         each action alone, all together, and history.
-    set
-        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
-        set to a supported point near their medians.
-    points
-        File of points to set: CSV, Parquet or Arrow, a column per action.
+    """
+
+    rows: int | None = None
+    width: float | None = None
+    row_cost: str | None = None
+    regimes: Annotated[Texts, Parameter(name="--regime")] = None
+
+
+def split(
+    fit: Fit,
+    *,
+    further: FurtherRows = FurtherRows(),
+    points: Points = Points(),
+    choice: Plans = Plans(),
+    over: Bands = Bands(),
+    format: TableOrJson = "table",
+) -> int:
+    """Split further rows over regimes, or count those that narrow intervals to a width.
+
+    The intervals are of the joint effects at the points of --set or --points, otherwise of the
+    gains of the plans that may be best, as in the command ``next``.
     """
     from bayes_intgen.api.posterior import load
     from bayes_intgen.text.formats import to_json
 
+    rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
     posterior = load(fit)
-    target: Any = _points(set, points, posterior) or choice.decision(posterior)
+    target: Any = points.read(posterior, observed={}) or choice.decision(posterior)
     settings: dict[str, Any] = {
-        "costs": _row_costs(row_cost, posterior.actions),
+        "costs": _row_costs(further.row_cost, posterior.actions),
         "regimes": None if regimes is None else [_names(own, posterior.actions) for own in regimes],
-        "level": level,
-        "beyond_support": beyond_support,
+        "beyond_support": choice.beyond_support,
         **over.arguments(),
     }
     if rows is None:
@@ -163,11 +160,7 @@ DECISIONS: dict[str, Callable[..., int]] = {"best": best, "next": next_experimen
 def plan_document(plan: "Plan") -> dict[str, Any]:
     """Plan as nested dicts and numbers."""
     table = plan.summary()
-    columns = [str(name) for name in table.data_vars]
-    numbers = {
-        name: {column: float(table[column].sel(quantity=name)) for column in columns}
-        for name in table["quantity"].values.tolist()
-    }
+    numbers = table.to_dataframe().to_dict("index")
     names = ("probability_better", "cost", "budget", "shadow_price", "supported")
     return {
         "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
@@ -204,16 +197,11 @@ def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
     """Dataset as nested dicts and numbers: a record per entry along a dimension."""
     document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
     document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
-    along = {str(name): own for name, own in table.data_vars.items() if own.dims == (dim,)}
-    rows = zip(
-        table[dim].values.tolist(), *(own.values.tolist() for own in along.values()), strict=True
-    )
-    document[f"{dim}s"] = [dict(zip([dim, *along], row, strict=True)) for row in rows]
+    along = table[[name for name, own in table.data_vars.items() if own.dims == (dim,)]]
+    document[f"{dim}s"] = along.to_dataframe().reset_index().to_dict("records")
     if "width_of_total" in table:
-        totals = map(str, table["total"].values.tolist())
-        document["width_of_total"] = dict(
-            zip(totals, table["width_of_total"].values.tolist(), strict=True)
-        )
+        widths = table["width_of_total"].to_series()
+        document["width_of_total"] = {str(total): width for total, width in widths.items()}
     return document
 
 
@@ -275,12 +263,6 @@ def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
             label = own
         out[label] = number(cost, f"the cost of a row of {own!r}")
     return out
-
-
-def _points(texts: Texts, file: Path | None, posterior: "Posterior") -> Any:
-    if file is not None:
-        return points_of_file(file, posterior)
-    return completed([checked_point(text, posterior) for text in texts or []], {}, posterior)
 
 
 def _ranking(table: "xr.Dataset") -> str:

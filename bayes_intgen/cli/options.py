@@ -3,6 +3,8 @@
 The docstrings of the classes are the help texts.
 """
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,8 +13,13 @@ from cyclopts import Group, Parameter
 
 from bayes_intgen.cli import parsing
 from bayes_intgen.cli.console import show_progress
-from bayes_intgen.cli.points import checked_point
-from bayes_intgen.cli.proposal import options_of, proposed_roles
+from bayes_intgen.cli.points import (
+    Point,
+    checked_point,
+    completed,
+    points_of_file,
+    refuse_observed,
+)
 from bayes_intgen.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -25,7 +32,6 @@ Data = Annotated[Path, Parameter(help="CSV, Parquet or Arrow (Feather) file.")]
 Fit = Annotated[Path, Parameter(help="A fit written by `bayes-intgen fit` or posterior.save.")]
 Output = Annotated[Path, Parameter(alias="-o", help="File to write.")]
 TableOrJson = Annotated[Literal["table", "json"], Parameter(help="How to print the result.")]
-Level = Annotated[float, Parameter(help="Probability of the bands.")]
 Texts = list[str] | None
 
 
@@ -69,19 +75,20 @@ class Columns:
 
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if no actions are named."""
-        from bayes_intgen.data.files import columns_of_file, regular_file
+        from bayes_intgen.data.column_notes import propose_roles
+        from bayes_intgen.data.files import first_rows, regular_file
         from bayes_intgen.data.reading import read
 
-        if not self.actions:
-            options = options_of(proposed_roles(data, self.outcome, self.regime))
-            raise DataError(
-                f"no actions are named; `bayes-intgen describe` explains the columns. A proposal "
-                f"to check and change: {options}"
-            )
         with regular_file(data) as source:
-            whole = columns_of_file(source)
+            table = first_rows(source, self.regime)
+            if not self.actions:
+                options = options_of(propose_roles(table, self.outcome, self.regime))
+                raise DataError(
+                    "no actions are named; `bayes-intgen describe` explains the columns. A "
+                    f"proposal to check and change: {options}"
+                )
             actions, covariates, groups = (
-                parsing.parse_names(texts, whole) or []
+                parsing.parse_names(texts, table.columns) or []
                 for texts in (self.actions, self.covariates, self.groups)
             )
             rows = read(
@@ -91,14 +98,31 @@ class Columns:
             )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
 
-    def roles(self, rows: "Rows") -> dict[str, str]:
-        """Role of each column that rows use."""
-        others = {self.weights: "weights", self.outcome_sd: "sd of the outcome"}
-        roles = {self.outcome: "outcome", self.regime: "regime"}
-        roles |= {name: role for name, role in others.items() if name is not None}
-        roles |= dict.fromkeys(rows.names, "action")
-        roles |= dict.fromkeys(rows.columns.names, "covariate")
-        return roles | dict.fromkeys(rows.columns.groups, "group")
+
+def roles_of(rows: "Rows") -> dict[str, str]:
+    """Role of each column of a table that rows use."""
+    columns = rows.columns
+    roles = {columns.weights: "weights", columns.outcome_sd: "sd of the outcome"}
+    roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}
+    roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(columns.names, "covariate")
+    return roles | dict.fromkeys(columns.groups, "group")
+
+
+def options_of(roles: Mapping[str, str]) -> str:
+    """Options that name the columns in proposed roles.
+
+    Examples
+    --------
+    >>> options_of({"sales": "outcome", "regime": "regime", "tv": "action", "the age": "covariate"})
+    "--outcome sales --actions tv --covariates 'the age'"
+    """
+    options = []
+    for role in ("outcome", "regime", "action", "covariate", "group"):
+        names = ",".join(name for name, own in roles.items() if own == role)
+        if names and (role, names) != ("regime", "regime"):
+            plural = "" if role in ("outcome", "regime") else "s"
+            options.append(f"--{role}{plural} {shlex.quote(names)}")
+    return " ".join(options)
 
 
 @Parameter(name="*", group=Group("Model", sort_key=20))
@@ -189,6 +213,44 @@ class Over:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Bands(Over):
+    """The population over which effects are averaged, and the probability of bands."""
+
+    level: Annotated[float, Parameter(help="Probability of the bands.")] = 0.9
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments ``given``, ``population`` and ``level`` of queries."""
+        return {**super().arguments(), "level": self.level}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Points:
+    """Points to set.
+
+    Attributes
+    ----------
+    set
+        Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
+        set to a supported point near their medians.
+    points
+        File of points to set: CSV, Parquet or Arrow, a column per action.
+    """
+
+    set: Annotated[Texts, Parameter(alias="-s")] = None
+    points: Path | None = None
+
+    def read(self, posterior: "Posterior", observed: Point) -> list[Point]:
+        """Read the points, with observed values and defaults for actions that are not set."""
+        points = [checked_point(text, posterior) for text in self.set or ()]
+        for point in points:
+            refuse_observed(point, observed, "{name!r} is both set and observed")
+        points = completed(points, observed, posterior)
+        return points if self.points is None else points + points_of_file(self.points, posterior)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Choice:
     """Plans to choose from, and what they are compared with.
 
@@ -216,3 +278,13 @@ class Choice:
 
         costs, bounds = parsing.parse_costs(self.cost), parsing.parse_bounds(self.bounds)
         return Decision(costs, self.budget, bounds, checked_point(self.baseline, posterior))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Plans(Choice):
+    """Plans to choose from, perhaps beyond the support of the rows."""
+
+    beyond_support: Annotated[bool, Parameter(help="Also consider plans that no rows support.")] = (
+        False
+    )

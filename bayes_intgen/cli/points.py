@@ -66,6 +66,13 @@ def completed(points: list[Point], observed: Point, posterior: "Posterior") -> l
     return [{**default, **observed, **point} for point in points]
 
 
+def refuse_observed(point: Point, observed: Point, message: str) -> None:
+    """Raise PointsError if a point sets an action that is observed."""
+    for name in point:
+        if name in observed:
+            raise PointsError(f"{message.format(name=name)}; leave it out of one of the options")
+
+
 def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     """Read points from a table with a column per action."""
     from bayes_intgen.basis.categories import decoded_table

@@ -1,17 +1,17 @@
 """Conversion of arrays to a table: shapes, masks, and cells of one kind per column."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.data.covariates import are_dates, group_label
+from bayes_intgen.data.covariates import are_dates
 from bayes_intgen.data.missing import Missing, missing_in
 from bayes_intgen.data.schema import Schema, refuse_unknown
-from bayes_intgen.data.validation import check_names, checked_names
+from bayes_intgen.data.validation import checked_names
 from bayes_intgen.errors import DataError
 
 
@@ -27,29 +27,14 @@ class ArrayOptions(TypedDict, total=False):
     require_observational: bool
 
 
-class ArrayTable(NamedTuple):
-    """Arrays as a table whose regimes are masks.
-
-    Attributes
-    ----------
-    schema : Schema
-    table : narwhals DataFrame
-    masks : ndarray of bool, shape (N, K)
-    """
-
-    schema: Schema
-    table: nw.DataFrame[Any]
-    masks: NDArray[np.bool_]
-
-
 def table_of_arrays(
     actions: ArrayLike,
     outcome: ArrayLike,
     intervened: ArrayLike,
     names: Sequence[str] | None,
     **options: Unpack[ArrayOptions],
-) -> ArrayTable:
-    """Convert arrays to a table; raises DataError as :meth:`RegimeData.from_arrays`."""
+) -> tuple[Schema, nw.DataFrame[Any], NDArray[np.bool_]]:
+    """Convert arrays to a table, with its schema and masks; see :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
     more: Mapping[str, Any] = options
     array = _as_table(actions)
@@ -57,14 +42,15 @@ def table_of_arrays(
     labels = tuple(f"a{k + 1}" for k in range(count))
     if names is not None:
         labels = tuple(map(str, items(names, "names", "names of actions", DataError)))
+    if len(labels) != count:
+        raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
     cells = _as_column(outcome, "outcome", rows)
     masks = _masks(intervened, (rows, count))
-    check_names(labels, count)
     covariates, groups = (_columns(more.get(role), role, rows) for role in ("covariates", "groups"))
     columns: dict[str, NDArray[Any]] = {
         **{name: _cells(own, name) for name, own in zip(labels, array.T, strict=True)},
         **{name: _cells(own, name, dates=True) for name, own in covariates.items()},
-        **{name: _labels(own) for name, own in groups.items()},
+        **{name: _objects(own) for name, own in groups.items()},
     }
     outcome_name = str(more.get("outcome_name", "outcome"))
     units = {
@@ -77,7 +63,7 @@ def table_of_arrays(
     roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
     schema = Schema.of(labels, outcome_name, "", **roles)
     columns |= {outcome_name: cells, **dict(units.values())}
-    return ArrayTable(schema, nw.from_dict(columns, backend="pandas"), masks)
+    return schema, nw.from_dict(columns, backend="pandas"), masks
 
 
 def _unused(name: str, others: Sequence[str]) -> str:
@@ -162,22 +148,16 @@ def _cells(column: NDArray[Any], name: str, *, dates: bool = False) -> NDArray[A
         return np.asarray(np.ma.filled(column, not_a_time))
     absent = missing_in(column)
     present = column[~absent].tolist() if column.dtype.kind in "bUTO" else []
-    are_labels = bool(present) and all(isinstance(cell, str | bool) for cell in present)
-    if not are_labels and not (dates and are_dates(present)):
-        return _as_float(column, f"column {name!r}")
-    if not absent.any() and all(isinstance(cell, bool) for cell in present):
+    if present and not absent.any() and all(isinstance(cell, bool) for cell in present):
         return np.array(present)
-    return _with_gaps(absent, present)
+    are_labels = bool(present) and all(isinstance(cell, str | bool) for cell in present)
+    if are_labels or (dates and are_dates(present)):
+        return _objects(column)
+    return _as_float(column, f"column {name!r}")
 
 
-def _labels(column: NDArray[Any]) -> NDArray[Any]:
-    """Labels of groups; None for missing cells."""
-    absent = missing_in(column)
-    return _with_gaps(absent, [group_label(cell) for cell in column[~absent]])
-
-
-def _with_gaps(absent: NDArray[np.bool_], present: list[Any]) -> NDArray[Any]:
-    """Column of objects with these cells where none is absent, and None elsewhere."""
-    cells = np.full(len(absent), None, dtype=object)
-    cells[~absent] = present
+def _objects(column: NDArray[Any]) -> NDArray[Any]:
+    """Cells of any kind, None where they are masked."""
+    cells = np.array(np.ma.getdata(column), dtype=object)
+    cells[np.ma.getmaskarray(column)] = None
     return cells

@@ -11,26 +11,27 @@ from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
 from bayes_intgen.data.tables import is_categorical, missing_cells
-from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.data.validation import refuse_absent
 
 UNUSED = "unused"
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups.
 MAX_COVARIATE_LEVELS = 6
 
+_CAUSE = (
+    "; an action if it was set in some rows, a covariate if it is a cause that no action changes"
+)
+_UNITS = "; a group if these are units such as regions or patients"
 _ADVICE = {
-    "number": "; an action if it was set in some rows, a covariate if it is a cause that no action "
-    "changes",
-    "levels": "; an action if it was set in some rows, a covariate if it is a cause that no action "
-    "changes, a group if it names units",
-    "names": "; a group if these are units such as regions or patients",
+    "number": _CAUSE,
+    "levels": f"{_CAUSE}, a group if it names units",
+    "names": _UNITS,
     "dates": "; a covariate, with a trend and a yearly season",
     "constant": "; it does not vary",
 }
 _PROPOSAL = {
     "action?": "; an action, since the regime labels name it or no column",
     "covariate?": "; never set, so a covariate if no action changes it",
-    "group?": "; a group if these are units such as regions or patients",
+    "group?": _UNITS,
 }
 
 
@@ -112,11 +113,7 @@ def propose_roles(table: nw.DataFrame[Any], outcome: str, regime: str) -> dict[s
     {'y': 'outcome', 'regime': 'regime', 'tv': 'action', 'age': 'covariate'}
     """
     for name, role in ((outcome, "outcome"), (regime, "regime labels")):
-        if name not in table.columns:
-            raise DataError(
-                f"the table has no column {name!r} for the {role}; {hint(name, table.columns)} "
-                f"columns are {quoted(table.columns)}"
-            )
+        refuse_absent([name], table.columns, f" for the {role}", "the table")
     others = [name for name in table.columns if name not in (outcome, regime)]
     named = _named_in(table[regime], others)
     roles = {outcome: "outcome", regime: "regime"}
@@ -169,10 +166,9 @@ def _content(present: nw.Series[Any], such: str) -> Content:
             return Content("dates", f"dates written as text, {such}")
         if code:
             return Content("text", f"numbers written as text, {such}; convert with pandas: {code}")
-    if len(distinct) == 2:
-        return Content("levels", f"{kind} with two values, {listed(distinct)}")
     if len(distinct) <= MAX_LEVELS:
-        return Content("levels", f"{kind} with {len(distinct)} values, {listed(distinct)}")
+        count = "two" if len(distinct) == 2 else len(distinct)
+        return Content("levels", f"{kind} with {count} values, {listed(distinct)}")
     repeated = 2 * len(distinct) <= len(cells)
     return Content(
         "names" if repeated else "other", f"{kind} with {len(distinct):,} values, {such}"

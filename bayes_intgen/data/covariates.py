@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -169,12 +170,14 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     >>> days_of("1970-01-02", "week", PointsError)
     1.0
     """
-    try:
-        return _days(value)
-    except (TypeError, ValueError) as refusal:
-        raise error(
-            f"{name!r} has {value!r}, which is not a date; write it as 2024-05-01"
-        ) from refusal
+    # NumPy has no time zones: days are those of the wall clock.
+    local = value if getattr(value, "tzinfo", None) is None else value.replace(tzinfo=None)
+    # NumPy would read "20240501" as a year, and numbers as days.
+    with suppress(ValueError):
+        seconds = np.datetime64(local if _is_date(value) else "NaT").astype("datetime64[s]")
+        if not np.isnat(seconds):
+            return float(seconds.astype(np.int64)) / SECONDS_PER_DAY
+    raise error(f"{name!r} has {value!r}, which is not a date; write it as 2024-05-01")
 
 
 def date_text(days: float) -> str:
@@ -192,16 +195,3 @@ def _is_date(cell: Any) -> bool:
     return isinstance(cell, date | np.datetime64) or (
         isinstance(cell, str) and ISO_DATE.fullmatch(cell) is not None
     )
-
-
-def _days(value: Any) -> float:
-    if not _is_date(value):
-        # NumPy would read "20240501" as a year, and numbers as days.
-        raise ValueError("it has another form")
-    if getattr(value, "tzinfo", None) is not None:
-        # NumPy has no time zones: days are those of the wall clock.
-        value = value.replace(tzinfo=None)
-    seconds = np.datetime64(value).astype("datetime64[s]")
-    if np.isnat(seconds):
-        raise ValueError("it is missing")
-    return float(seconds.astype(np.int64)) / SECONDS_PER_DAY

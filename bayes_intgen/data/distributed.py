@@ -8,7 +8,7 @@ after failures.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import accumulate, batched
+from itertools import accumulate, batched, groupby
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
@@ -19,8 +19,8 @@ from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import TableLevels
-from bayes_intgen.data.out_of_core import OutOfCoreRows, composed
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
+from bayes_intgen.data.rows import Observations, Transformation
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dask.dataframe import DataFrame
     from distributed import Client, Future
 
-# Maximum number of rows in a partition of several row groups: about a second of work.
+# Number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
 # Number of results that one task combines.
 TREE_ARITY = 8
@@ -132,9 +132,12 @@ class DistributedData(OutOfCoreRows):
         heads, sizes = zip(*map(result_of, found), strict=True)
         partitions, rows = [], []
         for path, group_sizes in zip(files, sizes, strict=True):
-            for run in _runs(group_sizes, ROWS_PER_PARTITION):
-                partitions.append(ParquetGroups(path, tuple(run)))
-                rows.append(sum(group_sizes[group] for group in run))
+            # A partition begins with each group that contains a multiple of the number of rows.
+            part = [end // ROWS_PER_PARTITION for end in accumulate(group_sizes)]
+            for _, run in groupby(range(len(part)), part.__getitem__):
+                groups = tuple(run)
+                partitions.append(ParquetGroups(path, groups))
+                rows.append(sum(group_sizes[group] for group in groups))
         return cls(client, partitions, rows, schema, heads[0], progress)
 
     @classmethod
@@ -203,14 +206,14 @@ class DistributedData(OutOfCoreRows):
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
         _require_open(self._client)
-        if self._transformation:
-            function = partial(composed, function, self._transformation)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        both = self._client.submit(identity, (function, combine), pure=False)
+        steps = self._client.submit(
+            identity, (self._transformations, function, combine), pure=False
+        )
         digested = partial(combine_digested, combine)
         digest, result = self._reduced(
-            reduce_rows, self._schema, digested, both, label=label, progress=progress
+            reduce_rows, self._schema, digested, steps, label=label, progress=progress
         )
         self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
@@ -269,20 +272,6 @@ def _empty(frame: "DataFrame") -> Any:
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
-
-
-def _runs(sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Yield positions of consecutive sizes whose sum stays within a limit, in groups."""
-    run: list[int] = []
-    total = 0
-    for i, size in enumerate(sizes):
-        if run and total + size > limit:
-            yield run
-            run, total = [], 0
-        run.append(i)
-        total += size
-    if run:
-        yield run
 
 
 @dataclass(frozen=True)
@@ -393,15 +382,18 @@ def reduce_rows(
     schema: Schema,
     tables: Iterable[Any],
     first_row: int,
-    both: tuple[Callable[[Observations], Any], Callable[[Any, Any], Any]],
+    steps: tuple[
+        Iterable[Transformation], Callable[[Observations], Any], Callable[[Any, Any], Any]
+    ],
 ) -> tuple[Digest, Any]:
     """Digest of the rows of tables, and the combined results of a function of their batches."""
-    function, combine = both
+    transformations, function, combine = steps
     digest = Digest()
     batches: list[Observations] = []
     for piece in schema.read_again(tables, first_row):
-        digest = digest.after(piece)
+        digest = digest.followed_by(piece)
         batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
-        return digest, reduce(combine, map(function, batches))
+        whole = (function(transformed(transformations, batch)) for batch in batches)
+        return digest, reduce(combine, whole)

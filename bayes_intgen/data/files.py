@@ -81,18 +81,6 @@ def regular_file(path: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def columns_of_file(path: str | PathLike[str]) -> list[str]:
-    r"""Names of the columns of a file; raises DataError if it cannot be read.
-
-    Examples
-    --------
-    >>> _ = (folder / "rows.csv").write_text("x,y,regime\n1,2,x\n")
-    >>> columns_of_file(folder / "rows.csv")
-    ['x', 'y', 'regime']
-    """
-    return list(first_rows(Path(path)).columns)
-
-
 def first_rows(source: Path, regime: str | None = None) -> "nw.DataFrame[Any]":
     """Read the first rows of a Parquet file, or all rows of another file, as a table.
 
@@ -124,38 +112,40 @@ def read_table(source: Path, regime: str | None = None) -> Any:
     if kind == "parquet":
         with parquet_file(source) as file:
             return file.read()
-    try:
+    with _reading(source, "Arrow"):
         import pyarrow as pa
         from pyarrow import feather, ipc
-    except ImportError as error:
-        raise DataError(
-            f"reading {source} needs pyarrow: pip install 'bayes-intgen[parquet]'"
-        ) from error
-    try:
+
         if source.suffix.lower() == ".arrows":
             with pa.OSFile(str(source)) as file, ipc.open_stream(file) as reader:
                 return reader.read_all()
         return feather.read_table(source)
+
+
+@contextmanager
+def _reading(path: str | PathLike[str], kind: str) -> Iterator[None]:
+    """Raise DataError if pyarrow is missing, or cannot read a file of a kind."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise DataError(
+            f"reading {kind} files needs pyarrow: pip install 'bayes-intgen[parquet]'"
+        ) from error
+    try:
+        yield
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{source} cannot be read as Arrow ({error})") from error
+        raise DataError(f"{path} cannot be read as {kind} ({error})") from error
 
 
 @contextmanager
 def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
     """Open a Parquet file; raises DataError if it cannot be opened or read."""
-    try:
-        import pyarrow as pa
+    with _reading(path, "Parquet"):
         from pyarrow import parquet
-    except ImportError as error:
-        raise DataError(
-            "reading Parquet files needs pyarrow: pip install 'bayes-intgen[parquet]'"
-        ) from error
-    try:
+
         # Pre-buffering would also keep everything that has been read.
         with parquet.ParquetFile(path, pre_buffer=False) as file:
             yield file
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as Parquet ({error})") from error
 
 
 def parquet_tables(

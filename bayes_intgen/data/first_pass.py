@@ -6,21 +6,20 @@ priority form the sample, independently of how rows are split into batches and o
 read them. By the digest a later pass notices that the source has changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
-from bayes_intgen.data.batches import even_shares, priorities, priorities_of_units
+from bayes_intgen.data.batches import even_shares
 from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.outcome_kind import decisive_values
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.schema import SAME_ROWS, Batch, Schema
-from bayes_intgen.data.validation import check_finite, check_weights
+from bayes_intgen.data.schema import SAME_ROWS, Batch
+from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
 
@@ -41,38 +40,13 @@ class Digest(NamedTuple):
     rows: int = 0
     hash: int = 0
 
-    @classmethod
-    def of(cls, rows: Observations) -> Self:
-        """Digest rows.
-
-        Examples
-        --------
-        >>> Digest.of(data) == Digest.of(data.take(np.arange(len(data))[::-1]))
-        True
-        """
-        # Adding zero removes the sign of negative zeros.
-        units = [values for values in (rows.weights, rows.within) if values is not None]
-        columns = np.column_stack([rows.inputs, rows.outcome, *units])
-        cells = (columns + 0.0).view(np.uint64)
-        count = cells.shape[1]
-        every = count + len(rows.names)
-        factors = _mixed(np.arange(1, every + 1, dtype=np.uint64)) | np.uint64(1)
-        sums = (cells * factors[:count]).sum(axis=1)
-        sums += rows.intervened.astype(np.uint64) @ factors[count:]
-        return cls(len(rows), int(_mixed(sums).sum()))
+    def followed_by(self, rows: Observations) -> Self:
+        """Digest further rows together with these."""
+        return self.merge(type(self)(len(rows), rows.digest))
 
     def merge(self, other: Self) -> Self:
         """Digest two sets of rows together."""
         return type(self)(self.rows + other.rows, (self.hash + other.hash) % 2**64)
-
-    def after(self, piece: Observations) -> Self:
-        """Add rows of a later pass; raises DataError if some of their cells are not finite."""
-        if not (np.isfinite(piece.inputs).all() and np.isfinite(piece.outcome).all()):
-            raise DataError(
-                "the source now holds cells that are NaN or infinite, which it did not when it was "
-                f"first read; {SAME_ROWS}"
-            )
-        return self.merge(self.of(piece))
 
     def refuse_other(self, now: Self) -> None:
         """Raise DataError unless a later pass has read the same rows."""
@@ -87,28 +61,17 @@ class Digest(NamedTuple):
             )
 
 
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mix the bits of each value: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
-    return values ^ (values >> np.uint64(31))
-
-
 class Reservoir(NamedTuple):
-    """Counts, a sample of every regime, and rows at the extremes and levels of each column.
-
-    Rows are arrays of priority, position, actions, covariates, groups, mask and outcome, then
-    weights and squares within rows if the source has them.
+    """Counts, and a sample of every regime with the extremes and levels of each column.
 
     Attributes
     ----------
+    rows : Observations
+        The sample, in the order of reading.
+    priority : ndarray, shape (n,)
+        Priorities of these rows.
     counts : dict from mask to int
-        Number of rows per regime, fewest interventions first.
-    rows : dict from mask to ndarray, shape (n, width)
-        Sample of each regime.
-    extremes : dict from (column, "low", "high" or level) to ndarray, shape (width,)
-        Rows at the lowest and highest value of each action and covariate, and the first row at
-        each level.
+        Number of rows per regime, fewest interventions first; empty without rows.
     missing : MissingCells
     values : tuple of tuples of float, length K + C
         Distinct values of each action and covariate, at most three of them.
@@ -117,13 +80,13 @@ class Reservoir(NamedTuple):
     digest : Digest
     """
 
+    rows: Observations
+    priority: Array
     counts: dict[Mask, int]
-    rows: dict[Mask, Array]
-    extremes: dict[tuple[int, str | float], Array]
     missing: MissingCells
-    values: tuple[tuple[float, ...], ...] = ()
-    outcome: tuple[float, ...] = ()
-    digest: Digest = Digest()
+    values: tuple[tuple[float, ...], ...]
+    outcome: tuple[float, ...]
+    digest: Digest
 
     @classmethod
     def over(cls, batches: Iterable[Batch]) -> Self:
@@ -134,111 +97,50 @@ class Reservoir(NamedTuple):
         DataError
             On the first cell that is not finite, or unusable weight.
         """
-        none = cls({}, {}, {}, MissingCells.none())
-        return reduce(cls.merge, map(cls.of, batches), none)
+        nothing = np.empty((0, 0))
+        none = Observations((), "", nothing, np.empty(0), nothing.astype(bool))
+        empty = cls(none, np.empty(0), {}, MissingCells.none(), (), (), Digest())
+        return reduce(cls.merge, map(cls.of, batches), empty)
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
         """Sample one batch."""
-        data, numbers, missing = batch
-        check_finite(data, numbers)
-        check_weights(data, numbers)
-        if not len(data):
-            return cls({}, {}, {}, missing)
-        unit = data.unit
-        priority = (
-            priorities(int(numbers[0]), int(np.ptp(numbers)) + 1)[numbers - numbers[0]]
-            if unit is None
-            else priorities_of_units(unit)
-        )
-        units = [column for column in (data.weights, data.within) if column is not None]
-        rows = np.column_stack(
-            [priority, numbers, data.inputs, data.intervened, data.outcome, *units]
-        )
+        rows, numbers, missing = batch
+        check_cells(rows, numbers)
+        if not len(rows):
+            return cls(rows, np.empty(0), {}, missing, (), (), Digest())
         return cls(
-            data.regimes,
-            {mask: _bottom_k(rows[(data.intervened == mask).all(axis=1)]) for mask in data.regimes},
-            _extremes(data, rows),
+            rows,
+            rows.priorities(numbers),
+            rows.regimes,
             missing,
-            tuple(map(at_most_three, data.smooth_columns.T)),
-            decisive_values(data.outcome, data.weights),
-            Digest.of(data),
-        )
+            tuple(map(at_most_three, rows.smooth_columns.T)),
+            decisive_values(rows.outcome, rows.weights),
+            Digest().followed_by(rows),
+        )._selected(dict.fromkeys(rows.regimes, SAMPLE_ROWS))
 
     def merge(self, other: Self) -> Self:
         """Combine with the sample of rows that follow these."""
+        missing = self.missing.merge(other.missing)
+        if not (self.counts and other.counts):
+            return (self if self.counts else other)._replace(missing=missing)
         counts = summed(self.counts, other.counts)
-        samples = {
-            mask: [part.rows[mask] for part in (self, other) if mask in part.rows]
-            for mask in counts
-        }
-        values = self.values or other.values
-        if self.values and other.values:
-            both = zip(self.values, other.values, strict=True)
-            values = tuple(tuple(sorted({*one, *more})[:3]) for one, more in both)
+        values = zip(self.values, other.values, strict=True)
         return type(self)(
+            self.rows.followed_by(other.rows),
+            np.concatenate([self.priority, other.priority]),
             counts,
-            {mask: _bottom_k(np.concatenate(parts)) for mask, parts in samples.items()},
-            _merged_extremes(self.extremes, other.extremes),
-            self.missing.merge(other.missing),
-            values,
+            missing,
+            tuple(tuple(sorted({*one, *more})[:3]) for one, more in values),
             decisive_values(np.array([*self.outcome, *other.outcome]), None),
             self.digest.merge(other.digest),
-        )
+        )._selected(dict.fromkeys(counts, SAMPLE_ROWS))
 
-    def sample(self, rows: int, schema: Schema) -> Observations:
+    def sample(self, rows: int) -> Observations:
         """Select about ``rows`` rows, balanced over the regimes, in the order of reading."""
-        counts = list(self.counts.values())
-        shares = [SAMPLE_ROWS] * len(counts) if sum(counts) <= rows else even_shares(counts, rows)
-        samples = zip(self.counts, shares, strict=True)
-        sampled = [row for mask, share in samples for row in self.rows[mask][:share]]
-        by_position = {row[1]: row for row in (*sampled, *self.extremes.values())}
-        values = np.array([by_position[position] for position in sorted(by_position)])
-        count = len(schema.actions)
-        ends = np.cumsum([2, count, len(schema.columns), count])
-        _, actions, covariates, masks, others = map(
-            np.ascontiguousarray, np.split(values, ends, axis=1)
-        )
-        outcome, *units = map(np.ascontiguousarray, others.T)
-        return Observations(
-            schema.actions,
-            schema.outcome,
-            actions,
-            outcome,
-            masks.astype(bool),
-            categories=schema.categories,
-            columns=schema.columns,
-            covariates=covariates,
-            weights=units[0] if units else None,
-            within=units[1] if len(units) > 1 else None,
-        )
+        return self._selected(even_shares(self.counts, rows)).rows
 
-
-def _bottom_k(rows: Array) -> Array:
-    """Rows of smallest priority, sorted by priority."""
-    return rows[np.argsort(rows[:, 0], kind="stable")[:SAMPLE_ROWS]]
-
-
-def _extremes(data: Observations, rows: Array) -> dict[tuple[int, str | float], Array]:
-    """First rows at the ends and levels of each action and covariate."""
-    first: dict[tuple[int, str | float], int] = {}
-    categories = (*data.categories, *data.columns.categories)
-    for i, (column, levels) in enumerate(zip(data.smooth_columns.T, categories, strict=True)):
-        first[i, "low"], first[i, "high"] = int(column.argmin()), int(column.argmax())
-        if levels is not None:
-            codes, at_code = np.unique(column, return_index=True)
-            first |= {(i, code): at for code, at in zip(codes.tolist(), at_code, strict=True)}
-    return {key: rows[at].copy() for key, at in first.items()}
-
-
-def _merged_extremes(
-    before: dict[tuple[int, str | float], Array], after: dict[tuple[int, str | float], Array]
-) -> dict[tuple[int, str | float], Array]:
-    """Lower or higher one of two rows per column and end, the earlier one in case of ties."""
-    merged = {**after, **before}
-    for (column, end), row in after.items():
-        # Columns follow the priority and position.
-        value, earlier = row[2 + column], merged[column, end][2 + column]
-        if (end == "low" and value < earlier) or (end == "high" and value > earlier):
-            merged[column, end] = row
-    return merged
+    def _selected(self, shares: Mapping[Mask, int]) -> Self:
+        """Keep so many rows of each regime, with extremes and levels."""
+        kept = self.rows.sampled(self.priority, shares)
+        return self._replace(rows=self.rows.take(kept), priority=self.priority[kept])

@@ -40,7 +40,7 @@ def with_group_means[Own: Observations](data: Own) -> Own:
     repeated = set(names) & {*data.names, *columns.every}
     if repeated:
         raise DataError(f"the data have a column {min(repeated)!r} already")
-    means = _Moments.of(data, unit, actions).means()[unit]
+    means = _Moments(data, unit, actions).means()[unit]
     count = len(columns.names)
     covariates = np.column_stack([data.covariates[:, :count], means, data.covariates[:, count:]])
     categories = (*columns.categories, *(None for _ in names))
@@ -68,11 +68,11 @@ def advice_on_group_means(data: Observations) -> list[str]:
     []
     """
     unit, columns = data.unit, data.columns
-    actions = _varying(data)
+    actions = [] if unit is None else _varying(data)
     if unit is None or not actions:
         return []
     grouping = columns.every[columns.fine_grouping or 0]
-    z = _Moments.of(data, unit, actions).z
+    z = _Moments(data, unit, actions).z
     some = [
         data.names[k] for k, own in zip(actions, z, strict=True) if own > -ndtri(LEVEL / len(z))
     ]
@@ -110,9 +110,15 @@ class _Moments:
         Score statistic of the variance between groups.
     """
 
-    def __init__(self, values: Array, free: NDArray[np.bool_], unit: NDArray[np.int_]) -> None:
-        groups, size = unit.max() + 1, values.shape[1]
-        self.sums, self.counts = np.zeros((2, groups, size))
+    def __init__(self, data: Observations, unit: NDArray[np.int_], actions: list[int]) -> None:
+        free = ~data.intervened[:, actions]
+        values = np.zeros(free.shape)
+        for i, k in enumerate(actions):
+            column, rows = data.actions[:, k], free[:, i]
+            if data.categories[k] is None:
+                column = Coordinate.of(column)(column)
+            values[rows, i] = column[rows] - column[rows].mean()
+        self.sums, self.counts = np.zeros((2, unit.max() + 1, len(actions)))
         np.add.at(self.sums, unit, values)
         np.add.at(self.counts, unit, free)
         # Of pairs of different rows of a group, in which only the group is in common.
@@ -126,17 +132,6 @@ class _Moments:
         least = MIN_SHARE * variance.max()
         self.between = (vectors * np.maximum(own, least)) @ vectors.T
         self.within = np.maximum(variance - np.diag(self.between), least)
-
-    @classmethod
-    def of(cls, data: Observations, unit: NDArray[np.int_], actions: list[int]) -> "_Moments":
-        values, free = data.actions[:, actions], ~data.intervened[:, actions]
-        scaled = np.zeros(values.shape)
-        for i, k in enumerate(actions):
-            own, rows = values[:, i], free[:, i]
-            if data.categories[k] is None:
-                own = Coordinate.of(own)(own)
-            scaled[rows, i] = own[rows] - own[rows].mean()
-        return cls(scaled, free, unit)
 
     def means(self) -> Array:
         """Expected values of what groups usually do, given their rows: an array (G, K).

@@ -131,14 +131,12 @@ class TableLevels:
         """
         if not (self.levels and other.levels):
             return self if self.levels else other
-        merged: dict[str, ColumnLevels | None] = {}
+        merged: dict[str, ColumnLevels | None] = dict.fromkeys(self.levels)
         for name, first in self.levels.items():
             second = other.levels[name]
             if first is not None and second is not None:
                 merged[name] = first.merge(second, name)
-            elif first is second:
-                merged[name] = None
-            else:
+            elif first is not second:
                 raise DataError(
                     f"column {name!r} holds numbers in some batches and levels in others; give it "
                     "one type"

@@ -2,11 +2,10 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import date
-from functools import reduce
 from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
@@ -59,7 +58,7 @@ class MissingCells(NamedTuple):
         Parameters
         ----------
         missing : mapping from column to ndarray of bool, shape (n,)
-            True where a cell is missing.
+            True where a cell is missing, in columns that have any.
         intervened : ndarray of bool, shape (n, K)
         first_row : int
             Number of the first row.
@@ -70,13 +69,12 @@ class MissingCells(NamedTuple):
         >>> MissingCells.of(absent, np.array([[False], [True], [True]])).rows
         {(False,): 1, (True,): 1}
         """
-        some = {name: cells for name, cells in missing.items() if cells.any()}
-        if not some:
+        if not missing:
             return cls.none()
         return cls(
-            {name: counts_of_masks(intervened[cells]) for name, cells in some.items()},
-            {name: first_row + int(cells.argmax()) for name, cells in some.items()},
-            counts_of_masks(intervened[any_missing(some)]),
+            {name: counts_of_masks(intervened[cells]) for name, cells in missing.items()},
+            {name: first_row + int(cells.argmax()) for name, cells in missing.items()},
+            counts_of_masks(intervened[np.any([*missing.values()], axis=0)]),
         )
 
     def merge(self, other: Self) -> Self:
@@ -199,11 +197,6 @@ def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence
             )
 
 
-def any_missing(missing: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Whether each row has a missing cell, shape (n,); there must be a column."""
-    return reduce(np.logical_or, missing.values())
-
-
 def missing_in(values: object) -> NDArray[np.bool_]:
     """Whether each cell of an array is masked, None, NaN or NaT, in the shape of the array.
 
@@ -213,18 +206,7 @@ def missing_in(values: object) -> NDArray[np.bool_]:
     (array([False,  True]), array([False,  True]))
     """
     array = np.ma.asanyarray(values)
-    masked = np.ma.getmaskarray(array)
-    if array.dtype.kind in "fM":
-        return np.asarray(masked | np.isnan(array.data))
-    if array.dtype.kind != "O":
-        return np.asarray(masked)
-    flat = [cell is None or _is_nan(cell) for cell in array.data.ravel()]
-    return np.asarray(masked | np.reshape(flat, array.shape).astype(bool))
-
-
-def _is_nan(cell: object) -> bool:
-    # NaN and NaT differ from themselves.
-    return isinstance(cell, float | np.floating | date | np.datetime64) and bool(cell != cell)
+    return np.asarray(np.ma.getmaskarray(array) | pd.isna(array.data))
 
 
 def counts_of_masks(intervened: NDArray[np.bool_]) -> Counts:

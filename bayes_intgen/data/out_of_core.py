@@ -13,15 +13,13 @@ from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
-from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
-from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
 from bayes_intgen.data.rows import Observations, Rows, Transformation
 from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
 from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
-from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
 
 Tables = Callable[[], Iterable[Any]]
@@ -51,34 +49,30 @@ class OutOfCoreRows(Rows):
             if missing.total:
                 kind = f"no row without missing cells; all {missing.total} have some"
             raise DataError(f"the source holds {kind}")
-        self._schema, self._first_pass = schema.with_two_valued(first_pass.values), first_pass
-        self._transformation: Transformation | None = None
+        schema = schema.with_two_valued(first_pass.values)
+        self._schema, self._first_pass = schema, first_pass
+        self._transformations: tuple[Transformation, ...] = ()
         self.names, self.outcome_name = schema.actions, schema.outcome
-        self.lift_tests = ()
-        self.columns = self._schema.columns
-        self.dropped = missing.rows
-        check_enough_rows(self.in_memory, len(self))
+        self.categories, self.columns = schema.categories, schema.columns
+        self.lift_tests, self.dropped = (), missing.rows
+        check_enough_rows(self)
         if schema.require_observational:
-            check_observational(self.in_memory)
-        check_covariates(self.in_memory, len(self))
+            check_observational(self)
+        check_covariates(self)
         missing.warn(self.names, len(self) + missing.total)
 
     def with_outcome(self, transformation: Transformation) -> Self:
         """Replace the outcome whenever rows are read; see :meth:`Rows.with_outcome`."""
-        same = self._copy()
-        same._transformation = (
-            partial(composed, transformation, self._transformation)
-            if self._transformation
-            else transformation
-        )
+        same = self._replace(_transformations=(*self._transformations, transformation))
         # Errors of the transformation are raised here rather than in a later pass.
         _ = same.in_memory
         return same
 
-    def _copy(self) -> Self:
+    def _replace(self, **changes: Any) -> Self:
         same = copy(self)
         # The cached sample carries the previous tests and outcome.
         same.__dict__.pop("in_memory", None)
+        same.__dict__.update(changes)
         return same
 
     @property
@@ -87,19 +81,14 @@ class OutOfCoreRows(Rows):
         return self._first_pass.counts
 
     @property
-    def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action; None for actions without levels."""
-        return self._schema.categories
-
-    @property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
-        return "continuous" if self._transformation else kind_of(self._first_pass.outcome)
+        return "continuous" if self._transformations else kind_of(self._first_pass.outcome)
 
     @property
-    def digest(self) -> str:
-        """Digest of all rows, those outside the sample too."""
-        return repr(self._first_pass.digest)
+    def digest(self) -> int:
+        """Sum of a 64-bit hash of all rows, those outside the sample too."""
+        return self._first_pass.digest.hash
 
     @abstractmethod
     def _read(self) -> Iterator[Observations]:
@@ -116,20 +105,10 @@ class OutOfCoreRows(Rows):
         return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
-        sample = self._first_pass.sample(rows, self._schema)
-        return self._transformed(replace(sample, lift_tests=self.lift_tests, dropped=self.dropped))
-
-    def _transformed(self, rows: Observations) -> Observations:
-        return rows if self._transformation is None else self._transformation(rows)
-
-    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
-        if self._transformation:
-            raise ModelError(
-                "lift tests are of the outcome itself: add them to the data of the fit"
-            )
-        same = self._copy()
-        same.lift_tests = tests
-        return same
+        names = ("categories", "columns", "lift_tests", "dropped")
+        more = {name: getattr(self, name) for name in names}
+        sample = replace(self._first_pass.sample(rows), **more)
+        return transformed(self._transformations, sample)
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches of at most ``rows`` rows.
@@ -142,19 +121,19 @@ class OutOfCoreRows(Rows):
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
         for piece in self._read():
-            digest = digest.after(piece)
-            yield from map(self._transformed, piece.batches(rows))
+            digest = digest.followed_by(piece)
+            yield from map(partial(transformed, self._transformations), piece.batches(rows))
         self._first_pass.digest.refuse_other(digest)
 
     def __len__(self) -> int:
         return self._first_pass.digest.rows
 
 
-def composed(
-    outer: Callable[[Observations], Any], inner: Transformation, rows: Observations
-) -> Any:
-    """Apply two functions of rows; a function of this module, so that it can be sent to workers."""
-    return outer(inner(rows))
+def transformed(transformations: Iterable[Transformation], rows: Observations) -> Observations:
+    """Apply transformations in order."""
+    for transformation in transformations:
+        rows = transformation(rows)
+    return rows
 
 
 class StreamedData(OutOfCoreRows):

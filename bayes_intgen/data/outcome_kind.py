@@ -13,19 +13,6 @@ OutcomeKind = Literal["continuous", "binary", "count"]
 MAX_COUNT = 1000
 
 
-def outcome_kind(outcome: Array, units: Array | None) -> OutcomeKind:
-    """Detect the kind of an outcome, shape (N,), from its values.
-
-    Means of several units (``units``, shape (N,)) are numbers whatever the units' outcomes are.
-
-    Examples
-    --------
-    >>> [outcome_kind(np.array(y), None) for y in ([0.0, 1, 1], [0.0, 3, 1], [0.5, 1, 2])]
-    ['binary', 'count', 'continuous']
-    """
-    return kind_of(decisive_values(outcome, units))
-
-
 def decisive_values(outcome: Array, units: Array | None) -> tuple[float, ...]:
     """Select at most three outcomes that decide the kind of all; NaN for means of several units.
 
@@ -43,7 +30,13 @@ def decisive_values(outcome: Array, units: Array | None) -> tuple[float, ...]:
 
 
 def kind_of(values: tuple[float, ...]) -> OutcomeKind:
-    """Kind of the outcomes with these decisive values."""
+    """Detect the kind of the outcomes with these decisive values.
+
+    Examples
+    --------
+    >>> [kind_of(values) for values in ((0.0, 1.0), (0.0, 1.0, 3.0), (0.5,))]
+    ['binary', 'count', 'continuous']
+    """
     if not _is_count(np.array(values)).all():
         return "continuous"
     if len(values) > 2:

@@ -170,13 +170,9 @@ def _of_table(table: "nw.DataFrame[Any]", names: Sequence[str], categories: Leve
         raise PointsError(f"points have no column {quoted(missing)}")
     columns = []
     for name, levels in zip(names, categories, strict=True):
-        if levels is None:
-            columns.append(numeric_column(table, name, PointsError))
-        elif has_levels(table, name):
-            cells = label_cells(table, name, PointsError)
-            columns.append(_codes(cells, name, levels))
-        else:
-            columns.append(_codes(numeric_column(table, name, PointsError), name, levels))
+        are_labels = levels is not None and has_levels(table, name)
+        cells: Any = (label_cells if are_labels else numeric_column)(table, name, PointsError)
+        columns.append(cells if levels is None else _codes(cells, name, levels))
     return np.stack(columns, axis=1)
 
 

@@ -15,15 +15,10 @@ from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
 from bayes_intgen.data.missing import summed
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.rows import BY_COLUMN, Observations
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.validation import (
-    check_enough_rows,
-    check_finite,
-    check_observational,
-    check_weights,
-)
+from bayes_intgen.data.validation import check_cells, check_enough_rows, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import masks_of
@@ -121,8 +116,7 @@ class RegimeData(Observations):
           do(a1)         10
           do(a2)         10
         """
-        schema, table, masks = table_of_arrays(actions, outcome, intervened, names, **options)
-        data = cls._of(schema, table, masks)
+        data = cls._of(*table_of_arrays(actions, outcome, intervened, names, **options))
         # The names of arrays are not those of columns in a file.
         return replace(data, columns=replace(data.columns, weights="", outcome_sd=""))
 
@@ -208,46 +202,35 @@ class RegimeData(Observations):
         schema = schema.with_levels(schema.levels_of([table]))
         rows, numbers, missing = schema.read(table, masks=masks)
         schema.refuse_missing(missing)
-        values = [*rows.actions.T, *rows.covariates.T[: len(rows.columns.names)]]
-        schema = schema.with_two_valued(list(map(at_most_three, values)))
+        schema = schema.with_two_valued(list(map(at_most_three, rows.smooth_columns.T)))
         levels = {"categories": schema.categories, "columns": schema.columns}
         data = cls(**{**vars(rows), **levels, "dropped": missing.rows})
-        data = data._checked(schema.require_observational, numbers)
-        missing.warn(data.names, len(data) + missing.total)
-        return data
-
-    def _checked(
-        self, require_observational: bool, numbers: NDArray[np.int_] | None = None
-    ) -> Self:
-        """Validate the rows and copy them to read-only arrays."""
-        check_finite(self, numbers)
-        check_weights(self, numbers)
-        # Conversion has copied these two already; they are large, and read by column.
-        arrays: dict[str, Any] = {
-            "actions": np.asfortranarray(self.actions, dtype=np.float64),
-            "intervened": np.asfortranarray(self.intervened),
-        }
-        arrays |= {
-            name: np.array(getattr(self, name), order="C")
-            for name in ("outcome", "covariates", "weights", "within")
-            if getattr(self, name) is not None
-        }
-        data = replace(self, **arrays)
-        if require_observational:
+        check_cells(data, numbers)
+        if schema.require_observational:
             check_observational(data)
+        missing.warn(data.names, len(data) + missing.total)
+        return data._frozen()
+
+    def _frozen(self) -> Self:
+        """Copy the rows to read-only arrays."""
+        # Conversion has copied the large arrays already, which are read by column.
+        arrays = {
+            name: np.asfortranarray(array) if name in BY_COLUMN else np.array(array, order="C")
+            for name, array in self.arrays.items()
+        }
         for array in arrays.values():
             array.flags.writeable = False
-        return data
+        return self._replace(**arrays)
 
     @override
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
         if coordinates is None:
-            check_enough_rows(self, len(self))
+            check_enough_rows(self)
         return super().reference_rows(coordinates)
 
     @override
     def plot_support(self, points: Any = None) -> "Figure":
-        check_enough_rows(self, len(self))
+        check_enough_rows(self)
         return super().plot_support(points)
 
     @override
@@ -280,7 +263,7 @@ class RegimeData(Observations):
         >>> rows.with_group_means().columns.names
         ('mean x of patient',)
         """
-        return with_group_means(self)._checked(require_observational=False)
+        return with_group_means(self)._frozen()
 
     def only(self, *regimes: Sequence[str]) -> Self:
         """Select the rows of some regimes.
@@ -311,8 +294,7 @@ class RegimeData(Observations):
             raise DataError("no rows belong to these regimes; see data.regimes")
         masks = set(masks_of(self.intervened[keep])[0])
         dropped = {mask: rows for mask, rows in self.dropped.items() if mask in masks}
-        rows = replace(self.take(keep), lift_tests=(), dropped=dropped)
-        rows = rows._checked(require_observational=False)
+        rows = replace(self.take(keep), lift_tests=(), dropped=dropped)._frozen()
         for test in self.lift_tests:
             rows = rows._with_test(test)
         return rows
@@ -354,21 +336,13 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     columns, groups = _with_groups(own, other, codes)
     covariates = [*recoded[count:], *groups]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
-    arrays: dict[str, Any] = {
-        "actions": np.concatenate([data.actions, np.stack(recoded[:count], axis=1)]),
-        "covariates": np.concatenate([data.covariates, added]),
-    }
-    for name in ("outcome", "intervened", "weights", "within"):
-        if getattr(data, name) is not None:
-            arrays[name] = np.concatenate([getattr(data, name), getattr(new, name)])
-    rows = replace(
-        data,
+    rows = data.followed_by(
+        replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added),
         columns=columns,
         lift_tests=(*data.lift_tests, *new.lift_tests),
         dropped=summed(data.dropped, new.dropped),
-        **arrays,
     )
-    return rows._checked(require_observational=False)
+    return rows._frozen()
 
 
 def _refuse_other_columns(data: RegimeData, new: RegimeData) -> None:
@@ -402,10 +376,7 @@ def _recoded(name: str, values: Array, levels: Categories | None, old: Categorie
     """Translate codes of the new rows' levels to those of the fit."""
     if levels is None and old is None:
         return values
-    labels: list[Label] = values.tolist()
-    if levels is not None:
-        label_of = dict(zip(levels.codes, levels.labels, strict=True))
-        labels = [label_of[code] for code in values.tolist()]
+    labels: list[Label] = (values if levels is None else levels.decode(values)).tolist()
     if old is None:
         # Two distinct numbers are levels of their own, but numbers to the fit.
         if all(isinstance(label, float) for label in labels):

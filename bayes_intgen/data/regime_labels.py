@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_intgen.data.missing import missing_in
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.text.messages import unknown_action
@@ -81,38 +83,27 @@ def is_observational(label: str) -> bool:
 
 
 def masks_of_labels(
-    cells: Sequence[Any],
-    missing: Sequence[bool],
-    names: tuple[str, ...],
-    column: str,
-    first_row: int,
+    cells: Sequence[Any], names: tuple[str, ...], column: str, first_row: int
 ) -> NDArray[np.bool_]:
-    """Masks of rows, shape (n, K), from the cells of a column of labels.
+    """Masks of rows, shape (n, K), from the cells of a column of labels; missing ones are empty.
 
     Raises
     ------
     DataError
         On a label with an unknown action; rows are numbered from ``first_row``.
     """
-    reader = LabelReader(names)
-    observational = np.zeros(len(names), dtype=np.bool_)
-    labels = [
-        # pandas reads an empty column as NaN.
-        "" if is_missing or (isinstance(cell, float) and cell != cell) else str(cell)
-        for cell, is_missing in zip(cells, missing, strict=True)
-    ]
-    masks = {"": observational}
-    for label in dict.fromkeys(labels):
-        if label:
-            try:
-                masks[label] = np.isin(names, reader.actions(label))
-            except UnknownActionError as unknown:
-                row = first_row + labels.index(label)
-                raise DataError(_refusal(label, str(unknown), names, row, column)) from None
-    positions = {label: i for i, label in enumerate(masks)}
-    which = np.fromiter(map(positions.__getitem__, labels), np.intp, len(labels))
+    absent = missing_in(np.array(cells, dtype=object))
+    labels = ["" if is_absent else str(cell) for cell, is_absent in zip(cells, absent, strict=True)]
+    which, distinct = pd.factorize(np.array(labels, dtype=object))
+    reader, masks = LabelReader(names), []
+    for label in distinct:
+        try:
+            masks.append(np.isin(names, reader.actions(label)))
+        except UnknownActionError as unknown:
+            row = first_row + labels.index(label)
+            raise DataError(_refusal(label, str(unknown), names, row, column)) from None
     # Tables are read by column.
-    return np.array(list(masks.values())).T[:, which].T
+    return np.reshape(masks, (-1, len(names))).astype(np.bool_).T[:, which].T
 
 
 def _refusal(label: str, part: str, names: Sequence[str], row: int, column: str) -> str:

@@ -1,25 +1,37 @@
 """Base class of all data, and its implementation in memory."""
 
+import os
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from hashlib import sha256
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 
 from bayes_intgen._arguments import whole_number
+from bayes_intgen._progress import bar_of_steps
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import balanced_sample, batch_ends, map_reduce
+from bayes_intgen.data.batches import (
+    balanced_sample,
+    batch_ends,
+    even_shares,
+    priorities,
+    rows_per_batch,
+)
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
-from bayes_intgen.data.missing import dropped_in_words
-from bayes_intgen.data.outcome_kind import OutcomeKind, outcome_kind
+from bayes_intgen.data.missing import counts_of_masks, dropped_in_words
+from bayes_intgen.data.outcome_kind import OutcomeKind, decisive_values, kind_of
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
@@ -29,7 +41,6 @@ from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.regimes import (
     Mask,
     groups_under_one_mask,
-    in_regime_order,
     mask_label,
     masks_of,
     requirements,
@@ -38,6 +49,11 @@ from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+# Arrays with an entry per row, and those of them that are kept and read by column.
+ARRAYS = ("actions", "outcome", "intervened", "covariates", "weights", "within")
+BY_COLUMN = ("actions", "intervened")
 
 
 class Rows(ABC):
@@ -51,6 +67,8 @@ class Rows(ABC):
     names : tuple of str, length K
         Names of the actions.
     outcome_name : str
+    categories : tuple of Categories or None, length K
+        Levels of each action; None for actions without levels.
     lift_tests : tuple of LiftTest
         Experiments known by their summary only: :meth:`add_lift_test`.
     columns : CovariateColumns
@@ -61,6 +79,7 @@ class Rows(ABC):
 
     names: tuple[str, ...]
     outcome_name: str
+    categories: tuple[Categories | None, ...]
     lift_tests: tuple[LiftTest, ...]
     columns: CovariateColumns
     dropped: dict[Mask, int]
@@ -69,11 +88,6 @@ class Rows(ABC):
     @abstractmethod
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
-
-    @property
-    @abstractmethod
-    def categories(self) -> tuple[Categories | None, ...]:
-        """Levels of each action; None for actions without levels."""
 
     @property
     @abstractmethod
@@ -115,16 +129,41 @@ class Rows(ABC):
     def __len__(self) -> int: ...
 
     @property
-    def digest(self) -> str:
-        """Digest of the cells, by which a checkpoint recognises its rows."""
-        rows, digest = self.in_memory, sha256()
-        for array in (rows.inputs, rows.outcome, rows.intervened, rows.weights, rows.within):
-            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+    @abstractmethod
+    def digest(self) -> int:
+        """Sum of a 64-bit hash of each row, modulo 2**64, by which the same rows are recognised."""
 
     def label(self, mask: Sequence[bool]) -> str:
         """Label of a mask: ``observational``, ``do(red)``, ``do(red, green)``."""
         return mask_label(self.names, mask)
+
+    def map_batches[T](
+        self, function: "Callable[[Observations], T]", label: str, progress: bool
+    ) -> Iterator[T]:
+        """Apply a function to each batch in threads and yield the results in order.
+
+        A progress bar with this label counts rows. Threads suffice, since NumPy releases the
+        global interpreter lock.
+        """
+        workers = os.cpu_count() or 1
+        waiting: deque[tuple[int, Future[T]]] = deque()
+        with (
+            ThreadPoolExecutor(workers) as pool,
+            bar_of_steps(label, progress, len(self), "rows") as bar,
+        ):
+
+            def first() -> T:
+                rows, future = waiting.popleft()
+                result = future.result()
+                bar.update(rows)
+                return result
+
+            for batch in self.batches(rows_per_batch(len(self))):
+                waiting.append((len(batch), pool.submit(function, batch)))
+                if len(waiting) > workers:
+                    yield first()
+            while waiting:
+                yield first()
 
     def map_reduce[T](
         self,
@@ -149,10 +188,11 @@ class Rows(ABC):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        return map_reduce(self, function, combine, label, progress)
+        return reduce(combine, self.map_batches(function, label, progress))
 
     @abstractmethod
-    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self: ...
+    def _replace(self, **changes: Any) -> Self:
+        """Copy with other attributes."""
 
     def add_lift_test(
         self, action: str, x_from: Label, x_to: Label, effect: float, se: float
@@ -198,7 +238,7 @@ class Rows(ABC):
         """Add a lift test, checked against the rows."""
         rows = self.in_memory
         test.check(rows.actions[:, self.names.index(test.action)], float(rows.outcome.std()))
-        return self._with_lift_tests((*self.lift_tests, test))
+        return self._replace(lift_tests=(*self.lift_tests, test))
 
     def identify(self, actions: Sequence[str]) -> Certificate:
         """Decide whether the regimes in the data identify the effect of setting some actions.
@@ -367,16 +407,10 @@ class Observations(Rows):
         if not self.covariates.size:
             object.__setattr__(self, "covariates", np.empty((len(self.outcome), 0)))
 
-    @property
+    @cached_property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
-        masks, which = self._masks
-        return in_regime_order(dict(zip(masks, np.bincount(which).tolist(), strict=True)))
-
-    @cached_property
-    def _masks(self) -> tuple[list[Mask], NDArray[np.intp]]:
-        """Distinct masks, and the position of each row's mask among them."""
-        return masks_of(self.intervened)
+        return counts_of_masks(self.intervened)
 
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
         """Draw rows of each regime from which support is measured."""
@@ -405,9 +439,21 @@ class Observations(Rows):
         rows = whole_number(rows, "rows", 1, DataError)
         if len(self) <= rows:
             return self
-        levels = (*self.categories, *self.columns.categories)
-        sampled = balanced_sample(self.smooth_columns, self._masks[1], levels, self.unit, rows)
+        sampled = self.sampled(
+            self.priorities(np.arange(len(self))), even_shares(self.regimes, rows)
+        )
         return self if sampled.all() else self.take(sampled)
+
+    def priorities(self, numbers: NDArray[np.int_]) -> Array:
+        """Random priorities of rows in samples, by their numbers or units, shape (N,)."""
+        return priorities(numbers if self.unit is None else self.unit)
+
+    def sampled(self, priority: Array, shares: Mapping[Mask, int]) -> NDArray[np.bool_]:
+        """Choose so many rows of each regime, and extremes; see :func:`balanced_sample`."""
+        masks, which = masks_of(self.intervened)
+        levels = (*self.categories, *self.columns.categories)
+        counts = [shares[mask] for mask in masks]
+        return balanced_sample(self.smooth_columns, which, levels, priority, counts)
 
     @property
     def unit(self) -> NDArray[np.int_] | None:
@@ -427,25 +473,46 @@ class Observations(Rows):
             return self.actions
         return np.concatenate([self.actions, self.covariates], axis=1)
 
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays with an entry per row, by their names."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array for name, array in arrays.items() if array is not None}
+
     def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """Select rows by position or by a mask of rows."""
-        return replace(
-            self,
-            actions=self.actions.T[:, rows].T,
-            outcome=self.outcome[rows],
-            intervened=self.intervened.T[:, rows].T,
-            covariates=self.covariates[rows],
-            weights=None if self.weights is None else self.weights[rows],
-            within=None if self.within is None else self.within[rows],
-        )
+        some = {
+            name: array.T[:, rows].T if name in BY_COLUMN else array[rows]
+            for name, array in self.arrays.items()
+        }
+        return self._replace(**some)
+
+    def followed_by(self, new: "Observations", **changes: Any) -> Self:
+        """Append rows with the same columns and levels, and change other attributes."""
+        arrays, more = self.arrays, new.arrays
+        joined = {name: np.concatenate([arrays[name], more[name]]) for name in arrays}
+        return self._replace(**joined, **changes)
 
     def __len__(self) -> int:
         return len(self.outcome)
 
     @property
+    def digest(self) -> int:
+        """Sum of a 64-bit hash of each row, modulo 2**64.
+
+        Examples
+        --------
+        >>> data.digest == data.take(np.arange(len(data))[::-1]).digest
+        True
+        """
+        # Adding zero removes the sign of negative zeros.
+        cells = np.column_stack([*self.arrays.values()]) + 0.0
+        return int(hash_pandas_object(pd.DataFrame(cells), index=False).to_numpy().sum())
+
+    @cached_property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``."""
-        return outcome_kind(self.outcome, self.weights)
+        return kind_of(decisive_values(self.outcome, self.weights))
 
     @property
     def in_memory(self) -> Self:
@@ -456,8 +523,8 @@ class Observations(Rows):
         """Replace the outcome now; see :meth:`Rows.with_outcome`."""
         return transformation(self)
 
-    def _with_lift_tests(self, tests: tuple[LiftTest, ...]) -> Self:
-        return replace(self, lift_tests=tests)
+    def _replace(self, **changes: Any) -> Self:
+        return replace(self, **changes)
 
 
 Transformation = Callable[[Observations], Observations]

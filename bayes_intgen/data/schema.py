@@ -15,7 +15,6 @@ from bayes_intgen.data.levels import TableLevels
 from bayes_intgen.data.missing import (
     Missing,
     MissingCells,
-    any_missing,
     check_missing,
     treatment_of,
 )
@@ -31,8 +30,10 @@ from bayes_intgen.data.tables import (
     numeric_column,
 )
 from bayes_intgen.data.validation import (
+    check_cells,
     check_names,
     checked_names,
+    refuse_absent,
     refuse_two_roles,
     refuse_unwritable,
     within_squares,
@@ -141,22 +142,26 @@ class Schema:
     ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
         refuse_unknown(options, Options)
-        names = checked_names(actions, "actions")
-        check_names(names, len(names))
-        covariates = checked_names(options.get("covariates"), "covariates")
-        groups = checked_names(options.get("groups"), "groups")
-        weights, outcome_sd = options.get("weights"), options.get("outcome_sd")
-        singles: dict[str, Any] = {"outcome": outcome, "regime": regime}
-        units = {"weights": weights, "outcome_sd": outcome_sd}
-        singles |= {role: name for role, name in units.items() if name is not None}
+        names, covariates, groups = (
+            checked_names(columns, role)
+            for role, columns in (
+                ("actions", actions),
+                ("covariates", options.get("covariates")),
+                ("groups", options.get("groups")),
+            )
+        )
+        check_names(names)
+        further = (("weights", options.get("weights")), ("outcome_sd", options.get("outcome_sd")))
+        units: dict[str, Any] = {role: name for role, name in further if name is not None}
+        singles = {"outcome": outcome, "regime": regime, **units}
         for role, name in singles.items():
             if not isinstance(name, str) or (role in units and not name):
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
         several = {"actions": names, "covariates": covariates, "groups": groups}
-        roles = [(role, name) for role, columns in several.items() for name in columns]
         # Rows from arrays have no column of regimes.
-        refuse_two_roles([*roles, *((role, name) for role, name in singles.items() if name)])
-        if outcome_sd is not None and weights is None:
+        several |= {role: (name,) for role, name in singles.items() if name}
+        refuse_two_roles(several)
+        if "outcome_sd" in units and "weights" not in units:
             raise DataError(
                 "outcome_sd is the standard deviation among the units of a row; pass their "
                 "number as weights too"
@@ -171,8 +176,7 @@ class Schema:
                 groups,
                 ((),) * len(groups),
                 regime=regime,
-                weights=weights or "",
-                outcome_sd=outcome_sd or "",
+                **units,
             ),
             (None,) * len(names),
             options.get("missing", DEFAULTS["missing"]),
@@ -214,13 +218,12 @@ class Schema:
 
         Missing columns count as numeric.
         """
-        table, covariates = as_table(frame), self.columns.names
-        if table is None or self.columns.groups:
-            return bool(self.columns.groups)
-        present = [name for name in (*self.actions, *covariates) if name in table.columns]
-        return any(
-            has_levels(table, name) or (name in covariates and holds_dates(table[name]))
-            for name in present
+        table = nw.from_native(frame, eager_only=True)
+        columns = self.columns
+        return bool(columns.groups) or any(
+            has_levels(table, name) or (name in columns.names and holds_dates(table[name]))
+            for name in (*self.actions, *columns.names)
+            if name in table.columns
         )
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
@@ -274,18 +277,6 @@ class Schema:
                 break
         return collected
 
-    def refuse_absent(self, table: nw.DataFrame[Any]) -> None:
-        """Raise DataError if a table lacks one of the columns."""
-        present = list(table.columns)
-        absent = [name for name in self.every if name not in present]
-        if not absent:
-            return
-        role = " for the regime labels" if absent == [self.columns.regime] else ""
-        raise DataError(
-            f"the frame has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
-            f"are {quoted(present)}"
-        )
-
     def read(
         self,
         table: nw.DataFrame[Any],
@@ -304,24 +295,10 @@ class Schema:
         """
         complete, numbers, absent = self._complete(table, first_row)
         masks = self._masks(table, first_row) if masks is None else masks
-        columns = self.columns
-        covariates = [
-            *(
-                days_of_column(complete[name].to_list(), name, DataError)
-                if name in columns.dates
-                else _codes(complete, name, levels, numbers)
-                for name, levels in zip(columns.names, columns.categories, strict=True)
-            ),
-            *(
-                columns.encode_groups(name, filled_cells(complete, name))
-                if numbers.size
-                else np.empty(0)
-                for name in columns.groups
-            ),
-        ]
-        actions = [
-            _codes(complete, name, levels, numbers)
-            for name, levels in zip(self.actions, self.categories, strict=True)
+        columns, count = self.columns, len(self.actions)
+        codes = [
+            *(self._codes(complete, name, numbers) for name in (*self.actions, *columns.names)),
+            *(columns.encode_groups(n, filled_cells(complete, n)) for n in columns.groups),
         ]
         outcome = numeric_column(complete, self.outcome, DataError, first_row)
         weights, sd = (
@@ -331,16 +308,36 @@ class Schema:
         rows = Observations(
             self.actions,
             self.outcome,
-            np.stack(actions).T,
+            np.stack(codes[:count]).T,
             outcome,
             masks if len(numbers) == len(table) else masks.T[:, numbers - first_row].T,
             categories=self.categories,
             columns=columns,
-            covariates=np.stack(covariates, axis=1) if covariates else np.empty((len(outcome), 0)),
+            covariates=np.column_stack([np.empty((len(outcome), 0)), *codes[count:]]),
             weights=weights,
             within=within_squares(weights, sd),
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
+
+    def _codes(
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+    ) -> NDArray[np.float64]:
+        """Numbers or codes of an action or covariate; raises DataError on an unknown level."""
+        columns = self.columns
+        if name in columns.dates:
+            return days_of_column(table[name].to_list(), name, DataError)
+        every = zip(
+            (*self.actions, *columns.names), (*self.categories, *columns.categories), strict=True
+        )
+        levels = dict(every)[name]
+        if has_levels(table, name) and levels is not None:
+            return levels.encode(filled_cells(table, name), name, rows=numbers)
+        values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
+        # Cells that are not finite are reported later, all at once.
+        finite = np.isfinite(values)
+        if levels is not None and not levels.covers(values[finite]).all():
+            levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
+        return values
 
     def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
         """Masks of rows, shape (n, K), from their regime labels."""
@@ -350,21 +347,17 @@ class Schema:
         labels = table[regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
-        missing = missing_cells(labels).tolist()
-        return masks_of_labels(labels.to_list(), missing, self.actions, regime, first_row)
+        return masks_of_labels(labels.to_list(), self.actions, regime, first_row)
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
     ) -> tuple[nw.DataFrame[Any], NDArray[np.int_], dict[str, NDArray[np.bool_]]]:
-        """Rows without missing cells, their numbers, and missing cells by column."""
-        self.refuse_absent(table)
-        none = np.zeros(len(table), dtype=np.bool_)
-        absent = {}
-        for name in self.complete_columns:
-            missing = self._missing_cells(table, name)
-            # Most columns are complete, and share an array.
-            absent[name] = missing if missing.any() else none
-        complete = ~any_missing(absent)
+        """Rows without missing cells, their numbers, and missing cells of columns that have any."""
+        alone = set(self.complete_columns) <= {*table.columns}
+        refuse_absent(self.every, table.columns, " for the regime labels" if alone else "")
+        missing = ((name, self._missing_cells(table, name)) for name in self.complete_columns)
+        absent = {name: cells for name, cells in missing if cells.any()}
+        complete = ~np.any([np.zeros(len(table), dtype=bool), *absent.values()], axis=0)
         numbers = first_row + np.flatnonzero(complete)
         return table if complete.all() else table.filter(complete.tolist()), numbers, absent
 
@@ -391,31 +384,18 @@ class Schema:
             first_row += len(table)
 
     def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
-        """Convert tables to rows in a later pass; raises DataError on new missing cells."""
-        for rows, _, missing in self.read_batches(tables, first_row):
+        """Convert tables to rows in a later pass; raises DataError on new unusable cells."""
+        for rows, numbers, missing in self.read_batches(tables, first_row):
             try:
                 self.refuse_missing(missing)
+                check_cells(rows, numbers)
             except DataError as error:
                 raise DataError(
-                    "the source now holds cells that are NaN or missing, which it did not when it "
-                    f"was first read: {error}. Or {SAME_ROWS}"
+                    "the source now holds cells that are NaN, infinite or missing, which it did "
+                    f"not when it was first read: {error}. Or {SAME_ROWS}"
                 ) from error
             if len(rows):
                 yield rows
-
-
-def _codes(
-    table: nw.DataFrame[Any], name: str, levels: Categories | None, numbers: NDArray[np.int_]
-) -> NDArray[np.float64]:
-    """Encode a column of complete rows; raises DataError on an unknown level."""
-    if has_levels(table, name) and levels is not None:
-        return levels.encode(filled_cells(table, name), name, rows=numbers)
-    values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
-    # Cells that are not finite are reported later, all at once.
-    finite = np.isfinite(values)
-    if levels is not None and not levels.covers(values[finite]).all():
-        levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
-    return values
 
 
 def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:

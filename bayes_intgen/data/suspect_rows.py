@@ -92,24 +92,19 @@ class Replicates(NamedTuple):
 
     Attributes
     ----------
-    cell : ndarray of int, shape (n,)
-        Cell of each row.
-    sizes : ndarray of int, shape (number of cells,)
-        Rows per cell.
-    varies : ndarray of bool, shape (number of cells,)
-        Whether the outcome takes several values in a cell.
-    shared : ndarray of bool, shape (n,)
-        Whether the outcome of a row also occurs in another cell, as it does if outcomes are
-        discrete or rounded.
+    cells : int
+        Number of cells.
     copies : int
-        Number of rows that equal an earlier row, with an outcome that is not shared.
+        Number of rows that equal an earlier row, except where the outcome also occurs in another
+        cell, as it does if outcomes are discrete or rounded.
+    exact : bool
+        Whether replicated cells make up most of the table and none varies. The largest cell is
+        excluded, since it may be a subtracted baseline, and so are outcomes of several cells.
     """
 
-    cell: NDArray[np.int_]
-    sizes: NDArray[np.int_]
-    varies: NDArray[np.bool_]
-    shared: NDArray[np.bool_]
+    cells: int
     copies: int
+    exact: bool
 
     @classmethod
     def of(cls, data: Observations) -> Self:
@@ -123,24 +118,14 @@ class Replicates(NamedTuple):
         outcomes = np.unique(np.column_stack([cell, data.outcome]), axis=0)[:, 0].astype(int)
         varies = np.bincount(outcomes) > 1
         value = np.unique(data.outcome, return_inverse=True)[1]
-        shared = np.bincount(value[first])[value] > 1
+        is_shared = np.bincount(value[first])[value] > 1
         repeated = np.ones(len(data), dtype=bool)
         repeated[first] = False
-        return cls(cell, sizes, varies, shared, int((repeated & ~shared).sum()))
-
-    @property
-    def exact(self) -> bool:
-        """Whether replicated cells make up most of the table and none varies.
-
-        The largest cell is excluded, since it may be a subtracted baseline, and so are outcomes
-        that occur in several cells.
-        """
-        replicated = self.sizes > 1
-        if self.varies[replicated].any():
-            return False
-        others = self.cell != self.sizes.argmax()
-        rows = others & replicated[self.cell] & ~self.shared
-        return bool(rows.sum() > MAX_ROWS_SHARE * others.sum() > 0)
+        others = cell != sizes.argmax()
+        replicated = others & (sizes > 1)[cell] & ~is_shared
+        most = bool(replicated.sum() > MAX_ROWS_SHARE * others.sum() > 0)
+        exact = most and not varies[sizes > 1].any()
+        return cls(len(sizes), int((repeated & ~is_shared).sum()), exact)
 
 
 def refuse_exact_replicates(data: Observations, freedom: float, noise: float) -> None:
@@ -158,7 +143,7 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
     if data.within is not None or _hardly_repeats(data):
         return
     rows = Replicates.of(data)
-    interpolates = freedom > MAX_FREEDOM * len(rows.sizes) or noise < MIN_NOISE
+    interpolates = freedom > MAX_FREEDOM * rows.cells or noise < MIN_NOISE
     if rows.exact and interpolates and len(np.unique(data.outcome)) > 2:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} exactly wherever a combination "
@@ -207,10 +192,5 @@ def is_discrete(values: Array) -> bool:
 
 
 def _ranks(columns: NDArray[np.float64]) -> NDArray[np.int_]:
-    """Dense ranks of rows in lexicographic order, shape (n,)."""
-    order = np.lexsort(columns.T)
-    ordered = columns[order]
-    new = np.concatenate([[False], (ordered[1:] != ordered[:-1]).any(axis=1)])
-    ranks = np.empty(len(columns), dtype=int)
-    ranks[order] = np.cumsum(new)
-    return ranks
+    """Dense ranks of rows in lexicographic order, the last column first, shape (n,)."""
+    return np.unique(columns[:, ::-1], axis=0, return_inverse=True)[1]

@@ -70,21 +70,12 @@ def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
 
 def _dataset_as_frame(dataset: xr.Dataset) -> Any:
     """Convert variables and coordinates along the dimension of rows to a pandas frame."""
-    import pandas as pd  # a dependency of xarray
-
     if len(dataset.sizes) != 1:
         raise DataError(
             "a Dataset must have one dimension, that of rows; this one has "
             f"{quoted(list(dataset.sizes)) or 'none'}"
         )
-    rows = tuple(dataset.sizes)
-    return pd.DataFrame(
-        {
-            name: column.to_numpy()
-            for name, column in dataset.variables.items()
-            if column.dims == rows
-        }
-    )
+    return dataset.to_dataframe().reset_index()
 
 
 def numeric_column(
@@ -147,8 +138,6 @@ def is_categorical(series: "nw.Series[Any]") -> bool:
 
 def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
     """Whether each cell of a column is null or NaN, shape (n,)."""
-    if series.dtype.is_float() and (values := series.to_numpy()).dtype.kind == "f":
-        return np.isnan(values)
     null = np.asarray(series.is_null().to_numpy(), dtype=bool)
     if series.dtype.is_float():
         return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
@@ -170,16 +159,14 @@ def has_levels(table: "nw.DataFrame[Any]", name: str) -> bool:
     )
 
 
-def label_cells(
-    table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError], first_row: int = 0
-) -> list[Any]:
+def label_cells(table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError]) -> list[Any]:
     """Cells of a column of levels; raises ``error`` if one is missing."""
     series = table[name]
     missing = np.flatnonzero(missing_cells(series))
     if missing.size:
         raise error(
-            f"column {name!r} has {missing.size} missing cells, the first in row "
-            f"{first_row + missing[0]}; drop those rows, or assign the cells a separate level"
+            f"column {name!r} has {missing.size} missing cells, the first in row {missing[0]}; "
+            "drop those rows, or assign the cells a separate level"
         )
     return series.to_list()
 

@@ -1,6 +1,6 @@
 """Validation of rows: finite cells, number of rows, variation of columns, names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, combinations, islice
 from typing import Any
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import MAX_MAGNITUDE, items
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask, mask_label, null_space_of_regimes, project
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import hint, quoted
 
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
 # of the unconfounded contribution and of the confounding bias.
@@ -23,6 +24,23 @@ ROWS_PER_UNKNOWN = 2
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
 # lose all digits of the light ones.
 MAX_WEIGHT = 1e12
+# Messages on cells.
+INFINITE = (
+    "column {name!r} has {count} infinite cells, the first in row {row}; correct or drop those rows"
+)
+FAR = "column {name!r} is {value:g} in row {row}, too large for sums of squares; use larger units"
+NOT_POSITIVE = (
+    "weights must be positive, the number of units of which a row is the mean; row {row} has "
+    "{value:g}"
+)
+UNEQUAL = (
+    f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row {{row}} has {{value:g}}: "
+    "correct it, or divide all by a factor"
+)
+NO_SD = (
+    f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights at least "
+    "1 with it; see row {row}"
+)
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
 # Minimum range of values relative to their size; a smaller one is due to rounding.
@@ -45,13 +63,14 @@ def checked_data(data: Any) -> Rows:
             "RegimeData.from_frame"
         )
     if isinstance(data, Observations):
-        check_enough_rows(data, len(data))
-        check_covariates(data, len(data))
+        check_enough_rows(data)
+        check_covariates(data)
     return data
 
 
-def check_enough_rows(sample: Observations, rows: int) -> None:
-    """Raise DataError on too few rows or columns that do not vary in a sample of the rows."""
+def check_enough_rows(data: Rows) -> None:
+    """Raise DataError on too few rows, or an action or outcome that does not vary."""
+    sample, rows = data.in_memory, len(data)
     needed = rows_needed(len(sample.names))
     if rows < needed:
         others = sum(sample.dropped.values())
@@ -60,29 +79,22 @@ def check_enough_rows(sample: Observations, rows: int) -> None:
             f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
             f"need at least {needed}"
         )
-    ends = sample.actions.min(axis=0), sample.actions.max(axis=0)
-    for name, levels, low, high in zip(sample.names, sample.categories, *ends, strict=True):
-        if low == high:
-            only = (low[None] if levels is None else levels.decode(low[None])).tolist()[0]
-            raise DataError(
-                f"action {name!r} never varies: it is {spelled_label(only)} in every row; "
-                "omit it, or add rows in which it differs"
-            )
-        _refuse_lost_digits(low, high, f"action {name!r}")
-    low, high = sample.outcome.min(), sample.outcome.max()
-    if low == high:
-        raise DataError(
-            f"outcome {sample.outcome_name!r} never varies: it is {sample.outcome[0]:g} everywhere"
+    for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
+        only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+        never = (
+            f": it is {spelled_label(only)} in every row; omit it, or add rows in which it differs"
         )
-    _refuse_lost_digits(low, high, f"outcome {sample.outcome_name!r}")
+        _check_varies(column, f"action {name!r}", never)
+    outcome, name = sample.outcome, sample.outcome_name
+    _check_varies(outcome, f"outcome {name!r}", f": it is {outcome[0]:g} everywhere")
 
 
-def check_observational(sample: Observations) -> None:
+def check_observational(data: Rows) -> None:
     """Raise DataError without observational rows, and say what the regimes identify."""
-    if not any(not any(mask) for mask in sample.regimes):
+    if not any(not any(mask) for mask in data.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
-            f"{_identified_targets(sample.names, list(sample.regimes))} Add such rows, or pass "
+            f"{_identified_targets(data.names, list(data.regimes))} Add such rows, or pass "
             "require_observational=False to continue without them"
         )
 
@@ -107,78 +119,43 @@ def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
     return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
 
 
-def check_finite(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
-    """Raise DataError on cells that are not finite.
+def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
+    """Raise DataError on cells that are not finite, and on unusable weights.
 
     Parameters
     ----------
     rows : Observations
-    numbers : ndarray of int, shape (n,), optional
-        Numbers of the rows, for messages; 0, 1, ... by default.
+    numbers : ndarray of int, shape (n,)
+        Numbers of the rows, for messages.
     """
-    # Two passes over the rows as they are in memory; NaN compares false.
-    if all(
-        not values.size or (values.min() >= -MAX_MAGNITUDE and values.max() <= MAX_MAGNITUDE)
-        for values in (rows.actions, rows.covariates, rows.outcome)
-    ):
-        return
-    numbers = np.arange(len(rows)) if numbers is None else numbers
-    every = [*rows.names, *rows.columns.names]
-    for column, name in [
-        *zip(rows.smooth_columns.T, every, strict=True),
-        (rows.outcome, rows.outcome_name),
-    ]:
-        bad = np.flatnonzero(~np.isfinite(column))
+
+    def refuse(wrong: NDArray[np.bool_], column: Array, text: str, name: str = "") -> None:
+        bad = np.flatnonzero(wrong)
         if bad.size:
-            raise DataError(
-                f"column {name!r} has {bad.size} infinite cells, the first in row "
-                f"{numbers[bad[0]]}; correct or drop those rows"
-            )
-        far = np.flatnonzero(np.abs(column) > MAX_MAGNITUDE)
-        if far.size:
-            raise DataError(
-                f"column {name!r} is {column[far[0]]:g} in row {numbers[far[0]]}, too large "
-                "for sums of squares; use larger units"
-            )
+            row, value = numbers[bad[0]], column[bad[0]]
+            raise DataError(text.format(name=name, count=bad.size, row=row, value=value))
 
-
-def check_weights(rows: Observations, numbers: NDArray[np.int_] | None = None) -> None:
-    """Raise DataError on weights or standard deviations outside their limits.
-
-    Parameters are those of :func:`check_finite`.
-    """
-    if rows.weights is None:
+    if not len(rows):
         return
-    numbers = np.arange(len(rows)) if numbers is None else numbers
-    bad = np.flatnonzero(~(np.isfinite(rows.weights) & (rows.weights > 0)))
-    if bad.size:
-        raise DataError(
-            f"weights must be positive, the number of units of which a row is the mean; row "
-            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}"
-        )
-    bad = np.flatnonzero((rows.weights > MAX_WEIGHT) | (rows.weights < 1 / MAX_WEIGHT))
-    if bad.size:
-        raise DataError(
-            f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row "
-            f"{numbers[bad[0]]} has {rows.weights[bad[0]]:g}: correct it, or divide all by a factor"
-        )
-    if rows.within is None:
-        return
-    bad = np.flatnonzero(~(np.isfinite(rows.within) & (rows.within >= 0)))
-    if bad.size:
-        raise DataError(
-            f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights "
-            f"at least 1 with it; see row {numbers[bad[0]]}"
-        )
+    names = (*rows.names, *rows.columns.names, rows.outcome_name)
+    for name, column in zip(names, [*rows.smooth_columns.T, rows.outcome], strict=True):
+        # NaN compares false.
+        if not (column.min() >= -MAX_MAGNITUDE and column.max() <= MAX_MAGNITUDE):
+            refuse(~np.isfinite(column), column, INFINITE, name)
+            refuse(np.abs(column) > MAX_MAGNITUDE, column, FAR, name)
+    weights, within = rows.weights, rows.within
+    if weights is not None:
+        refuse(~(np.isfinite(weights) & (weights > 0)), weights, NOT_POSITIVE)
+        refuse((weights > MAX_WEIGHT) | (weights < 1 / MAX_WEIGHT), weights, UNEQUAL)
+    if within is not None:
+        refuse(~(np.isfinite(within) & (within >= 0)), within, NO_SD)
 
 
-def within_squares(
-    weights: NDArray[np.float64] | None, sd: NDArray[np.float64] | None
-) -> NDArray[np.float64] | None:
+def within_squares(weights: Array | None, sd: Array | None) -> Array | None:
     """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
 
     A row of one unit has none, whatever its standard deviation. Negative and huge standard
-    deviations give NaN, which :func:`check_weights` refuses.
+    deviations give NaN, which :func:`check_cells` refuses.
     """
     if weights is None or sd is None:
         return None
@@ -187,21 +164,11 @@ def within_squares(
         return np.where(weights == 1, 0.0, (weights - 1) * usable**2)
 
 
-def check_covariates(sample: Observations, rows: int) -> None:
-    """Raise DataError on a covariate that never varies, or a grouping that cannot be used.
-
-    Parameters
-    ----------
-    sample : Observations
-    rows : int
-        Number of all rows, of which this is a sample.
-    """
-    for i, name in enumerate(sample.columns.names):
-        column = sample.covariates[:, i]
-        low, high = float(column.min()), float(column.max())
-        if low == high:
-            raise DataError(f"covariate {name!r} never varies; omit it")
-        _refuse_lost_digits(low, high, f"covariate {name!r}")
+def check_covariates(data: Rows) -> None:
+    """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
+    sample, rows = data.in_memory, len(data)
+    for name, column in zip(sample.columns.names, sample.covariates.T, strict=False):
+        _check_varies(column, f"covariate {name!r}", "; omit it")
     fine = []
     for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:
@@ -220,9 +187,12 @@ def check_covariates(sample: Observations, rows: int) -> None:
         )
 
 
-def _refuse_lost_digits(low: float, high: float, what: str) -> None:
-    """Raise DataError on values whose range is too small for computations in float64."""
-    spread, size = float(high - low), float(max(-low, high))
+def _check_varies(column: Array, what: str, never: str) -> None:
+    """Raise DataError on a column that never varies, or too little for computations in float64."""
+    low, high = float(column.min()), float(column.max())
+    spread, size = high - low, max(-low, high)
+    if not spread:
+        raise DataError(f"{what} never varies{never}")
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
             f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
@@ -242,10 +212,22 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
     return out
 
 
-def refuse_two_roles(roles: Sequence[tuple[str, str]]) -> None:
-    """Raise DataError if a column has two roles, given pairs of role and column."""
+def refuse_absent(
+    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the frame"
+) -> None:
+    """Raise DataError if some columns are not present; the role follows their names."""
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise DataError(
+            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
+            f"{quoted(present)}"
+        )
+
+
+def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError if a column has two roles, given the columns of each."""
     role_of: dict[str, str] = {}
-    for role, name in roles:
+    for role, name in ((role, name) for role, columns in roles.items() for name in columns):
         if name in role_of:
             twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
             raise DataError(
@@ -255,19 +237,16 @@ def refuse_two_roles(roles: Sequence[tuple[str, str]]) -> None:
         role_of[name] = role
 
 
-def check_names(names: tuple[str, ...], count: int) -> None:
-    """Raise DataError on names of ``count`` actions that regime labels or files cannot contain."""
+def check_names(names: tuple[str, ...]) -> None:
+    """Raise DataError on names of actions that regime labels cannot contain."""
     if not names:
         raise DataError("at least one action is needed")
-    if len(names) != count:
-        raise DataError(f"names must have one entry per action: {len(names)} for {count} actions")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise DataError(f"action {quoted(sorted(repeated))} is named twice")
     for name in names:
         if is_observational(name):
             raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
-        refuse_unwritable(name, "an action")
         if "+" not in name and "," not in name:
             continue
         with suppress(UnknownActionError):

@@ -14,15 +14,16 @@ import pandas as pd
 from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import chdtrc
+from scipy.stats import chi2_contingency
 
 from bayes_intgen._arguments import instance, items, probability, whole_number
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL
+from bayes_intgen.data.validation import refuse_absent
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import quoted
 
 REGIME = "regime"
 # Probability of refusing a randomised table, for all pairs of columns together (Bonferroni).
@@ -206,10 +207,7 @@ def _names(
     columns = [*names, *hidden, outcome]
     known = list(frame.columns)
     for name in columns:
-        if name not in known:
-            raise DataError(
-                f"the frame has no column {name!r}; {hint(name, known)} columns are {quoted(known)}"
-            )
+        refuse_absent([name], known)
         if known.count(name) > 1:
             raise DataError(f"the frame has two columns {name!r}; rename one of them")
         if columns.count(name) > 1 or name == REGIME:
@@ -262,12 +260,7 @@ def _check_independent(ranks: dict[str, Array]) -> None:
     codes = {name: _classes(own, TEST_CLASSES)[1] for name, own in ranks.items()}
     pairs = list(combinations(codes, 2))
     for one, other in pairs:
-        shape = codes[one].max() + 1, codes[other].max() + 1
-        cells = np.zeros(shape)
-        np.add.at(cells, (codes[one], codes[other]), 1.0)
-        expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / cells.sum()
-        freedom = (shape[0] - 1) * (shape[1] - 1)
-        p = float(chdtrc(freedom, ((cells - expected) ** 2 / expected).sum()))
+        p = chi2_contingency(pd.crosstab(codes[one], codes[other]), correction=False).pvalue
         if p < FALSE_ALARM / len(pairs):
             raise DataError(
                 f"columns {one!r} and {other!r} depend on each other (p = {p:.2g}); choose columns "
@@ -283,6 +276,7 @@ def _weights(action: Array, cause: Array, strength: float, names: tuple[str, str
     squared = (a[:, None] - c) ** 2 / 2
     # The closest value of the action has weight 1 before normalisation, whatever the precision.
     squared = squared - squared.min(axis=0)
+    both = np.reshape(np.meshgrid(a, c, indexing="ij"), (2, -1))
 
     def ratio(precision: float) -> Array:
         density = np.exp(-precision * squared)
@@ -290,10 +284,8 @@ def _weights(action: Array, cause: Array, strength: float, names: tuple[str, str
 
     def excess(precision: float) -> float:
         joint = ratio(precision) * np.outer(of_a, of_c)
-        means = joint.sum(axis=1) @ a, of_c @ c
-        variances = joint.sum(axis=1) @ (a - means[0]) ** 2, of_c @ (c - means[1]) ** 2
-        covariance = (a - means[0]) @ joint @ (c - means[1])
-        return float(covariance / np.sqrt(np.prod(variances)) - strength)
+        covariance = np.cov(both, aweights=joint.ravel(), ddof=0)
+        return float(covariance[0, 1] / np.sqrt(np.prod(np.diag(covariance))) - strength)
 
     if excess(MAX_PRECISION) < 0:
         largest = np.floor(100 * (excess(MAX_PRECISION) + strength)) / 100

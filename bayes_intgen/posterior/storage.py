@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
 from bayes_intgen.basis.categories import centres
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.identification.graph import parents_of

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import with_checksum, without_checksum
 
 from conftest import confounded_rows
 

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import cli
 from bayes_intgen.cli import commands, console
 from bayes_intgen.posterior.effects import effect_table
 
@@ -101,95 +100,100 @@ def test_fit_then_effect(folder, tmp_path) -> None:
         np.testing.assert_allclose([p[name] for p in answer["points"]], expected[name])
 
 
-def test_fit_from_a_laplace_approximation(folder, tmp_path, capsys) -> None:
-    run = ("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", "--method", "laplace")
-    assert cli.main([*map(str, run), "--draws", "50", "-o", str(tmp_path / "fit.nc")]) == 0
-    assert "Pareto k" in capsys.readouterr().err
+def test_fit_from_a_laplace_approximation(folder, tmp_path, run) -> None:
+    options = ["-y", "intensity", "-a", "red,green", "--method", "laplace", "--draws", 50]
+    assert "Pareto k" in run("fit", folder / "data.csv", *options, "-o", tmp_path / "fit.nc").err
     assert bi.load(tmp_path / "fit.nc").tree["sample_stats"].attrs["pareto_k"] < 0.7
 
 
-def test_formats_contain_the_same_numbers(folder, tmp_path, capsys) -> None:
+def test_findings_of_a_fit_are_shown_once(folder, tmp_path, run) -> None:
+    frame = pd.read_csv(folder / "data.csv")
+    pd.concat([frame, frame[:200]]).to_csv(tmp_path / "copies.csv", index=False)
+    command = ["fit", tmp_path / "copies.csv", "-y", "intensity", "-a", "red,green", "--draws", 4]
+    command += ["--warmup", 10, "--prior", "linear", "-o", tmp_path / "fit.nc", "--strict"]
+    summary = " ".join(run(*command, code=console.DOUBTFUL).err.split())
+    assert "warning" not in summary
+    warned = run(*command, "-q", code=console.DOUBTFUL).err.splitlines()
+    problems = bi.report_identification(bi.load(tmp_path / "fit.nc")).problems
+    assert {f"warning: {problem}" for problem in problems} == {*warned}
+    for first_words in ("200 of 1100 rows are exact copies of others", "R-hat is "):
+        assert summary.count(first_words) == 1
+        assert any(problem.startswith(first_words) for problem in problems)
+
+
+def test_formats_contain_the_same_numbers(folder, tmp_path, run) -> None:
     pd.DataFrame({"green": [0.1, 0.2], "red": [0.3, 0.4]}).to_csv(tmp_path / "p.csv", index=False)
-    command = ["effect", str(folder / "fit.nc"), "--points", str(tmp_path / "p.csv")]
-    assert cli.main([*command, "--format", "csv"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert cli.main([*command, "--format", "json"]) == 0
-    points = json.loads(capsys.readouterr().out)["points"]
+    command = ["effect", folder / "fit.nc", "--points", tmp_path / "p.csv"]
+    rows = list(csv.DictReader(io.StringIO(run(*command, "--format", "csv").out)))
+    points = json.loads(run(*command, "--format", "json").out)["points"]
     assert [row["red"] for row in rows] == ["0.3", "0.4"]
     for row, point in zip(rows, points, strict=True):
         assert float(row["mean"]) == point["mean"]
-    assert cli.main([*command, "--from", "red=0"]) == 0
-    table = capsys.readouterr().out
+    table = run(*command, "--from", "red=0").out
     assert "0 → 0.3" in table
     assert f"{points[0]['mean']:.2f}" in table.replace("\N{MINUS SIGN}", "-")
 
 
-def test_observed_actions_are_not_set(folder, posterior, capsys) -> None:
-    command = ["effect", str(folder / "fit.nc"), "-s", "red=0.5", "--observed", "green=0.2"]
-    assert cli.main([*command, "--format", "json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
+def test_observed_actions_are_not_set(folder, posterior, run) -> None:
+    command = ["effect", folder / "fit.nc", "-s", "red=0.5", "--observed", "green=0.2"]
+    answer = json.loads(run(*command, "--format", "json").out)
     expected = posterior.effect([[0.5, 0.2]], ["red"]).mean().item()
     assert answer["intervened"] == ["red"]
     assert answer["points"][0]["mean"] == pytest.approx(expected)
 
 
-def test_check_exits_with_3_unless_the_assumptions_hold(folder, tmp_path, capsys) -> None:
+def test_check_exits_with_3_unless_the_assumptions_hold(folder, tmp_path, run) -> None:
     frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
     command = ["check", str(tmp_path / "data.csv"), "-y", "intensity", "-a", "red,green", "-q"]
     command += ["--held-out", "0", "--format", "json"]
     products = 2 * frame["red"] * frame["green"]
     frame.assign(intensity=frame["intensity"] + products).to_csv(command[1], index=False)
-    assert cli.main(command) == 0
-    capsys.readouterr()
-    assert cli.main([*command, "--interactions", "none"]) == console.DOUBTFUL
-    (statement, *_) = json.loads(capsys.readouterr().out)["statement"]
+    run(*command)
+    found = run(*command, "--interactions", "none", code=console.DOUBTFUL).out
+    (statement, *_) = json.loads(found)["statement"]
     assert statement.startswith("Violated, most likely between red and green")
     # Nothing can be tested without experiments.
     frame[frame["regime"].isin(["", "observational"])].to_csv(command[1], index=False)
-    assert cli.main(command) == console.DOUBTFUL
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(run(*command, code=console.DOUBTFUL).out)
     assert (document["state"], document["violated"]) == ("could not be tested", None)
 
 
-def test_plot_and_report_write_files(folder, tmp_path, capsys) -> None:
+def test_plot_and_report_write_files(folder, tmp_path, run) -> None:
     for name, start in (("effect.png", b"\x89PNG"), ("effect.svg", b"<?xml")):
         picture = tmp_path / name
-        assert cli.main(["plot", str(folder / "fit.nc"), "-o", str(picture), "--at", "red=1"]) == 0
+        assert run("plot", folder / "fit.nc", "-o", picture, "--at", "red=1").out == ""
         assert picture.read_bytes().startswith(start)
-    assert cli.main(["report", str(folder / "fit.nc"), "-o", str(tmp_path / "r.html")]) == 0
+    assert run("report", folder / "fit.nc", "-o", tmp_path / "r.html").out == ""
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "No check was run" in (tmp_path / "r.html").read_text()
-    assert capsys.readouterr().out == ""
 
 
-def test_report_reads_the_columns_that_were_fitted(folder, tmp_path) -> None:
-    frame = pd.read_csv(folder / "data.csv", keep_default_na=False).rename(
-        columns={"regime": "arm"}
-    )
-    frame["stores"], frame["spread"] = 3, 0.2
+def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> None:
+    frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
+    frame = frame.rename(columns={"regime": "arm"}).assign(stores=3, spread=0.2)
     frame.to_csv(tmp_path / "cells.csv", index=False)
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
     command += ["--outcome-sd", "spread", "--prior", "linear", "--draws", "50", "--chains", "2"]
-    fit = str(tmp_path / "fit.nc")
-    assert cli.main(["fit", str(tmp_path / "cells.csv"), *command, "-o", fit, "-q"]) == 0
+    fit = tmp_path / "fit.nc"
+    run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     columns = bi.load(fit).terms.covariates
     assert (columns.regime, columns.weights, columns.outcome_sd) == ("arm", "stores", "spread")
     page = tmp_path / "r.html"
-    again = ["report", fit, "-o", str(page), "--data", str(tmp_path / "cells.csv"), "-q"]
-    assert cli.main(again) == 0
+    again = ["report", fit, "-o", page, "--data", tmp_path / "cells.csv", "-q"]
+    run(*again)
     assert "p = " in page.read_text()
     # Other weights are other rows.
     frame.assign(stores=4).to_csv(tmp_path / "cells.csv", index=False)
-    assert cli.main(again) == 1
+    run(*again, code=1)
 
 
-def test_interactions_are_pairs_of_names(folder, tmp_path) -> None:
-    command = ["fit", str(folder / "data.csv"), "-y", "intensity", "-a", "red,green", "-q"]
-    command += ["--prior", "linear", "--draws", "50", "--chains", "2", "-o", str(tmp_path / "f.nc")]
+def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
+    command = ["fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", "-q"]
+    command += ["--prior", "linear", "--draws", 50, "--chains", 2, "-o", tmp_path / "f.nc"]
     for text, interactions in (("green,red", (("green", "red"),)), ("none", None)):
-        assert cli.main([*command, "--interactions", text]) == 0
+        run(*command, "--interactions", text)
         assert bi.load(tmp_path / "f.nc").model.interactions == interactions
-    assert cli.main([*command, "--interactions", "green,blue"]) == 1
+    run(*command, "--interactions", "green,blue", code=1)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +224,10 @@ def test_interactions_are_pairs_of_names(folder, tmp_path) -> None:
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )
-def test_errors_are_printed_as_one_line(
-    folder, capsys, monkeypatch, arguments, code, message
-) -> None:
+def test_errors_are_printed_as_one_line(folder, run, monkeypatch, arguments, code, message) -> None:
     monkeypatch.chdir(folder)
     files = {"FIT": "fit.nc", "DATA": "data.csv"}
-    assert cli.main([files.get(word, word) for word in arguments]) == code
-    output = capsys.readouterr()
+    output = run(*(files.get(word, word) for word in arguments), code=code)
     assert output.out == ""
     lines = output.err.splitlines()
     assert message in lines[-1]
@@ -235,13 +236,12 @@ def test_errors_are_printed_as_one_line(
     assert all(line.startswith(("error: ", "note: ", "warning: ")) for line in lines)
 
 
-def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
+def test_levels_are_set_by_their_names(tmp_path, run) -> None:
     posterior = made_up_with_levels()
     posterior.save(tmp_path / "fit.nc")
-    command = ["effect", str(tmp_path / "fit.nc"), "--format", "json"]
+    command = ["effect", tmp_path / "fit.nc", "--format", "json"]
     point = "drug=b,size=large,promo=true,spend=2"
-    assert cli.main([*command, "--set", point, "--from", "drug=placebo"]) == 0
-    output = capsys.readouterr()
+    output = run(*command, "--set", point, "--from", "drug=placebo")
     assert "note: coin is set to the level " in output.err
     (answer,) = json.loads(output.out)["points"]
     values = answer["values"]
@@ -252,14 +252,11 @@ def test_levels_are_set_by_their_names(tmp_path, capsys) -> None:
     assert answer["change"] == pytest.approx(expected["change"].item())
     # A file of points gives the same.
     pd.DataFrame([values]).to_csv(tmp_path / "points.csv", index=False)
-    assert cli.main([*command, "--points", str(tmp_path / "points.csv")]) == 0
-    assert json.loads(capsys.readouterr().out)["points"][0]["mean"] == answer["mean"]
-    picture = str(tmp_path / "x.png")
-    assert cli.main(["plot", str(tmp_path / "fit.nc"), "-o", picture, "--at", "drug=a"]) == 0
-    capsys.readouterr()
+    from_file = json.loads(run(*command, "--points", tmp_path / "points.csv").out)
+    assert from_file["points"][0]["mean"] == answer["mean"]
+    run("plot", tmp_path / "fit.nc", "-o", tmp_path / "x.png", "--at", "drug=a")
     for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
-        assert cli.main([*command, "--set", typed]) == console.UNUSABLE
-        assert message in capsys.readouterr().err
+        assert message in run(*command, "--set", typed, code=console.UNUSABLE).err
 
 
 @pytest.fixture(scope="module")
@@ -272,72 +269,56 @@ def fit_with_groups(tmp_path_factory):
     return out
 
 
-def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, capsys) -> None:
+def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     monkeypatch.chdir(fit_with_groups)
     given = ["--given", "season=winter"]
-    assert cli.main(["plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given]) == 0
+    run("plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given)
     assert "at season = winter" in (fit_with_groups / "tv.svg").read_text()
-    assert cli.main(["report", "fit.nc", "-o", "page.html", *given]) == 0
+    run("report", "fit.nc", "-o", "page.html", *given)
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
-    assert cli.main(["effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter"]) == 1
-    assert "unknown covariate or grouping 'seasn'" in capsys.readouterr().err
+    refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
+    assert "unknown covariate or grouping 'seasn'" in refused.err
 
 
-def test_columns_of_levels_keep_their_names(tmp_path, capsys) -> None:
-    frame_with_levels().to_csv(tmp_path / "data.csv", index=False)
+def test_columns_of_levels_keep_their_names(tmp_path, run) -> None:
     frame_with_levels().to_parquet(tmp_path / "data.parquet")
-    for name in ("data.csv", "data.parquet"):
-        command = ["describe", str(tmp_path / name), "-y", "sales", "--format", "json", "-q"]
-        assert cli.main([*command, "-a", "drug,size,promo,coin,spend"]) == 0
-        drug, size, promo, coin, spend = json.loads(capsys.readouterr().out)["actions"]
-        assert list(drug["set_levels"]) == ["a", "b", "placebo"]
-        # Text in a CSV file has no order of its own.
-        order = ["large", "medium", "small"] if name == "data.csv" else ["small", "medium", "large"]
-        assert list(size["set_levels"]) == order
-        assert list(promo["set_levels"]) == ["False", "True"]
-        assert list(coin["set_levels"]) == ["0", "1"]
-        assert spend["set_levels"] is None
+    command = ["describe", tmp_path / "data.parquet", "-y", "sales", "--format", "json", "-q"]
+    actions = json.loads(run(*command, "-a", "drug,size,promo,coin,spend").out)["actions"]
+    assert [levels and list(levels) for levels in (action["set_levels"] for action in actions)] == [
+        ["a", "b", "placebo"], ["small", "medium", "large"], ["False", "True"], ["0", "1"], None,
+    ]  # fmt: skip
 
 
-def test_debug_prints_the_traceback(capsys) -> None:
-    assert cli.main(["effect", "nowhere.nc", "--set", "a=1", "--debug"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+def test_debug_prints_the_traceback(run) -> None:
+    assert "Traceback" in run("effect", "nowhere.nc", "--set", "a=1", "--debug", code=1).err
 
 
-def test_unexpected_errors_have_their_own_exit_code(capsys) -> None:
+def test_unexpected_errors_have_their_own_exit_code(run) -> None:
     @commands.app.command
     def defective() -> int:
         raise RuntimeError("the cat\nis out")
 
     try:
-        assert cli.main(["defective"]) == console.DEFECT
+        shown = run("defective", code=console.DEFECT).err
     finally:
         del commands.app["defective"]
-    assert "error: unexpected RuntimeError: the cat is out (--debug" in capsys.readouterr().err
+    assert "error: unexpected RuntimeError: the cat is out (--debug" in shown
 
 
 def test_closed_pipe_ends_the_command_quietly(folder) -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [*COMMAND, "effect", str(folder / "fit.nc"), "--set", "red=0,green=0"],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [*COMMAND, "effect", str(folder / "fit.nc"), "--set", "red=0,green=0"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (console.PIPE, "")
 
 
 def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
     command = ["fit", folder / "data.csv", "-y", "intensity", "-a", "red,green"]
-    command += ["-o", tmp_path / "fit.nc"]
-    with subprocess.Popen(
-        [*COMMAND, *map(str, command), "--draws", "100000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
+    command = [*COMMAND, *map(str, [*command, "-o", tmp_path / "fit.nc"]), "--draws", "100000"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as running:
         # The first report of progress: it is at work.
         first = running.stderr.read(1)
         started = time.monotonic()
@@ -352,21 +333,19 @@ def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demonstration_writes_data_fit_and_report(tmp_path, capsys) -> None:
+def test_demonstration_writes_data_fit_and_report(tmp_path, run) -> None:
     # A linear prior and few draws are quick.
-    quick = ["--rows", "40", "--prior", "linear", "--draws", "100", "--quiet"]
-    assert cli.main(["demo", "-o", str(tmp_path / "demo"), *quick]) == 0
-    assert "truth" in capsys.readouterr().out
+    quick = ["--rows", 40, "--prior", "linear", "--draws", 100, "--quiet"]
+    assert "truth" in run("demo", "-o", tmp_path / "demo", *quick).out
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {"data.csv", "fit.nc", "report.html"}
 
 
-def test_control_sequences_of_names_are_not_printed(tmp_path, capsys) -> None:
+def test_control_sequences_of_names_are_not_printed(tmp_path, run) -> None:
     name = "tv\x1b[2J"
     lines = [f"{i % 7},{i % 5},{name if i % 2 else ''}" for i in range(40)]
     (tmp_path / "rows.csv").write_text("\n".join([f"{name},y,regime", *lines]))
     for form in ("table", "json"):
-        assert cli.main(["describe", str(tmp_path / "rows.csv"), "-y", "y", "--format", form]) == 0
-        printed = capsys.readouterr().out
+        printed = run("describe", tmp_path / "rows.csv", "-y", "y", "--format", form).out
         assert "\x1b" not in printed
         assert "tv\\u001b[2J" in printed
 
@@ -379,15 +358,13 @@ def test_control_sequences_of_names_are_not_printed(tmp_path, capsys) -> None:
         (["--population", "bootstrap"], {"population": "bootstrap"}),
     ],
 )
-def test_effects_in_a_population(fit_with_groups, monkeypatch, capsys, options, over) -> None:
+def test_effects_in_a_population(fit_with_groups, monkeypatch, run, options, over) -> None:
     monkeypatch.chdir(fit_with_groups)
     point = {"tv": 0.5, "promo": 0.2}
     arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--from", "tv=0", *options]
-    assert cli.main([*arguments, "--format", "json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
+    answer = json.loads(run(*arguments, "--format", "json").out)
     table = effect_table(bi.load("fit.nc"), [point], baseline=[{**point, "tv": 0.0}], **over)
     assert answer["population"] == table.attrs["population"]
     for name in ("mean", "low", "outcome_high", "change"):
         assert answer["points"][0][name] == pytest.approx(table[name].item())
-    assert cli.main(arguments) == 0
-    assert f"Population: {answer['population']}." in capsys.readouterr().out
+    assert f"Population: {answer['population']}." in run(*arguments).out

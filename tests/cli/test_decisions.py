@@ -5,7 +5,6 @@ import json
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen import cli
 
 DECISION = bi.Decision({"red": 1.0, "green": 0.5}, 0.8, {"red": (-1, 1.5)}, {"green": 0.1})
 OPTIONS = ["--cost", "red=1,green=0.5", "--budget", "0.8", "--bounds", "red=-1..1.5"]
@@ -18,26 +17,23 @@ def fit(posterior, tmp_path_factory):
     return str(path)
 
 
-def test_the_command_finds_the_plan_of_the_method(posterior, fit, capsys) -> None:
+def test_the_command_finds_the_plan_of_the_method(posterior, fit, run) -> None:
     plan = posterior.best(DECISION)
     arguments = ["best", fit, *OPTIONS, "--baseline", "green=0.1"]
-    assert cli.main(arguments) == 0
-    assert capsys.readouterr().out.rstrip() == str(plan)
-    assert cli.main([*arguments, "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    assert run(*arguments).out.rstrip() == str(plan)
+    document = json.loads(run(*arguments, "--format", "json").out)
     assert document["plan"] == pytest.approx(plan.point)
     assert document["gain"]["mean"] == pytest.approx(float(plan.gain.mean()))
     assert document["shadow_price"] == pytest.approx(plan.shadow_price)
 
 
-def test_risk_is_an_option(posterior, fit, capsys) -> None:
-    assert cli.main(["best", fit, *OPTIONS, "--risk", "cvar=0.2", "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+def test_risk_is_an_option(posterior, fit, run) -> None:
+    document = json.loads(run("best", fit, *OPTIONS, "--risk", "cvar=0.2", "--format", "json").out)
     draws = bi.Decision(DECISION.cost, DECISION.budget, DECISION.bounds)
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
 
 
-def test_next_ranks_the_experiments_of_the_method(posterior, fit, capsys) -> None:
+def test_next_ranks_the_experiments_of_the_method(posterior, fit, run) -> None:
     planned = [
         bi.Experiment("red", 200, at=["0", "1"], cost=0.01),
         bi.Experiment(("red", "green"), 50),
@@ -46,22 +42,20 @@ def test_next_ranks_the_experiments_of_the_method(posterior, fit, capsys) -> Non
     table = posterior.experiments(DECISION, planned, horizon=2.0)
     arguments = ["next", fit, *OPTIONS, "--baseline", "green=0.1", "--horizon", "2"]
     arguments += ["-e", "red=0|1:200:0.01", "-e", "all", "-e", "history", "--rows", "50"]
-    assert cli.main([*arguments, "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(run(*arguments, "--format", "json").out)
     records = {record["experiment"]: record for record in document["experiments"]}
     assert list(records) == table.experiment.to_numpy().tolist()
     for label, record in records.items():
         for name in ("evsi", "net_benefit", "width_after", "rows"):
             assert record[name] == pytest.approx(table[name].sel(experiment=label).item())
     assert document["evpi"] == pytest.approx(float(table.evpi))
-    assert cli.main(arguments) == 0
-    text = capsys.readouterr().out
+    text = run(*arguments).out
     assert "the most useful first" in text
     assert "net benefit" in text
     assert "do(red=0|1): 'green' by response" in text
 
 
-def test_split_shares_the_rows_of_the_method(posterior, fit, capsys) -> None:
+def test_split_shares_the_rows_of_the_method(posterior, fit, run) -> None:
     points = {"red": [0.0, 1.0], "green": [0.0, 1.0]}
     table = posterior.split(
         1000, points, regimes=["red", "green", None], costs={"do(red)": 2.0, "observational": 0.5}
@@ -69,19 +63,16 @@ def test_split_shares_the_rows_of_the_method(posterior, fit, capsys) -> None:
     arguments = ["split", fit, "--set", "red=0,green=0", "--set", "red=1,green=1"]
     arguments += ["--regime", "red", "--regime", "green", "--regime", "history"]
     arguments += ["--row-cost", "red=2,history=0.5"]
-    assert cli.main([*arguments, "--rows", "1000", "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(run(*arguments, "--rows", 1000, "--format", "json").out)
     shares = {record["regime"]: record["share"] for record in document["regimes"]}
     assert shares == pytest.approx(dict(zip(table.regime.values, table.share.values, strict=True)))
     assert document["width"] == pytest.approx(float(table.width))
     assert document["width_of_total"]["1000"] == pytest.approx(float(table.width))
-    assert cli.main([*arguments, "--width", str(float(table.width))]) == 0
-    assert "Best split of" in capsys.readouterr().out
+    assert "Best split of" in run(*arguments, "--width", float(table.width)).out
 
 
-def test_split_of_a_decision_needs_no_points(fit, capsys) -> None:
-    assert cli.main(["split", fit, *OPTIONS, "--rows", "100"]) == 0
-    assert "gains over the baseline" in capsys.readouterr().out
+def test_split_of_a_decision_needs_no_points(fit, run) -> None:
+    assert "gains over the baseline" in run("split", fit, *OPTIONS, "--rows", 100).out
 
 
 @pytest.mark.parametrize(
@@ -109,7 +100,6 @@ def test_split_of_a_decision_needs_no_points(fit, capsys) -> None:
         (["split", "--width", "-1"], "width must be positive"),
     ],
 )
-def test_bad_options_are_named(fit, arguments, message: str, capsys) -> None:
+def test_bad_options_are_named(fit, arguments, message: str, run) -> None:
     command, *rest = arguments
-    assert cli.main([command, fit, *rest]) == 1
-    assert message in capsys.readouterr().err
+    assert message in run(command, fit, *rest, code=1).err

@@ -7,40 +7,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_intgen import cli
 from bayes_intgen.cli import console
 
 
 @pytest.fixture
 def file(tmp_path):
     rng = np.random.default_rng(0)
-    rows = 300
-    frame = pd.DataFrame(
-        {
-            "tv": rng.normal(size=rows),
-            "radio": rng.normal(size=rows),
-            "age": rng.normal(size=rows),
-            "the season": rng.choice(["summer", "winter"], rows),
-            "region": [f"r{i % 20}" for i in range(rows)],
-            "n": rng.integers(1, 9, rows),
-            "sd": rng.uniform(1, 2, rows),
-            "sales": rng.normal(size=rows),
-            "regime": rng.choice(["", "tv", "radio"], rows),
-        }
-    )
+    frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=["tv", "radio", "age", "sales"])
+    frame["the season"] = rng.choice(["summer", "winter"], 300)
+    frame = frame.assign(region=[f"r{i % 20}" for i in range(300)], n=rng.integers(1, 9, 300))
+    frame = frame.assign(sd=rng.uniform(1, 2, 300), regime=rng.choice(["", "tv", "radio"], 300))
     frame.loc[4, "age"] = np.nan
-    path = tmp_path / "data.csv"
-    frame.to_csv(path, index=False)
-    return path
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    return tmp_path / "data.csv"
 
 
-def test_describe_proposes_actions_and_a_command_that_runs(file, capsys) -> None:
-    assert cli.main(["describe", str(file), "-y", "sales"]) == 0
-    text = capsys.readouterr().out
+def test_describe_proposes_actions_and_a_command_that_runs(file, run) -> None:
+    text = run("describe", file, "-y", "sales").out
     assert "No column is an action unless you name it" in text
     assert "tv          action?" in text
-    assert cli.main(["describe", str(file), "-y", "sales", "--format", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(run("describe", file, "-y", "sales", "--format", "json").out)
     assert document["command"] in text
     roles = {column["name"]: column["role"] for column in document["columns"]}
     assert roles["region"] == "group?"
@@ -48,27 +34,24 @@ def test_describe_proposes_actions_and_a_command_that_runs(file, capsys) -> None
     program, *command = shlex.split(document["command"])
     assert program == "bayes-intgen"
     assert "age,the season,n,sd" in command
-    assert cli.main([*command, "--missing", "drop", "--format", "json"]) == 0
-    columns = json.loads(capsys.readouterr().out)["columns"]
+    columns = json.loads(run(*command, "--missing", "drop", "--format", "json").out)["columns"]
     assert {c["name"]: c["role"] for c in columns} == {n: r.rstrip("?") for n, r in roles.items()}
 
 
 @pytest.mark.parametrize("command", ["fit", "check"])
-def test_no_column_is_taken_as_action_silently(file, tmp_path, capsys, command) -> None:
+def test_no_column_is_taken_as_action_silently(file, tmp_path, run, command) -> None:
     more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
-    assert cli.main([command, str(file), "-y", "sales", *more]) == console.UNUSABLE
-    error = capsys.readouterr().err
+    error = run(command, file, "-y", "sales", *more, code=console.UNUSABLE).err
     assert "no actions are named" in error
     assert "--outcome sales --actions tv,radio --covariates 'age,the season,n,sd'" in error
 
 
-def test_options_reach_the_data(file, capsys, monkeypatch, tmp_path) -> None:
+def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
     options = ["-y", "sales", "-a", "tv,radio", "--covariates", "age,the season",
                "--groups", "region", "--weights", "n", "--outcome-sd", "sd"]  # fmt: skip
     for command in ("describe", "fit"):
         more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
-        assert cli.main([command, str(file), *options, *more]) == console.UNUSABLE
-        error = capsys.readouterr().err
+        error = run(command, file, *options, *more, code=console.UNUSABLE).err
         assert "column 'age' has 1 missing cells" in error
         assert "pass missing='drop'" in error
     fitted = []
@@ -78,30 +61,27 @@ def test_options_reach_the_data(file, capsys, monkeypatch, tmp_path) -> None:
         raise ValueError("enough")
 
     monkeypatch.setattr("bayes_intgen.fit", record, raising=False)
-    cli.main(["fit", str(file), *options, "--missing", "drop", "-o", str(tmp_path / "fit.nc")])
+    complete = [*options, "--missing", "drop"]
+    run("fit", file, *complete, "-o", tmp_path / "fit.nc", code=console.DEFECT)
     (rows,) = fitted
     assert rows.columns.every == ("age", "the season", "region")
     assert rows.weights is not None
     assert rows.within is not None
     assert sum(rows.dropped.values()) == 1
-    capsys.readouterr()
-    assert cli.main(["describe", str(file), *options, "--missing", "drop"]) == 0
-    output = capsys.readouterr()
+    output = run("describe", file, *complete)
     assert "1 rows with missing cells left out" in output.out
     assert "warning: 1 of 300 rows have missing cells" in output.err
     assert "region: 20 groups, " in output.out
 
 
-def test_means_of_many_groups_are_covariates(file, capsys, tmp_path) -> None:
+def test_means_of_many_groups_are_covariates(file, run, tmp_path) -> None:
     frame = pd.read_csv(file).drop(columns="age")
     frame.assign(patient=[f"p{i // 3}" for i in range(len(frame))]).to_csv(file, index=False)
     options = ["-y", "sales", "-a", "tv,radio", "--groups", "patient", "--group-means"]
-    assert cli.main(["describe", str(file), *options, "--format", "json"]) == 0
-    columns = json.loads(capsys.readouterr().out)["columns"]
+    columns = json.loads(run("describe", file, *options, "--format", "json").out)["columns"]
     assert {c["name"] for c in columns if c["role"] == "group"} == {"patient"}
-    fit = str(tmp_path / "fit.nc")
-    assert cli.main(["fit", str(file), *options, "-o", fit, "--method", "laplace"]) == 0
-    assert cli.main(["report", fit, "--data", str(file), "-o", fit + ".html"]) == 0
+    run("fit", file, *options, "-o", tmp_path / "fit.nc", "--method", "laplace")
+    run("report", tmp_path / "fit.nc", "--data", file, "-o", tmp_path / "fit.html")
     few = ["-y", "sales", "-a", "tv,radio", "--groups", "region", "--group-means"]
-    assert cli.main(["describe", str(file), *few]) == console.UNUSABLE
-    assert "no grouping has more than 64 groups" in capsys.readouterr().err
+    refused = run("describe", file, *few, code=console.UNUSABLE).err
+    assert "no grouping has more than 64 groups" in refused

@@ -58,16 +58,8 @@ def test_numbers_of_a_new_table_with_two_values_stay_numbers(data) -> None:
     ("names", "options", "message"),
     [
         (["red", "blue"], {}, "other actions than the fit: 'red', 'blue' instead"),
-        (
-            ["red", "green"],
-            {"outcome_name": "y"},
-            "other outcome than the fit: 'y' instead of",
-        ),
-        (
-            ["red", "green"],
-            {"weights": np.ones(90)},
-            "other weights than the fit: some instead of none",
-        ),
+        (["red", "green"], {"outcome_name": "y"}, "other outcome than the fit: 'y' instead of"),
+        (["red", "green"], {"weights": np.ones(90)}, "other weights than the fit: some instead"),
     ],
 )
 def test_other_columns_are_named(data, names, options, message) -> None:

@@ -1,9 +1,10 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
+from _sources import pieces
+from test_streamed import COLUMNS, table
 
 import bayes_intgen as bi
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
@@ -109,19 +110,13 @@ def test_posterior_combines_prior_and_lift_test() -> None:
 
 
 def test_streamed_data_carry_lift_tests() -> None:
-    rows = without_red(60)
-    frame = pd.DataFrame(rows.actions, columns=list(rows.names)).assign(
-        y=rows.outcome, regime=[rows.label(m)[3:-1] if any(m) else "" for m in rows.intervened]
-    )
-    whole = bi.RegimeData.from_frame(frame, rows.names, "y", "regime")
-    stream = bi.StreamedData.from_batches(
-        [frame[:50], frame[50:]], rows.names, "y", "regime", progress=False
-    )
-    tested = [d.add_lift_test("red", -1, 1, effect=2.5, se=0.1) for d in (whole, stream)]
+    frame = table(300)
+    whole, stream = (bi.read(rows, *COLUMNS, progress=False) for rows in (frame, pieces(frame)))
+    tested = [d.add_lift_test("x", -1, 1, effect=2.5, se=0.1) for d in (whole, stream)]
     assert not stream.lift_tests
     assert len(tested[1].lift_tests) == len(tested[1].in_memory.lift_tests) == 1
-    assert "lift test of red" in repr(tested[1])
-    terms = LINEAR.decompose(whole)
+    assert "lift test of x" in repr(tested[1])
+    terms = bi.models.additive("linear").decompose(whole)
     one, other = (sufficient_statistics(d, terms, VarianceFunction(), False).known for d in tested)
     for value, same in zip(one, other, strict=True):
         np.testing.assert_array_equal(value, same)

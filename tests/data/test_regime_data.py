@@ -80,48 +80,24 @@ BAD_FRAMES = {
     "no actions": (frame(), {"actions": []}, "at least one action"),
     "repeated": (frame(), {"actions": ["red", "red"]}, "'red' is named twice"),
     "one column twice": (frame(), {"outcome": "red"}, "must be different columns"),
-    "two columns": (
-        pd.concat([frame(), frame()[["red"]]], axis=1),
-        {},
-        "two columns of the same name",
-    ),
+    "two columns": (pd.concat([frame(), frame()[["red"]]], axis=1), {}, "two columns of the same"),
     "numbered columns": (frame(), {"actions": [0, 1]}, "must be names of columns"),
     "number": (frame(), {"actions": 3}, "actions must be a list of columns, not int"),
     "numbered outcome": (frame(), {"outcome": 1}, "outcome must be the name of a column"),
     "huge": (spoil("red", 1e120), {}, "'red' is 1e\\+120 in row 3, too large"),
     "tiny": (frame().assign(red=lambda f: f["red"] * 1e-120), {}, "'red' varies by no more than"),
-    "rounding": (
-        frame().assign(green=lambda f: 1e6 + 1e-9 * f["green"]),
-        {},
-        "'green' never varies except for rounding",
-    ),
-    "nested labels": (
-        pl.from_pandas(frame()).with_columns(pl.concat_list("regime")),
-        {},
-        "'regime' holds List.*, not labels",
-    ),
-    "zero character": (
-        frame().rename(columns={"red": "r\0d"}),
-        {"actions": ["r\0d", "green"]},
-        "zero character",
-    ),
-    "no text": (
-        pl.from_pandas(frame()),
-        {"actions": ["\ud800", "green"]},
-        "not valid text",
-    ),
-    "grid": (
-        xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}),
-        {},
-        "one dimension, that of rows; this one has 'x', 'y'",
-    ),
-    "failing query": (
-        pl.from_pandas(frame()).lazy().with_columns(pl.col("blue")),
-        {},
-        "the LazyFrame cannot be read",
-    ),
+    "rounding": (frame().assign(green=lambda f: 1e6 + 1e-9 * f["green"]), {},
+                 "'green' never varies except for rounding"),
+    "nested labels": (pl.from_pandas(frame()).with_columns(pl.concat_list("regime")), {},
+                      "'regime' holds List.*, not labels"),
+    "zero character": (frame(), {"actions": ["r\0d", "green"]}, "zero character"),
+    "no text": (frame(), {"actions": ["\ud800", "green"]}, "not valid text"),
+    "grid": (xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}), {},
+             "one dimension, that of rows; this one has 'x', 'y'"),
+    "failing query": (pl.from_pandas(frame()).lazy().with_columns(pl.col("blue")), {},
+                      "the LazyFrame cannot be read"),
     "no frame": ([1, 2, 3], {}, "must be a table .*, not list"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("table", "changes", "message"), BAD_FRAMES.values(), ids=BAD_FRAMES)
@@ -180,9 +156,7 @@ def test_unusable_arrays_raise(arrays, message) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"weights": np.zeros(40)}, "weights must be positive.*row 0 has 0"),
         ({"weights": np.ones(39)}, r"weights must have shape \(40,\)"),
-        ({"outcome_sd": np.ones(40)}, "pass their number as weights too"),
         ({"covariates": {"age": np.ones(39)}}, r"covariates: 'age' must have shape \(40,\)"),
         ({"covariates": ["age"]}, r"write covariates=\{'name': values\}"),
         ({"groups": {"a1": np.ones(40)}}, "column 'a1' is passed as actions and groups"),
@@ -204,13 +178,7 @@ def test_a_covariate_may_have_the_name_of_an_argument() -> None:
     assert bi.RegimeData.from_arrays(*arrays, outcome_name="").outcome_name == ""
 
 
-def test_only_selects_rows_of_regimes(data) -> None:
-    selected = data.only([], ["green"])
-    rows = ~data.intervened[:, 0]
-    np.testing.assert_array_equal(selected.actions, data.actions[rows])
-    np.testing.assert_array_equal(selected.outcome, data.outcome[rows])
-    np.testing.assert_array_equal(selected.intervened, data.intervened[rows])
-    assert selected.names == data.names
+def test_only_selects_some_regimes_of_the_data(data) -> None:
     with pytest.raises(bi.DataError, match="regime: unknown action 'blue'"):
         data.only(["blue"])
     with pytest.raises(bi.DataError, match="no rows belong"):
@@ -322,12 +290,13 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
     ("column", "message"),
     [
         (["on", None] * 15, r"'red' has 15 missing cells \(.*the first in row 1\. Fill"),
-        (
-            pd.Categorical(["on", None, "off"] * 10),
-            "'red' has 10 missing cells .*the first in row 1",
-        ),
+        (pd.Categorical(["on", None, "off"] * 10), "'red' has 10 missing .*the first in row 1"),
         (np.arange(30.0).astype(str), "'red' holds numbers written as text, such as '0.0'"),
-        (["on", "on "] * 15, "differ by spaces only"),
+        (["n/a", *map(str, range(29))], "not numbers, such as 'n/a' in row 0; correct"),
+        (["on", "on "] * 15, "'on' and 'on ', which differ by spaces only"),
+        (["on", " "] * 15, "cells without text"),
+        (["on", "o\0n"] * 15, "zero character"),
+        (pd.Series(["on", "\ud800"] * 15, dtype=object), "not valid text"),
         (pd.Categorical(pd.date_range("2020-01-01", periods=30)), "must be text, booleans or"),
         (["on", 1] * 15, "'red' holds Object, such as 'on' in row 0, not numbers"),
         (pd.array([True, None] * 15, dtype="boolean"), "'red' has 15 missing cells"),
@@ -336,3 +305,23 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
 def test_columns_of_neither_numbers_nor_levels_raise(column, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         read(frame().assign(red=column))
+
+
+def test_texts_with_few_numbers_among_them_and_categories_are_levels() -> None:
+    for column, labels in (
+        (["none", "10", "20"] * 10, ("10", "20", "none")),
+        (pd.Categorical(["1", "2"] * 15), ("1", "2")),
+    ):
+        assert read(frame().assign(red=column)).categories[0].labels == labels
+
+
+def test_orders_of_levels_in_batches_are_joined_unless_they_contradict() -> None:
+    def batch(level: str, *order: str) -> pd.DataFrame:
+        return frame().assign(red=pd.Categorical([level] * 30, categories=order, ordered=True))
+
+    columns = (["red", "green"], "intensity", "regime")
+    low, high = batch("low", "low", "mid", "high"), batch("high", "low", "high")
+    data = bi.StreamedData.from_batches([high, low], *columns, progress=False)
+    assert data.categories[0] == Categories(("low", "high"), (0.0, 1.0), True)
+    with pytest.raises(bi.DataError, match="'red' orders its levels differently"):
+        bi.StreamedData.from_batches([low, batch("high", "high", "low")], *columns)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
-from bayes_intgen._checksum import with_checksum
+from bayes_intgen._atomic import with_checksum
 from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
 
 from _crafted import CRAFTS, craft

@@ -15,8 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.gaussian.factor import GaussianFactor

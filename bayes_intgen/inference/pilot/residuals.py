@@ -18,7 +18,6 @@ from scipy.optimize import minimize, minimize_scalar
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import row_weights, unit_precision
@@ -70,7 +69,7 @@ def residuals(
         residual = batch.outcome - terms.centre - design @ conditional.mean
         return np.asarray(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
 
-    own = np.concatenate(list(map_batches(data, of_batch, "Residuals", progress)))
+    own = np.concatenate(list(data.map_batches(of_batch, "Residuals", progress)))
     if terms.random_effects is None:
         return own
     return conditional_residuals(data, terms.random_effects, own, row_weights(spread, data))

@@ -16,7 +16,6 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.batches import map_batches
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
@@ -88,7 +87,7 @@ class StudentTFit(NamedTuple):
 
         Squares within rows are left out: outliers among the units of a row inflate them.
         """
-        fitted = map_batches(rows, self._fitted, "Pseudo-values", False)
+        fitted = rows.map_batches(self._fitted, "Pseudo-values", False)
         mean, relative_sd = np.concatenate(list(fitted)), relative_noise_sd(self.spread, rows)
         residual = (rows.outcome - mean) / relative_sd
         return replace(rows, outcome=mean + relative_sd * self.bounded(residual), within=None)

@@ -21,8 +21,7 @@ import numpy as np
 from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
 import bayes_intgen
-from bayes_intgen._atomic import atomic_write
-from bayes_intgen._checksum import with_checksum, without_checksum
+from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
 from bayes_intgen._jax import cpu_device, double_precision
 from bayes_intgen._progress import stage
 
