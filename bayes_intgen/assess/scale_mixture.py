@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.elimination import GRID, TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.conditional import GRID, TermEvidence, TermLikelihood
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
 # Quadrature nodes of a log scale, in prior standard deviations from the log median: for the tested

@@ -58,7 +58,7 @@ from bayes_intgen.assess.bootstrap import (
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask
-from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
+from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.inference.pilot.graph_evidence import N_FEATURES, feature_basis, sums_by_unit
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column

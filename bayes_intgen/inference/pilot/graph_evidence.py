@@ -29,8 +29,8 @@ from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.regimes import masks_of
-from bayes_intgen.inference.gaussian.elimination import TermEvidence, TermLikelihood
-from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
+from bayes_intgen.inference.gaussian.conditional import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Column, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels

@@ -33,7 +33,7 @@ from bayes_intgen.basis.basis import PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.matrices import orthonormal_basis
+from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Decomposition, Term

@@ -10,12 +10,10 @@ import numpy as np
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.inference.density.approximation import Approximation
+from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
 from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.density.surrogate import surrogate_density
-from bayes_intgen.inference.pilot.pilot import Pilot
-from bayes_intgen.inference.pilot.pruning import PrunedModel
+from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
 from bayes_intgen.inference.sampling.convergence import MonitoredEffect
 from bayes_intgen.inference.sampling.nuts import nuts

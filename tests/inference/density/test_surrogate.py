@@ -10,14 +10,15 @@ from _marginals import marginal_posterior, of_more_rows
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.approximation import Approximation, find_mode
-from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
-from bayes_intgen.inference.density.surrogate import (
+from bayes_intgen.inference.density.approximation import (
+    Approximation,
     ExpansionPoint,
     block_statistics,
     coefficient_blocks,
+    find_mode,
     partition,
 )
+from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
 from bayes_intgen.simulators import Ordered, Polynomial
 
 WORLD = Polynomial.random(4, seed=5)

@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
-from bayes_intgen.inference.gaussian.conditional import Conditional
-from bayes_intgen.inference.gaussian.elimination import (
+from bayes_intgen.inference.gaussian.conditional import (
     GRID,
+    Conditional,
     ReducedStatistics,
     TermEvidence,
     TermLikelihood,

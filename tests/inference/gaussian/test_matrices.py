@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_intgen.inference.gaussian.matrices import (
+from bayes_intgen.inference.gaussian.factor import (
     cholesky,
     inverse_and_log_det,
     inverse_of_triangle,
