@@ -62,7 +62,8 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import contrast
 
-        return contrast(self, to, start, intervened, given=given, population=population)
+        view = self.given(given).over(population)
+        return contrast(view, to, start, intervened)
 
     def ratio(
         self,
@@ -70,14 +71,12 @@ class Decisions(Pictures):
         start: Any,
         *,
         intervened: Sequence[str] | None = None,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> xr.DataArray:
         """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
 
         Parameters
         ----------
-        to, start, intervened, given, population
+        to, start, intervened
             As in :meth:`contrast`; the ratio is of averages over the population.
 
         Returns
@@ -104,7 +103,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import ratio
 
-        return ratio(self, to, start, intervened, given=given, population=population)
+        return ratio(self, to, start, intervened)
 
     def slope(
         self,
@@ -112,8 +111,6 @@ class Decisions(Pictures):
         at: Any,
         *,
         intervened: Sequence[str] | None = None,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Contrast":
         """Draws of the derivative of an effect with respect to one action.
 
@@ -121,7 +118,7 @@ class Decisions(Pictures):
         ----------
         action : str
         at : points as in :meth:`joint_effect`
-        intervened, given, population
+        intervened
             As in :meth:`contrast`.
 
         Returns
@@ -149,7 +146,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import slope
 
-        return slope(self, action, at, intervened, given=given, population=population)
+        return slope(self, action, at, intervened)
 
     def best(
         self,
@@ -157,8 +154,6 @@ class Decisions(Pictures):
         objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Plan":
         """Find the values of all actions with the best joint effect.
 
@@ -170,8 +165,6 @@ class Decisions(Pictures):
             Of the draws of E[Y | do(plan)].
         beyond_support : bool
             Whether to consider plans that the rows do not support.
-        given, population
-            As in :meth:`joint_effect`.
 
         Returns
         -------
@@ -204,7 +197,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.best import Planning
 
-        return Planning.of(self, decision, beyond_support, given, population).best(objective)
+        return Planning.of(self, decision, beyond_support).best(objective)
 
     def frontier(
         self,
@@ -214,8 +207,6 @@ class Decisions(Pictures):
         *,
         level: float = 0.9,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> xr.Dataset:
         """Find the best plan of each of several budgets.
 
@@ -226,7 +217,7 @@ class Decisions(Pictures):
         budgets : sequence of float
         level : float
             Probability of the intervals of the gain.
-        objective, beyond_support, given, population
+        objective, beyond_support
             As in :meth:`best`.
 
         Returns
@@ -250,7 +241,7 @@ class Decisions(Pictures):
 
         return frontier(
             self, decision, budgets, objective, level,
-            beyond_support=beyond_support, given=given, population=population,
+            beyond_support=beyond_support,
         )  # fmt: skip
 
     def cheapest(
@@ -260,8 +251,6 @@ class Decisions(Pictures):
         objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Plan":
         """Find the cheapest plan whose objective reaches a target.
 
@@ -270,7 +259,7 @@ class Decisions(Pictures):
         decision : Decision
         target : float
             In the outcome's units.
-        objective, beyond_support, given, population
+        objective, beyond_support
             As in :meth:`best`.
 
         Returns
@@ -295,5 +284,5 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.best import Planning, cheapest_plan
 
-        planning = Planning.of(self, decision, beyond_support, given, population)
+        planning = Planning.of(self, decision, beyond_support)
         return cheapest_plan(planning, target, objective)

@@ -24,8 +24,6 @@ class Experiments(Decisions):
         horizon: float = 1.0,
         level: float = 0.9,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         seed: int = 0,
     ) -> xr.Dataset:
         """Rank experiments by their value for a decision, without a refit.
@@ -43,7 +41,7 @@ class Experiments(Decisions):
             Number of units to which the plan will apply, where the outcome is that of one unit.
         level : float
             Probability of the intervals.
-        beyond_support, given, population
+        beyond_support
             As in :meth:`best`. All plans are considered where the rows support none, as before
             the first experiment on an action.
         seed : int
@@ -92,7 +90,7 @@ class Experiments(Decisions):
 
         return experiment_values(
             self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
-            beyond_support=beyond_support, given=given, population=population,
+            beyond_support=beyond_support,
         )  # fmt: skip
 
     def split(
@@ -104,8 +102,6 @@ class Experiments(Decisions):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         seed: int = 0,
     ) -> xr.Dataset:
         """Split further rows over regimes so that joint effects become as precise as possible.
@@ -125,7 +121,7 @@ class Experiments(Decisions):
             default the regimes of the data, each action alone, all together, and history.
         level : float
             Probability of the intervals.
-        beyond_support, given, population
+        beyond_support
             As in :meth:`experiments`.
         seed : int
             Seed of the planned rows.
@@ -168,7 +164,7 @@ class Experiments(Decisions):
 
         return PlannedSplit.of(
             self, target, costs=costs, regimes=regimes, level=level, seed=seed,
-            beyond_support=beyond_support, given=given, population=population,
+            beyond_support=beyond_support,
         ).best(rows)  # fmt: skip
 
     def rows_for(
@@ -180,8 +176,6 @@ class Experiments(Decisions):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         seed: int = 0,
     ) -> int:
         """Count the further rows that narrow intervals to a width, in the best split.
@@ -190,7 +184,7 @@ class Experiments(Decisions):
         ----------
         width : float
             Mean width of the targets' intervals, in the outcome's units.
-        target, costs, regimes, level, beyond_support, given, population, seed
+        target, costs, regimes, level, beyond_support, seed
             As in :meth:`split`.
 
         Returns
@@ -214,5 +208,5 @@ class Experiments(Decisions):
 
         return PlannedSplit.of(
             self, target, costs=costs, regimes=regimes, level=level, seed=seed,
-            beyond_support=beyond_support, given=given, population=population,
+            beyond_support=beyond_support,
         ).rows_for(width)  # fmt: skip

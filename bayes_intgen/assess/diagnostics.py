@@ -22,7 +22,6 @@ from bayes_intgen.inference.sampling.convergence import (
     monitored_effect,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.standardisation import Standardisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +57,16 @@ class Diagnostics:
         return cls(convergence_quantities(tree, effect), statistics, importance)
 
     @classmethod
-    def of_posterior(
-        cls, posterior: PosteriorDraws, averages: Standardisation | None = None
-    ) -> Self:
-        """Collect the draws of a fit, with its joint effect at some of the reference rows.
-
-        Effects are averages over a population; by default that of the fit.
-        """
+    def of_posterior(cls, posterior: PosteriorDraws) -> Self:
+        """Collect the draws of a fit, with its joint effect at some of the reference rows."""
         support = support_of(posterior)
         rows = every_nth(np.concatenate(support.reference.rows))
         regimes, joint = tuple(support.regimes), (True,) * len(posterior.actions)
         # As in the fit: the mean of an observed regime if the joint effect is not identified.
         mask = joint if posterior.model.identifies(regimes, joint) else regimes[0]
         masks = np.broadcast_to(mask, rows.shape)
-        prediction = prediction_of(posterior, averages)
-        return cls.of(posterior.tree, monitored_effect(prediction, rows, masks))
+        effect = monitored_effect(prediction_of(posterior), rows, masks)
+        return cls.of(posterior.tree, effect)
 
     @cached_property
     def convergence(self) -> Convergence:

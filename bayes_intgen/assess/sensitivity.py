@@ -131,7 +131,7 @@ def sensitivity(
         )
     level = probability(level, "level", PointsError)
     steps, values = _correlations(rho), query.values
-    prediction = prediction_of(posterior, query.averages)
+    prediction = prediction_of(posterior)
     _, delta = prediction.contributions(values)
     above, below = bounds(delta, _bias_sd(posterior, prediction), steps)
     effect = prediction.mean(values, query.mask)[..., None, :]
@@ -151,7 +151,7 @@ def sensitivity(
             "action": list(posterior.actions),
             "value": (("action", "point"), decoded_table(values, posterior.categories).T),
         },
-        attrs={"level": level, "outcome": posterior.outcome_name, **query.averages.attrs},
+        attrs={"level": level, "outcome": posterior.outcome_name, **posterior.averages.attrs},
     )
 
 

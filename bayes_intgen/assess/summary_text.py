@@ -297,8 +297,10 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
     columns = terms.covariates
     if not len(columns):
         return ()
-    default = support_of(posterior).default_population()
-    lines = [f"Answers are an {default}, unless given or population says otherwise."]
+    asked = posterior.averages
+    is_default = not asked.given and asked.over is None
+    answers = f"an {asked.description}, unless given or population says otherwise"
+    lines = [f"Answers are {answers if is_default else asked.description}."]
     if columns.names:
         lines.append(f"Adjusted for {', '.join(columns.names)}.")
     lines += [

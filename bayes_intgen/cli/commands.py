@@ -199,9 +199,7 @@ def effect(
         _require_unobserved([start], observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    table = effect_table(
-        posterior, values, intervened, baseline=baseline, level=level, **over.arguments()
-    )
+    table = effect_table(over.view(posterior), values, intervened, baseline=baseline, level=level)
     write(format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
@@ -250,7 +248,7 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    figure = plot_effect_grid(posterior, names, point, level=level, **over.arguments())
+    figure = plot_effect_grid(over.view(posterior), names, point, level=level)
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
@@ -293,7 +291,7 @@ def report(
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
-    posterior.report(output, level=level, decision=decision, **over.arguments())
+    over.view(posterior).report(output, level=level, decision=decision)
     log(f"written to {output}")
     return DONE
 

@@ -49,7 +49,7 @@ def best(
 
     posterior = load(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
-    plan = posterior.best(decision, objective, beyond_support=beyond_support, **over.arguments())
+    plan = over.view(posterior).best(decision, objective, beyond_support=beyond_support)
     write(str(plan) if format == "table" else to_json(plan_document(plan)))
     return DONE
 
@@ -88,9 +88,9 @@ def next_experiment(
     planned = None
     if experiment:
         planned = [parse_experiment(text, rows, posterior.actions) for text in experiment]
-    table = posterior.experiments(
+    table = over.view(posterior).experiments(
         decision, planned, rows=None if experiment else rows, horizon=horizon, level=level,
-        beyond_support=beyond_support, **over.arguments(),
+        beyond_support=beyond_support,
     )  # fmt: skip
     write(_ranking(table) if format == "table" else to_json(as_document(table, "experiment")))
     return DONE
@@ -146,8 +146,8 @@ def split(
         "regimes": None if regimes is None else [_names(own, posterior.actions) for own in regimes],
         "level": level,
         "beyond_support": beyond_support,
-        **over.arguments(),
     }
+    posterior = over.view(posterior)
     if rows is None:
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))

@@ -174,8 +174,8 @@ class Over:
     given: Texts = None
     population: Path | None = None
 
-    def arguments(self) -> dict[str, Any]:
-        """Arguments ``given`` and ``population`` of queries."""
+    def view(self, posterior: "Posterior") -> "Posterior":
+        """Ask a posterior about this population."""
         rows: Any = None
         if self.population == Path("bootstrap"):
             rows = "bootstrap"
@@ -184,7 +184,7 @@ class Over:
 
             rows = read_table(self.population)
         given = parsing.parse_given(self.given) if self.given else None
-        return {"given": given, "population": rows}
+        return posterior.given(given).over(rows)
 
 
 @Parameter(name="*")

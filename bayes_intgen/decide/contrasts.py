@@ -19,7 +19,6 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
-from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
@@ -102,11 +101,10 @@ def contrast(
     to: Any,
     start: Any,
     intervened: Sequence[str] | None = None,
-    **over: Any,
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    both = _ends_of(posterior, to, start, intervened, **over)
-    prediction = prediction_of(posterior, both.query.averages)
+    both = _ends_of(posterior, to, start, intervened)
+    prediction = prediction_of(posterior)
     draws = prediction.change(both.starts, both.ends, both.mask)
     return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
 
@@ -116,11 +114,10 @@ def ratio(
     to: Any,
     start: Any,
     intervened: Sequence[str] | None = None,
-    **over: Any,
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    both = _ends_of(posterior, to, start, intervened, "log", **over)
-    prediction = prediction_of(posterior, both.query.averages)
+    both = _ends_of(posterior, to, start, intervened, "log")
+    prediction = prediction_of(posterior)
     before = prediction.mean(both.starts, both.mask[: len(both.starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
     near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
@@ -137,12 +134,11 @@ def ratio(
 
 
 class _Ends(NamedTuple):
-    """Both ends of a contrast or ratio, one query for both, and labels of the result."""
+    """Both ends of a contrast or ratio, and labels of the result."""
 
     starts: Array
     ends: Array
     mask: NDArray[np.bool_]
-    query: Query
     coords: dict[str, Any]
     attrs: dict[str, Any]
 
@@ -153,7 +149,6 @@ def _ends_of(
     start: Any,
     intervened: Sequence[str] | None,
     link: Link = "identity",
-    **over: Any,
 ) -> _Ends:
     """Validate both ends, and warn once where they are not supported."""
     actions, categories = posterior.actions, posterior.categories
@@ -167,15 +162,15 @@ def _ends_of(
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     # One query, so that there is one warning.
     both = named_points(np.concatenate([ends, starts]), actions, categories)
-    query = support_of(posterior).query(both, names, **over)
+    query = support_of(posterior).query(both, names)
     every_start = np.broadcast_to(starts, ends.shape)
     coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
     supported = query.verdict.supported
     coords["supported"] = ("point", supported[: len(ends)] & supported[len(ends) :])
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
-    attrs |= change_attrs(posterior, query.averages, changed, names, link)
-    return _Ends(starts, ends, query.mask[: len(ends)], query, coords, attrs)
+    attrs |= change_attrs(posterior, changed, names, link)
+    return _Ends(starts, ends, query.mask[: len(ends)], coords, attrs)
 
 
 def slope(
@@ -183,7 +178,6 @@ def slope(
     action: str,
     at: Any,
     intervened: Sequence[str] | None = None,
-    **over: Any,
 ) -> Contrast:
     """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
     actions, categories = posterior.actions, posterior.categories
@@ -194,7 +188,7 @@ def slope(
             f"{name!r} has levels, between which there is no slope; use posterior.contrast"
         )
     names = actions if intervened is None else checked_actions(intervened, actions)
-    query = support_of(posterior).query(at, names, **over)
+    query = support_of(posterior).query(at, names)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))
@@ -207,12 +201,12 @@ def slope(
     # Neither end is at a value with an effect of its own, such as no spend at all.
     inset = INSET * (above - below)
     below, above = below + inset, above - inset
-    prediction = prediction_of(posterior, query.averages)
+    prediction = prediction_of(posterior)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
     coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
     coords["supported"] = ("point", query.verdict.supported)
     attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, query.averages, [k], names)
+    attrs |= change_attrs(posterior, [k], names)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
 
 

@@ -196,20 +196,13 @@ class Choice:
     beyond_support: bool
 
     @classmethod
-    def of(
-        cls,
-        posterior: PosteriorDraws,
-        decision: Decision,
-        beyond_support: bool,
-        given: Mapping[str, Any] | None,
-        population: Any,
-    ) -> "Choice":
+    def of(cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool) -> "Choice":
         """Find the best plan, and those that are best for draws or for means of draws.
 
         All plans are considered where the rows support none.
         """
         beyond_support = beyond_support or not supports_any_plan(posterior)
-        planning = Planning.of(posterior, decision, beyond_support, given, population)
+        planning = Planning.of(posterior, decision, beyond_support)
         problem, surface = planning.problem, planning.surface
         point = planning.point(problem.budget)
         plan = planning.plan(point, "mean")
@@ -329,7 +322,7 @@ def experiment_values(
     horizon: float,
     level: float,
     seed: int,
-    **over: Any,
+    beyond_support: bool,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
     level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
@@ -338,7 +331,7 @@ def experiment_values(
     rng = generator(seed, "experiments")
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
-    choice = Choice.of(posterior, decision, **over)
+    choice = Choice.of(posterior, decision, beyond_support)
     normals = rng.standard_normal((N_MEANS, len(choice.points)))
     belief = choice.belief
     updates = [

@@ -289,8 +289,8 @@ class JointSurface:
         if prediction.factor_varies:
             raise ModelError(
                 "under a multiplicative model whose effects differ between units, the mean over "
-                "the population takes too long for a search; pass given, with a value for each "
-                "covariate and grouping, or compare plans by posterior.joint_effect"
+                "the population takes too long for a search; give a value for each covariate and "
+                "grouping (posterior.given, --given), or compare plans by posterior.joint_effect"
             )
         terms = prediction.terms
         count = len(terms.names)

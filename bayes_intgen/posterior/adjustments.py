@@ -11,7 +11,7 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
 from bayes_intgen.posterior.standardisation import draws_of_scale
 
 # Number of points along a numeric covariate.
@@ -39,7 +39,7 @@ def adjustment_along(posterior: PosteriorDraws, name: str) -> Array:
     """
     terms, values = posterior.terms, values_along(posterior, name)[0]
     at = len(terms.names) + terms.covariates.every.index(name)
-    coefficients = prediction_of(posterior).coefficients
+    coefficients = fitted_prediction(posterior).coefficients
     out = np.zeros((*coefficients.shape[:2], len(values)))
     for term in terms.terms:
         if term.action is None and term.inputs == (at,):
@@ -54,7 +54,7 @@ def change_along(posterior: PosteriorDraws, name: str, start: Array, end: Array)
     ``start`` and ``end``, shape (K,), are points of all actions; the change is at the values of
     :func:`values_along` of a covariate or grouping, averaged over the others.
     """
-    columns, prediction = posterior.terms.covariates, prediction_of(posterior)
+    columns, prediction = posterior.terms.covariates, fitted_prediction(posterior)
     at, mask = columns.every.index(name), np.ones((1, len(start)), dtype=bool)
     changes = []
     for value in values_along(posterior, name)[0]:
@@ -89,7 +89,7 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
         at a small value for lack of evidence.
     """
     terms, tree = posterior.terms, posterior.tree
-    draws, fixed = (tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    draws, fixed = (tree[group].dataset for group in ("posterior", "constant_data"))
     noise_sd = draws["noise_sd"].values
     columns, count = terms.covariates, len(terms.names)
     rows: list[tuple[Array, str, str, str, str]] = []
@@ -99,7 +99,7 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
             kind = "slopes" if action else "levels"
-            rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate, kind))
+            rows.append((draws_of_scale(tree, term.name), grouping, action, estimate, kind))
     effects = terms.random_effects
     if effects is not None:
         grouping = columns.every[effects.grouping - count]

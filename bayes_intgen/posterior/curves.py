@@ -1,7 +1,6 @@
 """Effects along one action, the other actions fixed."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,7 +17,6 @@ from bayes_intgen.posterior.draws import (
     shares_out_of_range,
     support_of,
 )
-from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 
@@ -51,8 +49,6 @@ def effect_along(
     *,
     size: int = 100,
     predictive: float | None = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
 ) -> xr.Dataset:
     """Draws of the joint effect along one action.
 
@@ -84,10 +80,9 @@ def effect_along(
     k = posterior.actions.index(action)
     points = points_along(posterior, k, fixed, size)
     all_set = np.ones(points.shape, dtype=bool)
-    averages = support_of(posterior).standardisation(given, population)
-    prediction = prediction_of(posterior, averages)
+    prediction = prediction_of(posterior)
     effect = prediction.mean(points, all_set)
-    curve = labelled_points(posterior, k, points, averages).assign(
+    curve = labelled_points(posterior, k, points).assign(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures hatch points that are not supported.
@@ -104,9 +99,7 @@ def effect_along(
     return curve
 
 
-def labelled_points(
-    posterior: PosteriorDraws, k: int, points: Array, averages: Standardisation
-) -> xr.Dataset:
+def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
     """Coordinates of points along an action."""
     levels, actions = levels_of(posterior)[k], list(posterior.actions)
     values = decoded_table(points, posterior.categories)
@@ -117,7 +110,7 @@ def labelled_points(
     }
     if levels is not None:
         coords["label"] = ("point", np.array(levels.labels, dtype=object))
-    attrs = {"along": actions[k], "outcome": posterior.outcome_name, **averages.attrs}
+    attrs = {"along": actions[k], "outcome": posterior.outcome_name, **posterior.averages.attrs}
     return xr.Dataset(coords=coords, attrs=attrs)
 
 

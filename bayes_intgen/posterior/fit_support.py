@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import mapping
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import date_text
 from bayes_intgen.data.queries import (
@@ -21,7 +20,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import PACKAGE, DataError, PointsError, SupportWarning
+from bayes_intgen.errors import PACKAGE, DataError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.groups import rest_on_exchangeability
@@ -37,7 +36,7 @@ from bayes_intgen.text.messages import first_few, quoted
 
 
 class Query(NamedTuple):
-    """Points and masks as arrays, shape (M, K), names of the actions set, support, population.
+    """Points and masks as arrays, shape (M, K), names of the actions set, and support.
 
     ``labels`` of the points, shape (M,), are the index of a data frame.
     """
@@ -46,7 +45,6 @@ class Query(NamedTuple):
     mask: NDArray[np.bool_]
     intervened: tuple[str, ...]
     verdict: Verdict
-    averages: Standardisation
     labels: NDArray[Any]
 
 
@@ -122,14 +120,7 @@ class FitSupport:
                 f"the rows of the data have other covariates, groups or weights; {remedy}"
             )
 
-    def query(
-        self,
-        points: Any,
-        intervened: Sequence[str],
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-        subject: str = "",
-    ) -> Query:
+    def query(self, points: Any, intervened: Sequence[str], subject: str = "") -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
 
         ``subject`` names the points in the warning, such as ``"the baseline"``.
@@ -143,26 +134,29 @@ class FitSupport:
         actions = checked_actions(intervened, self.terms.names)
         mask = checked_mask(actions, self.terms.names)
         verdict = self.verdict(values, mask)
-        averages = self.standardisation(given, population)
         self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
-        return Query(values, masks, actions, verdict, averages, labels)
+        return Query(values, masks, actions, verdict, labels)
 
     def standardisation(
         self, given: Mapping[str, Any] | None = None, population: Any = None
     ) -> Standardisation:
-        """Population of a query, with its description."""
+        """Population with its description; warn where it leaves the range of a covariate."""
         columns = self.terms.covariates
-        if given is not None:
-            given = mapping(given, "given", "covariates and groups to values", PointsError)
         default = self.default_population(given or ())
         averages = standardisation(columns, default, given, population)
         of_rows = population is not None and not averages.bootstrap
-        if of_rows and columns.fine_grouping is not None:
-            unit = f"for an average {columns.every[columns.fine_grouping]}"
-            averages = averages._replace(description=f"{averages.description}, {unit}")
+        fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
+        if of_rows and fine is not None and fine not in averages.given:
+            words = f"{averages.description}, for an average {fine}"
+            averages = averages._replace(description=words)
         if self.population is not None and averages.population is not None:
-            self._warn_of_covariates(averages.population.values, self.population)
+            # Codes of groups follow, which have no range.
+            count = len(columns.names)
+            low, high = self.population.low[:count], self.population.high[:count]
+            values = averages.population.values[:, :count]
+            outside = _outside(columns.names, values, low, high, columns.dates)
+            _warn_of_range("population has", outside, "a population")
         return averages
 
     def default_population(self, given: Collection[str] = ()) -> str:
@@ -178,21 +172,6 @@ class FitSupport:
                 units.append(name)
         average = [f"an average {name}" for name in units if name not in given]
         return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
-
-    def _warn_of_covariates(self, values: Array, own: FitPopulation) -> None:
-        """Warn of covariates that a population places outside their observed range."""
-        names = self.terms.covariates.names
-        # Codes of groups follow, which have no range.
-        count = len(names)
-        dates = self.terms.covariates.dates
-        outside = _outside(names, values[:, :count], own.low[:count], own.high[:count], dates)
-        if outside:
-            warnings.warn(
-                f"the population has {outside}: this is extrapolation; choose a "
-                "population within the range",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
-            )
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
         """Conditions of support at points, shape (M, K)."""
@@ -244,18 +223,13 @@ class FitSupport:
             reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
             message = f"{reasons}; see posterior.support(points)" if reasons else ""
         if message:
-            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
+            _warn(message)
 
     def warn_of_range(self, values: Array) -> None:
         """Warn of actions that points place outside their observed range."""
         low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
         outside = _outside(self.terms.names, values, low, high)
-        if outside:
-            warnings.warn(
-                f"the points have {outside}: this is extrapolation; choose points within the range",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
-            )
+        _warn_of_range("points have", outside, "points")
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -266,6 +240,16 @@ class FitSupport:
         if any(term.role == "regression" for term in self.terms.terms):
             return None
         return parents_of_terms(self.terms)
+
+
+def _warn_of_range(have: str, outside: str, what: str) -> None:
+    """Warn of values outside their range, if there are any."""
+    if outside:
+        _warn(f"the {have} {outside}: this is extrapolation; choose {what} within the range")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _outside(

@@ -1,10 +1,10 @@
-"""Populations over which effects of a fit are averaged: validation of queries, and their words.
+"""Populations over which effects of a fit are averaged: validation, and their words.
 
 Conditional on covariates and groups, effects are identified as without them. The effect in a
 population is the average over its rows (standardisation, the g-formula; Robins 1986).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ BOOTSTRAP_WORDS = "drawn by the Bayesian bootstrap"
 
 
 class Standardisation(NamedTuple):
-    """Population of a query, and its description.
+    """Population about which a posterior is asked, and its description.
 
     Attributes
     ----------
@@ -47,16 +47,20 @@ class Standardisation(NamedTuple):
         None for the observational rows of the data.
     description : str
         Empty for a fit without covariates and groups.
-    given : tuple of str
-        Covariates and groups whose values are given.
-    bootstrap : bool
-        Whether each draw has its own population, by the Bayesian bootstrap.
+    given : mapping from covariate or grouping to value or list of values
+    over : table or "bootstrap", or None
+        Rows over which effects are averaged, as users give them.
     """
 
     population: Population | None
     description: str
-    given: tuple[str, ...] = ()
-    bootstrap: bool = False
+    given: Mapping[str, Any]
+    over: Any
+
+    @property
+    def bootstrap(self) -> bool:
+        """Whether each draw has its own population, by the Bayesian bootstrap."""
+        return isinstance(self.over, str)
 
     @property
     def attrs(self) -> dict[str, str]:
@@ -81,13 +85,16 @@ def standardisation(
     given : mapping from covariate or grouping to value or list of values, optional
         Lists are averaged with equal weights, several of them over all combinations.
     population : table or "bootstrap", optional
-        A column per covariate and grouping; not together with ``given``.
+        A column per covariate and grouping that is not given.
 
     Raises
     ------
     PointsError
         On unknown names, levels or groups, missing columns, or cells that are not finite.
     """
+    given = given or {}
+    values = _values_given(columns, given)
+    words = default if len(columns) else ""
     if isinstance(population, str):
         if population != BOOTSTRAP:
             raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
@@ -95,28 +102,23 @@ def standardisation(
             raise PointsError(
                 "the fit has no covariates or groups, so there is nothing to resample"
             )
-        own = standardisation(columns, f"{default}, {BOOTSTRAP_WORDS}", given)
-        return own._replace(bootstrap=True)
-    if given is not None and population is not None:
-        raise PointsError(
-            "pass given or population, not both; put fixed values into the population"
-        )
-    if population is not None:
-        values = _values_of_table(columns, population)
-        shares = np.full(len(values), 1 / len(values))
-        words = f"average over {len(values)} rows of the given population"
-        return Standardisation(Population(values, shares), words)
-    if not given:
-        return Standardisation(None, default if len(columns) else "")
-    values = _values_given(columns, given)
-    at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
-    rest = "" if len(given) == len(columns) else f"; otherwise {default}"
-    shares = np.full(len(values), 1 / len(values))
-    return Standardisation(Population(values, shares), f"at {at}{rest}", tuple(given))
+        words = f"{default}, {BOOTSTRAP_WORDS}"
+    elif population is not None:
+        rows = _values_of_table(columns, population, given)
+        words = f"average over {len(rows)} rows of the given population"
+        values = np.where(np.isnan(values[:, None]), rows, values[:, None])
+        values = values.reshape(-1, len(columns))
+    if given:
+        at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
+        words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
+    own = Standardisation(None, words, given, population)
+    if not given and (population is None or own.bootstrap):
+        return own
+    return own._replace(population=Population(values, np.full(len(values), 1 / len(values))))
 
 
 def in_population(
-    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, averages: Standardisation
+    prediction: Prediction, averages: Standardisation, scale_of: Callable[[str], Array]
 ) -> Prediction:
     """Predictions in a population, with draws of the effects of groups that are not in the data.
 
@@ -125,13 +127,15 @@ def in_population(
     Parameters
     ----------
     prediction : Prediction
-    draws, fixed : Dataset
-        Groups ``posterior`` and ``constant_data`` of the tree of the fit.
     averages : Standardisation
+    scale_of : callable
+        Draws of the scale of a term by its name, shape (chain, draw).
     """
     population = averages.population
     bootstrap = generator(0, "population") if averages.bootstrap else None
-    unseen = () if population is None else _unseen_groups(prediction, draws, fixed, population)
+    if population is None and bootstrap is None:
+        return prediction
+    unseen = () if population is None else _unseen_groups(prediction, population, scale_of)
     return prediction.in_population(population, unseen, bootstrap)
 
 
@@ -177,7 +181,8 @@ def _words_of_value(value: Any) -> str:
     return f"{'average of ' * (len(words) > 1)}{in_words(words)}"
 
 
-def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
+def _values_of_table(columns: CovariateColumns, population: Any, given: Collection[str]) -> Array:
+    """Values of the rows of a population, shape (R, C + G); NaN in the columns that are given."""
     if not len(columns):
         raise PointsError(
             "the fit has no covariates or groups, so a population makes no difference"
@@ -188,15 +193,19 @@ def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
     if not len(table):
         raise PointsError("the population has no rows")
     fine = columns.fine_grouping
-    wanted = [name for i, name in enumerate(columns.every) if i != fine]
+    wanted = [name for i, name in enumerate(columns.every) if i != fine and name not in given]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise PointsError(
             f"the population has no column {quoted(missing)}; the fit needs {quoted(wanted)}"
         )
     values = np.full((len(table), len(columns)), np.nan)
-    for at, name in enumerate(columns.names):
-        if name in columns.dates:
+    for name in wanted:
+        at = columns.every.index(name)
+        if name in columns.groups:
+            cells = label_cells(table, name, PointsError)
+            values[:, at] = columns.encode_groups(name, cells, PointsError)
+        elif name in columns.dates:
             undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:
                 raise PointsError(f"the population has no date {name!r} in row {undated[0]}")
@@ -204,16 +213,11 @@ def _values_of_table(columns: CovariateColumns, population: Any) -> Array:
         else:
             own = table.select([name])
             values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])
-    for name in columns.groups:
-        at = columns.every.index(name)
-        if at != fine:
-            cells = label_cells(table, name, PointsError)
-            values[:, at] = columns.encode_groups(name, cells, PointsError)
     return values
 
 
 def _unseen_groups(
-    prediction: Prediction, draws: xr.Dataset, fixed: xr.Dataset, population: Population
+    prediction: Prediction, population: Population, scale_of: Callable[[str], Array]
 ) -> tuple[UnseenGroup, ...]:
     terms, rng = prediction.terms, generator(0, "unit", 1)
     count, lead = len(terms.names), prediction.sd.shape
@@ -226,7 +230,7 @@ def _unseen_groups(
         if share:
             basis = term.component.basis
             function = basis.factors[0] if isinstance(basis, TensorProductBasis) else Constant()
-            scale = draws_of_scale(term.name, draws, fixed)[..., None]
+            scale = scale_of(term.name)[..., None]
             effects = scale * rng.standard_normal((*lead, function.size))
             out.append(UnseenGroup(column, function, term.action, effects, share))
     effects_of_units = terms.random_effects
@@ -244,8 +248,9 @@ def _unseen_share(population: Population, column: int) -> float:
     return float(population.shares[unseen].sum())
 
 
-def draws_of_scale(name: str, draws: xr.Dataset, fixed: xr.Dataset) -> Array:
+def draws_of_scale(tree: xr.DataTree, name: str) -> Array:
     """Draws of a term's scale, shape (chain, draw), or its fixed value."""
+    draws, fixed = tree["posterior"].dataset, tree["constant_data"].dataset
     if name in fixed["fixed_scale_of"]:
         scale = float(fixed["fixed_scale"].sel(fixed_scale_of=name)) / float(
             fixed["pilot_noise_sd"]

@@ -1,8 +1,6 @@
 """Functions of two coordinates in a fit: interactions of actions, and biases at the rows."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -63,8 +61,6 @@ def interaction_surface(
     *,
     size: int = 40,
     level: float = 0.9,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
 ) -> xr.Dataset:
     """Interaction of two actions over their ranges or levels.
 
@@ -95,7 +91,6 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     """
     j, k = pair_of(posterior, first, second)
     size = whole_number(size, "size", 2, PointsError)
-    averages = support_of(posterior).standardisation(given, population)
     x, y = (points_along(posterior, i, default, size)[:, i] for i in (j, k))
     points = np.tile(default, (len(x) * len(y), 1))
     points[:, j], points[:, k] = np.repeat(x, len(y)), np.tile(y, len(x))
@@ -117,7 +112,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
             "second": second,
             "outcome": posterior.predictor_name,
             "level": level,
-            **averages.attrs,
+            **posterior.averages.attrs,
         },
     )
     for dim, i in (("x", j), ("y", k)):

@@ -1,6 +1,6 @@
 """Values of actions, and effects of the default changes of each, as the report writes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,6 @@ def contrasts_of(
     low: Array,
     high: Array,
     level: float,
-    over: Mapping[str, Any],
 ) -> tuple[list[dict[str, Any]], float]:
     """Effects of the default changes, one action at a time and together, and zero on the axis."""
     starts = np.tile(default, (len(low), 1))
@@ -67,9 +66,7 @@ def contrasts_of(
     np.fill_diagonal(ends, high)
     starts, ends = np.concatenate([starts, [low]]), np.concatenate([ends, [high]])
     baseline = named_values(posterior, starts)
-    table = effect_table(
-        posterior, named_values(posterior, ends), baseline=baseline, level=level, **over
-    )
+    table = effect_table(posterior, named_values(posterior, ends), baseline=baseline, level=level)
     within = [
         supported(posterior, points, posterior.actions).all(axis=1) for points in (starts, ends)
     ]

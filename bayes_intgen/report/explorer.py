@@ -26,7 +26,6 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import supported
-from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import ticks
 
@@ -58,7 +57,7 @@ class Slider(NamedTuple):
     reasons: NDArray[np.int_]
 
 
-def has_explorer(posterior: PosteriorDraws, averages: Standardisation | None = None) -> bool:
+def has_explorer(posterior: PosteriorDraws) -> bool:
     """Whether joint effects are computable from tables of one action, or of two.
 
     Not under a log link, if units of the population differ in the effect of an action: the mean
@@ -69,8 +68,7 @@ def has_explorer(posterior: PosteriorDraws, averages: Standardisation | None = N
     >>> has_explorer(posterior)
     True
     """
-    prediction = prediction_of(posterior, averages)
-    return not prediction.factor_varies
+    return not prediction_of(posterior).factor_varies
 
 
 def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
@@ -97,7 +95,6 @@ def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
 def explorer_data(
     posterior: PosteriorDraws,
     sliders: Sequence[Slider],
-    averages: Standardisation | None = None,
     level: float = 0.9,
 ) -> dict[str, Any]:
     """Collect the tables of the page.
@@ -107,8 +104,6 @@ def explorer_data(
     posterior : PosteriorDraws
         Of an additive model.
     sliders : sequence of Slider, length K
-    averages : Standardisation, optional
-        Population of the effects.
     level : float
         Probability of the band of single outcomes.
 
@@ -131,7 +126,7 @@ def explorer_data(
     >>> [action["name"] for action in explorer_data(posterior, sliders_of(posterior))["actions"]]
     ['red', 'green']
     """
-    prediction = prediction_of(posterior, averages)
+    prediction = prediction_of(posterior)
     total = prediction.sd.size
     which = np.linspace(0, total - 1, min(MAX_DRAWS, total)).astype(int)
     prediction = prediction.map_draws(lambda x: x.reshape(total, *x.shape[2:])[which][None])

@@ -3,7 +3,6 @@
 import json
 import warnings
 from base64 import b64encode
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,6 @@ def page_of(
     posterior: PosteriorDraws,
     level: float = 0.9,
     decision: Decision | None = None,
-    **over: Any,
 ) -> str:
     """Render the report as HTML; see :meth:`bayes_intgen.Posterior.report`.
 
@@ -96,17 +94,17 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    averages, sliders = support_of(posterior).standardisation(**over), sliders_of(posterior)
+    sliders = sliders_of(posterior)
     plans = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
-        content = _content_of(posterior, level, over)
+        content = _content_of(posterior, level)
         if decision is not None:
             instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
-            plans = plans_of(posterior, decision, sliders, level, over)
-        if has_explorer(posterior, averages):
-            data = explorer_data(posterior, sliders, averages, level)
+            plans = plans_of(posterior, decision, sliders, level)
+        if has_explorer(posterior):
+            data = explorer_data(posterior, sliders, level)
             if plans is not None and plans["costs"]:
                 data["costs"] = plans["cost_of_stops"]
     return environment.get_template("page.html.j2").render(
@@ -146,7 +144,7 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
     return {"float64": b64encode(numbers).decode()}
 
 
-def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]) -> dict[str, Any]:
+def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     """Words, numbers and charts that the template shows."""
     fit_support, default = support_of(posterior), default_point(posterior)
     certificate = certify(
@@ -157,19 +155,18 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         None if fit_support.population is None else fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
-    averages = support_of(posterior).standardisation(**over)
-    diagnostics = Diagnostics.of_posterior(posterior, averages)
+    diagnostics = Diagnostics.of_posterior(posterior)
     found = findings_of_posterior(posterior, diagnostics)
     levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
     low, high = default_changes(posterior, default)
-    contrasts, zero = contrasts_of(posterior, default, low, high, level, over)
+    contrasts, zero = contrasts_of(posterior, default, low, high, level)
     graph = None if posterior.terms.parents is None else posterior.graph
     return {
         "outcome": posterior.outcome_name,
         "predictor": posterior.predictor_name,
         "link": posterior.model.link,
-        "actions": _actions(posterior, along, default, certificate, level, over),
+        "actions": _actions(posterior, along, default, certificate, level),
         "regimes": _regimes(certificate),
         "rows": sum(fit_support.regimes.values()),
         "level": f"{100 * level:g}%",
@@ -189,7 +186,7 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
         "settings": settings_of_fit(posterior),
         "versions": versions_of_fit(posterior),
         "draws": prediction_of(posterior).sd.size,
-        "population": _population(posterior, over),
+        "population": _population(posterior),
         "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
         "adjustment": adjustments_of(
             posterior, changes_in_words(posterior, default, low, high), level
@@ -203,10 +200,9 @@ def _content_of(posterior: PosteriorDraws, level: float, over: Mapping[str, Any]
     }
 
 
-def _population(posterior: PosteriorDraws, over: Mapping[str, Any]) -> str:
-    averages = support_of(posterior).standardisation(**over)
+def _population(posterior: PosteriorDraws) -> str:
     every = range(len(posterior.actions))
-    return change_attrs(posterior, averages, every, posterior.actions).get("population", "")
+    return change_attrs(posterior, every, posterior.actions).get("population", "")
 
 
 def _regimes(certificate: Certificate) -> list[dict[str, Any]]:
@@ -251,12 +247,9 @@ def _actions(
     default: Array,
     certificate: Certificate,
     level: float,
-    over: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    joint = [_joint_curve(posterior, points, level, over) for points in along]
-    mechanism = [
-        _mechanism_curves(posterior, k, points, level, over) for k, points in enumerate(along)
-    ]
+    joint = [_joint_curve(posterior, points, level) for points in along]
+    mechanism = [_mechanism_curves(posterior, k, points, level) for k, points in enumerate(along)]
     within = [supported(posterior, points, posterior.actions) for points in along]
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanism for curve in pair])
@@ -292,19 +285,17 @@ def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
     return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)
 
 
-def _joint_curve(
-    posterior: PosteriorDraws, points: Array, level: float, over: Mapping[str, Any]
-) -> Curve:
+def _joint_curve(posterior: PosteriorDraws, points: Array, level: float) -> Curve:
     named = named_values(posterior, points)
-    draws = posterior.joint_effect(named, **over).to_numpy()
+    draws = posterior.joint_effect(named).to_numpy()
     return Curve.of_draws("set", draws, (0.5, level))
 
 
 def _mechanism_curves(
-    posterior: PosteriorDraws, k: int, points: Array, level: float, over: Mapping[str, Any]
+    posterior: PosteriorDraws, k: int, points: Array, level: float
 ) -> tuple[Curve, Curve]:
     """Confounded and unconfounded contributions of an action."""
-    mechanisms = posterior.mechanisms(named_values(posterior, points), **over).isel(action=k)
+    mechanisms = posterior.mechanisms(named_values(posterior, points)).isel(action=k)
     kinds = {"observed": "confounded", "set": "unconfounded"}
     observed, was_set = (
         Curve.of_draws(kind, mechanisms[name].to_numpy(), (level,)) for kind, name in kinds.items()
