@@ -9,14 +9,14 @@ from bayes_intgen._arguments import hints_for_names, instance
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_pilot
 from bayes_intgen.api.posterior import Posterior, with_refit
-from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
+    OF_COPIES,
+    OF_FIT,
+    OF_ROWS,
     Finding,
-    findings_of_copies,
-    findings_of_fit,
-    findings_of_rows,
+    findings,
+    store_findings,
     warn_of,
-    with_findings,
 )
 from bayes_intgen.data.regime_data import RegimeData, with_rows
 from bayes_intgen.data.rows import Rows
@@ -148,7 +148,7 @@ def fit(
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
-    found = findings_of_rows(data, model)
+    found = findings(OF_ROWS, data, model)
     warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_fit(fit, data, found)
@@ -175,7 +175,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     rows = with_rows(data, new_rows)
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
-    found = findings_of_rows(rows, model)
+    found = findings(OF_ROWS, rows, model)
     warn_of(found)
     scaled = model.law.working_rows(rows).in_memory
     with single_blas_thread():
@@ -198,6 +198,6 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
 
     What was ``found`` in the rows before is kept with the posterior.
     """
-    copies, posterior = findings_of_copies(data), fit.posterior
-    with_findings(posterior.tree, [*found, *copies])
-    warn_of([*copies, *findings_of_fit(posterior, Diagnostics.of_posterior(posterior))])
+    copies = findings(OF_COPIES, data, fit.model)
+    store_findings(fit.posterior.tree.attrs, [*found, *copies])
+    warn_of([*copies, *findings(OF_FIT, data, fit.model, fit.posterior)])

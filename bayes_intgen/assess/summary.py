@@ -12,10 +12,12 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
-    findings_of_copies,
-    findings_of_design,
+    OF_COPIES,
+    OF_REGIMES,
+    OF_ROWS,
+    SUMMARY_ROWS,
+    findings,
     findings_of_posterior,
-    findings_of_rows,
     sentences,
 )
 from bayes_intgen.assess.summary_text import (
@@ -51,8 +53,6 @@ from bayes_intgen.text.messages import quoted
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
-# Number of rows from which support, shares and correlations are estimated.
-SUMMARY_ROWS = 100_000
 # Sections with tables, whose lines are not wrapped.
 TABLE_SECTIONS = ("Actions",)
 
@@ -238,11 +238,7 @@ def summarise_data(
             strict=True,
         )
     )
-    found = [
-        *findings_of_design(data, reference, few),
-        *findings_of_rows(data, reference=reference),
-        *findings_of_copies(data),
-    ]
+    found = findings((*OF_REGIMES, *OF_ROWS, *OF_COPIES), data)
     problems = tuple(finding.text for finding in found)
     sections = {
         "Columns": note_lines(columns),
@@ -276,7 +272,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     }
     diagnostics = Diagnostics.of_posterior(posterior)
     groups["sampling"] = diagnostics.to_dataset()
-    found = findings_of_posterior(posterior, diagnostics)
+    found = findings_of_posterior(posterior)
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
@@ -295,7 +291,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Interactions": interaction_lines(sizes),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (untested,) if check is None else tuple(check.sentences()),
+        "Assumptions": (untested,) if check is None else tuple(check.sentences(found)),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }

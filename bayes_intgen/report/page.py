@@ -156,7 +156,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
     diagnostics = Diagnostics.of_posterior(posterior)
-    found = findings_of_posterior(posterior, diagnostics)
+    found = findings_of_posterior(posterior)
     levels_by_action = levels_of(posterior)
     support, tone = _words_of_support(posterior)
     low, high = default_changes(posterior, default)
@@ -176,6 +176,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "reference": _reference(posterior, default),
         "has_levels": any(levels is not None for levels in levels_by_action),
         "has_numbers": any(levels is None for levels in levels_by_action),
+        "found": found,
         "problems": sentences(found, SamplingWarning),
         "of_rows": [finding for finding in found if finding.warning is DataWarning],
         "lack_of_fit": sentences(found, LackOfFitWarning),
