@@ -26,7 +26,7 @@ from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, prediction_of
 from bayes_intgen.posterior.fit_support import Query
-from bayes_intgen.posterior.standardisation import in_population
+from bayes_intgen.posterior.population import in_population
 
 PRIOR_DRAWS = 2000
 # Number of points along an action.

@@ -265,7 +265,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             names,
             regimes,
             reference.settings(),
-            {} if support.population is None else support.population.under_one_mask,
+            support.population.under_one_mask,
             reference,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),

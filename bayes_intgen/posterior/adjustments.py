@@ -12,7 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
-from bayes_intgen.posterior.standardisation import draws_of_scale
+from bayes_intgen.posterior.population import draws_of_scale
 
 # Number of points along a numeric covariate.
 N_POINTS = 101
@@ -21,7 +21,6 @@ N_POINTS = 101
 def values_along(posterior: PosteriorDraws, name: str) -> tuple[Array, list[Any] | None]:
     """Values of a covariate over its range, or codes of its levels or groups with their labels."""
     columns, own = posterior.terms.covariates, support_of(posterior).population
-    assert own is not None
     at = columns.every.index(name)
     if name in columns.groups:
         labels = columns.labels[columns.groups.index(name)]

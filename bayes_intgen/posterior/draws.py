@@ -26,12 +26,12 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.fit_support import FitSupport, Query
-from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
-from bayes_intgen.posterior.standardisation import (
+from bayes_intgen.posterior.population import (
     Standardisation,
     draws_of_scale,
     in_population,
 )
+from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
 
 
 class PosteriorDraws:
@@ -80,7 +80,7 @@ class PosteriorDraws:
     @cached_property
     def averages(self) -> Standardisation:
         """Population about which this posterior is asked; that of the fit by default."""
-        return self._support.standardisation()
+        return self._support.population.asked({}, None)
 
     def given(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Self:
         """Ask about some values of covariates and groups.
@@ -154,7 +154,7 @@ class PosteriorDraws:
 
     def _view(self, given: Mapping[str, Any], population: Any) -> Self:
         view = copy(self)
-        view.averages = self._support.standardisation(given, population)
+        view.averages = self._support.population.asked(given, population)
         return view
 
     def joint_effect(

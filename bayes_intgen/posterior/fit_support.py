@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.covariates import date_text
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_mask,
@@ -23,16 +22,14 @@ from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import PACKAGE, DataError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.identification.groups import rest_on_exchangeability
 from bayes_intgen.identification.masks import Mask, regime_weights
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.requirements import Requirement, requirements
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.terms import Decomposition, InRegime
-from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates
-from bayes_intgen.posterior.standardisation import Standardisation, standardisation
-from bayes_intgen.text.messages import first_few, quoted
+from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates, warn_of_range
+from bayes_intgen.text.messages import quoted
 
 
 class Query(NamedTuple):
@@ -61,8 +58,7 @@ class FitSupport:
     reference : ReferenceRows
         Reference rows of each regime.
     has_lift_tests : bool
-    population : FitPopulation or None
-        None for a fit without covariates and groups.
+    population : FitPopulation
     covariates_digest : str
     """
 
@@ -71,7 +67,7 @@ class FitSupport:
     regimes: Mapping[Mask, int]
     reference: ReferenceRows
     has_lift_tests: bool
-    population: FitPopulation | None
+    population: FitPopulation
     covariates_digest: str
 
     @classmethod
@@ -83,7 +79,9 @@ class FitSupport:
         )
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
-        population, digest = FitPopulation.of(tree), tree.attrs["covariates_digest"]
+        observational = regimes.get((False,) * len(terms.names), 0)
+        population = FitPopulation.of(tree, terms.covariates, observational)
+        digest = tree.attrs["covariates_digest"]
         has_tests = "lift_of" in constant
         return cls(model, terms, regimes, reference, has_tests, population, digest)
 
@@ -138,41 +136,6 @@ class FitSupport:
         masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
         return Query(values, masks, actions, verdict, labels)
 
-    def standardisation(
-        self, given: Mapping[str, Any] | None = None, population: Any = None
-    ) -> Standardisation:
-        """Population with its description; warn where it leaves the range of a covariate."""
-        columns = self.terms.covariates
-        default = self.default_population(given or ())
-        averages = standardisation(columns, default, given, population)
-        of_rows = population is not None and not averages.bootstrap
-        fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
-        if of_rows and fine is not None and fine not in averages.given:
-            words = f"{averages.description}, for an average {fine}"
-            averages = averages._replace(description=words)
-        if self.population is not None and averages.population is not None:
-            # Codes of groups follow, which have no range.
-            count = len(columns.names)
-            low, high = self.population.low[:count], self.population.high[:count]
-            values = averages.population.values[:, :count]
-            outside = _outside(columns.names, values, low, high, columns.dates)
-            _warn_of_range("population has", outside, "a population")
-        return averages
-
-    def default_population(self, given: Collection[str] = ()) -> str:
-        """Words for the rows over which effects are averaged, except over the names ``given``."""
-        rows = self.regimes.get((False,) * len(self.terms.names))
-        over = f"{rows:,} observational rows" if rows else "all rows"
-        columns, own = self.terms.covariates, self.population
-        fine = columns.fine_grouping
-        # Groups whose levels are not centred over these rows.
-        units = [] if fine is None else [columns.every[fine]]
-        for name, counts in ({} if own is None else own.under_one_mask).items():
-            if rest_on_exchangeability(*counts) and name not in units:
-                units.append(name)
-        average = [f"an average {name}" for name in units if name not in given]
-        return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
-
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
         """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
@@ -223,13 +186,12 @@ class FitSupport:
             reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
             message = f"{reasons}; see posterior.support(points)" if reasons else ""
         if message:
-            _warn(message)
+            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
     def warn_of_range(self, values: Array) -> None:
         """Warn of actions that points place outside their observed range."""
         low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
-        outside = _outside(self.terms.names, values, low, high)
-        _warn_of_range("points have", outside, "points")
+        warn_of_range("points", self.terms.names, values, low, high)
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -240,30 +202,6 @@ class FitSupport:
         if any(term.role == "regression" for term in self.terms.terms):
             return None
         return parents_of_terms(self.terms)
-
-
-def _warn_of_range(have: str, outside: str, what: str) -> None:
-    """Warn of values outside their range, if there are any."""
-    if outside:
-        _warn(f"the {have} {outside}: this is extrapolation; choose {what} within the range")
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
-
-
-def _outside(
-    names: Sequence[str], values: Array, low: Array, high: Array, dates: Sequence[str] = ()
-) -> str:
-    """Columns with values outside their ranges, with the farthest value; empty if none."""
-    found = []
-    for name, column, least, most in zip(names, values.T, low, high, strict=True):
-        excess = np.maximum(least - column, column - most)
-        if excess.max() > 0:
-            words = date_text if name in dates else "{:.4g}".format
-            farthest, start, end = map(words, (column[excess.argmax()], least, most))
-            found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
-    return first_few(found, 2)
 
 
 def requirements_of_terms(

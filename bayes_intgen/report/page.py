@@ -152,7 +152,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         fit_support.regimes,
         posterior.actions,
         fit_support.reference.settings(),
-        None if fit_support.population is None else fit_support.population.under_one_mask,
+        fit_support.population.under_one_mask,
     )
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(posterior.actions))]
     diagnostics = Diagnostics.of_posterior(posterior)
