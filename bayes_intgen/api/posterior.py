@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_intgen._arguments import instance
 from bayes_intgen._atomic import atomic_write
-from bayes_intgen.api.experiments import Experiments
+from bayes_intgen.api.decisions import Decisions
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.errors import DataError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Refit = Callable[[RegimeData, bool], "Posterior"]
 
 
-class Posterior(Experiments):
+class Posterior(Decisions):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
     ``print`` shows regimes, certificates, support, checks and sampling on one screen.

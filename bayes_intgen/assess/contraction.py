@@ -18,13 +18,18 @@ import xarray as xr
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label, decoded_table
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
-from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, prediction_of
+from bayes_intgen.posterior.curves import fixed_values, points_along, points_of_curve
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    fitted_prediction,
+    labelled_points,
+    prediction_of,
+)
 from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import in_population
 
@@ -92,18 +97,8 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
         "prior": prior_prediction(posterior, seed),
         "posterior": prediction_of(posterior),
     }
-    table = xr.Dataset(
-        coords={
-            "point": np.arange(len(values)),
-            "action": list(posterior.actions),
-            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
-        },
-        attrs={
-            "intervened": ", ".join(query.intervened),
-            "outcome": posterior.outcome_name,
-            "scale": posterior.predictor_name,
-            **posterior.averages.attrs,
-        },
+    table = labelled_points(posterior, values).assign_attrs(
+        intervened=", ".join(query.intervened), scale=posterior.predictor_name
     )
     additive = isinstance(posterior.model, AdditiveModel)
     for name, prediction in predictions.items():
@@ -167,7 +162,7 @@ def _mechanism_curve(
     share = [np.median(widths(b) / widths(a)) for a, b in pairs]
     dims = ("mechanism", "point")
     return (
-        labelled_points(posterior, k, points)
+        points_of_curve(posterior, k, points)
         .assign_coords(mechanism=list(KINDS))
         .assign(
             posterior=(("mechanism", "chain", "draw", "point"), after_data),

@@ -178,16 +178,8 @@ def _not_additive(rows: Rows, model: Model | None) -> list[str]:
     return advice_on_outcome(rows) if adds_up else []
 
 
-def _constant(posterior: PosteriorDraws) -> xr.Dataset:
-    return posterior.tree["constant_data"].to_dataset()
-
-
-def _sampling_problems(posterior: PosteriorDraws) -> list[str]:
-    return Diagnostics.of_posterior(posterior).problems()
-
-
 def _far_outcomes(posterior: PosteriorDraws) -> list[str]:
-    far = FarOutcomes.of_dataset(_constant(posterior))
+    far = FarOutcomes.of_dataset(posterior.tree["constant_data"].dataset)
     return [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
 
 
@@ -309,7 +301,9 @@ OF_REGIMES: tuple[Guard, ...] = (
 )
 # What draws and residuals show.
 OF_FIT: tuple[Guard, ...] = (
-    TextGuard("sampling", lambda _, __, fit: _sampling_problems(fit), SamplingWarning),
+    TextGuard(
+        "sampling", lambda _, __, fit: Diagnostics.of_posterior(fit).problems(), SamplingWarning
+    ),
     TextGuard("far outcomes", lambda _, __, fit: _far_outcomes(fit)),
-    lambda _, __, fit: findings_of_fit_tests(_constant(fit)),
+    lambda _, __, fit: findings_of_fit_tests(fit.tree["constant_data"].dataset),
 )

@@ -89,7 +89,8 @@ class Alternative:
         action and the covariate.
     label : str
     pieces : tuple of (Basis, tuple of int)
-        Bases, each with the positions of its inputs: actions, then covariates.
+        Bases, each with the positions of its inputs: actions, then covariates. Of those of a regime
+        only the first functions, the smoothest, are used.
     gate : Gate or WhereBothSet
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
@@ -108,7 +109,8 @@ class Alternative:
 
     def matrix(self, values: Array, intervened: NDArray[np.bool_]) -> Array:
         """Compute its columns, shape (n, size), from actions, (n, K), or with covariates."""
-        pieces = [basis.matrix(values[:, list(inputs)]) for basis, inputs in self.pieces]
+        count = N_SINGLE if self.kind == "regime" else None
+        pieces = [basis.matrix(values[:, list(inputs)])[:, :count] for basis, inputs in self.pieces]
         return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
 
 
@@ -188,9 +190,7 @@ class _Builder:
 
     def regimes(self) -> Iterator[Alternative]:
         regimes = tuple(self.data.regimes)
-        single = [
-            (_FirstFunctions(basis, N_SINGLE), (k,)) for k, basis in enumerate(self.marginal_bases)
-        ]
+        single = [(basis, (k,)) for k, basis in enumerate(self.marginal_bases)]
         for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
             yield Alternative(
                 "regime",
@@ -231,21 +231,6 @@ def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
     without = np.reshape(others, (-1, len(gate)))
     rank = int(np.linalg.matrix_rank(np.vstack([without, gate])))
     return rank > (int(np.linalg.matrix_rank(without)) if len(without) else 0)
-
-
-@dataclass(frozen=True, eq=False)
-class _FirstFunctions:
-    """The first few functions of a basis."""
-
-    basis: Basis
-    max_size: int
-
-    @property
-    def size(self) -> int:
-        return min(self.max_size, self.basis.size)
-
-    def matrix(self, actions: Array) -> Array:
-        return self.basis.matrix(actions)[:, : self.size]
 
 
 @dataclass(frozen=True, eq=False)

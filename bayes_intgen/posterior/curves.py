@@ -7,12 +7,13 @@ import xarray as xr
 
 from bayes_intgen._arguments import mapping, probability, whole_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label, decoded_table
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
+    labelled_points,
     prediction_of,
     shares_out_of_range,
     support_of,
@@ -82,11 +83,11 @@ def effect_along(
     all_set = np.ones(points.shape, dtype=bool)
     prediction = prediction_of(posterior)
     effect = prediction.mean(points, all_set)
-    curve = labelled_points(posterior, k, points).assign(
+    curve = points_of_curve(posterior, k, points).assign(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures hatch points that are not supported.
-    curve["supported"] = ("point", support_of(posterior).verdict(points, all_set[0]).supported)
+    curve["supported"] = ("point", support_of(posterior).supported(points))
     curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
     if predictive is not None:
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
@@ -99,19 +100,13 @@ def effect_along(
     return curve
 
 
-def labelled_points(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
+def points_of_curve(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
     """Coordinates of points along an action."""
-    levels, actions = levels_of(posterior)[k], list(posterior.actions)
-    values = decoded_table(points, posterior.categories)
-    coords = {
-        "action": actions,
-        "along": ("point", points[:, k]),
-        "value": (("action", "point"), values.T),
-    }
+    levels, coords = levels_of(posterior)[k], {"along": ("point", points[:, k])}
     if levels is not None:
         coords["label"] = ("point", np.array(levels.labels, dtype=object))
-    attrs = {"along": actions[k], "outcome": posterior.outcome_name, **posterior.averages.attrs}
-    return xr.Dataset(coords=coords, attrs=attrs)
+    table = labelled_points(posterior, points).assign_coords(coords)
+    return table.assign_attrs(along=posterior.actions[k])
 
 
 def fixed_values(

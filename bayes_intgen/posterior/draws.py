@@ -361,28 +361,17 @@ class PosteriorDraws:
         self._support.warn_of_range(values)
         prediction = prediction_of(self)
         unconfounded, bias = prediction.contributions(values)
-        dims = ("chain", "draw", "action", "point")
+        dims, names = ("chain", "draw", "action", "point"), self.terms.pair_labels
         pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
         first, second = zip(*pairs, strict=True) if pairs else ((), ())
-        return xr.Dataset(
-            {
-                "unconfounded": (dims, unconfounded),
-                "confounded": (dims, unconfounded + bias),
-                "interaction": (
-                    ("chain", "draw", "pair", "point"),
-                    prediction.interactions(values),
-                ),
-            },
-            coords={
-                **draw_coordinates(self.tree),
-                "action": list(self.actions),
-                "pair": np.array(self.terms.pair_labels, dtype=str),
-                "first": ("pair", np.array(first, dtype=str)),
-                "second": ("pair", np.array(second, dtype=str)),
-                "point": np.arange(len(values)),
-                "value": (("action", "point"), decoded_table(values, self.categories).T),
-            },
-            attrs={"scale": self.predictor_name, **self.averages.attrs},
+        table = labelled_points(self, values).assign(
+            unconfounded=(dims, unconfounded),
+            confounded=(dims, unconfounded + bias),
+            interaction=(("chain", "draw", "pair", "point"), prediction.interactions(values)),
+        )
+        of_pairs = {"pair": names, "first": ("pair", list(first)), "second": ("pair", list(second))}
+        return table.assign_coords(draw_coordinates(self.tree) | of_pairs).assign_attrs(
+            scale=self.predictor_name
         )
 
     @property
@@ -454,6 +443,18 @@ class PosteriorDraws:
         if name == "effect":
             attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
+
+
+def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:
+    """Coordinates of points, shape (M, K), and over whom answers are averaged."""
+    return xr.Dataset(
+        coords={
+            "point": np.arange(len(values)),
+            "action": list(posterior.actions),
+            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
+        },
+        attrs={"outcome": posterior.outcome_name, **posterior.averages.attrs},
+    )
 
 
 def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float]:

@@ -146,6 +146,10 @@ class FitSupport:
         )
         return self.reference.verdict(values, target, needs, parents, [*self.terms.interactions])
 
+    def supported(self, values: Array) -> NDArray[np.bool_]:
+        """Whether the joint effect is supported at points, shape (M,)."""
+        return self.verdict(values, np.ones(values.shape[1], dtype=bool)).supported
+
     def linked(
         self, values: Array, mask: NDArray[np.bool_], nearby: bool = True
     ) -> NDArray[np.bool_]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
@@ -104,7 +103,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         {
             "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
             "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "supported": (("x", "y"), jointly_supported(posterior, points).reshape(shape)),
+            "supported": (("x", "y"), support_of(posterior).supported(points).reshape(shape)),
         },
         coords={"x": x, "y": y},
         attrs={
@@ -169,21 +168,6 @@ cause is likely to move it, so that it has no control variable
     }
     attrs = {"action": action, "outcome": posterior.predictor_name}
     return xr.Dataset({name: ("row", values) for name, values in columns.items()}, attrs=attrs)
-
-
-def jointly_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, shape (M, K).
-
-    Returns
-    -------
-    ndarray of bool, shape (M,)
-
-    Examples
-    --------
-    >>> jointly_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]))
-    array([ True, False])
-    """
-    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
 def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:

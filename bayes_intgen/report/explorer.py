@@ -26,7 +26,6 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import supported
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import ticks
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
@@ -189,7 +188,7 @@ def _pair_data(
     # Values without support have a reason of their own, and those at the start are beside it.
     moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in sliders]
     unreached = np.outer(*moved).ravel()
-    unreached[unreached] = ~jointly_supported(posterior, points[unreached])
+    unreached[unreached] = ~support_of(posterior).supported(points[unreached])
     return {
         "actions": pair,
         "effect": {
