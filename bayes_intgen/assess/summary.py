@@ -22,6 +22,7 @@ from bayes_intgen.assess.findings import (
 )
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
+    action_summaries,
     certificate_lines,
     interaction_lines,
     note_lines,
@@ -228,16 +229,7 @@ def summarise_data(
             points, mask, requirements(parents, reference.masks, mask), parents
         ),
     )
-    actions = tuple(
-        ActionSummary.of(name, joint.states[name], values, was_set, levels)
-        for name, values, was_set, levels in zip(
-            names,
-            sample.actions.T,
-            sample.intervened.T,
-            sample.categories,
-            strict=True,
-        )
-    )
+    actions = action_summaries(sample, joint.states)
     found = findings((*OF_REGIMES, *OF_ROWS, *OF_COPIES), data)
     problems = tuple(finding.text for finding in found)
     sections = {

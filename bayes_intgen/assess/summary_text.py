@@ -6,11 +6,11 @@ from itertools import compress
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, centres, short_label
 from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.labels import mask_label
 from bayes_intgen.identification.masks import Mask
@@ -184,21 +184,18 @@ class ActionSummary:
     set_levels: dict[str, int] | None = None
     observed_levels: dict[str, int] | None = None
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        state: str,
-        values: Array,
-        was_set: NDArray[np.bool_],
-        levels: Categories | None,
-    ) -> "ActionSummary":
-        """Summarise an action by its values in rows in memory, and where it was set."""
+
+def action_summaries(rows: Observations, states: Mapping[str, str]) -> tuple[ActionSummary, ...]:
+    """Summarise each action by its values where it was set and elsewhere."""
+    out = []
+    columns = zip(rows.names, rows.actions.T, rows.intervened.T, rows.categories, strict=True)
+    for name, values, was_set, levels in columns:
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
         median = centres([float(np.median(values))], [levels])[0]
-        set_range, observed_range = map(_range, parts)
-        return cls(name, state, median, set_range, observed_range, *counts)
+        set_range, elsewhere = map(_range, parts)
+        out.append(ActionSummary(name, states[name], median, set_range, elsewhere, *counts))
+    return tuple(out)
 
 
 def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:

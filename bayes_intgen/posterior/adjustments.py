@@ -91,32 +91,32 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
     draws, fixed = (tree[group].dataset for group in ("posterior", "constant_data"))
     noise_sd = draws["noise_sd"].values
     columns, count = terms.covariates, len(terms.names)
-    rows: list[tuple[Array, str, str, str, str]] = []
+    found: list[tuple[Array, str, str, str]] = []
     for term in terms.terms:
         if term.role == "group":
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
-            kind = "slopes" if action else "levels"
-            rows.append((draws_of_scale(tree, term.name), grouping, action, estimate, kind))
+            found.append((draws_of_scale(tree, term.name), grouping, action, estimate))
     effects = terms.random_effects
     if effects is not None:
         grouping = columns.every[effects.grouping - count]
         for name, ratio in zip(effects.names, effects.ratio, strict=True):
             action = name.removeprefix(grouping).removeprefix(" | ")
-            kind = "slopes" if action else "levels"
-            rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated", kind))
-    sd = np.stack([noise_sd, *(row[0] for row in rows)], axis=-1)[..., 1:]
-    groupings = [row[1] for row in rows]
+            found.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated"))
+    sds, groupings, actions, estimates = zip(*found, strict=True) if found else ((),) * 4
+    labels = {
+        "grouping": groupings,
+        "kind": ["slopes" if action else "levels" for action in actions],
+        "action": actions,
+        "estimate": estimates,
+    }
     sizes = [len(columns.labels[columns.groups.index(name)]) for name in groupings]
     return xr.Dataset(
-        {"sd": (("chain", "draw", "effect"), sd)},
+        {"sd": (("chain", "draw", "effect"), np.stack([noise_sd, *sds], axis=-1)[..., 1:])},
         coords={
-            "grouping": ("effect", np.array(groupings, dtype=str)),
-            "kind": ("effect", np.array([row[4] for row in rows], dtype=str)),
-            "action": ("effect", np.array([row[2] for row in rows], dtype=str)),
+            **{name: ("effect", np.array(values, dtype=str)) for name, values in labels.items()},
             "groups": ("effect", np.array(sizes, dtype=int)),
-            "estimate": ("effect", np.array([row[3] for row in rows], dtype=str)),
         },
         attrs={"outcome": posterior.predictor_name},
     )
