@@ -167,27 +167,17 @@ def test_answers_share_the_population_of_a_draw(sampled) -> None:
     np.testing.assert_allclose(curves[..., 0] - curves[..., 1], change[..., 0], atol=1e-9)
 
 
-def test_every_question_takes_a_bootstrapped_population(sampled, tmp_path) -> None:
+def test_questions_about_a_bootstrapped_population_are_less_certain(sampled) -> None:
     posterior = sampled[0].over("bootstrap")
     decision = bi.Decision({"a": 1.0, "b": 1.0}, budget=1.0)
-    table = posterior.sensitivity(POINTS, 0.1)
-    assert "Bayesian bootstrap" in table.attrs["population"]
     fixed, drawn = (own.frontier(decision, [1.0]) for own in (sampled[0], posterior))
     assert drawn.gain_high - drawn.gain_low > fixed.gain_high - fixed.gain_low
-    answers = [
-        posterior.outcome(POINTS),
-        posterior.effect(POINTS, ["a"]),
-        posterior.slope("a", POINTS),
-        posterior.joint_effect(POINTS, given={"x": 1.0}),
-    ]
-    assert all(np.isfinite(answer).all() for answer in answers)
-    # No covariate is left to resample.
-    np.testing.assert_array_equal(answers[-1], sampled[0].joint_effect(POINTS, given={"x": 1.0}))
     wide, narrow = (own.contraction(POINTS) for own in (posterior, sampled[0]))
     assert (wide.effect_posterior > narrow.effect_posterior).all()
     assert "Bayesian bootstrap" in posterior.plot_joint_effect("a").get_title()
-    posterior.report(tmp_path / "report.html")
-    assert "Bayesian bootstrap" in (tmp_path / "report.html").read_text()
+    # No covariate is left to resample.
+    known, same = (own.joint_effect(POINTS, given={"x": 1.0}) for own in (posterior, sampled[0]))
+    np.testing.assert_array_equal(known, same)
 
 
 def test_bootstrapped_products_vary_with_their_units() -> None:

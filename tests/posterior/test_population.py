@@ -60,18 +60,6 @@ def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     plt.close("all")
 
 
-@pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": bi.NEW_GROUP}])
-def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
-    table = effect_table(fit.given(given), POINTS, baseline=[[0.0, 0.0]])
-    change = fit.joint_effect(POINTS, given=given) - of(fit.joint_effect([[0.0, 0.0]], given=given))
-    np.testing.assert_allclose(table["change"], change.mean(("chain", "draw")))
-    np.testing.assert_allclose(
-        table["mean"], of(fit.joint_effect(POINTS, given=given)).mean((0, 1))
-    )
-    low = np.quantile(of(change), 0.05, axis=(0, 1))
-    np.testing.assert_allclose(table["change_low"], low)
-
-
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
