@@ -138,7 +138,7 @@ def mechanism_curves(
     True
     """
     fixed = fixed_values(posterior, default, at)
-    if any(term.role == "regression" for term in posterior.terms.terms):
+    if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
     predictions = prior_prediction(posterior), prediction_of(posterior)
     return [

@@ -31,6 +31,7 @@ from bayes_intgen.errors import (
     LackOfFitWarning,
     SamplingWarning,
 )
+from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.inference.pilot.far_outcomes import FarOutcomes, far_outcomes_in_words
@@ -269,7 +270,7 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
     if not reached:
         return {}
     # Without a graph an action may depend on every other, so all conditions are the same.
-    parents = [[j for j in range(count) if j != i] for i in range(count)]
+    parents = parents_of(sample.names, None)
     every = np.concatenate(list(reached.values()))
     supported = separates(reference.masks, every, (True,) * count, 0, parents)
     ends = np.cumsum([len(own) for own in reached.values()])[:-1]

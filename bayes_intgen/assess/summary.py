@@ -40,6 +40,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.suspect_rows import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
+from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.requirements import requirements
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
@@ -216,7 +217,7 @@ def summarise_data(
     few = data.sample(SUMMARY_ROWS)
     reference = few.reference_rows()
     # Without a graph an action may depend on every other.
-    parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    parents = parents_of(names, None)
     joint = data.identify(list(names))
     regimes = regime_table(names, data.regimes, reference, data.outcome_name)
     questions = question_table(

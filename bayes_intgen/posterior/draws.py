@@ -20,7 +20,7 @@ from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.models import Model
+from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
@@ -352,7 +352,7 @@ class PosteriorDraws:
         >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
         ['confounded', 'interaction', 'unconfounded']
         """
-        if any(term.role == "regression" for term in self.terms.terms):
+        if not isinstance(self.model, AdditiveModel):
             raise ModelError(
                 f"{type(self.model).__name__} has no mechanisms: only models.additive() breaks "
                 "the outcome down into contributions"

@@ -140,7 +140,7 @@ class FitSupport:
         """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
         needs = (
-            requirements_of_terms(self.terms, self.reference.masks, target)
+            _requirements_of_regression(self.terms, self.reference.masks, target)
             if parents is None
             else requirements(parents, self.reference.masks, target)
         )
@@ -174,7 +174,7 @@ class FitSupport:
         values = checked_points(points, self.terms.names, self.terms.categories)
         mask = checked_mask(intervened, self.terms.names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        parents = self._parents or parents_of_terms(self.terms)
+        parents = self._parents or parents_of(self.terms.names, None)
         return self.reference.described(values, target, parents, verdict)
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
@@ -200,25 +200,20 @@ class FitSupport:
     @cached_property
     def _parents(self) -> list[list[int]] | None:
         """Actions on which each bias may depend; None for a regression."""
-        if isinstance(self.model, AdditiveModel):
-            # The terms of a fit may lack pruned edges, so they do not determine the graph.
-            return parents_of(self.terms.names, self.model.graph)
-        if any(term.role == "regression" for term in self.terms.terms):
+        if not isinstance(self.model, AdditiveModel):
             return None
-        return parents_of_terms(self.terms)
+        # The terms of a fit may lack pruned edges, so they do not determine the graph.
+        return parents_of(self.terms.names, self.model.graph)
 
 
-def requirements_of_terms(
+def _requirements_of_regression(
     terms: Decomposition, masks: Sequence[Mask], target: Mask
 ) -> list[Requirement]:
-    """Requirements of a fit's terms under mask ``target``.
+    """Requirements of a regression under mask ``target``: all actions jointly.
 
-    Those of an additive model are :func:`requirements` for the inputs of its biases. A regression
-    requires all actions jointly: in any regime if all regimes share it, and in every regime of
-    nonzero weight if each regime has its own.
+    In any regime if all regimes share it, and in every regime of nonzero weight if each regime has
+    its own.
     """
-    if all(term.role != "regression" for term in terms.terms):
-        return requirements(parents_of_terms(terms), masks, target)
     every = tuple(range(len(terms.names)))
     alternatives = [tuple(range(len(masks)))]
     if any(isinstance(term.gate, InRegime) for term in terms.terms):
@@ -230,10 +225,3 @@ def requirements_of_terms(
             if weight
         ] or [()]
     return [Requirement(k, every, regimes) for regimes in alternatives for k in every]
-
-
-def parents_of_terms(terms: Decomposition) -> list[list[int]]:
-    """Other actions that may move each action, whatever the rows say: only a graph excludes any."""
-    count = len(terms.names)
-    possible = np.ones((count, count)) if terms.parents is None else terms.parents
-    return [[j for j in range(count) if j != k and possible[k, j] > 0] for k in range(count)]

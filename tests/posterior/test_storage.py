@@ -90,11 +90,11 @@ OTHER_VERSION = "another version of bayes-intgen; fit again"
         (lambda tree: tree.attrs.update(format="1"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("terms"), "'terms' is missing"),
-        (lambda tree: tree.attrs.update(terms="{"), "saved model cannot be read"),
+        (lambda tree: tree.attrs.update(terms="{"), "model cannot be read"),
         (lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
         (
             lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'),
-            "saved model cannot be read",
+            "model cannot be read",
         ),
     ],
 )
