@@ -43,15 +43,6 @@ def test_sampling_section_lists_the_diagnostics(posterior) -> None:
     line = report.sections["Sampling"][0]
     assert line.startswith("No divergences") == (not report.problems)
     assert report.problems or f"R-hat at most {float(sampling['rhat'].max()):.3f}" in line
-    # A divergence is named first.
-    tree = posterior.tree.copy()
-    diverging = tree["sample_stats"]["diverging"].copy(deep=True)
-    diverging[0, 0] = True
-    tree["sample_stats"]["diverging"] = diverging
-    assert (
-        "ended in a divergence"
-        in bi.report_identification(bi.Posterior(tree)).sections["Sampling"][0]
-    )
 
 
 def test_names_are_escaped_in_notebooks(data) -> None:

@@ -66,13 +66,6 @@ def test_outcomes_have_the_mean_and_the_variance_of_units_and_noise(
     assert (draws.var(axis=0) > 1.3 * noise).all()
 
 
-def test_everything_that_draws_outcomes_answers(seasonal, tmp_path) -> None:
-    line = seasonal.plot_joint_effect("a", predictive=0.9)
-    assert len(line.lines) > 1
-    seasonal.report(tmp_path / "report.html")
-    assert "nan" not in str(seasonal)
-
-
 def multiplied(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
     """Products with a covariate and an effect modifier, and each unit's effect at POINTS[0]."""
     rng, parts = np.random.default_rng(seed), []
