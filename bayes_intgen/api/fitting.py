@@ -118,12 +118,12 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     distinct = model.link == "identity" and settings.techniques.outcome_kind
     kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
     draws = sampled.coefficients.shape[1]
-    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles)
+    deviations = None
     if pilot.estimate is not None:
         rng = generator(settings.seed, "noise")
-        noise = noise._replace(deviations=pilot.estimate.draw((settings.chains, draws), rng))
-    if pilot.student_t is not None:
-        noise = noise._replace(student_t=pilot.student_t.law)
+        deviations = pilot.estimate.draw((settings.chains, draws), rng)
+    law = None if pilot.student_t is None else pilot.student_t.law
+    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles, deviations, law)
     tree = build_tree(
         data,
         model,

@@ -25,13 +25,12 @@ therefore corrected as that of independent tests (Sidak 1967).
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayes_intgen._arguments import instance, probability, seed_number
@@ -388,28 +387,27 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     evidence = columns["log_bayes_factor"]
     weight = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
 
-    def between(some: Sequence[_Line]) -> NDArray[np.bool_]:
-        actions = [[name in line.actions for name in names] for line in some]
-        return np.array(actions, dtype=bool).reshape(len(some), len(names))
+    def described(some: Sequence[_Line], dim: str, prefix: str = "") -> dict[str, Any]:
+        between = [[name in line.actions for name in names] for line in some]
+        shape = len(some), len(names)
+        return {
+            f"{prefix}kind": (dim, np.array([line.kind for line in some], dtype=str)),
+            f"{prefix}between": ((dim, "action"), np.array(between, dtype=bool).reshape(shape)),
+        }
 
-    def texts(values: Iterable[str]) -> NDArray[np.str_]:
-        return np.array(list(values), dtype=str)
-
-    obstacles = (line.result if isinstance(line.result, str) else "" for line in rest)
+    obstacles = np.array([line.result or "" for line in rest], dtype=str)
     return labelled_dataset(
         {
-            "kind": ("test", texts(line.kind for line in tests)),
+            **described(tests, "test"),
             **{name: ("test", column) for name, column in columns.items()},
             "weight": ("test", weight),
-            "between": (("test", "action"), between(tests)),
-            "hidden_kind": ("hidden", texts(line.kind for line in rest)),
-            "hidden_between": (("hidden", "action"), between(rest)),
-            "hidden_obstacle": ("hidden", texts(obstacles)),
+            **described(rest, "hidden", "hidden_"),
+            "hidden_obstacle": ("hidden", obstacles),
         },
         {
-            "test": texts(line.label for line in tests),
+            "test": np.array([line.label for line in tests], dtype=str),
             "action": list(names),
-            "hidden": texts(line.label for line in rest),
+            "hidden": np.array([line.label for line in rest], dtype=str),
         },
     )
 

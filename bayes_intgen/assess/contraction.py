@@ -67,12 +67,7 @@ def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, A
         )
         for name, prior in (("scale", priors.scale), ("lengthscale", priors.lengthscale))
     }
-    log_sd = np.stack(
-        [
-            priors.log_sd({name: values[i] for name, values in hyperparameters.items()})
-            for i in range(PRIOR_DRAWS)
-        ]
-    )
+    log_sd = np.broadcast_to(priors.log_sd(hyperparameters), (PRIOR_DRAWS, terms.size))
     coefficients = priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape)
     return hyperparameters["scale"], np.asarray(coefficients)
 

@@ -79,36 +79,32 @@ class Diagnostics:
 
     def problems(self) -> list[str]:
         """Describe problems with the draws, worst first; empty if there are none."""
-        nonfinite = [
+        found = [
             f"draws of {name} are not all finite: do not use them; check the data for extreme "
             "values"
             for name, values in self.quantities.data_vars.items()
             if not np.isfinite(values.values).all()
         ]
+        is_finite = not found
         if self.importance is not None:
-            return nonfinite or _unreliable_weights(self.importance)
+            return found or _unreliable_weights(self.importance)
         total = self.statistics["diverging"].size
-        divergences, deep_trees = [], []
         if diverging := self.count("diverging"):
-            divergences = [
+            found.append(
                 f"{diverging} of {total} draws ended in a divergence, so part of the posterior may "
                 "be missing: rerun with target_accept=0.95 or more, or use tighter priors"
-            ]
-        if deepest := self.count("reached_max_treedepth"):
-            deep_trees = [
-                f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow but "
-                "not wrong; tighter priors help"
-            ]
-        if nonfinite:
-            return nonfinite + divergences
-        draws = self.quantities.sizes["draw"]
-        # Chains that disagree have few effective draws, too.
-        apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
-        return [
-            *divergences,
-            *(apart or _few_effective_draws(self.convergence, draws)),
-            *deep_trees,
-        ]
+            )
+        if is_finite:
+            draws = self.quantities.sizes["draw"]
+            # Chains that disagree have few effective draws, too.
+            apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
+            found += apart or _few_effective_draws(self.convergence, draws)
+            if deepest := self.count("reached_max_treedepth"):
+                found.append(
+                    f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow "
+                    "but not wrong; tighter priors help"
+                )
+        return found
 
     def sentence(self) -> str:
         """Describe draws without problems."""

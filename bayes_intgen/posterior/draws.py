@@ -100,7 +100,8 @@ class PosteriorDraws:
         Returns
         -------
         Posterior
-            All its answers are at these values, and those given before.
+            All its answers are at these values, and those given before. Its file and its updates
+            are those of the fit.
 
         Raises
         ------

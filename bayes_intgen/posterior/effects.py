@@ -93,7 +93,7 @@ def effect_table(
     mask = query.mask[: len(values)]
     columns = {
         **_effects(prediction, values, mask, level),
-        "supported": supported(posterior, values, names).all(axis=1),
+        "supported": query.verdict.supported[: len(values)],
     }
     dims = ("point", "action")
     arguments = {"value": (dims, decoded_table(values, categories))}
