@@ -131,7 +131,10 @@ class FitPopulation:
             On unknown names, levels or groups, missing columns, or cells that are not finite.
         """
         columns, fine = self.columns, self.columns.fine_grouping
-        values, words = _values_given(columns, given), self._default(given)
+        words = self._default(given) if len(columns) else ""
+        if not given and population is None:
+            return Standardisation(None, words, given, population)
+        values = _values_given(columns, given)
         if isinstance(population, str):
             if population != BOOTSTRAP:
                 raise PointsError(
@@ -152,8 +155,8 @@ class FitPopulation:
         if given:
             at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
             words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
-        own = Standardisation(None, words if len(columns) else "", given, population)
-        if not given and (population is None or own.bootstrap):
+        own = Standardisation(None, words, given, population)
+        if not given and own.bootstrap:
             return own
         # Codes of groups follow, which have no range.
         names = columns.names
@@ -214,9 +217,9 @@ def in_population(
         Draws of the scale of a term by its name, shape (chain, draw).
     """
     population = averages.population
-    bootstrap = generator(0, "population") if averages.bootstrap else None
-    if population is None and bootstrap is None:
+    if population is None and averages.over is None:
         return prediction
+    bootstrap = generator(0, "population") if averages.bootstrap else None
     unseen = () if population is None else _unseen_groups(prediction, population, scale_of)
     return prediction.in_population(population, unseen, bootstrap)
 
