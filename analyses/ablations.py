@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.api.decomposed_fit import fit_decomposed
+from bayes_intgen.api.fitting import fit_decomposed
 from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 from _figures import column

@@ -5,6 +5,7 @@ from ._version import __version__
 from .api.fitting import fit
 from .api.posterior import Posterior, load
 from .assess.checks import Check, check
+from .assess.findings import Finding
 from .assess.summary import Report, report_identification
 from .data.covariates import NEW_GROUP
 from .data.distributed import DistributedData
@@ -50,6 +51,7 @@ __all__ = [
     "Decision",
     "DistributedData",
     "Experiment",
+    "Finding",
     "LackOfFitWarning",
     "Levels",
     "LiftTest",

@@ -14,8 +14,7 @@ from numpyro.infer import Predictive
 from bayes_intgen._jax import double_precision
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.api.decomposed_fit import fit_decomposed
-from bayes_intgen.api.fitting import fit
+from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError

@@ -21,7 +21,7 @@ from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
-from bayes_intgen.posterior.draws import prediction_of, support_of
+from bayes_intgen.posterior.draws import fitted_prediction, prediction_of, support_of
 from bayes_intgen.text.messages import quoted
 
 try:
@@ -301,13 +301,13 @@ def _effect_in_rows(
         is_new = np.array(new) & ~missing_in(others[name])
         others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
     rows = xr.Dataset({name: ("row", column) for name, column in others.items()})
-    query = support_of(posterior).query(values, intervened, population=rows)
-    population = query.averages.population
+    view = posterior.over(rows)
+    query, population = support_of(view).query(values, intervened), view.averages.population
     assert population is not None
     inputs = np.concatenate([values, population.values], axis=1)
-    prediction = prediction_of(posterior)
+    prediction = fitted_prediction(posterior)
     draws = prediction.mean(inputs, query.mask)
-    for group in prediction_of(posterior, query.averages).unseen:
+    for group in prediction_of(view).unseen:
         unseen = population.values[:, group.column] == UNSEEN
         draws = prediction.law.plus(draws, unseen * group.effect(values))
     return draws

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,11 @@ from bayes_intgen.models import Model, codec
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
 from bayes_intgen.posterior.schema import FittedNoise, build_tree
+
+
+def asked(posterior: bi.Posterior, given: Any = None, population: Any = None) -> bi.Posterior:
+    """A posterior that is asked about values of covariates and a population."""
+    return posterior.given(given).over(population)
 
 
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Decisions from a posterior: contrasts, ratios, slopes and best plans."""
+"""Decisions from a posterior: contrasts, ratios, slopes, best plans and planned experiments."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.contrasts import Contrast
     from bayes_intgen.decide.decision import Decision, Objective
+    from bayes_intgen.decide.experiments import Experiment
 
 
 class Decisions(Pictures):
-    """Methods of a posterior that compare and choose plans."""
+    """Methods of a posterior that compare and choose plans, and plan the collection of rows."""
 
     def contrast(
         self,
@@ -62,7 +63,8 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import contrast
 
-        return contrast(self, to, start, intervened, given=given, population=population)
+        view = self.given(given).over(population)
+        return contrast(view, to, start, intervened)
 
     def ratio(
         self,
@@ -70,14 +72,12 @@ class Decisions(Pictures):
         start: Any,
         *,
         intervened: Sequence[str] | None = None,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> xr.DataArray:
         """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
 
         Parameters
         ----------
-        to, start, intervened, given, population
+        to, start, intervened
             As in :meth:`contrast`; the ratio is of averages over the population.
 
         Returns
@@ -104,7 +104,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import ratio
 
-        return ratio(self, to, start, intervened, given=given, population=population)
+        return ratio(self, to, start, intervened)
 
     def slope(
         self,
@@ -112,8 +112,6 @@ class Decisions(Pictures):
         at: Any,
         *,
         intervened: Sequence[str] | None = None,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Contrast":
         """Draws of the derivative of an effect with respect to one action.
 
@@ -121,7 +119,7 @@ class Decisions(Pictures):
         ----------
         action : str
         at : points as in :meth:`joint_effect`
-        intervened, given, population
+        intervened
             As in :meth:`contrast`.
 
         Returns
@@ -149,7 +147,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.contrasts import slope
 
-        return slope(self, action, at, intervened, given=given, population=population)
+        return slope(self, action, at, intervened)
 
     def best(
         self,
@@ -157,8 +155,6 @@ class Decisions(Pictures):
         objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Plan":
         """Find the values of all actions with the best joint effect.
 
@@ -170,8 +166,6 @@ class Decisions(Pictures):
             Of the draws of E[Y | do(plan)].
         beyond_support : bool
             Whether to consider plans that the rows do not support.
-        given, population
-            As in :meth:`joint_effect`.
 
         Returns
         -------
@@ -204,7 +198,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.best import Planning
 
-        return Planning.of(self, decision, beyond_support, given, population).best(objective)
+        return Planning.of(self, decision, beyond_support).best(objective)
 
     def frontier(
         self,
@@ -214,8 +208,6 @@ class Decisions(Pictures):
         *,
         level: float = 0.9,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> xr.Dataset:
         """Find the best plan of each of several budgets.
 
@@ -226,7 +218,7 @@ class Decisions(Pictures):
         budgets : sequence of float
         level : float
             Probability of the intervals of the gain.
-        objective, beyond_support, given, population
+        objective, beyond_support
             As in :meth:`best`.
 
         Returns
@@ -250,7 +242,7 @@ class Decisions(Pictures):
 
         return frontier(
             self, decision, budgets, objective, level,
-            beyond_support=beyond_support, given=given, population=population,
+            beyond_support=beyond_support,
         )  # fmt: skip
 
     def cheapest(
@@ -260,8 +252,6 @@ class Decisions(Pictures):
         objective: "Objective" = "mean",
         *,
         beyond_support: bool = False,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Plan":
         """Find the cheapest plan whose objective reaches a target.
 
@@ -270,7 +260,7 @@ class Decisions(Pictures):
         decision : Decision
         target : float
             In the outcome's units.
-        objective, beyond_support, given, population
+        objective, beyond_support
             As in :meth:`best`.
 
         Returns
@@ -295,5 +285,201 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.best import Planning, cheapest_plan
 
-        planning = Planning.of(self, decision, beyond_support, given, population)
+        planning = Planning.of(self, decision, beyond_support)
         return cheapest_plan(planning, target, objective)
+
+    def experiments(
+        self,
+        decision: "Decision",
+        experiments: "Sequence[Experiment] | None" = None,
+        *,
+        rows: int | None = None,
+        horizon: float = 1.0,
+        level: float = 0.9,
+        beyond_support: bool = False,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Rank experiments by their value for a decision, without a refit.
+
+        Parameters
+        ----------
+        decision : Decision
+            Its best plan is that of :meth:`best` for the mean.
+        experiments : sequence of Experiment, optional
+            By default each action alone, all together, and more history.
+        rows : int, optional
+            Rows of each default experiment; by default as many as a regime of the data has on
+            average.
+        horizon : float
+            Number of units to which the plan will apply, where the outcome is that of one unit.
+        level : float
+            Probability of the intervals.
+        beyond_support
+            As in :meth:`best`. All plans are considered where the rows support none, as before
+            the first experiment on an action.
+        seed : int
+            Seed of the planned rows and of the posterior means after them.
+
+        Returns
+        -------
+        Dataset, dims (experiment)
+            In descending order of ``net_benefit``: ``horizon`` times ``evsi``, minus ``cost``.
+            ``evsi``, the expected value of sample information, is the expected gain from choosing
+            the plan after the experiment instead of now; ``evsi_error`` is its Monte Carlo
+            standard error, and ``evpi``, without dims, the expected value of perfect information.
+            ``width_before`` and ``width_after``: width of the central interval of the gain of the
+            present best plan over the baseline, now and, as expected, after the experiment.
+            ``rows``, ``others``, the origin of the values of actions that are not set, and
+            ``explanation``, a sentence. The attributes name the plan and the baseline.
+
+        Raises
+        ------
+        ModelError
+            On bad experiments, unknown actions, and as :meth:`best`.
+
+        Warns
+        -----
+        SupportWarning
+            If the baseline is not supported, or an experiment sets values outside the observed
+            range.
+        SamplingWarning
+            If there are too few draws for the widths after the planned rows.
+
+        Notes
+        -----
+        Bayes linear update of the covariance of the draws by the design matrix of planned rows;
+        :mod:`bayes_intgen.decide.belief` has the formulas. Hyperparameters count as uncertain
+        coefficients do. The noise variance is that of the fit at the planned values and mask, and
+        covariates and groups are at their averages.
+
+        Examples
+        --------
+        >>> decision = bi.Decision(cost={"red": 1.0, "green": 1.0}, budget=1.0)
+        >>> table = posterior.experiments(decision, rows=100)
+        >>> bool((table.width_after <= table.width_before).all())
+        True
+        """
+        from bayes_intgen.decide.experiments import experiment_values
+
+        return experiment_values(
+            self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
+            beyond_support=beyond_support,
+        )  # fmt: skip
+
+    def split(
+        self,
+        rows: int,
+        target: Any,
+        *,
+        costs: Mapping[str, float] | None = None,
+        regimes: Sequence[str | Sequence[str] | None] | None = None,
+        level: float = 0.9,
+        beyond_support: bool = False,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Split further rows over regimes so that joint effects become as precise as possible.
+
+        Parameters
+        ----------
+        rows : int
+            Number of further rows in all. With costs: that of rows at a cost of 1 that would cost
+            as much.
+        target : Decision, or points as in :meth:`joint_effect`
+            The mean posterior variance of the joint effects at the points is minimised; of a
+            decision that of the gains over the baseline, of plans that may turn out best.
+        costs : mapping from label of a regime to float, optional
+            Cost of a row, such as ``{"do(red)": 3.0}``; 1 by default.
+        regimes : sequence, optional
+            Actions that are set in each regime: a name, several, or None for more history. By
+            default the regimes of the data, each action alone, all together, and history.
+        level : float
+            Probability of the intervals.
+        beyond_support
+            As in :meth:`experiments`.
+        seed : int
+            Seed of the planned rows.
+
+        Returns
+        -------
+        Dataset, dims (regime, total)
+            Per regime ``share`` of the further rows, ``rows``, ``cost`` and ``others``, as in
+            :meth:`experiments`. ``width``: expected mean width of the targets' intervals, with
+            ``width_before`` and ``width_of_equal_split`` for comparison. ``width_of_total``: the
+            same with the best split of each ``total``.
+
+        Raises
+        ------
+        ModelError
+            On fewer than one row, unknown actions or regimes, and costs that are not positive.
+        PointsError
+            As :meth:`joint_effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`joint_effect`.
+        SamplingWarning
+            As :meth:`experiments`.
+
+        Notes
+        -----
+        Bayesian A-optimal design (Chaloner and Verdinelli 1995): the mean variance is convex in
+        the shares. The posterior of the present rows takes the place of the prior, so that the
+        split is that of the further rows.
+
+        Examples
+        --------
+        >>> table = posterior.split(1000, {"red": [0.0, 0.5], "green": [0.5, 0.0]})
+        >>> int(table.rows.sum())
+        1000
+        """
+        from bayes_intgen.decide.split import PlannedSplit
+
+        return PlannedSplit.of(
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support,
+        ).best(rows)  # fmt: skip
+
+    def rows_for(
+        self,
+        width: float,
+        target: Any,
+        *,
+        costs: Mapping[str, float] | None = None,
+        regimes: Sequence[str | Sequence[str] | None] | None = None,
+        level: float = 0.9,
+        beyond_support: bool = False,
+        seed: int = 0,
+    ) -> int:
+        """Count the further rows that narrow intervals to a width, in the best split.
+
+        Parameters
+        ----------
+        width : float
+            Mean width of the targets' intervals, in the outcome's units.
+        target, costs, regimes, level, beyond_support, seed
+            As in :meth:`split`.
+
+        Returns
+        -------
+        int
+            Number of rows for :meth:`split`; 0 if the intervals are narrow enough.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`split`, and if no number of rows reaches the width.
+
+        Examples
+        --------
+        >>> points = {"red": [0.0, 0.5], "green": [0.5, 0.0]}
+        >>> width = float(posterior.split(1000, points).width)
+        >>> abs(posterior.rows_for(width, points) - 1000) < 20
+        True
+        """
+        from bayes_intgen.decide.split import PlannedSplit
+
+        return PlannedSplit.of(
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support,
+        ).rows_for(width)  # fmt: skip

@@ -1,31 +1,42 @@
-"""Fit a model to data: pilot fit, sampler, and warnings."""
+"""Fit a model to data: pilot fit, sampler, posterior, updates, and warnings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike
+from typing import NamedTuple
 
 from bayes_intgen._arguments import hints_for_names, instance
+from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
-from bayes_intgen.api.decomposed_fit import Fit, fit_decomposed, fit_of_pilot
+from bayes_intgen._progress import stage
+from bayes_intgen._random import generator
 from bayes_intgen.api.posterior import Posterior, with_refit
-from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
+    OF_COPIES,
+    OF_FIT,
+    OF_ROWS,
     Finding,
-    findings_of_copies,
-    findings_of_fit,
-    findings_of_rows,
+    findings,
+    store_findings,
     warn_of,
-    with_findings,
 )
+from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.regime_data import RegimeData, with_rows
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
+from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
+from bayes_intgen.inference.pilot.first_stage import first_terms
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
+from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampling.samplers import sample_model
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.schema import FittedNoise, build_tree
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -36,6 +47,93 @@ OTHER_NAMES = {
     "num_chains": "use chains",
     **dict.fromkeys(("nuts_sampler", "step"), 'use method, "nuts" or "laplace"'),
 }
+
+
+class Fit(NamedTuple):
+    """Posterior, and what an update of it needs.
+
+    Attributes
+    ----------
+    data : Rows
+        With outcomes on the scale on which the model adds up.
+    model : Model
+    settings : SamplerSettings
+    pilot : Pilot
+    sampled : SampledModel
+    posterior : Posterior
+    """
+
+    data: Rows
+    model: Model
+    settings: SamplerSettings
+    pilot: Pilot
+    sampled: SampledModel
+    posterior: Posterior
+
+
+def fit_decomposed(
+    data: Rows,
+    model: Model,
+    settings: SamplerSettings,
+    terms: Decomposition | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+) -> Fit:
+    """Fit like :func:`bayes_intgen.fit`, without warnings.
+
+    The decomposition is the model's if it is None.
+    """
+    # Before the outcome is on the scale on which the model adds up.
+    file = None if checkpoint is None else writable_target(checkpoint)
+    identity = identity_of_fit(data, model, settings.simplify) if file else {}
+    data = model.law.working_rows(data)
+    saved = None if file is None else SavedSums.read(file, identity)
+    sample = data.sample(PILOT_ROWS).by_unit()
+    # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
+    # default, all chains would wait.
+    with single_blas_thread(), stage("Pilot fit", settings.progress):
+        if saved is None:
+            first = first_terms(data, sample, model, terms, settings)
+        else:
+            first = saved.terms, saved.candidates
+        pilot = pilot_fit(
+            data,
+            model,
+            *first,
+            settings.progress,
+            sample,
+            saved,
+            settings.techniques,
+        )
+        if file is not None and saved is None and pilot.compared is not None:
+            names = tuple(term.name for term in pilot.compared.terms.terms)
+            SavedSums(*first, names, pilot.compared.sums).write(file, identity)
+    return fit_of_pilot(data, model, settings, pilot)
+
+
+def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pilot) -> Fit:
+    """Sample after a pilot fit; the outcome is on the model's scale."""
+    with single_blas_thread():
+        sampled = sample_model(data, model, pilot, settings)
+    distinct = model.link == "identity" and settings.techniques.outcome_kind
+    kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
+    draws = sampled.coefficients.shape[1]
+    deviations = None
+    if pilot.estimate is not None:
+        rng = generator(settings.seed, "noise")
+        deviations = pilot.estimate.draw((settings.chains, draws), rng)
+    law = None if pilot.student_t is None else pilot.student_t.law
+    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles, deviations, law)
+    tree = build_tree(
+        data,
+        model,
+        sampled,
+        noise,
+        kind=kind,
+        fit_tests=pilot.fit_tests,
+        far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
+        settings=replace(settings, draws=draws),
+    )
+    return Fit(data, model, settings, pilot, sampled, Posterior(tree))
 
 
 @hints_for_names(OTHER_NAMES)
@@ -148,7 +246,7 @@ def fit(
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
-    found = findings_of_rows(data, model)
+    found = findings(OF_ROWS, data, model)
     warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_fit(fit, data, found)
@@ -175,7 +273,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     rows = with_rows(data, new_rows)
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
-    found = findings_of_rows(rows, model)
+    found = findings(OF_ROWS, rows, model)
     warn_of(found)
     scaled = model.law.working_rows(rows).in_memory
     with single_blas_thread():
@@ -198,6 +296,6 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
 
     What was ``found`` in the rows before is kept with the posterior.
     """
-    copies, posterior = findings_of_copies(data), fit.posterior
-    with_findings(posterior.tree, [*found, *copies])
-    warn_of([*copies, *findings_of_fit(posterior, Diagnostics.of_posterior(posterior))])
+    copies = findings(OF_COPIES, data, fit.model)
+    store_findings(fit.posterior.tree.attrs, [*found, *copies])
+    warn_of([*copies, *findings(OF_FIT, data, fit.model, fit.posterior)])

@@ -49,8 +49,6 @@ class Pictures(FittedRows):
         action: str,
         at: Mapping[str, Label] | None = None,
         *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         levels: Sequence[float] = (0.5, 0.9),
         predictive: float | None = None,
         size: int = 100,
@@ -59,7 +57,7 @@ class Pictures(FittedRows):
     ) -> "Axes":
         """Plot the joint effect along one action, with credible bands.
 
-        Stretches without support are hatched.
+        Stretches without support are hatched. The title says over whom the effect is averaged.
 
         Parameters
         ----------
@@ -67,8 +65,6 @@ class Pictures(FittedRows):
             Action of the horizontal axis, which shows its observed range or its levels.
         at : mapping from action to value, optional
             Values of other actions; those of :attr:`default_point` by default.
-        given, population
-            As in :meth:`joint_effect`; the title says over whom the effect is averaged.
         levels : sequence of float
             Probabilities of the credible bands.
         predictive : float, optional
@@ -88,16 +84,7 @@ class Pictures(FittedRows):
         >>> posterior.plot_joint_effect("red", at={"green": 0.2}).get_xlabel()
         'red'
         """
-        curve = effect_along(
-            self,
-            action,
-            self.default_point,
-            at,
-            size=size,
-            predictive=predictive,
-            given=given,
-            population=population,
-        )
+        curve = effect_along(self, action, self.default_point, at, size=size, predictive=predictive)
         return plot_effect(curve, levels=levels, color=color, ax=ax)
 
     def plot_interaction(
@@ -106,15 +93,14 @@ class Pictures(FittedRows):
         second: str,
         *,
         size: int = 40,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
     ) -> "Figure":
         """Plot the interaction of two actions: posterior mean, and half its 90% interval.
 
         The interaction psi(a_j, a_k) is what the joint effect has beyond the contributions of
         the two actions alone, in every regime. Its average over the rows' values of either action
         is zero. Points are hatched where the joint effect is not supported, the other actions at
-        :attr:`default_point`, or where no regime has rows near both values.
+        :attr:`default_point`, or where no regime has rows near both values. The title says over
+        whom effects are averaged; interactions of actions are the same for everyone.
 
         Parameters
         ----------
@@ -123,9 +109,6 @@ class Pictures(FittedRows):
             levels.
         size : int
             Number of points along each axis of numbers.
-        given, population
-            As in :meth:`joint_effect`; the title says over whom effects are averaged. Interactions
-            of actions are the same for everyone.
 
         Returns
         -------
@@ -145,9 +128,7 @@ class Pictures(FittedRows):
         >>> interacting.plot_interaction("red", "green").axes[0].get_xlabel()
         'red'
         """
-        surface = interaction_surface(
-            self, first, second, self.default_point, size=size, given=given, population=population
-        )
+        surface = interaction_surface(self, first, second, self.default_point, size=size)
         return plot_interaction(surface)
 
     def plot_bias(self, action: str, data: Rows, *, ax: "Axes | None" = None) -> "Axes":
@@ -212,21 +193,13 @@ class Pictures(FittedRows):
         """
         return plot_graph(self.graph, threshold=probability(threshold, "threshold"), ax=ax)
 
-    def plot_contraction(
-        self,
-        at: Mapping[str, Label] | None = None,
-        *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-    ) -> "Figure":
+    def plot_contraction(self, at: Mapping[str, Label] | None = None) -> "Figure":
         """Plot prior and posterior of every mechanism along its action.
 
         Parameters
         ----------
         at : mapping from action to value, optional
             Values of other actions; those of :attr:`default_point` by default.
-        given, population
-            As in :meth:`joint_effect`.
 
         Returns
         -------
@@ -243,24 +216,20 @@ class Pictures(FittedRows):
         >>> len(posterior.plot_contraction().axes)
         4
         """
-        return plot_contraction(
-            mechanism_curves(self, self.default_point, at, given=given, population=population)
-        )
+        return plot_contraction(mechanism_curves(self, self.default_point, at))
 
     def plot_sensitivity(
         self,
         points: Any = None,
         rho: Sequence[float] = tuple(np.linspace(0, 0.5, 26).tolist()),
         *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         level: float = 0.9,
     ) -> "Figure":
         """Plot bounds on the joint effect against the correlation of hidden causes.
 
         Parameters
         ----------
-        points, rho, given, population, level
+        points, rho, level
             As in :meth:`Posterior.sensitivity`; one panel per point, by default
             :attr:`default_point`.
 
@@ -275,6 +244,6 @@ class Pictures(FittedRows):
         """
         if points is None:
             points = named_points(self.default_point[None], self.actions, self.categories)
-        query = support_of(self).query(points, self.actions, given, population)
+        query = support_of(self).query(points, self.actions)
         moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
         return plot_sensitivity(moved, independent)

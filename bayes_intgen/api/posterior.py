@@ -1,16 +1,15 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from bayes_intgen._arguments import instance
 from bayes_intgen._atomic import atomic_write
-from bayes_intgen.api.experiments import Experiments
+from bayes_intgen.api.decisions import Decisions
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.errors import DataError
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     Refit = Callable[[RegimeData, bool], "Posterior"]
 
 
-class Posterior(Experiments):
+class Posterior(Decisions):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
     ``print`` shows regimes, certificates, support, checks and sampling on one screen.
@@ -51,18 +50,16 @@ class Posterior(Experiments):
         self._refit = refit
 
     def __str__(self) -> str:
-        return str(self._report)
+        return str(self._report())
 
     def _repr_html_(self) -> str:
-        return self._report._repr_html_()
+        return self._report()._repr_html_()
 
     def contraction(
         self,
         points: Any,
         intervened: Sequence[str] | None = None,
         *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         seed: int = 0,
     ) -> xr.Dataset:
         """Compute the widths of the posterior relative to those of the prior.
@@ -72,8 +69,6 @@ class Posterior(Experiments):
         points : array_like, shape (M, K), or data frame with a column per action
         intervened : sequence of str, optional
             Actions that are set in the effect; all by default.
-        given, population
-            As in :meth:`joint_effect`.
         seed : int
             Seed of the draws from the prior.
 
@@ -104,15 +99,13 @@ class Posterior(Experiments):
         True
         """
         names = self.actions if intervened is None else intervened
-        return contraction(self, support_of(self).query(points, names, given, population), seed)
+        return contraction(self, support_of(self).query(points, names), seed)
 
     def sensitivity(
         self,
         points: Any,
         rho: float | Sequence[float],
         *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         level: float = 0.9,
     ) -> xr.Dataset:
         """Bound the change of the joint effect if hidden causes were correlated.
@@ -125,8 +118,6 @@ class Posterior(Experiments):
         rho : float or sequence of float
             Largest correlations of any two hidden causes, from 0 to below 1; conditional on
             covariates and groups.
-        given, population
-            As in :meth:`joint_effect`.
         level : float
             Probability of the credible interval of the effect.
 
@@ -156,28 +147,25 @@ class Posterior(Experiments):
         >>> bool((moved.high - moved.low).diff("rho").min() > 0)
         True
         """
-        query = support_of(self).query(points, self.actions, given, population)
+        query = support_of(self).query(points, self.actions)
         return sensitivity(self, query, rho, level)
 
     def report(
         self,
         path: "str | os.PathLike[str]",
         *,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
         level: float = 0.9,
         decision: "Decision | None" = None,
     ) -> None:
         """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
 
         The report is a single file that needs neither a network nor this package. Its explorer has
-        a slider for every action. It includes the check that :meth:`with_check` added.
+        a slider for every action. It includes the check that :meth:`with_check` added. All answers
+        are averages over the population asked about; see :meth:`given` and :meth:`over`.
 
         Parameters
         ----------
         path : path
-        given, population
-            As in :meth:`joint_effect`: all answers of the report are averages over this population.
         level : float
             Probability of the credible intervals.
         decision : Decision, optional
@@ -194,7 +182,7 @@ class Posterior(Experiments):
         """
         from bayes_intgen.report.page import page_of
 
-        text = page_of(self, level, decision, given=given, population=population)
+        text = page_of(self, level, decision)
         atomic_write(path, text.encode())
 
     def save(self, path: "str | os.PathLike[str]") -> None:
@@ -301,7 +289,9 @@ class Posterior(Experiments):
                 f"the check is of {outcome!r} given {', '.join(map(repr, names))}, not of the data "
                 "that were fitted"
             )
-        return Posterior(with_groups(self.tree, check.to_datasets()), self._refit)
+        checked = copy(self)
+        checked.tree = with_groups(self.tree, check.to_datasets())
+        return checked
 
     @property
     def check(self) -> "Check | None":
@@ -310,7 +300,6 @@ class Posterior(Experiments):
 
         return Check.of_tree(self.tree)
 
-    @cached_property
     def _report(self) -> "Report":
         from bayes_intgen.assess.summary import report_identification
 

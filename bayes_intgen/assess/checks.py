@@ -25,20 +25,29 @@ therefore corrected as that of independent tests (Sidak 1967).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayes_intgen._arguments import probability, seed_number
+from bayes_intgen._arguments import instance, probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.assess.bootstrap import BootstrapResult
-from bayes_intgen.assess.findings import findings_of_fit_tests
+from bayes_intgen.assess.findings import (
+    OF_COPIES,
+    OF_ROWS,
+    Finding,
+    Guard,
+    findings,
+    findings_of_fit_tests,
+    sentences,
+    store_findings,
+    stored_findings,
+)
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.hypotheses import (
     Alternative,
@@ -51,7 +60,7 @@ from bayes_intgen.assess.score_tests import score_tests, variance_tests
 from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import ModelError
+from bayes_intgen.errors import LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
@@ -85,7 +94,8 @@ class Check:
         ``hidden_between`` and ``hidden_obstacle``, why a pair is not tested for a shared cause.
         ``fit_p`` (fit_test): p values of tests of whether each action's functions follow the rows.
         ``moderator_p_familywise`` (moderator): those of tests of whether the effect of
-        ``moderated`` depends on the covariate ``by``.
+        ``moderated`` depends on the covariate ``by``. The attribute ``findings`` has those in the
+        rows.
     held_out : Dataset
         ``difference`` and ``error``: log predictive density of held-out rows under the additive
         model minus that under a regression per regime, and its standard error; ``rows``. Empty
@@ -137,12 +147,18 @@ class Check:
         return _obstacle(self.table) if self.violated is None else None
 
     @property
-    def lack_of_fit(self) -> list[str]:
-        """Sentences on structure that the model does not follow.
+    def findings(self) -> list[Finding]:
+        """What is known to make answers wide or wrong, in the words of a fit's warnings.
 
-        This contradicts the smoothness of the prior, not the assumptions.
+        In the rows, by guards of the package and of users, and structure that the model does not
+        follow. This contradicts the smoothness of the prior, not the assumptions.
         """
-        return [finding.sentence for finding in findings_of_fit_tests(self.table)]
+        return [*stored_findings(self.table.attrs), *findings_of_fit_tests(self.table)]
+
+    @property
+    def lack_of_fit(self) -> list[str]:
+        """Sentences on structure that the model does not follow, among the findings."""
+        return list(sentences(self.findings, LackOfFitWarning))
 
     @property
     def moderators(self) -> dict[str, list[str]]:
@@ -194,14 +210,14 @@ class Check:
             }
         )
 
-    def sentences(self) -> list[str]:
-        """List the sentences of the statement."""
+    def sentences(self, said: Collection[Finding] = ()) -> list[str]:
+        """List the sentences of the statement, without findings that are said elsewhere."""
         lines = [_verdict(self.table, self.likeliest, self.p, self.level)]
         if not self.violated:
             lines += _reach(self.table)
         lines += [
             *_hidden(self.table),
-            *self.lack_of_fit,
+            *(finding.sentence for finding in self.findings if finding not in said),
             *_moderation(self.table, self.moderators),
         ]
         if self.held_out.data_vars:
@@ -216,6 +232,7 @@ def check(
     level: float = FAMILYWISE_LEVEL,
     held_out: float = 0.25,
     seed: int = 0,
+    checks: Sequence[Guard] = (),
     progress: bool = True,
 ) -> Check:
     """Test the assumptions that the data can contradict.
@@ -233,6 +250,10 @@ def check(
         regime; 0 skips the comparison, which takes most of the time.
     seed : int
         The same seed gives the same result.
+    checks : sequence of callable
+        Further checks of the rows. Each takes rows, model and, as there is none here, None for a
+        posterior, and returns or yields :class:`bayes_intgen.Finding`, which the statement lists
+        after those of the package's own checks.
     progress : bool
 
     Returns
@@ -244,8 +265,8 @@ def check(
     DataError
         If ``data`` has another class, or the actions determine the outcome exactly.
     ModelError
-        If the model is not additive or does not fit the data, or ``level`` or ``held_out`` is
-        not a probability.
+        If the model is not additive or does not fit the data, ``level`` or ``held_out`` is not a
+        probability, or one of the ``checks`` is no function or finds something else.
 
     Examples
     --------
@@ -255,6 +276,15 @@ def check(
     >>> result.table.test.to_numpy().tolist()
     ['hidden cause shared by red and green', 'green set otherwise in the experiment on red', \
 'red set otherwise in the experiment on green']
+
+    A check of one's own:
+
+    >>> def dark_rows(rows, model, posterior):
+    ...     share = np.mean(rows.in_memory.outcome < -1.5)
+    ...     if share > 0.1:
+    ...         yield bi.Finding("dark rows", f"{share:.0%} of rows are dark: clean the lens")
+    >>> print(check(data, held_out=0, checks=[dark_rows], progress=False).findings[0].sentence)
+    15% of rows are dark: clean the lens.
     """
     model = additive() if model is None else model
     data, seed = checked_data(data), seed_number(seed)
@@ -264,6 +294,7 @@ def check(
         )
     level = probability(level, "level")
     held_out = probability(held_out, "held_out", or_zero=True)
+    found = findings((*OF_ROWS, *OF_COPIES, *map(_checked_guard, checks)), data, model)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
     candidates = alternatives(rows, model)
@@ -299,10 +330,23 @@ def check(
         combine_attrs="override",
     )
     table = table.merge(_of_moderators(moderated))
+    store_findings(table.attrs, found)
     predictions = xr.Dataset()
     if held_out:
         predictions = log_density_difference(sample, model, held_out, seed, progress)
     return Check(table, predictions, level)
+
+
+def _checked_guard(guard: Guard) -> Guard:
+    """Guard of a user, which raises ModelError unless it finds findings."""
+    if not callable(guard):
+        raise ModelError(f"checks must be functions of rows, model and posterior, not {guard!r}")
+
+    def checked(rows: Rows, model: Model | None, posterior: None) -> Iterator[Finding]:
+        for finding in guard(rows, model, posterior):
+            yield instance(finding, Finding, "what checks find", "bi.Finding", ModelError)
+
+    return checked
 
 
 def _of_moderators(tests: Mapping[Alternative, BootstrapResult]) -> xr.Dataset:
@@ -343,28 +387,27 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     evidence = columns["log_bayes_factor"]
     weight = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
 
-    def between(some: Sequence[_Line]) -> NDArray[np.bool_]:
-        actions = [[name in line.actions for name in names] for line in some]
-        return np.array(actions, dtype=bool).reshape(len(some), len(names))
+    def described(some: Sequence[_Line], dim: str, prefix: str = "") -> dict[str, Any]:
+        between = [[name in line.actions for name in names] for line in some]
+        shape = len(some), len(names)
+        return {
+            f"{prefix}kind": (dim, np.array([line.kind for line in some], dtype=str)),
+            f"{prefix}between": ((dim, "action"), np.array(between, dtype=bool).reshape(shape)),
+        }
 
-    def texts(values: Iterable[str]) -> NDArray[np.str_]:
-        return np.array(list(values), dtype=str)
-
-    obstacles = (line.result if isinstance(line.result, str) else "" for line in rest)
+    obstacles = np.array([line.result or "" for line in rest], dtype=str)
     return labelled_dataset(
         {
-            "kind": ("test", texts(line.kind for line in tests)),
+            **described(tests, "test"),
             **{name: ("test", column) for name, column in columns.items()},
             "weight": ("test", weight),
-            "between": (("test", "action"), between(tests)),
-            "hidden_kind": ("hidden", texts(line.kind for line in rest)),
-            "hidden_between": (("hidden", "action"), between(rest)),
-            "hidden_obstacle": ("hidden", texts(obstacles)),
+            **described(rest, "hidden", "hidden_"),
+            "hidden_obstacle": ("hidden", obstacles),
         },
         {
-            "test": texts(line.label for line in tests),
+            "test": np.array([line.label for line in tests], dtype=str),
             "action": list(names),
-            "hidden": texts(line.label for line in rest),
+            "hidden": np.array([line.label for line in rest], dtype=str),
         },
     )
 

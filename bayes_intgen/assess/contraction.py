@@ -12,22 +12,26 @@ of variances.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label, decoded_table
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.curves import fixed_values, labelled_points, points_along
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.curves import fixed_values, points_along, points_of_curve
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    fitted_prediction,
+    labelled_points,
+    prediction_of,
+)
 from bayes_intgen.posterior.fit_support import Query
-from bayes_intgen.posterior.standardisation import Standardisation, in_population
+from bayes_intgen.posterior.population import in_population
 
 PRIOR_DRAWS = 2000
 # Number of points along an action.
@@ -37,28 +41,20 @@ ENDS = (0.15865525393145707, 0.8413447460685429)
 KINDS = ("unconfounded", "confounded")
 
 
-def prior_prediction(
-    posterior: PosteriorDraws, seed: int = 0, averages: Standardisation | None = None
-) -> Prediction:
-    """Predictions in a population from 2000 prior draws, with the posterior's noise.
+def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
+    """Predictions from 2000 prior draws in the population asked about, with the posterior's noise.
 
     Examples
     --------
     >>> prior_prediction(posterior).coefficients.shape[:2]
     (1, 2000)
     """
-    prediction, terms = prediction_of(posterior), posterior.terms
+    prediction, terms = fitted_prediction(posterior), posterior.terms
     scale, coefficients = prior_draws(posterior.model, terms, seed)
     noise_sd = np.resize(prediction.sd.ravel(), (1, PRIOR_DRAWS))
     prediction = replace(prediction, coefficients=coefficients[None], sd=noise_sd)
-    if averages is None:
-        return prediction
-    draws = xr.Dataset(
-        {"scale": (("chain", "draw", "scale_of"), scale[None])},
-        coords={"scale_of": list(terms.scaled)},
-    )
-    nothing_fixed = xr.Dataset(coords={"fixed_scale_of": []})
-    return in_population(prediction, draws, nothing_fixed, averages)
+    scale_of = dict(zip(terms.scaled, scale.T[:, None], strict=True))
+    return in_population(prediction, posterior.averages, scale_of.__getitem__)
 
 
 def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:
@@ -71,12 +67,7 @@ def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, A
         )
         for name, prior in (("scale", priors.scale), ("lengthscale", priors.lengthscale))
     }
-    log_sd = np.stack(
-        [
-            priors.log_sd({name: values[i] for name, values in hyperparameters.items()})
-            for i in range(PRIOR_DRAWS)
-        ]
-    )
+    log_sd = np.broadcast_to(priors.log_sd(hyperparameters), (PRIOR_DRAWS, terms.size))
     coefficients = priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape)
     return hyperparameters["scale"], np.asarray(coefficients)
 
@@ -98,21 +89,11 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
     """Widths of posterior and prior, and their ratios, at the points of a query."""
     values = query.values
     predictions = {
-        "prior": prior_prediction(posterior, seed, query.averages),
-        "posterior": prediction_of(posterior, query.averages),
+        "prior": prior_prediction(posterior, seed),
+        "posterior": prediction_of(posterior),
     }
-    table = xr.Dataset(
-        coords={
-            "point": np.arange(len(values)),
-            "action": list(posterior.actions),
-            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
-        },
-        attrs={
-            "intervened": ", ".join(query.intervened),
-            "outcome": posterior.outcome_name,
-            "scale": posterior.predictor_name,
-            **query.averages.attrs,
-        },
+    table = labelled_points(posterior, values).assign_attrs(
+        intervened=", ".join(query.intervened), scale=posterior.predictor_name
     )
     additive = isinstance(posterior.model, AdditiveModel)
     for name, prediction in predictions.items():
@@ -135,9 +116,6 @@ def mechanism_curves(
     posterior: PosteriorDraws,
     default: Array,
     at: Mapping[str, Label] | None = None,
-    *,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
 ) -> list[xr.Dataset]:
     """Prior and posterior of the mechanisms of each action, along the action.
 
@@ -155,16 +133,11 @@ def mechanism_curves(
     True
     """
     fixed = fixed_values(posterior, default, at)
-    if any(term.role == "regression" for term in posterior.terms.terms):
+    if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
-    averages = support_of(posterior).standardisation(given, population)
-    predictions = (
-        prior_prediction(posterior, averages=averages),
-        prediction_of(posterior, averages),
-    )
+    predictions = prior_prediction(posterior), prediction_of(posterior)
     return [
-        _mechanism_curve(posterior, predictions, k, fixed, averages)
-        for k in range(len(posterior.actions))
+        _mechanism_curve(posterior, predictions, k, fixed) for k in range(len(posterior.actions))
     ]
 
 
@@ -173,7 +146,6 @@ def _mechanism_curve(
     predictions: tuple[Prediction, Prediction],
     k: int,
     fixed: Array,
-    averages: Standardisation,
 ) -> xr.Dataset:
     points = points_along(posterior, k, fixed, N_POINTS)
     before_data, after_data = (
@@ -185,7 +157,7 @@ def _mechanism_curve(
     share = [np.median(widths(b) / widths(a)) for a, b in pairs]
     dims = ("mechanism", "point")
     return (
-        labelled_points(posterior, k, points, averages)
+        points_of_curve(posterior, k, points)
         .assign_coords(mechanism=list(KINDS))
         .assign(
             posterior=(("mechanism", "chain", "draw", "point"), after_data),

@@ -22,7 +22,6 @@ from bayes_intgen.inference.sampling.convergence import (
     monitored_effect,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.standardisation import Standardisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +57,16 @@ class Diagnostics:
         return cls(convergence_quantities(tree, effect), statistics, importance)
 
     @classmethod
-    def of_posterior(
-        cls, posterior: PosteriorDraws, averages: Standardisation | None = None
-    ) -> Self:
-        """Collect the draws of a fit, with its joint effect at some of the reference rows.
-
-        Effects are averages over a population; by default that of the fit.
-        """
+    def of_posterior(cls, posterior: PosteriorDraws) -> Self:
+        """Collect the draws of a fit, with its joint effect at some of the reference rows."""
         support = support_of(posterior)
         rows = every_nth(np.concatenate(support.reference.rows))
         regimes, joint = tuple(support.regimes), (True,) * len(posterior.actions)
         # As in the fit: the mean of an observed regime if the joint effect is not identified.
         mask = joint if posterior.model.identifies(regimes, joint) else regimes[0]
         masks = np.broadcast_to(mask, rows.shape)
-        prediction = prediction_of(posterior, averages)
-        return cls.of(posterior.tree, monitored_effect(prediction, rows, masks))
+        effect = monitored_effect(prediction_of(posterior), rows, masks)
+        return cls.of(posterior.tree, effect)
 
     @cached_property
     def convergence(self) -> Convergence:
@@ -85,36 +79,32 @@ class Diagnostics:
 
     def problems(self) -> list[str]:
         """Describe problems with the draws, worst first; empty if there are none."""
-        nonfinite = [
+        found = [
             f"draws of {name} are not all finite: do not use them; check the data for extreme "
             "values"
             for name, values in self.quantities.data_vars.items()
             if not np.isfinite(values.values).all()
         ]
+        is_finite = not found
         if self.importance is not None:
-            return nonfinite or _unreliable_weights(self.importance)
+            return found or _unreliable_weights(self.importance)
         total = self.statistics["diverging"].size
-        divergences, deep_trees = [], []
         if diverging := self.count("diverging"):
-            divergences = [
+            found.append(
                 f"{diverging} of {total} draws ended in a divergence, so part of the posterior may "
                 "be missing: rerun with target_accept=0.95 or more, or use tighter priors"
-            ]
-        if deepest := self.count("reached_max_treedepth"):
-            deep_trees = [
-                f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow but "
-                "not wrong; tighter priors help"
-            ]
-        if nonfinite:
-            return nonfinite + divergences
-        draws = self.quantities.sizes["draw"]
-        # Chains that disagree have few effective draws, too.
-        apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
-        return [
-            *divergences,
-            *(apart or _few_effective_draws(self.convergence, draws)),
-            *deep_trees,
-        ]
+            )
+        if is_finite:
+            draws = self.quantities.sizes["draw"]
+            # Chains that disagree have few effective draws, too.
+            apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
+            found += apart or _few_effective_draws(self.convergence, draws)
+            if deepest := self.count("reached_max_treedepth"):
+                found.append(
+                    f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow "
+                    "but not wrong; tighter priors help"
+                )
+        return found
 
     def sentence(self) -> str:
         """Describe draws without problems."""

@@ -1,14 +1,15 @@
 """Findings: what is known to make answers wide or wrong, in the same words everywhere.
 
-A guard is a function of rows or of a fit that returns sentences, each of which names columns and
-values, and ends with the remedy. :func:`bayes_intgen.fit` warns of what its guards find, and the
-summaries of data and of a posterior, the page of a report and the command line list it.
+A guard takes rows, a model and a posterior, and yields findings, each of which names columns and
+values and ends with the remedy. One loop, :func:`findings`, runs guards: :func:`bayes_intgen.fit`
+warns of what they find, and the summaries of data and of a posterior, the page of a report, the
+check of the assumptions and the command line list it.
 """
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
@@ -30,6 +31,7 @@ from bayes_intgen.errors import (
     LackOfFitWarning,
     SamplingWarning,
 )
+from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
@@ -46,8 +48,8 @@ MAX_CORRELATION = 0.999
 MIN_COVERED_SHARE = 0.9
 # Maximum number of settings of an action, evenly spaced in rank, whose support is tested.
 MAX_SETTINGS = 200
-# Maximum number of rows from which correlations are computed.
-MAX_CORRELATED_ROWS = 50_000
+# Number of rows from which support, shares and correlations are estimated.
+SUMMARY_ROWS = 100_000
 # Attribute of a fit's tree with the findings in its rows, of which it keeps only some.
 ATTRIBUTE = "findings"
 
@@ -76,111 +78,83 @@ class Finding(NamedTuple):
         return f"{self.text[0].upper()}{self.text[1:]}{end}"
 
 
-def _listed(
-    found: Mapping[str, Iterable[str]], warning: type[BayesIntgenWarning] = DataWarning
-) -> list[Finding]:
-    """Label the sentences of each guard."""
-    return [Finding(about, text, warning) for about, texts in found.items() for text in texts]
+class Guard(Protocol):
+    """Function, or object that can be called, which yields findings.
 
-
-def findings_of_rows(
-    data: Rows, model: Model | None = None, reference: ReferenceRows | None = None
-) -> list[Finding]:
-    """Find what rows alone show, before a fit of a model; for any model if it is None.
-
-    For rows outside memory the in-memory sample is used. ``reference`` are the rows of each regime,
-    if they are known.
-
-    Examples
-    --------
-    >>> findings_of_rows(data)
-    []
+    Users pass theirs to :func:`bayes_intgen.check`.
     """
-    few = few_valued(data, model)
-    coordinates = None if reference is None else reference.coordinates
-    # Regressions do not add up effects, and a log link multiplies them.
-    adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
-    return _listed(
-        {
-            "levels": [advice_on_levels(few)] if few else [],
-            "far cells": advice_on_far_cells(data, coordinates),
-            "changed covariates": advice_on_changed_covariates(data),
-            "units": advice_on_units(data),
-            "group means": advice_on_group_means(data.in_memory),
-            "outcome": advice_on_outcome(data) if adds_up else [],
-        }
-    )
+
+    def __call__(self, rows: Any, model: Any, posterior: Any, /) -> Iterable[Finding]:
+        """Look at what there is.
+
+        Parameters
+        ----------
+        rows : Rows
+            None for a posterior that was loaded.
+        model : Model
+            None for data without a model; it has the law of the outcome.
+        posterior : PosteriorDraws
+            None before a fit.
+        """
+        ...
 
 
-def findings_of_copies(data: Rows) -> list[Finding]:
-    """Find copies of rows, which a fit refuses if the actions determine the outcome."""
-    return _listed({"copies": advice_on_copies(data.in_memory)})
+class TextGuard(NamedTuple):
+    """Guard that reports sentences under one name and in one class of warnings.
 
-
-def findings_of_design(data: Rows, reference: ReferenceRows, sample: Observations) -> list[Finding]:
-    """Find what regimes and ranges of the actions leave open, of which a fit does not warn.
-
-    Parameters
+    Attributes
     ----------
-    data : Rows
-    reference : ReferenceRows
-        Rows of each regime.
-    sample : Observations
-        Rows from which shares and correlations are estimated.
+    about : str
+    texts : callable
+        Takes rows, model and posterior.
+    warning : type of BayesIntgenWarning
+    """
+
+    about: str
+    texts: Callable[[Any, Any, Any], Iterable[str]]
+    warning: type[BayesIntgenWarning] = DataWarning
+
+    def __call__(self, rows: Any, model: Any, posterior: Any, /) -> Iterator[Finding]:
+        """Label the sentences."""
+        for text in self.texts(rows, model, posterior):
+            yield Finding(self.about, text, self.warning)
+
+
+def findings(
+    guards: Iterable[Guard],
+    rows: Rows | None = None,
+    model: Model | None = None,
+    posterior: PosteriorDraws | None = None,
+) -> list[Finding]:
+    """Run guards one after the other.
 
     Examples
     --------
-    >>> findings_of_design(data, data.reference_rows(), data)
-    []
+    >>> findings(OF_ROWS, data), findings(OF_FIT, posterior=posterior)
+    ([], [])
     """
-    certificate = data.identify(list(data.names))
-    reason = [f"the joint effect is not identified: {certificate.reason}"]
-    supported = _supported_shares(sample, reference) if certificate.identified else {}
-    return _listed(
-        {
-            "identification": [] if certificate.identified else reason,
-            "regimes": _small_regimes(len(data.names), dict(certificate.rows)),
-            "ranges": _outside_experiments(sample),
-            "support": _unsupported_settings(data.names, supported),
-            "collinear actions": _collinear(sample),
-            "missing cells": dropped_in_words(data.names, data.dropped),
-        }
-    )
+    return [finding for guard in guards for finding in guard(rows, model, posterior)]
 
 
-def findings_of_fit(posterior: PosteriorDraws, diagnostics: Diagnostics) -> list[Finding]:
-    """Find what draws and residuals show.
-
-    Examples
-    --------
-    >>> findings_of_fit(posterior, Diagnostics.of_posterior(posterior))
-    []
-    """
-    constant = posterior.tree["constant_data"].dataset
-    far = FarOutcomes.of_dataset(constant)
-    outcome = repr(posterior.outcome_name)
-    far_texts = [] if far is None else [far_outcomes_in_words(far, outcome)]
-    return [
-        *_listed({"sampling": diagnostics.problems()}, SamplingWarning),
-        *_listed({"far outcomes": far_texts}),
-        *findings_of_fit_tests(constant),
-    ]
+def findings_of_posterior(posterior: PosteriorDraws) -> list[Finding]:
+    """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
+    found = findings(OF_FIT, model=posterior.model, posterior=posterior)
+    return [*stored_findings(posterior.tree.attrs), *found]
 
 
 def findings_of_fit_tests(tests: xr.Dataset) -> list[Finding]:
     """Find structure that a fit does not follow, in its score tests."""
-    return _listed({"lack of fit": fit_problems(tests)}, LackOfFitWarning)
+    return [Finding("lack of fit", text, LackOfFitWarning) for text in fit_problems(tests)]
 
 
-def with_findings(tree: xr.DataTree, found: Sequence[Finding]) -> None:
-    """Store the findings in the rows of a fit in its tree."""
-    tree.attrs[ATTRIBUTE] = json.dumps([(own.about, own.text) for own in found])
+def store_findings(attrs: dict[Any, Any], found: Iterable[Finding]) -> None:
+    """Store findings in rows as an attribute, for :func:`stored_findings`."""
+    attrs[ATTRIBUTE] = json.dumps([finding[:2] for finding in found])
 
 
-def findings_of_posterior(posterior: PosteriorDraws, diagnostics: Diagnostics) -> list[Finding]:
-    """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
-    stored = json.loads(posterior.tree.attrs.get(ATTRIBUTE, "[]"))
-    return [*(Finding(*parts) for parts in stored), *findings_of_fit(posterior, diagnostics)]
+def stored_findings(attrs: Mapping[Any, Any]) -> list[Finding]:
+    """Read findings in rows from attributes; empty without any."""
+    return [Finding(*parts) for parts in json.loads(attrs.get(ATTRIBUTE, "[]"))]
 
 
 def sentences(found: Iterable[Finding], warning: type[BayesIntgenWarning]) -> tuple[str, ...]:
@@ -194,15 +168,39 @@ def warn_of(found: Iterable[Finding]) -> None:
         warnings.warn(finding.text, finding.warning, skip_file_prefixes=(PACKAGE,))
 
 
-def _small_regimes(n_actions: int, regimes: dict[str, int]) -> Iterator[str]:
-    minimum = rows_needed(n_actions)
-    for label, rows in regimes.items():
-        if rows < minimum:
-            yield f"{label} has only {rows} rows: too few for so many actions (under {minimum})"
+def _few_values(rows: Rows, model: Model | None) -> list[str]:
+    few = few_valued(rows, model)
+    return [advice_on_levels(few)] if few else []
 
 
-def _outside_experiments(sample: Observations) -> Iterator[str]:
+def _not_additive(rows: Rows, model: Model | None) -> list[str]:
+    # Regressions do not add up effects, and a log link multiplies them.
+    adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
+    return advice_on_outcome(rows) if adds_up else []
+
+
+def _far_outcomes(posterior: PosteriorDraws) -> list[str]:
+    far = FarOutcomes.of_dataset(posterior.tree["constant_data"].dataset)
+    return [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
+
+
+def _not_identified(rows: Rows) -> Iterator[str]:
+    certificate = rows.identify(list(rows.names))
+    if not certificate.identified:
+        yield f"the joint effect is not identified: {certificate.reason}"
+
+
+def _small_regimes(rows: Rows) -> Iterator[str]:
+    minimum = rows_needed(len(rows.names))
+    for mask, count in rows.regimes.items():
+        if count < minimum:
+            label = rows.label(mask)
+            yield f"{label} has only {count} rows: too few for so many actions (under {minimum})"
+
+
+def _outside_experiments(rows: Rows) -> Iterator[str]:
     """Values of actions that occur only where they were set, or only where they were not."""
+    sample = rows.sample(SUMMARY_ROWS)
     for name, levels, values, was_set in zip(
         sample.names, sample.categories, sample.actions.T, sample.intervened.T, strict=True
     ):
@@ -235,22 +233,25 @@ def _levels_outside(
             )
 
 
-def _unsupported_settings(names: Sequence[str], supported: Mapping[int, float]) -> Iterator[str]:
-    for k, share in supported.items():
+def _unsupported_settings(rows: Rows) -> Iterator[str]:
+    if not rows.identify(list(rows.names)).identified:
+        return
+    sample = rows.sample(SUMMARY_ROWS)
+    for k, share in _supported_shares(sample, sample.reference_rows()).items():
         if share < MIN_COVERED_SHARE:
             yield (
-                f"{names[k]}: {1 - share:.0%} of the values to which it was set do not support the "
-                "joint effect: too few regimes reach them. Observe the action there without "
-                "setting it, or say by a graph that it moves no other action"
+                f"{rows.names[k]}: {1 - share:.0%} of the values to which it was set do not "
+                "support the joint effect: too few regimes reach them. Observe the action there "
+                "without setting it, or say by a graph that it moves no other action"
             )
 
 
-def _collinear(sample: Observations) -> Iterator[str]:
-    rows = sample.actions[:: max(1, len(sample) // MAX_CORRELATED_ROWS)]
+def _collinear(rows: Rows) -> Iterator[str]:
+    actions = rows.sample(SUMMARY_ROWS).actions
     with np.errstate(invalid="ignore"):  # an action may be constant in these rows
-        near = np.abs(np.atleast_2d(np.corrcoef(rows, rowvar=False))) > MAX_CORRELATION
+        near = np.abs(np.atleast_2d(np.corrcoef(actions, rowvar=False))) > MAX_CORRELATION
     for k, j in np.argwhere(np.tril(near, -1)):
-        one, other = sample.names[j], sample.names[k]
+        one, other = rows.names[j], rows.names[k]
         yield f"{one} and {other} are nearly collinear: their effects cannot be distinguished"
 
 
@@ -269,9 +270,41 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
     if not reached:
         return {}
     # Without a graph an action may depend on every other, so all conditions are the same.
-    parents = [[j for j in range(count) if j != i] for i in range(count)]
+    parents = parents_of(sample.names, None)
     every = np.concatenate(list(reached.values()))
     supported = separates(reference.masks, every, (True,) * count, 0, parents)
     ends = np.cumsum([len(own) for own in reached.values()])[:-1]
     shares = [float(own.mean()) for own in np.split(supported, ends)]
     return dict(zip(reached, shares, strict=True))
+
+
+# Before a fit. For rows outside memory the in-memory sample is used.
+OF_ROWS: tuple[Guard, ...] = (
+    TextGuard("levels", lambda rows, model, _: _few_values(rows, model)),
+    TextGuard("far cells", lambda rows, *_: advice_on_far_cells(rows)),
+    TextGuard("changed covariates", lambda rows, *_: advice_on_changed_covariates(rows)),
+    TextGuard("units", lambda rows, *_: advice_on_units(rows)),
+    TextGuard("group means", lambda rows, *_: advice_on_group_means(rows.in_memory)),
+    TextGuard("outcome", lambda rows, model, _: _not_additive(rows, model)),
+)
+# After a fit, which refuses copies if the actions determine the outcome.
+OF_COPIES: tuple[Guard, ...] = (
+    TextGuard("copies", lambda rows, *_: advice_on_copies(rows.in_memory)),
+)
+# What regimes and ranges of the actions leave open, of which a fit does not warn.
+OF_REGIMES: tuple[Guard, ...] = (
+    TextGuard("identification", lambda rows, *_: _not_identified(rows)),
+    TextGuard("regimes", lambda rows, *_: _small_regimes(rows)),
+    TextGuard("ranges", lambda rows, *_: _outside_experiments(rows)),
+    TextGuard("support", lambda rows, *_: _unsupported_settings(rows)),
+    TextGuard("collinear actions", lambda rows, *_: _collinear(rows)),
+    TextGuard("missing cells", lambda rows, *_: dropped_in_words(rows.names, rows.dropped)),
+)
+# What draws and residuals show.
+OF_FIT: tuple[Guard, ...] = (
+    TextGuard(
+        "sampling", lambda _, __, fit: Diagnostics.of_posterior(fit).problems(), SamplingWarning
+    ),
+    TextGuard("far outcomes", lambda _, __, fit: _far_outcomes(fit)),
+    lambda _, __, fit: findings_of_fit_tests(fit.tree["constant_data"].dataset),
+)

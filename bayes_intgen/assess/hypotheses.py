@@ -31,6 +31,8 @@ from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
+from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.factor import GaussianFactor, orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     candidate_statistics,
@@ -56,6 +58,8 @@ MAX_LEVERAGE = 0.95
 # Minimum share of a direction of an alternative's columns that the model's columns, free of their
 # prior, leave unexplained. Rows do not test a direction below it.
 MIN_UNEXPLAINED_SHARE = 1e-4
+# Singular value, relative to the largest, below which a direction of columns is rounding.
+MIN_SINGULAR_VALUE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Alternative:
         action and the covariate.
     label : str
     pieces : tuple of (Basis, tuple of int)
-        Bases, each with the positions of its inputs: actions, then covariates.
+        Bases, each with the positions of its inputs: actions, then covariates. Of those of a regime
+        only the first functions, the smoothest, are used.
     gate : Gate or WhereBothSet
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
@@ -102,7 +107,8 @@ class Alternative:
 
     def matrix(self, values: Array, intervened: NDArray[np.bool_]) -> Array:
         """Compute its columns, shape (n, size), from actions, (n, K), or with covariates."""
-        pieces = [basis.matrix(values[:, list(inputs)]) for basis, inputs in self.pieces]
+        count = N_SINGLE if self.kind == "regime" else None
+        pieces = [basis.matrix(values[:, list(inputs)])[:, :count] for basis, inputs in self.pieces]
         return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
 
 
@@ -179,9 +185,7 @@ class _Builder:
 
     def regimes(self) -> Iterator[Alternative]:
         regimes = tuple(self.data.regimes)
-        single = [
-            (_FirstFunctions(basis, N_SINGLE), (k,)) for k, basis in enumerate(self.marginal_bases)
-        ]
+        single = [(basis, (k,)) for k, basis in enumerate(self.marginal_bases)]
         for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
             yield Alternative(
                 "regime",
@@ -225,21 +229,6 @@ def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _FirstFunctions:
-    """The first few functions of a basis."""
-
-    basis: Basis
-    max_size: int
-
-    @property
-    def size(self) -> int:
-        return min(self.max_size, self.basis.size)
-
-    def matrix(self, actions: Array) -> Array:
-        return self.basis.matrix(actions)[:, : self.size]
-
-
-@dataclass(frozen=True, eq=False)
 class NullModel:
     """The additive model at its mode, with the rows to which it was fitted.
 
@@ -250,8 +239,8 @@ class NullModel:
     design : ndarray, shape (n, P)
     weights : ndarray, shape (n,)
         Inverse noise variances.
-    mean, covariance : ndarray, shapes (P,) and (P, P)
-        Posterior moments of the coefficients.
+    conditional : Conditional
+        Posterior of the coefficients.
     residual : ndarray, shape (n,)
         Residuals with the variance of the noise.
     """
@@ -260,28 +249,49 @@ class NullModel:
     fit: Pilot
     design: Array
     weights: Array
-    mean: Array
-    covariance: Array
+    conditional: Conditional
     residual: Array
 
     @classmethod
     def of(cls, data: Observations, fit: Pilot) -> Self:
         """Compute moments and residuals at the mode."""
-        terms = fit.posterior.terms
-        mean, covariance = fit.posterior.moments(fit.sites)
+        terms, conditional = fit.posterior.terms, fit.posterior.conditional(fit.sites)
         design = terms.matrix(data.inputs, data.intervened)
         precision = relative_noise_sd(fit.spread, data) ** -2.0
         weights = precision / float(fit.sites["noise_sd"]) ** 2
-        leverage = weights * ((design @ covariance) * design).sum(axis=1)
-        residual = data.outcome - terms.centre - design @ mean
+        leverage = weights * ((design @ conditional.root) ** 2).sum(axis=1)
+        residual = data.outcome - terms.centre - design @ conditional.mean
         if terms.random_effects is not None:
             residual = conditional_residuals(data, terms.random_effects, residual, precision)
         residual = residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
-        return cls(data, fit, design, weights, mean, covariance, residual)
+        return cls(data, fit, design, weights, conditional, residual)
 
     def remainder(self, values: Array) -> Array:
         """What the fit leaves of values that are added to the outcome, shape (n,)."""
-        return values - self.design @ (self.covariance @ (self.design.T @ (self.weights * values)))
+        root = self.conditional.root
+        return values - self.design @ (root @ (root.T @ (self.design.T @ (self.weights * values))))
+
+    def beside(self, columns: Array, own: NDArray[np.int_]) -> GaussianFactor:
+        """Factor of the coefficients, followed by those of additional columns, shape (n, q).
+
+        It is the posterior, but without prior of the additional coefficients and of those at the
+        positions ``own``.
+        """
+        conditional, weighted = self.conditional, columns * self.weights[:, None]
+        statistics = self.fit.posterior.target.statistics
+        of_model = statistics.posterior(conditional.sd, conditional.noise_sd)
+        of_model.matrix[own, own] -= 1
+        of_model = of_model.rescale(np.append(1 / conditional.sd, 1.0))
+        precision, cross = of_model.matrix[:-1, :-1], self.design.T @ weighted
+        outcome = self.data.outcome - self.fit.posterior.terms.centre
+        return GaussianFactor.of(
+            np.block([[precision, cross], [cross.T, columns.T @ weighted]]),
+            np.append(
+                of_model.matrix[:-1, -1] + precision @ conditional.prior_mean, weighted.T @ outcome
+            ),
+            of_model.matrix[-1, -1],
+            of_model.log_scale,
+        )
 
     def testable_columns(self, blocks: Sequence[Array]) -> list[Array]:
         """Directions of alternatives' coefficients that rows test, each of shape (Q, q).
@@ -289,15 +299,9 @@ class NullModel:
         The others are combinations of the model's columns, for example where an action has few
         values. Only the prior distinguishes them, and rounding.
         """
-        weighted = self.design * self.weights[:, None]
-        gram = self.design.T @ weighted
-        scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
-        values, vectors = np.linalg.eigh(gram * scale * scale[:, None])
-        present = values > 1e-10 * values[-1]
-        root = scale[:, None] * vectors[:, present] / np.sqrt(values[present])
-        return [
-            _unexplained(block, self.weights, root.T @ (weighted.T @ block)) for block in blocks
-        ]
+        root_weights = np.sqrt(self.weights)[:, None]
+        span = orthonormal_basis(self.design * root_weights, MIN_SINGULAR_VALUE)
+        return [_unexplained(block * root_weights, span) for block in blocks]
 
     def related(self, alternative: Alternative) -> list[Term]:
         """Terms of the model that are functions of the same two inputs together."""
@@ -308,20 +312,19 @@ class NullModel:
         return [term for term in terms if term.cross_action and set(term.inputs) == pair]
 
 
-def _unexplained(block: Array, weights: Array, projection: Array) -> Array:
-    """Coefficients whose columns are not combinations of the model's, as orthonormal columns."""
-    gram = block.T @ (block * weights[:, None])
-    values, vectors = np.linalg.eigh(gram)
-    present = values > 1e-10 * max(float(values[-1]), 1e-300)
+def _unexplained(block: Array, span: Array) -> Array:
+    """Coefficients whose columns are not in the span of the model's, as orthonormal columns."""
+    values, vectors = np.linalg.eigh(block.T @ block)
+    present = values > MIN_SINGULAR_VALUE**2 * max(float(values[-1]), 1e-300)
     root = vectors[:, present] / np.sqrt(values[present])
-    own = root.T @ (gram - projection.T @ projection) @ root
-    share, directions = np.linalg.eigh((own + own.T) / 2)
+    explained = span.T @ (block @ root)
+    share, directions = np.linalg.eigh(np.eye(present.sum()) - explained.T @ explained)
     if present.all() and (share > MIN_UNEXPLAINED_SHARE).all():
-        return np.eye(len(gram))
+        return np.eye(len(values))
     absent = root @ directions[:, share <= MIN_UNEXPLAINED_SHARE]
-    explained = np.hstack([absent, vectors[:, ~present]])
-    basis, _ = np.linalg.qr(explained, mode="complete")
-    return np.asarray(basis[:, explained.shape[1] :])
+    untestable = np.hstack([absent, vectors[:, ~present]])
+    basis, _ = np.linalg.qr(untestable, mode="complete")
+    return np.asarray(basis[:, untestable.shape[1] :])
 
 
 def null_fit(

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.conditional import GRID, TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.factor import ConditionalGaussian
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
 # Quadrature nodes of a log scale, in prior standard deviations from the log median: for the tested
@@ -85,9 +86,9 @@ class ScaleMixture:
         count = sd.shape[1]
         # In units of the prior, so that absent coefficients need no case of their own.
         own = np.eye(count) + sd[:, :, None] * precision[:count, :count] * sd[:, None, :]
-        factors = np.linalg.cholesky(own)
+        nuisances = ConditionalGaussian.of(own, sd[:, :, None] * precision[:count, count:])
+        factors, cross = nuisances.factor, nuisances.half
         roots = sd[:, :, None] * np.linalg.inv(factors).transpose(0, 2, 1)
-        cross = roots.transpose(0, 2, 1) @ precision[:count, count:]
         tested = precision[count:, count:] - cross.transpose(0, 2, 1) @ cross
         values, vectors = np.linalg.eigh(tested)
         return cls(

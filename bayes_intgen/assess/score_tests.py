@@ -30,6 +30,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -154,38 +155,17 @@ class ScoreStatistics(NamedTuple):
     @classmethod
     def of(cls, null: NullModel, related: Sequence[Term], columns: Array) -> Self:
         """Marginalise all coefficients of the model but those of the related terms."""
-        posterior, sites = null.fit.posterior, null.fit.sites
-        terms, weights, design = posterior.terms, null.weights[:, None], null.design
+        terms, weights = null.fit.posterior.terms, null.weights[:, None]
         at = [np.arange(terms.size)[terms.columns[term.name]] for term in related]
         own = np.concatenate([np.zeros(0, dtype=int), *at])
-        covariance, mean = null.covariance, null.mean
-        inverse = np.linalg.inv(covariance[np.ix_(own, own)])
-        gain = covariance[:, own] @ inverse
-        # Moments of the other coefficients where the related ones are zero.
-        mean = mean - gain @ mean[own]
-        covariance = covariance - gain @ covariance[own]
-        sd = np.exp(np.asarray(posterior.priors.log_sd(sites)))[own]
-        prior_precision = np.diag(sd**-2.0)
-        weighted = columns * weights
-        left = np.hstack([design @ gain, columns - design @ (covariance @ (design.T @ weighted))])
-        cross = left.T @ weighted
-        precision = np.block(
-            [
-                [inverse - prior_precision, cross[: len(own)]],
-                [cross[: len(own)].T, cross[len(own) :]],
-            ]
-        )
-        precision = (precision + precision.T) / 2
-        residual = null.data.outcome - terms.centre - design @ mean
-        prior_mean = np.asarray(posterior.priors.mean)[own]
-        return cls(
-            np.concatenate(
-                [inverse @ null.mean[own] - prior_precision @ prior_mean, weighted.T @ residual]
-            ),
-            precision,
-            precision - left.T @ (left * weights),
-            left * weights,
-        )
+        others = np.setdiff1d(np.arange(terms.size), own)
+        likelihood, regression = null.beside(columns, own).eliminate(others)
+        precision, information = likelihood.matrix[:-1, :-1], likelihood.matrix[:-1, -1]
+        # What regression on the other columns leaves.
+        slopes = solve_triangular(regression.factor, regression.half[:, :-1], lower=True, trans="T")
+        left = np.hstack([null.design[:, own], columns]) - null.design[:, others] @ slopes
+        rows = left * weights
+        return cls(information, precision, precision - left.T @ rows, rows)
 
     def draw_shrinkage(self, count: int, rng: np.random.Generator) -> Array:
         """Draw the part of the information that shrinkage leaves, shape (count, r + q)."""

@@ -62,11 +62,15 @@ import xarray as xr
 
 from bayes_intgen._arguments import probability
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    labelled_points,
+    prediction_of,
+    support_of,
+)
 from bayes_intgen.posterior.fit_support import Query
 
 
@@ -131,27 +135,19 @@ def sensitivity(
         )
     level = probability(level, "level", PointsError)
     steps, values = _correlations(rho), query.values
-    prediction = prediction_of(posterior, query.averages)
+    prediction = prediction_of(posterior)
     _, delta = prediction.contributions(values)
     above, below = bounds(delta, _bias_sd(posterior, prediction), steps)
     effect = prediction.mean(values, query.mask)[..., None, :]
     tail = (1 - level) / 2
     dims = ("rho", "point")
-    return xr.Dataset(
-        {
-            "effect": ("point", effect.mean(axis=(0, 1))[0]),
-            "above": (dims, above.mean(axis=(0, 1))),
-            "below": (dims, below.mean(axis=(0, 1))),
-            "low": (dims, np.quantile(effect - above, tail, axis=(0, 1))),
-            "high": (dims, np.quantile(effect + below, 1 - tail, axis=(0, 1))),
-        },
-        coords={
-            "rho": steps,
-            "point": np.arange(len(values)),
-            "action": list(posterior.actions),
-            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
-        },
-        attrs={"level": level, "outcome": posterior.outcome_name, **query.averages.attrs},
+    table = labelled_points(posterior, values).assign_coords(rho=steps).assign_attrs(level=level)
+    return table.assign(
+        effect=("point", effect.mean(axis=(0, 1))[0]),
+        above=(dims, above.mean(axis=(0, 1))),
+        below=(dims, below.mean(axis=(0, 1))),
+        low=(dims, np.quantile(effect - above, tail, axis=(0, 1))),
+        high=(dims, np.quantile(effect + below, 1 - tail, axis=(0, 1))),
     )
 
 

@@ -220,32 +220,31 @@ class _Actions:
             of_mean = len(data.columns) > 0 and data.categories[k] is None
             self.responses.append(column.coordinate(own) if of_mean else self.features[k])
         self.observed_causes = model.decompose(data).observed_causes(data.inputs)
-        self.effects = {
-            pair: self.effect(*pair) for pair in permutations(range(len(data.names)), 2)
+        # Masks with neither action set and with the first set, the others alike, by pair.
+        self.regimes = {
+            pair: masks
+            for pair in permutations(range(len(data.names)), 2)
+            if (masks := self._regimes(*pair)) is not None
         }
+        self.effects = {pair: self.effect(*pair) for pair in self.regimes}
 
     def scores(self) -> dict[tuple[str, int, int], _Score]:
         """Scores of the hypotheses about all pairs, as far as the regimes have them."""
         scores = {("effect", *pair): score for pair, score in self.effects.items()}
-        scores |= {("contrast", *pair): self.contrast(*pair) for pair in self.effects}
-        for given, name in ((True, "shift"), (False, "shift of cause")):
-            scores |= {(name, *pair): self.shift(*pair, given) for pair in self.effects}
+        for pair in self.regimes:
+            scores["contrast", *pair] = self.contrast(*pair)
+            scores["shift", *pair] = self.shift(*pair, given=True)
+            scores["shift of cause", *pair] = self.shift(*pair, given=False)
         return {key: score for key, score in scores.items() if score is not None}
 
     def effect(self, j: int, k: int) -> _Score | None:
         """Score of action j in a regression of action k on a constant, in rows of do(j)."""
-        regimes = self._regimes(j, k)
-        if regimes is None:
-            return None
-        rows = self.rows[regimes[1]]
+        rows = self.rows[self.regimes[j, k][1]]
         return self._score(rows, self.features[j][rows], [], k, np.zeros(len(rows), dtype=bool))
 
     def contrast(self, j: int, k: int) -> _Score | None:
         """Score of action j, where it was not set, in a regression of action k on j and others."""
-        regimes = self._regimes(j, k)
-        if regimes is None:
-            return None
-        free, was_set = (self.rows[mask] for mask in regimes)
+        free, was_set = (self.rows[mask] for mask in self.regimes[j, k])
         rows = np.concatenate([free, was_set])
         is_free = np.arange(len(rows)) < len(free)
         feature = self.features[j][rows] - self.features[j][free].mean(axis=0)
@@ -253,10 +252,7 @@ class _Actions:
 
     def shift(self, j: int, k: int, given: bool) -> _Score | None:
         """Score of where j was set in a regression of action k, given j and others or not."""
-        regimes = self._regimes(j, k)
-        if regimes is None:
-            return None
-        rows = np.concatenate([self.rows[mask] for mask in regimes])
+        rows = np.concatenate([self.rows[mask] for mask in self.regimes[j, k]])
         was_set = self.data.intervened[rows, j].astype(float)[:, None]
         regressors = self._causes(rows, j, k) if given else []
         return self._score(rows, was_set, regressors, k, np.ones(len(rows), dtype=bool))
@@ -276,7 +272,7 @@ class _Actions:
     def obstacle(self, j: int, k: int) -> str:
         """Why the rows have no scores of a pair."""
         fine = self.data.columns.fine_grouping
-        if self._regimes(j, k) is None and self._regimes(k, j) is None:
+        if (j, k) not in self.regimes and (k, j) not in self.regimes:
             return "a test of two actions needs rows with neither set and rows with one of them set"
         if fine is not None:
             name = self.data.columns.every[fine]
@@ -309,7 +305,7 @@ class _Actions:
 
     def _p_of_effect(self, j: int, k: int) -> float:
         """P value of the effect of one action on another; zero where that one was never set."""
-        score = self.effects[j, k]
+        score = self.effects.get((j, k))
         if score is None:
             return 0.0
         return float(chdtrc(len(score.value), score.statistic(score.value[None])[0]))

@@ -12,14 +12,17 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
-    findings_of_copies,
-    findings_of_design,
+    OF_COPIES,
+    OF_REGIMES,
+    OF_ROWS,
+    SUMMARY_ROWS,
+    findings,
     findings_of_posterior,
-    findings_of_rows,
     sentences,
 )
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
+    action_summaries,
     certificate_lines,
     interaction_lines,
     note_lines,
@@ -37,6 +40,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.suspect_rows import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
+from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.regimes import requirements
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
@@ -51,8 +55,6 @@ from bayes_intgen.text.messages import quoted
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
-# Number of rows from which support, shares and correlations are estimated.
-SUMMARY_ROWS = 100_000
 # Sections with tables, whose lines are not wrapped.
 TABLE_SECTIONS = ("Actions",)
 
@@ -215,7 +217,7 @@ def summarise_data(
     few = data.sample(SUMMARY_ROWS)
     reference = few.reference_rows()
     # Without a graph an action may depend on every other.
-    parents = [[j for j in range(len(names)) if j != k] for k in range(len(names))]
+    parents = parents_of(names, None)
     joint = data.identify(list(names))
     regimes = regime_table(names, data.regimes, reference, data.outcome_name)
     questions = question_table(
@@ -228,21 +230,8 @@ def summarise_data(
             points, mask, requirements(parents, reference.masks, mask), parents
         ),
     )
-    actions = tuple(
-        ActionSummary.of(name, joint.states[name], values, was_set, levels)
-        for name, values, was_set, levels in zip(
-            names,
-            sample.actions.T,
-            sample.intervened.T,
-            sample.categories,
-            strict=True,
-        )
-    )
-    found = [
-        *findings_of_design(data, reference, few),
-        *findings_of_rows(data, reference=reference),
-        *findings_of_copies(data),
-    ]
+    actions = action_summaries(sample, joint.states)
+    found = findings((*OF_REGIMES, *OF_ROWS, *OF_COPIES), data)
     problems = tuple(finding.text for finding in found)
     sections = {
         "Columns": note_lines(columns),
@@ -269,14 +258,14 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             names,
             regimes,
             reference.settings(),
-            {} if support.population is None else support.population.under_one_mask,
+            support.population.under_one_mask,
             reference,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
     diagnostics = Diagnostics.of_posterior(posterior)
     groups["sampling"] = diagnostics.to_dataset()
-    found = findings_of_posterior(posterior, diagnostics)
+    found = findings_of_posterior(posterior)
     check = Check.of_tree(posterior.tree)
     if check is not None:
         groups["check"] = check.table
@@ -295,7 +284,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Interactions": interaction_lines(sizes),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (untested,) if check is None else tuple(check.sentences()),
+        "Assumptions": (untested,) if check is None else tuple(check.sentences(found)),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }

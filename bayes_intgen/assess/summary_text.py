@@ -6,11 +6,11 @@ from itertools import compress
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, centres, short_label
 from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
@@ -183,21 +183,18 @@ class ActionSummary:
     set_levels: dict[str, int] | None = None
     observed_levels: dict[str, int] | None = None
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        state: str,
-        values: Array,
-        was_set: NDArray[np.bool_],
-        levels: Categories | None,
-    ) -> "ActionSummary":
-        """Summarise an action by its values in rows in memory, and where it was set."""
+
+def action_summaries(rows: Observations, states: Mapping[str, str]) -> tuple[ActionSummary, ...]:
+    """Summarise each action by its values where it was set and elsewhere."""
+    out = []
+    columns = zip(rows.names, rows.actions.T, rows.intervened.T, rows.categories, strict=True)
+    for name, values, was_set, levels in columns:
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
         median = centres([float(np.median(values))], [levels])[0]
-        set_range, observed_range = map(_range, parts)
-        return cls(name, state, median, set_range, observed_range, *counts)
+        set_range, elsewhere = map(_range, parts)
+        out.append(ActionSummary(name, states[name], median, set_range, elsewhere, *counts))
+    return tuple(out)
 
 
 def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
@@ -296,8 +293,10 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
     columns = terms.covariates
     if not len(columns):
         return ()
-    default = support_of(posterior).default_population()
-    lines = [f"Answers are an {default}, unless given or population says otherwise."]
+    asked = posterior.averages
+    is_default = not asked.given and asked.over is None
+    answers = f"an {asked.description}, unless given or population says otherwise"
+    lines = [f"Answers are {answers if is_default else asked.description}."]
     if columns.names:
         lines.append(f"Adjusted for {', '.join(columns.names)}.")
     lines += [

@@ -205,7 +205,8 @@ def effect(
         refuse_observed(start, observed_point, "--from would change {name!r}")
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
-    table = effect_table(posterior, values, intervened, baseline=baseline, **over.arguments())
+    view = over.view(posterior)
+    table = effect_table(view, values, intervened, baseline=baseline, level=over.level)
     write(format_effects(table, format))
     if pairs := table.attrs.get("unmoderated"):
         log(
@@ -253,7 +254,7 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     require_actions(names, posterior)
-    figure = plot_effect_grid(posterior, names, point, **over.arguments())
+    figure = plot_effect_grid(over.view(posterior), names, point, level=over.level)
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
@@ -295,7 +296,7 @@ def report(
         assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
-    posterior.report(output, decision=decision, **over.arguments())
+    over.view(posterior).report(output, level=over.level, decision=decision)
     log(f"written to {output}")
     return DONE
 

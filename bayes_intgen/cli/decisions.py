@@ -45,9 +45,7 @@ def best(
 
     posterior = load(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
-    plan = posterior.best(
-        decision, objective, beyond_support=choice.beyond_support, **over.arguments()
-    )
+    plan = over.view(posterior).best(decision, objective, beyond_support=choice.beyond_support)
     write(str(plan) if format == "table" else to_json(plan_document(plan)))
     return DONE
 
@@ -84,9 +82,9 @@ def next_experiment(
     planned = None
     if experiment:
         planned = [parse_experiment(text, rows, posterior.actions) for text in experiment]
-    table = posterior.experiments(
-        decision, planned, rows=None if experiment else rows, horizon=horizon,
-        beyond_support=choice.beyond_support, **over.arguments(),
+    table = over.view(posterior).experiments(
+        decision, planned, rows=None if experiment else rows, horizon=horizon, level=over.level,
+        beyond_support=choice.beyond_support,
     )  # fmt: skip
     write(_ranking(table) if format == "table" else to_json(as_document(table, "experiment")))
     return DONE
@@ -142,9 +140,10 @@ def split(
     settings: dict[str, Any] = {
         "costs": _row_costs(further.row_cost, posterior.actions),
         "regimes": None if regimes is None else [_names(own, posterior.actions) for own in regimes],
+        "level": over.level,
         "beyond_support": choice.beyond_support,
-        **over.arguments(),
     }
+    posterior = over.view(posterior)
     if rows is None:
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayes_intgen.basis.categories import Label, short_label
 
@@ -23,8 +23,6 @@ def plot_effect_grid(
     actions: Sequence[str],
     at: Mapping[str, Label],
     *,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
     level: float = 0.9,
 ) -> "Figure":
     """Plot the joint effect along each of some actions, with one legend.
@@ -36,8 +34,6 @@ def plot_effect_grid(
         One panel each.
     at : mapping from action to value
         Values of all actions; each panel replaces that of its own action.
-    given, population
-        As in ``posterior.joint_effect``.
     level : float
         Probability of the outer band and of the band of outcomes.
 
@@ -49,8 +45,6 @@ def plot_effect_grid(
     """
     import matplotlib.pyplot as plt
 
-    from bayes_intgen.posterior.draws import support_of
-
     columns = min(len(actions), MAX_COLUMNS)
     rows = -(-len(actions) // columns)
     size = max(PANEL_WIDTH * columns, MIN_WIDTH), PANEL_HEIGHT * rows + 0.6
@@ -60,7 +54,7 @@ def plot_effect_grid(
     for ax, name in zip(axes.flat, actions, strict=False):
         others = {other: value for other, value in at.items() if other != name}
         posterior.plot_joint_effect(
-            name, others, given=given, population=population, levels=sorted({0.5, level}),
+            name, others, levels=sorted({0.5, level}),
             predictive=level, ax=ax,
         )  # fmt: skip
         ax.set_title("")
@@ -77,7 +71,7 @@ def plot_effect_grid(
     if fixed:
         values = ", ".join(f"{name} = {short_label(value)}" for name, value in fixed.items())
         title = fill(f"Values of actions that are not on the axis: {values}", width)
-    over = support_of(posterior).standardisation(given, population).description
+    over = posterior.averages.description
     if title or over:
         title = "\n".join(filter(None, [title, fill(over and f"Population: {over}", width)]))
         figure.suptitle(title, fontsize=9, x=0.01, ha="left", parse_math=False)

@@ -198,8 +198,8 @@ class Over:
     given: Texts = None
     population: Path | None = None
 
-    def arguments(self) -> dict[str, Any]:
-        """Arguments ``given`` and ``population`` of queries."""
+    def view(self, posterior: "Posterior") -> "Posterior":
+        """Ask a posterior about this population."""
         rows: Any = None
         if self.population == Path("bootstrap"):
             rows = "bootstrap"
@@ -208,7 +208,7 @@ class Over:
 
             rows = read_table(self.population)
         given = parsing.parse_given(self.given) if self.given else None
-        return {"given": given, "population": rows}
+        return posterior.given(given).over(rows)
 
 
 @Parameter(name="*")
@@ -217,10 +217,6 @@ class Bands(Over):
     """The population over which effects are averaged, and the probability of bands."""
 
     level: Annotated[float, Parameter(help="Probability of the bands.")] = 0.9
-
-    def arguments(self) -> dict[str, Any]:
-        """Arguments ``given``, ``population`` and ``level`` of queries."""
-        return {**super().arguments(), "level": self.level}
 
 
 @Parameter(name="*")

@@ -1,6 +1,6 @@
 """The best plan of a decision under a posterior, of each budget, and the cheapest to a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -19,8 +19,6 @@ from bayes_intgen.decide.search import GridOfMeans, Search
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
-from bayes_intgen.posterior.standardisation import Standardisation
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import (
     align_columns,
     decimals_for,
@@ -158,14 +156,11 @@ class Planning:
     posterior : PosteriorDraws
     problem : Problem
     surface : JointSurface
-    averages : Standardisation
-        Population over which the joint effect is averaged.
     """
 
     posterior: PosteriorDraws
     problem: Problem
     surface: JointSurface
-    averages: Standardisation
 
     @classmethod
     def of(
@@ -173,18 +168,13 @@ class Planning:
         posterior: PosteriorDraws,
         decision: Decision,
         beyond_support: bool,
-        given: Mapping[str, Any] | None,
-        population: Any,
     ) -> Self:
         """Match a decision with a fit, and warn of a baseline that its rows do not support."""
         instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
         problem = Problem.of(posterior, decision, beyond_support)
         baseline = named_points(problem.baseline[None], posterior.actions, posterior.categories)
-        query = support_of(posterior).query(
-            baseline, posterior.actions, given, population, "the baseline"
-        )
-        surface = JointSurface.of(prediction_of(posterior, query.averages))
-        return cls(posterior, problem, surface, query.averages)
+        support_of(posterior).query(baseline, posterior.actions, "the baseline")
+        return cls(posterior, problem, JointSurface.of(prediction_of(posterior)))
 
     @cached_property
     def _means(self) -> GridOfMeans:
@@ -216,7 +206,7 @@ class Planning:
         names, categories = posterior.actions, posterior.categories
 
         coords = draw_coordinates(posterior.tree)
-        attrs = {"outcome": posterior.outcome_name, **self.averages.attrs}
+        attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
 
         def labelled(name: str, draws: Array, **labels: Any) -> xr.DataArray:
             every = {**coords, **labels}
@@ -239,7 +229,7 @@ class Planning:
             ),
             probability_better=float((gain > 0).mean()),
             shadow_price=_shadow_price(search, point, value),
-            supported=bool(jointly_supported(posterior, point[None])[0]),
+            supported=bool(support_of(posterior).supported(point[None])[0]),
         )
 
 
@@ -249,7 +239,7 @@ def frontier(
     budgets: Sequence[float],
     objective: Objective,
     level: float,
-    **over: Any,
+    beyond_support: bool,
 ) -> xr.Dataset:
     """Find the best plan of each budget; see :meth:`bayes_intgen.Posterior.frontier`."""
     level = probability(level, "level", PointsError)
@@ -259,7 +249,7 @@ def frontier(
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     measure = risk_measure(objective)
     first = replace(decision, budget=min(values))
-    planning = Planning.of(posterior, first, **over)
+    planning = Planning.of(posterior, first, beyond_support)
     problem, surface = planning.problem, planning.surface
     plans = np.stack([planning.point(budget, measure) for budget in values])
     draws = surface.draws(plans) - surface.draws(problem.baseline[None])
@@ -278,7 +268,7 @@ def frontier(
             "plan": (("budget", "action"), decoded_table(plans, posterior.categories)),
         },
         {"budget": values, "action": list(posterior.actions)},
-        {"outcome": posterior.outcome_name, "level": level, **planning.averages.attrs},
+        {"outcome": posterior.outcome_name, "level": level, **posterior.averages.attrs},
     )
 
 

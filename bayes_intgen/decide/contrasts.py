@@ -17,7 +17,6 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
@@ -98,20 +97,20 @@ def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
 
 
 def contrast(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None, **over: Any
+    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    both = _ends_of(posterior, to, start, intervened, **over)
-    draws = both.prediction.change(both.starts, both.ends, both.mask)
+    both = _ends_of(posterior, to, start, intervened)
+    draws = prediction_of(posterior).change(both.starts, both.ends, both.mask)
     return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
 
 
 def ratio(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None, **over: Any
+    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    both = _ends_of(posterior, to, start, intervened, "log", **over)
-    prediction = both.prediction
+    both = _ends_of(posterior, to, start, intervened, "log")
+    prediction = prediction_of(posterior)
     before = prediction.mean(both.starts, both.mask[: len(both.starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
     near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
@@ -128,12 +127,11 @@ def ratio(
 
 
 class _Ends(NamedTuple):
-    """Both ends of a contrast or ratio, predictions there, and labels of the result."""
+    """Both ends of a contrast or ratio, and labels of the result."""
 
     starts: Array
     ends: Array
     mask: NDArray[np.bool_]
-    prediction: Prediction
     coords: dict[str, Any]
     attrs: dict[str, Any]
 
@@ -144,7 +142,6 @@ def _ends_of(
     start: Any,
     intervened: Sequence[str] | None,
     link: Link = "identity",
-    **over: Any,
 ) -> _Ends:
     """Validate both ends, and warn once where they are not supported."""
     actions, categories = posterior.actions, posterior.categories
@@ -158,20 +155,19 @@ def _ends_of(
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     # One query, so that there is one warning.
     both = named_points(np.concatenate([ends, starts]), actions, categories)
-    query = support_of(posterior).query(both, names, **over)
+    query = support_of(posterior).query(both, names)
     every_start = np.broadcast_to(starts, ends.shape)
     coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
     supported = query.verdict.supported
     coords["supported"] = ("point", supported[: len(ends)] & supported[len(ends) :])
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
-    attrs |= change_attrs(posterior, query.averages, changed, names, link)
-    prediction = prediction_of(posterior, query.averages)
-    return _Ends(starts, ends, query.mask[: len(ends)], prediction, coords, attrs)
+    attrs |= change_attrs(posterior, changed, names, link)
+    return _Ends(starts, ends, query.mask[: len(ends)], coords, attrs)
 
 
 def slope(
-    posterior: PosteriorDraws, action: str, at: Any, intervened: Sequence[str] | None, **over: Any
+    posterior: PosteriorDraws, action: str, at: Any, intervened: Sequence[str] | None
 ) -> Contrast:
     """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
     actions, categories = posterior.actions, posterior.categories
@@ -182,7 +178,7 @@ def slope(
             f"{name!r} has levels, between which there is no slope; use posterior.contrast"
         )
     names = actions if intervened is None else checked_actions(intervened, actions)
-    query = support_of(posterior).query(at, names, **over)
+    query = support_of(posterior).query(at, names)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))
@@ -195,12 +191,12 @@ def slope(
     # Neither end is at a value with an effect of its own, such as no spend at all.
     inset = INSET * (above - below)
     below, above = below + inset, above - inset
-    prediction = prediction_of(posterior, query.averages)
+    prediction = prediction_of(posterior)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
     coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
     coords["supported"] = ("point", query.verdict.supported)
     attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, query.averages, [k], names)
+    attrs |= change_attrs(posterior, [k], names)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
 
 

@@ -32,7 +32,6 @@ from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
@@ -180,15 +179,13 @@ class Choice:
     beyond_support: bool
 
     @classmethod
-    def of(
-        cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool, **over: Any
-    ) -> Self:
+    def of(cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool) -> Self:
         """Find the best plan, and those that are best for draws or for means of draws.
 
         All plans are considered where the rows support none.
         """
         beyond_support = beyond_support or not supports_any_plan(posterior)
-        planning = Planning.of(posterior, decision, beyond_support, **over)
+        planning = Planning.of(posterior, decision, beyond_support)
         problem, surface = planning.problem, planning.surface
         point = planning.point(problem.budget)
         plan = planning.plan(point, "mean")
@@ -220,7 +217,7 @@ class Choice:
 def supports_any_plan(posterior: PosteriorDraws) -> bool:
     """Whether the joint effect is supported at any of 200 reference rows."""
     rows = np.concatenate(support_of(posterior).reference.rows)
-    return bool(jointly_supported(posterior, rows[:: max(1, len(rows) // N_CHECKED)]).any())
+    return bool(support_of(posterior).supported(rows[:: max(1, len(rows) // N_CHECKED)]).any())
 
 
 def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
@@ -295,7 +292,7 @@ def experiment_values(
     horizon: float,
     level: float,
     seed: int,
-    **over: Any,
+    beyond_support: bool,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
     level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
@@ -304,7 +301,7 @@ def experiment_values(
     rng = generator(seed, "experiments")
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
-    choice = Choice.of(posterior, decision, **over)
+    choice = Choice.of(posterior, decision, beyond_support)
     belief, mean = choice.belief, choice.effects.mean(axis=0)
     normals = rng.standard_normal((N_MEANS, len(mean)))
     updates = [

@@ -22,7 +22,7 @@ from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of rows that represent those of an experiment.
@@ -172,7 +172,7 @@ def _others(
 
 def belief_of(posterior: PosteriorDraws) -> Belief:
     """Belief in the coefficients of a fit."""
-    coefficients = prediction_of(posterior).coefficients
+    coefficients = fitted_prediction(posterior).coefficients
     return Belief.of_draws(coefficients.reshape(-1, coefficients.shape[-1]))
 
 
@@ -208,7 +208,7 @@ def half_information_of_rows(
         for basis, i, ratio in zip(effects.bases, effects.inputs, effects.ratio, strict=True):
             if i < len(terms.names):
                 relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
-    prediction = prediction_of(posterior)
+    prediction = fitted_prediction(posterior)
     variance = float(np.square(prediction.sd).mean()) * relative
     design = prediction.design(planned.actions, masks)
     return belief.half_information(design, 1 / (variance * len(planned.actions)))

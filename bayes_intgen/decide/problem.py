@@ -16,7 +16,6 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
@@ -147,7 +146,7 @@ class Problem:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
         out = self.is_affordable(points)
         if self.posterior is not None and out.any():
-            out[out] = jointly_supported(self.posterior, points[out])
+            out[out] = support_of(self.posterior).supported(points[out])
         return out
 
     def with_budget(self, budget: float | None) -> "Problem":
@@ -289,8 +288,8 @@ class JointSurface:
         if prediction.factor_varies:
             raise ModelError(
                 "under a multiplicative model whose effects differ between units, the mean over "
-                "the population takes too long for a search; pass given, with a value for each "
-                "covariate and grouping, or compare plans by posterior.joint_effect"
+                "the population takes too long for a search; give a value for each covariate and "
+                "grouping (posterior.given, --given), or compare plans by posterior.joint_effect"
             )
         terms = prediction.terms
         count = len(terms.names)

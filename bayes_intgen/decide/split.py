@@ -76,12 +76,9 @@ class PlannedSplit:
         regimes: Sequence[Any] | None,
         level: float,
         seed: int,
-        **over: Any,
+        beyond_support: bool,
     ) -> Self:
-        """Plan rows of each regime, and find the present widths of the targets.
-
-        ``over``: beyond_support, given and population, as in :meth:`bayes_intgen.Posterior.best`.
-        """
+        """Plan rows of each regime, and find the present widths of the targets."""
         level = probability(level, "level")
         regimes = regimes_of(posterior) if regimes is None else regimes
         chosen = checked_regimes(posterior.actions, regimes)
@@ -89,7 +86,7 @@ class PlannedSplit:
         per_row = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
         planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
-        draws, attrs = targets_of(posterior, target, **over)
+        draws, attrs = targets_of(posterior, target, beyond_support)
         belief = belief_of(posterior)
         halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
         informations = np.stack([half.T @ half for half in halves])
@@ -152,20 +149,20 @@ def whole_rows(rows: Array) -> Array:
 
 
 def targets_of(
-    posterior: PosteriorDraws, target: Any, beyond_support: bool, **over: Any
+    posterior: PosteriorDraws, target: Any, beyond_support: bool
 ) -> tuple[Array, dict[str, Any]]:
     """Draws of targets, shape (S, J), and attributes that describe them.
 
     Of a decision, the gains over the baseline of the plans that may be best.
     """
     if isinstance(target, Decision):
-        choice = Choice.of(posterior, target, beyond_support, **over)
+        choice = Choice.of(posterior, target, beyond_support)
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
     if target is None:
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target, posterior.actions, **over)
-    mean = prediction_of(posterior, query.averages).mean(query.values, query.mask)
-    return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **query.averages.attrs}
+    query = support_of(posterior).query(target, posterior.actions)
+    mean = prediction_of(posterior).mean(query.values, query.mask)
+    return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **posterior.averages.attrs}
 
 
 def regimes_of(posterior: PosteriorDraws) -> list[tuple[str, ...]]:

@@ -11,8 +11,8 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.standardisation import draws_of_scale
+from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
+from bayes_intgen.posterior.population import draws_of_scale
 
 # Number of points along a numeric covariate.
 N_POINTS = 101
@@ -21,7 +21,6 @@ N_POINTS = 101
 def values_along(posterior: PosteriorDraws, name: str) -> tuple[Array, list[Any] | None]:
     """Values of a covariate over its range, or codes of its levels or groups with their labels."""
     columns, own = posterior.terms.covariates, support_of(posterior).population
-    assert own is not None
     at = columns.every.index(name)
     if name in columns.groups:
         labels = columns.labels[columns.groups.index(name)]
@@ -39,7 +38,7 @@ def adjustment_along(posterior: PosteriorDraws, name: str) -> Array:
     """
     terms, values = posterior.terms, values_along(posterior, name)[0]
     at = len(terms.names) + terms.covariates.every.index(name)
-    coefficients = prediction_of(posterior).coefficients
+    coefficients = fitted_prediction(posterior).coefficients
     out = np.zeros((*coefficients.shape[:2], len(values)))
     for term in terms.terms:
         if term.action is None and term.inputs == (at,):
@@ -54,7 +53,7 @@ def change_along(posterior: PosteriorDraws, name: str, start: Array, end: Array)
     ``start`` and ``end``, shape (K,), are points of all actions; the change is at the values of
     :func:`values_along` of a covariate or grouping, averaged over the others.
     """
-    columns, prediction = posterior.terms.covariates, prediction_of(posterior)
+    columns, prediction = posterior.terms.covariates, fitted_prediction(posterior)
     at, mask = columns.every.index(name), np.ones((1, len(start)), dtype=bool)
     changes = []
     for value in values_along(posterior, name)[0]:
@@ -89,35 +88,35 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
         at a small value for lack of evidence.
     """
     terms, tree = posterior.terms, posterior.tree
-    draws, fixed = (tree[group].to_dataset() for group in ("posterior", "constant_data"))
+    draws, fixed = (tree[group].dataset for group in ("posterior", "constant_data"))
     noise_sd = draws["noise_sd"].values
     columns, count = terms.covariates, len(terms.names)
-    rows: list[tuple[Array, str, str, str, str]] = []
+    found: list[tuple[Array, str, str, str]] = []
     for term in terms.terms:
         if term.role == "group":
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
-            kind = "slopes" if action else "levels"
-            rows.append((draws_of_scale(term.name, draws, fixed), grouping, action, estimate, kind))
+            found.append((draws_of_scale(tree, term.name), grouping, action, estimate))
     effects = terms.random_effects
     if effects is not None:
         grouping = columns.every[effects.grouping - count]
         for name, ratio in zip(effects.names, effects.ratio, strict=True):
             action = name.removeprefix(grouping).removeprefix(" | ")
-            kind = "slopes" if action else "levels"
-            rows.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated", kind))
-    sd = np.stack([noise_sd, *(row[0] for row in rows)], axis=-1)[..., 1:]
-    groupings = [row[1] for row in rows]
+            found.append((noise_sd * np.sqrt(ratio), grouping, action, "integrated"))
+    sds, groupings, actions, estimates = zip(*found, strict=True) if found else ((),) * 4
+    labels = {
+        "grouping": groupings,
+        "kind": ["slopes" if action else "levels" for action in actions],
+        "action": actions,
+        "estimate": estimates,
+    }
     sizes = [len(columns.labels[columns.groups.index(name)]) for name in groupings]
     return xr.Dataset(
-        {"sd": (("chain", "draw", "effect"), sd)},
+        {"sd": (("chain", "draw", "effect"), np.stack([noise_sd, *sds], axis=-1)[..., 1:])},
         coords={
-            "grouping": ("effect", np.array(groupings, dtype=str)),
-            "kind": ("effect", np.array([row[4] for row in rows], dtype=str)),
-            "action": ("effect", np.array([row[2] for row in rows], dtype=str)),
+            **{name: ("effect", np.array(values, dtype=str)) for name, values in labels.items()},
             "groups": ("effect", np.array(sizes, dtype=int)),
-            "estimate": ("effect", np.array([row[3] for row in rows], dtype=str)),
         },
         attrs={"outcome": posterior.predictor_name},
     )

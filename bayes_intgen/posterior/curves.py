@@ -1,24 +1,23 @@
 """Effects along one action, the other actions fixed."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._arguments import mapping, probability, whole_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label, decoded_table
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import levels_of
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
+    labelled_points,
     prediction_of,
     shares_out_of_range,
     support_of,
 )
-from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 
@@ -51,8 +50,6 @@ def effect_along(
     *,
     size: int = 100,
     predictive: float | None = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
 ) -> xr.Dataset:
     """Draws of the joint effect along one action.
 
@@ -84,14 +81,13 @@ def effect_along(
     k = posterior.actions.index(action)
     points = points_along(posterior, k, fixed, size)
     all_set = np.ones(points.shape, dtype=bool)
-    averages = support_of(posterior).standardisation(given, population)
-    prediction = prediction_of(posterior, averages)
+    prediction = prediction_of(posterior)
     effect = prediction.mean(points, all_set)
-    curve = labelled_points(posterior, k, points, averages).assign(
+    curve = points_of_curve(posterior, k, points).assign(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures hatch points that are not supported.
-    curve["supported"] = ("point", support_of(posterior).verdict(points, all_set[0]).supported)
+    curve["supported"] = ("point", support_of(posterior).supported(points))
     curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
     if predictive is not None:
         tails = [(1 - predictive) / 2, (1 + predictive) / 2]
@@ -104,21 +100,13 @@ def effect_along(
     return curve
 
 
-def labelled_points(
-    posterior: PosteriorDraws, k: int, points: Array, averages: Standardisation
-) -> xr.Dataset:
+def points_of_curve(posterior: PosteriorDraws, k: int, points: Array) -> xr.Dataset:
     """Coordinates of points along an action."""
-    levels, actions = levels_of(posterior)[k], list(posterior.actions)
-    values = decoded_table(points, posterior.categories)
-    coords = {
-        "action": actions,
-        "along": ("point", points[:, k]),
-        "value": (("action", "point"), values.T),
-    }
+    levels, coords = levels_of(posterior)[k], {"along": ("point", points[:, k])}
     if levels is not None:
         coords["label"] = ("point", np.array(levels.labels, dtype=object))
-    attrs = {"along": actions[k], "outcome": posterior.outcome_name, **averages.attrs}
-    return xr.Dataset(coords=coords, attrs=attrs)
+    table = labelled_points(posterior, points).assign_coords(coords)
+    return table.assign_attrs(along=posterior.actions[k])
 
 
 def fixed_values(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -70,11 +69,11 @@ def default_point(posterior: PosteriorDraws) -> Array:
     >>> bool((default_point(posterior) == medians(posterior)).all())
     True
     """
-    middle, reference = medians(posterior), support_of(posterior).reference
-    if _supported(posterior, middle[None])[0]:
+    middle, support = medians(posterior), support_of(posterior)
+    if support.supported(middle[None])[0]:
         return middle
-    for rows in _rows_by_distance(reference, middle):
-        supported = _supported(posterior, rows)
+    for rows in _rows_by_distance(support.reference, middle):
+        supported = support.supported(rows)
         if supported.any():
             return np.asarray(rows[supported.argmax()])
     return middle
@@ -136,18 +135,13 @@ def share_supported(posterior: PosteriorDraws) -> float:
     >>> 0.5 < share_supported(posterior) <= 1
     True
     """
-    reference = support_of(posterior).reference
-    rng = generator(0, "support")
+    support, rng = support_of(posterior), generator(0, "support")
+    reference = support.reference
     masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
     columns = []
     for values, was_set in zip(np.concatenate(reference.rows).T, masks.T, strict=True):
         columns.append(rng.choice(values[was_set] if was_set.any() else values, N_SUPPORT_POINTS))
-    return float(_supported(posterior, np.stack(columns, axis=1)).mean())
-
-
-def _supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, shape (M,)."""
-    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
+    return float(support.supported(np.stack(columns, axis=1)).mean())
 
 
 def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
@@ -170,7 +164,7 @@ def _ends(
     for values in candidates:
         points = np.tile(point, (len(values), 1))
         points[:, k] = values
-        supported = values[_supported(posterior, points)]
+        supported = values[support_of(posterior).supported(points)]
         if len(supported) > 1:
             return float(supported[0]), float(supported[-1])
     return float(candidates[0][0]), float(candidates[0][-1])

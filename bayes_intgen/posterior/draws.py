@@ -4,28 +4,34 @@ Every result has dims (chain, draw, ...), the quantity's own dims last.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from copy import copy
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import checked_points
-from bayes_intgen.errors import ModelError
+from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.models import Model
+from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.fit_support import FitSupport, Query
+from bayes_intgen.posterior.population import (
+    Standardisation,
+    draws_of_scale,
+    in_population,
+)
 from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
-from bayes_intgen.posterior.standardisation import Standardisation, in_population
 
 
 class PosteriorDraws:
@@ -71,6 +77,87 @@ class PosteriorDraws:
         """Name of what contributions add up to: the outcome, or its logarithm."""
         return f"log {self.outcome_name}" if self.model.link == "log" else self.outcome_name
 
+    @cached_property
+    def averages(self) -> Standardisation:
+        """Population about which this posterior is asked; that of the fit by default."""
+        return self._support.population.asked({}, None)
+
+    def given(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Self:
+        """Ask about some values of covariates and groups.
+
+        Effects are averages over the observational rows (over all rows, if there are none) in all
+        covariates and groups that are not given.
+
+        Parameters
+        ----------
+        values : mapping from covariate or grouping to value, or list of values, optional
+            Lists are averaged with equal weights, over all combinations of several. The group
+            ``bi.NEW_GROUP``, one that is not in the data, has the spread between groups in its
+            interval.
+        **named
+            The same by keywords.
+
+        Returns
+        -------
+        Posterior
+            All its answers are at these values, and those given before. Its file and its updates
+            are those of the fit.
+
+        Raises
+        ------
+        PointsError
+            On unknown names, levels or groups, and on values that are not finite.
+
+        Warns
+        -----
+        SupportWarning
+            If values leave the observed range of a covariate.
+
+        Examples
+        --------
+        ``posterior.given(age=40).over("bootstrap").joint_effect(points)``
+        """
+        values = mapping(values, "given", "covariates and groups to values", PointsError) | named
+        known = self.averages
+        return self._view({**known.given, **values}, known.over) if values else self
+
+    def over(self, population: Any) -> Self:
+        """Ask about averages over another population.
+
+        Parameters
+        ----------
+        population : table or "bootstrap"
+            Rows over which effects are averaged, with a column per covariate and grouping that
+            is not given. Rows are a fixed population: intervals do not include that they may be
+            a sample of another. With ``"bootstrap"`` they do: each draw weights the observational
+            rows by the Bayesian bootstrap (Rubin 1981), the same way in all answers.
+
+        Returns
+        -------
+        Posterior
+            All its answers are averages over this population.
+
+        Raises
+        ------
+        PointsError
+            On missing columns, unknown levels or groups, and cells that are not finite.
+
+        Warns
+        -----
+        SupportWarning
+            If values leave the observed range of a covariate.
+
+        Examples
+        --------
+        ``posterior.over(customers).best(decision)``
+        """
+        return self if population is None else self._view(self.averages.given, population)
+
+    def _view(self, given: Mapping[str, Any], population: Any) -> Self:
+        view = copy(self)
+        view.averages = self._support.population.asked(given, population)
+        return view
+
     def joint_effect(
         self, points: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
     ) -> xr.DataArray:
@@ -82,17 +169,9 @@ class PosteriorDraws:
             In the actions' own units, levels by their names: a table with a column for each
             action, or ``{"dose": 3, "drug": "on"}`` with a value for each, or several of these.
         given : mapping from covariate or grouping to value, or list of values, optional
-            Values at which the effect is evaluated; it is an average over the observational rows
-            (over all rows, if there are none) in all covariates and groups that are not given.
-            Lists are averaged with equal weights, over all combinations of several. The group
-            ``bi.NEW_GROUP``, one that is not in the data, has the spread between groups in its
-            interval.
+            Short for ``posterior.given(...)``; see :meth:`given`.
         population : table or "bootstrap", optional
-            Rows over which the effect is averaged instead, with a column per covariate and
-            grouping. Rows are a fixed population: intervals do not include that they may be a
-            sample of another. With ``"bootstrap"``, which combines with ``given``, they do: each
-            draw weights the observational rows by the Bayesian bootstrap (Rubin 1981), the same
-            way in all answers.
+            Short for ``posterior.over(...)``; see :meth:`over`.
 
         Returns
         -------
@@ -158,9 +237,10 @@ class PosteriorDraws:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        query = self._support.query(points, intervened, given, population)
-        mean = self._prediction_in(query.averages).mean(query.values, query.mask)
-        return self._labelled("effect", mean, query)
+        view = self.given(given).over(population)
+        query = self._support.query(points, intervened)
+        mean = prediction_of(view).mean(query.values, query.mask)
+        return view._labelled("effect", mean, query)
 
     def outcome(
         self,
@@ -213,10 +293,11 @@ class PosteriorDraws:
         True
         """
         names = self.actions if intervened is None else intervened
-        query = self._support.query(points, names, given, population)
-        prediction = self._prediction_in(query.averages)
-        outcome = prediction.draw(query.values, query.mask, generator(seed, "outcome"))
-        return self._labelled("outcome", outcome, query)
+        view = self.given(given).over(population)
+        query = self._support.query(points, names)
+        rng = generator(seed, "outcome")
+        outcome = prediction_of(view).draw(query.values, query.mask, rng)
+        return view._labelled("outcome", outcome, query)
 
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
         """Support of the effect at points, and distances to the rows of each regime.
@@ -224,8 +305,8 @@ class PosteriorDraws:
         Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of the
         fit, but for interactions: the data know none, while a point of a fit is supported only if
         the regimes reach the values of interacting actions together. Covariates and groups do not
-        matter: their terms add to those of the actions. Effects warn if ``given`` or ``population``
-        leave the observed range of a covariate.
+        matter: their terms add to those of the actions. :meth:`given` and :meth:`over` warn where
+        they leave the observed range of a covariate.
 
         Raises
         ------
@@ -239,9 +320,7 @@ class PosteriorDraws:
         """
         return self._support.dataset(points, self.actions if intervened is None else intervened)
 
-    def mechanisms(
-        self, grid: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
-    ) -> xr.Dataset:
+    def mechanisms(self, grid: Any) -> xr.Dataset:
         """Draws of the contribution of each action along a grid.
 
         Parameters
@@ -249,9 +328,8 @@ class PosteriorDraws:
         grid : array_like, shape (M, K), or data frame with a column per action
             The contribution of each action is evaluated along its own column. The confounded
             contribution also depends on the columns of the action's parents, or of all actions
-            where the graph is unknown.
-        given, population
-            As in :meth:`joint_effect`; they matter for actions with moderators or group slopes.
+            where the graph is unknown. The population matters for actions with moderators or
+            group slopes.
 
         Returns
         -------
@@ -275,38 +353,26 @@ class PosteriorDraws:
         >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
         ['confounded', 'interaction', 'unconfounded']
         """
-        if any(term.role == "regression" for term in self.terms.terms):
+        if not isinstance(self.model, AdditiveModel):
             raise ModelError(
                 f"{type(self.model).__name__} has no mechanisms: only models.additive() breaks "
                 "the outcome down into contributions"
             )
         values = checked_points(grid, self.actions, self.categories)
         self._support.warn_of_range(values)
-        averages = self._support.standardisation(given, population)
-        prediction = self._prediction_in(averages)
+        prediction = prediction_of(self)
         unconfounded, bias = prediction.contributions(values)
-        dims = ("chain", "draw", "action", "point")
+        dims, names = ("chain", "draw", "action", "point"), self.terms.pair_labels
         pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
         first, second = zip(*pairs, strict=True) if pairs else ((), ())
-        return xr.Dataset(
-            {
-                "unconfounded": (dims, unconfounded),
-                "confounded": (dims, unconfounded + bias),
-                "interaction": (
-                    ("chain", "draw", "pair", "point"),
-                    prediction.interactions(values),
-                ),
-            },
-            coords={
-                **draw_coordinates(self.tree),
-                "action": list(self.actions),
-                "pair": np.array(self.terms.pair_labels, dtype=str),
-                "first": ("pair", np.array(first, dtype=str)),
-                "second": ("pair", np.array(second, dtype=str)),
-                "point": np.arange(len(values)),
-                "value": (("action", "point"), decoded_table(values, self.categories).T),
-            },
-            attrs={"scale": self.predictor_name, **averages.attrs},
+        table = labelled_points(self, values).assign(
+            unconfounded=(dims, unconfounded),
+            confounded=(dims, unconfounded + bias),
+            interaction=(("chain", "draw", "pair", "point"), prediction.interactions(values)),
+        )
+        of_pairs = {"pair": names, "first": ("pair", list(first)), "second": ("pair", list(second))}
+        return table.assign_coords(draw_coordinates(self.tree) | of_pairs).assign_attrs(
+            scale=self.predictor_name
         )
 
     @property
@@ -355,11 +421,8 @@ class PosteriorDraws:
 
     @cached_property
     def _prediction(self) -> Prediction:
+        """Predictions in the population of the fit."""
         return Prediction.of(self.tree, self.terms, self.spread, self.model.link)
-
-    def _prediction_in(self, averages: Standardisation) -> Prediction:
-        draws, fixed = (self.tree[name].to_dataset() for name in ("posterior", "constant_data"))
-        return in_population(self._prediction, draws, fixed, averages)
 
     @cached_property
     def _support(self) -> FitSupport:
@@ -377,10 +440,22 @@ class PosteriorDraws:
             "intervened": ", ".join(query.intervened),
             "outcome": self.outcome_name,
         }
-        attrs |= query.averages.attrs
+        attrs |= self.averages.attrs
         if name == "effect":
             attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
+
+
+def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:
+    """Coordinates of points, shape (M, K), and over whom answers are averaged."""
+    return xr.Dataset(
+        coords={
+            "point": np.arange(len(values)),
+            "action": list(posterior.actions),
+            "value": (("action", "point"), decoded_table(values, posterior.categories).T),
+        },
+        attrs={"outcome": posterior.outcome_name, **posterior.averages.attrs},
+    )
 
 
 def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float]:
@@ -388,9 +463,15 @@ def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float
     return {name: float(out.mean()) for name, out in prediction.law.out_of_range(draws).items()}
 
 
-def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:
-    """Predictions of a posterior, in a population, as plain arrays without validation or labels."""
-    return posterior._prediction if averages is None else posterior._prediction_in(averages)
+def prediction_of(posterior: PosteriorDraws) -> Prediction:
+    """Predictions in the population asked about, as arrays without validation or labels."""
+    scale_of = partial(draws_of_scale, posterior.tree)
+    return in_population(posterior._prediction, posterior.averages, scale_of)
+
+
+def fitted_prediction(posterior: PosteriorDraws) -> Prediction:
+    """Predictions in the population of the fit, whatever population is asked about."""
+    return posterior._prediction
 
 
 def support_of(posterior: PosteriorDraws) -> FitSupport:

@@ -1,6 +1,6 @@
 """Table of effects and contrasts, with intervals of the mean and of single outcomes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.text.messages import in_words
 
 
@@ -31,8 +30,6 @@ def effect_table(
     intervened: Sequence[str] | None = None,
     *,
     baseline: Any = None,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
     level: float = 0.9,
 ) -> xr.Dataset:
     """Effects at points with central bands, and changes from a baseline.
@@ -45,8 +42,6 @@ def effect_table(
         The actions that are set; all by default.
     baseline : as ``points``, optional
         One point for all, or one per point, from which changes are computed.
-    given, population
-        As in ``posterior.joint_effect``.
     level : float
         Probability of the bands.
 
@@ -93,19 +88,19 @@ def effect_table(
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
     named = named_points(together, actions, categories)
-    query = support_of(posterior).query(named, names, given, population)
-    prediction = prediction_of(posterior, query.averages)
+    query = support_of(posterior).query(named, names)
+    prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
     columns = {
         **_effects(prediction, values, mask, level),
-        "supported": supported(posterior, values, names).all(axis=1),
+        "supported": query.verdict.supported[: len(values)],
     }
     dims = ("point", "action")
     arguments = {"value": (dims, decoded_table(values, categories))}
-    attrs = query.averages.attrs
+    attrs = posterior.averages.attrs
     if start is not None:
         changed = np.flatnonzero((values != start).any(axis=0)).tolist()
-        attrs = change_attrs(posterior, query.averages, changed, names)
+        attrs = change_attrs(posterior, changed, names)
         columns |= _changes(prediction, start, values, mask, level)
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
@@ -124,7 +119,6 @@ def effect_table(
 
 def change_attrs(
     posterior: PosteriorDraws,
-    averages: Standardisation,
     changed: Sequence[int],
     intervened: Sequence[str],
     link: Link = "identity",
@@ -134,7 +128,6 @@ def change_attrs(
     Parameters
     ----------
     posterior : PosteriorDraws
-    averages : Standardisation
     changed : sequence of int
         Positions of the actions that change.
     intervened : sequence of str
@@ -148,9 +141,9 @@ def change_attrs(
         ``population``, with a sentence on the covariates and groups that make no difference, and
         ``unmoderated``, the pairs of these actions and covariates, as ``tv:age,tv:sex``.
     """
-    terms, attrs = posterior.terms, averages.attrs
+    terms, averages = posterior.terms, posterior.averages
     if posterior.model.link != link or not averages.given:
-        return attrs
+        return averages.attrs
     mask = np.isin(terms.names, list(intervened))
     moderators = {terms.names[k]: terms.moderators_of(k, mask) for k in changed}
     constant = {

@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -10,9 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import mapping
 from bayes_intgen._typing import Array
-from bayes_intgen.data.covariates import date_text
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_mask,
@@ -21,7 +19,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import PACKAGE, DataError, PointsError, SupportWarning
+from bayes_intgen.errors import PACKAGE, DataError, SupportWarning
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -30,18 +28,16 @@ from bayes_intgen.identification.regimes import (
     Requirement,
     regime_weights,
     requirements,
-    rest_on_exchangeability,
 )
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.terms import Decomposition, InRegime
-from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates
-from bayes_intgen.posterior.standardisation import Standardisation, standardisation
-from bayes_intgen.text.messages import first_few, quoted
+from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates, warn_of_range
+from bayes_intgen.text.messages import quoted
 
 
 class Query(NamedTuple):
-    """Points and masks as arrays, shape (M, K), names of the actions set, support, population.
+    """Points and masks as arrays, shape (M, K), names of the actions set, and support.
 
     ``labels`` of the points, shape (M,), are the index of a data frame.
     """
@@ -50,7 +46,6 @@ class Query(NamedTuple):
     mask: NDArray[np.bool_]
     intervened: tuple[str, ...]
     verdict: Verdict
-    averages: Standardisation
     labels: NDArray[Any]
 
 
@@ -67,8 +62,7 @@ class FitSupport:
     reference : ReferenceRows
         Reference rows of each regime.
     has_lift_tests : bool
-    population : FitPopulation or None
-        None for a fit without covariates and groups.
+    population : FitPopulation
     covariates_digest : str
     """
 
@@ -77,7 +71,7 @@ class FitSupport:
     regimes: Mapping[Mask, int]
     reference: ReferenceRows
     has_lift_tests: bool
-    population: FitPopulation | None
+    population: FitPopulation
     covariates_digest: str
 
     @classmethod
@@ -89,7 +83,9 @@ class FitSupport:
         )
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
-        population, digest = FitPopulation.of(tree), tree.attrs["covariates_digest"]
+        observational = regimes.get((False,) * len(terms.names), 0)
+        population = FitPopulation.of(tree, terms.covariates, observational)
+        digest = tree.attrs["covariates_digest"]
         has_tests = "lift_of" in constant
         return cls(model, terms, regimes, reference, has_tests, population, digest)
 
@@ -126,14 +122,7 @@ class FitSupport:
                 f"the rows of the data have other covariates, groups or weights; {remedy}"
             )
 
-    def query(
-        self,
-        points: Any,
-        intervened: Sequence[str],
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-        subject: str = "",
-    ) -> Query:
+    def query(self, points: Any, intervened: Sequence[str], subject: str = "") -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
 
         ``subject`` names the points in the warning, such as ``"the baseline"``.
@@ -147,66 +136,23 @@ class FitSupport:
         actions = checked_actions(intervened, self.terms.names)
         mask = checked_mask(actions, self.terms.names)
         verdict = self.verdict(values, mask)
-        averages = self.standardisation(given, population)
         self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
-        return Query(values, masks, actions, verdict, averages, labels)
-
-    def standardisation(
-        self, given: Mapping[str, Any] | None = None, population: Any = None
-    ) -> Standardisation:
-        """Population of a query, with its description."""
-        columns = self.terms.covariates
-        if given is not None:
-            given = mapping(given, "given", "covariates and groups to values", PointsError)
-        default = self.default_population(given or ())
-        averages = standardisation(columns, default, given, population)
-        of_rows = population is not None and not averages.bootstrap
-        if of_rows and columns.fine_grouping is not None:
-            unit = f"for an average {columns.every[columns.fine_grouping]}"
-            averages = averages._replace(description=f"{averages.description}, {unit}")
-        if self.population is not None and averages.population is not None:
-            self._warn_of_covariates(averages.population.values, self.population)
-        return averages
-
-    def default_population(self, given: Collection[str] = ()) -> str:
-        """Words for the rows over which effects are averaged, except over the names ``given``."""
-        rows = self.regimes.get((False,) * len(self.terms.names))
-        over = f"{rows:,} observational rows" if rows else "all rows"
-        columns, own = self.terms.covariates, self.population
-        fine = columns.fine_grouping
-        # Groups whose levels are not centred over these rows.
-        units = [] if fine is None else [columns.every[fine]]
-        for name, counts in ({} if own is None else own.under_one_mask).items():
-            if rest_on_exchangeability(*counts) and name not in units:
-                units.append(name)
-        average = [f"an average {name}" for name in units if name not in given]
-        return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
-
-    def _warn_of_covariates(self, values: Array, own: FitPopulation) -> None:
-        """Warn of covariates that a population places outside their observed range."""
-        names = self.terms.covariates.names
-        # Codes of groups follow, which have no range.
-        count = len(names)
-        dates = self.terms.covariates.dates
-        outside = _outside(names, values[:, :count], own.low[:count], own.high[:count], dates)
-        if outside:
-            warnings.warn(
-                f"the population has {outside}: this is extrapolation; choose a "
-                "population within the range",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
-            )
+        return Query(values, masks, actions, verdict, labels)
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
         """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
         needs = (
-            requirements_of_terms(self.terms, self.reference.masks, target)
+            _requirements_of_regression(self.terms, self.reference.masks, target)
             if parents is None
             else requirements(parents, self.reference.masks, target)
         )
         return self.reference.verdict(values, target, needs, parents, [*self.terms.interactions])
+
+    def supported(self, values: Array) -> NDArray[np.bool_]:
+        """Whether the joint effect is supported at points, shape (M,)."""
+        return self.verdict(values, np.ones(values.shape[1], dtype=bool)).supported
 
     def linked(
         self, values: Array, mask: NDArray[np.bool_], nearby: bool = True
@@ -232,7 +178,7 @@ class FitSupport:
         values = checked_points(points, self.terms.names, self.terms.categories)
         mask = checked_mask(intervened, self.terms.names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        parents = self._parents or parents_of_terms(self.terms)
+        parents = self._parents or parents_of(self.terms.names, None)
         return self.reference.described(values, target, parents, verdict)
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
@@ -253,50 +199,25 @@ class FitSupport:
     def warn_of_range(self, values: Array) -> None:
         """Warn of actions that points place outside their observed range."""
         low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
-        outside = _outside(self.terms.names, values, low, high)
-        if outside:
-            warnings.warn(
-                f"the points have {outside}: this is extrapolation; choose points within the range",
-                SupportWarning,
-                skip_file_prefixes=(PACKAGE,),
-            )
+        warn_of_range("points", self.terms.names, values, low, high)
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
         """Actions on which each bias may depend; None for a regression."""
-        if isinstance(self.model, AdditiveModel):
-            # The terms of a fit may lack pruned edges, so they do not determine the graph.
-            return parents_of(self.terms.names, self.model.graph)
-        if any(term.role == "regression" for term in self.terms.terms):
+        if not isinstance(self.model, AdditiveModel):
             return None
-        return parents_of_terms(self.terms)
+        # The terms of a fit may lack pruned edges, so they do not determine the graph.
+        return parents_of(self.terms.names, self.model.graph)
 
 
-def _outside(
-    names: Sequence[str], values: Array, low: Array, high: Array, dates: Sequence[str] = ()
-) -> str:
-    """Columns with values outside their ranges, with the farthest value; empty if none."""
-    found = []
-    for name, column, least, most in zip(names, values.T, low, high, strict=True):
-        excess = np.maximum(least - column, column - most)
-        if excess.max() > 0:
-            words = date_text if name in dates else "{:.4g}".format
-            farthest, start, end = map(words, (column[excess.argmax()], least, most))
-            found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
-    return first_few(found, 2)
-
-
-def requirements_of_terms(
+def _requirements_of_regression(
     terms: Decomposition, masks: Sequence[Mask], target: Mask
 ) -> list[Requirement]:
-    """Requirements of a fit's terms under mask ``target``.
+    """Requirements of a regression under mask ``target``: all actions jointly.
 
-    Those of an additive model are :func:`requirements` for the inputs of its biases. A regression
-    requires all actions jointly: in any regime if all regimes share it, and in every regime of
-    nonzero weight if each regime has its own.
+    In any regime if all regimes share it, and in every regime of nonzero weight if each regime has
+    its own.
     """
-    if all(term.role != "regression" for term in terms.terms):
-        return requirements(parents_of_terms(terms), masks, target)
     every = tuple(range(len(terms.names)))
     alternatives = [tuple(range(len(masks)))]
     if any(isinstance(term.gate, InRegime) for term in terms.terms):
@@ -308,10 +229,3 @@ def requirements_of_terms(
             if weight
         ] or [()]
     return [Requirement(k, every, regimes) for regimes in alternatives for k in every]
-
-
-def parents_of_terms(terms: Decomposition) -> list[list[int]]:
-    """Other actions that may move each action, whatever the rows say: only a graph excludes any."""
-    count = len(terms.names)
-    possible = np.ones((count, count)) if terms.parents is None else terms.parents
-    return [[j for j in range(count) if j != k and possible[k, j] > 0] for k in range(count)]

@@ -1,12 +1,9 @@
 """Functions of two coordinates in a fit: interactions of actions, and biases at the rows."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
@@ -63,8 +60,6 @@ def interaction_surface(
     *,
     size: int = 40,
     level: float = 0.9,
-    given: Mapping[str, Any] | None = None,
-    population: Any = None,
 ) -> xr.Dataset:
     """Interaction of two actions over their ranges or levels.
 
@@ -95,7 +90,6 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     """
     j, k = pair_of(posterior, first, second)
     size = whole_number(size, "size", 2, PointsError)
-    averages = support_of(posterior).standardisation(given, population)
     x, y = (points_along(posterior, i, default, size)[:, i] for i in (j, k))
     points = np.tile(default, (len(x) * len(y), 1))
     points[:, j], points[:, k] = np.repeat(x, len(y)), np.tile(y, len(x))
@@ -109,7 +103,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         {
             "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
             "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "supported": (("x", "y"), jointly_supported(posterior, points).reshape(shape)),
+            "supported": (("x", "y"), support_of(posterior).supported(points).reshape(shape)),
         },
         coords={"x": x, "y": y},
         attrs={
@@ -117,7 +111,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
             "second": second,
             "outcome": posterior.predictor_name,
             "level": level,
-            **averages.attrs,
+            **posterior.averages.attrs,
         },
     )
     for dim, i in (("x", j), ("y", k)):
@@ -174,21 +168,6 @@ cause is likely to move it, so that it has no control variable
     }
     attrs = {"action": action, "outcome": posterior.predictor_name}
     return xr.Dataset({name: ("row", values) for name, values in columns.items()}, attrs=attrs)
-
-
-def jointly_supported(posterior: PosteriorDraws, points: Array) -> NDArray[np.bool_]:
-    """Whether the joint effect is supported at points, shape (M, K).
-
-    Returns
-    -------
-    ndarray of bool, shape (M,)
-
-    Examples
-    --------
-    >>> jointly_supported(posterior, np.array([[0.1, 0.2], [0.1, 99.0]]))
-    array([ True, False])
-    """
-    return support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool)).supported
 
 
 def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:

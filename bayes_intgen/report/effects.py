@@ -1,6 +1,6 @@
 """Values of actions, and effects of the default changes of each, as the report writes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,8 @@ from bayes_intgen.posterior.adjustments import (
     values_along,
 )
 from bayes_intgen.posterior.defaults import default_changes, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.text.formats import decimals_for, format_interval, format_to_uncertainty
 
@@ -78,14 +77,14 @@ def changes_of(posterior: PosteriorDraws, default: Array) -> list[Change]:
 
 
 def contrasts_of(
-    posterior: PosteriorDraws, changes: Sequence[Change], level: float, over: Mapping[str, Any]
+    posterior: PosteriorDraws, changes: Sequence[Change], level: float
 ) -> tuple[list[dict[str, Any]], float]:
     """Effects of changes, formatted and placed on a common axis, and zero there in percent."""
     starts = np.stack([change.start for change in changes])
     ends = np.stack([change.end for change in changes])
     points, baseline = named_values(posterior, ends), named_values(posterior, starts)
-    table = effect_table(posterior, points, baseline=baseline, level=level, **over)
-    within = jointly_supported(posterior, starts) & table["supported"].to_numpy()
+    table = effect_table(posterior, points, baseline=baseline, level=level)
+    within = support_of(posterior).supported(starts) & table["supported"].to_numpy()
     estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
     rows, zero = rows_on_axis(*estimates)
     draws = prediction_of(posterior).sd.size

@@ -26,8 +26,6 @@ from bayes_intgen.decide.problem import varied
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.standardisation import Standardisation
-from bayes_intgen.posterior.surfaces import jointly_supported
 from bayes_intgen.report.charts import ticks
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
@@ -82,7 +80,6 @@ def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
 def explorer_data(
     posterior: PosteriorDraws,
     sliders: Sequence[Slider],
-    averages: Standardisation | None = None,
     level: float = 0.9,
 ) -> dict[str, Any]:
     """Collect the tables of the page.
@@ -92,8 +89,6 @@ def explorer_data(
     posterior : PosteriorDraws
         Of an additive model.
     sliders : sequence of Slider, length K
-    averages : Standardisation, optional
-        Population of the effects.
     level : float
         Probability of the band of single outcomes.
 
@@ -116,7 +111,7 @@ def explorer_data(
     >>> [action["name"] for action in explorer_data(posterior, sliders_of(posterior))["actions"]]
     ['red', 'green']
     """
-    prediction = prediction_of(posterior, averages)
+    prediction = prediction_of(posterior)
     total = prediction.sd.size
     which = np.linspace(0, total - 1, min(MAX_DRAWS, total)).astype(int)
     prediction = prediction.map_draws(lambda x: x.reshape(total, *x.shape[2:])[which][None])
@@ -173,7 +168,7 @@ def _pair_data(
     # Values without support have a reason of their own, and those at the start are beside it.
     moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in sliders]
     unreached = np.outer(*moved).ravel()
-    unreached[unreached] = ~jointly_supported(posterior, points[unreached])
+    unreached[unreached] = ~support_of(posterior).supported(points[unreached])
     return {
         "actions": pair,
         "effect": {

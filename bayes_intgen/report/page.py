@@ -3,7 +3,6 @@
 import json
 import warnings
 from base64 import b64encode
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,6 @@ from bayes_intgen.posterior.defaults import (
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs, supported
-from bayes_intgen.posterior.standardisation import Standardisation
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.report.effects import (
     adjustments_of,
@@ -75,7 +73,6 @@ def page_of(
     posterior: PosteriorDraws,
     level: float = 0.9,
     decision: Decision | None = None,
-    **over: Any,
 ) -> str:
     """Render the report as HTML; see :meth:`bayes_intgen.Posterior.report`.
 
@@ -96,18 +93,18 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    averages, sliders = support_of(posterior).standardisation(**over), sliders_of(posterior)
+    sliders = sliders_of(posterior)
     plans = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
-        content = _content_of(posterior, level, averages, over)
+        content = _content_of(posterior, level)
         if decision is not None:
             instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
-            plans = plans_of(posterior, decision, sliders, level, over)
+            plans = plans_of(posterior, decision, sliders, level)
         # Under a log link the mean over units that differ in an effect has no such tables.
-        if not prediction_of(posterior, averages).factor_varies:
-            data = explorer_data(posterior, sliders, averages, level)
+        if not prediction_of(posterior).factor_varies:
+            data = explorer_data(posterior, sliders, level)
             if plans is not None and plans["costs"]:
                 data["costs"] = plans["cost_of_stops"]
     return environment.get_template("page.html.j2").render(
@@ -158,30 +155,29 @@ def _certificate(posterior: PosteriorDraws) -> Certificate:
         support.regimes,
         actions,
         support.reference.settings(),
-        None if support.population is None else support.population.under_one_mask,
+        support.population.under_one_mask,
     )
 
 
-def _content_of(
-    posterior: PosteriorDraws, level: float, averages: Standardisation, over: Mapping[str, Any]
-) -> dict[str, Any]:
+def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     """Words, numbers and charts that the template shows."""
     default, levels = default_point(posterior), levels_of(posterior)
-    diagnostics = Diagnostics.of_posterior(posterior, averages)
-    found = findings_of_posterior(posterior, diagnostics)
+    diagnostics = Diagnostics.of_posterior(posterior)
+    found = findings_of_posterior(posterior)
     support, tone = _words_of_support(posterior)
     changes = changes_of(posterior, default)
-    contrasts, zero = contrasts_of(posterior, changes, level, over)
+    contrasts, zero = contrasts_of(posterior, changes, level)
     graph = None if posterior.terms.parents is None else posterior.graph
-    everything = change_attrs(posterior, averages, range(len(levels)), posterior.actions)
+    everything = change_attrs(posterior, range(len(levels)), posterior.actions)
     return {
-        "actions": _actions(posterior, default, level, over),
+        "actions": _actions(posterior, default, level),
         "level": f"{100 * level:g}%",
         "support": support,
         "support_tone": tone,
         "reference": _reference(posterior, default),
         "has_levels": any(own is not None for own in levels),
         "has_numbers": None in levels,
+        "found": found,
         "problems": sentences(found, SamplingWarning),
         "of_rows": [finding for finding in found if finding.warning is DataWarning],
         "lack_of_fit": sentences(found, LackOfFitWarning),
@@ -225,9 +221,7 @@ def _reference(posterior: PosteriorDraws, point: Array) -> str:
     return f"the supported row nearest to their medians ({values})"
 
 
-def _actions(
-    posterior: PosteriorDraws, default: Array, level: float, over: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[dict[str, Any]]:
     """Charts and typical values of each action."""
     names, coordinates = posterior.actions, posterior.terms.coordinates
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
@@ -235,9 +229,9 @@ def _actions(
     joint, mechanisms = [], []
     for k, points in enumerate(along):
         named = named_values(posterior, points)
-        effect = posterior.joint_effect(named, **over).to_numpy()
+        effect = posterior.joint_effect(named).to_numpy()
         joint.append(Curve.of_draws("set", effect, (0.5, level)))
-        parts = posterior.mechanisms(named, **over).isel(action=k)
+        parts = posterior.mechanisms(named).isel(action=k)
         mechanisms.append(
             [
                 Curve.of_draws(kind, parts[name].to_numpy(), (level,))

@@ -33,7 +33,6 @@ def plans_of(
     decision: Decision,
     sliders: Sequence[Slider],
     level: float,
-    over: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Find and describe the best plan of each budget.
 
@@ -54,7 +53,7 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    planning = Planning.of(posterior, decision, False, **over)
+    planning = Planning.of(posterior, decision, False)
     problem, free = planning.problem, planning.point(None)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
@@ -73,7 +72,7 @@ def plans_of(
     titles.append("no limit" if decision.cost else "best plan")
     chosen = None if decision.budget is None else format_number(decision.budget)
     points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
-    table = effect_table(posterior, points, baseline=start, level=level, **over)
+    table = effect_table(posterior, points, baseline=start, level=level)
     columns = [
         {
             "title": title,

@@ -1,6 +1,8 @@
 import os
+import re
 import signal
 import time
+import warnings
 from threading import Event, Thread
 
 import jax
@@ -21,6 +23,7 @@ POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
         ({"seed": None}, "seed must be a whole number"),
         ({"target_accept": 1.0}, "target_accept must lie between 0 and 1"),
         ({"warmup": 1}, "warmup must be a whole number of at least 10"),
+        ({"method": "vi"}, "unknown method 'vi'"),
     ],
 )
 def test_invalid_settings_raise(data, settings, message) -> None:
@@ -113,3 +116,54 @@ def test_few_rows_with_discrete_actions_give_wide_intervals_about_the_truth(prio
     # Four rows of a regime with unit noise leave a standard error of a half.
     assert (sd > 0.5).all()
     assert (sd < 2).all()
+
+
+# Laplace approximations
+
+
+@pytest.fixture(scope="module")
+def laplace(data) -> bi.Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.SamplingWarning)
+        return bi.fit(data, method="laplace", progress=False)
+
+
+def test_pareto_k_takes_the_place_of_divergences(laplace, tmp_path) -> None:
+    statistics = laplace.tree["sample_stats"]
+    assert "diverging" not in statistics
+    assert 0 < statistics.attrs["importance_ess"] <= statistics.attrs["proposals"]
+    line = f"Importance weights: Pareto k {statistics.attrs['pareto_k']:.2f} (at most 0.7)"
+    assert line in str(laplace)
+    assert "1,000 importance draws" in repr(laplace)
+    assert not any(word in str(laplace) for word in ("R-hat", "ivergen", "chain"))
+    laplace.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Pareto k (at most 0.7)" in page
+    assert line in page
+    assert '<th scope="row">method</th><td>laplace</td>' in page
+    assert not any(word in page for word in ("R-hat", "divergent", "warmup", "NumPyro", "chains"))
+
+
+def test_without_pareto_k_a_fit_is_one_by_nuts_whose_divergences_are_missing(
+    laplace, tmp_path
+) -> None:
+    tree = laplace.tree.copy()
+    tree["sample_stats"].attrs = {}
+    with pytest.raises(bi.SavedFitError, match="divergences"):
+        bi.Posterior(tree).save(tmp_path / "other.nc")
+
+
+@pytest.mark.parametrize(
+    ("k", "ess", "message"),
+    [
+        (0.83, 900.0, r'^Pareto k is 0\.83, above 0\.7.*method="nuts"'),
+        (0.3, 57.0, r'^the importance weights .* are worth 57 draws.*method="nuts"'),
+    ],
+)
+def test_unreliable_weights_are_named_with_the_remedy(laplace, k, ess, message) -> None:
+    tree = laplace.tree.copy()
+    tree["sample_stats"].attrs = {"pareto_k": k, "importance_ess": ess, "proposals": 4000}
+    report = bi.report_identification(bi.Posterior(tree))
+    (problem,) = report.problems
+    assert re.match(message, problem)
+    assert problem[1:] in str(report).replace("\n    ", " ")

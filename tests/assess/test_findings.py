@@ -2,13 +2,14 @@ import html
 import warnings
 
 import numpy as np
+import pytest
 
 import bayes_intgen as bi
 
 from conftest import confounded_rows
 
 
-def test_a_fit_its_summary_its_page_and_its_file_say_the_same(tmp_path) -> None:
+def test_a_fit_its_summary_its_page_its_file_and_its_check_say_the_same(tmp_path) -> None:
     plain = confounded_rows(100, seed=0)
     # A floor, a column in two units, and an outcome of another order.
     outcome, actions = np.maximum(plain.outcome, -0.5), plain.actions.copy()
@@ -30,3 +31,38 @@ def test_a_fit_its_summary_its_page_and_its_file_say_the_same(tmp_path) -> None:
         assert all(text[1:] in page for text in warned)
     of_rows = [text for text in warned if "from the fit" not in text]
     assert set(of_rows) <= {*bi.report_identification(data).problems}
+    check = bi.check(data, bi.models.additive("linear"), held_out=0, progress=False)
+    assert [finding.text for finding in check.findings] == of_rows
+    assert all(finding.sentence in str(check) for finding in check.findings)
+    posterior.with_check(check).save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc")
+    assert again.check.findings == check.findings
+    # Those of the fit are said once.
+    assert all(str(again).replace("\n    ", " ").count(f.sentence) == 1 for f in check.findings)
+
+
+class Rounded:
+    """A check with a setting, of which it finds something else than findings if it is zero."""
+
+    def __init__(self, decimals: int) -> None:
+        self.decimals = decimals
+
+    def __call__(self, rows, model, posterior):
+        assert isinstance(model, bi.models.AdditiveModel)
+        assert posterior is None
+        rounded = np.array_equal(rows.outcome, rows.outcome.round(self.decimals))
+        text = f"outcome {rows.outcome_name!r} is rounded: measure it more precisely"
+        return [bi.Finding("rounding", text) if self.decimals else text] * rounded
+
+
+def test_checks_of_users_join_the_statement(data) -> None:
+    rows = bi.RegimeData.from_arrays(data.actions, data.outcome.round(1), data.intervened)
+    settings = {"model": bi.models.additive("polynomial"), "held_out": 0, "progress": False}
+    found = bi.check(rows, checks=[Rounded(1), Rounded(2)], **settings).findings
+    assert [finding.about for finding in found] == ["rounding"] * 2
+    assert not bi.check(data, checks=[Rounded(1)], **settings).findings
+    whole = bi.RegimeData.from_arrays(data.actions, data.outcome.round(), data.intervened)
+    with pytest.raises(bi.ModelError, match="what checks find must be a Finding, not str"):
+        bi.check(whole, checks=[Rounded(0)], **settings)
+    with pytest.raises(bi.ModelError, match="checks must be functions of rows, model and post"):
+        bi.check(data, checks=["rounding"], **settings)

@@ -1,7 +1,15 @@
+import json
+import time
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.assess.summary import summarise_data
+
+from conftest import confounded_rows
 
 SECTIONS = ["Regimes", "Certificates", "Graph", "Support", "Assumptions", "Sampling"]
 
@@ -35,30 +43,6 @@ def test_sampling_section_lists_the_diagnostics(posterior) -> None:
     line = report.sections["Sampling"][0]
     assert line.startswith("No divergences") == (not report.problems)
     assert report.problems or f"R-hat at most {float(sampling['rhat'].max()):.3f}" in line
-    # A divergence is named first.
-    tree = posterior.tree.copy()
-    diverging = tree["sample_stats"]["diverging"].copy(deep=True)
-    diverging[0, 0] = True
-    tree["sample_stats"]["diverging"] = diverging
-    assert (
-        "ended in a divergence"
-        in bi.report_identification(bi.Posterior(tree)).sections["Sampling"][0]
-    )
-
-
-def test_summary_of_data_before_a_fit(data) -> None:
-    report = bi.report_identification(data.only([], ["red"]))
-    assert list(report.sections) == [
-        "Regimes", "Actions", "Certificates", "Support", "Assumptions", "Problems",
-    ]  # fmt: skip
-    text = " ".join(str(report).split())
-    assert "do(red, green) is not identified: green was never set." in text
-    assert "do(red) is identified: in the data." in text
-    questions = report.tree["questions"].to_dataset()
-    assert questions["supported"].sel(question="do(green)") == 0
-    assert np.isnan(questions["weights"].sel(question="do(red, green)")).all()
-    with pytest.raises(bi.DataError, match="not dict"):
-        bi.report_identification({})
 
 
 def test_names_are_escaped_in_notebooks(data) -> None:
@@ -75,3 +59,153 @@ def test_names_are_escaped_in_notebooks(data) -> None:
     assert html.count("<td") == 3 * 4
     assert html.count("set, ") == 2
     assert html.count("<pre>") == 1
+
+
+# Before a fit
+
+
+def test_summary_of_data_as_text_and_json(data) -> None:
+    report = summarise_data(data, support=False)
+    document = json.loads(report.to_json())
+    assert document["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
+    assert (document["rows"], document["identified"], document["problems"]) == (900, True, [])
+    assert document["actions"][0]["state"] == "set alone"
+    red = data.actions[data.intervened[:, 0], 0]
+    assert document["actions"][0]["set_range"] == [red.min(), red.max()]
+    assert "do(red) + do(green) - observational" in str(report)
+    assert "Support" not in report.sections
+    assert report.sections["Problems"] == ("None found.",)
+    unidentified = bi.report_identification(data.only([], ["red"]))
+    assert unidentified.problems[0].startswith("the joint effect is not")
+    assert json.loads(unidentified.to_json())["identified"] is False
+    assert list(unidentified.sections) == [
+        "Regimes", "Actions", "Certificates", "Support", "Assumptions", "Problems",
+    ]  # fmt: skip
+    text = " ".join(str(unidentified).split())
+    assert "do(red, green) is not identified: green was never set." in text
+    assert "do(red) is identified: in the data." in text
+    questions = unidentified.tree["questions"].to_dataset()
+    assert questions["supported"].sel(question="do(green)") == 0
+    assert np.isnan(questions["weights"].sel(question="do(red, green)")).all()
+    with pytest.raises(bi.DataError, match="not dict"):
+        bi.report_identification({})
+
+
+def test_problems_of_regimes_and_ranges_are_listed() -> None:
+    rng = np.random.default_rng(0)
+    intervened = np.repeat([[False, False], [True, False], [False, True]], [60, 60, 5], axis=0)
+    coin = rng.integers(0, 2, size=125).astype(float)
+    wide = rng.normal(size=125) + 20 * intervened[:, 0]
+    actions = np.stack([wide, coin], axis=1)
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=125), intervened, ["wide", "coin"])
+    text = "\n".join(summarise_data(data, support=False).problems)
+    assert "do(coin) has only 5 rows" in text
+    # The observed coin takes both of its levels wherever it was set.
+    assert "coin: " not in text
+    assert "coin has" not in text
+    assert "wide: 100% of the values to which it was set do not support the joint effect" in text
+    same = np.stack([wide, wide * 2], axis=1)
+    data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
+    assert any(
+        "one and two are nearly collinear" in problem
+        for problem in summarise_data(data, support=False).problems
+    )
+
+
+def test_certificate_of_an_experiment_at_one_value_names_the_value(data) -> None:
+    red = np.where(data.intervened[:, 0], 0.5, data.actions[:, 0])
+    actions = np.stack([red, data.actions[:, 1]], axis=1)
+    fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
+    assert "at red = 0.5 only" in str(summarise_data(fixed, support=False))
+
+
+def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "drug": rng.choice(["off", "low", "high"], size=90),
+            "dose": rng.choice([1.0, 2.0, 5.0], size=90),
+            "y": rng.normal(size=90),
+            "regime": ["", "drug", "dose"] * 30,
+        }
+    )
+    frame.loc[frame["regime"] != "drug", "drug"] = "off"
+    frame.loc[0, "drug"] = "low"
+    rows = bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime")
+    report = summarise_data(rows, support=False)
+    drug, dose = report.actions
+    was_set = frame.loc[frame["regime"] == "drug", "drug"].value_counts()
+    assert drug.set_levels == {name: was_set[name] for name in ("high", "low", "off")}
+    assert drug.observed_levels == {"high": 0, "low": 1, "off": 59}
+    assert dose.set_levels is None
+    assert "high 0, low 1, off 59" in str(report)
+    assert json.loads(report.to_json())["actions"][0]["observed_levels"]["off"] == 59
+    text = "\n".join(report.problems)
+    assert "'dose' takes only the values 1, 2, 5" in text
+    assert 'bias=levels), levels = {"dose": bi.Levels(ordered=True)}' in text
+    assert "drug has" not in text
+    assert "drug: rows in which it was set are at 'high', where no others are" in text
+
+
+def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "tv": rng.normal(size=400),
+            "visits": rng.normal(size=400),
+            "age": rng.normal(size=400),
+            "region": [f"r{i % 20}" for i in range(400)],
+            "y": rng.normal(size=400),
+            "regime": np.where(np.arange(400) % 20 < 5, "tv", ""),
+        }
+    )
+    frame.loc[frame["regime"] == "tv", "visits"] += 3
+    frame.loc[7, "age"] = np.nan
+    columns = {"actions": ["tv"], "outcome": "y", "regime": "regime", "missing": "drop"}
+    with pytest.warns(bi.DataWarning, match="1 of 400 rows"):
+        rows = bi.RegimeData.from_frame(frame, **columns, covariates=["visits", "age"])
+    problems = summarise_data(rows, support=False).problems
+    assert problems[0] == "1 rows with missing cells left out: observational 1"
+    assert "covariate 'visits' differs where 'tv' was set" in problems[1]
+    assert len(problems) == 2
+    with pytest.warns(bi.DataWarning, match="1 of 400 rows"):
+        rows = bi.RegimeData.from_frame(frame, **columns, covariates=["age"], groups=["region"])
+    report = summarise_data(rows, support=False)
+    assert len(report.problems) == 1
+    (line,) = report.sections["Groups"]
+    assert line.startswith("region: 20 groups, 0 with rows of several regimes and 20 of one, where")
+
+
+def test_summary_of_three_hundred_actions_takes_seconds() -> None:
+    rng = np.random.default_rng(0)
+    count, rows = 300, 5
+    names = [f"action {k}" for k in range(count)]
+    labels = np.repeat(["", *names], rows)
+    frame = pd.DataFrame(rng.normal(size=(len(labels), count)), columns=names)
+    frame = frame.assign(outcome=frame.sum(axis=1), regime=labels)
+    began = time.process_time()
+    data = bi.RegimeData.from_frame(frame, names, "outcome", "regime")
+    report = summarise_data(data, support=False)
+    assert report.tree["questions"].identified.all()
+    # Without observational rows, too: the message lists some of 45,000 pairs.
+    with pytest.raises(bi.DataError, match=r"identify do\(action 0\), .*, \.\.\., but not obs"):
+        bi.RegimeData.from_frame(frame[labels != ""], names, "outcome", "regime")
+    with pytest.raises(bi.PointsError, match=r"'action 19', 280 more$"):
+        data.support(np.zeros((1, count)), ["nobody"])
+    # A twentieth of the time without shared eliminations.
+    assert time.process_time() - began < 60
+
+
+def test_positive_skewed_outcomes_whose_logarithm_fits_get_advice_in_any_unit() -> None:
+    data, rng = confounded_rows(200, seed=1), np.random.default_rng(0)
+    positive = data.outcome - data.outcome.min() + 1
+    multiplied = np.exp(data.outcome)
+    advised = [
+        "Outcome" in summarise_data(replace(data, outcome=outcome), support=False).sections
+        for outcome in (
+            multiplied, 1000 * multiplied,
+            data.outcome, positive, positive + rng.gamma(1.0, size=len(data)),
+            np.where(rng.random(len(data)) < 0.1, 0, multiplied), np.ceil(multiplied),
+        )
+    ]  # fmt: skip
+    assert advised == [True, True, False, False, False, False, False]

@@ -1,7 +1,7 @@
 """Questions to a fit, each of which checks its own answer against the truth of the world.
 
-A question takes a case, its posterior, and ``over``: the arguments ``given`` or ``population``, or
-nothing. It fails on a wrong answer; errors of the package pass through.
+A question takes a case, its posterior asked about a population, and ``over``: the values ``given``
+or the ``population``, or nothing. It fails on a wrong answer; errors of the package pass through.
 """
 
 import contextlib
@@ -26,6 +26,8 @@ from matplotlib import pyplot as plt
 import bayes_intgen as bi
 from bayes_intgen import cli
 
+from _posteriors import asked
+
 Over = Mapping[str, Any]
 # Errors above this number of posterior standard deviations are wrong answers.
 MAX_Z = 4.0
@@ -47,7 +49,7 @@ def assert_near(draws: xr.DataArray, truth: Array, rounding: float = 1e-9) -> No
 
 
 def joint_effect(case: Case, fit: bi.Posterior, over: Over) -> None:
-    effect = fit.joint_effect(case.points, **over)
+    effect = fit.joint_effect(case.points)
     assert effect.dims == ("chain", "draw", "point")
     assert effect.sizes["point"] == 3
     assert ("population" in effect.attrs) == bool(len(case.data.columns))
@@ -58,23 +60,21 @@ def effect(case: Case, fit: bi.Posterior, over: Over) -> None:
     for intervened in ([], case.actions[:1]):
         if not case.identifies(intervened):
             with pytest.warns(bi.SupportWarning, match="not identified"):
-                fit.effect(case.points, intervened, **over)
+                fit.effect(case.points, intervened)
             continue
-        draws = fit.effect(case.points, intervened, **over)
+        draws = fit.effect(case.points, intervened)
         assert draws.dims == ("chain", "draw", "point")
         assert_near(draws, case.truth(case.points, over, intervened))
 
 
 def outcome(case: Case, fit: bi.Posterior, over: Over) -> None:
-    draws = fit.outcome(case.points, seed=1, **over)
+    draws = fit.outcome(case.points, seed=1)
     assert draws.dims == ("chain", "draw", "point")
     mean, sd = moments(draws)
-    error = np.hypot(
-        moments(fit.joint_effect(case.points, **over))[1], sd / np.sqrt(draws[..., 0].size)
-    )
+    error = np.hypot(moments(fit.joint_effect(case.points))[1], sd / np.sqrt(draws[..., 0].size))
     z = (mean - case.truth(case.points, over)) / error
     assert not (np.abs(z) >= MAX_Z).any(), f"z {z}"
-    np.testing.assert_array_equal(draws, fit.outcome(case.points, seed=1, **over))
+    np.testing.assert_array_equal(draws, fit.outcome(case.points, seed=1))
     kinds = {"binary": "binary", "count": "count"}
     assert fit.outcome_kind == kinds.get(case.world.law, "continuous")
     if fit.outcome_kind != "continuous":
@@ -88,12 +88,10 @@ def outcome(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def contrast(case: Case, fit: bi.Posterior, over: Over) -> None:
-    change = fit.contrast(case.points, case.start, **over)
+    change = fit.contrast(case.points, case.start)
     assert change.dims == ("chain", "draw", "point")
     assert_near(change, case.truth(case.points, over) - case.truth(case.start, over))
-    difference = (
-        fit.joint_effect(case.points, **over) - fit.joint_effect(case.start, **over).to_numpy()
-    )
+    difference = fit.joint_effect(case.points) - fit.joint_effect(case.start).to_numpy()
     np.testing.assert_allclose(
         change, difference, rtol=1e-6, atol=1e-9 * float(np.abs(difference).max())
     )
@@ -103,7 +101,7 @@ def contrast(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def ratio(case: Case, fit: bi.Posterior, over: Over) -> None:
-    draws = fit.ratio(case.points, case.start, **over)
+    draws = fit.ratio(case.points, case.start)
     assert draws.dims == ("chain", "draw", "point")
     assert_near(draws, case.truth(case.points, over) / case.truth(case.start, over))
 
@@ -112,9 +110,9 @@ def slope(case: Case, fit: bi.Posterior, over: Over) -> None:
     for name in case.actions:
         if name not in case.smooth:
             with pytest.raises(bi.PointsError, match="levels"):
-                fit.slope(name, case.points, **over)
+                fit.slope(name, case.points)
             continue
-        draws = fit.slope(name, case.points, **over)
+        draws = fit.slope(name, case.points)
         assert draws.dims == ("chain", "draw", "point")
         step = 1e-4
         ahead, behind = (
@@ -125,7 +123,7 @@ def slope(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def mechanisms(case: Case, fit: bi.Posterior, over: Over) -> None:
-    curves = fit.mechanisms(case.points, **over)
+    curves = fit.mechanisms(case.points)
     assert curves.unconfounded.dims == ("chain", "draw", "action", "point")
     assert curves.confounded.dims == curves.unconfounded.dims
     assert np.isfinite(curves.confounded).all()
@@ -150,16 +148,16 @@ def support(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def contraction(case: Case, fit: bi.Posterior, over: Over) -> None:
-    widths = fit.contraction(case.points, **over)
+    widths = fit.contraction(case.points)
     assert widths.effect_contraction.dims == ("point",)
     assert (widths.effect_contraction > 0).all()
     assert (widths.effect_contraction < 1.2).all()
 
 
 def sensitivity(case: Case, fit: bi.Posterior, over: Over) -> None:
-    moved = fit.sensitivity(case.points, [0.0, 0.2], **over)
+    moved = fit.sensitivity(case.points, [0.0, 0.2])
     assert moved.low.dims == ("rho", "point")
-    draws = fit.joint_effect(case.points, **over)
+    draws = fit.joint_effect(case.points)
     np.testing.assert_allclose(moved.effect, moments(draws)[0])
     np.testing.assert_allclose(moved.low.sel(rho=0), np.quantile(draws, 0.05, axis=(0, 1)))
     assert (moved.low.sel(rho=0.2) < moved.low.sel(rho=0)).all()
@@ -191,9 +189,9 @@ def lowest_and_highest_cost(own: bi.Decision) -> Array:
 def assert_consistent(case: Case, fit: bi.Posterior, plan: bi.Plan, over: Over) -> None:
     """The plan's effect is the joint effect at it, and its gain is about what it truly gains."""
     point, baseline = pd.DataFrame([plan.point]), pd.DataFrame([plan.baseline])
-    np.testing.assert_allclose(plan.effect, fit.joint_effect(point, **over)[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(plan.effect, fit.joint_effect(point)[..., 0], rtol=1e-6)
     np.testing.assert_allclose(
-        plan.gain, fit.contrast(point, baseline, **over)[..., 0], rtol=1e-6, atol=1e-9
+        plan.gain, fit.contrast(point, baseline)[..., 0], rtol=1e-6, atol=1e-9
     )
     assert_near(plan.gain, case.truth(point, over)[0] - case.truth(baseline, over)[0])
     assert plan.supported
@@ -201,14 +199,14 @@ def assert_consistent(case: Case, fit: bi.Posterior, plan: bi.Plan, over: Over) 
 
 
 def best(case: Case, fit: bi.Posterior, over: Over) -> None:
-    plan = fit.best(decision(case), **over)
+    plan = fit.best(decision(case))
     assert_consistent(case, fit, plan, over)
     assert float(plan.gain.mean()) > -1e-9
     assert float(plan.regret.mean()) > -1e-9
 
 
 def best_cvar(case: Case, fit: bi.Posterior, over: Over) -> None:
-    plan = fit.best(decision(case), bi.CVaR(0.1), **over)
+    plan = fit.best(decision(case), bi.CVaR(0.1))
     assert_consistent(case, fit, plan, over)
     worst = np.sort(plan.effect.to_numpy().ravel())[: round(0.1 * plan.effect.size)]
     np.testing.assert_allclose(plan.value, worst.mean(), rtol=1e-6)
@@ -217,7 +215,7 @@ def best_cvar(case: Case, fit: bi.Posterior, over: Over) -> None:
 def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = decision(case)
     low, high = lowest_and_highest_cost(own)
-    table = fit.frontier(own, [0.6 * low + 0.4 * high, high], **over)
+    table = fit.frontier(own, [0.6 * low + 0.4 * high, high])
     assert table.plan.dims == ("budget", "action")
     assert (table.cost <= table.budget + 1e-6).all()
     assert float(table.value[1]) >= float(table.value[0]) - 1e-9
@@ -227,16 +225,16 @@ def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 def cheapest(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = decision(case)
-    table = fit.frontier(own, lowest_and_highest_cost(own).tolist(), **over)
+    table = fit.frontier(own, lowest_and_highest_cost(own).tolist())
     target = float(table.value.mean())
-    plan = fit.cheapest(own, target, **over)
+    plan = fit.cheapest(own, target)
     assert plan.value >= target - 1e-6 * abs(target)
     assert plan.cost is not None
     assert float(table.cost[0]) - 1e-9 <= plan.cost <= float(table.cost[1]) + 1e-9
 
 
 def experiments(case: Case, fit: bi.Posterior, over: Over) -> None:
-    table = fit.experiments(decision(case), rows=100, **over)
+    table = fit.experiments(decision(case), rows=100)
     assert table.evsi.dims == ("experiment",)
     assert np.isfinite(table.evsi).all()
     assert (table.evsi > -4 * table.evsi_error - 1e-9).all()
@@ -244,11 +242,11 @@ def experiments(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def split(case: Case, fit: bi.Posterior, over: Over) -> None:
-    table = fit.split(300, case.points, **over)
+    table = fit.split(300, case.points)
     np.testing.assert_allclose(table.share.sum(), 1.0)
     assert float(table.width) <= float(table.width_of_equal_split) * (1 + 1e-6)
     assert float(table.width) < float(table.width_before)
-    assert fit.rows_for(float(table.width), case.points, **over) <= 330
+    assert fit.rows_for(float(table.width), case.points) <= 330
 
 
 def check(case: Case, fit: bi.Posterior, over: Over) -> None:
@@ -281,17 +279,17 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
     first, second = case.actions[:2]
     at = {name: case.start[name].iloc[0] for name in case.actions[1:]}
     drawn = [
-        fit.plot_joint_effect(first, at, predictive=0.9, **over),
-        fit.plot_contraction(**over),
+        fit.plot_joint_effect(first, at, predictive=0.9),
+        fit.plot_contraction(),
         fit.plot_graph(),
         case.data.plot_support(case.points),
     ]
     if "interaction" in fit.mechanisms(case.points) and fit.mechanisms(case.points).sizes.get(
         "pair"
     ):
-        drawn.append(fit.plot_interaction(first, second, size=8, **over))
+        drawn.append(fit.plot_interaction(first, second, size=8))
     if fit.model.link == "identity":
-        drawn.append(fit.plot_sensitivity(case.points.head(1), [0.0, 0.2], **over))
+        drawn.append(fit.plot_sensitivity(case.points.head(1), [0.0, 0.2]))
     refusals = []
     for name in case.actions:
         try:
@@ -317,13 +315,9 @@ def printed(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 def saved_again(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
     fit.save(folder / "again.nc")
-    again = bi.load(folder / "again.nc")
-    np.testing.assert_array_equal(
-        again.joint_effect(case.points, **over), fit.joint_effect(case.points, **over)
-    )
-    np.testing.assert_array_equal(
-        again.outcome(case.points, **over), fit.outcome(case.points, **over)
-    )
+    again = asked(bi.load(folder / "again.nc"), **over)
+    np.testing.assert_array_equal(again.joint_effect(case.points), fit.joint_effect(case.points))
+    np.testing.assert_array_equal(again.outcome(case.points), fit.outcome(case.points))
 
 
 def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
@@ -347,11 +341,9 @@ def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> Non
         *options,
     )
     (row,) = json.loads(shown)["points"]
+    np.testing.assert_allclose(row["mean"], float(fit.joint_effect(point).mean()), rtol=1e-5)
     np.testing.assert_allclose(
-        row["mean"], float(fit.joint_effect(point, **over).mean()), rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        row["change"], float(fit.contrast(point, start, **over).mean()), rtol=1e-4, atol=1e-6
+        row["change"], float(fit.contrast(point, start).mean()), rtol=1e-4, atol=1e-6
     )
     assert run("best", folder / "fit.nc", "--baseline", texts(start), *options)
     run("plot", folder / "fit.nc", "--action", case.actions[0], "-o", folder / "plot.png", *options)
@@ -376,7 +368,7 @@ def run(*arguments: object) -> str:
 
 def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any) -> None:
     """The page opens without an error, and shows the effect at its start."""
-    open_page(browser, fit, folder / "report.html", **over)
+    open_page(browser, fit, folder / "report.html")
     problems = [
         entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
     ]
@@ -389,7 +381,7 @@ def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any
     with warnings.catch_warnings():
         # The page starts at medians, which may not be supported.
         warnings.simplefilter("ignore", bi.SupportWarning)
-        wanted = fit.joint_effect(plan, **over)
+        wanted = fit.joint_effect(plan)
     np.testing.assert_allclose(shown, float(wanted.mean()), atol=1e-6 * float(wanted.std()))
 
 

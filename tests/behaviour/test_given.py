@@ -321,12 +321,12 @@ def test_changes_say_on_which_values_given_they_do_not_depend(fit: bi.Posterior)
     plain = population(fit.joint_effect(TV, given=AT))
     assert "depend" not in plain
     assert population(fit.contrast(TV, FROM, given=AT)) == plain
-    assert population(fit.slope("tv", FROM, given=AT)) == plain
+    assert population(fit.given(AT).slope("tv", FROM)) == plain
     words = f"{plain}; the effect of promo does not depend on age in this model"
     for change in (
         fit.contrast(PROMO, FROM, given=AT),
         fit.contrast(BOTH, FROM, given=AT),
-        fit.slope("promo", FROM, given=AT),
+        fit.given(AT).slope("promo", FROM),
     ):
         assert population(change) == words
         assert change.attrs["unmoderated"] == "promo:age"
@@ -338,7 +338,7 @@ def test_changes_say_on_which_values_given_they_do_not_depend(fit: bi.Posterior)
     # Without values given, and without a change, there is nothing to say.
     assert "depend" not in population(fit.contrast(PROMO, FROM))
     assert "depend" not in population(fit.contrast(FROM, FROM, given=AT))
-    assert "depend" not in population(fit.ratio(PROMO, FROM, given={"age": 60}))
+    assert "depend" not in population(fit.given(age=60).ratio(PROMO, FROM))
 
 
 def test_the_sentence_is_true(fit: bi.Posterior, revenue: bi.Posterior) -> None:
@@ -348,10 +348,13 @@ def test_the_sentence_is_true(fit: bi.Posterior, revenue: bi.Posterior) -> None:
         "region": ("Region A", "Region C"),
         "season": ("summer", "winter"),
     }
-    for answer in (fit.contrast, revenue.ratio):
+    for answer in ("contrast", "ratio"):
+        posterior = {"contrast": fit, "ratio": revenue}[answer]
         for end in (TV, PROMO):
             for name, pair in values.items():
-                one, other = (answer(end, FROM, given={name: value}) for value in pair)
+                one, other = (
+                    getattr(posterior.given({name: value}), answer)(end, FROM) for value in pair
+                )
                 said = "depend on" in population(one)
                 assert said == bool(np.allclose(one, other, rtol=1e-9)), (name, end)
 
@@ -360,7 +363,7 @@ def test_changes_of_a_multiplicative_outcome_depend_on_everything(revenue: bi.Po
     young, old = (revenue.contrast(PROMO, FROM, given={"age": age}) for age in (25, 65))
     assert "depend" not in population(young)
     assert abs(young.mean() - old.mean()) > 0.01
-    assert population(revenue.ratio(PROMO, FROM, given=AT)).endswith(
+    assert population(revenue.given(AT).ratio(PROMO, FROM)).endswith(
         "the effect of promo does not depend on age in this model"
     )
 
@@ -393,7 +396,7 @@ def test_slopes_of_groups_are_dependence() -> None:
 
 
 def test_report_says_on_which_values_changes_do_not_depend(fit: bi.Posterior, tmp_path) -> None:
-    fit.report(tmp_path / "page.html", given=AT)
+    fit.given(AT).report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "the effect of promo does not depend on age in this model" in page
     assert "the effect of tv" not in page.split("</head>")[1].split("<section")[0]

@@ -75,15 +75,16 @@ def test_answer(asked, question, request, tmp_path) -> None:
         tools["browser"] = request.getfixturevalue("browser")
     words = REFUSED.get((kind, question.__name__))
     for over in overs:
+        view = fit.given(over.get("given")).over(over.get("population"))
         with warnings.catch_warnings():
             if not case.identified:
                 # Said once in the next test.
                 warnings.simplefilter("ignore", bi.SupportWarning)
             if words is None:
-                question(case, fit, over, **tools)
+                question(case, view, over, **tools)
                 continue
             with pytest.raises(bi.BayesIntgenError, match=words):
-                question(case, fit, over, **tools)
+                question(case, view, over, **tools)
 
 
 def test_a_level_that_rests_on_the_prior_is_said_to(tmp_path) -> None:

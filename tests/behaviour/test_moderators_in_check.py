@@ -60,13 +60,3 @@ def test_multiplicative_models_too() -> None:
     data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age"])
     result = bi.check(data, bi.models.multiplicative("linear"), held_out=0, progress=False)
     assert result.moderators == {"b": ["age"]}
-
-
-def test_saved_with_the_fit(tmp_path) -> None:
-    data = bi.RegimeData.from_frame(
-        rows(slope=0.7), ["a", "b"], "y", "regime", covariates=["age", "sex"]
-    )
-    model = bi.models.additive("linear")
-    fit = bi.fit(data, model, method="laplace", draws=50, chains=2, progress=False)
-    fit.with_check(checked(rows(slope=0.7))).save(tmp_path / "fit.nc")
-    assert bi.load(tmp_path / "fit.nc").check.moderators == {"b": ["age"]}

@@ -19,6 +19,7 @@ from bayes_intgen.cli import commands, console
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import (
+    asked,
     frame_with_groups,
     frame_with_levels,
     made_up_with_groups,
@@ -363,7 +364,7 @@ def test_effects_in_a_population(fit_with_groups, monkeypatch, run, options, ove
     point = {"tv": 0.5, "promo": 0.2}
     arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--from", "tv=0", *options]
     answer = json.loads(run(*arguments, "--format", "json").out)
-    table = effect_table(bi.load("fit.nc"), [point], baseline=[{**point, "tv": 0.0}], **over)
+    table = effect_table(asked(bi.load("fit.nc"), **over), [point], baseline=[{**point, "tv": 0.0}])
     assert answer["population"] == table.attrs["population"]
     for name in ("mean", "low", "outcome_high", "change"):
         assert answer["points"][0][name] == pytest.approx(table[name].item())

@@ -174,8 +174,8 @@ def test_best_plans_of_products_are_those_of_the_mean_outcome(posterior) -> None
 
 def test_plans_of_products_that_differ_between_units_need_a_unit() -> None:
     fit = with_log_link(made_up_with_groups(groups=("region",)))
-    with pytest.raises(bi.ModelError, match="pass given"):
+    with pytest.raises(bi.ModelError, match="give a value for each"):
         fit.best(bi.Decision())
     given = {"age": 40, "season": "winter", "region": "region 1"}
-    value = fit.best(bi.Decision(), given=given, beyond_support=True).value
+    value = fit.given(given).best(bi.Decision(), beyond_support=True).value
     assert value > 0

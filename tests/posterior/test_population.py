@@ -4,13 +4,14 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.effects import effect_table
 
-from _posteriors import data_with_groups, frame_with_groups, made_up, made_up_with_groups
+from _posteriors import asked, data_with_groups, frame_with_groups, made_up, made_up_with_groups
 
 POINTS = [[0.5, 0.2], [-0.5, 0.4]]
 DEFAULT = "average over 120 observational rows, for an average patient"
@@ -42,42 +43,31 @@ def of(draws) -> np.ndarray:
     ],
 )
 def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
+    view = asked(fit, **over)
     answers = [
         fit.joint_effect(POINTS, **over),
         fit.effect(POINTS, ["tv"], **over),
         fit.outcome(POINTS, **over),
-        fit.mechanisms(POINTS, **over),
-        fit.contraction(POINTS, **over),
-        fit.sensitivity(POINTS, 0.2, **over),
-        effect_table(fit, POINTS, **over),
+        view.mechanisms(POINTS),
+        view.contraction(POINTS),
+        view.sensitivity(POINTS, 0.2),
+        effect_table(view, POINTS),
     ]
     assert [answer.attrs["population"] for answer in answers] == [words] * len(answers)
-    assert words in fit.plot_joint_effect("tv", **over).get_title().replace("\n", " ")
-    assert words in fit.plot_contraction(**over).get_supxlabel().replace("\n", " ")
-    assert words in fit.plot_sensitivity(POINTS, **over).get_suptitle().replace("\n", " ")
+    assert words in view.plot_joint_effect("tv").get_title().replace("\n", " ")
+    assert words in view.plot_contraction().get_supxlabel().replace("\n", " ")
+    assert words in view.plot_sensitivity(POINTS).get_suptitle().replace("\n", " ")
     plt.close("all")
-
-
-@pytest.mark.parametrize("given", [{"age": 65}, {"region": "region 4"}, {"region": bi.NEW_GROUP}])
-def test_changes_in_the_table_are_differences_of_effects(fit, given) -> None:
-    table = effect_table(fit, POINTS, baseline=[[0.0, 0.0]], given=given)
-    change = fit.joint_effect(POINTS, given=given) - of(fit.joint_effect([[0.0, 0.0]], given=given))
-    np.testing.assert_allclose(table["change"], change.mean(("chain", "draw")))
-    np.testing.assert_allclose(
-        table["mean"], of(fit.joint_effect(POINTS, given=given)).mean((0, 1))
-    )
-    low = np.quantile(of(change), 0.05, axis=(0, 1))
-    np.testing.assert_allclose(table["change_low"], low)
 
 
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
         effect = of(fit.joint_effect(POINTS, given=given))
-        contributions = of(fit.mechanisms(POINTS, given=given)["unconfounded"]).sum(axis=2)
+        contributions = of(fit.given(given).mechanisms(POINTS)["unconfounded"]).sum(axis=2)
         np.testing.assert_allclose(np.diff(effect), np.diff(contributions))
-    known = fit.mechanisms(POINTS, given={"region": "region 1"})["unconfounded"].std("draw")
-    unseen = fit.mechanisms(POINTS, given={"region": bi.NEW_GROUP})["unconfounded"].std("draw")
+    known = fit.given(region="region 1").mechanisms(POINTS)["unconfounded"].std("draw")
+    unseen = fit.given(region=bi.NEW_GROUP).mechanisms(POINTS)["unconfounded"].std("draw")
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
 
 
@@ -162,35 +152,37 @@ def test_rows_with_other_covariates_are_other_rows(fit, frame, change, message) 
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ({"given": {"age": 40}, "population": {"age": [1]}}, "given or population, not both"),
-        ({"given": {"region": None}}, "'region' is missing; name a group"),
-        ({"given": {"region": float("nan")}}, "'region' is missing; name a group"),
-    ],
-)
-def test_bad_populations_are_refused(fit, over, message) -> None:
-    with pytest.raises(bi.PointsError, match=message):
-        fit.joint_effect(POINTS, **over)
-
-
-@pytest.mark.parametrize(
-    ("over", "message"),
-    [
         ({"given": {"aeg": 40}}, "unknown covariate or grouping 'aeg'.*age"),
         ({"given": {"season": "spring"}}, "season"),
         ({"given": {"patient": "p3"}}, "integrated out"),
-        ({"given": {"age": 40}, "population": {"age": [1]}}, "given or population, not both"),
+        ({"given": {"region": None}}, "'region' is missing; name a group"),
+        ({"given": {"region": float("nan")}}, "'region' is missing; name a group"),
+        (
+            {"given": {"age": 40}, "population": pd.DataFrame({"season": ["winter"]})},
+            "no .*'region'",
+        ),
         ({"population": 3}, "population must be"),
     ],
 )
-def test_bad_populations_are_refused_by_every_query(fit, over, message) -> None:
-    queries = [
-        lambda: fit.joint_effect(POINTS, **over),
-        lambda: fit.contraction(POINTS, **over),
-        lambda: fit.sensitivity(POINTS, 0.1, **over),
-        lambda: fit.plot_joint_effect("tv", **over),
-        lambda: fit.plot_contraction(**over),
-        lambda: effect_table(fit, POINTS, **over),
-    ]
-    for query in queries:
+def test_bad_populations_are_refused(fit, over, message) -> None:
+    for question in (lambda: asked(fit, **over), lambda: fit.joint_effect(POINTS, **over)):
         with pytest.raises(bi.PointsError, match=message):
-            query()
+            question()
+
+
+def test_views_combine(fit, frame) -> None:
+    """Values given replace those of a population; every answer is that of the shortcuts."""
+    rows = frame.iloc[:6]
+    view = fit.given(age=40).over(rows).given({"region": "region 1"})
+    fixed = fit.over(rows.assign(age=40.0, region="region 1"))
+    np.testing.assert_allclose(view.outcome(POINTS), fixed.outcome(POINTS))
+    words = "at age = 40, region = region 1; otherwise average over 6 rows of the given population"
+    assert view.joint_effect(POINTS).attrs["population"] == f"{words}, for an average patient"
+    np.testing.assert_array_equal(
+        fit.over("bootstrap").given(age=40).joint_effect(POINTS),
+        fit.joint_effect(POINTS, given={"age": 40}, population="bootstrap"),
+    )
+    # The view changes nothing in the posterior itself.
+    assert fit.joint_effect(POINTS).attrs["population"] == DEFAULT
+    assert "at age = 40" in str(fit.given(age=40))
+    assert fit.given() is fit

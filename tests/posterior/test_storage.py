@@ -10,7 +10,6 @@ import xarray as xr
 
 import bayes_intgen as bi
 from bayes_intgen._atomic import with_checksum
-from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
 
 from _crafted import CRAFTS, craft
 
@@ -54,14 +53,6 @@ def test_failed_save_leaves_only_the_old_file(posterior, saved, monkeypatch) -> 
     assert list(saved.parent.iterdir()) == [saved]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_truncated_file_is_rejected(saved, share) -> None:
-    content = saved.read_bytes()
-    saved.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(bi.SavedFitError, match=r"fit\.nc cannot be read.*truncated"):
-        bi.load(saved)
-
-
 def test_foreign_file_is_rejected(tmp_path) -> None:
     path = tmp_path / "other.nc"
     xr.Dataset({"x": ("y", [1.0])}).to_netcdf(path, engine="h5netcdf")
@@ -84,41 +75,33 @@ def rewrite(path, change) -> None:
     path.write_bytes(with_checksum(path.read_bytes()))
 
 
-@pytest.mark.parametrize("change", [{"format": 99}, {"format": "1"}, {}])
-def test_file_of_another_format_is_rejected(saved, change) -> None:
-    def other(tree) -> None:
-        del tree.attrs["format"]
-        tree.attrs.update(change)
-
-    rewrite(saved, other)
-    with pytest.raises(bi.SavedFitError, match=r"another version of bayes-intgen; fit again"):
-        bi.load(saved)
+GROUPS = ("posterior", "sample_stats", "constant_data", "coefficients", "noise", "support")
+OTHER_VERSION = "another version of bayes-intgen; fit again"
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        lambda tree: tree.attrs.pop("terms"),
-        lambda tree: tree.attrs.update(terms="{"),
-        lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'),
-        lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'),
-        lambda tree: tree.__delitem__("coefficients"),
+        *(
+            (lambda tree, own=group: tree.__delitem__(own), f"{group} is missing")
+            for group in GROUPS
+        ),
+        (lambda tree: tree.attrs.update(format=99), OTHER_VERSION),
+        (lambda tree: tree.attrs.update(format="1"), OTHER_VERSION),
+        (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
+        (lambda tree: tree.attrs.pop("terms"), "'terms' is missing"),
+        (lambda tree: tree.attrs.update(terms="{"), "model cannot be read"),
+        (lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
+        (
+            lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'),
+            "model cannot be read",
+        ),
     ],
-    ids=["no terms", "no JSON", "foreign kind", "bad settings", "no draws"],
 )
-def test_damaged_file_is_rejected(saved, change) -> None:
+def test_file_with_other_parts_is_rejected(saved, change, message) -> None:
     rewrite(saved, change)
-    with pytest.raises(bi.SavedFitError):
+    with pytest.raises(bi.SavedFitError, match=message):
         bi.load(saved)
-
-
-def test_every_part_of_a_fit_is_needed(posterior, saved) -> None:
-    groups = ["posterior", "sample_stats", "constant_data", "coefficients", "noise", "support"]
-    for group in groups:
-        posterior.save(saved)
-        rewrite(saved, lambda tree, group=group: tree.__delitem__(group))
-        with pytest.raises(bi.SavedFitError, match=f"{group} is missing"):
-            bi.load(saved)
 
 
 def test_other_programs_open_the_file(posterior, saved) -> None:
@@ -165,11 +148,13 @@ def test_what_could_not_be_loaded_is_not_saved(posterior, saved, change, message
 
 def test_any_change_of_a_file_is_noticed(saved) -> None:
     content, rng = saved.read_bytes(), np.random.default_rng(0)
+    damaged = [content[: int(share * len(content))] for share in (0.0, 0.01, 0.5, 0.99)]
     for place in [*rng.integers(len(content), size=30), *range(-100, 0, 7)]:
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << int(rng.integers(8))
-        saved.write_bytes(damaged)
-        with pytest.raises(bi.SavedFitError, match="no right checksum"):
+        damaged.append(bytearray(content))
+        damaged[-1][place] ^= 1 << int(rng.integers(8))
+    for own in damaged:
+        saved.write_bytes(own)
+        with pytest.raises(bi.SavedFitError, match=r"fit\.nc cannot be .* no right checksum"):
             bi.load(saved)
 
 
@@ -210,7 +195,3 @@ def test_files_crafted_without_a_change_load(saved, tmp_path, monkeypatch) -> No
     monkeypatch.setitem(CRAFTS, "nothing", lambda *_: None)
     craft("nothing", saved, tmp_path / "crafted.nc", np.random.default_rng(0))
     assert bi.load(tmp_path / "crafted.nc").tree.identical(bi.load(saved).tree)
-
-
-def test_serialised_trees_are_restored(posterior) -> None:
-    assert of_netcdf(to_netcdf(posterior.tree)).identical(posterior.tree)

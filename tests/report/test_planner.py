@@ -10,7 +10,7 @@ from _pages import Page, open_page, plan_of, positions, readout, stops, write_pa
 
 import bayes_intgen as bi
 
-from _posteriors import half_supported, made_up, made_up_with_groups, with_log_link
+from _posteriors import asked, half_supported, made_up, made_up_with_groups, with_log_link
 
 
 def numbers(texts: list[str]) -> np.ndarray:
@@ -34,21 +34,22 @@ def rates_of(fit: bi.Posterior) -> dict[str, float]:
     [("fitted", {}), ("three", {}), ("products", {}), ("groups", {"given": {"age": 60}})],
 )
 def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
-    fit = {
+    plain = {
         "fitted": lambda: posterior,
         "three": lambda: made_up(["tv", "radio", "search"], outcome="sales", draws=50),
         "products": lambda: with_log_link(posterior),
         "groups": made_up_with_groups,
     }[kind]()
+    fit = asked(plain, **over)
     cost = rates_of(fit)
     with warnings.catch_warnings():
         # The medians, which are the baseline, need not be supported.
         warnings.simplefilter("ignore", bi.SupportWarning)
-        free = sum(cost[k] * v for k, v in fit.best(bi.Decision(), **over).point.items())
+        free = sum(cost[k] * v for k, v in fit.best(bi.Decision()).point.items())
         decision = bi.Decision(cost=cost, budget=0.7 * free if free > 0 else 1.2 * free)
-        rows = report(fit, decision=decision, **over).plans
+        rows = report(fit, decision=decision).plans
         budgets = numbers(rows["budget"][1:-1])
-        table = fit.frontier(decision, budgets, **over)
+        table = fit.frontier(decision, budgets)
     assert rows["budget"][0] == "baseline"
     assert rows["budget"][-1] == "no limit"
     assert len(budgets) >= 3

@@ -17,6 +17,7 @@ import bayes_intgen as bi
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import (
+    asked,
     data_with_groups,
     frame_with_groups,
     half_supported,
@@ -169,7 +170,7 @@ def test_page_states_the_population_and_shows_covariates_and_groups(report) -> N
     ):
         assert sentence in page.text
     assert {f"region {i}" for i in range(5)} <= {row[0] for row in page.rows}
-    at = report(posterior, given={"age": 60}).text
+    at = report(posterior.given(age=60)).text
     assert at.count(f"Population: at age = 60; otherwise {words}") == 3
 
 
@@ -242,14 +243,14 @@ def opened(browser, tmp_path):
     assert browser.get_log("browser") == []
 
 
-def assert_agrees(browser, posterior, baseline, start, level=0.9, **over) -> None:
+def assert_agrees(browser, posterior, baseline, start, level=0.9) -> None:
     """Numbers of the page are those of Python at the stops."""
     plan, values = plan_of(browser), readout(browser)
     with warnings.catch_warnings():
         # The ends of sliders may be unsupported.
         warnings.simplefilter("ignore", bi.SupportWarning)
-        table = effect_table(posterior, plan, baseline=baseline, level=level, **over)
-        single = effect_table(posterior, plan, **over)
+        table = effect_table(posterior, plan, baseline=baseline, level=level)
+        single = effect_table(posterior, plan)
     number = {name: float(column[0]) for name, column in table.items() if column.ndim == 1}
     for place, names in (
         ("effect mean", ["mean"]),
@@ -333,11 +334,12 @@ def test_explorer_of_a_population_agrees_with_python(opened, over, products) -> 
         fit = with_log_link(made_up(data.names, outcome="sales", data=data, model=model))
     else:
         fit = made_up_with_groups()
-    page = opened(fit, **over)
+    fit = asked(fit, **over)
+    page = opened(fit)
     start, base = positions(page), plan_of(page)
     for moved in ([0, 0], [4, 0], [4, -3]):
         move_sliders(page, np.add(start, moved))
-        assert_agrees(page, fit, base, start, **over)
+        assert_agrees(page, fit, base, start)
 
 
 def test_page_of_products_whose_effects_differ_between_units_has_no_explorer(report) -> None:

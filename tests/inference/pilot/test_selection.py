@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.api.decomposed_fit import fit_decomposed
+from bayes_intgen.api.fitting import fit_decomposed
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
 NAMES = ("a1", "a2", "a3")
