@@ -1,7 +1,8 @@
 """Tagged JSON codec of frozen dataclasses. Decoding executes no code from the file.
 
-Only dataclasses with a tag are constructed, from numbers, strings and each other, and every field
-must have its declared type. Floats survive the round trip to the last bit.
+Only known dataclasses are constructed, from numbers, strings and each other, and every field must
+have its declared type: those of the package, and the priors and bases that its user has defined.
+Floats survive the round trip to the last bit.
 """
 
 import json
@@ -38,7 +39,7 @@ from bayes_intgen.basis.combined import (
 from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.errors import SavedFitError
+from bayes_intgen.errors import ModelError, SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
@@ -109,6 +110,17 @@ def loads(text: str, kind: Any = object) -> Any:
     if not isinstance(value, kind):
         raise SavedFitError(f"the saved model contains {type(value).__name__} in a wrong place")
     return value
+
+
+def refuse_unsaved(model: Any) -> None:
+    """Raise ModelError if a model could not be read from a file, before it is fitted."""
+    try:
+        loads(dumps(model))
+    except (TypeError, SavedFitError) as error:
+        raise ModelError(
+            f"a prior cannot be saved with a fit ({error}); define its class once, under a name of "
+            "its own, as a frozen dataclass of numbers, text and tuples"
+        ) from error
 
 
 def _encode(value: Any) -> Any:

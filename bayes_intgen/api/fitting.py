@@ -34,6 +34,7 @@ from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.samplers import sample_model
 from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model, additive
+from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import FittedNoise, build_tree
@@ -243,6 +244,7 @@ def fit(
     """
     model = additive() if model is None else model
     data, model = checked_data(data), checked_model(model)
+    refuse_unsaved(model)
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )

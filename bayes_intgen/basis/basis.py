@@ -1,10 +1,13 @@
-"""Protocol of basis functions: frozen values, independent of priors and sampling.
+"""Basis functions: their protocol, and functions of one column.
+
+They are frozen values, independent of priors and sampling.
 
 A basis turns columns of actions into a matrix with one column per basis function. Its constants
 are computed once from the data. Bases are plain NumPy, so that a saved fit evaluates them again
 to the last bit.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, Self
@@ -29,10 +32,12 @@ class Basis(Protocol):
     """Basis functions of one or several actions."""
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Number of basis functions."""
         ...
 
+    @abstractmethod
     def matrix(self, actions: Array) -> Array:
         """Evaluate the functions at ``actions``, shape (n, inputs); result of shape (n, size)."""
         ...

@@ -1,4 +1,4 @@
-"""Bases made of others: concatenations, tensor products, and Karhunen-Loève directions."""
+"""Bases made of others: concatenations, tensor products, directions; and their evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

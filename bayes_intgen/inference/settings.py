@@ -31,7 +31,7 @@ class Techniques:
     pruning : bool
         Terms without evidence get a fixed scale.
     informed_functions : bool
-        Gaussian processes have as many functions as the rows inform.
+        Gaussian processes of single actions lose their roughest functions before sampling.
     group_variances, intraclass_correlation : bool
         Variances of random effects, and the correlation within weighted rows, are estimated.
     fit_tests : bool
@@ -92,6 +92,11 @@ class SamplerSettings:
     def prunes(self) -> bool:
         """Whether terms without evidence get a fixed scale."""
         return self.simplify and self.techniques.pruning
+
+    @property
+    def shortens(self) -> bool:
+        """Whether Gaussian processes lose functions that the rows do not inform."""
+        return self.simplify and self.techniques.informed_functions
 
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUM.items():

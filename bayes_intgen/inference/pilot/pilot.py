@@ -59,7 +59,7 @@ from bayes_intgen.inference.pilot.selection import (
     with_informed_functions,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
@@ -216,8 +216,8 @@ def pilot_fit(
         Terms that forward selection may add.
     progress : bool
     sample : Observations, optional
-        Sample of the rows; by default those in memory. It decides which terms sums over all rows
-        compare. The first fit and the variance function use at most ``SPREAD_ROWS`` of them.
+        Sample of the rows; by default those in memory. It rules out terms that all rows cannot
+        show. The first fit and the variance function use at most ``SPREAD_ROWS`` of them.
     saved : SavedSums, optional
         Sums over all rows, from a checkpoint.
     techniques : Techniques
@@ -254,7 +254,7 @@ def pilot_fit(
         sample = student_t.pseudo_values(sample)
     if saved is not None:
         comparison = comparison.only(saved.compared)
-    elif len(data) > len(sample):
+    elif comparison.optional and len(data) > len(sample):
         comparison = steps.narrowed(comparison, noise.spread)
     sums = steps.sums(comparison.terms, noise.spread, saved)
     selection = comparison.select(sums, model, techniques.informed_directions)
@@ -263,9 +263,6 @@ def pilot_fit(
     final = Pilot.of(posterior, noise.spread, progress, start)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
-    if techniques.informed_functions:
-        informed = with_informed_functions(model, final.posterior, final.sites)
-        final = final._replace(posterior=informed)
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
@@ -374,9 +371,9 @@ class _Steps:
         statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, sites, statistics, others)
-        more = with_pairs(suspicious, tests, interactions(likely)[:MAX_PAIRS])
         if count > len(sample):
             likely = promising(posterior, sites, statistics, others, count / len(sample))
+        more = with_pairs(suspicious, tests, interactions(likely)[:MAX_PAIRS])
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
             errors = control_errors(first.posterior, sites)
@@ -560,13 +557,16 @@ class PrunedModel(NamedTuple):
     posterior: MarginalPosterior
 
     @classmethod
-    def of(cls, model: Model, pilot: Pilot, prunes: bool) -> Self:
-        """Prune cross-action terms by their evidence at the pilot's mode, if ``prunes``.
+    def of(cls, model: Model, pilot: Pilot, settings: SamplerSettings) -> Self:
+        """Prune terms by their evidence at the pilot's mode, and processes, as ``settings`` say.
 
         Errors of control variables are eliminated in any case.
         """
+        if settings.shortens:
+            shorter = with_informed_functions(model, pilot.posterior, pilot.sites)
+            pilot = pilot._replace(posterior=shorter)
         terms = pilot.posterior.terms
-        weak = weak_terms(pilot) if prunes else {}
+        weak = weak_terms(pilot) if settings.prunes else {}
         fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
         statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)

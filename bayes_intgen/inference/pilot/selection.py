@@ -37,8 +37,9 @@ MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
-# The same for the roughest function of a Gaussian process, at the mode.
-MIN_RATIO_OF_PROCESS = 0.1
+# The same for the roughest function of a Gaussian process, at the mode, and maximum share of the
+# prior's variance in rougher ones, if the lengthscale is shorter by a factor.
+MIN_RATIO_OF_PROCESS, MAX_REST, SHORTER = 0.1, 0.005, 2.0
 # Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
 # square of it.
 MAX_COLUMNS = 1_000
@@ -311,9 +312,11 @@ class RemainingCandidates:
 def with_informed_functions(
     model: Model, posterior: MarginalPosterior, sites: dict[str, Array]
 ) -> MarginalPosterior:
-    """Leave out the roughest functions of Gaussian processes, which the rows do not inform.
+    """Leave out the roughest functions of Gaussian processes.
 
-    How many are needed depends on the lengthscale (Riutort-Mayol et al. 2023) and on the rows.
+    These are functions that the rows do not inform, and that have next to no part in the prior's
+    variance, also at a shorter lengthscale, on which their number depends (Riutort-Mayol et al.
+    2023).
 
     Parameters
     ----------
@@ -323,14 +326,22 @@ def with_informed_functions(
         Hyperparameters at its mode.
     """
     terms, kept = posterior.terms, np.ones(posterior.terms.size, dtype=bool)
-    variance = np.exp(2 * posterior.priors.log_sd(sites))
-    ratio = variance * np.diag(posterior.sums.xx) / float(sites["noise_sd"]) ** 2
+    if "lengthscale" not in sites:
+        return posterior
+    precision = np.diag(posterior.sums.xx) / float(sites["noise_sd"]) ** 2
+    if posterior.sums.known is not None:
+        precision = precision + np.square(np.asarray(posterior.sums.known.matrix)).sum(axis=0)
+    ratio = precision * np.exp(2 * posterior.priors.log_sd(sites))
+    shorter_length = {**sites, "lengthscale": sites["lengthscale"] / SHORTER}
+    variance = np.exp(2 * posterior.priors.log_sd(shorter_length))
     shorter: list[Term] = []
     bases: dict[tuple[HSGPBasis, int], HSGPBasis] = {}
     for term in terms.terms:
         basis, columns = term.component.basis, terms.columns[term.name]
         if isinstance(basis, HSGPBasis):
-            size = 1 + int(np.flatnonzero(ratio[columns] > MIN_RATIO_OF_PROCESS).max(initial=0))
+            rest = np.cumsum(variance[columns][::-1])[::-1]
+            needed = (ratio[columns] > MIN_RATIO_OF_PROCESS) | (rest > MAX_REST * rest[0])
+            size = 1 + int(np.flatnonzero(needed).max())
             kept[columns.start + size : columns.stop] = False
             # Equal functions of several terms stay one object, which is evaluated once.
             basis = bases.setdefault((basis, size), replace(basis, centres=basis.centres[:size]))

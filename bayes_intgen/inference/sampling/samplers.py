@@ -27,7 +27,7 @@ N_TEST_POINTS = 400
 
 def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings) -> SampledModel:
     """Draw the hyperparameters and coefficients of a model after a pilot fit."""
-    pruned = PrunedModel.of(model, pilot, settings.prunes)
+    pruned = PrunedModel.of(model, pilot, settings)
     posterior, terms = pruned.posterior, pruned.posterior.terms
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     approximation = Approximation.of(posterior.target, start, settings.progress)

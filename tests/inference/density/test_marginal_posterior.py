@@ -48,7 +48,14 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
         padded = np.append(at, np.arange(1.0, target.compiled.size - len(at) + 1))
         compiled = jax.jit(jax.value_and_grad(type(target).potential, argnums=1))
         compiled_value, compiled_gradient = compiled(target.compiled, padded)
+        normal = rng.normal(size=len(target.compiled.priors.mean))
+        draw = jax.jit(type(target).potential_and_draw)
+        drawn_value, drawn = draw(target.compiled, padded, normal)
     expected = float(expected)
+    assert float(drawn_value) == pytest.approx(float(compiled_value), rel=1e-11)
+    size = posterior.terms.size
+    (of_conditional,) = posterior.conditional(posterior.sites(at)).draw(normal[None, :size])
+    np.testing.assert_allclose(drawn[:size], of_conditional, rtol=1e-7, atol=1e-7)
     assert value == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
     # Sites of the padding are standard normal and change nothing else.
