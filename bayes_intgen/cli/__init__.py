@@ -64,16 +64,18 @@ def run() -> None:
 def _end_on_interrupt() -> None:
     """End the process on Ctrl-C, even while other threads sample or compile.
 
-    Python would deliver the signal to the main thread, which may wait minutes for the others.
-    Therefore all threads block it except one, which waits for it.
+    Python would tell the main thread, which may wait minutes for the others. Therefore another
+    thread waits for the byte that the signal writes to a pipe, in whichever thread it arrives.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    if sys.platform == "win32":
         return
-    interrupts = {signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, interrupts)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.set_wakeup_fd(write)
 
     def wait() -> None:
-        signal.sigwait(interrupts)
+        os.read(read, 1)
         # On a terminal a progress bar may occupy the current line.
         os.write(2, b"\ninterrupted\n" if sys.stderr and sys.stderr.isatty() else b"interrupted\n")
         os._exit(console.INTERRUPTED)

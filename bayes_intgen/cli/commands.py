@@ -60,8 +60,8 @@ set in the row, none (empty, or observational), one (red), or several (red+green
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.
 Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
-(--strict and a warning, check and a violation or nothing to test), 70 a defect of the program,
-130 interrupted."""
+(--strict and draws that are not reliable, check and a violation or nothing to test), 70 a defect of
+the program, 130 interrupted."""
 
 app = App(
     name="bayes-intgen",

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from bayes_intgen._arguments import probability
 from bayes_intgen.basis.categories import Label, short_label
+from bayes_intgen.errors import PointsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +47,7 @@ def plot_effect_grid(
     """
     import matplotlib.pyplot as plt
 
+    level = probability(level, "level", PointsError)
     columns = min(len(actions), MAX_COLUMNS)
     rows = -(-len(actions) // columns)
     size = max(PANEL_WIDTH * columns, MIN_WIDTH), PANEL_HEIGHT * rows + 0.6

@@ -103,6 +103,8 @@ def roles_of(rows: "Rows") -> dict[str, str]:
     """Role of each column of a table that rows use."""
     columns = rows.columns
     roles = {columns.weights: "weights", columns.outcome_sd: "sd of the outcome"}
+    # Rows need not have these columns.
+    roles.pop("", None)
     roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}
     roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(columns.names, "covariate")
     return roles | dict.fromkeys(columns.groups, "group")

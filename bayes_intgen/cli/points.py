@@ -85,6 +85,8 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     missing = [name for name in posterior.actions if name not in table.columns]
     if missing:
         raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")
+    if not len(table):
+        raise PointsError(f"{path} holds no points")
     values = checked_points(table, posterior.actions, posterior.categories)
     rows = decoded_table(values, posterior.categories).tolist()
     return [dict(zip(posterior.actions, row, strict=True)) for row in rows]

@@ -158,6 +158,8 @@ def _cells(column: NDArray[Any], name: str, *, dates: bool = False) -> NDArray[A
 
 def _objects(column: NDArray[Any]) -> NDArray[Any]:
     """Cells of any kind, None where they are masked."""
-    cells = np.array(np.ma.getdata(column), dtype=object)
+    data = np.ma.getdata(column)
+    # NumPy converts dates in nanoseconds to integers.
+    cells = np.array(data.astype("datetime64[us]") if data.dtype.kind == "M" else data, object)
     cells[np.ma.getmaskarray(column)] = None
     return cells

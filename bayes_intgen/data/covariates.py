@@ -173,7 +173,7 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     # NumPy has no time zones: days are those of the wall clock.
     local = value if getattr(value, "tzinfo", None) is None else value.replace(tzinfo=None)
     # NumPy would read "20240501" as a year, and numbers as days.
-    with suppress(ValueError):
+    with suppress(TypeError, ValueError):
         seconds = np.datetime64(local if _is_date(value) else "NaT").astype("datetime64[s]")
         if not np.isnat(seconds):
             return float(seconds.astype(np.int64)) / SECONDS_PER_DAY

@@ -85,8 +85,9 @@ class DistributedData(OutOfCoreRows):
     ) -> Self:
         """Read Parquet files that every worker can open.
 
-        A partition consists of consecutive row groups of one file, up to about 260,000 rows. Write
-        large files with smaller row groups, so that there are enough partitions for all workers.
+        A partition consists of consecutive row groups of one file: about 260,000 rows, and at most
+        one row group more. Write large files with smaller row groups, so that there are enough
+        partitions for all workers.
 
         Parameters
         ----------

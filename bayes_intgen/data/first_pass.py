@@ -25,6 +25,9 @@ from bayes_intgen.identification.regimes import Mask
 
 # Maximum number of rows per regime in the sample, from which fits determine scales and knots.
 SAMPLE_ROWS = 30_000
+# Maximum number of rows beyond the sample that wait until they are left out. To leave them out
+# takes a sort of all rows, too long after every batch.
+MAX_WAITING = 4 * SAMPLE_ROWS
 
 
 class Digest(NamedTuple):
@@ -67,7 +70,7 @@ class Reservoir(NamedTuple):
     Attributes
     ----------
     rows : Observations
-        The sample, in the order of reading.
+        The sample, in the order of reading, and perhaps further rows.
     priority : ndarray, shape (n,)
         Priorities of these rows.
     counts : dict from mask to int
@@ -117,7 +120,7 @@ class Reservoir(NamedTuple):
             tuple(map(at_most_three, rows.smooth_columns.T)),
             decisive_values(rows.outcome, rows.weights),
             Digest().followed_by(rows),
-        )._selected(dict.fromkeys(rows.regimes, SAMPLE_ROWS))
+        )._thinned()
 
     def merge(self, other: Self) -> Self:
         """Combine with the sample of rows that follow these."""
@@ -134,11 +137,18 @@ class Reservoir(NamedTuple):
             tuple(tuple(sorted({*one, *more})[:3]) for one, more in values),
             decisive_values(np.array([*self.outcome, *other.outcome]), None),
             self.digest.merge(other.digest),
-        )._selected(dict.fromkeys(counts, SAMPLE_ROWS))
+        )._thinned()
 
     def sample(self, rows: int) -> Observations:
         """Select about ``rows`` rows, balanced over the regimes, in the order of reading."""
         return self._selected(even_shares(self.counts, rows)).rows
+
+    def _thinned(self) -> Self:
+        """Leave out rows beyond the sample once there are many."""
+        sampled = sum(min(count, SAMPLE_ROWS) for count in self.counts.values())
+        if len(self.rows) <= sampled + min(sampled, MAX_WAITING):
+            return self
+        return self._selected(dict.fromkeys(self.counts, SAMPLE_ROWS))
 
     def _selected(self, shares: Mapping[Mask, int]) -> Self:
         """Keep so many rows of each regime, with extremes and levels."""

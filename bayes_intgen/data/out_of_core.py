@@ -78,7 +78,7 @@ class OutOfCoreRows(Rows):
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
-        return self._first_pass.counts
+        return dict(self._first_pass.counts)
 
     @property
     def outcome_kind(self) -> OutcomeKind:
@@ -100,7 +100,11 @@ class OutOfCoreRows(Rows):
         return self._sample(SAMPLE_ROWS)
 
     def sample(self, rows: int) -> Observations:
-        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory."""
+        """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory.
+
+        With ``missing="drop"`` they are others, unless a grouping has many groups: rows are
+        numbered in the source here, and without those left out in memory.
+        """
         rows = whole_number(rows, "rows", 1, DataError)
         return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
 

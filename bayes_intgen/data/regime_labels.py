@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_intgen.data.missing import missing_in
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.text.messages import unknown_action
@@ -92,7 +91,8 @@ def masks_of_labels(
     DataError
         On a label with an unknown action; rows are numbered from ``first_row``.
     """
-    absent = missing_in(np.array(cells, dtype=object))
+    # NumPy would make a table of lists of equal length.
+    absent = pd.isna(pd.Series(cells, dtype=object)).to_numpy()
     labels = ["" if is_absent else str(cell) for cell, is_absent in zip(cells, absent, strict=True)]
     which, distinct = pd.factorize(np.array(labels, dtype=object))
     reader, masks = LabelReader(names), []

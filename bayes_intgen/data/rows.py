@@ -407,9 +407,13 @@ class Observations(Rows):
         if not self.covariates.size:
             object.__setattr__(self, "covariates", np.empty((len(self.outcome), 0)))
 
-    @cached_property
+    @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
+        return dict(self._counts)
+
+    @cached_property
+    def _counts(self) -> Mapping[Mask, int]:
         return counts_of_masks(self.intervened)
 
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:

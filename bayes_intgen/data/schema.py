@@ -269,7 +269,7 @@ class Schema:
                 for name in (*self.actions, *self.columns.names)
             }
             groups = {
-                name: frozenset(map(group_label, dict.fromkeys(filled_cells(complete, name))))
+                name: frozenset(map(group_label, filled_cells(complete, name)))
                 for name in self.columns.groups
             }
             collected = collected.merge(TableLevels(levels, groups, dates))
@@ -391,8 +391,8 @@ class Schema:
                 check_cells(rows, numbers)
             except DataError as error:
                 raise DataError(
-                    "the source now holds cells that are NaN, infinite or missing, which it did "
-                    f"not when it was first read: {error}. Or {SAME_ROWS}"
+                    "the source now holds unusable cells, which it did not when it was first "
+                    f"read: {error}. Or {SAME_ROWS}"
                 ) from error
             if len(rows):
                 yield rows

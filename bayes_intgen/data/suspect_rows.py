@@ -8,6 +8,7 @@ them as independent and, with few cells, interpolate all of them and estimate no
 from typing import NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -193,4 +194,6 @@ def is_discrete(values: Array) -> bool:
 
 def _ranks(columns: NDArray[np.float64]) -> NDArray[np.int_]:
     """Dense ranks of rows in lexicographic order, the last column first, shape (n,)."""
-    return np.unique(columns[:, ::-1], axis=0, return_inverse=True)[1]
+    last_first = list(range(columns.shape[1]))[::-1]
+    # Several times faster than np.unique with an axis.
+    return np.asarray(pd.DataFrame(columns).groupby(last_first).ngroup())

@@ -111,7 +111,7 @@ class Plan:
         rows = []
         for name, value in self.point.items():
             own = self.best_of_draws.sel(action=name).to_numpy()
-            if own.dtype == object:
+            if isinstance(value, str | bool):
                 labels, counts = np.unique(own.astype(str), return_counts=True)
                 most = counts.argmax()
                 best = f"{labels[most]} in {counts[most] / counts.sum():.0%}"

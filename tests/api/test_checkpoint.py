@@ -13,6 +13,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen._atomic import with_checksum, without_checksum
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 
 from conftest import confounded_rows
 
@@ -69,6 +70,19 @@ def test_a_fit_from_a_checkpoint_reads_no_rows_and_has_the_same_draws(frame, tmp
     other.frame.loc[outside.idxmax(), "intensity"] += 0.1
     with pytest.raises(bi.SavedFitError, match="fit with other data"):
         effect(other.stream(), file)
+
+
+def test_a_checkpoint_is_refused_where_the_order_of_rows_gives_another_sample(
+    frame, tmp_path
+) -> None:
+    columns, file = (["red", "green"], "intensity", "regime"), tmp_path / "run"
+    data = bi.RegimeData.from_frame(frame, *columns)
+    expected = effect(data, file)
+    np.testing.assert_array_equal(effect(data, file), expected)
+    turned = bi.RegimeData.from_frame(frame[::-1], *columns)
+    assert len(turned) > len(turned.sample(SAMPLE_ROWS))
+    with pytest.raises(bi.SavedFitError, match="fit with other data"):
+        effect(turned, file)
 
 
 PROGRAM = """

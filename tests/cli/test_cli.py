@@ -222,6 +222,7 @@ def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
         (["effect", "FIT", "--set", '{"red": [1]}'], 1, "neither a number nor a level"),
         (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be written"),
         (["plot", "FIT", "-o", "x.png", "-a", "blue"], 1, "unknown action 'blue'"),
+        (["plot", "FIT", "-o", "x.png", "--level", "1.5"], 1, "level must lie"),
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )

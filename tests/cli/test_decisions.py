@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
@@ -69,6 +70,18 @@ def test_split_shares_the_rows_of_the_method(posterior, fit, run) -> None:
     assert document["width"] == pytest.approx(float(table.width))
     assert document["width_of_total"]["1000"] == pytest.approx(float(table.width))
     assert "Best split of" in run(*arguments, "--width", float(table.width)).out
+
+
+def test_split_takes_points_of_both_options(fit, tmp_path, run) -> None:
+    pd.DataFrame({"red": [1.0], "green": [1.0]}).to_csv(tmp_path / "points.csv", index=False)
+    first, second = ["--set", "red=0,green=0"], ["--set", "red=1,green=1"]
+    command = ["split", fit, "--rows", 100, *first]
+    both = run(*command, "--points", tmp_path / "points.csv").out
+    assert both == run(*command, *second).out
+    assert both != run(*command).out
+    (tmp_path / "points.csv").write_text("red,green\n")
+    error = run("split", fit, "--rows", 100, "--points", tmp_path / "points.csv", code=1).err
+    assert "points.csv holds no points" in error
 
 
 def test_split_of_a_decision_needs_no_points(fit, run) -> None:

@@ -38,6 +38,15 @@ def test_describe_proposes_actions_and_a_command_that_runs(file, run) -> None:
     assert {c["name"]: c["role"] for c in columns} == {n: r.rstrip("?") for n, r in roles.items()}
 
 
+def test_a_column_without_a_name_has_no_role(file, run) -> None:
+    table = file.with_suffix(".parquet")
+    pd.read_csv(file, keep_default_na=False).rename(columns={"n": ""}).to_parquet(table)
+    command = ["describe", table, "-y", "sales", "-a", "tv,radio", "--format", "json"]
+    roles = {own["name"]: own["role"] for own in json.loads(run(*command).out)["columns"]}
+    assert roles["tv"] == "action"
+    assert not {"weights", "sd of the outcome"} & {*roles.values()}
+
+
 @pytest.mark.parametrize("command", ["fit", "check"])
 def test_no_column_is_taken_as_action_silently(file, tmp_path, run, command) -> None:
     more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []

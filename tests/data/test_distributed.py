@@ -160,7 +160,7 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path) -> None:
     frame = table(300)
     for changed, message in (
         (frame.assign(z=-frame["z"]), "held other values"),
-        (frame.assign(z=frame["z"].where(frame.index != 7)), "now holds cells that are NaN"),
+        (frame.assign(z=frame["z"].where(frame.index != 7)), "now holds unusable cells"),
         (frame[:200], "300 rows when it was first read and 200 now"),
     ):
         changed.to_parquet(tmp_path / "rows.parquet")

@@ -64,6 +64,11 @@ def test_rows_are_copied_and_frozen() -> None:
     assert np.ptp(data.actions) > 0
     with pytest.raises(ValueError, match="read-only"):
         data.outcome[0] = 1
+    columns = (["red", "green"], "intensity", "regime")
+    stream = bi.StreamedData.from_batches([frame()], *columns, progress=False)
+    for rows in (data, stream):
+        rows.regimes.clear()
+        assert sum(rows.regimes.values()) == len(rows)
 
 
 def spoil(column: str, value: object, row: int = 3) -> pd.DataFrame:

@@ -56,6 +56,14 @@ def test_near_misses_are_suggested(label, message) -> None:
         read(label, ["red", "green"])
 
 
+@pytest.mark.parametrize("label", [["red", "green"], ("red", "green"), np.array(["red", "green"])])
+def test_cells_of_several_labels_are_named(label) -> None:
+    frame = pd.DataFrame({"red": [0.0, 1.0], "green": [1.0, 0.0], "y": [0.0, 1.0]})
+    frame["kind"] = [label, label]
+    with pytest.raises(bi.DataError, match=r"label [\"'].*red.*green.* in row 0"):
+        bi.RegimeData.from_frame(frame, ["red", "green"], "y", "kind")
+
+
 def test_missing_column_of_labels_is_explained() -> None:
     frame = pd.DataFrame({"x": [1.0], "y": [1.0], "Regime": [""]})
     message = "no column 'regime' for the regime labels; did you mean 'Regime'"

@@ -25,7 +25,7 @@ from dask import dataframe as dd
 from distributed import Client, LocalCluster
 
 import bayes_intgen as bi
-from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
 from bayes_intgen.data.files import first_rows, regular_file
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 
@@ -114,6 +114,29 @@ def test_dates_of_every_type_are_days() -> None:
     text.loc[3, "week"] = None
     with pytest.raises(bi.DataError, match="'week' has 1 missing cells"):
         read(text)
+
+
+def test_a_missing_date_is_no_date() -> None:
+    with pytest.raises(bi.PointsError, match="'week' has NaT, which is not a date; write it as"):
+        days_of(pd.NaT, "week", bi.PointsError)
+
+
+def test_groups_of_arrays_are_labelled_like_those_of_frames() -> None:
+    frame = table(40, patients=4)
+    mixed = pd.Series([1, 2.0, "a", True] * 10, dtype=object)
+    days = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02"] * 20)).astype("datetime64[ns]")
+    frame = frame.assign(mixed=mixed, day=days)
+    actions, columns = ["tv", "radio"], {"groups": ["mixed", "day"]}
+    expected = bi.RegimeData.from_frame(frame, actions, "sales", "regime", **columns)
+    assert expected.columns.labels[0] == ("1", "2", "a", "True")
+    assert expected.columns.labels[1] == ("2024-01-01 00:00:00", "2024-01-02 00:00:00")
+    for cells in (mixed.tolist(), mixed.to_numpy()):
+        arrays = bi.RegimeData.from_arrays(
+            frame[actions], frame["sales"], expected.intervened, actions,
+            groups={"mixed": cells, "day": days.to_numpy()},
+        )  # fmt: skip
+        assert arrays.columns.labels == expected.columns.labels
+        np.testing.assert_array_equal(arrays.covariates, expected.covariates)
 
 
 def test_covariates_of_numbers_alone_need_no_pass_for_levels(client) -> None:

@@ -50,13 +50,14 @@ def test_memory_of_reading_does_not_grow_with_the_number_of_rows(tmp_path) -> No
 
 @pytest.mark.parametrize("batches", [1, 7, 300])
 def test_sample_does_not_depend_on_batches(batches) -> None:
-    # More observational rows than the reservoir holds.
-    frame = table(2 * SAMPLE_ROWS)
-    assert frame["regime"].isna().sum() > SAMPLE_ROWS
+    # More than twice as many rows as the reservoir holds.
+    frame = table(7 * SAMPLE_ROWS)
+    sampled = frame["regime"].value_counts(dropna=False).clip(upper=SAMPLE_ROWS).sum()
+    assert len(frame) > 2 * sampled
     split = pieces(frame, -(-len(frame) // batches))
     stream = bi.StreamedData.from_batches(split, *COLUMNS, progress=False)
     whole = bi.RegimeData.from_frame(frame, *COLUMNS)
-    for rows in (150, SAMPLE_ROWS):
+    for rows in (150, 5000, SAMPLE_ROWS):
         expected = whole.sample(rows)
         assert rows <= len(expected) <= rows + 4
         assert_same_rows(stream.sample(rows), expected)
@@ -102,6 +103,15 @@ def test_levels_that_appear_in_a_later_pass_raise(column, value, message) -> Non
         list(stream.batches(200))
 
 
+def test_weights_that_become_unusable_in_a_later_pass_raise() -> None:
+    source = [table(300).assign(n=2.0)]
+    stream = bi.StreamedData.from_batches(lambda: source, *COLUMNS, weights="n", progress=False)
+    source[0] = source[0].assign(n=np.where(source[0].index == 150, 0, 2.0))
+    message = "holds unusable cells, .* when it was first read: weights must be positive.* row 150"
+    with pytest.raises(bi.DataError, match=message):
+        list(stream.batches(200))
+
+
 def test_columns_of_mixed_type_across_batches_raise() -> None:
     frame = with_levels()
     numbers = frame.assign(x=1.0)
@@ -115,8 +125,8 @@ def test_columns_of_mixed_type_across_batches_raise() -> None:
     [
         (lambda f: f.assign(z=-f["z"]), "held other values"),
         (lambda f: f.assign(regime=f["regime"].replace({"x": "y", "y": "x"})), "other values"),
-        (lambda f: f.assign(x=f["x"].where(f.index != 7, np.nan)), "now holds cells that are NaN"),
-        (lambda f: f.assign(y=f["y"].where(f.index != 7, np.inf)), "now holds cells that are NaN"),
+        (lambda f: f.assign(x=f["x"].where(f.index != 7, np.nan)), "now holds unusable cells"),
+        (lambda f: f.assign(y=f["y"].where(f.index != 7, np.inf)), "now holds unusable cells"),
         (lambda f: f.assign(x=f["x"].where(f.index != 7, f["x"] + 1e-9)), "held other values"),
         (lambda f: f[:-1], "3000 rows when it was first read and 2999 now"),
     ],

@@ -1,5 +1,6 @@
 """Best plans of fits: of products, with levels and support, and bad decisions."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -66,7 +67,9 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
     assert trial.best(bi.Decision(dear, 2.0, bounds)).point["drug"] == "c"
     assert trial.best(bi.Decision(dear, 0.5, bounds)).point["drug"] == "a"
     assert trial.best(bi.Decision(bounds={"drug": ["a", "c"]})).point["drug"] == "c"
-    assert "drug" in str(plan)
+    rows = {line.split()[0]: line for line in str(plan).splitlines() if line}
+    assert re.search(r" [abc] in \d+%$", rows["drug"])
+    assert re.search(r" 1\.0+ .* to ", rows["dose"])
 
 
 def test_a_value_holds_an_action(posterior, trial) -> None:

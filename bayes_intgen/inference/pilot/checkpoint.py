@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bayes_intgen._atomic import atomic_write, with_checksum, without_checksum
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
@@ -98,6 +99,12 @@ def identity_of_fit(data: Rows, model: Model, simplify: bool) -> dict[str, str]:
     rows = [data.names, data.outcome_name, len(data), *map(repr, data.lift_tests)]
     rows += map(repr, (*data.categories, *data.columns.categories))
     rows += [*data.columns.every, *data.columns.labels, list(data.regimes.values()), data.digest]
+    # Scales and the variance function are those of the sample, which depends on the order of rows.
+    sample = hashlib.sha256()
+    for array in data.sample(SAMPLE_ROWS).arrays.values():
+        # Adding zero removes the sign of negative zeros.
+        sample.update((array + 0.0).tobytes())
+    rows.append(sample.hexdigest())
     libraries = {name: version(name) for name in ("bayes-intgen", "numpy", "scipy")}
     return {
         "data": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
