@@ -130,8 +130,8 @@ def findings(
 
     Examples
     --------
-    >>> findings(OF_ROWS, data), findings(OF_FIT, posterior=posterior)
-    ([], [])
+    >>> findings(OF_ROWS, data)
+    []
     """
     return [finding for guard in guards for finding in guard(rows, model, posterior)]
 

@@ -174,9 +174,8 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     local = value if getattr(value, "tzinfo", None) is None else value.replace(tzinfo=None)
     # NumPy would read "20240501" as a year, and numbers as days.
     with suppress(TypeError, ValueError):
-        seconds = np.datetime64(local if _is_date(value) else "NaT").astype("datetime64[s]")
-        if not np.isnat(seconds):
-            return float(seconds.astype(np.int64)) / SECONDS_PER_DAY
+        if _is_date(value) and not np.isnat(date := np.datetime64(local)):
+            return float(date.astype("datetime64[s]").astype(np.int64)) / SECONDS_PER_DAY
     raise error(f"{name!r} has {value!r}, which is not a date; write it as 2024-05-01")
 
 
