@@ -62,11 +62,10 @@ bi.models.additive(unconfounded=levels, bias=levels), levels = {"dose": bi.Level
     )
 
 
-def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = None) -> list[str]:
+def advice_on_far_cells(data: Rows) -> list[str]:
     """Report cells hundreds of spreads from all others, in one sentence, and long tails in another.
 
-    For rows outside memory the in-memory sample is used. ``coordinates`` are those of its actions,
-    if they are known.
+    For rows outside memory the in-memory sample is used.
 
     Examples
     --------
@@ -75,12 +74,10 @@ def advice_on_far_cells(data: Rows, coordinates: Sequence[Coordinate] | None = N
     """
     sample = data.in_memory
     lone, tails = [], []
-    known: Sequence[Coordinate | None] = coordinates or [None] * len(data.names)
-    columns = zip(data.names, data.categories, sample.actions.T, known, strict=True)
-    for name, levels, values, coordinate in columns:
+    for name, levels, values in zip(data.names, data.categories, sample.actions.T, strict=True):
         if levels is not None:
             continue
-        coordinate = coordinate or Coordinate.of(values)
+        coordinate = Coordinate.of(values)
         outliers = far_cells(values, coordinate)
         distance = np.abs(coordinate.standardise(values))
         far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)

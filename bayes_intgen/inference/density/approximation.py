@@ -60,8 +60,6 @@ MAX_PRECISION_RATIO = 1e4
 MAX_SD_RATIO = 20.0
 # Ratio of prior standard deviations below which the form for narrow priors has less rounding error.
 NARROW_RATIO = 0.3
-
-
 # Minimum prior variance, as a share of a coefficient's variance given the data alone. The data do
 # not inform coefficients with narrower priors, and ratios of such priors would overflow.
 MIN_VARIANCE_SHARE = 1e-4

@@ -370,9 +370,7 @@ class _Steps:
         others = _screened(compared, tests, suspicious)
         statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
-        likely = promising(posterior, sites, statistics, others)
-        if count > len(sample):
-            likely = promising(posterior, sites, statistics, others, count / len(sample))
+        likely = promising(posterior, sites, statistics, others, max(1.0, count / len(sample)))
         more = with_pairs(suspicious, tests, interactions(likely)[:MAX_PAIRS])
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:

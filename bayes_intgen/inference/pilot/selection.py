@@ -332,9 +332,9 @@ def with_informed_functions(
     if posterior.sums.known is not None:
         precision = precision + np.square(np.asarray(posterior.sums.known.matrix)).sum(axis=0)
     ratio = precision * np.exp(2 * posterior.priors.log_sd(sites))
-    shorter_length = {**sites, "lengthscale": sites["lengthscale"] / SHORTER}
-    variance = np.exp(2 * posterior.priors.log_sd(shorter_length))
-    shorter: list[Term] = []
+    rougher = {**sites, "lengthscale": sites["lengthscale"] / SHORTER}
+    variance = np.exp(2 * posterior.priors.log_sd(rougher))
+    remaining: list[Term] = []
     bases: dict[tuple[HSGPBasis, int], HSGPBasis] = {}
     for term in terms.terms:
         basis, columns = term.component.basis, terms.columns[term.name]
@@ -346,9 +346,9 @@ def with_informed_functions(
             # Equal functions of several terms stay one object, which is evaluated once.
             basis = bases.setdefault((basis, size), replace(basis, centres=basis.centres[:size]))
             term = replace(term, component=replace(term.component, basis=basis))
-        shorter.append(term)
+        remaining.append(term)
     sums = posterior.sums.select(np.flatnonzero(kept))
-    return MarginalPosterior.of(model, replace(terms, terms=tuple(shorter)), sums)
+    return MarginalPosterior.of(model, replace(terms, terms=tuple(remaining)), sums)
 
 
 def _is_default(term: Term) -> bool:

@@ -21,6 +21,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
+from bayes_intgen.inference.pilot.residuals import NORMAL_MAD
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.terms import Decomposition
@@ -38,8 +39,6 @@ MAX_DEVIATION = 4.0
 # Minimum mean curvature, over that of Gaussian noise: it could be negative if the noise has several
 # modes.
 MIN_CURVATURE = 0.05
-# Standard deviation of a normal variable over its median absolute deviation.
-NORMAL_MAD = 1.4826
 
 
 class StudentTFit(NamedTuple):
