@@ -272,7 +272,7 @@ def _supported_shares(sample: Observations, reference: ReferenceRows) -> dict[in
     # Without a graph an action may depend on every other, so all conditions are the same.
     parents = parents_of(sample.names, None)
     every = np.concatenate(list(reached.values()))
-    supported = separates(reference.masks, every, (True,) * count, 0, parents)
+    supported = separates(reference.masks, every, (True,) * count, [0], parents)
     ends = np.cumsum([len(own) for own in reached.values()])[:-1]
     shares = [float(own.mean()) for own in np.split(supported, ends)]
     return dict(zip(reached, shares, strict=True))

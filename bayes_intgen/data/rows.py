@@ -37,12 +37,12 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
-from bayes_intgen.identification.quantiles import regime_quantiles
 from bayes_intgen.identification.regimes import (
     Mask,
     groups_under_one_mask,
     mask_label,
     masks_of,
+    regime_quantiles,
     requirements,
 )
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions

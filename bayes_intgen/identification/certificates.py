@@ -15,6 +15,7 @@ from operator import and_
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -32,14 +33,12 @@ from bayes_intgen.identification.regimes import (
     rest_on_exchangeability,
 )
 from bayes_intgen.text.formats import format_value
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
 # Maximum number of distinct values that experiments identify as single values, not as a range.
 MAX_SETTINGS = 3
-# Number of rows that are looked at before all rows.
-FIRST_ROWS = 20_000
 # Maximum number of sets returned.
 MAX_SETS = 20
 # Maximum number of sets of one size tried before the search settles for one irreducible set.
@@ -130,7 +129,7 @@ class Certificate:
             f"{name} = {' or '.join(map(format_value, values))}"
             for name, values in self.only_at.items()
         ]
-        return f"; at {_listed(places)} only"
+        return f"; at {in_words(places)} only"
 
     def _remedy(self) -> str:
         """Sentences on the missing experiments."""
@@ -143,7 +142,7 @@ class Certificate:
         if not sets:
             return sentence
         example = "for example " if len(sets) > 1 else ""
-        needed = _listed([_phrase(experiment) for experiment in sets[0]])
+        needed = in_words([_phrase(experiment) for experiment in sets[0]])
         return f"{sentence} With one action set at a time it takes {example}{needed}."
 
     def to_dataset(self) -> xr.Dataset:
@@ -212,12 +211,8 @@ def settings_of(
     """
     few = {}
     for k, (name, levels) in enumerate(zip(names, categories, strict=True)):
-        # Most experiments have many values among the first rows.
-        for rows in (slice(FIRST_ROWS), slice(None)):
-            column, was_set = actions[rows, k], intervened[rows, k]
-            values = np.unique(column[was_set])
-            if len(values) > MAX_SETTINGS:
-                break
+        column, was_set = actions[:, k], intervened[:, k]
+        values = np.sort(pd.unique(column[was_set]))
         if 0 < len(values) <= MAX_SETTINGS and not np.isin(column[~was_set], values).all():
             few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
@@ -355,15 +350,15 @@ def _reason(
     """
     never = [n for k, n in enumerate(names) if target[k] and shares[k] == 0]
     always = [n for k, n in enumerate(names) if not target[k] and shares[k] == 1]
-    clauses = [f"{_listed(never)} {_was(never)} never set"] if never else []
+    clauses = [f"{in_words(never)} {_was(never)} never set"] if never else []
     if always:
-        clauses.append(f"{_listed(always)} {_was(always)} set in every regime")
+        clauses.append(f"{in_words(always)} {_was(always)} set in every regime")
     if clauses:
         return ", and ".join(clauses)
     # The null direction with the fewest actions that changes the mean under the target.
     changing = [row for row, value in zip(basis, changes, strict=True) if value]
     direction = min(changing, key=lambda row: sum(map(bool, row[1:])))
-    involved = _listed([n for n, e in zip(names, direction[1:], strict=True) if e])
+    involved = in_words([n for n, e in zip(names, direction[1:], strict=True) if e])
     # With all actions set no bias is left, so a change there is a change of the common level.
     level = " from the level of the outcome" if sum(direction) else ""
     return f"the regimes in the data do not separate the biases of {involved}{level}"
@@ -381,10 +376,6 @@ def _combination(weights: Mapping[str, Fraction]) -> str:
 
 def _phrase(experiment: Experiment) -> str:
     return regime_label(experiment) if experiment else "observational rows"
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _was(names: list[str]) -> str:

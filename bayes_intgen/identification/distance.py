@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
@@ -55,55 +54,15 @@ class Neighbours:
     """
 
     def __init__(self, regimes: Sequence[Array], rank: int) -> None:
-        self._ranks = [min(rank, len(rows)) for rows in regimes]
+        # Sorted values need a fraction of the time of trees.
+        self._regimes = [np.sort(rows, axis=0) if rows.shape[1] == 1 else rows for rows in regimes]
+        self._rank = rank
         # The nearest of a row's neighbours is the row itself.
-        own_ranks = [min(rank + 1, len(rows)) for rows in regimes]
-        self._rows: list[Array] = []
-        self._padded: list[tuple[NDArray[np.intp], Array]] = []
-        if regimes[0].shape[1] > 1:
-            self._rows = list(regimes)
-            self.within = [
-                np.sort(_distances_to(rows, rows, own))
-                for rows, own in zip(regimes, own_ranks, strict=True)
-            ]
-            return
-        # Sorted values need a fraction of the time of trees, and regimes of similar size share one
-        # table: a loop over hundreds of regimes and actions takes longer than the arithmetic.
-        values = [np.sort(rows[:, 0]) for rows in regimes]
-        self.within = [np.empty(0)] * len(values)
-        alike: dict[tuple[int, int], list[int]] = {}
-        for i, (own, own_rank) in enumerate(zip(values, own_ranks, strict=True)):
-            alike.setdefault((own_rank, len(own).bit_length()), []).append(i)
-        for (own_rank, _), members in alike.items():
-            size = max(len(values[i]) for i in members)
-            padded = np.full((len(members), rank + size + rank), np.inf)
-            padded[:, :rank] = -np.inf
-            for row, i in zip(padded, members, strict=True):
-                row[rank : rank + len(values[i])] = values[i]
-            self._padded.append((np.array(members), padded))
-            distances = _within(padded[:, rank : rank + size], own_rank)
-            for own, i in zip(distances, members, strict=True):
-                self.within[i] = own[: len(values[i])]
+        self.within = [np.sort(_distances(rows, rows, rank + 1)) for rows in self._regimes]
 
     def distance(self, points: Array) -> Array:
         """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
-        if self._rows:
-            pairs = zip(self._rows, self._ranks, strict=True)
-            return np.stack([_distances_to(rows, points, rank) for rows, rank in pairs], axis=1)
-        at = points[:, 0]
-        out = np.empty((len(self._ranks), len(at)))
-        for members, padded in self._padded:
-            rank = self._ranks[members[0]]
-            first = np.stack([np.searchsorted(row, at) for row in padded])
-            # Positions in the table read as one line.
-            first += padded.shape[1] * np.arange(len(members))[:, None]
-            # The nearest rows are consecutive: some on the left, the rest on the right.
-            nearest = np.minimum(padded.take(first + rank - 1) - at, at - padded.take(first - rank))
-            for left in range(1, rank):
-                before, after = padded.take(first - left), padded.take(first + rank - 1 - left)
-                nearest = np.minimum(nearest, np.maximum(at - before, after - at))
-            out[members] = nearest
-        return out.T
+        return np.stack([_distances(rows, points, self._rank) for rows in self._regimes], axis=1)
 
     def radii(self, shares: Sequence[float]) -> Array:
         """Largest distance from each regime whose conformal p value exceeds a share, (regimes,).
@@ -123,8 +82,14 @@ class Neighbours:
         return out
 
 
-def _distances_to(rows: Array, points: Array, rank: int) -> Array:
-    """Euclidean distance of points, (M, d), to the ``rank``-th nearest of the rows, shape (M,)."""
+def _distances(rows: Array, points: Array, rank: int) -> Array:
+    """Euclidean distance of points, (M, d), to the ``rank``-th nearest of the rows, shape (M,).
+
+    To the farthest one if there are fewer rows. Rows with a single coordinate must be sorted.
+    """
+    rank = min(rank, len(rows))
+    if rows.shape[1] == 1:
+        return _distances_on_line(rows[:, 0], points[:, 0], rank)
     if len(points) * len(rows) > MAX_PAIRS:
         return np.asarray(scipy.spatial.KDTree(rows).query(points, k=[rank])[0][:, 0])
     squares = np.zeros((len(points), len(rows)))
@@ -133,20 +98,9 @@ def _distances_to(rows: Array, points: Array, rank: int) -> Array:
     return np.asarray(np.sqrt(np.partition(squares, rank - 1, axis=1)[:, rank - 1]))
 
 
-def _within(values: Array, rank: int) -> Array:
-    """Sorted distances of sorted values, shape (R, n), to the ``rank``-th nearest in their row.
-
-    Values may be padded at the end with infinities, whose distances come last.
-    """
-    size = values.shape[1]
-    nearest = np.full(values.shape, np.inf)
-    for left in range(rank):
-        right = rank - 1 - left
-        own = slice(left, size - right)
-        with np.errstate(invalid="ignore"):
-            gaps = np.maximum(
-                values[:, own] - values[:, : size - rank + 1],
-                values[:, rank - 1 :] - values[:, own],
-            )
-        nearest[:, own] = np.minimum(nearest[:, own], gaps)
-    return np.sort(nearest, axis=1)
+def _distances_on_line(rows: Array, points: Array, rank: int) -> Array:
+    # The nearest rows are consecutive, with the point between two of them or at one end.
+    padded = np.pad(rows, rank, constant_values=(-np.inf, np.inf))
+    first = np.searchsorted(rows, points)[:, None] + np.arange(rank + 1)
+    before, after = points[:, None] - padded[first], padded[first + rank - 1] - points[:, None]
+    return np.asarray(np.maximum(before, after).min(axis=1))

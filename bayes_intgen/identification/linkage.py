@@ -22,6 +22,7 @@ from itertools import chain, compress
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -110,7 +111,7 @@ class Cells:
             inside, outside = _split(cell, position)
             key = repr(inside.shape).encode() + inside.tobytes()
             if key not in eliminations:
-                eliminations[key] = _null_space(inside.T)
+                eliminations[key] = scipy.linalg.null_space(inside.T, RANK_TOLERANCE)
             combinations = eliminations[key]
             if not outside or not combinations.shape[1]:
                 continue
@@ -154,9 +155,7 @@ class Cells:
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
         wanted = _entries(self.parents, self.pairs, code, target)
         equations = [
-            _entries(self.parents, self.pairs, code, mask)
-            for mask, rows in zip(self.masks, reached, strict=True)
-            if rows
+            _entries(self.parents, self.pairs, code, mask) for mask in compress(self.masks, reached)
         ]
         new = sorted(
             {entry for terms in (wanted, *equations) for entry in terms} - self.undetermined.keys()
@@ -194,11 +193,7 @@ def _equations(
     for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
         merged[code] = merged[code] | here if code in merged else here
     return [
-        [
-            _entries(parents, pairs, code, mask)
-            for mask, rows in zip(masks, here, strict=True)
-            if rows
-        ]
+        [_entries(parents, pairs, code, mask) for mask in compress(masks, here)]
         for code, here in merged.items()
     ]
 
@@ -232,41 +227,26 @@ def _split(cell: list[list[Entry]], position: dict[Entry, int]) -> tuple[Array, 
     return inside, outside
 
 
-def classes(values: Array, most_values: int, bins: int) -> Array:
-    """Compute edges between classes of an action's values: one class per value, or quantile bins.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-    most_values : int
-        Maximum number of distinct values that get a class each.
-    bins : int
-        Number of quantile bins otherwise.
-
-    Examples
-    --------
-    >>> classes(np.array([0.0, 1.0, 1.0, 3.0]), 10, 4)
-    array([0.5, 2. ])
-    """
-    distinct = np.unique(values)
-    if len(distinct) <= most_values:
-        return np.asarray((distinct[1:] + distinct[:-1]) / 2)
-    return np.unique(np.quantile(values, np.arange(1, bins) / bins))
-
-
 def class_edges(regimes: Sequence[Array], most_values: int, bins: int, near: float) -> Array:
     """Compute edges between classes of an action's values, from its values in each regime.
 
-    Bins are cut where the values of a regime end, or leave a gap wider than twice ``near``.
+    Up to ``most_values`` distinct values get a class each. Others fall into quantile bins, which
+    are cut where the values of a regime end, or leave a gap wider than twice ``near``.
+
+    Examples
+    --------
+    >>> class_edges([np.array([0.0, 1.0]), np.array([1.0, 3.0])], 10, 4, 0.1)
+    array([0.5, 2. ])
     """
     values = np.concatenate(regimes)
-    edges = classes(values, most_values, bins)
-    if len(np.unique(values)) <= most_values:
-        return edges
+    distinct = np.unique(values)
+    if len(distinct) <= most_values:
+        return np.asarray((distinct[1:] + distinct[:-1]) / 2)
     borders = []
     for own in map(np.sort, regimes):
         wide = np.diff(own) > 2 * near
         borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
+    edges = np.quantile(values, np.arange(1, bins) / bins)
     return np.union1d(edges, _thinned(np.unique(np.concatenate(borders)), near / 2))
 
 
@@ -289,15 +269,6 @@ def _entries(
     inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
     tables = [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
     return [(free, of, tuple(code[j] for j in of)) for free, of in tables]
-
-
-def _null_space(matrix: Array) -> Array:
-    """Orthonormal basis of the null space of a matrix, as columns."""
-    if not matrix.size:
-        return np.eye(matrix.shape[1])
-    _, values, right = np.linalg.svd(matrix)
-    rank = int((values > RANK_TOLERANCE * values[0]).sum())
-    return np.asarray(right[rank:].T)
 
 
 def _null_space_of_gram(gram: Array) -> Array:

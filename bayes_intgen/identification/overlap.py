@@ -46,7 +46,7 @@ from bayes_intgen.identification.regimes import (
     masks_of,
     regime_order,
 )
-from bayes_intgen.identification.verdict import Verdict, separates, separates_pair
+from bayes_intgen.identification.verdict import Verdict, separates
 
 # Maximum number of rows per regime that represent all of its rows.
 REFERENCE_ROWS = 500
@@ -237,12 +237,12 @@ class ReferenceRows:
             return Verdict(close, separated, linked, without_setting, together)
         for pair in pairs:
             reached = self.covers(points, pair)
-            own = separates_pair(self.masks, reached, target, pair, parents)
+            own = separates(self.masks, reached, target, pair, parents)
             together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
         for k in range(len(self.names)):
             reached = self.covers(points, (k,))
-            separated[:, k] = separates(self.masks, reached, target, k, parents)
+            separated[:, k] = separates(self.masks, reached, target, [k], parents)
             without_setting[:, k] = (reached & observed[:, k]).any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)

@@ -52,64 +52,37 @@ def separates(
     masks: Sequence[Mask],
     reached: NDArray[np.bool_],
     target: Mask,
-    action: int,
+    actions: Sequence[int],
     parents: Sequence[Sequence[int]],
 ) -> NDArray[np.bool_]:
-    """Test whether regimes that reach a value of an action separate its functions, shape (M,).
+    """Test whether regimes that reach values of actions separate the functions of these, (M,).
 
     Parameters
     ----------
     masks : sequence of masks
     reached : ndarray of bool, shape (M, regimes)
-        Whether each regime has rows near the value.
+        Whether each regime has rows near the values.
     target : mask
-    action : int
+    actions : sequence of int
+        One action, or two that interact: the biases of these may depend on both, if one is a
+        parent of the other.
     parents : sequence of sequences of int
 
     Examples
     --------
     >>> masks = [(False, False), (True, False), (False, True)]
     >>> reached = np.array([[True, True, True], [False, True, False]])
-    >>> separates(masks, reached, (True, True), 0, [[], [0]])
+    >>> separates(masks, reached, (True, True), [0], [[], [0]])
     array([ True, False])
-    >>> separates(masks, reached, (True, True), 0, [[], []])
+    >>> separates(masks, reached, (True, True), [0], [[], []])
     array([ True,  True])
-    """
-    involved = [j for j, others in enumerate(parents) if j == action or action in others]
-    return _separates(masks, reached, target, involved)
-
-
-def separates_pair(
-    masks: Sequence[Mask],
-    reached: NDArray[np.bool_],
-    target: Mask,
-    pair: tuple[int, int],
-    parents: Sequence[Sequence[int]],
-) -> NDArray[np.bool_]:
-    """Test whether regimes that reach the values of two actions separate their interaction.
-
-    The biases of the two may depend on both, if one is a parent of the other. Parameters as of
-    :func:`separates`.
-
-    Examples
-    --------
-    >>> masks = [(False, False), (True, False), (False, True)]
-    >>> reached = np.array([[True, True, True], [False, True, False]])
-    >>> separates_pair(masks, reached, (True, True), (0, 1), [[1], [0]])
+    >>> separates(masks, reached, (True, True), [0, 1], [[1], [0]])
     array([ True, False])
-    >>> separates_pair(masks, reached, (True, True), (0, 1), [[], []])
-    array([ True,  True])
     """
-    one, other = pair
-    involved = [j for j, i in ((one, other), (other, one)) if i in parents[j]]
-    return _separates(masks, reached, target, involved)
-
-
-def _separates(
-    masks: Sequence[Mask], reached: NDArray[np.bool_], target: Mask, involved: Sequence[int]
-) -> NDArray[np.bool_]:
-    """Test whether regimes separate a function of all regimes and the biases of some actions."""
-    columns, wanted = np.array(masks)[:, list(involved)], np.array(target)[list(involved)]
+    biased = actions if len(actions) > 1 else range(len(parents))
+    # Actions whose biases are functions of all these actions.
+    involved = [j for j in biased if {*actions} <= {j, *parents[j]}]
+    columns, wanted = np.array(masks)[:, involved], np.array(target)[involved]
     # Every action must be as in the target in some regime; the target's own regime suffices.
     agrees = columns == wanted
     separated = np.asarray(reached[:, agrees.all(axis=1)].any(axis=1))
