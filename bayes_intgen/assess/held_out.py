@@ -9,8 +9,7 @@ from scipy import stats
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Observations
-from bayes_intgen.data.validation import rows_needed
+from bayes_intgen.data.rows import Observations, rows_needed
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes

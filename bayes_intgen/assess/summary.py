@@ -37,7 +37,7 @@ from bayes_intgen.assess.summary_text import (
 )
 from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.suspect_rows import groups_in_words
+from bayes_intgen.data.validation import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.graph import parents_of

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items
 from bayes_intgen.data.covariates import are_dates
 from bayes_intgen.data.missing import Missing, missing_in
-from bayes_intgen.data.schema import Schema, refuse_unknown
-from bayes_intgen.data.validation import checked_names
+from bayes_intgen.data.schema import Schema, checked_names, refuse_unknown
 from bayes_intgen.errors import DataError
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
+from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import is_categorical, missing_cells
-from bayes_intgen.data.validation import refuse_absent
 
 UNUSED = "unused"
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups.

@@ -18,7 +18,7 @@ from bayes_intgen._progress import bar_of_steps
 from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
-from bayes_intgen.data.levels import TableLevels
+from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
 from bayes_intgen.data.rows import Observations, Transformation
 from bayes_intgen.data.schema import Options, Schema, shows_options
@@ -62,8 +62,8 @@ class DistributedData(OutOfCoreRows):
         if partitions:
             reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
-                levels = reduced(Schema.levels_of, schema, TableLevels.merge, label="Levels")
-                schema = schema.with_levels(levels)
+                contents = reduced(Schema.contents_of, schema, merged, label="Levels")
+                schema = schema.with_levels(contents)
             first_pass = reduced(read_reservoir, schema, Reservoir.merge, label="Reading")
         super().__init__(schema, first_pass)
         # The lengths of the partitions are from a pass of their own.

@@ -1,9 +1,9 @@
 """Text in cells: levels that occur over all rows, and numbers and dates written as text."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal
 
 import numpy as np
 
@@ -103,79 +103,63 @@ class ColumnLevels:
         return Categories.of_labels(labels, self.ordered)
 
 
-@dataclass(frozen=True)
-class TableLevels:
-    """Levels and groups that occur in the columns of a table, in all or some rows.
+# Content of a column: its levels, the labels of its groups, or what its numbers are.
+Content = ColumnLevels | frozenset[str] | Literal["numbers", "dates"]
 
-    Attributes
-    ----------
-    levels : mapping from action or covariate to ColumnLevels or None
-        None for numeric columns. Empty without rows.
-    groups : mapping from grouping to frozenset of str
-        Labels of the groups that occur.
-    dates : frozenset of str
-        Covariates that hold dates.
+
+def merged(one: Mapping[str, Content], other: Mapping[str, Content]) -> Mapping[str, Content]:
+    """Combine the contents of the columns in two sets of rows, by name; empty without rows.
+
+    Raises
+    ------
+    DataError
+        If the contents differ in kind, or the orders of levels contradict.
     """
-
-    levels: Mapping[str, ColumnLevels | None]
-    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    dates: frozenset[str] = frozenset()
-
-    def merge(self, other: Self) -> Self:
-        """Combine the levels of two sets of rows.
-
-        Raises
-        ------
-        DataError
-            If a column is numeric in one set only, or the orders of levels contradict.
-        """
-        if not (self.levels and other.levels):
-            return self if self.levels else other
-        merged: dict[str, ColumnLevels | None] = dict.fromkeys(self.levels)
-        for name, first in self.levels.items():
-            second = other.levels[name]
-            if first is not None and second is not None:
-                merged[name] = first.merge(second, name)
-            elif first is not second:
-                raise DataError(
-                    f"column {name!r} holds numbers in some batches and levels in others; give it "
-                    "one type"
-                )
-        for name in self.dates ^ other.dates:
-            raise DataError(f"column {name!r} holds dates in some batches only; give it one type")
-        groups = {name: own | other.groups[name] for name, own in self.groups.items()}
-        return type(self)(merged, groups, self.dates)
-
-    def categories(self) -> dict[str, Categories | None]:
-        """Levels by column, validated as in :meth:`ColumnLevels.categories`."""
-        return {
-            name: None if levels is None else levels.categories(name)
-            for name, levels in self.levels.items()
-        }
-
-    def labels(self) -> tuple[tuple[str, ...], ...]:
-        """Labels of the groups of each grouping, in natural order.
-
-        Raises
-        ------
-        DataError
-            If a group has the label by which queries ask for a group that is not in the data.
-        """
-        for name, own in self.groups.items():
-            if NEW_GROUP in own:
-                raise DataError(
-                    f"column {name!r} has a group {NEW_GROUP!r}, by which queries ask for a group "
-                    "that is not in the data; give it another name"
-                )
-        return tuple(tuple(sorted(own, key=_natural)) for own in self.groups.values())
+    if not (one and other):
+        return one or other
+    return {name: _merged(name, content, other[name]) for name, content in one.items()}
 
 
-def as_label(cell: Any) -> Label | None:
-    """Convert a cell to a label; None if it is neither text, boolean nor finite number."""
+def _merged(name: str, one: Content, other: Content) -> Content:
+    if isinstance(one, ColumnLevels) and isinstance(other, ColumnLevels):
+        return one.merge(other, name)
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return one | other
+    if one == other:
+        return one
+    if isinstance(one, ColumnLevels) or isinstance(other, ColumnLevels):
+        kinds = "numbers in some batches and levels in others"
+    else:
+        kinds = "dates in some batches only"
+    raise DataError(f"column {name!r} holds {kinds}; give it one type")
+
+
+def labels_of_groups(name: str, labels: Collection[str]) -> tuple[str, ...]:
+    """Sort the labels of the groups of a column in natural order.
+
+    Raises
+    ------
+    DataError
+        If a group has the label by which queries ask for a group that is not in the data.
+    """
+    if NEW_GROUP in labels:
+        raise DataError(
+            f"column {name!r} has a group {NEW_GROUP!r}, by which queries ask for a group "
+            "that is not in the data; give it another name"
+        )
+    return tuple(sorted(labels, key=_natural))
+
+
+def as_label(cell: Any, column: str) -> Label:
+    """Convert a cell to a label; raises DataError unless it is text, boolean or finite number."""
     cell = cell.item() if isinstance(cell, np.generic) else cell
     if isinstance(cell, str | bool):
         return cell
-    return float(cell) if isinstance(cell, int | float) and np.isfinite(cell) else None
+    if isinstance(cell, int | float) and np.isfinite(cell):
+        return float(cell)
+    raise DataError(
+        f"column {column!r} has the level {cell!r}; levels must be text, booleans or numbers"
+    )
 
 
 def _natural(label: Label) -> list[tuple[int, int | str]]:

@@ -16,9 +16,9 @@ from bayes_intgen._progress import stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
-from bayes_intgen.data.rows import Observations, Rows, Transformation
+from bayes_intgen.data.rows import Observations, Rows, Transformation, check_enough_rows
 from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
-from bayes_intgen.data.validation import check_covariates, check_enough_rows, check_observational
+from bayes_intgen.data.validation import check_covariates, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
 
@@ -156,7 +156,7 @@ class StreamedData(OutOfCoreRows):
                     yield batch
                     bar.update(len(batch.rows))
 
-            schema = schema.with_levels(schema.levels_of(tables()))
+            schema = schema.with_levels(schema.contents_of(tables()))
             first_pass = Reservoir.over(with_progress())
         super().__init__(schema, first_pass)
 

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, at_most_three
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
@@ -18,15 +17,13 @@ from bayes_intgen.data.missing import summed
 from bayes_intgen.data.rows import BY_COLUMN, Observations
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.validation import check_cells, check_enough_rows, check_observational
+from bayes_intgen.data.validation import check_cells, check_observational
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
     import narwhals as nw
-    from matplotlib.figure import Figure
 
 
 class RegimeData(Observations):
@@ -199,7 +196,7 @@ class RegimeData(Observations):
         masks: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Read and validate complete rows, and warn of those that were left out."""
-        schema = schema.with_levels(schema.levels_of([table]))
+        schema = schema.with_levels(schema.contents_of([table]))
         rows, numbers, missing = schema.read(table, masks=masks)
         schema.refuse_missing(missing)
         schema = schema.with_two_valued(list(map(at_most_three, rows.smooth_columns.T)))
@@ -221,17 +218,6 @@ class RegimeData(Observations):
         for array in arrays.values():
             array.flags.writeable = False
         return self._replace(**arrays)
-
-    @override
-    def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
-        if coordinates is None:
-            check_enough_rows(self)
-        return super().reference_rows(coordinates)
-
-    @override
-    def plot_support(self, points: Any = None) -> "Figure":
-        check_enough_rows(self)
-        return super().plot_support(points)
 
     @override
     def with_group_means(self) -> Self:

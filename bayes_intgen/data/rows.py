@@ -16,10 +16,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
-from bayes_intgen._arguments import whole_number
+from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories, Label
+from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.batches import (
     balanced_sample,
@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
+# of the unconfounded contribution and of the confounding bias.
+ROWS_PER_UNKNOWN = 2
+# Minimum range of values relative to their size; a smaller one is due to rounding.
+MIN_RELATIVE_RANGE = 1e-12
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = ("actions", "outcome", "intervened", "covariates", "weights", "within")
 BY_COLUMN = ("actions", "intervened")
@@ -358,6 +363,7 @@ do(green) itself.
         """
         from bayes_intgen.plots.overlap import plot_overlap
 
+        check_enough_rows(self)
         marked = None if points is None else checked_points(points, self.names, self.categories)
         rows = self.in_memory
         quantiles = regime_quantiles(rows.names, rows.actions, rows.intervened, list(rows.regimes))
@@ -417,7 +423,12 @@ class Observations(Rows):
         return counts_of_masks(self.intervened)
 
     def reference_rows(self, coordinates: tuple[Coordinate, ...] | None = None) -> ReferenceRows:
-        """Draw rows of each regime from which support is measured."""
+        """Draw rows of each regime from which support is measured.
+
+        Coordinates default to those of the rows, which must be enough for a fit.
+        """
+        if coordinates is None:
+            check_enough_rows(self)
         return ReferenceRows.of(
             self.names, self.actions, self.intervened, self.categories, coordinates
         )
@@ -532,3 +543,44 @@ class Observations(Rows):
 
 
 Transformation = Callable[[Observations], Observations]
+
+
+def rows_needed(n_actions: int) -> int:
+    """Minimum number of rows of a fit."""
+    return ROWS_PER_UNKNOWN * (2 * n_actions + 1)
+
+
+def check_enough_rows(data: Rows) -> None:
+    """Raise DataError on too few rows, or an action or outcome that does not vary."""
+    sample, rows = data.in_memory, len(data)
+    needed = rows_needed(len(sample.names))
+    if rows < needed:
+        others = sum(sample.dropped.values())
+        complete = f" without missing cells (of {rows + others})" if others else ""
+        raise DataError(
+            f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
+            f"need at least {needed}"
+        )
+    for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
+        only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
+        never = (
+            f": it is {spelled_label(only)} in every row; omit it, or add rows in which it differs"
+        )
+        check_varies(column, f"action {name!r}", never)
+    outcome, name = sample.outcome, sample.outcome_name
+    check_varies(outcome, f"outcome {name!r}", f": it is {outcome[0]:g} everywhere")
+
+
+def check_varies(column: Array, what: str, never: str) -> None:
+    """Raise DataError on a column that never varies, or too little for computations in float64."""
+    low, high = float(column.min()), float(column.max())
+    spread, size = high - low, max(-low, high)
+    if not spread:
+        raise DataError(f"{what} never varies{never}")
+    if spread < MIN_RELATIVE_RANGE * size:
+        raise DataError(
+            f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
+            "its mean before rounding, or omit it"
+        )
+    if spread < 1 / MAX_MAGNITUDE:
+        raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypedDict, Unpack, get_args
 
@@ -9,16 +10,23 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import MAX_MAGNITUDE, items
+from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
-from bayes_intgen.data.levels import TableLevels
+from bayes_intgen.data.levels import ColumnLevels, Content, labels_of_groups, merged
 from bayes_intgen.data.missing import (
     Missing,
     MissingCells,
     check_missing,
     treatment_of,
 )
-from bayes_intgen.data.regime_labels import masks_of_labels
+from bayes_intgen.data.regime_labels import (
+    LabelReader,
+    UnknownActionError,
+    is_observational,
+    masks_of_labels,
+)
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
     KINDS,
@@ -29,15 +37,7 @@ from bayes_intgen.data.tables import (
     missing_cells,
     numeric_column,
 )
-from bayes_intgen.data.validation import (
-    check_cells,
-    check_names,
-    checked_names,
-    refuse_absent,
-    refuse_two_roles,
-    refuse_unwritable,
-    within_squares,
-)
+from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import hint, quoted
 
@@ -142,45 +142,41 @@ class Schema:
     ) -> Self:
         """Validate names of columns; raises DataError if they are unusable."""
         refuse_unknown(options, Options)
+        more: Mapping[str, Any] = {**DEFAULTS, **options}
         names, covariates, groups = (
             checked_names(columns, role)
             for role, columns in (
                 ("actions", actions),
-                ("covariates", options.get("covariates")),
-                ("groups", options.get("groups")),
+                ("covariates", more.get("covariates")),
+                ("groups", more.get("groups")),
             )
         )
         check_names(names)
-        further = (("weights", options.get("weights")), ("outcome_sd", options.get("outcome_sd")))
-        units: dict[str, Any] = {role: name for role, name in further if name is not None}
+        units = {
+            role: more[role] for role in ("weights", "outcome_sd") if more.get(role) is not None
+        }
         singles = {"outcome": outcome, "regime": regime, **units}
         for role, name in singles.items():
             if not isinstance(name, str) or (role in units and not name):
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
         several = {"actions": names, "covariates": covariates, "groups": groups}
         # Rows from arrays have no column of regimes.
-        several |= {role: (name,) for role, name in singles.items() if name}
-        refuse_two_roles(several)
+        refuse_two_roles(several | {role: (name,) for role, name in singles.items() if name})
         if "outcome_sd" in units and "weights" not in units:
             raise DataError(
                 "outcome_sd is the standard deviation among the units of a row; pass their "
                 "number as weights too"
             )
         refuse_unwritable(outcome, "the outcome")
+        no_levels, no_labels = (None,) * len(covariates), ((),) * len(groups)
+        columns = CovariateColumns(covariates, no_levels, groups, no_labels, regime=regime, **units)
         schema = cls(
             names,
             outcome,
-            CovariateColumns(
-                covariates,
-                (None,) * len(covariates),
-                groups,
-                ((),) * len(groups),
-                regime=regime,
-                **units,
-            ),
+            columns,
             (None,) * len(names),
-            options.get("missing", DEFAULTS["missing"]),
-            options.get("require_observational", DEFAULTS["require_observational"]),
+            more["missing"],
+            more["require_observational"],
         )
         check_missing(schema.missing, schema.complete_columns, covariates)
         return schema
@@ -196,20 +192,26 @@ class Schema:
         units = filter(None, (self.columns.weights, self.columns.outcome_sd))
         return [*self.actions, *self.columns.every, self.outcome, *units]
 
-    def with_levels(self, levels: TableLevels) -> Self:
+    def with_levels(self, contents: Mapping[str, Any]) -> Self:
         """Add the levels and groups of all rows, after validation.
 
         Raises
         ------
         DataError
-            As in :meth:`ColumnLevels.categories`.
+            As in :meth:`ColumnLevels.categories` and :func:`labels_of_groups`.
         """
-        categories = levels.categories()
+        categories = {
+            name: content.categories(name)
+            for name, content in contents.items()
+            if isinstance(content, ColumnLevels)
+        }
         columns = replace(
             self.columns,
             categories=tuple(map(categories.get, self.columns.names)),
-            labels=levels.labels() or self.columns.labels,
-            dates=tuple(name for name in self.columns.names if name in levels.dates),
+            labels=tuple(
+                labels_of_groups(name, contents.get(name, ())) for name in self.columns.groups
+            ),
+            dates=tuple(name for name in self.columns.names if contents.get(name) == "dates"),
         )
         return replace(self, categories=tuple(map(categories.get, self.actions)), columns=columns)
 
@@ -218,11 +220,10 @@ class Schema:
 
         Missing columns count as numeric.
         """
-        table = nw.from_native(frame, eager_only=True)
-        columns = self.columns
-        return bool(columns.groups) or any(
-            has_levels(table, name) or (name in columns.names and holds_dates(table[name]))
-            for name in (*self.actions, *columns.names)
+        table, numbers = nw.from_native(frame, eager_only=True), np.arange(len(frame))
+        return any(
+            self._content(table, name, numbers) != "numbers"
+            for name in (*self.actions, *self.columns.every)
             if name in table.columns
         )
 
@@ -244,38 +245,37 @@ class Schema:
         columns = replace(self.columns, categories=categories[count:])
         return replace(self, categories=categories[:count], columns=columns)
 
-    def levels_of(self, tables: Iterable[Any], first_row: int = 0) -> TableLevels:
+    def contents_of(self, tables: Iterable[Any], first_row: int = 0) -> Mapping[str, Content]:
         """Collect the levels and groups that occur in consecutive tables.
 
-        Numeric columns have no levels. If the first table has no column of levels and there are no
-        groups, the other tables are not read.
+        If the first table has no column of levels and there are no groups, the other tables are not
+        read.
 
         Raises
         ------
         DataError
-            As in :func:`levels_of_column`.
+            As in :func:`levels_of_column` and :func:`merged`.
         """
-        collected = TableLevels({})
+        collected: Mapping[str, Content] = {}
         for table in tables_of(tables):
             complete, numbers, _ = self._complete(table, first_row)
             first_row += len(table)
             if not numbers.size:
                 continue
-            dates = frozenset(name for name in self.columns.names if holds_dates(complete[name]))
-            levels = {
-                name: levels_of_column(complete, name, numbers)
-                if name not in dates and has_levels(complete, name)
-                else None
-                for name in (*self.actions, *self.columns.names)
-            }
-            groups = {
-                name: frozenset(map(group_label, filled_cells(complete, name)))
-                for name in self.columns.groups
-            }
-            collected = collected.merge(TableLevels(levels, groups, dates))
-            if not (groups or any(levels.values())):
+            names = (*self.actions, *self.columns.every)
+            contents = {name: self._content(complete, name, numbers) for name in names}
+            collected = merged(collected, contents)
+            if all(isinstance(content, str) for content in contents.values()):
                 break
         return collected
+
+    def _content(self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]) -> Content:
+        """Levels or groups that occur in a column."""
+        if name in self.columns.groups:
+            return frozenset(map(group_label, filled_cells(table, name)))
+        if name in self.columns.names and holds_dates(table[name]):
+            return "dates"
+        return levels_of_column(table, name, numbers) if has_levels(table, name) else "numbers"
 
     def read(
         self,
@@ -406,3 +406,81 @@ def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
             raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
         if len(table):
             yield table
+
+
+def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
+    """Validate names of columns, none for None; raises DataError, naming the argument ``role``."""
+    out = items(() if names is None else names, role, "columns", DataError)
+    if not all(isinstance(name, str) for name in out):
+        raise DataError(f"{role} must be names of columns; rename columns that are numbers")
+    for name in out:
+        refuse_unwritable(name, f"a column of {role}")
+    return out
+
+
+def refuse_absent(
+    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the frame"
+) -> None:
+    """Raise DataError if some columns are not present; the role follows their names."""
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise DataError(
+            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
+            f"{quoted(present)}"
+        )
+
+
+def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError if a column has two roles, given the columns of each."""
+    role_of: dict[str, str] = {}
+    for role, name in ((role, name) for role, columns in roles.items() for name in columns):
+        if name in role_of:
+            twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
+            raise DataError(
+                f"column {name!r} is passed as {twice}; actions, outcome, regime, covariates, "
+                "groups and weights must be different columns"
+            )
+        role_of[name] = role
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Raise DataError on names of actions that regime labels cannot contain."""
+    if not names:
+        raise DataError("at least one action is needed")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise DataError(f"action {quoted(sorted(repeated))} is named twice")
+    for name in names:
+        if is_observational(name):
+            raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
+        if "+" not in name and "," not in name:
+            continue
+        with suppress(UnknownActionError):
+            parts = LabelReader([other for other in names if other != name]).actions(name)
+            raise DataError(
+                f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
+                "actions too: that labels rows in which they were set together"
+            )
+
+
+def refuse_unwritable(name: str, what: str) -> None:
+    """Raise DataError on a name that cannot be written to a file."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} cannot be called {name!r}: that is not valid text") from error
+    if "\0" in name:
+        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")
+
+
+def within_squares(weights: Array | None, sd: Array | None) -> Array | None:
+    """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
+
+    A row of one unit has none, whatever its standard deviation. Negative and huge standard
+    deviations give NaN, which :func:`check_cells` refuses.
+    """
+    if weights is None or sd is None:
+        return None
+    usable = np.where((sd >= 0) & (sd <= MAX_MAGNITUDE), sd, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are refused, too
+        return np.where(weights == 1, 0.0, (weights - 1) * usable**2)

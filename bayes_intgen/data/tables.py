@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.levels import (
     ColumnLevels,
     are_dates_as_text,
@@ -91,7 +90,7 @@ def numeric_column(
         cells: Any = series.cast(nw.Float64).fill_null(float("nan")).to_numpy()
     except Exception as refusal:  # Arrow refuses integers that float64 does not represent exactly
         try:
-            cells = [float("nan") if cell is None else float(cell) for cell in series.to_list()]
+            cells = np.array(series.to_list(), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             raise error(f"column {name!r} cannot be read as numbers ({refusal})") from refusal
     return np.asarray(cells, dtype=np.float64)
@@ -210,25 +209,15 @@ def levels_of_column(
     if declared is not None and MISSING_LEVEL in distinct:
         declared = [*declared[0], MISSING_LEVEL], False
     order, ordered = (list(distinct), False) if declared is None else declared
-    labels: dict[Any, Label] = {}
-    for cell in (*order, *distinct):
-        label = as_label(cell)
-        if label is None:
-            raise DataError(
-                f"column {name!r} has the level {cell!r}; levels must be text, booleans or numbers"
-            )
-        labels[cell] = label
-    rows: dict[str, int] = {}
-    if declared is None:
-        # The last one that is written is the first occurrence.
-        texts = zip(reversed(cells), reversed(numbers.tolist()), strict=True)
-        rows = {cell: row for cell, row in texts if isinstance(cell, str)}
+    labels = {cell: as_label(cell, name) for cell in (*order, *distinct)}
+    # The last one that is written is the first occurrence.
+    rows = zip(reversed(cells), reversed(numbers.tolist()), strict=True)
     return ColumnLevels(
         tuple(dict.fromkeys(labels[cell] for cell in order)),
         frozenset(labels[cell] for cell in distinct),
         ordered,
         declared is not None,
-        rows,
+        {cell: row for cell, row in rows if isinstance(cell, str)},
     )
 
 

@@ -1,26 +1,37 @@
-"""Validation of rows: finite cells, number of rows, variation of columns, names."""
+"""Validation of rows: those that cannot be fitted, and those that a model misreads.
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+Cells and weights must be usable, columns vary, and groups repeat. A model misreads covariates that
+an action changes, groups of one regime, and copies of rows.
+
+A cell of a design is a combination of actions, covariates, groups and mask. If the outcome never
+varies within the cells of a replicated design, the replicates are copies of one observation. A
+model would treat them as independent and, with few cells, interpolate all of them and estimate no
+noise.
+"""
+
+from collections.abc import Sequence
 from itertools import chain, combinations, islice
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import MAX_MAGNITUDE, items
+from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
-from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError, is_observational
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.regimes import Mask, mask_label, null_space_of_regimes, project
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.identification.regimes import (
+    Mask,
+    groups_under_one_mask,
+    mask_label,
+    null_space_of_regimes,
+    project,
+)
+from bayes_intgen.text.messages import first_few, quoted
 
-# Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
-# of the unconfounded contribution and of the confounding bias.
-ROWS_PER_UNKNOWN = 2
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
 # lose all digits of the light ones.
 MAX_WEIGHT = 1e12
@@ -43,13 +54,14 @@ NO_SD = (
 )
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
-# Minimum range of values relative to their size; a smaller one is due to rounding.
-MIN_RELATIVE_RANGE = 1e-12
-
-
-def rows_needed(n_actions: int) -> int:
-    """Minimum number of rows of a fit."""
-    return ROWS_PER_UNKNOWN * (2 * n_actions + 1)
+# Maximum share of rows, without the largest cell, in cells without variation.
+MAX_ROWS_SHARE = 0.5
+# Maximum degrees of freedom per cell of a fit that does not interpolate the cells.
+MAX_FREEDOM = 2 / 3
+# Minimum noise of such a fit, in standard deviations of the outcome.
+MIN_NOISE = 1e-3
+# Minimum share of copies among rows for a warning.
+MIN_COPIES_SHARE = 0.1
 
 
 def checked_data(data: Any) -> Rows:
@@ -66,27 +78,6 @@ def checked_data(data: Any) -> Rows:
         check_enough_rows(data)
         check_covariates(data)
     return data
-
-
-def check_enough_rows(data: Rows) -> None:
-    """Raise DataError on too few rows, or an action or outcome that does not vary."""
-    sample, rows = data.in_memory, len(data)
-    needed = rows_needed(len(sample.names))
-    if rows < needed:
-        others = sum(sample.dropped.values())
-        complete = f" without missing cells (of {rows + others})" if others else ""
-        raise DataError(
-            f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
-            f"need at least {needed}"
-        )
-    for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
-        only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
-        never = (
-            f": it is {spelled_label(only)} in every row; omit it, or add rows in which it differs"
-        )
-        _check_varies(column, f"action {name!r}", never)
-    outcome, name = sample.outcome, sample.outcome_name
-    _check_varies(outcome, f"outcome {name!r}", f": it is {outcome[0]:g} everywhere")
 
 
 def check_observational(data: Rows) -> None:
@@ -151,24 +142,11 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
         refuse(~(np.isfinite(within) & (within >= 0)), within, NO_SD)
 
 
-def within_squares(weights: Array | None, sd: Array | None) -> Array | None:
-    """Sum of squares of the outcomes of a row's units about their mean, shape (n,).
-
-    A row of one unit has none, whatever its standard deviation. Negative and huge standard
-    deviations give NaN, which :func:`check_cells` refuses.
-    """
-    if weights is None or sd is None:
-        return None
-    usable = np.where((sd >= 0) & (sd <= MAX_MAGNITUDE), sd, np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):  # weights that are refused, too
-        return np.where(weights == 1, 0.0, (weights - 1) * usable**2)
-
-
 def check_covariates(data: Rows) -> None:
     """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
     sample, rows = data.in_memory, len(data)
     for name, column in zip(sample.columns.names, sample.covariates.T, strict=False):
-        _check_varies(column, f"covariate {name!r}", "; omit it")
+        check_varies(column, f"covariate {name!r}", "; omit it")
     fine = []
     for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:
@@ -187,81 +165,172 @@ def check_covariates(data: Rows) -> None:
         )
 
 
-def _check_varies(column: Array, what: str, never: str) -> None:
-    """Raise DataError on a column that never varies, or too little for computations in float64."""
-    low, high = float(column.min()), float(column.max())
-    spread, size = high - low, max(-low, high)
-    if not spread:
-        raise DataError(f"{what} never varies{never}")
-    if spread < MIN_RELATIVE_RANGE * size:
-        raise DataError(
-            f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
-            "its mean before rounding, or omit it"
+def advice_on_changed_covariates(data: Rows) -> list[str]:
+    """Report covariates whose distribution changes when an action is set, in one sentence.
+
+    False alarms have a joint probability of 1%. No action changes a date. For rows outside memory
+    the in-memory sample is used.
+
+    Examples
+    --------
+    >>> advice_on_changed_covariates(data)
+    []
+    """
+    sample, columns = data.in_memory, data.columns
+    tested = [i for i, name in enumerate(columns.names) if name not in columns.dates]
+    if not tested:
+        return []
+    changes = changed_covariates(
+        sample.covariates[:, tested],
+        [columns.categories[i] is not None for i in tested],
+        sample.intervened,
+        sample.covariates[:, len(columns.names) :],
+    )
+    if not changes:
+        return []
+    covariates = dict.fromkeys(columns.names[tested[change.covariate]] for change in changes)
+    actions = dict.fromkeys(data.names[change.action] for change in changes)
+    which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
+    several = len(covariates) > 1
+    return [
+        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
+        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
+        "differs because experiments ran at other times or places"
+    ]
+
+
+def groups_in_words(data: Rows) -> list[str]:
+    """Describe each grouping: its groups, and how many of them have a single regime.
+
+    Examples
+    --------
+    >>> groups_in_words(data)
+    []
+    """
+    sample, columns = data.in_memory, data.columns
+    sentences = []
+    for i, name in enumerate(columns.groups):
+        codes = sample.covariates[:, len(columns.names) + i]
+        one, every = groups_under_one_mask(codes, sample.intervened)
+        sentence = (
+            f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
+            f"regimes and {one:,} of one"
         )
-    if spread < 1 / MAX_MAGNITUDE:
-        raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
+        if one:
+            sentence += (
+                ", where the group's level and a confounding bias are separated only by the "
+                "assumption that groups are exchangeable"
+            )
+        sentences.append(f"{sentence}.")
+    return sentences
 
 
-def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
-    """Validate names of columns, none for None; raises DataError, naming the argument ``role``."""
-    out = items(() if names is None else names, role, "columns", DataError)
-    if not all(isinstance(name, str) for name in out):
-        raise DataError(f"{role} must be names of columns; rename columns that are numbers")
-    for name in out:
-        refuse_unwritable(name, f"a column of {role}")
-    return out
+class Replicates(NamedTuple):
+    """Repetition of cells and rows in a table.
+
+    Attributes
+    ----------
+    cells : int
+        Number of cells.
+    copies : int
+        Number of rows that equal an earlier row, except where the outcome also occurs in another
+        cell, as it does if outcomes are discrete or rounded.
+    exact : bool
+        Whether replicated cells make up most of the table and none varies. The largest cell is
+        excluded, since it may be a subtracted baseline, and so are outcomes of several cells.
+    """
+
+    cells: int
+    copies: int
+    exact: bool
+
+    @classmethod
+    def of(cls, data: Observations) -> Self:
+        """Count replicates and copies among rows."""
+        cell = _ranks(np.column_stack([data.inputs, data.intervened]))
+        sizes = np.bincount(cell)
+        weights = [] if data.weights is None else [data.weights]
+        pair = _ranks(np.column_stack([cell, data.outcome, *weights]))
+        first = np.unique(pair, return_index=True)[1]
+        # Rows that differ in their weights alone are not copies, but do not vary either.
+        outcomes = np.unique(np.column_stack([cell, data.outcome]), axis=0)[:, 0].astype(int)
+        varies = np.bincount(outcomes) > 1
+        value = np.unique(data.outcome, return_inverse=True)[1]
+        is_shared = np.bincount(value[first])[value] > 1
+        repeated = np.ones(len(data), dtype=bool)
+        repeated[first] = False
+        others = cell != sizes.argmax()
+        replicated = others & (sizes > 1)[cell] & ~is_shared
+        most = bool(replicated.sum() > MAX_ROWS_SHARE * others.sum() > 0)
+        exact = most and not varies[sizes > 1].any()
+        return cls(len(sizes), int((repeated & ~is_shared).sum()), exact)
 
 
-def refuse_absent(
-    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the frame"
-) -> None:
-    """Raise DataError if some columns are not present; the role follows their names."""
-    absent = [name for name in names if name not in present]
-    if absent:
+def refuse_exact_replicates(data: Observations, freedom: float, noise: float) -> None:
+    """Raise DataError if replicates never vary and a fit estimates no noise between cells either.
+
+    Parameters
+    ----------
+    data : Observations
+    freedom : float
+        Effective degrees of freedom of a fit to the rows.
+    noise : float
+        Noise of the fit, in standard deviations of the outcome.
+    """
+    # Standard deviations within rows determine the noise.
+    if data.within is not None or _hardly_repeats(data):
+        return
+    rows = Replicates.of(data)
+    interpolates = freedom > MAX_FREEDOM * rows.cells or noise < MIN_NOISE
+    if rows.exact and interpolates and len(np.unique(data.outcome)) > 2:
         raise DataError(
-            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
-            f"{quoted(present)}"
+            f"the actions determine outcome {data.outcome_name!r} exactly wherever a combination "
+            f"of them repeats ({rows.copies} of {len(data)} rows repeat another), so the noise "
+            "cannot be estimated: the rows are averages or copies; pass the single measurements, "
+            "or drop the duplicates (DataFrame.drop_duplicates)"
         )
 
 
-def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:
-    """Raise DataError if a column has two roles, given the columns of each."""
-    role_of: dict[str, str] = {}
-    for role, name in ((role, name) for role, columns in roles.items() for name in columns):
-        if name in role_of:
-            twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
-            raise DataError(
-                f"column {name!r} is passed as {twice}; actions, outcome, regime, covariates, "
-                "groups and weights must be different columns"
-            )
-        role_of[name] = role
+def advice_on_copies(data: Observations) -> list[str]:
+    """Report exact copies of rows, if a tenth of the rows or more are copies, in one sentence."""
+    if _hardly_repeats(data) or is_discrete(data.outcome):
+        return []
+    copies = Replicates.of(data).copies
+    if copies < MIN_COPIES_SHARE * len(data):
+        return []
+    return [
+        f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
+        "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
+        "unless they are measurements"
+    ]
 
 
-def check_names(names: tuple[str, ...]) -> None:
-    """Raise DataError on names of actions that regime labels cannot contain."""
-    if not names:
-        raise DataError("at least one action is needed")
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise DataError(f"action {quoted(sorted(repeated))} is named twice")
-    for name in names:
-        if is_observational(name):
-            raise DataError(f"an action cannot be called {name!r}: that labels observational rows")
-        if "+" not in name and "," not in name:
-            continue
-        with suppress(UnknownActionError):
-            parts = LabelReader([other for other in names if other != name]).actions(name)
-            raise DataError(
-                f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
-                "actions too: that labels rows in which they were set together"
-            )
+def _hardly_repeats(data: Observations) -> bool:
+    """Whether too few outcomes are equal for many rows to be equal."""
+    return len(np.unique(data.outcome)) > (1 - MIN_COPIES_SHARE) * len(data)
 
 
-def refuse_unwritable(name: str, what: str) -> None:
-    """Raise DataError on a name that cannot be written to a file."""
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{what} cannot be called {name!r}: that is not valid text") from error
-    if "\0" in name:
-        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")
+def is_discrete(values: Array) -> bool:
+    """Whether values are discrete or rounded, so that some agree by coincidence.
+
+    The smallest gap between n distinct continuous numbers is about n times smaller than their mean
+    gap, whereas both are similar on a grid. The outer tenths are excluded, since gaps between
+    outliers are wide.
+
+    Examples
+    --------
+    >>> measured = np.random.default_rng(0).normal(size=500)
+    >>> is_discrete(measured), is_discrete(np.round(measured, 2))
+    (False, True)
+    """
+    distinct = np.unique(values)
+    tenth = len(distinct) // 10
+    gaps = np.diff(distinct[tenth : len(distinct) - tenth])
+    return bool(len(gaps) == 0 or gaps.min() > gaps.mean() / np.sqrt(len(distinct)))
+
+
+def _ranks(columns: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Dense ranks of rows in lexicographic order, the last column first, shape (n,)."""
+    last_first = list(range(columns.shape[1]))[::-1]
+    # Several times faster than np.unique with an axis.
+    return np.asarray(pd.DataFrame(columns).groupby(last_first).ngroup())

@@ -21,7 +21,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL
-from bayes_intgen.data.validation import refuse_absent
+from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted
 

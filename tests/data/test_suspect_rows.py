@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.suspect_rows import (
+from bayes_intgen.data.validation import (
     MIN_COPIES_SHARE,
     advice_on_copies,
     refuse_exact_replicates,

@@ -16,7 +16,7 @@ from bayes_intgen.basis.basis import CentredBasis
 from bayes_intgen.basis.control import ControlError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.suspect_rows import refuse_exact_replicates
+from bayes_intgen.data.validation import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
