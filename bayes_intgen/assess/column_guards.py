@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import random_rows
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.text.messages import quoted
 

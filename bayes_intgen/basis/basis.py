@@ -319,14 +319,9 @@ def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Arr
 
 def _second_differences(positions: Array) -> Array:
     """Second divided differences, scaled to unit mean spacing; shape (n - 2, n)."""
-    h = np.diff(positions) / np.diff(positions).mean()
-    count = len(positions)
-    out = np.zeros((count - 2, count))
-    for i in range(count - 2):
-        out[i, i] = 1 / h[i]
-        out[i, i + 1] = -1 / h[i] - 1 / h[i + 1]
-        out[i, i + 2] = 1 / h[i + 1]
-    return out
+    steps = np.diff(positions) / np.diff(positions).mean()
+    first = np.diff(np.eye(len(positions)), axis=0) / steps[:, None]
+    return np.diff(first, axis=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -150,7 +150,10 @@ class Categories:
         if not self.covers(values).all():
             unknown = values[~self.covers(values)][0]
             raise DataError(f"no level has the code {unknown:g}; the levels are {self.spelled()}")
-        return np.asarray(self._label_array()[np.searchsorted(self.codes, values)])
+        # NumPy would convert a mixture of text and numbers to text.
+        kind = object if len({type(label) for label in self.labels}) > 1 else None
+        labels = np.array(self.labels, dtype=kind)
+        return np.asarray(labels[np.searchsorted(self.codes, values)])
 
     def nearest(self, values: Array) -> Array:
         """Round values to the nearest codes, ties to the lower one.
@@ -198,14 +201,6 @@ class Categories:
         "'off', 'on'"
         """
         return listed(self.labels)
-
-    def _label_array(self) -> NDArray[Any]:
-        if len({type(label) for label in self.labels}) > 1:
-            # NumPy would convert a mixture of text and numbers to text.
-            mixed = np.empty(len(self.labels), dtype=object)
-            mixed[:] = self.labels
-            return mixed
-        return np.array(self.labels)
 
     def _code_of(self, cell: Any, code_of: dict[Label, float], between: bool) -> float | None:
         """Code of a cell, or None if it is not a level."""

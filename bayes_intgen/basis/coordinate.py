@@ -69,8 +69,9 @@ class Coordinate:
         # Rows that will join others may all have one value.
         spread = (upper - lower) / 1.349 or 1.0
         whole = cls(centre, spread, float(distinct[0]), float(distinct[-1]))
-        first, last = _without_far_cells(whole, distinct, counts)
-        low, high = float(distinct[first]), float(distinct[last])
+        z = whole.transform(distinct)
+        low = float(distinct[_far_at_start(z, counts)])
+        high = float(distinct[::-1][_far_at_start(z[::-1], counts[::-1])])
         starts_at_zero = 0 <= low < spread / 2 and len(distinct) >= MIN_DISTINCT
         return replace(whole, low=low, high=high, edge=EDGE * spread * starts_at_zero)
 
@@ -153,19 +154,10 @@ def far_cells(values: Array, coordinate: Coordinate) -> NDArray[np.int_]:
     return np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
 
 
-def _without_far_cells(
-    coordinate: Coordinate, distinct: Array, counts: NDArray[np.int_]
-) -> tuple[int, int]:
-    """Positions of the first and the last distinct value that is not an outlier."""
-    first, last = 0, len(distinct) - 1
-    most = min(MAX_FAR_CELLS, counts.sum() / 100)
-    # No more values than that on either side can be outliers.
-    lowest, highest = (distinct[: MAX_FAR_CELLS + 1], distinct[-MAX_FAR_CELLS - 1 :])
-    for i in np.flatnonzero(np.diff(coordinate.transform(lowest)) > FAR_GAP):
-        if counts[: i + 1].sum() <= most:
-            first = int(i) + 1
-    start = len(distinct) - len(highest)
-    for i in np.flatnonzero(np.diff(coordinate.transform(highest)) > FAR_GAP):
-        if counts[start + i + 1 :].sum() <= most:
-            last = min(last, start + int(i))
-    return first, last
+def _far_at_start(z: Array, counts: NDArray[np.int_]) -> int:
+    """Number of outliers among distinct values, transformed and from one end to the other."""
+    # No more values can be outliers.
+    gaps = np.abs(np.diff(z[: MAX_FAR_CELLS + 1]))
+    cells = np.cumsum(counts[: len(gaps)])
+    far = np.flatnonzero((gaps > FAR_GAP) & (cells <= min(MAX_FAR_CELLS, counts.sum() / 100)))
+    return int(far[-1]) + 1 if far.size else 0

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import bar_of_steps
-from bayes_intgen.data.batches import ROWS_PER_BATCH
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
-from bayes_intgen.data.rows import Observations, Transformation
+from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Transformation
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 

@@ -1,5 +1,6 @@
 """Base class of all data, and its implementation in memory."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -8,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -18,16 +19,10 @@ from pandas.util import hash_pandas_object
 
 from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
 from bayes_intgen._progress import bar_of_steps
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.batches import (
-    balanced_sample,
-    batch_ends,
-    even_shares,
-    priorities,
-    rows_per_batch,
-)
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import counts_of_masks, dropped_in_words
@@ -56,6 +51,8 @@ if TYPE_CHECKING:
 ROWS_PER_UNKNOWN = 2
 # Minimum range of values relative to their size; a smaller one is due to rounding.
 MIN_RELATIVE_RANGE = 1e-12
+# Maximum number of rows of a batch, and minimum number that makes up for the work of a thread.
+ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = ("actions", "outcome", "intervened", "covariates", "weights", "within")
 BY_COLUMN = ("actions", "intervened")
@@ -439,7 +436,11 @@ class Observations(Rows):
         if 0 < len(self) <= rows:
             yield self
             return
-        for start, stop in pairwise(batch_ends(self.unit, len(self), rows)):
+        ends = np.arange(0, len(self), rows)
+        if (unit := self.unit) is not None:
+            starts = np.concatenate([[0], np.flatnonzero(np.diff(unit)) + 1, [len(self)]])
+            ends = starts[np.searchsorted(starts, ends)]
+        for start, stop in pairwise(np.unique([*ends, len(self)]).tolist()):
             yield self.take(slice(start, stop))
 
     def by_unit(self) -> Self:
@@ -450,7 +451,7 @@ class Observations(Rows):
         return self.take(np.argsort(unit, kind="stable"))
 
     def sample(self, rows: int) -> Self:
-        """Sample about ``rows`` rows by :func:`balanced_sample`; all if there are no more."""
+        """Sample about ``rows`` rows as by :meth:`sampled`; all if there are no more."""
         rows = whole_number(rows, "rows", 1, DataError)
         if len(self) <= rows:
             return self
@@ -461,14 +462,41 @@ class Observations(Rows):
 
     def priorities(self, numbers: NDArray[np.int_]) -> Array:
         """Random priorities of rows in samples, by their numbers or units, shape (N,)."""
-        return priorities(numbers if self.unit is None else self.unit)
+        numbers = numbers if self.unit is None else self.unit
+        rng, first = generator(0, "sample"), int(numbers.min())
+        # Each random number is one step of PCG64, NumPy's default.
+        cast(np.random.PCG64, rng.bit_generator).advance(first)
+        return rng.random(int(numbers.max()) - first + 1)[numbers - first]
 
     def sampled(self, priority: Array, shares: Mapping[Mask, int]) -> NDArray[np.bool_]:
-        """Choose so many rows of each regime, and extremes; see :func:`balanced_sample`."""
+        """Whether each row is in a sample with a share of each regime, shape (N,).
+
+        The sample also contains the first rows at the extremes of each column and at each level.
+
+        Parameters
+        ----------
+        priority : ndarray, shape (N,)
+            Rows of smallest priority are sampled; those of a unit, which share one, together.
+        shares : mapping from mask to int
+            Number of rows of each regime.
+
+        Examples
+        --------
+        >>> shares = dict.fromkeys(data.regimes, 2)
+        >>> int(data.sampled(np.arange(len(data))[::-1], shares).sum())
+        10
+        """
         masks, which = masks_of(self.intervened)
+        regimes = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+        sampled = np.zeros(len(self), dtype=bool)
+        for mask, rows in zip(masks, regimes, strict=True):
+            sampled[rows[np.argsort(priority[rows], kind="stable")[: shares[mask]]]] = True
         levels = (*self.categories, *self.columns.categories)
-        counts = [shares[mask] for mask in masks]
-        return balanced_sample(self.smooth_columns, which, levels, priority, counts)
+        for column, own in zip(self.smooth_columns.T, levels, strict=True):
+            sampled[[column.argmin(), column.argmax()]] = True
+            if own is not None:
+                sampled[np.unique(column, return_index=True)[1]] = True
+        return sampled
 
     @property
     def unit(self) -> NDArray[np.int_] | None:
@@ -584,3 +612,49 @@ def check_varies(column: Array, what: str, never: str) -> None:
         )
     if spread < 1 / MAX_MAGNITUDE:
         raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
+
+
+def rows_per_batch(rows: int) -> int:
+    """Size of batches such that an even number of them, nearly equal, make up all rows.
+
+    The size does not depend on the number of processors, on which sums would depend too.
+
+    Examples
+    --------
+    >>> [rows_per_batch(rows) for rows in (1_500, 3_000, 12_000, 1_000_000)]
+    [1500, 1500, 3000, 4066]
+    """
+    if rows < 2 * MIN_ROWS_PER_BATCH:
+        return max(rows, 1)
+    return math.ceil(rows / (2 * math.ceil(rows / (2 * ROWS_PER_BATCH))))
+
+
+def random_rows(count: int, most: int) -> slice | NDArray[np.intp]:
+    """Positions of about ``most`` of ``count`` rows, in order; of all if there are no more.
+
+    Takes time in proportion to ``most``, unlike a balanced sample.
+
+    Examples
+    --------
+    >>> random_rows(10, 20), len(random_rows(10**9, 20))
+    (slice(None, None, None), 20)
+    """
+    if count <= most:
+        return slice(None)
+    return np.unique(generator(0, "sample").integers(count, size=most))
+
+
+def even_shares(counts: Mapping[Mask, int], rows: int) -> dict[Mask, int]:
+    """Split a number of rows over regimes, as equally as their sizes ``counts`` allow.
+
+    Examples
+    --------
+    >>> even_shares({(False,): 10, (True,): 2}, 8)
+    {(True,): 2, (False,): 6}
+    """
+    shares = {}
+    smallest_first = sorted(counts, key=lambda mask: (counts[mask], mask))
+    for remaining, mask in zip(range(len(counts), 0, -1), smallest_first, strict=True):
+        shares[mask] = min(counts[mask], rows // remaining)
+        rows -= shares[mask]
+    return shares
