@@ -6,7 +6,6 @@ after failures.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import accumulate, batched, groupby
 from os import fspath
@@ -25,7 +24,7 @@ from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
     from dask.dataframe import DataFrame
-    from distributed import Client, Future
+    from distributed import Client
 
 # Number of rows in a partition of several row groups: about a second of work.
 ROWS_PER_PARTITION = 262_144
@@ -48,23 +47,23 @@ class DistributedData(OutOfCoreRows):
     def __init__(
         self,
         client: "Client",
-        partitions: Sequence[Any],
-        rows: Sequence[int],
+        partitions: Sequence[tuple[Any, int]],
         schema: Schema,
         head: Any,
         progress: bool,
     ) -> None:
-        self._client, self._partitions = client, partitions
+        self._client, self._schema = client, schema
+        self._partitions, rows = [part for part, _ in partitions], [n for _, n in partitions]
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         # Parquet files without row groups make no partition.
         first_pass = Reservoir.over([])
         if partitions:
             reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
-                contents = reduced(Schema.contents_of, schema, merged, label="Levels")
-                schema = schema.with_levels(contents)
-            first_pass = reduced(read_reservoir, schema, Reservoir.merge, label="Reading")
-        super().__init__(schema, first_pass)
+                contents = reduced(Schema.contents_of, merged, label="Levels")
+                self._schema = schema.with_levels(contents)
+            first_pass = reduced(read_reservoir, Reservoir.merge, label="Reading")
+        super().__init__(self._schema, first_pass)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
         first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
@@ -130,15 +129,15 @@ class DistributedData(OutOfCoreRows):
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
         found = client.gather(client.map(partial(attempt, head_and_sizes), files, pure=False))
         heads, sizes = zip(*map(result_of, found), strict=True)
-        partitions, rows = [], []
+        partitions = []
         for path, group_sizes in zip(files, sizes, strict=True):
             # A partition begins with each group that contains a multiple of the number of rows.
             part = [end // ROWS_PER_PARTITION for end in accumulate(group_sizes)]
             for _, run in groupby(range(len(part)), part.__getitem__):
                 groups = tuple(run)
-                partitions.append(ParquetGroups(path, groups))
-                rows.append(sum(group_sizes[group] for group in groups))
-        return cls(client, partitions, rows, schema, heads[0], progress)
+                tables = partial(parquet_tables, path, schema.every, groups)
+                partitions.append((tables, sum(group_sizes[group] for group in groups)))
+        return cls(client, partitions, schema, heads[0], progress)
 
     @classmethod
     @shows_options
@@ -195,7 +194,8 @@ class DistributedData(OutOfCoreRows):
             raise DataError(f"frame must be a dask.dataframe.DataFrame, not {type(frame).__name__}")
         partitions = frame[[n for n in schema.every if n in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
-        return cls(client, partitions, rows, schema, _empty(frame), progress)
+        sized = list(zip(partitions, rows, strict=True))
+        return cls(client, sized, schema, _empty(frame), progress)
 
     def map_reduce[T](
         self,
@@ -208,13 +208,9 @@ class DistributedData(OutOfCoreRows):
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        steps = self._client.submit(
-            identity, (self._transformations, function, combine), pure=False
-        )
+        steps = self._client.submit(tuple, (self._transformations, function, combine), pure=False)
         digested = partial(combine_digested, combine)
-        digest, result = self._reduced(
-            reduce_rows, self._schema, digested, steps, label=label, progress=progress
-        )
+        digest, result = self._reduced(reduce_rows, digested, steps, label=label, progress=progress)
         self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
 
@@ -228,22 +224,37 @@ class DistributedData(OutOfCoreRows):
     def _reduced(
         self,
         function: Callable[..., Any],
-        schema: Schema,
         combine: Callable[[Any, Any], Any],
         *shared: Any,
         label: str,
         progress: bool,
     ) -> Any:
-        """Apply a function to each partition, and combine the results in a tree."""
+        """Apply a function to each partition, and combine the results in order, in a tree.
+
+        Raises the first error.
+        """
+        from distributed import as_completed
+
+        client, task = self._client, partial(on_partition, function, self._schema)
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
-        sources = self._client.compute(list(self._partitions))
-        task, same = (
-            partial(on_partition, function, schema),
-            [[value] * len(sources) for value in shared],
-        )
+        sources = client.compute(self._partitions)
+        same = ([value] * len(sources) for value in shared)
         # A higher priority than reading, so that few partitions wait in memory.
-        leaves = self._client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
-        return tree_reduce(self._client, list(leaves), combine, label, progress)
+        leaves = client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
+        level, height = leaves, 1
+        while len(level) > 1 or level is leaves:
+            height += 1
+            # Nearly complete nodes go first, so that few results wait in memory.
+            level = [
+                client.submit(combine_attempts, combine, *several, pure=False, priority=height)
+                for several in batched(level, TREE_ARITY)
+            ]
+        with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
+            for leaf in as_completed(leaves):
+                bar.update()
+                # Tasks of the tree hold the result as long as they need it.
+                leaf.release()
+            return result_of(level[0].result())
 
 
 def _check_client(client: Any) -> None:
@@ -272,46 +283,6 @@ def _empty(frame: "DataFrame") -> Any:
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
-
-
-@dataclass(frozen=True)
-class ParquetGroups:
-    """Row groups of a Parquet file that form a partition.
-
-    Attributes
-    ----------
-    path : str
-    groups : tuple of int
-    """
-
-    path: str
-    groups: tuple[int, ...]
-
-
-def tree_reduce(
-    client: "Client",
-    leaves: "list[Future]",
-    combine: Callable[[Any, Any], Any],
-    label: str,
-    progress: bool,
-) -> Any:
-    """Combine the results of all leaves in order, in a tree; raise the first error."""
-    from distributed import as_completed
-
-    level, height = leaves, 1
-    while len(level) > 1 or level is leaves:
-        height += 1
-        # Nearly complete nodes go first, so that few results wait in memory.
-        level = [
-            client.submit(combine_attempts, combine, *several, pure=False, priority=height)
-            for several in batched(level, TREE_ARITY)
-        ]
-    with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
-        for leaf in as_completed(leaves):
-            bar.update()
-            # Tasks of the tree hold the result as long as they need it.
-            leaf.release()
-        return result_of(level[0].result())
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -345,11 +316,6 @@ def combine_digested[T](
     return before[0].merge(after[0]), combine(before[1], after[1])
 
 
-def identity[T](value: T) -> T:
-    """Return the value, as a task that can be repeated."""
-    return value
-
-
 def head_and_sizes(path: str) -> tuple[Any, list[int]]:
     """Columns of a Parquet file as a table without rows, and numbers of rows of its row groups."""
     with parquet_file(path) as file:
@@ -362,9 +328,7 @@ def on_partition(
     function: Callable[..., Any], schema: Schema, partition: Any, first_row: int, *shared: Any
 ) -> Any:
     """Attempt a function of a schema, the tables of a partition and the number of its first row."""
-    tables: Iterable[Any] = [partition]
-    if isinstance(partition, ParquetGroups):
-        tables = parquet_tables(partition.path, schema.every, partition.groups)
+    tables = partition() if callable(partition) else [partition]
     return attempt(function, schema, tables, first_row, *shared)
 
 
