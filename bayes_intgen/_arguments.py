@@ -32,7 +32,7 @@ def whole_number(value: Any, name: str, minimum: int, error: Error = ModelError)
     return int(value)
 
 
-def row_count(value: Any, name: str = "rows") -> int:
+def row_count(value: Any) -> int:
     """Validate a number of planned rows.
 
     Examples
@@ -40,9 +40,9 @@ def row_count(value: Any, name: str = "rows") -> int:
     >>> row_count(500)
     500
     """
-    count = whole_number(value, name, 1)
+    count = whole_number(value, "rows", 1)
     if count > MAX_PLANNED_ROWS:
-        raise ModelError(f"{name} must be at most {MAX_PLANNED_ROWS:,}, not {_shown(value)}")
+        raise ModelError(f"rows must be at most {MAX_PLANNED_ROWS:,}, not {_shown(value)}")
     return count
 
 

@@ -1,13 +1,12 @@
 """Number of threads of BLAS during computations in parallel threads."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
 
-class _SingleThread:
+class _SingleThread(AbstractContextManager[None]):
     """One thread for BLAS while any of several overlapping computations runs.
 
     The limit holds for the whole process: overlapping limits would restore each other's.
@@ -17,7 +16,7 @@ class _SingleThread:
         self._lock = Lock()
         self._users = 0
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             if not self._users:
                 # Looking for the libraries takes milliseconds: once suffices.
@@ -26,7 +25,7 @@ class _SingleThread:
                 self._limits = self._libraries.limit(limits=1, user_api="blas")
             self._users += 1
 
-    def exit(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if not self._users:
@@ -44,8 +43,7 @@ class _SingleThread:
 _SINGLE_THREAD = _SingleThread()
 
 
-@contextmanager
-def single_blas_thread() -> Iterator[None]:
+def single_blas_thread() -> AbstractContextManager[None]:
     """Limit BLAS to one thread, in all threads of the process, until the last user has finished.
 
     Examples
@@ -53,8 +51,4 @@ def single_blas_thread() -> Iterator[None]:
     >>> with single_blas_thread():
     ...     product = np.ones((2, 2)) @ np.ones((2, 2))
     """
-    _SINGLE_THREAD.enter()
-    try:
-        yield
-    finally:
-        _SINGLE_THREAD.exit()
+    return _SINGLE_THREAD

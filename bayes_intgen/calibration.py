@@ -1,7 +1,7 @@
 """Calibration of the posterior: simulation-based calibration, and coverage in simulated worlds."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -91,38 +91,21 @@ def ranks(
     if points is None:
         points = data.actions[:: max(len(data) // 3, 1)][:3]
     terms, fitted_terms = model.decompose(data), fitted.decompose(data)
-    study = _RankStudy(data, model, terms, fitted, fitted_terms, np.asarray(points), settings)
-    shares = [study.ranks(seed) for seed in simulations]
-    # The inner join drops terms that some fits have pruned.
-    together = xr.concat(shares, "draw", join="inner", data_vars="all", coords="minimal")
-    return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
+    points, mask = np.asarray(points), np.ones(np.shape(points), dtype=bool)
 
-
-@dataclass(frozen=True, eq=False)
-class _RankStudy:
-    """Design, model and fit settings that all simulations of a study share."""
-
-    data: RegimeData
-    model: Model
-    terms: Decomposition
-    fitted: Model
-    fitted_terms: Decomposition
-    points: Array
-    settings: dict[str, Any]
-
-    def ranks(self, seed: int) -> xr.Dataset:
+    def simulation(seed: int) -> xr.Dataset:
         """Shares of posterior draws below the true values in one simulation."""
-        truth, centre = self._prior_draw(seed), self.terms.centre
-        outcome = truth["outcome"] + centre
+        truth, centre = _prior_draw(model, terms, data, seed), terms.centre
         posterior = fit_decomposed(
-            replace(self.data, outcome=outcome, weights=None, within=None, lift_tests=()),
-            self.fitted,
-            SamplerSettings(seed=seed, **{"progress": False, **self.settings}),
-            self.fitted_terms,
+            replace(
+                data, outcome=truth["outcome"] + centre, weights=None, within=None, lift_tests=()
+            ),
+            fitted,
+            SamplerSettings(seed=seed, **{"progress": False, **settings}),
+            fitted_terms,
         ).posterior
-        mask = np.ones(self.points.shape, dtype=bool)
-        true_effect = truth["coefficients"] @ self.terms.matrix(self.points, mask).T + centre
-        effect = prediction_of(posterior).mean(self.points, mask)
+        true_effect = truth["coefficients"] @ terms.matrix(points, mask).T + centre
+        effect = prediction_of(posterior).mean(points, mask)
         draws = posterior.tree["posterior"].to_dataset()
         shares = xr.Dataset(
             {
@@ -132,9 +115,9 @@ class _RankStudy:
                 "intercept": _share(draws["intercept"], truth["coefficients"][0] + centre),
                 "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
             },
-            coords={"point": np.arange(len(self.points)), "draw": seed},
+            coords={"point": np.arange(len(points)), "draw": seed},
         )
-        labels = {"scale": self.terms.scaled, "lengthscale": tuple(self.terms.lengthscales)}
+        labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
         for name, names in labels.items():
             if name in draws and name in truth:
                 values = xr.DataArray(truth[name], coords={f"{name}_of": list(names)})
@@ -142,17 +125,26 @@ class _RankStudy:
                 shares[name] = _share(*xr.align(draws[name], values, join="inner"))
         return shares
 
-    def _prior_draw(self, seed: int) -> dict[str, Array]:
-        """One draw of all sites of the generative program from the prior."""
-        with double_precision():
-            sites = Predictive(self.model.program, num_samples=1)(
-                jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
-                self.terms,
-                jnp.asarray(self.terms.functions(self.data.actions)),
-                jnp.asarray(self.terms.gates(self.data.intervened)),
-                jnp.ones(len(self.data)),
-            )
-            return {name: np.asarray(value)[0] for name, value in sites.items()}
+    # The inner join drops terms that some fits have pruned.
+    together = xr.concat(
+        map(simulation, simulations), "draw", join="inner", data_vars="all", coords="minimal"
+    )
+    return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
+
+
+def _prior_draw(
+    model: Model, terms: Decomposition, data: RegimeData, seed: int
+) -> dict[str, Array]:
+    """One draw of all sites of the generative program from the prior."""
+    with double_precision():
+        sites = Predictive(model.program, num_samples=1)(
+            jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
+            terms,
+            jnp.asarray(terms.functions(data.actions)),
+            jnp.asarray(terms.gates(data.intervened)),
+            jnp.ones(len(data)),
+        )
+        return {name: np.asarray(value)[0] for name, value in sites.items()}
 
 
 def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Observations, OutcomeKind, Rows
 from bayes_intgen.errors import DataError, ModelError, SavedFitError
 
 Link = Literal["identity", "log"]

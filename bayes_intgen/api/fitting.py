@@ -21,9 +21,8 @@ from bayes_intgen.assess.findings import (
     store_findings,
     warn_of,
 )
-from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.regime_data import RegimeData, with_rows
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import OutcomeKind, Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit

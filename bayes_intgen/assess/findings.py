@@ -19,10 +19,13 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.column_guards import advice_on_outcome, advice_on_units
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.basis.categories import Categories, spelled_label
-from bayes_intgen.data.group_means import advice_on_group_means
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.rows import Observations, Rows, rows_needed
-from bayes_intgen.data.validation import advice_on_changed_covariates, advice_on_copies
+from bayes_intgen.data.validation import (
+    advice_on_changed_covariates,
+    advice_on_copies,
+    advice_on_group_means,
+)
 from bayes_intgen.errors import (
     PACKAGE,
     BayesIntgenWarning,

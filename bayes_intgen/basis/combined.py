@@ -150,15 +150,12 @@ class Evaluation:
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Values of a basis of some actions, shape (size, n), one function per row."""
         if isinstance(basis, TensorProductBasis):
-            return self.products(basis, inputs)
+            factors = zip(basis.factors, inputs, strict=True)
+            return basis.multiplied([self(factor, (k,)) for factor, k in factors])
         key = (basis, inputs)
         if key not in self._cache:
             self._cache[key] = self._evaluate(basis, inputs)
         return self._cache[key]
-
-    def products(self, basis: TensorProductBasis, inputs: tuple[int, ...]) -> Array:
-        """Values of a tensor product, shape (size, n)."""
-        return basis.multiplied([self(f, (k,)) for f, k in zip(basis.factors, inputs, strict=True)])
 
     def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         if isinstance(basis, KarhunenLoeveBasis):

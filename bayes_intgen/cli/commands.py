@@ -44,10 +44,10 @@ from bayes_intgen.cli.points import (
     checked_point,
     default_point,
     refuse_observed,
-    require_actions,
     rows_of_fit,
 )
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -253,7 +253,7 @@ def plot(
     posterior = load(fit)
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
-    require_actions(names, posterior)
+    refuse_unknown_actions(names, posterior.actions, PointsError)
     figure = plot_effect_grid(over.view(posterior), names, point, level=over.level)
     picture = io.BytesIO()
     try:

@@ -253,9 +253,8 @@ def _names(text: str, actions: Sequence[str]) -> tuple[str, ...]:
 
 def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
     """Costs of a row by the label of its regime, from ``tv=3,tv+radio=5,history=0.1``."""
-    costs = {} if text is None else parse_point(text)
     out = {}
-    for own, cost in costs.items():
+    for own, cost in parse_point(text).items():
         chosen = _names(own, actions)
         label = regime_label([name for name in actions if name in chosen])
         if not set(chosen) <= set(actions):

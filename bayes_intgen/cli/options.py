@@ -168,16 +168,15 @@ class ModelOptions:
         graph = parsing.parse_graph(self.graph or ())
         pairs = parsing.parse_interactions(self.interactions or ())
         moderators = parsing.parse_moderators(self.moderators or ())
+        settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
         if not self.multiplicative:
-            return additive(
-                self.prior, graph, interactions=pairs, moderators=moderators, noise=noise
-            )
+            return additive(self.prior, graph, noise=noise, **settings)
         if noise != "gaussian":
             raise ModelError(
                 "with --multiplicative, Student-t noise leaves the outcome without a mean; omit "
                 "--noise"
             )
-        return multiplicative(self.prior, graph, interactions=pairs, moderators=moderators)
+        return multiplicative(self.prior, graph, **settings)
 
 
 @Parameter(name="*")

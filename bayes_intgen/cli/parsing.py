@@ -10,8 +10,10 @@ from bayes_intgen.errors import ModelError, PointsError
 NO_EDGES, UNKNOWN = "none", "?"
 
 
-def parse_point(text: str) -> dict[str, Any]:
+def parse_point(text: str | None) -> dict[str, Any]:
     """Parse a point from ``tv=2,drug=on``, or from JSON if names or levels contain commas.
+
+    Empty without a text.
 
     Values stay text, because their meaning depends on the action.
 
@@ -27,6 +29,8 @@ def parse_point(text: str) -> dict[str, Any]:
     >>> parse_point('{"spend, online": 3}')
     {'spend, online': 3}
     """
+    if text is None:
+        return {}
     if text.lstrip().startswith("{"):
         try:
             pairs = [(str(name), value) for name, value in json.loads(text).items()]
@@ -182,8 +186,6 @@ def parse_costs(text: str | None) -> dict[str, float]:
     >>> parse_costs("tv=1,radio=0.4")
     {'tv': 1.0, 'radio': 0.4}
     """
-    if text is None:
-        return {}
     return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
 
 
@@ -200,8 +202,6 @@ def parse_bounds(text: str | None) -> dict[str, Any]:
     >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
     {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': '20'}
     """
-    if text is None:
-        return {}
     bounds: dict[str, Any] = {}
     for name, value in parse_point(text).items():
         low, dots, high = str(value).partition("..")

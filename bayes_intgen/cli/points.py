@@ -1,6 +1,5 @@
 """Points of actions from the command line, checked against a posterior."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +16,12 @@ if TYPE_CHECKING:
 Point = dict[str, "Label"]
 
 
-def require_actions(names: Iterable[str], posterior: "Posterior") -> None:
-    """Refuse names that are not actions of the posterior."""
-    refuse_unknown_actions(names, posterior.actions, PointsError)
-
-
 def checked_point(text: str | None, posterior: "Posterior") -> Point:
     """Parse a point and validate its values, levels by their names; empty without a text."""
     from bayes_intgen.data.queries import checked_value
 
-    point = parse_point(text) if text is not None else {}
-    require_actions(point, posterior)
+    point = parse_point(text)
+    refuse_unknown_actions(point, posterior.actions, PointsError)
     levels = dict(zip(posterior.actions, posterior.categories, strict=True))
     return {
         name: _label(checked_value(value, name, levels[name]), levels[name])

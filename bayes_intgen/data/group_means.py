@@ -10,16 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import first_few
 
-# P value, over all actions, below which groups differ in their usual actions.
-LEVEL = 1e-4
 # Minimum variance between groups, and within them, relative to that of the action.
 MIN_SHARE = 1e-6
 
@@ -32,7 +28,7 @@ def with_group_means[Own: Observations](data: Own) -> Own:
             "no grouping has more than 64 groups; the indicators of fewer groups are among the "
             "causes of actions already"
         )
-    actions = _varying(data)
+    actions = varying_actions(data)
     grouping = columns.every[columns.fine_grouping or 0]
     if not actions:
         raise DataError("no action has numbers or ordered levels that vary where it was not set")
@@ -40,7 +36,7 @@ def with_group_means[Own: Observations](data: Own) -> Own:
     repeated = set(names) & {*data.names, *columns.every}
     if repeated:
         raise DataError(f"the data have a column {min(repeated)!r} already")
-    means = _Moments(data, unit, actions).means()[unit]
+    means = GroupMoments(data, unit, actions).means()[unit]
     count = len(columns.names)
     covariates = np.column_stack([data.covariates[:, :count], means, data.covariates[:, count:]])
     categories = (*columns.categories, *(None for _ in names))
@@ -59,33 +55,7 @@ def mean_name(action: str, grouping: str) -> str:
     return f"mean {action} of {grouping}"
 
 
-def advice_on_group_means(data: Observations) -> list[str]:
-    """Report many groups that differ in their usual actions, in one sentence.
-
-    Examples
-    --------
-    >>> advice_on_group_means(data)
-    []
-    """
-    unit, columns = data.unit, data.columns
-    actions = [] if unit is None else _varying(data)
-    if unit is None or not actions:
-        return []
-    grouping = columns.every[columns.fine_grouping or 0]
-    z = _Moments(data, unit, actions).z
-    some = [
-        data.names[k] for k, own in zip(actions, z, strict=True) if own > -ndtri(LEVEL / len(z))
-    ]
-    names = [name for name in some if mean_name(name, grouping) not in columns.names]
-    if not names:
-        return []
-    return [
-        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
-        "may bias all effects: use data.with_group_means() or --group-means"
-    ]
-
-
-def _varying(data: Observations) -> list[int]:
+def varying_actions(data: Observations) -> list[int]:
     """Positions of the actions of numbers or ordered levels that vary where they were not set."""
     return [
         k
@@ -95,7 +65,7 @@ def _varying(data: Observations) -> list[int]:
     ]
 
 
-class _Moments:
+class GroupMoments:
     """Sums over the rows of each group in which an action was not set, and what they estimate.
 
     Attributes

@@ -15,8 +15,14 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
-from bayes_intgen.data.outcome_kind import OutcomeKind, kind_of
-from bayes_intgen.data.rows import Observations, Rows, Transformation, check_enough_rows
+from bayes_intgen.data.rows import (
+    Observations,
+    OutcomeKind,
+    Rows,
+    Transformation,
+    check_enough_rows,
+    kind_of_outcome,
+)
 from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
 from bayes_intgen.data.validation import check_covariates, check_observational
 from bayes_intgen.errors import DataError
@@ -83,7 +89,7 @@ class OutOfCoreRows(Rows):
     @property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``, by the outcomes of all rows."""
-        return "continuous" if self._transformations else kind_of(self._first_pass.outcome)
+        return "continuous" if self._transformations else kind_of_outcome(self._first_pass.outcome)
 
     @property
     def digest(self) -> int:

@@ -11,7 +11,6 @@ from bayes_intgen._arguments import items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, at_most_three
 from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
-from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import with_group_means
 from bayes_intgen.data.missing import summed
 from bayes_intgen.data.rows import BY_COLUMN, Observations
@@ -319,7 +318,16 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
             strict=True,
         )
     ]
-    columns, groups = _with_groups(own, other, codes)
+    labels = tuple(
+        tuple(dict.fromkeys([*old, *more]))
+        for old, more in zip(own.labels, other.labels, strict=True)
+    )
+    # Codes of the new rows by the labels of all groups, the new ones last.
+    columns = replace(own, labels=labels)
+    groups = [
+        columns.encode_groups(name, [more[int(code)] for code in column])
+        for name, more, column in zip(own.groups, other.labels, codes.T, strict=True)
+    ]
     covariates = [*recoded[count:], *groups]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
     rows = data.followed_by(
@@ -376,19 +384,3 @@ def _recoded(name: str, values: Array, levels: Categories | None, old: Categorie
             "together with bi.fit"
         )
     return np.array([code_of[label] for label in labels], dtype=np.float64)
-
-
-def _with_groups(
-    own: CovariateColumns, other: CovariateColumns, codes: Array
-) -> tuple[CovariateColumns, list[Array]]:
-    """Labels of all groups, the new ones last, and codes of the new rows by these labels."""
-    labels = tuple(
-        tuple(dict.fromkeys([*old, *new]))
-        for old, new in zip(own.labels, other.labels, strict=True)
-    )
-    columns = replace(own, labels=labels)
-    recoded = [
-        columns.encode_groups(name, [new[int(code)] for code in column])
-        for name, new, column in zip(own.groups, other.labels, codes.T, strict=True)
-    ]
-    return columns, recoded

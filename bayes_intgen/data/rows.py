@@ -21,23 +21,21 @@ from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories, Label, spelled_label
+from bayes_intgen.basis.categories import Categories, Label, at_most_three, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import counts_of_masks, dropped_in_words
-from bayes_intgen.data.outcome_kind import OutcomeKind, decisive_values, kind_of
 from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
-from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.overlap import ReferenceRows, regime_quantiles
 from bayes_intgen.identification.regimes import (
     Mask,
     groups_under_one_mask,
     mask_label,
     masks_of,
-    regime_quantiles,
     requirements,
 )
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
@@ -46,6 +44,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+OutcomeKind = Literal["continuous", "binary", "count"]
+# Largest count: from there on, values are so dense that any law of numbers does.
+MAX_COUNT = 1000
 # Minimum number of rows per unknown of a linear model: the intercept and, per action, the slopes
 # of the unconfounded contribution and of the confounding bias.
 ROWS_PER_UNKNOWN = 2
@@ -555,7 +556,7 @@ class Observations(Rows):
     @cached_property
     def outcome_kind(self) -> OutcomeKind:
         """``"continuous"``, ``"binary"`` or ``"count"``."""
-        return kind_of(decisive_values(self.outcome, self.weights))
+        return kind_of_outcome(decisive_values(self.outcome, self.weights))
 
     @property
     def in_memory(self) -> Self:
@@ -658,3 +659,38 @@ def even_shares(counts: Mapping[Mask, int], rows: int) -> dict[Mask, int]:
         shares[mask] = min(counts[mask], rows // remaining)
         rows -= shares[mask]
     return shares
+
+
+def decisive_values(outcome: Array, units: Array | None) -> tuple[float, ...]:
+    """Select at most three outcomes that decide the kind of all; NaN for means of several units.
+
+    Those of two sets of rows together are the decisive values of both.
+
+    Examples
+    --------
+    >>> decisive_values(np.array([0.0, 1.0, 0.5, 7.0]), None)
+    (0.5,)
+    """
+    if units is not None and (units != 1).any():
+        return (np.nan,)
+    others = outcome[~_is_count(outcome)]
+    return (float(others[0]),) if others.size else at_most_three(outcome)
+
+
+def kind_of_outcome(values: tuple[float, ...]) -> OutcomeKind:
+    """Detect the kind of the outcomes with these decisive values.
+
+    Examples
+    --------
+    >>> [kind_of_outcome(values) for values in ((0.0, 1.0), (0.0, 1.0, 3.0), (0.5,))]
+    ['binary', 'count', 'continuous']
+    """
+    if not _is_count(np.array(values)).all():
+        return "continuous"
+    if len(values) > 2:
+        return "count"
+    return "binary" if values == (0, 1) else "continuous"
+
+
+def _is_count(outcome: Array) -> NDArray[np.bool_]:
+    return np.asarray((outcome >= 0) & (outcome <= MAX_COUNT) & (outcome == np.floor(outcome)))

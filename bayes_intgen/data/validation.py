@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.pretreatment import changed_covariates
@@ -54,6 +56,8 @@ NO_SD = (
 )
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
+# P value, over all actions, below which groups differ in their usual actions.
+GROUPS_LEVEL = 1e-4
 # Maximum share of rows, without the largest cell, in cells without variation.
 MAX_ROWS_SHARE = 0.5
 # Maximum degrees of freedom per cell of a fit that does not interpolate the cells.
@@ -196,6 +200,34 @@ def advice_on_changed_covariates(data: Rows) -> list[str]:
         f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
         f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
         "differs because experiments ran at other times or places"
+    ]
+
+
+def advice_on_group_means(data: Observations) -> list[str]:
+    """Report many groups that differ in their usual actions, in one sentence.
+
+    Examples
+    --------
+    >>> advice_on_group_means(data)
+    []
+    """
+    unit, columns = data.unit, data.columns
+    actions = [] if unit is None else varying_actions(data)
+    if unit is None or not actions:
+        return []
+    grouping = columns.every[columns.fine_grouping or 0]
+    z = GroupMoments(data, unit, actions).z
+    some = [
+        data.names[k]
+        for k, own in zip(actions, z, strict=True)
+        if own > -ndtri(GROUPS_LEVEL / len(z))
+    ]
+    names = [name for name in some if mean_name(name, grouping) not in columns.names]
+    if not names:
+        return []
+    return [
+        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
+        "may bias all effects: use data.with_group_means() or --group-means"
     ]
 
 

@@ -63,6 +63,8 @@ MAX_PLACES = 300
 MAX_VALUES = 30
 # Number of quantile bins.
 BINS = 12
+# Probabilities of the quantiles per regime and action.
+PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,9 +231,7 @@ class ReferenceRows:
             Actions that interact.
         """
         close = self.meets(points, wanted)
-        together = np.ones(points.shape, dtype=bool)
-        separated = np.ones(points.shape, dtype=bool)
-        without_setting = np.ones(points.shape, dtype=bool)
+        together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
         if parents is None or not len(points):
             return Verdict(close, separated, linked, without_setting, together)
@@ -409,3 +409,44 @@ class ReferenceRows:
     def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
         columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
         return np.stack(columns).T
+
+
+def regime_quantiles(
+    names: Sequence[str], actions: Array, intervened: NDArray[np.bool_], masks: Sequence[Mask]
+) -> xr.Dataset:
+    """Compute quantiles of each action in each regime.
+
+    Parameters
+    ----------
+    names : sequence of str, length K
+    actions, intervened : ndarray, shape (n, K)
+    masks : sequence of masks
+        The regimes, in the order of the result.
+
+    Returns
+    -------
+    Dataset
+        ``quantile`` (regime, action, probability), in the actions' units; ``rows`` (regime) and
+        ``was_set`` (regime, action).
+
+    Examples
+    --------
+    >>> masks = [(False,), (True,)]
+    >>> actions, intervened = np.arange(8.0)[:, None], np.arange(8)[:, None] > 3
+    >>> dict(regime_quantiles(["red"], actions, intervened, masks).sizes)
+    {'regime': 2, 'action': 1, 'probability': 7}
+    """
+    members = [(intervened == mask).all(axis=1) for mask in masks]
+    quantiles = [np.quantile(actions[rows], PROBABILITIES, axis=0).T for rows in members]
+    return xr.Dataset(
+        {
+            "quantile": (("regime", "action", "probability"), np.array(quantiles)),
+            "rows": ("regime", [int(rows.sum()) for rows in members]),
+            "was_set": (("regime", "action"), np.array(masks)),
+        },
+        coords={
+            "regime": [mask_label(names, mask) for mask in masks],
+            "action": list(names),
+            "probability": list(PROBABILITIES),
+        },
+    )

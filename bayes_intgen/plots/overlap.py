@@ -38,7 +38,7 @@ def plot_overlap(
     Parameters
     ----------
     quantiles : Dataset
-        From :func:`bayes_intgen.identification.regimes.regime_quantiles`.
+        From :func:`bayes_intgen.identification.overlap.regime_quantiles`.
     actions, intervened : ndarray, shape (N, K)
         Actions of all rows, and whether they were set.
     categories : sequence of Categories or None, length K
@@ -47,7 +47,7 @@ def plot_overlap(
 
     Examples
     --------
-    >>> from bayes_intgen.identification.regimes import regime_quantiles
+    >>> from bayes_intgen.identification.overlap import regime_quantiles
     >>> quantiles = regime_quantiles(
     ...     data.names, data.actions, data.intervened, list(data.regimes)
     ... )

@@ -16,8 +16,8 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
-from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import checked_points
+from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.models import AdditiveModel, Model

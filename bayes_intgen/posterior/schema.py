@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import OutcomeKind, Rows
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise

@@ -1,7 +1,5 @@
 """Numbers, tables and results as text, with no more digits than their uncertainty supports."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -269,15 +267,13 @@ def _numbers(table: "xr.Dataset") -> list[str]:
 
 
 def _effects_as_csv(table: "xr.Dataset") -> str:
-    names, columns = table["action"].values.tolist(), _numbers(table)
-    before = [f"{name} (from)" for name in names] if "baseline" in table else []
-    parts = [table["value"], *([table["baseline"]] if before else []), *(table[n] for n in columns)]
-    cells = [part.values.reshape(table.sizes["point"], -1).tolist() for part in parts]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *before, *columns])
-    writer.writerows([cell for part in row for cell in part] for row in zip(*cells, strict=True))
-    return text.getvalue()
+    import pandas as pd
+
+    parts = [table["value"].to_pandas(), table[_numbers(table)].to_pandas()]
+    if "baseline" in table:
+        parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
+    text: str = pd.concat(parts, axis=1).to_csv(index=False, na_rep="nan", lineterminator="\n")
+    return text
 
 
 def _effects_as_json(table: "xr.Dataset") -> str:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
-from bayes_intgen.data.outcome_kind import decisive_values, kind_of
+from bayes_intgen.data.rows import decisive_values, kind_of_outcome
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.models.laws import (
     BinaryLaw,
@@ -70,7 +70,7 @@ def test_quantiles_of_numbers_are_those_of_draws(noise, rng) -> None:
     ],
 )
 def test_kind_follows_from_the_values(values, kind) -> None:
-    assert kind_of(decisive_values(np.array(values, dtype=float), None)) == kind
+    assert kind_of_outcome(decisive_values(np.array(values, dtype=float), None)) == kind
 
 
 def test_probabilities_outside_their_range_are_clipped(rng) -> None:
