@@ -7,7 +7,7 @@ are computed once from the data. Bases are plain NumPy, so that a saved fit eval
 to the last bit.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, Self
@@ -54,27 +54,43 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class MonomialBasis:
+class _Centred(ABC):
+    """Functions that are centred over the data, so that only the intercepts carry a level.
+
+    Attributes
+    ----------
+    centres : tuple of float
+        Mean of each function over the data.
+    """
+
+    centres: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.centres)
+
+    @abstractmethod
+    def matrix(self, actions: Array) -> Array: ...
+
+    def over(self, actions: Array) -> Self:
+        """Centre functions that are not centred yet."""
+        return replace(self, centres=tuple(self.matrix(actions).mean(axis=0).tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class MonomialBasis(_Centred):
     """Powers 1, 2, ... of a standardised action, centred over the data.
 
     Attributes
     ----------
     coordinate : Coordinate
-    centres : tuple of float
-        Mean of each power over the data.
     """
 
     coordinate: Coordinate
-    centres: tuple[float, ...]
 
     @classmethod
     def of(cls, actions: Array, coordinate: Coordinate, degree: int) -> Self:
-        raw = cls(coordinate, (0.0,) * degree).matrix(actions)
-        return cls(coordinate, tuple(raw.mean(axis=0).tolist()))
-
-    @property
-    def size(self) -> int:
-        return len(self.centres)
+        return cls((0.0,) * degree, coordinate).over(actions)
 
     def matrix(self, actions: Array) -> Array:
         x = self.coordinate.standardise(actions[:, :1])
@@ -184,23 +200,20 @@ class Atom:
 
 
 @dataclass(frozen=True, eq=False)
-class HSGPBasis:
+class HSGPBasis(_Centred):
     """Eigenfunctions of the Laplacian on a box around the data (Solin and Särkkä 2020, eq. 56).
 
-    The functions are centred over the data, so that only the intercepts carry a level.
+    The functions are centred over the data.
 
     Attributes
     ----------
     coordinate : Coordinate
     box : float
         Half the width of the box, in the squashed coordinate.
-    centres : tuple of float
-        Mean of each eigenfunction over the data.
     """
 
     coordinate: Coordinate
     box: float
-    centres: tuple[float, ...]
 
     @classmethod
     def of(cls, actions: Array, coordinate: Coordinate, margin: float, size: int) -> Self:
@@ -209,13 +222,7 @@ class HSGPBasis:
         All functions vanish at the ends of the box: the margin is about a lengthscale.
         """
         low, high = coordinate.ends
-        box = (high - low) / 2 + margin
-        raw = cls(coordinate, box, (0.0,) * size).matrix(actions)
-        return cls(coordinate, box, tuple(raw.mean(axis=0).tolist()))
-
-    @property
-    def size(self) -> int:
-        return len(self.centres)
+        return cls((0.0,) * size, coordinate, (high - low) / 2 + margin).over(actions)
 
     @property
     def frequencies(self) -> Array:
@@ -239,7 +246,7 @@ class HSGPBasis:
 
 
 @dataclass(frozen=True, eq=False)
-class PenalisedSpline:
+class PenalisedSpline(_Centred):
     """B-splines with a second-difference penalty, in mixed-model form.
 
     The penalised part, without constants and straight lines, is rotated and scaled so that
@@ -253,15 +260,12 @@ class PenalisedSpline:
         Full knot vector in the coordinate of the action, from quantiles of the data.
     degree : int
     rotation : ndarray, shape (B-splines, size)
-    centres : tuple of float
-        Mean of each function over the data.
     """
 
     coordinate: Coordinate
     knots: tuple[float, ...]
     degree: int
     rotation: Array
-    centres: tuple[float, ...]
 
     @classmethod
     def of(
@@ -284,15 +288,12 @@ class PenalisedSpline:
         values, vectors = np.linalg.eigh(differences.T @ differences)
         penalised = vectors[:, 2:] / np.sqrt(values[2:])
         at = tuple(knots.tolist())
-        raw = cls(coordinate, at, degree, penalised, (0.0,) * penalised.shape[1]).matrix(actions)
+        nowhere = (0.0,) * penalised.shape[1]
+        raw = cls(nowhere, coordinate, at, degree, penalised).matrix(actions)
         # Unit average variance over the data, so that one prior scale suits every action.
         size = np.sqrt(raw.var(axis=0).sum())
         centres = tuple((raw.mean(axis=0) / size).tolist())
-        return cls(coordinate, at, degree, penalised / size, centres)
-
-    @property
-    def size(self) -> int:
-        return len(self.centres)
+        return cls(centres, coordinate, at, degree, penalised / size)
 
     def matrix(self, actions: Array) -> Array:
         z = np.clip(self.coordinate(actions[:, 0]), self.knots[0], self.knots[-1])
@@ -356,7 +357,7 @@ class FourierBasis:
 
 
 @dataclass(frozen=True, eq=False)
-class PiecewiseLinear:
+class PiecewiseLinear(_Centred):
     """Linear interpolation between knots, as independent functions centred over the data.
 
     Attributes
@@ -365,8 +366,6 @@ class PiecewiseLinear:
         Rising, in the action's own units.
     rotation : ndarray, shape (knots, size)
         Values of each function at the knots, before centring.
-    centres : tuple of float
-        Mean of each function over the data.
     graded : bool
         Whether the functions are ordered from smooth to rough; otherwise all are equally rough.
 
@@ -379,7 +378,6 @@ class PiecewiseLinear:
 
     knots: tuple[float, ...]
     rotation: Array
-    centres: tuple[float, ...]
     graded: bool
 
     @classmethod
@@ -390,7 +388,8 @@ class PiecewiseLinear:
         upper = np.triu(np.ones((count, count - 1)))
         steps = np.arange(1, count)
         upper[steps, steps - 1] = -steps
-        return cls._centred(actions, knots, -upper / np.sqrt(steps * (steps + 1.0)), False)
+        rotation = -upper / np.sqrt(steps * (steps + 1.0))
+        return cls((0.0,) * (count - 1), knots, rotation, False).over(actions)
 
     @classmethod
     def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:
@@ -405,18 +404,7 @@ class PiecewiseLinear:
         left, values, _ = np.linalg.svd(walk, full_matrices=False)
         left *= np.sign(left[0])
         size = np.sqrt(np.sum(values**2) / (count - 1))
-        return cls._centred(actions, knots, left * values / size, True)
-
-    @classmethod
-    def _centred(
-        cls, actions: Array, knots: tuple[float, ...], rotation: Array, graded: bool
-    ) -> Self:
-        raw = cls(knots, rotation, (0.0,) * rotation.shape[1], graded)
-        return cls(knots, rotation, tuple(raw.matrix(actions).mean(axis=0).tolist()), graded)
-
-    @property
-    def size(self) -> int:
-        return len(self.centres)
+        return cls((0.0,) * (count - 1), knots, left * values / size, True).over(actions)
 
     @cached_property
     def degrees(self) -> NDArray[np.int_]:
