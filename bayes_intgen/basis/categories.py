@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import compress
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -113,19 +115,14 @@ class Categories:
             numbers = np.asarray(cells, dtype=np.float64)
             if self.covers(numbers).all():
                 return numbers
-        code_of = dict(zip(self.labels, self.codes, strict=True))
-        cache: dict[Any, float] = {}
+        known = dict(zip(self.labels, self.codes, strict=True))
+        # Types are told apart, since True equals 1 and 1.0.
+        code_of = lru_cache(None, typed=True)(lambda cell: self._code_of(cell, known, between))
         out = []
         for i, cell in enumerate(cells):
-            # The type is part of the key, since True equals 1 and 1.0.
-            key = (type(cell), cell) if _is_hashable(cell) else None
-            code = None if key is None else cache.get(key)
+            code = code_of(cell) if _is_hashable(cell) else None
             if code is None:
-                code = self._code_of(cell, code_of, between)
-                if code is None:
-                    raise error(self._refusal(cell, name, i if rows is None else int(rows[i])))
-                if key is not None:
-                    cache[key] = code
+                raise error(self._refusal(cell, name, i if rows is None else int(rows[i])))
             out.append(code)
         return np.array(out, dtype=np.float64)
 
@@ -212,8 +209,6 @@ class Categories:
                 return None
         if all(isinstance(label, bool) for label in code_of) and isinstance(cell, str):
             cell = {"true": True, "false": False}.get(cell.strip().lower(), cell)
-        if not _is_hashable(cell):
-            return None
         if cell in code_of:
             return code_of[cell]
         allowed = between and self.ordered and self.numeric
@@ -265,16 +260,14 @@ def at_most_three(values: Array) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> at_most_three(np.array([0.0, 1.0, 5.0, 2.0]))
-    (0.0, 1.0, 2.0)
+    >>> at_most_three(np.array([0.0, 5.0, 1.0, 2.0]))
+    (0.0, 1.0, 5.0)
     """
     # Most columns have many values among their first cells.
-    first = np.unique(values[:FIRST_CELLS])
-    if len(first) > 2 or not len(values):
-        return tuple(first[:3].tolist())
-    low, high = float(values.min()), float(values.max())
-    other = (values != low) & (values != high)
-    return tuple(sorted({low, high, *(float(v) for v in values[other][:1])}))
+    distinct = pd.unique(values[:FIRST_CELLS])
+    if len(distinct) < 3:
+        distinct = pd.unique(values)
+    return tuple(sorted(distinct[:3].tolist()))
 
 
 def centres(medians: Sequence[float], categories: Sequence[Categories | None]) -> list[float]:

@@ -9,7 +9,7 @@ takes a graph. See docs/method.md for the proof.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import combinations, islice
 from math import comb
 from operator import and_
 from typing import Literal
@@ -25,7 +25,9 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import (
     Mask,
     Vector,
+    evaluate,
     mask_label,
+    null_space,
     null_space_of_regimes,
     project,
     regime_label,
@@ -399,7 +401,7 @@ def missing_experiments(
     """
     # The actions of the target first, and observational rows after single actions.
     ordered = sorted(gains, key=lambda mask: not any(map(and_, mask, target)) + (not any(mask)))
-    simple = _smallest([(mask, gains[mask]) for mask in ordered], wanted, independent, target)
+    simple = _smallest({mask: gains[mask] for mask in ordered}, wanted, independent, target)
     if len(simple[0]) > 1:
         return ((target,), *simple)[:MAX_SETS]
     others = [group for group in simple if group != (target,)]
@@ -417,18 +419,17 @@ def gains_of_experiments(basis: list[Vector], count: int) -> dict[Mask, Vector]:
 
 
 def _smallest(
-    gains: list[tuple[Mask, Vector]], wanted: Vector, independent: list[Mask], target: Mask
+    gains: Mapping[Mask, Vector], wanted: Vector, independent: list[Mask], target: Mask
 ) -> list[tuple[Mask, ...]]:
     """Find the smallest sets of experiments that span the target together with the data."""
     if alone := list(islice(_spanning(gains, wanted, 1), MAX_SETS)):
         return alone
-    candidates = [mask for mask, _ in gains]
-    weights = regime_weights([*independent, *candidates], target)
+    weights = regime_weights([*independent, *gains], target)
     assert weights is not None  # single experiments and observational rows span everything
     new = weights[len(independent) :]
     # The experiments with a weight are independent given the data, so each of them is needed.
     # If all candidates are independent, no other set identifies the target.
-    needed = tuple(mask for mask, weight in zip(candidates, new, strict=True) if weight)
+    needed = tuple(mask for mask, weight in zip(gains, new, strict=True) if weight)
     if len(gains) == len(wanted):
         return [needed]
     for size in range(2, len(needed) + 1):
@@ -441,24 +442,10 @@ def _smallest(
 
 
 def _spanning(
-    gains: list[tuple[Mask, Vector]], wanted: Vector, size: int
+    gains: Mapping[Mask, Vector], wanted: Vector, size: int
 ) -> Iterator[tuple[Mask, ...]]:
     """Yield sets of ``size`` experiments whose gains span ``wanted``, if no smaller set does."""
-    for i, (mask, gain) in enumerate(gains):
-        pivot = next((p for p, value in enumerate(gain) if value), None)
-        if pivot is None:
-            continue
-        rest = _cleared(wanted, gain, pivot)
-        if size == 1:
-            if not any(rest):
-                yield (mask,)
-            continue
-        later = [(other, _cleared(row, gain, pivot)) for other, row in gains[i + 1 :]]
-        yield from ((mask, *others) for others in _spanning(later, rest, size - 1))
-
-
-def _cleared(row: Vector, gain: Vector, pivot: int) -> Vector:
-    """Subtract a multiple of ``gain`` from a multiple of ``row``, so that the pivot is zero."""
-    if row[pivot] == 0:
-        return row
-    return [gain[pivot] * x - row[pivot] * y for x, y in zip(row, gain, strict=True)]
+    for experiments in combinations(gains, size):
+        _, basis = null_space([gains[mask] for mask in experiments], len(wanted))
+        if not any(evaluate(basis, wanted)):
+            yield experiments

@@ -104,14 +104,13 @@ class ReferenceRows:
             coordinates = tuple(map(Coordinate.of, actions.T))
         rng = generator(0, "support")
         masks, which = masks_of(intervened)
-        order = sorted(range(len(masks)), key=lambda i: regime_order(masks[i]))
-        rows = []
-        for i in order:
-            own = np.flatnonzero(which == i)
+        ordered, rows = sorted(masks, key=regime_order), []
+        for mask in ordered:
+            own = np.flatnonzero(which == masks.index(mask))
             if len(own) > REFERENCE_ROWS:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
             rows.append(actions[own])
-        return cls(names, coordinates, tuple(masks[i] for i in order), tuple(rows), categories)
+        return cls(names, coordinates, tuple(ordered), tuple(rows), categories)
 
     @classmethod
     def of_dataset(
@@ -126,7 +125,7 @@ class ReferenceRows:
         return cls(
             tuple(map(str, stored["action"].values)),
             coordinates,
-            tuple(tuple(mask) for mask in masks.tolist()),
+            tuple(map(tuple, masks.tolist())),
             tuple(rows[which == i] for i in range(len(masks))),
             categories,
         )
