@@ -81,10 +81,10 @@ def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> 
     """
     from bayes_intgen.assess.summary import summarise_data
     from bayes_intgen.data.column_notes import explain_columns
-    from bayes_intgen.data.files import first_rows, regular_file
+    from bayes_intgen.data.files import read_table, regular_file
 
     with regular_file(data) as source:
-        table = first_rows(source, columns.regime)
+        table = read_table(source, columns.regime, head=True)
         if not columns.actions:
             write(_proposal(data, table, columns, format))
             return DONE

@@ -76,11 +76,11 @@ class Columns:
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if no actions are named."""
         from bayes_intgen.data.column_notes import propose_roles
-        from bayes_intgen.data.files import first_rows, regular_file
+        from bayes_intgen.data.files import read_table, regular_file
         from bayes_intgen.data.reading import read
 
         with regular_file(data) as source:
-            table = first_rows(source, self.regime)
+            table = read_table(source, self.regime, head=True)
             if not self.actions:
                 options = options_of(propose_roles(table, self.outcome, self.regime))
                 raise DataError(

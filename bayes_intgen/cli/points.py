@@ -72,10 +72,8 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     from bayes_intgen.basis.categories import decoded_table
     from bayes_intgen.data.files import read_table
     from bayes_intgen.data.queries import checked_points
-    from bayes_intgen.data.tables import as_table
 
-    table = as_table(read_table(path))
-    assert table is not None
+    table = read_table(path)
     missing = [name for name in posterior.actions if name not in table.columns]
     if missing:
         raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")

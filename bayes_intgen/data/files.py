@@ -81,23 +81,10 @@ def regular_file(path: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def first_rows(source: Path, regime: str | None = None) -> "nw.DataFrame[Any]":
-    """Read the first rows of a Parquet file, or all rows of another file, as a table.
-
-    Parameters and errors are those of :func:`read_table`.
-    """
-    if kind_of(source) != "parquet":
-        table = as_table(read_table(source, regime))
-    else:
-        with parquet_file(source) as file:
-            empty = file.schema_arrow.empty_table()
-            table = as_table(next(file.iter_batches(ROWS_PER_READ), empty))
-    assert table is not None
-    return table
-
-
-def read_table(source: Path, regime: str | None = None) -> Any:
-    """Read a whole file as a pandas or Arrow table.
+def read_table(
+    source: Path, regime: str | None = None, *, head: bool = False
+) -> "nw.DataFrame[Any]":
+    """Read a whole file as a table, or with ``head`` only the first rows of a Parquet file.
 
     In text files the column ``regime`` is read as labels.
 
@@ -106,12 +93,20 @@ def read_table(source: Path, regime: str | None = None) -> Any:
     DataError
         If the file cannot be read, or two columns have the same name.
     """
+    table = as_table(_native_table(source, regime, head))
+    assert table is not None
+    return table
+
+
+def _native_table(source: Path, regime: str | None, head: bool) -> Any:
     kind = kind_of(source)
     if kind == "text":
         return _read_text(source, regime)
     if kind == "parquet":
         with parquet_file(source) as file:
-            return file.read()
+            if not head:
+                return file.read()
+            return next(file.iter_batches(ROWS_PER_READ), file.schema_arrow.empty_table())
     with _reading(source, "Arrow"):
         import pyarrow as pa
         from pyarrow import feather, ipc

@@ -133,8 +133,8 @@ class Schema:
     outcome: str
     columns: CovariateColumns
     categories: tuple[Categories | None, ...]
-    missing: Missing = "error"
-    require_observational: bool = True
+    missing: Missing
+    require_observational: bool
 
     @classmethod
     def of(
@@ -143,14 +143,9 @@ class Schema:
         """Validate names of columns; raises DataError if they are unusable."""
         refuse_unknown(options, Options)
         more: Mapping[str, Any] = {**DEFAULTS, **options}
-        names, covariates, groups = (
-            checked_names(columns, role)
-            for role, columns in (
-                ("actions", actions),
-                ("covariates", more.get("covariates")),
-                ("groups", more.get("groups")),
-            )
-        )
+        names = checked_names(actions, "actions")
+        covariates = checked_names(more.get("covariates"), "covariates")
+        groups = checked_names(more.get("groups"), "groups")
         check_names(names)
         units = {
             role: more[role] for role in ("weights", "outcome_sd") if more.get(role) is not None
@@ -170,15 +165,9 @@ class Schema:
         refuse_unwritable(outcome, "the outcome")
         no_levels, no_labels = (None,) * len(covariates), ((),) * len(groups)
         columns = CovariateColumns(covariates, no_levels, groups, no_labels, regime=regime, **units)
-        schema = cls(
-            names,
-            outcome,
-            columns,
-            (None,) * len(names),
-            more["missing"],
-            more["require_observational"],
-        )
-        check_missing(schema.missing, schema.complete_columns, covariates)
+        missing, required = more["missing"], more["require_observational"]
+        schema = cls(names, outcome, columns, (None,) * len(names), missing, required)
+        check_missing(missing, schema.complete_columns, covariates)
         return schema
 
     @property
@@ -296,10 +285,7 @@ class Schema:
         complete, numbers, absent = self._complete(table, first_row)
         masks = self._masks(table, first_row) if masks is None else masks
         columns, count = self.columns, len(self.actions)
-        codes = [
-            *(self._codes(complete, name, numbers) for name in (*self.actions, *columns.names)),
-            *(columns.encode_groups(n, filled_cells(complete, n)) for n in columns.groups),
-        ]
+        codes = [self._codes(complete, name, numbers) for name in (*self.actions, *columns.every)]
         outcome = numeric_column(complete, self.outcome, DataError, first_row)
         weights, sd = (
             numeric_column(complete, name, DataError, first_row) if name else None
@@ -322,8 +308,10 @@ class Schema:
     def _codes(
         self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
     ) -> NDArray[np.float64]:
-        """Numbers or codes of an action or covariate; raises DataError on an unknown level."""
+        """Numbers or codes of a column; raises DataError on an unknown level or group."""
         columns = self.columns
+        if name in columns.groups:
+            return columns.encode_groups(name, filled_cells(table, name))
         if name in columns.dates:
             return days_of_column(table[name].to_list(), name, DataError)
         every = zip(

@@ -26,7 +26,7 @@ from distributed import Client, LocalCluster
 
 import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
-from bayes_intgen.data.files import first_rows, regular_file
+from bayes_intgen.data.files import read_table, regular_file
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 
 
@@ -433,7 +433,7 @@ def test_a_pipe_is_copied_to_be_read_again(tmp_path) -> None:
     with ThreadPoolExecutor(1) as pool:
         written = pool.submit(pipe.write_text, "\n".join(lines))
         with regular_file(pipe) as copy:
-            assert first_rows(copy).columns == ["x", "y", "regime"]
+            assert read_table(copy, head=True).columns == ["x", "y", "regime"]
             assert len(bi.read(copy, ["x"], "y")) == 20
         written.result(10)
     assert not copy.exists()
