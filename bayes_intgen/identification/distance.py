@@ -64,23 +64,6 @@ class Neighbours:
         """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
         return np.stack([_distances(rows, points, self._rank) for rows in self._regimes], axis=1)
 
-    def radii(self, shares: Sequence[float]) -> Array:
-        """Largest distance from each regime whose conformal p value exceeds a share, (regimes,).
-
-        Examples
-        --------
-        >>> rows = np.arange(10.0)[:, None]
-        >>> Neighbours([rows], 1).radii([0.2])
-        array([1.])
-        """
-        out = np.full(len(self.within), np.inf)
-        for i, (within, share) in enumerate(zip(self.within, shares, strict=True)):
-            # Shares are multiples of 1 / (1 + rows), so the tolerance only allows for rounding.
-            as_far = int((share + 1e-9) * (1 + len(within)))
-            if as_far > 0:
-                out[i] = within[-as_far]
-        return out
-
 
 def _distances(rows: Array, points: Array, rank: int) -> Array:
     """Euclidean distance of points, (M, d), to the ``rank``-th nearest of the rows, shape (M,).

@@ -18,6 +18,7 @@ remain with an unknown graph, where u_k depends on every action.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain, compress
 from typing import Self
 
@@ -43,34 +44,29 @@ COORDINATE_TOLERANCE = 1e-6
 MAX_SHARED_ENTRIES = 1500
 
 
+@dataclass(frozen=True, eq=False)
 class Cells:
     """Equations of cells, reduced to the null space of the entries that they leave undetermined.
 
     Attributes
     ----------
-    parents : list of list of int
+    parents : sequence of sequences of int
         Actions on which the bias of each action may depend.
-    pairs : list of pairs of int
+    pairs : sequence of pairs of int
         Actions that interact.
-    masks : list of masks
+    masks : sequence of masks
     undetermined : dict from Entry to ndarray, shape (d,)
         Coordinates of each shared entry in the null space of the equations: a sum of entries
         is determined if and only if its coordinates sum to zero.
+    dimension : int
+        Of that null space.
     """
 
-    def __init__(
-        self,
-        parents: Sequence[Sequence[int]],
-        pairs: Sequence[tuple[int, int]],
-        masks: Sequence[Mask],
-        undetermined: dict[Entry, Array],
-        dimension: int,
-    ) -> None:
-        self.parents = [list(others) for others in parents]
-        self.pairs = list(pairs)
-        self.masks = list(masks)
-        self.undetermined = undetermined
-        self._dimension = dimension
+    parents: Sequence[Sequence[int]]
+    pairs: Sequence[tuple[int, int]]
+    masks: Sequence[Mask]
+    undetermined: dict[Entry, Array]
+    dimension: int
 
     @classmethod
     def of(
@@ -162,12 +158,12 @@ class Cells:
         )
 
         def coordinates(entries: list[Entry]) -> Array:
-            vector = np.zeros(self._dimension + len(new))
+            vector = np.zeros(self.dimension + len(new))
             for entry in entries:
                 if entry in self.undetermined:
-                    vector[: self._dimension] += self.undetermined[entry]
+                    vector[: self.dimension] += self.undetermined[entry]
                 else:
-                    vector[self._dimension + new.index(entry)] += 1.0
+                    vector[self.dimension + new.index(entry)] += 1.0
             return vector
 
         target_sum = coordinates(wanted)

@@ -23,8 +23,8 @@ same level only.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Self
 
 import numpy as np
@@ -86,6 +86,8 @@ class ReferenceRows:
     masks: tuple[Mask, ...]
     rows: tuple[Array, ...]
     categories: tuple[Categories | None, ...]
+    _known_neighbours: dict[tuple[int, ...], Neighbours] = field(default_factory=dict, init=False)
+    _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -183,11 +185,13 @@ class ReferenceRows:
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
-        neighbours = self._neighbours(inputs)
-        radii = neighbours.radii([max(FLAGGED_SHARE, 1 / (1 + len(rows))) for rows in self.rows])
-        distance = neighbours.distance(self._placed(points, inputs))
+        distance, share = self.distances(points, inputs)
+        # The smallest p value of few rows is larger. All are multiples of 1 / (1 + rows), so the
+        # tolerance only allows for rounding.
+        flagged = np.maximum(FLAGGED_SHARE, [1 / (1 + len(rows)) for rows in self.rows]) + 1e-9
+        within = (share > flagged) | (distance <= MAX_NEAR_DISTANCE)
         # No row at another unordered level is near.
-        within = (distance <= np.maximum(radii, MAX_NEAR_DISTANCE)) & (distance < INFINITE / 2)
+        within &= np.isfinite(distance)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -346,14 +350,6 @@ class ReferenceRows:
                 out.append((at[1:] + at[:-1]) / 2)
         return out
 
-    @cached_property
-    def _known_neighbours(self) -> dict[tuple[int, ...], Neighbours]:
-        return {}
-
-    @cached_property
-    def _known_cells(self) -> dict[tuple[tuple[int, ...], ...], Cells]:
-        return {}
-
     def described(
         self,
         points: Array,
@@ -365,14 +361,12 @@ class ReferenceRows:
         shape = (len(points), len(self.masks), len(self.names))
         measures = ("distance", "share", "joint_distance", "joint_share")
         parts = {name: np.empty(shape) for name in measures}
-        known: dict[tuple[int, ...], tuple[Array, Array]] = {}
-        for k in range(len(self.names)):
-            jointly = tuple(sorted((k, *parents[k])))
-            for prefix, inputs in (("", (k,)), ("joint_", jointly)):
-                if inputs not in known:
-                    known[inputs] = self.distances(points, inputs)
-                for name, values in zip(("distance", "share"), known[inputs], strict=True):
-                    parts[prefix + name][..., k] = values
+        # With an unknown graph all actions are measured together, once.
+        measured = cache(lambda inputs: self.distances(points, inputs))
+        for k, others in enumerate(parents):
+            values = *measured((k,)), *measured(tuple(sorted((k, *others))))
+            for name, value in zip(measures, values, strict=True):
+                parts[name][..., k] = value
         dims = ("point", "regime", "action")
         return xr.Dataset(
             {
