@@ -20,12 +20,20 @@ def stage(label: str, show: bool, unit: str = "") -> Iterator[Any]:
     >>> with stage("Reading", show=False, unit="rows") as bar:
     ...     bar.update(1000)
     """
-    if show and not _interactive():
-        with _line(label):
-            yield bar_of_steps(label, False)
+    if not show or _interactive():
+        with bar_of_steps(label, show, unit=unit) as bar:
+            yield bar
         return
-    with bar_of_steps(label, show, unit=unit) as bar:
-        yield bar
+    sys.stderr.write(f"{label} ... ")
+    sys.stderr.flush()
+    began = time.monotonic()
+    end = "stopped"
+    try:
+        yield _NoBar()
+        end = f"{time.monotonic() - began:.1f} s"
+    finally:
+        sys.stderr.write(f"{end}\n")
+        sys.stderr.flush()
 
 
 def bar_of_steps(label: str, show: bool, total: int | None = None, unit: str = "") -> Any:
@@ -126,18 +134,3 @@ def _interactive() -> bool:
 
     in_notebook = tqdm is not tqdm_asyncio
     return in_notebook or (sys.stderr is not None and sys.stderr.isatty())
-
-
-@contextmanager
-def _line(label: str) -> Iterator[None]:
-    """Write a label at the beginning of a stage, and its duration at the end."""
-    sys.stderr.write(f"{label} ... ")
-    sys.stderr.flush()
-    began = time.monotonic()
-    end = "stopped"
-    try:
-        yield
-        end = f"{time.monotonic() - began:.1f} s"
-    finally:
-        sys.stderr.write(f"{end}\n")
-        sys.stderr.flush()

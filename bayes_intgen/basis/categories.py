@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import BayesIntgenError, DataError
-from bayes_intgen.text.messages import hint
+from bayes_intgen.text.messages import first_few, hint
 
 Label = str | bool | float
 
@@ -227,9 +227,7 @@ class Categories:
 
 def listed(labels: Sequence[Label]) -> str:
     """List labels for a message, at most eight of them."""
-    shown = [spelled_label(label) for label in labels[:MAX_LEVELS_SHOWN]]
-    more = len(labels) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return first_few(list(map(spelled_label, labels)), MAX_LEVELS_SHOWN)
 
 
 def spelled_label(cell: Any) -> str:
