@@ -12,6 +12,8 @@ from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
+import pandas as pd
+
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
@@ -195,7 +197,9 @@ class DistributedData(OutOfCoreRows):
         partitions = frame[[n for n in schema.every if n in frame.columns]].to_delayed()
         rows = client.gather(client.map(len, client.compute(partitions), pure=False, priority=1))
         sized = list(zip(partitions, rows, strict=True))
-        return cls(client, sized, schema, _empty(frame), progress)
+        # The columns of the frame, without computing it.
+        head = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
+        return cls(client, sized, schema, head, progress)
 
     def map_reduce[T](
         self,
@@ -276,13 +280,6 @@ def _require_open(client: "Client") -> None:
         raise DataError(
             f"the Dask client is {client.status}; connect again, and make the data again"
         )
-
-
-def _empty(frame: "DataFrame") -> Any:
-    """Empty pandas frame with the columns of a Dask frame, without computing it."""
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
