@@ -20,11 +20,7 @@ from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
-from bayes_intgen.inference.gaussian.conditional import (
-    ReducedStatistics,
-    TermEvidence,
-    TermLikelihood,
-)
+from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     candidate_statistics,
@@ -580,8 +576,8 @@ def weak_terms(pilot: Pilot) -> dict[str, float]:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
         scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
-        likelihood = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
-        evidence = TermEvidence.of(likelihood, np.log(prior.median * terms.unit), prior.sigma)
+        moments = mean[columns], covariance[columns, columns]
+        evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
             weak[term.name] = evidence.scale
     return weak

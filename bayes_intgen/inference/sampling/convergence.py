@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtri
 
-from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models import Model
-from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
@@ -94,22 +92,6 @@ def convergence(quantities: xr.Dataset) -> Convergence:
     flat = [each.values.reshape(*each.shape[:2], -1) for each in ordered]
     draws = np.concatenate(flat, axis=2)
     return Convergence.of(draws, names)
-
-
-def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
-    """Collect the quantities that must converge: all hyperparameters, and the joint effect.
-
-    Parameters
-    ----------
-    tree : DataTree
-        With group ``posterior`` in ArviZ's schema.
-    effect : DataArray, dims (chain, draw, point)
-        The joint effect at points typical of the data.
-    """
-    # Coordinates with the actions' values along the points could share a name with a variable.
-    others = [name for name in effect.coords if name not in effect.dims]
-    joint_effect = effect.drop_vars(others).to_dataset(name="joint_effect")
-    return xr.merge([tree["posterior"].to_dataset(), joint_effect], join="exact")
 
 
 def _rhat(scores: Array) -> Array:
@@ -242,47 +224,16 @@ def shortfalls(draws: Array) -> Array:
     return np.where(np.isfinite(short), short, np.inf)
 
 
-def every_nth(rows: Array) -> Array:
-    """Select ``N_POINTS`` evenly spaced rows, the first and the last included."""
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
+def monitored_points(
+    model: Model, regimes: tuple[Mask, ...], reference: ReferenceRows
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Points and masks of the effect that is monitored, shape (N_POINTS, K) each.
 
-
-def monitored_effect(
-    prediction: Prediction, points: Array, masks: NDArray[np.bool_]
-) -> xr.DataArray:
-    """Compute draws of the mean outcome at points and masks of shape (M, K), without warnings.
-
-    Rows at the edge of their regime may be unsupported.
+    Points are evenly spaced reference rows, which a fit keeps. All actions are set, or those of an
+    observed regime if the joint effect is not identified.
     """
-    effect = prediction.mean(points, masks)
-    coords = {"point": np.arange(len(points))}
-    return labelled_dataset({"effect": (("chain", "draw", "point"), effect)}, coords)["effect"]
-
-
-class MonitoredEffect(NamedTuple):
-    """Points and mask of the monitored effect.
-
-    Attributes
-    ----------
-    points : ndarray, shape (N_POINTS, K)
-        Reference rows, evenly spaced.
-    masks : ndarray of bool, shape (N_POINTS, K)
-        Actions that are set at each point: all, or those of an observed regime if the joint effect
-        is not identified.
-    """
-
-    points: Array
-    masks: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, data: Rows, model: Model, terms: Decomposition) -> Self:
-        """Choose the effect to monitor in a fit of this model to these data.
-
-        Points are reference rows, which a fit keeps, so that all later diagnostics are of them.
-        """
-        regimes = tuple(data.regimes)
-        joint = (True,) * len(data.names)
-        mask = joint if model.identifies(regimes, joint) else regimes[0]
-        rows = np.concatenate(data.in_memory.reference_rows(terms.coordinates).rows)
-        points = every_nth(rows)
-        return cls(points, np.tile(np.array(mask, dtype=bool), (len(points), 1)))
+    rows = np.concatenate(reference.rows)
+    points = np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
+    joint = (True,) * points.shape[1]
+    mask = joint if model.identifies(regimes, joint) else regimes[0]
+    return points, np.tile(np.array(mask, dtype=bool), (len(points), 1))

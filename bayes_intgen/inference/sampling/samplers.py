@@ -15,7 +15,7 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
-from bayes_intgen.inference.sampling.convergence import MonitoredEffect
+from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -60,8 +60,9 @@ def _sample_by_nuts(
         points = approximation.points(N_TEST_POINTS, generator(settings.seed, "probes"))
         surrogate = surrogate_density(posterior, approximation.point, points)
         approximation = replace(approximation, density=surrogate)
-    monitored = MonitoredEffect.of(data, model, posterior.terms)
-    effect = posterior.terms.matrix(monitored.points, monitored.masks)
+    reference = data.in_memory.reference_rows(posterior.terms.coordinates)
+    monitored = monitored_points(model, tuple(data.regimes), reference)
+    effect = posterior.terms.matrix(*monitored)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
         effects = coefficients[..., : posterior.terms.size] @ effect.T
