@@ -220,10 +220,6 @@ class RandomEffects:
         columns = [b.matrix(inputs[:, [i]]) for b, i in zip(self.bases, self.inputs, strict=True)]
         return np.concatenate(columns, axis=1)
 
-    def with_ratio(self, ratio: Array) -> "RandomEffects":
-        """Replace the variance ratios."""
-        return replace(self, ratio=tuple(ratio.tolist()))
-
 
 class PseudoObservations(NamedTuple):
     """Rows whose noise has a known standard deviation, and does not scale with ``noise_sd``.

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from types import ModuleType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -129,26 +128,7 @@ class FlatPrior:
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
 
-class Evidence(Protocol):
-    """Log density of all outcomes with the coefficients integrated out: exact or approximate."""
-
-    def evidence_and_slopes(
-        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
-    ) -> tuple[Any, Any, Any]:
-        """Log evidence and its derivatives with respect to ``log_sd`` and the log noise.
-
-        Parameters
-        ----------
-        log_sd : (P,)
-            Log prior standard deviations of the coefficients.
-        noise_sd : ()
-        xp : module
-            ``numpy`` or ``jax.numpy``.
-        """
-        ...
-
-
-def log_evidence(statistics: Evidence, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log evidence whose derivatives are slopes in closed form, instead of those of its steps."""
     arguments = log_sd, jnp.log(noise_sd)
     constants = tuple(map(lax.stop_gradient, arguments))
@@ -168,8 +148,9 @@ class Density:
     prior : FlatPrior
     priors : Hyperpriors
         Of P coefficients.
-    statistics : Evidence
-        Of the same coefficients.
+    statistics : SufficientStatistics or BlockStatistics
+        Of the same coefficients. ``evidence_and_slopes`` is the log density of all outcomes with
+        the coefficients integrated out, exact or approximate, and its derivatives.
     """
 
     prior: FlatPrior

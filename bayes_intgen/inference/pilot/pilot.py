@@ -556,11 +556,12 @@ class PrunedModel(NamedTuple):
 
         Errors of control variables are eliminated in any case.
         """
-        if settings.shortens:
+        if settings.simplify and settings.techniques.informed_functions:
             shorter = with_informed_functions(model, pilot.posterior, pilot.sites)
             pilot = pilot._replace(posterior=shorter)
         terms = pilot.posterior.terms
-        weak = weak_terms(pilot) if settings.prunes else {}
+        prunes = settings.simplify and settings.techniques.pruning
+        weak = weak_terms(pilot) if prunes else {}
         fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
         statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)

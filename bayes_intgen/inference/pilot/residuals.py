@@ -9,6 +9,7 @@ often are, has tails that fall at least exponentially, and no such rows.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -110,7 +111,7 @@ def estimate_ratio(
     result = minimize(
         lambda log_ratio: loss(np.exp(log_ratio)), start, method="L-BFGS-B", bounds=bounds
     )
-    return effects.with_ratio(np.exp(result.x))
+    return replace(effects, ratio=tuple(np.exp(result.x).tolist()))
 
 
 def estimate_intraclass_correlation(data: Observations, residuals: Array) -> float:
