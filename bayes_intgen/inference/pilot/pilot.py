@@ -19,7 +19,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.suspect_rows import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
@@ -165,7 +165,8 @@ class Pilot(NamedTuple):
             noise_sd = float(posterior.sites(mode)["noise_sd"])
             reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
             priors = posterior.priors.select(reduced.remaining)
-            mode = find_mode(Target.of(priors, reduced.sums), mode, progress, QUICK_TOLERANCE)
+            without = MarginalPosterior.given(priors, reduced.sums, terms.without(errors))
+            mode = find_mode(without, mode, progress, QUICK_TOLERANCE)
             change = np.log(float(posterior.sites(mode)["noise_sd"]) / noise_sd)
             # The scale of the errors, in units of the noise, is that of the start.
             if not errors or abs(change) < MAX_CHANGE_OF_NOISE:

@@ -30,9 +30,9 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     pruned = PrunedModel.of(model, pilot, settings)
     posterior, terms = pruned.posterior, pruned.posterior.terms
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    approximation = Approximation.of(posterior.target, start, settings.progress)
+    approximation = Approximation.of(posterior, start, settings.progress)
     if settings.method == "laplace":
-        draws = importance_sampling(posterior.target, approximation, settings)
+        draws = importance_sampling(posterior, approximation, settings)
     else:
         draws = _sample_by_nuts(data, model, posterior, approximation, settings)
     sites, rng = posterior.sites(draws.flat), generator(settings.seed, "condensed")
@@ -68,4 +68,4 @@ def _sample_by_nuts(
         effects = coefficients[..., : posterior.terms.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
-    return nuts(posterior.target, approximation, settings, quantities)
+    return nuts(posterior, approximation, settings, quantities)
