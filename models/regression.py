@@ -12,7 +12,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import Model
-from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
+from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import Component
 from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
 
@@ -54,14 +54,13 @@ class RegressionModel(Model):
         terms: list[Term] = []
         for label, gate in gates.items():
             if not isinstance(gate, Always):
-                terms.append(Term(f"{label} level", "regression", None, (), LEVEL, 1.0, gate))
+                terms.append(Term(f"{label} level", "regression", None, (), CONSTANT, 1.0, gate))
             for arguments, inputs, c in functions:
                 k = inputs[0]
                 f = Function(label + arguments, "regression", k, mechanisms[k], gate)
                 terms.append(f.term(c, *inputs))
         adjusted = Adjustment(data, bases, self.prior, mechanisms)
-        terms += adjusted.terms()
-        return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
+        return adjusted.decomposition(terms, self.intercept)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)

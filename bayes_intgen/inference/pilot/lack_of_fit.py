@@ -23,11 +23,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
@@ -248,44 +246,6 @@ def holm(p: Sequence[float], level: float = LEVEL) -> list[int]:
 def failed_tests(tests: Sequence[FitTest]) -> tuple[FitTest, ...]:
     """Select the tests that fail by :func:`holm`."""
     return tuple(tests[i] for i in holm([test.p for test in tests]))
-
-
-def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
-    """Label the tests as arrays, for storage with a fit.
-
-    Parameters
-    ----------
-    tests : sequence of FitTest
-    names : sequence of str
-        Actions, then covariates and groups.
-
-    Returns
-    -------
-    Dataset, dim fit_test
-        ``fit_p``, ``fit_action``, ``fit_role`` and ``fit_given``: the name of the other action or
-        of the grouping of a joint test, otherwise empty.
-
-    Examples
-    --------
-    >>> fit_tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
-    'delta(red)'
-    """
-    symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
-    given = ["" if test.given is None else names[test.given] for test in tests]
-    labels = []
-    for test, other in zip(tests, given, strict=True):
-        separator = ", " if test.role == "interaction" else " | "
-        own = separator.join(filter(None, (names[test.action], other)))
-        labels.append(f"{symbols[test.role]}({own})")
-    return labelled_dataset(
-        {
-            "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
-            "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
-            "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
-            "fit_given": ("fit_test", np.array(given, dtype=str)),
-        },
-        {"fit_test": np.array(labels, dtype=str)},
-    )
 
 
 def _p_value(precision: Array, score: Array) -> float:
