@@ -210,15 +210,12 @@ class Adjustment:
         values, priors = self.data.covariates[:, [c]], self._priors(c)
         if not priors:
             return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-        column = self._column(values)
+        column = Column.of(values[:, 0], self.bases.rows)
         return [
             replace(component, basis=self._centred(component.basis, values))
             for prior in priors
             for component in prior.main_effect(column)
         ]
-
-    def _column(self, values: Array) -> Column:
-        return Column(values, Coordinate.of(values[:, 0]), self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -295,7 +292,7 @@ class Adjustment:
                 # Its functions are evaluated once for both.
                 return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
-        column = self._column(values)
+        column = Column.of(values[:, 0], self.bases.rows)
         basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
             if isinstance(season, Seasonal):
@@ -343,7 +340,7 @@ def control_terms(
     mechanisms = model.bias_mechanisms(data)
     # Residuals of levels are numbers.
     smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
-    column, order = Column(values, Coordinate.of(values[:, 0]), rows), smooth.pair_order(rows)
+    column, order = Column.of(values[:, 0], rows), smooth.pair_order(rows)
     margin = smooth.marginal_basis(column, size)
     f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k))
 

@@ -97,11 +97,6 @@ class StudentT(NamedTuple):
     mean: Array
     root: Array
 
-    @classmethod
-    def about(cls, approximation: Approximation) -> Self:
-        """Laplace approximation with heavier tails."""
-        return cls(approximation.point, np.linalg.cholesky(approximation.covariance))
-
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Draw points, shape (count, D)."""
         normal = rng.standard_normal((count, len(self.mean)))
@@ -163,7 +158,8 @@ def weighted_draws(
     proposals are the first one.
     """
     rng_of_points = generator(settings.seed, "proposals")
-    first = StudentT.about(approximation)
+    # The Laplace approximation with heavier tails.
+    first = StudentT(approximation.point, np.linalg.cholesky(approximation.covariance))
     proposals, counts = [first], np.full(BATCH_SIZE, PER_POINT)
     points, log_density = np.zeros((0, len(first.mean))), np.zeros(0)
     coefficients: list[Array] = []

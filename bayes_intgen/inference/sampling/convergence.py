@@ -181,24 +181,18 @@ def additional_draws(short: float, done: int, block_size: int) -> int:
     return int(max(min(blocks * block_size, MAX_DRAWS - done), 0))
 
 
-class StoppingRule:
-    """Estimate how many more draws convergence needs, again and again as draws are added.
+def shortfall(draws: Array, slow: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:
+    """Maximum of the :func:`shortfalls` of draws, and which quantities have not converged.
 
-    Quantities that have not converged are assessed first: most of the time they decide.
+    Draws have shape (chain, draw, quantity). Quantities that had not converged before, ``slow``,
+    are assessed first: most of the time they decide.
     """
-
-    def __init__(self) -> None:
-        self._slow: NDArray[np.bool_] | None = None
-
-    def shortfall(self, draws: Array) -> float:
-        """Maximum of the :func:`shortfalls` of draws, shape (chain, draw, quantity)."""
-        if self._slow is not None:
-            short = float(shortfalls(draws[..., self._slow]).max())
-            if short > 1:
-                return short
-        each = shortfalls(draws)
-        self._slow = each > 1
-        return float(each.max())
+    if slow.any():
+        short = float(shortfalls(draws[..., slow]).max())
+        if short > 1:
+            return short, slow
+    each = shortfalls(draws)
+    return float(each.max()), each > 1
 
 
 def shortfalls(draws: Array) -> Array:

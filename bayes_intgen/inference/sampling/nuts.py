@@ -36,8 +36,8 @@ from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
-    StoppingRule,
     additional_draws,
+    shortfall,
 )
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -558,13 +558,13 @@ def nuts(
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     runner.compile(kernel, states, count)
-    title, rule = f"Draws of {chains} chains", StoppingRule()
+    title, slow = f"Draws of {chains} chains", np.zeros(0, dtype=bool)
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
         states, collected = runner.run(kernel, states, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
-            short = rule.shortfall(every)
+            short, slow = shortfall(every, slow)
             more = additional_draws(short, done, block_size)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
