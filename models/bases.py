@@ -76,7 +76,12 @@ class Bases:
                 return levels
             return random_walk(columns[k], round(PAIR_KNOTS * refinement**0.5))
 
-        self.walk = cache(walk)
+        def pairs(mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
+            """Components of a second action in a function of the first."""
+            own, other = (self.margin(mechanism, at) for at in (k, j))
+            return pairwise(mechanism, own, other, self.rows)
+
+        self.walk, self.pairwise = cache(walk), cache(pairs)
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
         self.marginal_basis = cache(marginal_basis)
@@ -84,11 +89,6 @@ class Bases:
     def margin(self, mechanism: Mechanism, k: int) -> Basis:
         """Marginal basis of an action as a factor of products."""
         return self.marginal_basis(mechanism, k, marginal_basis_size(self.rows))
-
-    def pairwise(self, mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
-        """Components of a second action in a function of the first."""
-        own, other = (self.margin(mechanism, at) for at in (k, j))
-        return pairwise(mechanism, own, other, self.rows)
 
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""

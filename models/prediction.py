@@ -316,21 +316,16 @@ class Prediction:
         shape = (*self.coefficients.shape[:2], len(terms.names), len(actions))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
         functions = terms.functions(actions, self.population, units=self.averaged_units)
-        for term in terms.terms:
-            if term.action is None:
-                continue
-            columns = terms.columns[term.name]
-            total = bias if term.role == "bias" else unconfounded
-            total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
-        for group in self.unseen:
-            if group.input is not None:
-                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         none_set = np.zeros(actions.shape, dtype=bool)
         for k in range(len(terms.names)):
             for out, is_bias in ((unconfounded, False), (bias, True)):
-                of_k = (term for term in terms.terms if term.action == k)
-                among = [term for term in of_k if (term.role == "bias") == is_bias]
-                out[:, :, k] += self.shift_of_population(actions, none_set, among)
+                own = [t for t in terms.terms if t.action == k and (t.role == "bias") == is_bias]
+                for columns in (terms.columns[term.name] for term in own):
+                    out[:, :, k] += self.coefficients[..., columns] @ functions[:, columns].T
+                out[:, :, k] += self.shift_of_population(actions, none_set, own)
+        for group in self.unseen:
+            if group.input is not None:
+                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
     def interactions(self, actions: Array) -> Array:

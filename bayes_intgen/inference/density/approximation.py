@@ -482,13 +482,11 @@ def coefficient_blocks(
     LinAlgError
         If numbers overflow at one of the points.
     """
-    terms, every = expansion.posterior.terms, np.arange(expansion.posterior.terms.size)
-    columns = [every[terms.columns[term.name]] for term in terms.terms]
-    of_term = np.stack([np.isin(every, own) for own in columns], axis=1).astype(float)
+    counts = np.array([t.component.basis.size for t in expansion.posterior.terms.terms])
+    of_term = np.repeat(np.eye(len(counts)), counts, axis=0)
     dependence = of_term.T @ expansion.second_order_remainder(points) @ of_term
     if not np.isfinite(dependence).all():
         raise np.linalg.LinAlgError("the dependence between terms overflows")
-    counts = of_term.sum(axis=0)
     for size in sizes:
         clusters = partition(dependence, counts, max(size, int(counts.max())))
         between = dependence.copy()
@@ -496,7 +494,7 @@ def coefficient_blocks(
             between[np.ix_(cluster, cluster)] = 0
         if between.max() <= MAX_NEGLECTED:
             break
-    return [np.sort(np.concatenate([columns[i] for i in cluster])) for cluster in clusters]
+    return [np.flatnonzero(of_term[:, cluster].any(axis=1)) for cluster in clusters]
 
 
 def partition(dependence: Array, sizes: Array, max_size: int) -> list[list[int]]:

@@ -138,17 +138,14 @@ def _variances(values: Array) -> tuple[Array, Array]:
 def _normal_scores(draws: Array) -> Array:
     """Standard normal quantiles at the ranks of every quantity's draws; ties have average ranks."""
     flat = np.ascontiguousarray(draws.reshape(-1, draws.shape[2]).T)
-    order = np.argsort(flat, axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
-    # First and last position of each run of equal draws.
-    position, change = np.arange(flat.shape[1]), ordered[:, 1:] != ordered[:, :-1]
-    change = np.pad(change, ((0, 0), (1, 1)), constant_values=True)
-    first = np.maximum.accumulate(np.where(change[:, :-1], position, 0), axis=1)
-    last = np.where(change[:, 1:], position, len(position))[:, ::-1]
-    last = np.minimum.accumulate(last, axis=1)[:, ::-1]
     ranks = np.empty(flat.shape)
-    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=1)
-    return np.asarray(ndtri((ranks - 3 / 8) / (len(position) + 1 / 4)).T.reshape(draws.shape))
+    for of_quantity, values in zip(ranks, flat, strict=True):
+        _, which, counts = np.unique(
+            values, return_inverse=True, return_counts=True, equal_nan=False
+        )
+        of_quantity[:] = (np.cumsum(counts) - (counts - 1) / 2)[which]
+    scores = ndtri((ranks - 3 / 8) / (flat.shape[1] + 1 / 4))
+    return np.asarray(scores.T.reshape(draws.shape))
 
 
 def _names(draws: xr.DataArray) -> list[str]:
