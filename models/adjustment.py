@@ -32,7 +32,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
-from bayes_intgen.models.base import CovariateMechanism, Model
+from bayes_intgen.models.base import CovariateMechanism, Model, refuse_prior_of_numbers
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
@@ -113,12 +113,8 @@ class Adjustment:
                     )
         for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
-                if levels is not None and not levels.numeric and not isinstance(prior, Levels):
-                    raise ModelError(
-                        f"covariate {name!r} has named levels ({levels.spelled()}), but "
-                        f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
-                        "prior"
-                    )
+                if levels is not None:
+                    refuse_prior_of_numbers(f"covariate {name!r}", levels, prior)
         refuse_unknown_actions(self.moderators, actions, ModelError, "moderators: ")
         for action, covariates in self.moderators.items():
             for name in covariates:

@@ -124,6 +124,7 @@ def find_mode(
     units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * rows))
     farthest = MAX_DISTANCE * prior.sd
     bounds = np.stack([prior.mean - farthest, prior.mean + farthest], axis=1) / units[:, None]
+    options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE}
     values: list[float] = []
 
     def end(intermediate_result: OptimizeResult) -> None:
@@ -147,12 +148,7 @@ def find_mode(
             method="L-BFGS-B",
             bounds=bounds,
             callback=end,
-            options={
-                "maxiter": MAX_STEPS,
-                "maxcor": MEMORY,
-                "ftol": 0.0,
-                "gtol": GRADIENT_TOLERANCE,
-            },
+            options=options,
         )
     return np.asarray(result.x * units)
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Self
 
 import jax
@@ -60,19 +60,6 @@ def padded_size(count: int) -> int:
     return count + padding_to(16 if count <= 64 else 64, count)
 
 
-# Nested arrays for JAX. The kernels are part of the structure.
-jax.tree_util.register_dataclass(
-    Hyperpriors,
-    [field.name for field in fields(Hyperpriors) if field.name != "kernels"],
-    ["kernels"],
-)
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["mean", "sd", "constant"],
-    meta_fields=["shapes"],
-)
 @dataclass(frozen=True, eq=False)
 class FlatPrior:
     """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
@@ -224,6 +211,10 @@ class Density:
         return self.priors.log_sd(sites, jnp), sites["noise_sd"]
 
 
+# Nested arrays for JAX. The kernels are part of the structure.
+ARRAYS = [field.name for field in fields(Hyperpriors) if field.name != "kernels"]
+jax.tree_util.register_dataclass(Hyperpriors, ARRAYS, ["kernels"])
+jax.tree_util.register_dataclass(FlatPrior, ["mean", "sd", "constant"], ["shapes"])
 jax.tree_util.register_dataclass(Density, ["prior", "priors", "statistics"], [])
 
 

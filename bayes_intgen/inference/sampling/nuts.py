@@ -255,7 +255,7 @@ def advance(
         )
         log_acceptance = current.potential_correction - proposal.potential_correction
         accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
-        new = _either(accepted, proposal, current)
+        new = jax.tree.map(partial(jnp.where, accepted), proposal, current)
         statistics = (
             end.diverging,
             new.energy + new.potential_correction,
@@ -268,8 +268,9 @@ def advance(
         # One array: each array that is stacked over iterations is compiled separately.
         numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
         adapted = step_size.adapted(target_accept - end.accept_prob)
+        step_size = jax.tree.map(partial(jnp.where, adapts), adapted, step_size)
         row = jnp.concatenate([new.z, numbers, new.coefficients])
-        return ChainState(new, _either(adapts, adapted, step_size)), row
+        return ChainState(new, step_size), row
 
     return lax.scan(iterate, chain, keys)
 
@@ -306,12 +307,6 @@ def _trajectory(
         )
 
     return trajectory
-
-
-def _either[T](condition: jax.Array, one: T, other: T) -> T:
-    """Choose one of two nested arrays of the same structure."""
-    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
-    return chosen
 
 
 @contextlib.contextmanager
