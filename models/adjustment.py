@@ -153,8 +153,10 @@ class Adjustment:
         label, count = Counter(term.name for term in every).most_common(1)[0]
         if count > 1:
             raise ModelError(f"two terms would be called {label!r}; rename an action")
-        frozen = data.names, self.bases.coordinates, every, centre, unit, mean, data.categories
-        decomposition = Decomposition(*frozen, data.columns, self._random_effects())
+        decomposition = Decomposition(
+            data.names, self.bases.coordinates, every, centre, unit, mean,
+            data.categories, data.columns, self._random_effects(),
+        )  # fmt: skip
         if decomposition.size > MAX_COEFFICIENTS:
             raise ModelError(
                 f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
