@@ -35,7 +35,7 @@ from .identification.certificates import Certificate
 from .models.mechanisms.mechanism import LogNormal
 from .models.mechanisms.parametric import Levels, Linear, Polynomial
 from .models.mechanisms.smooth import GP, Seasonal, Spline, Trend
-from .models.prior_predictive import prior_predictive
+from .posterior.prior_predictive import prior_predictive
 
 __all__ = [
     "GP",

@@ -22,7 +22,7 @@ from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
-from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
+from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, Term, WhereNotSet
@@ -65,11 +65,9 @@ class AdditiveModel(Model):
         terms = [f.term(c, k) for k, f in enumerate(phi) for c in bases.main_effect(f.prior, k)]
         terms += self._interactions(data, bases, self._pairs)
         for k, f in enumerate(delta):
-            terms.append(Term(f"{f.name} level", "bias", k, (), LEVEL, 1.0, f.gate))
+            terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
             terms += [f.term(c, k) for c in bases.main_effect(f.prior, k)]
-        adjusted = self._adjustment(data, bases)
-        terms += adjusted.terms()
-        return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
+        return self._adjustment(data, bases).decomposition(terms, self.intercept)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.

@@ -12,6 +12,7 @@ Covariates and groups that move an action enter its bias through its control var
 (:func:`control_terms`).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,8 +32,8 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
-from bayes_intgen.models.base import CovariateMechanism, Model
-from bayes_intgen.models.decomposition import Bases, Function
+from bayes_intgen.models.base import CovariateMechanism, Model, refuse_prior_of_numbers
+from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
@@ -46,9 +47,11 @@ from bayes_intgen.models.mechanisms.mechanism import (
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
-from bayes_intgen.models.terms import Decomposition, RandomEffects, Term, WhereNotSet
+from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
+# Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
+MAX_COEFFICIENTS = 5000
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
 # Minimum range of dates, in years, for a yearly season by default.
@@ -110,12 +113,8 @@ class Adjustment:
                     )
         for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
-                if levels is not None and not levels.numeric and not isinstance(prior, Levels):
-                    raise ModelError(
-                        f"covariate {name!r} has named levels ({levels.spelled()}), but "
-                        f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its "
-                        "prior"
-                    )
+                if levels is not None:
+                    refuse_prior_of_numbers(f"covariate {name!r}", levels, prior)
         refuse_unknown_actions(self.moderators, actions, ModelError, "moderators: ")
         for action, covariates in self.moderators.items():
             for name in covariates:
@@ -132,11 +131,41 @@ class Adjustment:
                         "actions"
                     )
 
-    def terms(self) -> list[Term]:
-        """Terms of covariates, moderators and groups with a column each."""
-        return [*self._covariate_terms(), *self._moderator_terms(), *self._group_terms()]
+    def decomposition(
+        self, terms: Sequence[Term], intercept: tuple[float, float] | None
+    ) -> Decomposition:
+        """Decomposition with these terms, those of covariates and groups, and an intercept.
 
-    def random_effects(self) -> RandomEffects | None:
+        Raises
+        ------
+        ModelError
+            If two terms have the same name, or there are too many coefficients.
+        """
+        data, (centre, unit) = self.data, _outcome_moments(self.data)
+        mean, sd = (centre, 5 * unit) if intercept is None else intercept
+        every = (
+            Term("intercept", "intercept", None, (), CONSTANT, sd / unit, Always()),
+            *terms,
+            *self._covariate_terms(),
+            *self._moderator_terms(),
+            *self._group_terms(),
+        )
+        label, count = Counter(term.name for term in every).most_common(1)[0]
+        if count > 1:
+            raise ModelError(f"two terms would be called {label!r}; rename an action")
+        decomposition = Decomposition(
+            data.names, self.bases.coordinates, every, centre, unit, mean,
+            data.categories, data.columns, self._random_effects(),
+        )  # fmt: skip
+        if decomposition.size > MAX_COEFFICIENTS:
+            raise ModelError(
+                f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
+                f"maximum of {MAX_COEFFICIENTS}; pass the graph to models.additive, so that each "
+                "bias depends on few other actions, or use the prior 'linear'"
+            )
+        return decomposition
+
+    def _random_effects(self) -> RandomEffects | None:
         """Effects of the grouping with more groups than columns, if there is one."""
         columns, count = self.data.columns, len(self.data.names)
         fine = columns.fine_grouping
@@ -179,15 +208,12 @@ class Adjustment:
         values, priors = self.data.covariates[:, [c]], self._priors(c)
         if not priors:
             return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-        column = self._column(values)
+        column = Column.of(values[:, 0], self.bases.rows)
         return [
             replace(component, basis=self._centred(component.basis, values))
             for prior in priors
             for component in prior.main_effect(column)
         ]
-
-    def _column(self, values: Array) -> Column:
-        return Column(values, Coordinate.of(values[:, 0]), self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -264,7 +290,7 @@ class Adjustment:
                 # Its functions are evaluated once for both.
                 return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
-        column = self._column(values)
+        column = Column.of(values[:, 0], self.bases.rows)
         basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
             if isinstance(season, Seasonal):
@@ -312,7 +338,7 @@ def control_terms(
     mechanisms = model.bias_mechanisms(data)
     # Residuals of levels are numbers.
     smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
-    column, order = Column(values, Coordinate.of(values[:, 0]), rows), smooth.pair_order(rows)
+    column, order = Column.of(values[:, 0], rows), smooth.pair_order(rows)
     margin = smooth.marginal_basis(column, size)
     f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k))
 
@@ -332,6 +358,18 @@ def control_terms(
     )
     positions = [p for p, i in enumerate(inputs) if order and i < len(terms.names)]
     return replace(terms, terms=(*others, *alone)), tuple(map(product, positions))
+
+
+def _outcome_moments(data: Observations) -> tuple[float, float]:
+    """Mean and standard deviation of the outcome of single units."""
+    if data.weights is None:
+        return float(data.outcome.mean()), float(data.outcome.std())
+    shares = data.weights / data.weights.sum()
+    mean = float(shares @ data.outcome)
+    variance = float(shares @ (data.outcome - mean) ** 2)
+    if data.within is not None:
+        variance += float(data.within.sum() / data.weights.sum())
+    return mean, float(np.sqrt(variance))
 
 
 def population_shares(data: Observations) -> Array:

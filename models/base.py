@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import Mask
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 CovariateMechanism = Mechanism | Trend | Seasonal
 SpreadName = Literal["fitted", "constant"]
+
+
+def refuse_prior_of_numbers(column: str, levels: Categories, prior: CovariateMechanism) -> None:
+    """Raise ModelError if a column with named levels has a prior for numbers."""
+    if not (levels.numeric or isinstance(prior, Levels)):
+        raise ModelError(
+            f"{column} has named levels ({levels.spelled()}), but {type(prior).__name__}() is for "
+            "numbers; use bi.Levels(), or omit its prior"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,12 +114,8 @@ class Model(ABC):
             elif mechanism is None:
                 straight = categories.numeric and isinstance(self.prior, Linear)
                 mechanism = self.prior if straight else Levels(categories.ordered)
-            elif not (isinstance(mechanism, Levels) or categories.numeric):
-                raise ModelError(
-                    f"action {name!r} has named levels ({categories.spelled()}), but "
-                    f"{type(mechanism).__name__}() is for numbers; use bi.Levels(), or omit its "
-                    "prior"
-                )
+            else:
+                refuse_prior_of_numbers(f"action {name!r}", categories, mechanism)
             mechanisms.append(mechanism)
         return tuple(mechanisms)
 

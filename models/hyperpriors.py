@@ -23,15 +23,9 @@ class LogNormals(NamedTuple):
     sigma: Array
 
 
-class GammaPrior(NamedTuple):
-    """Gamma prior of a positive parameter."""
-
-    concentration: float
-    rate: float
-
-
-# Prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010).
-DEGREES_OF_FREEDOM = GammaPrior(2.0, 0.1)
+# Gamma prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010), by
+# concentration and rate.
+DEGREES_OF_FREEDOM = 2.0, 0.1
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,14 +20,13 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import scipy
-import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, OutcomeKind, Rows
-from bayes_intgen.errors import DataError, ModelError, SavedFitError
+from bayes_intgen.errors import DataError, ModelError
 
 Link = Literal["identity", "log"]
 Noise = Literal["gaussian", "student_t"]
@@ -390,19 +389,3 @@ def _parameters(mean: Array, variance: Array) -> tuple[Array, NDArray[np.bool_]]
 def law_of_link(link: Link) -> type[OutcomeLaw]:
     """Law of numbers under a link."""
     return MultiplicativeLaw if link == "log" else OutcomeLaw
-
-
-def law_of_fit(link: Link, kind: str, noise: xr.Dataset) -> OutcomeLaw:
-    """Law of the outcome of a fit, given the group ``noise`` of its tree.
-
-    Raises
-    ------
-    SavedFitError
-        If there is no law for outcomes of this kind.
-    """
-    laws = {law.kind: law for law in (law_of_link(link), BinaryLaw, CountLaw)}
-    if kind not in laws:
-        raise SavedFitError(f"kinds of outcomes that are unknown: {kind!r}")
-    if "df" in noise:
-        return laws[kind](StudentTNoise(*(float(noise[name]) for name in StudentTNoise._fields)))
-    return laws[kind](ResidualNoise(noise["quantile"].values))

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
-import xarray as xr
 
 from bayes_intgen._typing import Array
 
@@ -53,11 +52,6 @@ class Units:
     values: Array
     shares: Array
     rows: Array
-
-    @classmethod
-    def of(cls, stored: xr.Dataset) -> Self:
-        """Read from the group ``population`` of the tree of a fit."""
-        return cls(*(stored[name].values for name in ("unit", "share", "rows_of_unit")))
 
     def within(self, population: Population | None, fine: int | None = None) -> Self:
         """Units of another population; these, with each of its rows, where it leaves values open.

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.models.laws import Link, OutcomeLaw, law_of_fit
+from bayes_intgen.models.laws import OutcomeLaw
 from bayes_intgen.models.population import Population, ResampledUnits, Units
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
@@ -56,25 +55,6 @@ class Prediction:
     population: Population | None = None
     unseen: tuple[UnseenGroup, ...] = ()
     resampled: ResampledUnits | None = None
-
-    @classmethod
-    def of(
-        cls, tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction, link: Link
-    ) -> Self:
-        """Extract from the DataTree of a fit."""
-        noise = tree["noise"].dataset
-        units = None
-        if "population" in tree.children:
-            units = Units.of(tree["population"].dataset)
-        return cls(
-            terms,
-            spread,
-            tree["coefficients"].dataset["coefficients"].values,
-            tree["posterior"].dataset["noise_sd"].values,
-            noise["deviation"].values if "deviation" in noise else None,
-            law_of_fit(link, tree.attrs["outcome_kind"], noise),
-            units,
-        )
 
     @property
     def is_linear(self) -> bool:
@@ -252,20 +232,14 @@ class Prediction:
         """Terms, of all or some, that differ between units under any of the masks, (n, K)."""
         return UnitEffects.of(self.terms, self.coefficients, intervened, self.unseen, among)
 
-    def of_unit(self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0) -> Array:
-        """Predictor of a unit of the population per draw, shape (chain, draw, n)."""
-        mean = self.predictor(actions, intervened)
-        return np.asarray(mean + self.unit_deviations(actions, intervened, seed))
+    def of_unit(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Predictor of a unit of the population per draw, shape (chain, draw, n).
 
-    def unit_deviations(
-        self, actions: Array, intervened: NDArray[np.bool_], seed: int = 0
-    ) -> Array:
-        """Difference of a unit of the population per draw from its average, (chain, draw, n).
-
-        The same seed and numbers of draws give the same units. They are those of the data where the
+        The same numbers of draws give the same units. They are those of the data where the
         population is resampled: a unit of a resampled population is one of the population.
         """
-        rng, units, shape = generator(seed, "unit"), self.units_within, self.sd.shape
+        rng, units, shape = generator(0, "unit"), self.units_within, self.sd.shape
+        # Difference from the average of the population.
         out = np.zeros((*shape, len(actions)))
         if units is not None and len(units.values) > 1:
             units, own = units.sampled(rng), self.unit_effects(intervened)
@@ -283,7 +257,7 @@ class Prediction:
             if all(group.column != column for group in self.unseen):
                 for group in unseen_group(self.terms, effects, self.sd, rng):
                     out += group.effect(actions)
-        return out
+        return np.asarray(self.predictor(actions, intervened) + out)
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).
@@ -342,21 +316,16 @@ class Prediction:
         shape = (*self.coefficients.shape[:2], len(terms.names), len(actions))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
         functions = terms.functions(actions, self.population, units=self.averaged_units)
-        for term in terms.terms:
-            if term.action is None:
-                continue
-            columns = terms.columns[term.name]
-            total = bias if term.role == "bias" else unconfounded
-            total[:, :, term.action] += self.coefficients[..., columns] @ functions[:, columns].T
-        for group in self.unseen:
-            if group.input is not None:
-                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         none_set = np.zeros(actions.shape, dtype=bool)
         for k in range(len(terms.names)):
             for out, is_bias in ((unconfounded, False), (bias, True)):
-                of_k = (term for term in terms.terms if term.action == k)
-                among = [term for term in of_k if (term.role == "bias") == is_bias]
-                out[:, :, k] += self.shift_of_population(actions, none_set, among)
+                own = [t for t in terms.terms if t.action == k and (t.role == "bias") == is_bias]
+                for columns in (terms.columns[term.name] for term in own):
+                    out[:, :, k] += self.coefficients[..., columns] @ functions[:, columns].T
+                out[:, :, k] += self.shift_of_population(actions, none_set, own)
+        for group in self.unseen:
+            if group.input is not None:
+                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
     def interactions(self, actions: Array) -> Array:

@@ -12,8 +12,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import Model
-from bayes_intgen.models.decomposition import LEVEL, Bases, Function, build
-from bayes_intgen.models.mechanisms.mechanism import Component
+from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
 
 
@@ -38,30 +37,22 @@ class RegressionModel(Model):
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
         names, mechanisms = data.names, self.mechanisms(data)
         bases = Bases(data, mechanisms, rows)
-        functions: list[tuple[str, tuple[int, ...], Component]] = [
-            (f"({name})", (k,), c)
-            for k, name in enumerate(names)
-            for c in bases.main_effect(mechanisms[k], k)
-        ]
-        functions += [
-            (f"({names[k]} | {names[j]})", (k, j), c)
-            for k in range(len(names))
-            for j in range(k)
-            for c in bases.pairwise(mechanisms[k], k, j)
-            # Functions of the other action alone are its main effect.
-            if c.inputs == (0, 1)
-        ]
+        pairs = [(k, j) for k in range(len(names)) for j in range(k)]
         terms: list[Term] = []
         for label, gate in gates.items():
             if not isinstance(gate, Always):
-                terms.append(Term(f"{label} level", "regression", None, (), LEVEL, 1.0, gate))
-            for arguments, inputs, c in functions:
-                k = inputs[0]
-                f = Function(label + arguments, "regression", k, mechanisms[k], gate)
-                terms.append(f.term(c, *inputs))
+                terms.append(Term(f"{label} level", "regression", None, (), CONSTANT, 1.0, gate))
+            for k, name in enumerate(names):
+                f = Function(f"{label}({name})", "regression", k, mechanisms[k], gate)
+                terms += [f.term(c, k) for c in bases.main_effect(f.prior, k)]
+            for k, j in pairs:
+                name = f"{label}({names[k]} | {names[j]})"
+                f = Function(name, "regression", k, mechanisms[k], gate)
+                # Functions of the other action alone are its main effect.
+                both = [c for c in bases.pairwise(f.prior, k, j) if c.inputs == (0, 1)]
+                terms += [f.term(c, k, j) for c in both]
         adjusted = Adjustment(data, bases, self.prior, mechanisms)
-        terms += adjusted.terms()
-        return build(data, terms, bases.coordinates, self.intercept, adjusted.random_effects())
+        return adjusted.decomposition(terms, self.intercept)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)

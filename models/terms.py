@@ -220,10 +220,6 @@ class RandomEffects:
         columns = [b.matrix(inputs[:, [i]]) for b, i in zip(self.bases, self.inputs, strict=True)]
         return np.concatenate(columns, axis=1)
 
-    def with_ratio(self, ratio: Array) -> "RandomEffects":
-        """Replace the variance ratios."""
-        return replace(self, ratio=tuple(ratio.tolist()))
-
 
 class PseudoObservations(NamedTuple):
     """Rows whose noise has a known standard deviation, and does not scale with ``noise_sd``.
@@ -372,12 +368,10 @@ class Decomposition:
         """
         log_unit = np.log(self.unit)
         lengthscales = list(self.lengthscales)
-        kernels = tuple(
-            sorted({t.component.kernel for t in self.terms if t.component.kernel is not None})
-        )
-        zeros = np.zeros(self.size)
-        mean, fixed, frequency = zeros, zeros.copy(), zeros.copy()
-        scale_of, lengthscale_of, kernel_of = (np.zeros(self.size, dtype=int) for _ in range(3))
+        used = {t.component.kernel for t in self.terms if t.component.kernel is not None}
+        kernels = tuple(sorted(used))
+        mean, fixed, frequency = np.zeros((3, self.size))
+        scale_of, lengthscale_of, kernel_of = np.zeros((3, self.size), dtype=int)
         for term in self.terms:
             columns = self.columns[term.name]
             if term.fixed_sd is None:
@@ -517,19 +511,18 @@ class Decomposition:
             If the model has no term for an action's unconfounded contribution.
         """
         out = np.zeros((len(tests), self.size))
-        own = {t.action for t in self.terms if t.role == "unconfounded"}
         for row, test in zip(out, tests, strict=True):
             k = self.names.index(test.action)
-            if k not in own:
+            own = [t for t in self.terms if t.role == "unconfounded" and t.action == k]
+            if not own:
                 raise ModelError(
                     "lift tests measure an action's own contribution, which only "
                     "models.additive() has; omit them from the data for other models"
                 )
             ends = np.array([[test.x_from], [test.x_to]])
-            for term in self.terms:
-                if term.role == "unconfounded" and term.action == k:
-                    before, after = term.component.basis.matrix(ends)
-                    row[self.columns[term.name]] = after - before
+            for term in own:
+                before, after = term.component.basis.matrix(ends)
+                row[self.columns[term.name]] = after - before
         return out
 
 

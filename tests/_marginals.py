@@ -19,4 +19,4 @@ def of_more_rows(posterior: MarginalPosterior, times: float) -> MarginalPosterio
     sums = posterior.sums
     factor = GaussianFactor(times * sums.factor.matrix, sums.factor.log_scale)
     more = sums._replace(rows=times * sums.rows, factor=factor)
-    return MarginalPosterior(posterior.priors, more, posterior.terms)
+    return MarginalPosterior.given(posterior.priors, more, posterior.terms)

@@ -61,9 +61,9 @@ from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import LackOfFitWarning, ModelError
-from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
+from bayes_intgen.posterior.stored_fit import fit_tests_dataset
 from bayes_intgen.text.formats import to_json
 from bayes_intgen.text.messages import in_words
 

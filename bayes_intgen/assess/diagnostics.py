@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._typing import Array
 from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
     PARETO_K_LIMIT,
@@ -17,9 +18,7 @@ from bayes_intgen.inference.sampling.convergence import (
     RHAT_LIMIT,
     Convergence,
     convergence,
-    convergence_quantities,
-    every_nth,
-    monitored_effect,
+    monitored_points,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 
@@ -43,30 +42,27 @@ class Diagnostics:
     importance: ImportanceDiagnostics | None
 
     @classmethod
-    def of(cls, tree: xr.DataTree, effect: xr.DataArray) -> Self:
+    def of(cls, tree: xr.DataTree, effect: Array) -> Self:
         """Collect the draws of a fit.
 
         Parameters
         ----------
         tree : DataTree
             With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
-        effect : DataArray, dims (chain, draw, point)
+        effect : ndarray, shape (chain, draw, point)
+            The joint effect at points typical of the data.
         """
-        statistics = tree["sample_stats"].dataset
-        importance = ImportanceDiagnostics.of(statistics.attrs)
-        return cls(convergence_quantities(tree, effect), statistics, importance)
+        dims, statistics = ("chain", "draw", "point"), tree["sample_stats"].dataset
+        quantities = tree["posterior"].to_dataset().assign(joint_effect=(dims, effect))
+        return cls(quantities, statistics, ImportanceDiagnostics.of(statistics.attrs))
 
     @classmethod
     def of_posterior(cls, posterior: PosteriorDraws) -> Self:
         """Collect the draws of a fit, with its joint effect at some of the reference rows."""
         support = support_of(posterior)
-        rows = every_nth(np.concatenate(support.reference.rows))
-        regimes, joint = tuple(support.regimes), (True,) * len(posterior.actions)
-        # As in the fit: the mean of an observed regime if the joint effect is not identified.
-        mask = joint if posterior.model.identifies(regimes, joint) else regimes[0]
-        masks = np.broadcast_to(mask, rows.shape)
-        effect = monitored_effect(prediction_of(posterior), rows, masks)
-        return cls.of(posterior.tree, effect)
+        monitored = monitored_points(posterior.model, tuple(support.regimes), support.reference)
+        # Without warnings: rows at the edge of their regime may be unsupported.
+        return cls.of(posterior.tree, prediction_of(posterior).mean(*monitored))
 
     @cached_property
     def convergence(self) -> Convergence:

@@ -16,6 +16,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.assess.advice import (
+    advice_on_far_cells,
+    advice_on_levels,
+    far_outcomes_in_words,
+    few_valued,
+    fit_problems,
+)
 from bayes_intgen.assess.column_guards import advice_on_outcome, advice_on_units
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.basis.categories import Categories, spelled_label
@@ -36,10 +43,8 @@ from bayes_intgen.errors import (
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.verdict import separates
-from bayes_intgen.inference.pilot.lack_of_fit import fit_problems
-from bayes_intgen.inference.pilot.residuals import FarOutcomes, far_outcomes_in_words
+from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.formats import shorter_number
 

@@ -278,7 +278,7 @@ class NullModel:
         positions ``own``.
         """
         conditional, weighted = self.conditional, columns * self.weights[:, None]
-        statistics = self.fit.posterior.target.statistics
+        statistics = self.fit.posterior.statistics
         of_model = statistics.posterior(conditional.sd, conditional.noise_sd)
         of_model.matrix[own, own] -= 1
         of_model = of_model.rescale(np.append(1 / conditional.sd, 1.0))

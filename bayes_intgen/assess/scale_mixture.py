@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.conditional import GRID, TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.conditional import GRID, TermEvidence
 from bayes_intgen.inference.gaussian.factor import ConditionalGaussian
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 
@@ -124,8 +124,7 @@ class ScaleMixture:
         best = int(np.argmax(both[:, 0]))
         count, values, vectors = self.roots.shape[1], self.values[best], self.vectors[best]
         score = vectors.T @ (information[count:] - information[:count] @ self.gains[best])
-        likelihood = TermLikelihood(values, score**2)
-        scale = TermEvidence.of(likelihood, np.log(self.scale.median), self.scale.sigma).scale
+        scale = TermEvidence.of(values, score**2, self.scale).scale
         return np.asarray(vectors @ (score / (values + scale**-2.0)))
 
     def _log_evidence(self, information: Array) -> tuple[Array, Array]:

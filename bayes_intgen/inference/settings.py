@@ -88,16 +88,6 @@ class SamplerSettings:
     method: Method = "nuts"
     techniques: Techniques = ALL_TECHNIQUES
 
-    @property
-    def prunes(self) -> bool:
-        """Whether terms without evidence get a fixed scale."""
-        return self.simplify and self.techniques.pruning
-
-    @property
-    def shortens(self) -> bool:
-        """Whether Gaussian processes lose functions that the rows do not inform."""
-        return self.simplify and self.techniques.informed_functions
-
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUM.items():
             value = getattr(self, name)

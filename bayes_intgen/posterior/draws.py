@@ -32,6 +32,7 @@ from bayes_intgen.posterior.population import (
     in_population,
 )
 from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
+from bayes_intgen.posterior.stored_fit import stored_prediction
 
 
 class PosteriorDraws:
@@ -422,7 +423,7 @@ class PosteriorDraws:
     @cached_property
     def _prediction(self) -> Prediction:
         """Predictions in the population of the fit."""
-        return Prediction.of(self.tree, self.terms, self.spread, self.model.link)
+        return stored_prediction(self.tree, self.terms, self.spread, self.model.link)
 
     @cached_property
     def _support(self) -> FitSupport:

@@ -21,6 +21,7 @@ from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
+from bayes_intgen.posterior.stored_fit import fit_tests_dataset
 
 if TYPE_CHECKING:
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
@@ -246,9 +247,6 @@ def _constant_data(
             "fixed_scale_of": np.array(list(fixed), dtype=str),
         },
     )
-    # Results of a saved fit need no JAX, which takes long to import.
-    from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
-
     parts = [
         fit_tests_dataset(fit_tests, (*data.names, *data.columns.every)),
         _lift_tests(data),

@@ -133,9 +133,9 @@ class Column(NamedTuple):
     rows: int
 
     @classmethod
-    def of(cls, values: Array) -> Self:
-        """Choose the coordinate of values, shape (n,), which are all rows."""
-        return cls(values[:, None], Coordinate.of(values), len(values))
+    def of(cls, values: Array, rows: int | None = None) -> Self:
+        """Choose the coordinate of values, shape (n,), by default of all rows."""
+        return cls(values[:, None], Coordinate.of(values), len(values) if rows is None else rows)
 
 
 class Mechanism(ABC):

@@ -50,7 +50,7 @@ def fit_with(
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
-    return Diagnostics.of(tree, effect).problems()
+    return Diagnostics.of(tree, effect.values).problems()
 
 
 def test_good_draws_have_no_problems() -> None:

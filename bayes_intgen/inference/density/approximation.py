@@ -22,7 +22,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.marginal_posterior import (
     Density,
     MarginalPosterior,
-    Target,
     padded_size,
     padding_to,
 )
@@ -94,7 +93,7 @@ class Approximation:
     density: Density
 
     @classmethod
-    def of(cls, target: Target, start: Array, progress: bool) -> Self:
+    def of(cls, target: MarginalPosterior, start: Array, progress: bool) -> Self:
         """Search for the mode from ``start``, shape (D,), and take the target itself as density."""
         with stage("Search for the mode", progress):
             point = find_mode(target, start, progress=False)
@@ -110,7 +109,9 @@ class Approximation:
         return np.asarray(self.point + normal @ np.linalg.cholesky(self.covariance).T)
 
 
-def find_mode(target: Target, start: Array, progress: bool, tolerance: float = 1e-6) -> Array:
+def find_mode(
+    target: MarginalPosterior, start: Array, progress: bool, tolerance: float = 1e-6
+) -> Array:
     """Search for the mode over the logarithms of the hyperparameters, shape (D,).
 
     The search from ``start`` ends if a step adds less than ``tolerance`` to the log density.
@@ -123,6 +124,7 @@ def find_mode(target: Target, start: Array, progress: bool, tolerance: float = 1
     units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * rows))
     farthest = MAX_DISTANCE * prior.sd
     bounds = np.stack([prior.mean - farthest, prior.mean + farthest], axis=1) / units[:, None]
+    options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE}
     values: list[float] = []
 
     def end(intermediate_result: OptimizeResult) -> None:
@@ -146,12 +148,7 @@ def find_mode(target: Target, start: Array, progress: bool, tolerance: float = 1
             method="L-BFGS-B",
             bounds=bounds,
             callback=end,
-            options={
-                "maxiter": MAX_STEPS,
-                "maxcor": MEMORY,
-                "ftol": 0.0,
-                "gtol": GRADIENT_TOLERANCE,
-            },
+            options=options,
         )
     return np.asarray(result.x * units)
 
@@ -297,7 +294,7 @@ class ExpansionPoint:
         """
         prior_sd, noise = _prior_sd(posterior, flat)
         noise_sd = float(noise)
-        centred = posterior.target.statistics
+        centred = posterior.statistics
         in_units_of_noise = centred.posterior(np.full(len(prior_sd), noise_sd), noise_sd)
         data_precision = np.diag(in_units_of_noise.matrix)[:-1] - 1
         floor = MIN_VARIANCE_SHARE / np.maximum(data_precision, MIN_PRECISION)
@@ -375,23 +372,22 @@ def surrogate_density(posterior: MarginalPosterior, mode: Array, points: Array) 
     Density
         The target itself otherwise.
     """
-    target = posterior.target
     if posterior.terms.size < MIN_COEFFICIENTS:
-        return target
+        return posterior
     try:
         expansion = ExpansionPoint.of(posterior, mode)
         surrogate = block_statistics(expansion, coefficient_blocks(expansion, points))
         log_ratio = [
-            surrogate.value_and_grad(point)[0] - target.value(point)
+            surrogate.value_and_grad(point)[0] - posterior.value(point)
             for point in points[:N_COMPARED]
         ]
     except np.linalg.LinAlgError:
-        return target
+        return posterior
     # Mean acceptance probability of one of the points as proposal at another one.
     change = np.subtract.outer(log_ratio, log_ratio)
     distinct = ~np.eye(len(change), dtype=bool)
     accepted = np.mean(np.exp(np.minimum(change, 0)), where=distinct)
-    return surrogate if accepted > MIN_ACCEPTANCE_RATE else target
+    return surrogate if accepted > MIN_ACCEPTANCE_RATE else posterior
 
 
 def block_statistics(
@@ -449,7 +445,7 @@ def block_statistics(
         np.append(expansion.floor / sd**2, 0.0)[order],
     )
     padded = posterior.priors.padded(len(sd) + 1).select(flat)
-    return Density(posterior.target.prior, padded, statistics)
+    return Density(posterior.prior, padded, statistics)
 
 
 def coefficient_blocks(
@@ -482,13 +478,11 @@ def coefficient_blocks(
     LinAlgError
         If numbers overflow at one of the points.
     """
-    terms, every = expansion.posterior.terms, np.arange(expansion.posterior.terms.size)
-    columns = [every[terms.columns[term.name]] for term in terms.terms]
-    of_term = np.stack([np.isin(every, own) for own in columns], axis=1).astype(float)
+    counts = np.array([t.component.basis.size for t in expansion.posterior.terms.terms])
+    of_term = np.repeat(np.eye(len(counts)), counts, axis=0)
     dependence = of_term.T @ expansion.second_order_remainder(points) @ of_term
     if not np.isfinite(dependence).all():
         raise np.linalg.LinAlgError("the dependence between terms overflows")
-    counts = of_term.sum(axis=0)
     for size in sizes:
         clusters = partition(dependence, counts, max(size, int(counts.max())))
         between = dependence.copy()
@@ -496,7 +490,7 @@ def coefficient_blocks(
             between[np.ix_(cluster, cluster)] = 0
         if between.max() <= MAX_NEGLECTED:
             break
-    return [np.sort(np.concatenate([columns[i] for i in cluster])) for cluster in clusters]
+    return [np.flatnonzero(of_term[:, cluster].any(axis=1)) for cluster in clusters]
 
 
 def partition(dependence: Array, sizes: Array, max_size: int) -> list[list[int]]:

@@ -21,7 +21,7 @@ from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.density.marginal_posterior import Target
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.sampled_model import Draws, ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -72,7 +72,9 @@ class ImportanceDraws(NamedTuple):
         index = np.searchsorted(cumulative, at * cumulative[-1], side="right")
         return rng.permutation(np.minimum(index, len(cumulative) - 1))
 
-    def coefficients_of(self, index: Array, target: Target, rng: np.random.Generator) -> Array:
+    def coefficients_of(
+        self, index: Array, target: MarginalPosterior, rng: np.random.Generator
+    ) -> Array:
         """Coefficients at points by index, shape (draw, P), with further draws where needed."""
         distinct, position, counts = np.unique(index, return_inverse=True, return_counts=True)
         places = np.split(np.argsort(position, kind="stable"), counts.cumsum()[:-1])
@@ -94,11 +96,6 @@ class StudentT(NamedTuple):
 
     mean: Array
     root: Array
-
-    @classmethod
-    def about(cls, approximation: Approximation) -> Self:
-        """Laplace approximation with heavier tails."""
-        return cls(approximation.point, np.linalg.cholesky(approximation.covariance))
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Draw points, shape (count, D)."""
@@ -130,7 +127,7 @@ class StudentT(NamedTuple):
 
 
 def importance_sampling(
-    target: Target, approximation: Approximation, settings: SamplerSettings
+    target: MarginalPosterior, approximation: Approximation, settings: SamplerSettings
 ) -> Draws:
     """Resample weighted draws of a target.
 
@@ -150,7 +147,7 @@ def importance_sampling(
 
 
 def weighted_draws(
-    target: Target,
+    target: MarginalPosterior,
     approximation: Approximation,
     settings: SamplerSettings,
     rng: np.random.Generator,
@@ -161,7 +158,8 @@ def weighted_draws(
     proposals are the first one.
     """
     rng_of_points = generator(settings.seed, "proposals")
-    first = StudentT.about(approximation)
+    # The Laplace approximation with heavier tails.
+    first = StudentT(approximation.point, np.linalg.cholesky(approximation.covariance))
     proposals, counts = [first], np.full(BATCH_SIZE, PER_POINT)
     points, log_density = np.zeros((0, len(first.mean))), np.zeros(0)
     coefficients: list[Array] = []

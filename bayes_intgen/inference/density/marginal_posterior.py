@@ -13,9 +13,8 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
-from types import ModuleType
-from typing import Any, Protocol, Self
+from functools import cached_property
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -61,19 +60,6 @@ def padded_size(count: int) -> int:
     return count + padding_to(16 if count <= 64 else 64, count)
 
 
-# Nested arrays for JAX. The kernels are part of the structure.
-jax.tree_util.register_dataclass(
-    Hyperpriors,
-    [field.name for field in fields(Hyperpriors) if field.name != "kernels"],
-    ["kernels"],
-)
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["mean", "sd", "constant"],
-    meta_fields=["shapes"],
-)
 @dataclass(frozen=True, eq=False)
 class FlatPrior:
     """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
@@ -129,26 +115,7 @@ class FlatPrior:
         return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
 
-class Evidence(Protocol):
-    """Log density of all outcomes with the coefficients integrated out: exact or approximate."""
-
-    def evidence_and_slopes(
-        self, log_sd: Any, noise_sd: Any, xp: ModuleType = np
-    ) -> tuple[Any, Any, Any]:
-        """Log evidence and its derivatives with respect to ``log_sd`` and the log noise.
-
-        Parameters
-        ----------
-        log_sd : (P,)
-            Log prior standard deviations of the coefficients.
-        noise_sd : ()
-        xp : module
-            ``numpy`` or ``jax.numpy``.
-        """
-        ...
-
-
-def log_evidence(statistics: Evidence, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
+def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log evidence whose derivatives are slopes in closed form, instead of those of its steps."""
     arguments = log_sd, jnp.log(noise_sd)
     constants = tuple(map(lax.stop_gradient, arguments))
@@ -168,8 +135,9 @@ class Density:
     prior : FlatPrior
     priors : Hyperpriors
         Of P coefficients.
-    statistics : Evidence
-        Of the same coefficients.
+    statistics : SufficientStatistics or BlockStatistics
+        Of the same coefficients. ``evidence_and_slopes`` is the log density of all outcomes with
+        the coefficients integrated out, exact or approximate, and its derivatives.
     """
 
     prior: FlatPrior
@@ -212,19 +180,30 @@ class Density:
         return np.asarray(slope - self.prior.flat(towards))
 
     @cached_property
-    def compiled(self) -> Self:
+    def compiled(self) -> Density:
         """The same density for compiled programs: densities of nearly equal size share them.
 
         Flat vectors are padded by standard normal hyperparameters, on which nothing depends.
         """
         priors = self.priors.with_more_scales(padding_to(SITE_STEP, self.prior.size))
         prior = replace(FlatPrior.of(priors), constant=self.prior.constant)
-        return replace(self, prior=prior, priors=priors)
+        return Density(prior, priors, self.statistics)
 
     def potential(self, flat: jax.Array) -> jax.Array:
         """Minus the log density, in JAX."""
         evidence = log_evidence(self.statistics, *self._sds(flat))
         return jnp.asarray(-self.prior.log_density(flat) - evidence)
+
+    def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Minus the log density, and the coefficients from standard normal numbers, in JAX.
+
+        For sufficient statistics.
+        """
+        log_sd, noise_sd = self._sds(flat)
+        sd = jnp.exp(log_sd)
+        posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
+        potential = -self.prior.log_density(flat) - posterior.log_integral
+        return potential, jnp.asarray(self.priors.mean) + sd * posterior.draw(normal)
 
     def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
@@ -232,17 +211,44 @@ class Density:
         return self.priors.log_sd(sites, jnp), sites["noise_sd"]
 
 
+# Nested arrays for JAX. The kernels are part of the structure.
+ARRAYS = [field.name for field in fields(Hyperpriors) if field.name != "kernels"]
+jax.tree_util.register_dataclass(Hyperpriors, ARRAYS, ["kernels"])
+jax.tree_util.register_dataclass(FlatPrior, ["mean", "sd", "constant"], ["shapes"])
+jax.tree_util.register_dataclass(Density, ["prior", "priors", "statistics"], [])
+
+
 @dataclass(frozen=True, eq=False)
-class Target(Density):
+class MarginalPosterior(Density):
     """Exact log density of the hyperparameters, which can draw the coefficients given them.
 
     Its statistics are :class:`SufficientStatistics`, centred at the prior mean.
+
+    Attributes
+    ----------
+    sums : SufficientStatistics
+        Not centred.
+    terms : Decomposition
+        Terms of the coefficients.
     """
 
+    sums: SufficientStatistics
+    terms: Decomposition
+
     @classmethod
-    def of(cls, priors: Hyperpriors, sums: SufficientStatistics) -> Self:
+    def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
+        """Combine statistics with the priors of a model."""
+        return cls.given(model.hyperpriors(terms), sums, terms)
+
+    @classmethod
+    def given(cls, priors: Hyperpriors, sums: SufficientStatistics, terms: Decomposition) -> Self:
         """Combine priors with sufficient statistics of the columns of the same coefficients."""
-        return cls(FlatPrior.of(priors), priors, sums.centred_at(priors.mean))
+        return cls(FlatPrior.of(priors), priors, sums.centred_at(priors.mean), sums, terms)
+
+    @property
+    def start(self) -> Array:
+        """Logarithms of the hyperparameters at their prior medians, shape (D,)."""
+        return np.asarray(self.prior.mean)
 
     def conditional(self, sites: Mapping[str, Any]) -> Conditional:
         """Conditional distribution of the coefficients given the hyperparameters."""
@@ -328,62 +334,9 @@ class Target(Density):
         return np.asarray((hessian + hessian.T) / 2)
 
     @cached_property
-    def compiled(self) -> Self:
+    def compiled(self) -> Density:
         size = padded_size(len(self.priors.mean))
-        wider = Density(self.prior, self.priors.padded(size), self.statistics.padded(size)).compiled
-        return type(self)(wider.prior, wider.priors, wider.statistics)
-
-    def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Minus the log density, and the coefficients from standard normal numbers, in JAX."""
-        log_sd, noise_sd = self._sds(flat)
-        sd = jnp.exp(log_sd)
-        posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
-        potential = -self.prior.log_density(flat) - posterior.log_integral
-        return potential, jnp.asarray(self.priors.mean) + sd * posterior.draw(normal)
-
-
-for _kind in (Density, Target):
-    jax.tree_util.register_dataclass(_kind, ["prior", "priors", "statistics"], [])
-
-
-@dataclass(frozen=True, eq=False)
-class MarginalPosterior:
-    """Marginal posterior of the hyperparameters of a decomposition.
-
-    Attributes
-    ----------
-    priors : Hyperpriors
-    sums : SufficientStatistics
-        Of the columns of the same coefficients.
-    terms : Decomposition
-    """
-
-    priors: Hyperpriors
-    sums: SufficientStatistics
-    terms: Decomposition
-
-    @classmethod
-    def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
-        """Combine statistics with the priors of a model."""
-        return cls(model.hyperpriors(terms), sums, terms)
-
-    @cached_property
-    def target(self) -> Target:
-        """Log density of the logarithms of the hyperparameters, a flat vector of length D."""
-        return Target.of(self.priors, self.sums)
-
-    @property
-    def start(self) -> Array:
-        """Logarithms of the hyperparameters at their prior medians, shape (D,)."""
-        return np.asarray(self.target.prior.mean)
-
-    def sites(self, flat: Array) -> dict[str, Array]:
-        """Hyperparameters by name, from flat vectors (..., D)."""
-        return self.target.sites(flat)
-
-    def conditional(self, sites: Mapping[str, Any]) -> Conditional:
-        """Conditional distribution of the coefficients given the hyperparameters."""
-        return self.target.conditional(sites)
+        return Density(self.prior, self.priors.padded(size), self.statistics.padded(size)).compiled
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""
@@ -397,7 +350,7 @@ class MarginalPosterior:
         """
         start = self.start.copy()
         before, now = labels_of(terms), labels_of(self.terms)
-        for name, index in self.target.prior.positions.items():
+        for name, index in self.prior.positions.items():
             if name not in before:
                 start[index] = np.log(sites[name])
                 continue

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from bayes_intgen.inference.gaussian.factor import ConditionalGaussian, GaussianFactor
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition
 
 # Grid of log scales for integrating over a term's scale, in prior sds from the log median.
@@ -104,47 +105,6 @@ class Conditional:
         return np.asarray(curvature)
 
 
-class TermLikelihood(NamedTuple):
-    """Gaussian likelihood of one term's coefficients, all others marginalised.
-
-    Attributes
-    ----------
-    values : ndarray, shape (p,)
-        Eigenvalues of the likelihood's precision.
-    squares : ndarray, shape (p,)
-        Squared components of the information vector along the eigenvectors.
-    """
-
-    values: Array
-    squares: Array
-
-    @classmethod
-    def of(cls, mean: Array, covariance: Array, scale: float) -> Self:
-        """Divide the posterior of the term's coefficients by their prior.
-
-        Parameters
-        ----------
-        mean, covariance : ndarray, shapes (p,) and (p, p)
-            Posterior moments of the coefficients, given the hyperparameters.
-        scale : float
-            Prior standard deviation of the coefficients.
-        """
-        inverse = np.linalg.inv(covariance)
-        return cls.of_information(inverse - np.eye(len(mean)) / scale**2, inverse @ mean)
-
-    @classmethod
-    def of_information(cls, precision: Array, information: Array) -> Self:
-        """Diagonalise the likelihood, given precision (p, p) and information vector (p,)."""
-        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
-        return cls(np.clip(values, 0.0, None), (vectors.T @ information) ** 2)
-
-    def log_ratio(self, log_scales: Array) -> Array:
-        """Log likelihood ratio of scales, in any shape, to the model without the term."""
-        variance = np.exp(2 * log_scales)[..., None]
-        growth = 1 + variance * self.values
-        return np.asarray(0.5 * (variance * self.squares / growth - np.log(growth)).sum(axis=-1))
-
-
 class TermEvidence(NamedTuple):
     """Bayes factor and representative scale of one term, other hyperparameters fixed.
 
@@ -161,14 +121,27 @@ class TermEvidence(NamedTuple):
     scale: float
 
     @classmethod
-    def of(cls, likelihood: TermLikelihood, log_median: float, sigma: float) -> Self:
-        """Integrate over a log-normal prior of the scale, by log median and sigma."""
-        log_scales = log_median + sigma * GRID
+    def of(cls, values: Array, squares: Array, prior: LogNormal, unit: float = 1.0) -> Self:
+        """Integrate over the scale of a term, all other coefficients marginalised.
+
+        Parameters
+        ----------
+        values : ndarray, shape (p,)
+            Eigenvalues of the precision of the likelihood of the term's coefficients.
+        squares : ndarray, shape (p,)
+            Squared components of the information vector along the eigenvectors.
+        prior : LogNormal
+            Prior of the scale, in terms of ``unit``.
+        unit : float
+        """
+        log_scales = np.log(prior.median * unit) + prior.sigma * GRID
         log_prior = -0.5 * GRID**2
-        log_weight = likelihood.log_ratio(log_scales) + log_prior
         # With v = s^2 l, v / (1 + v) is the ratio of a coefficient's posterior mean to its
         # likelihood estimate, and of its posterior variance to 1 / l.
-        ratio = np.exp(2 * log_scales)[:, None] * likelihood.values
+        variance = np.exp(2 * log_scales)[:, None]
+        ratio = variance * values
+        log_ratio = 0.5 * (variance * squares / (1 + ratio) - np.log(1 + ratio)).sum(axis=1)
+        log_weight = log_ratio + log_prior
         shrinkage = (ratio / (1 + ratio)).sum(axis=1)
         log_total = _log_sum_exp(log_weight)
         expected = np.exp(log_weight - log_total) @ shrinkage
@@ -176,6 +149,24 @@ class TermEvidence(NamedTuple):
             float(log_total - _log_sum_exp(log_prior)),
             float(np.exp(np.interp(expected, shrinkage, log_scales))),
         )
+
+    @classmethod
+    def of_likelihood(
+        cls, precision: Array, information: Array, prior: LogNormal, unit: float = 1.0
+    ) -> Self:
+        """Integrate, given precision (p, p) and information vector (p,) of the likelihood."""
+        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+        squares = (vectors.T @ information) ** 2
+        return cls.of(np.clip(values, 0.0, None), squares, prior, unit)
+
+    @classmethod
+    def of_posterior(
+        cls, mean: Array, covariance: Array, scale: float, prior: LogNormal, unit: float = 1.0
+    ) -> Self:
+        """Integrate, given posterior moments (p,) and (p, p) with this scale of the prior."""
+        inverse = np.linalg.inv(covariance)
+        precision = inverse - np.eye(len(mean)) / scale**2
+        return cls.of_likelihood(precision, inverse @ mean, prior, unit)
 
 
 def _log_sum_exp(values: Array) -> Array:

@@ -29,7 +29,7 @@ from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.regimes import masks_of
-from bayes_intgen.inference.gaussian.conditional import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Column, LogNormal, Mechanism
@@ -257,8 +257,8 @@ def log_bayes_factor(
     information = np.kron(regressors.T @ regressors, np.eye(response.shape[1]))
     # Given coefficients b, the whitened score is normal with mean `root @ b` and unit covariance.
     root = whitening.T @ information
-    likelihood = TermLikelihood.of_information(root.T @ root, root.T @ (whitening.T @ score))
-    return TermEvidence.of(likelihood, np.log(SCALE.median), SCALE.sigma).log_bayes_factor
+    information = root.T @ (whitening.T @ score)
+    return TermEvidence.of_likelihood(root.T @ root, information, SCALE).log_bayes_factor
 
 
 def sums_by_unit(columns: Array, unit: NDArray[np.int_]) -> tuple[NDArray[np.int_], Array]:

@@ -23,11 +23,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
@@ -38,7 +36,6 @@ from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.text.messages import first_few, quoted
 
 # Familywise error rate of all tests of a fit.
 LEVEL = 0.01
@@ -50,8 +47,6 @@ SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
 MIN_PRECISION_SHARE = 1e-4
-# Maximum number of pairs that a sentence names.
-MAX_PAIRS = 2
 # Degree of the polynomial in a group's usual value that slopes may follow where an action was not
 # set.
 USUAL_DEGREE = 2
@@ -231,111 +226,26 @@ def with_pairs(
     return tuple(term for term in tests if term.name in names)
 
 
-def failed_tests(tests: Sequence[FitTest], level: float = LEVEL) -> tuple[FitTest, ...]:
-    """Select the tests that fail at familywise error rate ``level``.
+def holm(p: Sequence[float], level: float = LEVEL) -> list[int]:
+    """Positions of the p values rejected at familywise error rate ``level``, the smallest first.
 
     Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*.
 
     Examples
     --------
-    >>> tests = [FitTest(0, "bias", 1e-6), FitTest(1, "bias", 0.3)]
-    >>> [test.action for test in failed_tests(tests)]
-    [0]
+    >>> holm([0.3, 1e-6])
+    [1]
     """
-    ordered = sorted(tests, key=lambda test: test.p)
-    rejected = []
-    for i, test in enumerate(ordered):
-        if test.p > level / (len(ordered) - i):
-            break
-        rejected.append(test)
-    return tuple(rejected)
+    order = sorted(range(len(p)), key=p.__getitem__)
+    for i, position in enumerate(order):
+        if p[position] > level / (len(order) - i):
+            return order[:i]
+    return order
 
 
-def fit_tests_dataset(tests: Sequence[FitTest], names: Sequence[str]) -> xr.Dataset:
-    """Label the tests as arrays, for storage with a fit.
-
-    Parameters
-    ----------
-    tests : sequence of FitTest
-    names : sequence of str
-        Actions, then covariates and groups.
-
-    Returns
-    -------
-    Dataset, dim fit_test
-        ``fit_p``, ``fit_action``, ``fit_role`` and ``fit_given``: the name of the other action or
-        of the grouping of a joint test, otherwise empty.
-
-    Examples
-    --------
-    >>> fit_tests_dataset([FitTest(0, "bias", 0.3)], ["red"]).fit_test.item()
-    'delta(red)'
-    """
-    symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
-    given = ["" if test.given is None else names[test.given] for test in tests]
-    labels = []
-    for test, other in zip(tests, given, strict=True):
-        separator = ", " if test.role == "interaction" else " | "
-        own = separator.join(filter(None, (names[test.action], other)))
-        labels.append(f"{symbols[test.role]}({own})")
-    return labelled_dataset(
-        {
-            "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
-            "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
-            "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
-            "fit_given": ("fit_test", np.array(given, dtype=str)),
-        },
-        {"fit_test": np.array(labels, dtype=str)},
-    )
-
-
-def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
-    """Report actions with lack of fit, in one sentence.
-
-    Parameters
-    ----------
-    tests : Dataset
-        Result of :func:`fit_tests_dataset`, with the actions' names as coordinate ``action``.
-    level : float
-        Familywise error rate.
-
-    Examples
-    --------
-    >>> fit_problems(posterior.tree["constant_data"].dataset)
-    []
-    """
-    columns = [tests[f"fit_{name}"].values.tolist() for name in ("action", "role", "p")]
-    given = tests["fit_given"].values.tolist()
-    rows = zip(*columns, (i if other else None for i, other in enumerate(given)), strict=True)
-    failed = failed_tests([FitTest(*row) for row in rows], level)
-    names = tests["action"].values
-    single = [test for test in failed if test.given is None]
-    # Where an action alone is not followed, its pairs fail for the same reason.
-    known = {str(names[test.action]) for test in single}
-    joint = [
-        JointTest(str(names[test.action]), test.role, test.p, given[test.given])
-        for test in failed
-        if test.given is not None
-        and (test.role == "slope" or known.isdisjoint((str(names[test.action]), given[test.given])))
-    ]
-    return [*_single_problems(single, names), *joint_problems(joint)]
-
-
-def _single_problems(failed: Sequence[FitTest], names: NDArray[np.str_]) -> list[str]:
-    """Report all functions of single actions in one sentence."""
-    functions = {"unconfounded": "contribution", "bias": "confounding bias"}
-    found = []
-    for role, function in functions.items():
-        own = [repr(str(names[test.action])) for test in failed if test.role == role]
-        found += [f"the {function} of {first_few(own)}"] if own else []
-    if not found:
-        return []
-    p = p_text(min(test.p for test in failed))
-    return [
-        f"the fit does not follow {' and '.join(found)} ({p}): "
-        "answers may be wrong; plot the outcome against the action, and try "
-        "bi.Spline(intervals=...) or bi.Levels()"
-    ]
+def failed_tests(tests: Sequence[FitTest]) -> tuple[FitTest, ...]:
+    """Select the tests that fail by :func:`holm`."""
+    return tuple(tests[i] for i in holm([test.p for test in tests]))
 
 
 def _p_value(precision: Array, score: Array) -> float:
@@ -344,64 +254,6 @@ def _p_value(precision: Array, score: Array) -> float:
     informed = values > MIN_PRECISION_SHARE * values[-1]
     statistic = np.sum((vectors[:, informed].T @ score) ** 2 / values[informed])
     return float(chdtrc(int(informed.sum()), statistic))
-
-
-class JointTest(NamedTuple):
-    """Failed test of an action and another column together.
-
-    Attributes
-    ----------
-    action : str
-    role : {"interaction", "bias", "slope"}
-    p : float
-        P value.
-    given : str
-        The other action, or the grouping whose groups differ in slope.
-    """
-
-    action: str
-    role: str
-    p: float
-    given: str
-
-
-def joint_problems(failed: Sequence[JointTest]) -> list[str]:
-    """Report all pairs of actions in one sentence, and each grouping in one.
-
-    What the fit does not follow in a pair of actions may be an interaction or a bias.
-
-    Examples
-    --------
-    >>> joint_problems([JointTest("tv", "slope", 1e-5, "region")])[0][-52:]
-    "pass groups={'region': ['level', 'tv']} to the model"
-    """
-    sentences = []
-    slopes = [test for test in failed if test.role == "slope"]
-    pairs = [test for test in failed if test.role != "slope"]
-    if pairs:
-        every = {frozenset((test.action, test.given)): test for test in pairs}
-        named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
-        named[MAX_PAIRS:] = [f"{len(named) - MAX_PAIRS} more pairs"] * (len(named) > MAX_PAIRS)
-        sentences.append(
-            f"the fit does not follow {', '.join(named)} together "
-            f"({p_text(min(test.p for test in pairs))}): the outcome changes faster than the "
-            "model's functions can. Intervals may be too narrow there; plot both, or cut one into "
-            "bi.Levels()"
-        )
-    for grouping in dict.fromkeys(test.given for test in slopes):
-        own = [test for test in slopes if test.given == grouping]
-        actions = [test.action for test in own]
-        sentences.append(
-            f"the groups of {grouping!r} respond differently to {quoted(actions)} "
-            f"({p_text(min(test.p for test in own))}), so that answers depend on where experiments "
-            f"ran; pass groups={{{grouping!r}: {['level', *actions]!r}}} to the model"
-        )
-    return sentences
-
-
-def p_text(p: float) -> str:
-    """P value as text; small ones are rounded up."""
-    return f"p {'<' if p < 1e-4 else '='} {max(p, 1e-4):.1g}"
 
 
 def slope_tests(

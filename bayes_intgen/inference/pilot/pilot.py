@@ -19,12 +19,8 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import refuse_exact_replicates
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
-from bayes_intgen.inference.gaussian.conditional import (
-    ReducedStatistics,
-    TermEvidence,
-    TermLikelihood,
-)
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     candidate_statistics,
@@ -169,7 +165,8 @@ class Pilot(NamedTuple):
             noise_sd = float(posterior.sites(mode)["noise_sd"])
             reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
             priors = posterior.priors.select(reduced.remaining)
-            mode = find_mode(Target.of(priors, reduced.sums), mode, progress, QUICK_TOLERANCE)
+            without = MarginalPosterior.given(priors, reduced.sums, terms.without(errors))
+            mode = find_mode(without, mode, progress, QUICK_TOLERANCE)
             change = np.log(float(posterior.sites(mode)["noise_sd"]) / noise_sd)
             # The scale of the errors, in units of the noise, is that of the start.
             if not errors or abs(change) < MAX_CHANGE_OF_NOISE:
@@ -560,11 +557,12 @@ class PrunedModel(NamedTuple):
 
         Errors of control variables are eliminated in any case.
         """
-        if settings.shortens:
+        if settings.simplify and settings.techniques.informed_functions:
             shorter = with_informed_functions(model, pilot.posterior, pilot.sites)
             pilot = pilot._replace(posterior=shorter)
         terms = pilot.posterior.terms
-        weak = weak_terms(pilot) if settings.prunes else {}
+        prunes = settings.simplify and settings.techniques.pruning
+        weak = weak_terms(pilot) if prunes else {}
         fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
         statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
@@ -580,8 +578,8 @@ def weak_terms(pilot: Pilot) -> dict[str, float]:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
         scale = float(pilot.sites["scale"][terms.scaled.index(term.name)])
-        likelihood = TermLikelihood.of(mean[columns], covariance[columns, columns], scale)
-        evidence = TermEvidence.of(likelihood, np.log(prior.median * terms.unit), prior.sigma)
+        moments = mean[columns], covariance[columns, columns]
+        evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
             weak[term.name] = evidence.scale
     return weak

@@ -9,6 +9,7 @@ often are, has tails that fall at least exponentially, and no such rows.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -110,7 +111,7 @@ def estimate_ratio(
     result = minimize(
         lambda log_ratio: loss(np.exp(log_ratio)), start, method="L-BFGS-B", bounds=bounds
     )
-    return effects.with_ratio(np.exp(result.x))
+    return replace(effects, ratio=tuple(np.exp(result.x).tolist()))
 
 
 def estimate_intraclass_correlation(data: Observations, residuals: Array) -> float:
@@ -263,26 +264,3 @@ def _row_in(data: Rows, rows: Observations, which: int) -> int:
     same: NDArray[np.bool_] = data.outcome == rows.outcome[which]
     same &= (data.actions == rows.actions[which]).all(axis=1)
     return int(same.argmax()) if same.any() else -1
-
-
-def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
-    """Say how far the farthest outcome is, what such outcomes do, and the remedy.
-
-    Examples
-    --------
-    >>> far = FarOutcomes(3, 1, 400, 22.0, 8.0, 0.7, 17, 95.0)
-    >>> far_outcomes_in_words(far, "'sales'").split(" (")[0]
-    "outcome 'sales' is 95 in row 17, 22 standard deviations of the noise from the fit"
-    """
-    count = far.above + far.below
-    place = f" in row {far.row}" if far.row >= 0 else ""
-    such = "1 such row makes" if count == 1 else f"{count:,} such rows make"
-    remedy = 'or use bi.models.additive(noise="student_t")'
-    if count > 4 and min(far.above, far.below) <= 0.1 * count:
-        side = "above" if far.above > far.below else "below"
-        remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
-    return (
-        f"outcome {outcome} is {far.value:.6g}{place}, {far.distance:.0f} standard deviations of "
-        f"the noise from the fit ({such} up {far.share:.0%} of its variance): correct errors, "
-        f"{remedy}"
-    )

@@ -18,7 +18,7 @@ from bayes_intgen.basis.basis import Basis, HSGPBasis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import TermEvidence, TermLikelihood
+from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
@@ -273,10 +273,8 @@ class RemainingCandidates:
         evidence = {}
         for i, precision in self.precisions.items():
             information = self.information[self.columns[i]]
-            likelihood = TermLikelihood.of_information(precision, information)
             prior = self.candidates[i].component.scale
-            log_median = np.log(prior.median * self.unit)
-            evidence[i] = TermEvidence.of(likelihood, log_median, prior.sigma)
+            evidence[i] = TermEvidence.of_likelihood(precision, information, prior, self.unit)
         return evidence
 
     def likely_evidence(self) -> dict[int, TermEvidence]:

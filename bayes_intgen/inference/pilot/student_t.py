@@ -86,14 +86,15 @@ class StudentTFit(NamedTuple):
 
         Squares within rows are left out: outliers among the units of a row inflate them.
         """
-        fitted = rows.map_batches(self._fitted, "Pseudo-values", False)
-        mean, relative_sd = np.concatenate(list(fitted)), relative_noise_sd(self.spread, rows)
+
+        def fitted(batch: Observations) -> Array:
+            design = self.terms.matrix(batch.inputs, batch.intervened)
+            return np.asarray(design @ self.mean + self.terms.centre)
+
+        mean = np.concatenate(list(rows.map_batches(fitted, "Pseudo-values", False)))
+        relative_sd = relative_noise_sd(self.spread, rows)
         residual = (rows.outcome - mean) / relative_sd
         return replace(rows, outcome=mean + relative_sd * self.bounded(residual), within=None)
-
-    def _fitted(self, batch: Observations) -> Array:
-        design = self.terms.matrix(batch.inputs, batch.intervened)
-        return np.asarray(design @ self.mean + self.terms.centre)
 
     def bounded(self, residual: Array) -> Array:
         """Residuals of pseudo-values, in units of the same relative noise."""
@@ -183,5 +184,5 @@ def _potential(log_noise: Array, squares: Array) -> float:
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(df) - log_noise[0]
     logs = np.log1p(squares / (scale**2 * df)).sum()
     of_rows = 0.5 * (df + 1) * logs - len(squares) * constant
-    prior = DEGREES_OF_FREEDOM
-    return float(of_rows + prior.rate * df - prior.concentration * log_noise[1])
+    concentration, rate = DEGREES_OF_FREEDOM
+    return float(of_rows + rate * df - concentration * log_noise[1])

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtri
 
-from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models import Model
-from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
 
 RHAT_LIMIT = 1.01
 ESS_LIMIT = 400
@@ -96,22 +94,6 @@ def convergence(quantities: xr.Dataset) -> Convergence:
     return Convergence.of(draws, names)
 
 
-def convergence_quantities(tree: xr.DataTree, effect: xr.DataArray) -> xr.Dataset:
-    """Collect the quantities that must converge: all hyperparameters, and the joint effect.
-
-    Parameters
-    ----------
-    tree : DataTree
-        With group ``posterior`` in ArviZ's schema.
-    effect : DataArray, dims (chain, draw, point)
-        The joint effect at points typical of the data.
-    """
-    # Coordinates with the actions' values along the points could share a name with a variable.
-    others = [name for name in effect.coords if name not in effect.dims]
-    joint_effect = effect.drop_vars(others).to_dataset(name="joint_effect")
-    return xr.merge([tree["posterior"].to_dataset(), joint_effect], join="exact")
-
-
 def _rhat(scores: Array) -> Array:
     """R-hat of the halves of chains (half, draw, quantity); NaN for a single chain."""
     if len(scores) <= 2:
@@ -156,17 +138,14 @@ def _variances(values: Array) -> tuple[Array, Array]:
 def _normal_scores(draws: Array) -> Array:
     """Standard normal quantiles at the ranks of every quantity's draws; ties have average ranks."""
     flat = np.ascontiguousarray(draws.reshape(-1, draws.shape[2]).T)
-    order = np.argsort(flat, axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
-    # First and last position of each run of equal draws.
-    position, change = np.arange(flat.shape[1]), ordered[:, 1:] != ordered[:, :-1]
-    change = np.pad(change, ((0, 0), (1, 1)), constant_values=True)
-    first = np.maximum.accumulate(np.where(change[:, :-1], position, 0), axis=1)
-    last = np.where(change[:, 1:], position, len(position))[:, ::-1]
-    last = np.minimum.accumulate(last, axis=1)[:, ::-1]
     ranks = np.empty(flat.shape)
-    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=1)
-    return np.asarray(ndtri((ranks - 3 / 8) / (len(position) + 1 / 4)).T.reshape(draws.shape))
+    for of_quantity, values in zip(ranks, flat, strict=True):
+        _, which, counts = np.unique(
+            values, return_inverse=True, return_counts=True, equal_nan=False
+        )
+        of_quantity[:] = (np.cumsum(counts) - (counts - 1) / 2)[which]
+    scores = ndtri((ranks - 3 / 8) / (flat.shape[1] + 1 / 4))
+    return np.asarray(scores.T.reshape(draws.shape))
 
 
 def _names(draws: xr.DataArray) -> list[str]:
@@ -199,24 +178,18 @@ def additional_draws(short: float, done: int, block_size: int) -> int:
     return int(max(min(blocks * block_size, MAX_DRAWS - done), 0))
 
 
-class StoppingRule:
-    """Estimate how many more draws convergence needs, again and again as draws are added.
+def shortfall(draws: Array, slow: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:
+    """Maximum of the :func:`shortfalls` of draws, and which quantities have not converged.
 
-    Quantities that have not converged are assessed first: most of the time they decide.
+    Draws have shape (chain, draw, quantity). Quantities that had not converged before, ``slow``,
+    are assessed first: most of the time they decide.
     """
-
-    def __init__(self) -> None:
-        self._slow: NDArray[np.bool_] | None = None
-
-    def shortfall(self, draws: Array) -> float:
-        """Maximum of the :func:`shortfalls` of draws, shape (chain, draw, quantity)."""
-        if self._slow is not None:
-            short = float(shortfalls(draws[..., self._slow]).max())
-            if short > 1:
-                return short
-        each = shortfalls(draws)
-        self._slow = each > 1
-        return float(each.max())
+    if slow.any():
+        short = float(shortfalls(draws[..., slow]).max())
+        if short > 1:
+            return short, slow
+    each = shortfalls(draws)
+    return float(each.max()), each > 1
 
 
 def shortfalls(draws: Array) -> Array:
@@ -242,47 +215,16 @@ def shortfalls(draws: Array) -> Array:
     return np.where(np.isfinite(short), short, np.inf)
 
 
-def every_nth(rows: Array) -> Array:
-    """Select ``N_POINTS`` evenly spaced rows, the first and the last included."""
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
+def monitored_points(
+    model: Model, regimes: tuple[Mask, ...], reference: ReferenceRows
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Points and masks of the effect that is monitored, shape (N_POINTS, K) each.
 
-
-def monitored_effect(
-    prediction: Prediction, points: Array, masks: NDArray[np.bool_]
-) -> xr.DataArray:
-    """Compute draws of the mean outcome at points and masks of shape (M, K), without warnings.
-
-    Rows at the edge of their regime may be unsupported.
+    Points are evenly spaced reference rows, which a fit keeps. All actions are set, or those of an
+    observed regime if the joint effect is not identified.
     """
-    effect = prediction.mean(points, masks)
-    coords = {"point": np.arange(len(points))}
-    return labelled_dataset({"effect": (("chain", "draw", "point"), effect)}, coords)["effect"]
-
-
-class MonitoredEffect(NamedTuple):
-    """Points and mask of the monitored effect.
-
-    Attributes
-    ----------
-    points : ndarray, shape (N_POINTS, K)
-        Reference rows, evenly spaced.
-    masks : ndarray of bool, shape (N_POINTS, K)
-        Actions that are set at each point: all, or those of an observed regime if the joint effect
-        is not identified.
-    """
-
-    points: Array
-    masks: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, data: Rows, model: Model, terms: Decomposition) -> Self:
-        """Choose the effect to monitor in a fit of this model to these data.
-
-        Points are reference rows, which a fit keeps, so that all later diagnostics are of them.
-        """
-        regimes = tuple(data.regimes)
-        joint = (True,) * len(data.names)
-        mask = joint if model.identifies(regimes, joint) else regimes[0]
-        rows = np.concatenate(data.in_memory.reference_rows(terms.coordinates).rows)
-        points = every_nth(rows)
-        return cls(points, np.tile(np.array(mask, dtype=bool), (len(points), 1)))
+    rows = np.concatenate(reference.rows)
+    points = np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
+    joint = (True,) * points.shape[1]
+    mask = joint if model.identifies(regimes, joint) else regimes[0]
+    return points, np.tile(np.array(mask, dtype=bool), (len(points), 1))

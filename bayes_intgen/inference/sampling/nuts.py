@@ -1,33 +1,69 @@
-"""NUTS with delayed acceptance: parallel chains, warmup, draws, and stopping rule.
+"""NUTS with delayed acceptance: compiled iterations, parallel chains, warmup, and stopping rule.
+
+Trajectories are those of NumPyro's documented ``hmc``, which is imported where a program is
+compiled. JAX takes seconds for that, or one with the programs of earlier processes in the folder
+``JAX_COMPILATION_CACHE_DIR``.
 
 Each chain has a thread, which needs no choice of devices before JAX starts, and runs in blocks of
 iterations. Progress is reported between the blocks, without callbacks from compiled code.
 """
 
+from __future__ import annotations
+
+import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
+from typing import Any, NamedTuple, Self
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from numpy.typing import NDArray
+from scipy.linalg import block_diag, solve_triangular
 
-from bayes_intgen._progress import Share, share_of_stage
+from bayes_intgen._jax import cpu_device, double_precision
+from bayes_intgen._progress import Share, share_of_stage, stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.density.marginal_posterior import Density, Target
+from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
 from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
-    StoppingRule,
     additional_draws,
+    shortfall,
 )
-from bayes_intgen.inference.sampling.kernel import MAX_TREE_DEPTH, ChainState, Collected, NUTSKernel
 from bayes_intgen.inference.settings import SamplerSettings
 
+Collected = dict[str, NDArray[Any]]
+
+MAX_TREE_DEPTH = 10
+
+# Dual averaging (Hoffman and Gelman, JMLR 2014, section 3.2): regularisation, stabilisation of the
+# first iterations, and decay of the weights of the average. With the usual regularisation of 0.05
+# step sizes vary so much over a warmup of 75 iterations that trajectories have 12 steps instead of
+# 7. The usual shrinkage towards ten times the first step size is for first step sizes that may be
+# far too small.
+GAMMA, T0, KAPPA = 0.2, 10, 0.75
+
+# Statistics of every iteration, in the order of the compiled program, and their types.
+STATISTICS = {
+    "diverging": bool,
+    "energy": float,
+    "lp": float,
+    "n_steps": int,
+    "acceptance_rate": float,
+    "step_size": float,
+    "accepted": bool,
+}
+# Compiled programs, by the kinds of densities and the shapes of their arrays.
+PROGRAMS: dict[Any, jax.stages.Compiled] = {}
 MAX_BLOCK_SIZE = 25
 # An interrupt just before the main thread waits for the chains does not end that wait.
 WAIT_SECONDS = 0.1
@@ -40,6 +76,254 @@ INITIAL_STEP_SIZE = 0.5
 # From unconstrained sites (chain, draw, D) and coefficients (chain, draw, P) to the quantities
 # (chain, draw, Q) that must converge.
 Quantities = Callable[[Array, Array], Array]
+
+
+class StepSize(NamedTuple):
+    """State of dual averaging, each an array of shape ().
+
+    Attributes
+    ----------
+    log, average : ()
+        Log step size of the next iteration, and average of the past ones.
+    centre : ()
+        Log step size towards which it shrinks.
+    error : ()
+        Average of the target minus the acceptance rate.
+    count : ()
+        Number of past iterations.
+    """
+
+    log: Any
+    average: Any
+    centre: Any
+    error: Any
+    count: Any
+
+    @classmethod
+    def at(cls, step_size: float) -> Self:
+        """Start at a step size."""
+        log, zero = np.asarray(np.log(step_size)), np.zeros(())
+        return cls(log, log, log, zero, zero)
+
+    def adapted(self, error: jax.Array) -> Self:
+        """Update by the target minus the acceptance rate of an iteration."""
+        count = self.count + 1
+        error = self.error + (error - self.error) / (count + T0)
+        log = self.centre - jnp.sqrt(count) / GAMMA * error
+        weight = count**-KAPPA
+        average = (1 - weight) * self.average + weight * log
+        return self._replace(log=log, average=average, error=error, count=count)
+
+
+class KernelState(NamedTuple):
+    """Current draw of a chain, in coordinates with about unit posterior covariance.
+
+    Attributes
+    ----------
+    z, gradient : (D,)
+        Position, and gradient of the surrogate potential.
+    potential, energy : ()
+        Surrogate potential, and its sum with the kinetic energy at the end of the trajectory.
+    potential_correction : ()
+        Exact minus surrogate potential.
+    coefficients : (P,)
+        Draw of the coefficients that the exact density has marginalised.
+    """
+
+    z: Any
+    gradient: Any
+    potential: Any
+    energy: Any
+    potential_correction: Any
+    coefficients: Any
+
+
+class ChainState(NamedTuple):
+    """State of a chain: its current draw, and its step size."""
+
+    current: KernelState
+    step_size: StepSize
+
+
+class NUTSKernel:
+    """NUTS on a density, with a Metropolis correction by the exact one.
+
+    Parameters
+    ----------
+    density : Density
+        Density that NUTS samples; the target if nothing cheaper is used.
+    target : MarginalPosterior
+        Density of the draws.
+    root : ndarray, shape (D, D)
+        Lower Cholesky factor of an estimate of the covariance: NUTS samples z, with flat vector
+        ``root @ z``. This is equivalent to a dense mass matrix, and compiles faster.
+    target_accept : float
+    """
+
+    def __init__(
+        self, density: Density, target: MarginalPosterior, root: Array, target_accept: float
+    ) -> None:
+        self.density, self.target, self.root = density, target, root
+        self.target_accept = target_accept
+        # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are
+        # those of the other sites alone, whose step sizes are larger.
+        self._padding = density.compiled.size - len(root)
+        self._padded_root = block_diag(root, np.eye(self._padding))
+        self._moves = np.arange(len(self._padded_root)) < len(root)
+
+    def begin(self, flat: Array, coefficients: Array, step_size: float) -> ChainState:
+        """Start a chain at a flat vector, shape (D,).
+
+        ``coefficients``, a draw at that vector of those that the target has integrated out, are
+        repeated until a proposal is accepted.
+        """
+        potential, gradient = self.density.value_and_grad(flat)
+        padding = (0, self._padding)
+        current = KernelState(
+            np.pad(solve_triangular(self.root, flat, lower=True), padding),
+            np.pad(self.root.T @ gradient, padding),
+            np.asarray(potential),
+            np.asarray(potential),
+            np.asarray(self.target.value(flat) - potential),
+            coefficients,
+        )
+        return ChainState(current, StepSize.at(step_size))
+
+    def compile(self, chain: ChainState, count: int, progress: bool) -> None:
+        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
+        arguments = self._arguments(chain, np.zeros((count, 2), dtype=np.uint32), False)
+        if _shapes(arguments) not in PROGRAMS:
+            with stage("Compilation", progress), _on_cpu():
+                PROGRAMS[_shapes(arguments)] = jax.jit(advance).lower(*arguments).compile()
+
+    def advance(
+        self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
+    ) -> tuple[ChainState, Collected]:
+        """Run an iteration of a chain for each Threefry key (count, 2), and collect the draws.
+
+        The step size adapts, or stays.
+        """
+        arguments = self._arguments(chain, keys, adapts)
+        with _on_cpu():
+            results = PROGRAMS[_shapes(arguments)](*arguments)
+            chain, rows = jax.tree.map(np.asarray, results)
+        size = len(self._moves)
+        z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
+        named = zip(STATISTICS.items(), columns.T, strict=True)
+        statistics = {name: values.astype(dtype) for (name, dtype), values in named}
+        flat = z[:, : len(self.root)] @ self.root.T
+        return chain, {"flat": flat, "coefficients": coefficients, **statistics}
+
+    def _arguments(
+        self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
+    ) -> tuple[Any, ...]:
+        densities = self.density.compiled, self.target.compiled
+        coordinates, settings = (self._padded_root, self._moves), (self.target_accept, adapts)
+        arguments = chain, densities, coordinates, settings, keys
+        # JAX takes plain numbers for other types than arrays.
+        arrays: tuple[Any, ...] = jax.tree.map(np.asarray, arguments)
+        return arrays
+
+
+def advance(
+    chain: ChainState,
+    densities: tuple[Density, Density],
+    coordinates: tuple[jax.Array, jax.Array],
+    settings: tuple[jax.Array, jax.Array],
+    keys: jax.Array,
+) -> tuple[ChainState, jax.Array]:
+    """Advance a chain by an iteration for each key, in JAX."""
+    (density, target), (root, moves), (target_accept, adapts) = densities, coordinates, settings
+    first_key = jax.random.wrap_key_data(keys[0], impl="threefry2x32")
+    trajectory = _trajectory(lambda z: density.potential(root @ z), chain.current.z, first_key)
+
+    def iterate(chain: ChainState, key_data: jax.Array) -> tuple[ChainState, jax.Array]:
+        current, step_size = chain
+        key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
+        of_momentum, of_trajectory, of_acceptance, of_draw = jax.random.split(key, 4)
+        momentum = moves * jax.random.normal(of_momentum, moves.shape)
+        end = trajectory(current, momentum, jnp.exp(step_size.log), of_trajectory)
+        normal = jax.random.normal(of_draw, current.coefficients.shape)
+        exact_potential, coefficients = target.potential_and_draw(root @ end.z, normal)
+        proposal = KernelState(
+            end.z,
+            end.z_grad,
+            end.potential_energy,
+            end.energy,
+            exact_potential - end.potential_energy,
+            coefficients,
+        )
+        log_acceptance = current.potential_correction - proposal.potential_correction
+        accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
+        new = jax.tree.map(partial(jnp.where, accepted), proposal, current)
+        statistics = (
+            end.diverging,
+            new.energy + new.potential_correction,
+            -(new.potential + new.potential_correction),
+            end.num_steps,
+            end.accept_prob,
+            jnp.exp(step_size.log),
+            accepted,
+        )
+        # One array: each array that is stacked over iterations is compiled separately.
+        numbers = jnp.stack([jnp.asarray(number, current.z.dtype) for number in statistics])
+        adapted = step_size.adapted(target_accept - end.accept_prob)
+        step_size = jax.tree.map(partial(jnp.where, adapts), adapted, step_size)
+        row = jnp.concatenate([new.z, numbers, new.coefficients])
+        return ChainState(new, step_size), row
+
+    return lax.scan(iterate, chain, keys)
+
+
+def _trajectory(
+    potential: Callable[[jax.Array], jax.Array], start: jax.Array, key: jax.Array
+) -> Callable[[KernelState, jax.Array, jax.Array, jax.Array], Any]:
+    """NumPyro's trajectories: from a state, momentum, step size and key to the end."""
+    from numpyro.infer.hmc import hmc
+
+    init, sample = hmc(potential, algo="NUTS")
+    # Without warmup of its own, and with a unit mass matrix.
+    initial = init(
+        start,
+        num_warmup=0,
+        adapt_step_size=False,
+        adapt_mass_matrix=False,
+        max_tree_depth=MAX_TREE_DEPTH,
+        rng_key=key,
+    )
+
+    def trajectory(
+        current: KernelState, momentum: jax.Array, step_size: jax.Array, key: jax.Array
+    ) -> Any:
+        return sample(
+            initial._replace(
+                z=current.z,
+                z_grad=current.gradient,
+                potential_energy=current.potential,
+                r=momentum,
+                adapt_state=initial.adapt_state._replace(step_size=step_size),
+                rng_key=key,
+            )
+        )
+
+    return trajectory
+
+
+@contextlib.contextmanager
+def _on_cpu() -> Iterator[None]:
+    """Compute in double precision on the CPU; on another device if JAX has no CPU.
+
+    An accelerator would be idle between the steps most of the time.
+    """
+    with double_precision():
+        device = cpu_device()
+        with contextlib.nullcontext() if device is None else jax.default_device(device):
+            yield
+
+
+def _shapes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    leaves, structure = jax.tree.flatten(arguments)
+    return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 class ChainRunner:
@@ -169,7 +453,7 @@ def parts_of_warmup(iterations: int) -> tuple[int, int]:
 
 def warm_up(
     runner: ChainRunner,
-    target: Target,
+    target: MarginalPosterior,
     approximation: Approximation,
     settings: SamplerSettings,
 ) -> tuple[NUTSKernel, list[ChainState]]:
@@ -235,7 +519,7 @@ def _shrunk_covariance(draws: Array, initial: Array) -> Array:
 
 
 def nuts(
-    target: Target,
+    target: MarginalPosterior,
     approximation: Approximation,
     settings: SamplerSettings,
     quantities: Quantities = lambda flat, coefficients: flat,
@@ -249,7 +533,7 @@ def nuts(
 
     Parameters
     ----------
-    target : Target
+    target : MarginalPosterior
         The coefficients that it has integrated out are drawn at each start and with every accepted
         proposal.
     approximation : Approximation
@@ -269,13 +553,13 @@ def nuts(
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     runner.compile(kernel, states, count)
-    title, rule = f"Draws of {chains} chains", StoppingRule()
+    title, slow = f"Draws of {chains} chains", np.zeros(0, dtype=bool)
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
         states, collected = runner.run(kernel, states, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
-            short = rule.shortfall(every)
+            short, slow = shortfall(every, slow)
             more = additional_draws(short, done, block_size)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:

@@ -15,7 +15,7 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
-from bayes_intgen.inference.sampling.convergence import MonitoredEffect
+from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -30,9 +30,9 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     pruned = PrunedModel.of(model, pilot, settings)
     posterior, terms = pruned.posterior, pruned.posterior.terms
     start = posterior.point(pilot.sites, pilot.posterior.terms)
-    approximation = Approximation.of(posterior.target, start, settings.progress)
+    approximation = Approximation.of(posterior, start, settings.progress)
     if settings.method == "laplace":
-        draws = importance_sampling(posterior.target, approximation, settings)
+        draws = importance_sampling(posterior, approximation, settings)
     else:
         draws = _sample_by_nuts(data, model, posterior, approximation, settings)
     sites, rng = posterior.sites(draws.flat), generator(settings.seed, "condensed")
@@ -60,11 +60,12 @@ def _sample_by_nuts(
         points = approximation.points(N_TEST_POINTS, generator(settings.seed, "probes"))
         surrogate = surrogate_density(posterior, approximation.point, points)
         approximation = replace(approximation, density=surrogate)
-    monitored = MonitoredEffect.of(data, model, posterior.terms)
-    effect = posterior.terms.matrix(monitored.points, monitored.masks)
+    reference = data.in_memory.reference_rows(posterior.terms.coordinates)
+    monitored = monitored_points(model, tuple(data.regimes), reference)
+    effect = posterior.terms.matrix(*monitored)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
         effects = coefficients[..., : posterior.terms.size] @ effect.T
         return np.concatenate([np.exp(flat), effects], axis=-1)
 
-    return nuts(posterior.target, approximation, settings, quantities)
+    return nuts(posterior, approximation, settings, quantities)

@@ -164,8 +164,8 @@ def test_equal_weights_are_not_smoothed() -> None:
 
 def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
     marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
-    approximation = Approximation.of(marginal.target, marginal.start, progress=False)
-    mode, target = approximation.point, marginal.target
+    approximation = Approximation.of(marginal, marginal.start, progress=False)
+    mode, target = approximation.point, marginal
     # Two kinds of points: one with few draws each, and one with more draws than evaluated at first.
     points, rng = np.stack([mode] * 1000 + [mode - 2.0]), np.random.default_rng(0)
     values, first_draws = target.evaluate(points, np.full(1001, 4), rng)

@@ -12,7 +12,7 @@ from bayes_intgen.inference.density.approximation import (
     Approximation,
     find_mode,
 )
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior, Target
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.simulators import Polynomial
 
 from conftest import marginal_program
@@ -36,7 +36,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
     posterior = of_model(data, **model)
     rng = np.random.default_rng(0)
-    at, target = posterior.start + 0.7 * rng.normal(size=len(posterior.start)), posterior.target
+    at, target = posterior.start + 0.7 * rng.normal(size=len(posterior.start)), posterior
     value, gradient = target.value_and_grad(at)
     with jax.enable_x64(True):
 
@@ -67,7 +67,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 
 
 def test_mode_has_zero_gradient_and_the_hessian_of_finite_differences(data) -> None:
-    target = of_model(data, prior="linear").target
+    target = of_model(data, prior="linear")
     approximation = Approximation.of(target, target.prior.mean, progress=False)
     mode = approximation.point
     lowest, gradient = target.value_and_grad(mode)
@@ -86,7 +86,7 @@ def test_mode_has_zero_gradient_and_the_hessian_of_finite_differences(data) -> N
 
 @pytest.mark.parametrize("prior", ["gp", "spline"])
 def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
-    target = of_model(data, prior=prior).target
+    target = of_model(data, prior=prior)
     at = target.prior.mean + 0.3 * np.random.default_rng(2).normal(size=target.prior.size)
     steps = 1e-5 * np.eye(len(at))
     difference = np.array(
@@ -103,9 +103,9 @@ def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
     noise = 0.02 * np.random.default_rng(0).normal(size=len(data))
     outcome = np.sin(data.actions).sum(axis=1) + noise
 
-    def of_unit(unit: float) -> Target:
+    def of_unit(unit: float) -> MarginalPosterior:
         rows = replace(data, outcome=unit * outcome)
-        return marginal_posterior(rows, bi.models.additive()).target
+        return marginal_posterior(rows, bi.models.additive())
 
     plain = of_unit(1.0)
     # The unit in which the log density is zero where the search starts.
@@ -127,7 +127,7 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     # Statistics of billions of rows: steep gradients make for long steps.
     world = Polynomial.random(4, seed=7)
     few = of_model(world.dataset(40_000, seed=0), graph=world.graph)
-    target = of_more_rows(few, 2e5).target
+    target = of_more_rows(few, 2e5)
     start = target.prior.mean
     mode = find_mode(target, start, progress=False)
     # Rounding decides where it ends; another search from there gains next to nothing.

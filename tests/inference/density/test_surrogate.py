@@ -20,7 +20,7 @@ from bayes_intgen.inference.density.approximation import (
     find_mode,
     partition,
 )
-from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior, Target
+from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
 from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
@@ -42,7 +42,7 @@ def _as_in_a_fit():
 def at_mode(data: bi.RegimeData) -> Case:
     """A posterior, its mode, and approximate draws."""
     posterior = marginal_posterior(data, MODEL)
-    approximation = Approximation.of(posterior.target, posterior.start, progress=False)
+    approximation = Approximation.of(posterior, posterior.start, progress=False)
     return posterior, approximation.point, approximation.points(60, np.random.default_rng(0))
 
 
@@ -59,7 +59,7 @@ def approximate(
 
 
 def log_ratio(posterior: MarginalPosterior, surrogate: Density, draws: np.ndarray) -> np.ndarray:
-    return np.array([surrogate.value_and_grad(at)[0] - posterior.target.value(at) for at in draws])
+    return np.array([surrogate.value_and_grad(at)[0] - posterior.value(at) for at in draws])
 
 
 def test_value_and_gradient_are_exact_at_the_expansion_point(case) -> None:
@@ -70,14 +70,12 @@ def test_value_and_gradient_are_exact_at_the_expansion_point(case) -> None:
         expansion = ExpansionPoint.of(posterior, reference)
         surrogate = block_statistics(expansion, [every[::2], every[1::2]])
         value, gradient = surrogate.value_and_grad(reference)
-        exact, slope = posterior.target.value_and_grad(reference)
+        exact, slope = posterior.value_and_grad(reference)
         # Up to single precision.
         assert value == pytest.approx(exact, abs=0.01)
         np.testing.assert_allclose(gradient, slope, atol=0.05)
     # Negative control: elsewhere they differ.
-    gradient, slope = (
-        density.value_and_grad(draws[1])[1] for density in (surrogate, posterior.target)
-    )
+    gradient, slope = (density.value_and_grad(draws[1])[1] for density in (surrogate, posterior))
     assert np.abs(gradient - slope).max() > 0.2
 
 
@@ -133,14 +131,14 @@ def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> Non
     # decides where the mode is.
     few = marginal_posterior(WORLD.dataset(40_000, seed=0), MODEL)
     posterior = of_more_rows(few, 20)
-    approximation = Approximation.of(posterior.target, posterior.start, progress=False)
+    approximation = Approximation.of(posterior, posterior.start, progress=False)
     mode, draws = approximation.point, approximation.points(40, np.random.default_rng(0))
     single, double = (
         approximate(posterior, mode, draws[:24], dtype) for dtype in (np.float32, np.float64)
     )
     errors = [np.std(log_ratio(posterior, each, draws[24:])) for each in (single, double)]
     assert errors[0] == pytest.approx(errors[1], abs=0.1)
-    scales = posterior.target.prior.positions["scale"]
+    scales = posterior.prior.positions["scale"]
     for shift in (2.0, 3.5, 5.0):
         wide = mode.copy()
         wide[scales] += shift
@@ -153,13 +151,13 @@ def test_lift_tests_are_part_of_the_surrogate() -> None:
     data = WORLD.dataset(800, seed=0)
     posterior, mode, draws = at_mode(data.add_lift_test("a1", -0.5, 0.4, effect=0.9, se=0.05))
     value, gradient = approximate(posterior, mode, draws[:24]).value_and_grad(mode)
-    exact, slope = posterior.target.value_and_grad(mode)
+    exact, slope = posterior.value_and_grad(mode)
     assert value == pytest.approx(exact, abs=0.05)
     # Pseudo-observations have their weight at the mode for every value of the noise.
-    others = np.arange(len(mode)) != posterior.target.prior.positions["noise_sd"][0]
+    others = np.arange(len(mode)) != posterior.prior.positions["noise_sd"][0]
     np.testing.assert_allclose(gradient[others], slope[others], atol=0.05)
     # Negative control: without the test.
-    assert value != pytest.approx(marginal_posterior(data, MODEL).target.value(mode), abs=0.5)
+    assert value != pytest.approx(marginal_posterior(data, MODEL).value(mode), abs=0.5)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-158, 1e-9], ids=["zero", "tiny", "small"])
@@ -168,12 +166,12 @@ def test_nearly_constant_columns_do_no_harm(case, size: float) -> None:
     factor = np.ones(posterior.terms.size)
     factor[3::7] = size
     sums = posterior.sums._replace(factor=posterior.sums.factor.rescale(np.append(factor, 1)))
-    scaled = MarginalPosterior(posterior.priors, sums, posterior.terms)
-    at = find_mode(scaled.target, mode, progress=False)
+    scaled = MarginalPosterior.given(posterior.priors, sums, posterior.terms)
+    at = find_mode(scaled, mode, progress=False)
     points = draws[:24] - mode + at
     assert np.std(log_ratio(scaled, approximate(scaled, at, points), points)) < 0.3
     # Negative control: the density itself varies much more over these points.
-    assert np.std([scaled.target.value(point) for point in points]) > 1
+    assert np.std([scaled.value(point) for point in points]) > 1
 
 
 @pytest.mark.parametrize("gp", [bi.GP(size=40), bi.GP(lengthscale=bi.LogNormal(4.0, 0.5))])
@@ -187,11 +185,11 @@ def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     posterior = marginal_posterior(data, bi.models.additive(gp))
     assert (np.diag(posterior.sums.xx) == 0).any()
     expansion = ExpansionPoint.of(posterior, posterior.start)
-    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.target.prior.sd
+    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.prior.sd
     blocks = coefficient_blocks(expansion, posterior.start + dispersion)
     np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(posterior.terms.size))
     value, _ = block_statistics(expansion, blocks).value_and_grad(posterior.start)
-    assert value == pytest.approx(posterior.target.value(posterior.start), abs=0.05)
+    assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
 
 
 def test_partition_recovers_clusters_in_any_order() -> None:
@@ -221,7 +219,7 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
     of_rows = {n: marginal_posterior(confounded_rows(n, seed=3), bi.models.additive())
                for n in (150, 75)}  # fmt: skip
     posterior = of_rows[150]
-    approximation = Approximation.of(posterior.target, posterior.start, progress=False)
+    approximation = Approximation.of(posterior, posterior.start, progress=False)
     points = approximation.points(100, np.random.default_rng(0))
     plan = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
     effect = posterior.terms.matrix(plan, np.ones(plan.shape, dtype=bool))
@@ -230,7 +228,7 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
     expansion = ExpansionPoint.of(posterior, far)
     surrogate = block_statistics(expansion, coefficient_blocks(expansion, points, sizes=(16,)))
 
-    def sample(target: Target, density: Density, seed: int) -> Draws:
+    def sample(target: MarginalPosterior, density: Density, seed: int) -> Draws:
         settings = SamplerSettings(seed, draws=1500, warmup=400, progress=False)
         return nuts(target, replace(approximation, density=density), settings)
 
@@ -238,9 +236,9 @@ def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
         effects = draws.coefficients[..., : posterior.terms.size] @ effect.T
         return np.concatenate([draws.flat, effects], axis=-1)
 
-    exact = sample(posterior.target, posterior.target, 0)
-    corrected = sample(posterior.target, surrogate, 1)
-    of_fewer_rows = sample(of_rows[75].target, of_rows[75].target, 2)
+    exact = sample(posterior, posterior, 0)
+    corrected = sample(posterior, surrogate, 1)
+    of_fewer_rows = sample(of_rows[75], of_rows[75], 2)
     assert exact.statistics["accepted"].all()
     assert 0.5 < corrected.statistics["accepted"].mean() < 0.95
     # The largest distance of means and of variances, exceeded once in a thousand runs.

@@ -8,9 +8,9 @@ from bayes_intgen.inference.gaussian.conditional import (
     Conditional,
     ReducedStatistics,
     TermEvidence,
-    TermLikelihood,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import PseudoObservations
 
 from conftest import confounded_rows
@@ -76,8 +76,8 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     sums = SufficientStatistics.over(X, Y, W)
     conditional = conditional_on(sums, MEAN, sd)
     mean, covariance = conditional.mean, conditional.covariance
-    likelihood = TermLikelihood.of(mean[own], covariance[own, own], scale)
-    evidence = TermEvidence.of(likelihood, log_median, sigma)
+    prior_of_scale = LogNormal(np.exp(log_median), sigma)
+    evidence = TermEvidence.of_posterior(mean[own], covariance[own, own], scale, prior_of_scale)
 
     def density(value: float) -> float:
         trial = sd.copy()

@@ -34,7 +34,7 @@ def _data(patients: int = 90, visits: int = 3) -> bi.RegimeData:
 def _terms(data: Observations, ratio: tuple[float, ...] = (0.8, 2.0)) -> Decomposition:
     terms = MODEL.decompose(data)
     assert terms.random_effects is not None
-    return replace(terms, random_effects=terms.random_effects.with_ratio(np.array(ratio)))
+    return replace(terms, random_effects=replace(terms.random_effects, ratio=ratio))
 
 
 def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:

@@ -6,13 +6,10 @@ import pytest
 from scipy import stats
 
 import bayes_intgen as bi
+from bayes_intgen.assess.advice import fit_problems
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import TermSums
-from bayes_intgen.inference.pilot.lack_of_fit import (
-    failed_tests,
-    fit_problems,
-    score_tests,
-)
+from bayes_intgen.inference.pilot.lack_of_fit import failed_tests, score_tests
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models.variance_function import VarianceFunction
 

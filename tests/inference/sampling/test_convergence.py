@@ -4,9 +4,9 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.inference.sampling.convergence import (
     N_POINTS,
-    MonitoredEffect,
-    StoppingRule,
     additional_draws,
+    monitored_points,
+    shortfall,
     shortfalls,
 )
 
@@ -21,26 +21,33 @@ def chains(slow: tuple[int, ...], count: int) -> np.ndarray:
 
 
 def test_stopping_rule_follows_the_quantity_that_is_slowest_so_far() -> None:
-    rule = StoppingRule()
     first, second, third = (chains(slow, n) for slow, n in (((1,), 300), ((2,), 400), ((), 450)))
     assert (shortfalls(first) > 1).tolist() == [False, True, False]
-    assert rule.shortfall(first) == shortfalls(first)[1]
+    short, slow = shortfall(first, np.zeros(0, dtype=bool))
+    assert short == shortfalls(first)[1]
     # Once it suffices, the others must too.
-    assert rule.shortfall(second) == pytest.approx(shortfalls(second)[2])
-    enough = rule.shortfall(third)
+    short, slow = shortfall(second, slow)
+    assert short == pytest.approx(shortfalls(second)[2])
+    enough, _ = shortfall(third, slow)
     assert enough <= 1
     assert additional_draws(enough, 450, 25) == 0
 
 
+def monitored_in(data: bi.RegimeData, model: bi.models.AdditiveModel):
+    reference = data.reference_rows(model.decompose(data).coordinates)
+    return monitored_points(model, tuple(data.regimes), reference)
+
+
 def test_monitored_points_are_rows_of_the_data_with_all_actions_set(data) -> None:
     model = bi.models.additive()
-    monitored = MonitoredEffect.of(data, model, model.decompose(data))
-    assert monitored.points.shape == monitored.masks.shape == (N_POINTS, len(data.names))
+    points, masks = monitored_in(data, model)
+    assert points.shape == masks.shape == (N_POINTS, len(data.names))
     rows = {tuple(row) for row in data.actions}
-    assert all(tuple(point) in rows for point in monitored.points)
-    assert monitored.masks.all()
+    assert all(tuple(point) in rows for point in points)
+    assert masks.all()
 
 
 def test_without_an_identified_joint_effect_the_mask_is_that_of_an_observed_regime(data) -> None:
     model, history = bi.models.additive(), data.only([])
-    assert not MonitoredEffect.of(history, model, model.decompose(history)).masks.any()
+    _, masks = monitored_in(history, model)
+    assert not masks.any()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.assess.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.assess.summary import summarise_data
-from bayes_intgen.models.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.posterior.draws import prediction_of
 
 

@@ -1,6 +1,5 @@
-"""Bases of a model's terms for specific data, and the decomposition that consists of them."""
+"""Bases of a model's terms for specific data, and functions whose components have a term each."""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,7 +11,6 @@ from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, PiecewiseLin
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.errors import ModelError
 from bayes_intgen.models.mechanisms.mechanism import (
     MAX_LEVELS,
     PAIR_KNOTS,
@@ -26,14 +24,12 @@ from bayes_intgen.models.mechanisms.mechanism import (
     random_walk,
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Always, Decomposition, Gate, RandomEffects, Role, Term
+from bayes_intgen.models.terms import Always, Gate, Role, Term
 
-# Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
-MAX_COEFFICIENTS = 5000
 # Maximum number of units that determine scales, knots and centres.
 MAX_UNITS = 20_000
 # Component of an intercept or level, whose scale is ignored because its term has a `fixed_sd`.
-LEVEL = Component("", Constant(), LogNormal(1.0, 1.0))
+CONSTANT = Component("", Constant(), LogNormal(1.0, 1.0))
 
 
 def unit_rows(data: Observations) -> Array:
@@ -80,7 +76,12 @@ class Bases:
                 return levels
             return random_walk(columns[k], round(PAIR_KNOTS * refinement**0.5))
 
-        self.walk = cache(walk)
+        def pairs(mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
+            """Components of a second action in a function of the first."""
+            own, other = (self.margin(mechanism, at) for at in (k, j))
+            return pairwise(mechanism, own, other, self.rows)
+
+        self.walk, self.pairwise = cache(walk), cache(pairs)
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
         self.marginal_basis = cache(marginal_basis)
@@ -88,11 +89,6 @@ class Bases:
     def margin(self, mechanism: Mechanism, k: int) -> Basis:
         """Marginal basis of an action as a factor of products."""
         return self.marginal_basis(mechanism, k, marginal_basis_size(self.rows))
-
-    def pairwise(self, mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
-        """Components of a second action in a function of the first."""
-        own, other = (self.margin(mechanism, at) for at in (k, j))
-        return pairwise(mechanism, own, other, self.rows)
 
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""
@@ -110,59 +106,6 @@ class Bases:
             return None
         scale = mechanisms[0].interaction
         return Component(finer_label(refinement), basis, scale, inputs=(0, 1))
-
-
-def build(
-    data: Observations,
-    terms: Sequence[Term],
-    coordinates: tuple[Coordinate, ...],
-    intercept: tuple[float, float] | None,
-    random_effects: RandomEffects | None,
-) -> Decomposition:
-    """Decomposition with these terms and an intercept.
-
-    Raises
-    ------
-    ModelError
-        If two terms have the same name, or there are too many coefficients.
-    """
-    centre, unit = _outcome_moments(data)
-    mean, sd = (centre, 5 * unit) if intercept is None else intercept
-    intercept_term = Term("intercept", "intercept", None, (), LEVEL, sd / unit, Always())
-    every = (intercept_term, *terms)
-    label, count = Counter(term.name for term in every).most_common(1)[0]
-    if count > 1:
-        raise ModelError(f"two terms would be called {label!r}; rename an action")
-    decomposition = Decomposition(
-        data.names,
-        coordinates,
-        every,
-        centre,
-        unit,
-        mean,
-        data.categories,
-        data.columns,
-        random_effects,
-    )
-    if decomposition.size > MAX_COEFFICIENTS:
-        raise ModelError(
-            f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
-            f"maximum of {MAX_COEFFICIENTS}; pass the graph to models.additive, so that each bias "
-            "depends on few other actions, or use the prior 'linear'"
-        )
-    return decomposition
-
-
-def _outcome_moments(data: Observations) -> tuple[float, float]:
-    """Mean and standard deviation of the outcome of single units."""
-    if data.weights is None:
-        return float(data.outcome.mean()), float(data.outcome.std())
-    shares = data.weights / data.weights.sum()
-    mean = float(shares @ data.outcome)
-    variance = float(shares @ (data.outcome - mean) ** 2)
-    if data.within is not None:
-        variance += float(data.within.sum() / data.weights.sum())
-    return mean, float(np.sqrt(variance))
 
 
 class Function(NamedTuple):
