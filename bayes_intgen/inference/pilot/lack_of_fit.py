@@ -42,6 +42,9 @@ LEVEL = 0.01
 # P values of the screening by mean residuals below which a score test is made: of an action, and of
 # a pair, of which there are many.
 SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
+# Maximum number of pairs that the screening retains: of 50 actions, fifty would be, with some
+# hundred functions each.
+MAX_PAIR_TESTS = 16
 # Every so many knots of a pair bound the cells of its screening: about six by six.
 SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
@@ -189,7 +192,7 @@ def suspicious_tests(
     count : int
         Number of all rows, of which ``rows`` may be a sample.
     """
-    suspicious = []
+    suspicious, pairs = [], []
     for term in tests:
         basis = term.component.basis
         factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
@@ -205,12 +208,13 @@ def suspicious_tests(
         counts = np.bincount(cell)
         sums = np.bincount(cell, own)[counts > 0]
         counts = counts[counts > 0]
-        single = len(factors) == 1
-        level = SCREENING_LEVEL if single else PAIR_SCREENING_LEVEL
-        ratio = count / len(rows) if single else 1.0
-        if chdtrc(len(counts), np.sum(sums**2 / counts) * ratio) < level:
+        squares, cells = float(np.sum(sums**2 / counts)), len(counts)
+        if len(factors) > 1:
+            pairs.append((float(chdtrc(cells, squares)), term.name, term))
+        elif chdtrc(cells, squares * count / len(rows)) < SCREENING_LEVEL:
             suspicious.append(term)
-    return with_pairs(suspicious, tests, terms.terms)
+    likeliest = [term for p, _, term in sorted(pairs) if p < PAIR_SCREENING_LEVEL]
+    return with_pairs([*suspicious, *likeliest[:MAX_PAIR_TESTS]], tests, terms.terms)
 
 
 def with_pairs(

@@ -67,6 +67,9 @@ from bayes_intgen.models.variance_function import (
 
 # Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
+# Number of score tests, those of some five actions, up to which the level of the screening is the
+# same for each.
+FEW_TESTS = 40
 # Maximum number of likely interactions that are compared with finer functions.
 MAX_PAIRS = 8
 # Number of candidate columns of pairs of actions beyond which only those are compared whose mean
@@ -388,7 +391,9 @@ class _Steps:
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
         p_values = score_p_values(posterior, comparison.sites, statistics)
-        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < SCREENING_LEVEL]
+        # Of many tests, one fails only with a smaller p value.
+        level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
+        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
         return comparison.only([t.name for t in (*(c.term for c in likely), *more)])
 
