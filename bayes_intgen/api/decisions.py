@@ -196,9 +196,9 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
-        from bayes_intgen.decide.best import Planning
+        from bayes_intgen.decide.best import best_plan
 
-        return Planning.of(self, decision, beyond_support).best(objective)
+        return best_plan(self, decision, objective, beyond_support)
 
     def frontier(
         self,
@@ -283,10 +283,9 @@ class Decisions(Pictures):
         >>> abs(plan.value - 0.5) < 0.01
         True
         """
-        from bayes_intgen.decide.best import Planning, cheapest_plan
+        from bayes_intgen.decide.best import cheapest_plan
 
-        planning = Planning.of(self, decision, beyond_support)
-        return cheapest_plan(planning, target, objective)
+        return cheapest_plan(self, decision, target, objective, beyond_support)
 
     def experiments(
         self,

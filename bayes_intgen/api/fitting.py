@@ -1,6 +1,7 @@
 """Fit a model to data: pilot fit, sampler, posterior, updates, and warnings."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -11,13 +12,12 @@ from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import generator
-from bayes_intgen.api.posterior import Posterior, with_refit
+from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
-    OF_COPIES,
-    OF_FIT,
-    OF_ROWS,
     Finding,
-    findings,
+    of_copies,
+    of_fit,
+    of_rows,
     store_findings,
     warn_of,
 )
@@ -248,7 +248,7 @@ def fit(
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
-    found = findings(OF_ROWS, data, model)
+    found = of_rows(data, model)
     warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_fit(fit, data, found)
@@ -260,9 +260,10 @@ def updatable_posterior(fit: Fit, data: Rows, earlier: Fit | None = None) -> Pos
 
     If it has the terms of an ``earlier`` fit, updates start from that one.
     """
+    posterior = copy(fit.posterior)
     if isinstance(data, RegimeData):
-        return with_refit(fit.posterior, partial(_updated, data, earlier or fit))
-    return fit.posterior
+        posterior._refit = partial(_updated, data, earlier or fit)
+    return posterior
 
 
 def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -> Posterior:
@@ -275,7 +276,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     rows = with_rows(data, new_rows)
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
-    found = findings(OF_ROWS, rows, model)
+    found = of_rows(rows, model)
     warn_of(found)
     scaled = model.law.working_rows(rows).in_memory
     with single_blas_thread():
@@ -298,6 +299,6 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
 
     What was ``found`` in the rows before is kept with the posterior.
     """
-    copies = findings(OF_COPIES, data, fit.model)
+    copies = of_copies(data, fit.model)
     store_findings(fit.posterior.tree.attrs, [*found, *copies])
-    warn_of([*copies, *findings(OF_FIT, data, fit.model, fit.posterior)])
+    warn_of([*copies, *of_fit(data, fit.model, fit.posterior)])

@@ -45,9 +45,8 @@ class Posterior(Decisions):
         Estimate of the variance function of the noise; group ``noise`` has draws of it.
     """
 
-    def __init__(self, tree: xr.DataTree, refit: "Refit | None" = None) -> None:
-        super().__init__(tree)
-        self._refit = refit
+    # The update of a fit whose rows are in memory.
+    _refit: "Refit | None" = None
 
     def __str__(self) -> str:
         return str(self._report())
@@ -304,13 +303,6 @@ class Posterior(Decisions):
         from bayes_intgen.assess.summary import report_identification
 
         return report_identification(self)
-
-
-def with_refit(posterior: Posterior, refit: "Refit") -> Posterior:
-    """Copy a posterior that :meth:`Posterior.update` can refit."""
-    copied = copy(posterior)
-    copied._refit = refit
-    return copied
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:

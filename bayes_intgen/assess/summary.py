@@ -12,12 +12,12 @@ from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
-    OF_COPIES,
-    OF_REGIMES,
-    OF_ROWS,
     SUMMARY_ROWS,
     findings,
     findings_of_posterior,
+    of_copies,
+    of_regimes,
+    of_rows,
     sentences,
 )
 from bayes_intgen.assess.summary_text import (
@@ -231,7 +231,7 @@ def summarise_data(
         ),
     )
     actions = action_summaries(sample, joint.states)
-    found = findings((*OF_REGIMES, *OF_ROWS, *OF_COPIES), data)
+    found = findings((of_regimes, of_rows, of_copies), data)
     problems = tuple(finding.text for finding in found)
     sections = {
         "Columns": note_lines(columns),
@@ -258,7 +258,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             names,
             regimes,
             reference.settings(),
-            support.population.under_one_mask,
+            support.under_one_mask,
             reference,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),

@@ -1,6 +1,6 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +12,18 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
-    named_points,
     point_labels,
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    coordinates,
+    prediction_of,
+    support_of,
+)
 from bayes_intgen.posterior.effects import change_attrs
-from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -69,11 +73,11 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         >>> bool(change.summary(equivalent=(-0.1, 0.1)).above > 0.9)
         True
         """
-        tails = (1 + np.array([-1, 1]) * probability(level, "level", PointsError)) / 2
+        level = probability(level, "level", PointsError)
         draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
-        low, high = np.quantile(draws, tails, axis=0)
+        mean, low, high = central(draws, level).values()
         columns = {
-            "mean": draws.mean(axis=0),
+            "mean": mean,
             "sd": draws.std(axis=0),
             "low": low,
             "high": high,
@@ -154,12 +158,11 @@ def _ends_of(
     labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     # One query, so that there is one warning.
-    both = named_points(np.concatenate([ends, starts]), actions, categories)
-    query = support_of(posterior).query(both, names)
-    every_start = np.broadcast_to(starts, ends.shape)
-    coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
+    query = support_of(posterior).query_at(np.concatenate([ends, starts]), names)
+    both = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
     supported = query.verdict.supported
-    coords["supported"] = ("point", supported[: len(ends)] & supported[len(ends) :])
+    within = supported[: len(ends)] & supported[len(ends) :]
+    coords = coordinates(posterior, labels, within, both)
     attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
     attrs |= change_attrs(posterior, changed, names, link)
@@ -193,18 +196,7 @@ def slope(
     below, above = below + inset, above - inset
     prediction = prediction_of(posterior)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
-    coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
-    coords["supported"] = ("point", query.verdict.supported)
+    coords = coordinates(posterior, query.labels, query.verdict.supported, {"": values})
     attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
     attrs |= change_attrs(posterior, [k], names)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
-
-
-def _coordinates(
-    posterior: PosteriorDraws, labels: Array, points: Mapping[str, Array]
-) -> dict[str, Any]:
-    """Coordinates of draws: chains, points, and the values of the actions under each prefix."""
-    coords: dict[str, Any] = {**draw_coordinates(posterior.tree), "point": labels}
-    for prefix, values in points.items():
-        coords |= action_coordinates(values, posterior.actions, posterior.categories, prefix)
-    return coords

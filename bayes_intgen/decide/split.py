@@ -30,7 +30,7 @@ from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
     belief_of,
-    half_information_of_rows,
+    information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
@@ -88,10 +88,9 @@ class PlannedSplit:
         planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
         draws, attrs = targets_of(posterior, target, beyond_support)
         belief = belief_of(posterior)
-        halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
-        informations = np.stack([half.T @ half for half in halves])
+        of_rows = [information_of_rows(posterior, belief, plan) for plan in planned]
         targets = Targets.of_draws(belief, draws, level)
-        allocation = Allocation(belief, targets, informations, per_row)
+        allocation = Allocation(belief, targets, np.stack(of_rows), per_row)
         attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
         return cls(allocation, labels, [plan.others for plan in planned], attrs)
 
@@ -280,10 +279,9 @@ def design(
     sd = np.sqrt(np.square(loadings).sum(axis=1))
     matrix, which = terms.matrix(data.actions, data.intervened), np.arange(len(data)) // N_ROWS
     precision = np.full(N_ROWS, 1 / (noise**2 * N_ROWS))
-    halves = [belief.half_information(matrix[which == r], precision) for r in range(len(masks))]
+    of_rows = [belief.information(matrix[which == r], precision) for r in range(len(masks))]
     widths = 2 * NormalDist().inv_cdf((1 + level) / 2) * sd
-    informations = np.stack([half.T @ half for half in halves])
-    allocation = Allocation(belief, Targets(loadings, 0 * sd, widths), informations, per_row)
+    allocation = Allocation(belief, Targets(loadings, 0 * sd, widths), np.stack(of_rows), per_row)
     return split_table(allocation, labels, rows).assign_attrs(
         {"unit": "outcome standard deviations", "level": level, "target": "joint effects"}
     )

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
@@ -17,7 +18,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.queries import checked_points
+from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.models import AdditiveModel, Model
@@ -30,8 +31,13 @@ from bayes_intgen.posterior.population import (
     Standardisation,
     draws_of_scale,
     in_population,
+    standardisation,
+    warn_of_range,
 )
-from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
+from bayes_intgen.posterior.schema import draw_coordinates, size_of_draws
+
+# Coordinates of draws that the name of an action does not replace.
+RESERVED = ("chain", "draw", "point", "supported")
 
 
 class PosteriorDraws:
@@ -80,7 +86,7 @@ class PosteriorDraws:
     @cached_property
     def averages(self) -> Standardisation:
         """Population about which this posterior is asked; that of the fit by default."""
-        return self._support.population.asked({}, None)
+        return standardisation(self.tree, self.terms, self._support.regimes, {}, None)
 
     def given(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Self:
         """Ask about some values of covariates and groups.
@@ -155,7 +161,8 @@ class PosteriorDraws:
 
     def _view(self, given: Mapping[str, Any], population: Any) -> Self:
         view = copy(self)
-        view.averages = self._support.population.asked(given, population)
+        regimes = self._support.regimes
+        view.averages = standardisation(self.tree, self.terms, regimes, given, population)
         return view
 
     def joint_effect(
@@ -359,7 +366,8 @@ class PosteriorDraws:
                 "the outcome down into contributions"
             )
         values = checked_points(grid, self.actions, self.categories)
-        self._support.warn_of_range(values)
+        low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
+        warn_of_range("points", self.actions, values, low, high)
         prediction = prediction_of(self)
         unconfounded, bias = prediction.contributions(values)
         dims, names = ("chain", "draw", "action", "point"), self.terms.pair_labels
@@ -430,12 +438,7 @@ class PosteriorDraws:
 
     def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""
-        coords: dict[str, Any] = {
-            **draw_coordinates(self.tree),
-            "point": query.labels,
-            **action_coordinates(query.values, self.actions, self.categories),
-        }
-        coords["supported"] = ("point", query.verdict.supported)
+        coords = coordinates(self, query.labels, query.verdict.supported, {"": query.values})
         attrs: dict[str, Any] = {
             "intervened": ", ".join(query.intervened),
             "outcome": self.outcome_name,
@@ -444,6 +447,45 @@ class PosteriorDraws:
         if name == "effect":
             attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
+
+
+def coordinates(
+    posterior: PosteriorDraws,
+    labels: NDArray[Any],
+    supported: NDArray[np.bool_],
+    points: Mapping[str, Array],
+) -> dict[str, Any]:
+    """Coordinates of draws: chains, points, and the values of the actions after each prefix."""
+    coords: dict[str, Any] = {**draw_coordinates(posterior.tree), "point": labels}
+    for prefix, values in points.items():
+        columns = named_points(values, posterior.actions, posterior.categories)
+        named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
+        coords |= {name: column for name, column in named.items() if name not in RESERVED}
+    return coords | {"supported": ("point", supported)}
+
+
+def tails_of(level: float) -> list[float]:
+    """Probabilities at the ends of a central interval.
+
+    Examples
+    --------
+    >>> tails_of(0.5)
+    [0.25, 0.75]
+    """
+    return [(1 - level) / 2, (1 + level) / 2]
+
+
+def central(draws: Array, level: float, name: str = "") -> dict[str, Array]:
+    """Mean and ends of the central interval over the first axis, as columns after a name.
+
+    Examples
+    --------
+    >>> [*central(np.zeros((10, 2)), 0.9)], [*central(np.zeros((10, 2)), 0.9, "gain")]
+    (['mean', 'low', 'high'], ['gain', 'gain_low', 'gain_high'])
+    """
+    low, high = np.quantile(draws, tails_of(level), axis=0)
+    prefix = f"{name}_" if name else ""
+    return {name or "mean": draws.mean(axis=0), f"{prefix}low": low, f"{prefix}high": high}
 
 
 def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.outcome_kind import OutcomeKind
-from bayes_intgen.data.queries import named_points
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.settings import SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
-# Coordinates of draws that the name of an action does not replace.
-RESERVED = ("chain", "draw", "point", "supported")
 
 
 class FittedNoise(NamedTuple):
@@ -56,18 +52,6 @@ class FittedNoise(NamedTuple):
     quantiles: Array
     deviations: Array | None = None
     student_t: StudentTNoise | None = None
-
-    def to_dataset(self, coords: Mapping[str, Any]) -> xr.Dataset:
-        """Group ``noise`` of the tree; ``coords`` are those of the draws."""
-        size = len(self.quantiles)
-        variables: dict[str, Any] = {"quantile": ("probability", self.quantiles)}
-        labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-        if self.deviations is not None:
-            variables["deviation"] = ((*_DRAW_DIMS, "height"), self.deviations)
-            labels |= {**coords, "height": np.arange(self.deviations.shape[-1])}
-        if self.student_t is not None:
-            variables |= {name: ((), value) for name, value in self.student_t._asdict().items()}
-        return labelled_dataset(variables, labels)
 
 
 def build_tree(
@@ -100,22 +84,32 @@ def build_tree(
     -------
     DataTree
     """
-    terms = sampled.terms
+    terms, importance = sampled.terms, sampled.importance
+    sizes = [term.component.basis.size for term in terms.terms]
+    names = [f"{t.name}[{i}]" for t, n in zip(terms.terms, sizes, strict=True) for i in range(n)]
+    draws = dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
     tree = xr.DataTree.from_dict(
         {
-            "posterior": _posterior(sampled),
-            "sample_stats": _sample_stats(sampled),
+            "posterior": _posterior(sampled, draws),
+            "sample_stats": labelled_dataset(
+                {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()},
+                draws,
+                {} if importance is None else importance._asdict(),
+            ),
             "constant_data": _constant_data(data, sampled, noise.unit, fit_tests, far),
-            "coefficients": _coefficients(sampled),
-            "noise": noise.to_dataset(_draw_coords(sampled)),
-            "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
+            "coefficients": labelled_dataset(
+                {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
+                {**draws, "coefficient": names},
+            ),
+            "noise": _noise(noise, draws),
+            "support": data.in_memory.reference_rows(terms.coordinates).to_dataset(),
         }
     )
     if len(data.columns):
         means = sampled.coefficients.mean(axis=(0, 1))
         tree["population"] = xr.DataTree(population_dataset(data, model.link, terms, means))
     # A Laplace approximation runs no code of NumPyro.
-    library = "numpyro" if sampled.importance is None else "bayes-intgen"
+    library = "numpyro" if importance is None else "bayes-intgen"
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
@@ -168,36 +162,26 @@ def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     return {dim: draws[dim].values for dim in ("chain", "draw")}
 
 
-def action_coordinates(
-    points: Array,
-    names: Sequence[str],
-    categories: Sequence[Categories | None],
-    prefix: str = "",
-) -> dict[str, tuple[str, NDArray[Any]]]:
-    """Values of each action along points, shape (M, K), levels by their names.
-
-    Examples
-    --------
-    >>> action_coordinates(np.array([[0.5]]), ["red"], [None], "from ")
-    {'from red': ('point', array([0.5]))}
-    """
-    columns = named_points(points, names, categories)
-    named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
-    return {name: column for name, column in named.items() if name not in RESERVED}
+def _noise(noise: FittedNoise, draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
+    size = len(noise.quantiles)
+    variables: dict[str, Any] = {"quantile": ("probability", noise.quantiles)}
+    labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
+    if noise.deviations is not None:
+        variables["deviation"] = ((*_DRAW_DIMS, "height"), noise.deviations)
+        labels |= {**draws, "height": np.arange(noise.deviations.shape[-1])}
+    if noise.student_t is not None:
+        variables |= {name: ((), value) for name, value in noise.student_t._asdict().items()}
+    return labelled_dataset(variables, labels)
 
 
-def _draw_coords(sampled: "SampledModel") -> dict[str, NDArray[np.int_]]:
-    return dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
-
-
-def _posterior(sampled: "SampledModel") -> xr.Dataset:
+def _posterior(sampled: "SampledModel", draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
     """Intercept and hyperparameters."""
     terms = sampled.terms
     free = terms.without(sampled.fixed_scales)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
     intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
-    coords: dict[str, Any] = dict(_draw_coords(sampled))
+    coords: dict[str, Any] = dict(draws)
     for name, values in sampled.sites.items():
         dims: tuple[str, ...] = _DRAW_DIMS
         if name in labels:
@@ -205,24 +189,6 @@ def _posterior(sampled: "SampledModel") -> xr.Dataset:
             coords[dims[-1]] = np.array(labels[name], dtype=str)
         variables[name] = (dims, values)
     return labelled_dataset(variables, coords)
-
-
-def _sample_stats(sampled: "SampledModel") -> xr.Dataset:
-    statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
-    attrs = {} if sampled.importance is None else sampled.importance._asdict()
-    return labelled_dataset(statistics, _draw_coords(sampled), attrs)
-
-
-def _coefficients(sampled: "SampledModel") -> xr.Dataset:
-    names = [
-        f"{term.name}[{i}]"
-        for term in sampled.terms.terms
-        for i in range(term.component.basis.size)
-    ]
-    return labelled_dataset(
-        {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
-        {**_draw_coords(sampled), "coefficient": names},
-    )
 
 
 def _constant_data(
@@ -234,56 +200,38 @@ def _constant_data(
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
-    dataset = labelled_dataset(
-        {
-            "rows": ("regime", np.array(list(regimes.values()))),
-            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
-            "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-            "pilot_noise_sd": ((), unit),
-        },
-        {
-            "regime": [data.label(mask) for mask in regimes],
-            "action": list(data.names),
-            "fixed_scale_of": np.array(list(fixed), dtype=str),
-        },
-    )
+    variables: dict[str, Any] = {
+        "rows": ("regime", np.array(list(regimes.values()))),
+        "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+        "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
+        "pilot_noise_sd": ((), unit),
+    }
+    labels: dict[str, Any] = {
+        "regime": [data.label(mask) for mask in regimes],
+        "action": list(data.names),
+        "fixed_scale_of": np.array(list(fixed), dtype=str),
+    }
+    if data.lift_tests:
+        columns = zip(*map(astuple, data.lift_tests), strict=True)
+        for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True):
+            variables[f"lift_{name}"] = ("lift_test", np.array(values))
+        labels["lift_test"] = np.arange(len(data.lift_tests))
+    levels = [
+        (name, str(label), code)
+        for name, own in zip(data.names, data.categories, strict=True)
+        if own is not None
+        for label, code in zip(own.labels, own.codes, strict=True)
+    ]
+    if levels:
+        actions, labels["level"], codes = map(np.array, zip(*levels, strict=True))
+        variables |= {"level_code": ("level", codes), "level_of": ("level", actions)}
     # Results of a saved fit need no JAX, which takes long to import.
     from bayes_intgen.inference.pilot.lack_of_fit import fit_tests_dataset
 
     parts = [
+        labelled_dataset(variables, labels),
         fit_tests_dataset(fit_tests, (*data.names, *data.columns.every)),
-        _lift_tests(data),
-        _levels(data),
     ]
     if far is not None:
         parts.append(far.to_dataset())
-    return xr.merge([dataset, *parts], join="exact", combine_attrs="override")
-
-
-def _lift_tests(data: Rows) -> xr.Dataset:
-    if not data.lift_tests:
-        return xr.Dataset()
-    columns = zip(*map(astuple, data.lift_tests), strict=True)
-    return labelled_dataset(
-        {
-            f"lift_{name}": ("lift_test", np.array(values))
-            for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True)
-        },
-        {"lift_test": np.arange(len(data.lift_tests))},
-    )
-
-
-def _levels(data: Rows) -> xr.Dataset:
-    """Codes of the levels of all actions with levels."""
-    rows = [
-        (name, str(label), code)
-        for name, levels in zip(data.names, data.categories, strict=True)
-        if levels is not None
-        for label, code in zip(levels.labels, levels.codes, strict=True)
-    ]
-    if not rows:
-        return xr.Dataset()
-    actions, labels, codes = map(np.array, zip(*rows, strict=True))
-    return labelled_dataset(
-        {"level_code": ("level", codes), "level_of": ("level", actions)}, {"level": labels}
-    )
+    return xr.merge(parts, join="exact", combine_attrs="override")

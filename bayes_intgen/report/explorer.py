@@ -22,10 +22,9 @@ from scipy.special import ndtri
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.decide.problem import varied
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import default_point, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.defaults import default_point, levels_of, values_set, varied
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.report.charts import ticks
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
@@ -183,7 +182,7 @@ def _parts(prediction: Prediction, points: Array, level: float) -> dict[str, Arr
     """What adds up over the actions, (draws, n), (2, n) or (n,): see :func:`explorer_data`."""
     all_set = np.ones(points.shape, dtype=bool)
     mean, parts = prediction.mean(points, all_set)[0], {}
-    single = prediction.outcome_summary(points, all_set, [(1 - level) / 2, (1 + level) / 2])
+    single = prediction.outcome_summary(points, all_set, tails_of(level))
     if "outcome_low" in single:
         ends = np.array([single["outcome_low"], single["outcome_high"]])
         scale = np.asarray if prediction.is_linear else np.log
@@ -227,14 +226,13 @@ def _reasons(
     """
     points, support = varied(point, action, stops), support_of(posterior)
     verdict, reference = support.verdict(points, np.ones(len(point), bool)), support.reference
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    settings = [rows[:, action] for rows, mask in regimes if mask[action]]
-    values = np.concatenate([*settings, [np.inf, -np.inf][: 2 * (not settings)]])
+    settings = values_set(reference, action)
+    low, high = settings.min(initial=np.inf), settings.max(initial=-np.inf)
     close, separated = verdict.close[:, action], verdict.separated[:, action]
     applies = (
-        np.full(len(stops), not settings),
+        np.full(len(stops), not len(settings)),
         ~close & (levels_of(posterior)[action] is not None),
-        ~close & ((stops < values.min()) | (stops > values.max())),
+        ~close & ((stops < low) | (stops > high)),
         ~close,
         ~separated & ~verdict.without_setting[:, action],
         ~separated,

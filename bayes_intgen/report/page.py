@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.diagnostics import Diagnostics
@@ -37,13 +36,12 @@ from bayes_intgen.posterior.defaults import (
     usual_range,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import change_attrs, supported
+from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.report.effects import (
     adjustments_of,
     changes_of,
     contrasts_of,
-    named_values,
     point_texts,
 )
 from bayes_intgen.report.explorer import explorer_data, sliders_of
@@ -100,7 +98,6 @@ def page_of(
         warnings.simplefilter("ignore", SupportWarning)
         content = _content_of(posterior, level)
         if decision is not None:
-            instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
             plans = plans_of(posterior, decision, sliders, level)
         # Under a log link the mean over units that differ in an effect has no such tables.
         if not prediction_of(posterior).factor_varies:
@@ -114,7 +111,10 @@ def page_of(
         minus=MINUS,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
-        script=_script(),
+        # In one function, so that none of their names is global.
+        script=Markup("\n").join(
+            [Markup('"use strict";\n(() => {'), *map(_file, SCRIPTS), Markup("})();\n")]
+        ),
         plans=plans,
         data=None if data is None else _json(data),
     )
@@ -127,13 +127,6 @@ def _sha256(text: str) -> str:
 
 def _file(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
-
-
-def _script() -> Markup:
-    """All scripts in one function, so that none of their names is global."""
-    return Markup("\n").join(
-        [Markup('"use strict";\n(() => {'), *(_file(name) for name in SCRIPTS), Markup("})();\n")]
-    )
 
 
 def _json(value: Any) -> Markup:
@@ -155,7 +148,7 @@ def _certificate(posterior: PosteriorDraws) -> Certificate:
         support.regimes,
         actions,
         support.reference.settings(),
-        support.population.under_one_mask,
+        support.under_one_mask,
     )
 
 
@@ -225,19 +218,15 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
     """Charts and typical values of each action."""
     names, coordinates = posterior.actions, posterior.terms.coordinates
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
-    within = [supported(posterior, points, names) for points in along]
-    joint, mechanisms = [], []
+    prediction, support = prediction_of(posterior), support_of(posterior)
+    within, joint, mechanisms = [], [], []
     for k, points in enumerate(along):
-        named = named_values(posterior, points)
-        effect = posterior.joint_effect(named).to_numpy()
-        joint.append(Curve.of_draws("set", effect, (0.5, level)))
-        parts = posterior.mechanisms(named).isel(action=k)
-        mechanisms.append(
-            [
-                Curve.of_draws(kind, parts[name].to_numpy(), (level,))
-                for kind, name in (("observed", "confounded"), ("set", "unconfounded"))
-            ]
-        )
+        all_set = np.ones(points.shape, dtype=bool)
+        within.append(support.verdict(points, all_set[0]).needs_met)
+        joint.append(Curve.of_draws("set", prediction.mean(points, all_set), (0.5, level)))
+        unconfounded, bias = (part[:, :, k] for part in prediction.contributions(points))
+        kinds = (("observed", unconfounded + bias), ("set", unconfounded))
+        mechanisms.append([Curve.of_draws(kind, draws, (level,)) for kind, draws in kinds])
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanisms for curve in pair])
     typical = (
