@@ -125,7 +125,7 @@ def random_confounding(
     """
     names, graph = random_graph(count, EDGE_PROBABILITY, rng)
     strength = STRONG if rng.random() < 0.5 else 1.0
-    size = random_weights(names, graph, *edge, rng)
+    size = random_weights(graph, *edge, rng)
     hidden = Confounding(
         pull=rng.uniform(*pull, count),
         between=strength * size * rng.choice([-1.0, 1.0], (count, count)),

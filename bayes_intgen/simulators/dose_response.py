@@ -88,7 +88,7 @@ class DoseResponse(EffectModification):
             usual=rng.uniform(-0.5, 0.5, count),
             pull=rng.uniform(0.5, 0.9, count),
             action_sd=rng.uniform(0.4, 0.7, count),
-            between=random_weights(names, graph, -2, 2, rng),
+            between=random_weights(graph, -2, 2, rng),
             setting_sd=rng.uniform(1.5, 2, count),
             benefit=rng.uniform(6, 15, count),
             boost=rng.uniform(0.1, 0.3, count),

@@ -92,7 +92,7 @@ class MediaMix(EffectModification):
             budget,
             seasonal_share=rng.uniform(0.4, 0.8, count),
             pull=rng.uniform(0.3, 0.5, count),
-            between=random_weights(names, graph, 0.1, 0.4, rng),
+            between=random_weights(graph, 0.1, 0.4, rng),
             action_sd=rng.uniform(0.25, 0.4, count),
             test_level=np.exp(rng.uniform(-0.2, 0.2, count)),
             setting_sd=rng.uniform(0.6, 0.8, count),
