@@ -196,9 +196,10 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
-        from bayes_intgen.decide.best import best_plan
+        from bayes_intgen.decide.best import plan_of, search_of
 
-        return best_plan(self, decision, objective, beyond_support)
+        search = search_of(self, decision, objective, beyond_support)
+        return plan_of(self, search, search.best())
 
     def frontier(
         self,
@@ -283,9 +284,10 @@ class Decisions(Pictures):
         >>> abs(plan.value - 0.5) < 0.01
         True
         """
-        from bayes_intgen.decide.best import cheapest_plan
+        from bayes_intgen.decide.best import cheapest_plan, search_of
 
-        return cheapest_plan(self, decision, target, objective, beyond_support)
+        search = search_of(self, decision, objective, beyond_support)
+        return cheapest_plan(self, search, target)
 
     def experiments(
         self,

@@ -11,7 +11,6 @@ from bayes_intgen._arguments import hints_for_names, instance
 from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
-from bayes_intgen._random import generator
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
     Finding,
@@ -21,7 +20,6 @@ from bayes_intgen.assess.findings import (
     store_findings,
     warn_of,
 )
-from bayes_intgen.data.outcome_kind import OutcomeKind
 from bayes_intgen.data.regime_data import RegimeData, with_rows
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
@@ -37,7 +35,7 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.schema import FittedNoise, build_tree
+from bayes_intgen.posterior.schema import build_tree
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -115,25 +113,7 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     """Sample after a pilot fit; the outcome is on the model's scale."""
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
-    distinct = model.link == "identity" and settings.techniques.outcome_kind
-    kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
-    draws = sampled.coefficients.shape[1]
-    deviations = None
-    if pilot.estimate is not None:
-        rng = generator(settings.seed, "noise")
-        deviations = pilot.estimate.draw((settings.chains, draws), rng)
-    law = None if pilot.student_t is None else pilot.student_t.law
-    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles, deviations, law)
-    tree = build_tree(
-        data,
-        model,
-        sampled,
-        noise,
-        kind=kind,
-        fit_tests=pilot.fit_tests,
-        far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
-        settings=replace(settings, draws=draws),
-    )
+    tree = build_tree(data, model, pilot, sampled, settings)
     return Fit(data, model, settings, pilot, sampled, Posterior(tree))
 
 

@@ -241,11 +241,7 @@ class Pictures(FittedRows):
         >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
         'red = 0.1, green = 0.2'
         """
-        support, actions = support_of(self), self.actions
-        query = (
-            support.query_at(self.default_point[None], actions)
-            if points is None
-            else support.query(points, actions)
-        )
+        support, default = support_of(self), self.default_point[None]
+        query = support.query_at(default) if points is None else support.query(points)
         moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
         return plot_sensitivity(moved, independent)

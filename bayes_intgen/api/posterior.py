@@ -97,8 +97,7 @@ class Posterior(Decisions):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        names = self.actions if intervened is None else intervened
-        return contraction(self, support_of(self).query(points, names), seed)
+        return contraction(self, support_of(self).query(points, intervened), seed)
 
     def sensitivity(
         self,
@@ -146,8 +145,7 @@ class Posterior(Decisions):
         >>> bool((moved.high - moved.low).diff("rho").min() > 0)
         True
         """
-        query = support_of(self).query(points, self.actions)
-        return sensitivity(self, query, rho, level)
+        return sensitivity(self, support_of(self).query(points), rho, level)
 
     def report(
         self,

@@ -70,6 +70,8 @@ from bayes_intgen.text.messages import in_words
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
 FAMILYWISE_LEVEL = 0.025
+# Families of tests whose p values are corrected together.
+FAMILIES = {"shared cause": "actions", "shift": "actions", "variance": "variance"}
 # Maximum number of untestable alternatives that the statement names.
 MAX_NAMED = 3
 
@@ -368,12 +370,6 @@ class _Line(NamedTuple):
     actions: tuple[str, ...]
     result: BootstrapResult | str | None
 
-    @property
-    def family(self) -> str:
-        """Family of tests whose p values are corrected together."""
-        of_actions = self.kind in ("shared cause", "shift")
-        return "actions" if of_actions else "variance" if self.kind == "variance" else "mean"
-
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
@@ -391,7 +387,8 @@ def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     fields = BootstrapResult._fields
     values = np.array([line.result for line in tests], dtype=float).reshape(-1, len(fields)).T
     results = dict(zip(fields, values, strict=True))
-    families = len({line.family for line in tests})
+    # Of other kinds are tests of the mean.
+    families = len({FAMILIES.get(line.kind, "mean") for line in tests})
     results["p_familywise"] = 1 - (1 - results["p_familywise"]) ** families
     evidence = results["log_bayes_factor"]
     results["weight"] = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))

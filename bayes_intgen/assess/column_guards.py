@@ -7,7 +7,6 @@ two intervals of the same width on either side of it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,22 +184,6 @@ def _residuals_of_regimes(
             yield own, left[own]
 
 
-class TwoUnits(NamedTuple):
-    """Groups of values that seem to be in two units.
-
-    Attributes
-    ----------
-    low, high : float
-        Median size in each group, in the column's units.
-    share : float
-        Share of the rows with the larger sizes.
-    """
-
-    low: float
-    high: float
-    share: float
-
-
 def advice_on_units(data: Rows) -> list[str]:
     """Report columns in two units, in one sentence.
 
@@ -212,8 +195,15 @@ def advice_on_units(data: Rows) -> list[str]:
     []
     """
     rows = data.in_memory.take(random_rows(len(data.in_memory), MAX_TESTED_ROWS))
-    regime, levels = masks_of(rows.intervened)[1], _level_columns(rows)
-    found: dict[str, TwoUnits] = {}
+    regime, count = masks_of(rows.intervened)[1], len(rows.columns.names)
+    fine = rows.columns.fine_grouping
+    kinds = (*rows.categories, *rows.columns.categories)
+    columns = (*rows.actions.T, *rows.covariates.T[:count])
+    # Codes of actions and covariates with levels, and of groups.
+    levels = [column for own, column in zip(kinds, columns, strict=True) if own is not None]
+    groups = enumerate(rows.covariates.T[count:], count)
+    levels += [column for i, column in groups if i != fine]
+    found: dict[str, tuple[float, float, float]] = {}
     smooth = [a for own, a in zip(rows.categories, rows.actions.T, strict=True) if own is None]
     for k in [k for k, own in enumerate(rows.categories) if own is None]:
         # Experiments may set an action to any two ranges.
@@ -238,7 +228,7 @@ def advice_on_units(data: Rows) -> list[str]:
 
 def two_units(
     values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array | None = None
-) -> TwoUnits | None:
+) -> tuple[float, float, float] | None:
     """Find two groups of values that a change of unit would make; None if there are not two.
 
     Parameters
@@ -250,12 +240,19 @@ def two_units(
     smooth : ndarray, shape (n, m), optional
         Columns of numbers that may do so.
 
+    Returns
+    -------
+    low, high : float
+        Median size in each group, in the column's units.
+    share : float
+        Share of the rows with the larger sizes.
+
     Examples
     --------
     >>> values, zeros = np.random.default_rng(0).normal(2.0, size=1000), np.zeros(1000, dtype=int)
     >>> two_units(values, zeros, [])
     >>> values[::2] *= 1000
-    >>> two_units(values, zeros, []).share
+    >>> two_units(values, zeros, [])[2]
     0.5
     """
     used = values != 0
@@ -276,23 +273,7 @@ def two_units(
     alike = ranges[1] <= MAX_RANGES * ranges[0]
     if not (alike and factor >= MIN_FACTOR and MIN_SHARE <= share <= 1 - MIN_SHARE):
         return None
-    return TwoUnits(float(np.median(sizes[~above])), float(np.median(sizes[above])), share)
-
-
-def _level_columns(rows: Observations) -> list[Array]:
-    """Codes of actions and covariates with levels, and of groups."""
-    first = len(rows.columns.names)
-    columns = zip(
-        (*rows.categories, *rows.columns.categories),
-        (*rows.actions.T, *rows.covariates.T[:first]),
-        strict=True,
-    )
-    groups = [
-        column
-        for i, column in enumerate(rows.covariates.T[first:], first)
-        if i != rows.columns.fine_grouping
-    ]
-    return [column for levels, column in columns if levels is not None] + groups
+    return float(np.median(sizes[~above])), float(np.median(sizes[above])), share
 
 
 def _quadratics(columns: Sequence[Array]) -> Array:

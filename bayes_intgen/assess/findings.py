@@ -96,20 +96,15 @@ class Guard(Protocol):
         ...
 
 
-def findings(
-    guards: Iterable[Guard],
-    rows: Rows | None = None,
-    model: Model | None = None,
-    posterior: PosteriorDraws | None = None,
-) -> list[Finding]:
-    """Run guards one after the other.
+def findings(guards: Iterable[Guard], rows: Rows, model: Model | None = None) -> list[Finding]:
+    """Run guards of rows one after the other.
 
     Examples
     --------
     >>> findings([of_rows], data)
     []
     """
-    return [finding for guard in guards for finding in guard(rows, model, posterior)]
+    return [finding for guard in guards for finding in guard(rows, model, None)]
 
 
 def findings_of_posterior(posterior: PosteriorDraws) -> list[Finding]:
@@ -167,14 +162,30 @@ def of_copies(rows: Rows, model: Model | None, posterior: Any = None) -> list[Fi
 
 def of_regimes(rows: Rows, model: Model | None = None, posterior: None = None) -> list[Finding]:
     """Guard for what regimes and ranges of actions leave open, of which a fit does not warn."""
+    names, minimum = rows.names, rows_needed(len(rows.names))
+    certificate = rows.identify(list(names))
+    actions = rows.sample(SUMMARY_ROWS).actions
+    with np.errstate(invalid="ignore"):  # an action may be constant in these rows
+        near = np.abs(np.atleast_2d(np.corrcoef(actions, rowvar=False))) > MAX_CORRELATION
     return _named(
         {
-            "identification": _not_identified(rows),
-            "regimes": _small_regimes(rows),
+            "identification": []
+            if certificate.identified
+            else [f"the joint effect is not identified: {certificate.reason}"],
+            "regimes": [
+                f"{rows.label(mask)} has only {count} rows: too few for so many actions (under "
+                f"{minimum})"
+                for mask, count in rows.regimes.items()
+                if count < minimum
+            ],
             "ranges": _outside_experiments(rows),
-            "support": _unsupported_settings(rows),
-            "collinear actions": _collinear(rows),
-            "missing cells": dropped_in_words(rows.names, rows.dropped),
+            "support": _unsupported_settings(rows) if certificate.identified else [],
+            "collinear actions": [
+                f"{names[j]} and {names[k]} are nearly collinear: their effects cannot be "
+                "distinguished"
+                for k, j in np.argwhere(np.tril(near, -1))
+            ],
+            "missing cells": dropped_in_words(names, rows.dropped),
         }
     )
 
@@ -196,20 +207,6 @@ def _named(
     texts: Mapping[str, Iterable[str]], warning: type[BayesIntgenWarning] = DataWarning
 ) -> list[Finding]:
     return [Finding(about, text, warning) for about, own in texts.items() for text in own]
-
-
-def _not_identified(rows: Rows) -> Iterator[str]:
-    certificate = rows.identify(list(rows.names))
-    if not certificate.identified:
-        yield f"the joint effect is not identified: {certificate.reason}"
-
-
-def _small_regimes(rows: Rows) -> Iterator[str]:
-    minimum = rows_needed(len(rows.names))
-    for mask, count in rows.regimes.items():
-        if count < minimum:
-            label = rows.label(mask)
-            yield f"{label} has only {count} rows: too few for so many actions (under {minimum})"
 
 
 def _outside_experiments(rows: Rows) -> Iterator[str]:
@@ -243,8 +240,6 @@ def _outside_experiments(rows: Rows) -> Iterator[str]:
 
 def _unsupported_settings(rows: Rows) -> Iterator[str]:
     """Actions whose settings do not support the joint effect, as few regimes reach them."""
-    if not rows.identify(list(rows.names)).identified:
-        return
     sample, count = rows.sample(SUMMARY_ROWS), len(rows.names)
     # Without a graph an action may depend on every other, so all conditions are the same.
     reference, parents = sample.reference_rows(), parents_of(sample.names, None)
@@ -263,12 +258,3 @@ def _unsupported_settings(rows: Rows) -> Iterator[str]:
                 "support the joint effect: too few regimes reach them. Observe the action there "
                 "without setting it, or say by a graph that it moves no other action"
             )
-
-
-def _collinear(rows: Rows) -> Iterator[str]:
-    actions = rows.sample(SUMMARY_ROWS).actions
-    with np.errstate(invalid="ignore"):  # an action may be constant in these rows
-        near = np.abs(np.atleast_2d(np.corrcoef(actions, rowvar=False))) > MAX_CORRELATION
-    for k, j in np.argwhere(np.tril(near, -1)):
-        one, other = rows.names[j], rows.names[k]
-        yield f"{one} and {other} are nearly collinear: their effects cannot be distinguished"

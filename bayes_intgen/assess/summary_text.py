@@ -38,14 +38,9 @@ MAX_LEVELS = 6
 LEVEL = 0.9
 
 
-def regime_table(
-    names: Sequence[str],
-    regimes: Mapping[Mask, int],
-    reference: ReferenceRows,
-    outcome: str,
-) -> xr.Dataset:
+def regime_table(regimes: Mapping[Mask, int], reference: ReferenceRows, outcome: str) -> xr.Dataset:
     """Rows of each regime, and range and levels of each action there."""
-    shape = (len(regimes), len(names))
+    names, shape = reference.names, (len(regimes), len(reference.names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
     for i, mask in enumerate(regimes):
@@ -69,23 +64,21 @@ def regime_table(
 
 
 def question_table(
-    names: Sequence[str],
     regimes: Mapping[Mask, int],
+    reference: ReferenceRows,
     settings: Mapping[str, tuple[Label, ...]],
     under_one_mask: Mapping[str, tuple[int, int]],
-    reference: ReferenceRows | None,
-    verdict_at: Callable[[Array, Mask], Verdict],
+    verdict_at: Callable[[Array, Mask], Verdict] | None,
 ) -> xr.Dataset:
     """Certificates and supported shares of the joint effect and of single interventions."""
-    count = len(names)
+    names, count = reference.names, len(reference.names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
     targets = [list(compress(names, mask)) for mask in masks]
     # One certificate, the first, counts the groups under one mask.
     answers = certificates(names, regimes, targets, settings, under_one_mask)
-    supported = np.full(len(masks), np.nan)
-    if reference is not None:
-        points = np.concatenate(reference.rows)
+    points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
+    if verdict_at is not None:
         supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
@@ -195,8 +188,10 @@ def action_summaries(rows: Observations, states: Mapping[str, str]) -> tuple[Act
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
         median = centres([float(np.median(values))], [levels])[0]
-        set_range, elsewhere = map(_range, parts)
-        out.append(ActionSummary(name, states[name], median, set_range, elsewhere, *counts))
+        of_set, of_others = (
+            (float(part.min()), float(part.max())) if len(part) else None for part in parts
+        )
+        out.append(ActionSummary(name, states[name], median, of_set, of_others, *counts))
     return tuple(out)
 
 
@@ -214,10 +209,6 @@ def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
     ]
     head = ["action", "experiments", "median", "where set", "elsewhere"]
     return tuple(align_columns(head, rows, left=2).splitlines())
-
-
-def _range(values: Array) -> tuple[float, float] | None:
-    return (float(values.min()), float(values.max())) if len(values) else None
 
 
 def _counts(values: Array, levels: Categories) -> dict[str, int]:

@@ -150,17 +150,8 @@ def search_of(
     measure = risk_measure(objective)
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     problem = Problem.of(posterior, decision, beyond_support)
-    support = support_of(posterior)
-    support.query_at(problem.baseline[None], posterior.actions, "the baseline")
+    support_of(posterior).query_at(problem.baseline[None], subject="the baseline")
     return Search(problem, JointSurface.of(prediction_of(posterior)), measure)
-
-
-def best_plan(
-    posterior: PosteriorDraws, decision: Decision, objective: Objective, beyond_support: bool
-) -> Plan:
-    """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-    search = search_of(posterior, decision, objective, beyond_support)
-    return plan_of(posterior, search, search.best())
 
 
 def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
@@ -180,11 +171,16 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         values = draws.reshape([len(along) for along in every.values()])
         return xr.DataArray(values, every, list(every), name, attrs)
 
-    value = float(search.value(point[None])[0])
+    value, price = float(search.value(point[None])[0]), None
+    if problem.budget is not None:
+        # Of a slightly larger budget, near the same plan.
+        step = BUDGET_STEP * max(abs(problem.budget), 1e-12)
+        better = search.within(problem.budget + step).improved(point[None])
+        price = max(0.0, float(search.value(better[None])[0] - value) / step)
     return Plan(
         point=_named(point, names, categories),
         baseline=_named(problem.baseline, names, categories),
-        objective=search.objective,
+        objective=search.measure or "mean",
         value=value,
         cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
         budget=problem.budget,
@@ -195,7 +191,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
             "best of draws", decoded_table(best_points, categories), action=list(names)
         ),
         probability_better=float((gain > 0).mean()),
-        shadow_price=_shadow_price(search, point, value),
+        shadow_price=price,
         supported=bool(support_of(posterior).supported(point[None])[0]),
     )
 
@@ -234,15 +230,8 @@ def frontier(
     )
 
 
-def cheapest_plan(
-    posterior: PosteriorDraws,
-    decision: Decision,
-    target: float,
-    objective: Objective,
-    beyond_support: bool,
-) -> Plan:
+def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
-    search = search_of(posterior, decision, objective, beyond_support)
     target, problem = real_number(target, "target"), search.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
@@ -272,13 +261,3 @@ def cheapest_plan(
 def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:
     columns = named_points(point[None], names, categories)
     return {name: np.asarray(column)[0].item() for name, column in columns.items()}
-
-
-def _shadow_price(search: Search, point: Array, value: float) -> float | None:
-    """Change of the objective per unit of a slightly larger budget, near the same plan."""
-    budget = search.problem.budget
-    if budget is None:
-        return None
-    step = BUDGET_STEP * max(abs(budget), 1e-12)
-    gain = search.value(search.within(budget + step).improved(point[None])[None])[0] - value
-    return max(0.0, float(gain) / step)

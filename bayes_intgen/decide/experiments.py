@@ -321,9 +321,15 @@ def experiment_values(
         "cost": cost,
         "others": np.array([plan.others for plan in planned], dtype=str),
     }
+    labels = [own.label for own in listed]
+    # With the number of rows where several experiments set the same.
+    labels = [
+        f"{own.label}, {own.rows} rows" if labels.count(own.label) > 1 else own.label
+        for own in listed
+    ]
     table = xr.Dataset(
         {name: ("experiment", values[order]) for name, values in columns.items()},
-        {"experiment": np.array(_labels(listed), dtype=str)[order]},
+        {"experiment": np.array(labels, dtype=str)[order]},
         {**choice.attributes, "level": level, "horizon": horizon},
     )
     table["evpi"] = choice.perfect_information
@@ -351,15 +357,6 @@ def checked_experiments(
     if rows is None:
         rows = max(1, round(np.mean([*support_of(posterior).regimes.values()])))
     return [Experiment(names, rows) for names in default_regimes(posterior.actions)]
-
-
-def _labels(experiments: Sequence[Experiment]) -> list[str]:
-    """Labels, with the number of rows where several experiments set the same."""
-    labels = [own.label for own in experiments]
-    return [
-        f"{label}, {own.rows} rows" if labels.count(label) > 1 else label
-        for label, own in zip(labels, experiments, strict=True)
-    ]
 
 
 def spelled(point: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import CVaR, Objective, Quantile
+from bayes_intgen.decide.decision import CVaR, Quantile
 from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
@@ -203,11 +203,6 @@ class Search:
     problem: Problem
     surface: JointSurface
     measure: CVaR | Quantile | None = None
-
-    @property
-    def objective(self) -> Objective:
-        """What is optimised, as users write it."""
-        return self.measure or "mean"
 
     def within(self, budget: float | None) -> "Search":
         """The same search with another budget."""

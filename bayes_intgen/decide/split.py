@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -79,9 +80,11 @@ class PlannedSplit:
         beyond_support: bool,
     ) -> Self:
         """Plan rows of each regime, and find the present widths of the targets."""
-        level = probability(level, "level")
-        regimes = regimes_of(posterior) if regimes is None else regimes
-        chosen = checked_regimes(posterior.actions, regimes)
+        level, names = probability(level, "level"), posterior.actions
+        if regimes is None:
+            in_data = [tuple(compress(names, mask)) for mask in support_of(posterior).regimes]
+            regimes = [*in_data, *default_regimes(names)]
+        chosen = checked_regimes(names, regimes)
         labels = [regime_label(own) for own in chosen]
         per_row = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
@@ -159,19 +162,9 @@ def targets_of(
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
     if target is None:
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target, posterior.actions)
+    query = support_of(posterior).query(target)
     mean = prediction_of(posterior).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **posterior.averages.attrs}
-
-
-def regimes_of(posterior: PosteriorDraws) -> list[tuple[str, ...]]:
-    """Regimes of the data, each action alone, all together, and none, by the actions set."""
-    names = posterior.actions
-    in_data = [
-        tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
-        for mask in support_of(posterior).regimes
-    ]
-    return list(dict.fromkeys([*in_data, *default_regimes(names)]))
 
 
 def checked_regimes(names: Sequence[str], regimes: Any) -> list[tuple[str, ...]]:

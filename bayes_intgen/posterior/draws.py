@@ -299,9 +299,8 @@ class PosteriorDraws:
         >>> bool(wide > posterior.joint_effect([[0.1, 0.2]]).std())
         True
         """
-        names = self.actions if intervened is None else intervened
         view = self.given(given).over(population)
-        query = self._support.query(points, names)
+        query = self._support.query(points, intervened)
         rng = generator(seed, "outcome")
         outcome = prediction_of(view).draw(query.values, query.mask, rng)
         return view._labelled("outcome", outcome, query)
@@ -325,7 +324,7 @@ class PosteriorDraws:
         >>> posterior.support([[0.1, 0.2]]).supported.item()
         True
         """
-        return self._support.dataset(points, self.actions if intervened is None else intervened)
+        return self._support.dataset(points, intervened)
 
     def mechanisms(self, grid: Any) -> xr.Dataset:
         """Draws of the contribution of each action along a grid.
@@ -439,11 +438,8 @@ class PosteriorDraws:
     def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""
         coords = coordinates(self, query.labels, query.verdict.supported, {"": query.values})
-        attrs: dict[str, Any] = {
-            "intervened": ", ".join(query.intervened),
-            "outcome": self.outcome_name,
-        }
-        attrs |= self.averages.attrs
+        attrs: dict[str, Any] = {"intervened": ", ".join(query.intervened)}
+        attrs |= {"outcome": self.outcome_name, **self.averages.attrs}
         if name == "effect":
             attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]

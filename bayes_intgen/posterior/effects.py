@@ -10,7 +10,6 @@ from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.data.queries import (
-    checked_actions,
     checked_points,
     point_labels,
 )
@@ -80,7 +79,6 @@ def effect_table(
     """
     level = probability(level, "level", PointsError)
     actions, categories = posterior.actions, posterior.categories
-    names = actions if intervened is None else checked_actions(intervened, actions)
     values = checked_points(points, actions, categories)
     start = None if baseline is None else checked_points(baseline, actions, categories)
     if start is not None and len(start) not in (1, len(values)):
@@ -89,7 +87,7 @@ def effect_table(
         )
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
-    query = support_of(posterior).query_at(together, names)
+    query = support_of(posterior).query_at(together, intervened)
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
     draws = prediction.mean(values, mask).reshape(-1, len(values))
@@ -104,7 +102,7 @@ def effect_table(
     attrs = posterior.averages.attrs
     if start is not None:
         changed = np.flatnonzero((values != start).any(axis=0)).tolist()
-        attrs = change_attrs(posterior, changed, names)
+        attrs = change_attrs(posterior, changed, query.intervened)
         changes = prediction.change(start, values, mask).reshape(-1, len(values))
         columns |= central(changes, level, "change") | {"above_zero": (changes > 0).mean(axis=0)}
         starts = np.broadcast_to(start, values.shape)
@@ -114,7 +112,7 @@ def effect_table(
         coords={"point": point_labels(points, len(values)), "action": list(actions)},
         attrs={
             "outcome": posterior.outcome_name,
-            "intervened": list(names),
+            "intervened": list(query.intervened),
             "level": level,
             "outcome_kind": prediction.law.kind,
             **attrs,

@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -124,10 +124,10 @@ class FitSupport:
                 f"the rows of the data have other covariates, groups or weights; {remedy}"
             )
 
-    def query(self, points: Any, intervened: Sequence[str], subject: str = "") -> Query:
+    def query(self, points: Any, intervened: Iterable[str] | None = None) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
 
-        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        All actions are set by default.
 
         Raises
         ------
@@ -136,12 +136,18 @@ class FitSupport:
         """
         values = checked_points(points, self.terms.names, self.terms.categories)
         labels = point_labels(points, len(values))
-        return self.query_at(values, intervened, subject)._replace(labels=labels)
+        return self.query_at(values, intervened)._replace(labels=labels)
 
-    def query_at(self, values: Array, intervened: Sequence[str], subject: str = "") -> Query:
-        """As :meth:`query`, at values that are valid, shape (M, K), levels by their codes."""
-        actions = checked_actions(intervened, self.terms.names)
-        mask = checked_mask(actions, self.terms.names)
+    def query_at(
+        self, values: Array, intervened: Iterable[str] | None = None, subject: str = ""
+    ) -> Query:
+        """As :meth:`query`, at values that are valid, shape (M, K), levels by their codes.
+
+        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        """
+        names = self.terms.names
+        actions = names if intervened is None else checked_actions(intervened, names)
+        mask = checked_mask(actions, names)
         verdict = self.verdict(values, mask)
         self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), np.arange(len(values))
@@ -174,7 +180,7 @@ class FitSupport:
         target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
         return self.reference.linked(values, target, self._parents, pairs, nearby)
 
-    def dataset(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
+    def dataset(self, points: Any, intervened: Iterable[str] | None) -> xr.Dataset:
         """Labelled distances of points from the rows of each regime, and their support.
 
         Raises
@@ -182,10 +188,11 @@ class FitSupport:
         PointsError
             As :meth:`query`.
         """
-        values = checked_points(points, self.terms.names, self.terms.categories)
-        mask = checked_mask(intervened, self.terms.names)
+        names = self.terms.names
+        values = checked_points(points, names, self.terms.categories)
+        mask = checked_mask(names if intervened is None else intervened, names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        parents = self._parents or parents_of(self.terms.names, None)
+        parents = self._parents or parents_of(names, None)
         return self.reference.described(values, target, parents, verdict)
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:

@@ -1,28 +1,25 @@
 """Schema of a fit's DataTree: draws in ArviZ's schema, and the model behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, astuple
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._typing import Array
-from bayes_intgen.data.outcome_kind import OutcomeKind
+from bayes_intgen._random import generator
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.laws import StudentTNoise
-from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 
 if TYPE_CHECKING:
-    from bayes_intgen.inference.pilot.lack_of_fit import FitTest
+    from bayes_intgen.inference.pilot.pilot import Pilot
     from bayes_intgen.inference.pilot.residuals import FarOutcomes
     from bayes_intgen.inference.sampled_model import SampledModel
     from bayes_intgen.inference.settings import SamplerSettings
@@ -30,40 +27,8 @@ if TYPE_CHECKING:
 _DRAW_DIMS = ("chain", "draw")
 
 
-class FittedNoise(NamedTuple):
-    """Noise of a fit: its variance function and its distribution.
-
-    Attributes
-    ----------
-    spread : VarianceFunction
-    unit : float
-        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
-    quantiles : ndarray
-        Quantiles of the standardised noise at evenly spaced probabilities.
-    deviations : ndarray, shape (chain, draw, H), optional
-        If the variance function is estimated, draws of the differences of its knot values from
-        their estimates.
-    student_t : StudentTNoise, optional
-        Distribution of Student-t noise.
-    """
-
-    spread: VarianceFunction
-    unit: float
-    quantiles: Array
-    deviations: Array | None = None
-    student_t: StudentTNoise | None = None
-
-
 def build_tree(
-    data: Rows,
-    model: Model,
-    sampled: "SampledModel",
-    noise: FittedNoise,
-    *,
-    fit_tests: "Sequence[FitTest]",
-    settings: "SamplerSettings",
-    kind: OutcomeKind = "continuous",
-    far: "FarOutcomes | None" = None,
+    data: Rows, model: Model, pilot: "Pilot", sampled: "SampledModel", settings: "SamplerSettings"
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
@@ -71,19 +36,17 @@ def build_tree(
     ----------
     data : Rows
     model : Model
+    pilot : Pilot
     sampled : SampledModel
-    noise : FittedNoise
-    fit_tests : sequence of FitTest
     settings : SamplerSettings
-    kind : {"continuous", "binary", "count"}
-        Kind of the outcome.
-    far : FarOutcomes, optional
-        Outcomes that lie far from the fit.
 
     Returns
     -------
     DataTree
     """
+    distinct = model.link == "identity" and settings.techniques.outcome_kind
+    kind = data.outcome_kind if distinct else "continuous"
+    far = pilot.far if (kind, model.link) == ("continuous", "identity") else None
     terms, importance = sampled.terms, sampled.importance
     sizes = [term.component.basis.size for term in terms.terms]
     names = [f"{t.name}[{i}]" for t, n in zip(terms.terms, sizes, strict=True) for i in range(n)]
@@ -96,18 +59,20 @@ def build_tree(
                 draws,
                 {} if importance is None else importance._asdict(),
             ),
-            "constant_data": _constant_data(data, sampled, noise.unit, fit_tests, far),
+            "constant_data": _constant_data(data, pilot, sampled, far),
             "coefficients": labelled_dataset(
                 {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
                 {**draws, "coefficient": names},
             ),
-            "noise": _noise(noise, draws),
+            "noise": _noise(pilot, settings.seed, draws),
             "support": data.in_memory.reference_rows(terms.coordinates).to_dataset(),
         }
     )
     if len(data.columns):
         means = sampled.coefficients.mean(axis=(0, 1))
         tree["population"] = xr.DataTree(population_dataset(data, model.link, terms, means))
+    chosen = asdict(settings) | {"draws": len(draws["draw"])}
+    del chosen["techniques"]
     # A Laplace approximation runs no code of NumPyro.
     library = "numpyro" if importance is None else "bayes-intgen"
     tree.attrs = {
@@ -118,12 +83,10 @@ def build_tree(
         "inference_library_version": version(library),
         "outcome": data.outcome_name,
         "outcome_kind": kind,
-        "settings": serialise.dumps(
-            {k: v for k, v in asdict(settings).items() if k != "techniques"}
-        ),
+        "settings": serialise.dumps(chosen),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
-        "spread": serialise.dumps(noise.spread),
+        "spread": serialise.dumps(pilot.spread),
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
@@ -162,15 +125,19 @@ def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     return {dim: draws[dim].values for dim in ("chain", "draw")}
 
 
-def _noise(noise: FittedNoise, draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
-    size = len(noise.quantiles)
-    variables: dict[str, Any] = {"quantile": ("probability", noise.quantiles)}
+def _noise(pilot: "Pilot", seed: int, draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
+    """Distribution of the standardised noise, and draws of an estimated variance function."""
+    size = len(pilot.quantiles)
+    variables: dict[str, Any] = {"quantile": ("probability", pilot.quantiles)}
     labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-    if noise.deviations is not None:
-        variables["deviation"] = ((*_DRAW_DIMS, "height"), noise.deviations)
-        labels |= {**draws, "height": np.arange(noise.deviations.shape[-1])}
-    if noise.student_t is not None:
-        variables |= {name: ((), value) for name, value in noise.student_t._asdict().items()}
+    if pilot.estimate is not None:
+        shape, rng = tuple(map(len, draws.values())), generator(seed, "noise")
+        deviations = pilot.estimate.draw(shape, rng)
+        variables["deviation"] = ((*_DRAW_DIMS, "height"), deviations)
+        labels |= {**draws, "height": np.arange(deviations.shape[-1])}
+    if pilot.student_t is not None:
+        law = pilot.student_t.law._asdict()
+        variables |= {name: ((), value) for name, value in law.items()}
     return labelled_dataset(variables, labels)
 
 
@@ -192,11 +159,7 @@ def _posterior(sampled: "SampledModel", draws: Mapping[str, NDArray[np.int_]]) -
 
 
 def _constant_data(
-    data: Rows,
-    sampled: "SampledModel",
-    unit: float,
-    fit_tests: "Sequence[FitTest]",
-    far: "FarOutcomes | None",
+    data: Rows, pilot: "Pilot", sampled: "SampledModel", far: "FarOutcomes | None"
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
@@ -204,7 +167,7 @@ def _constant_data(
         "rows": ("regime", np.array(list(regimes.values()))),
         "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
         "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-        "pilot_noise_sd": ((), unit),
+        "pilot_noise_sd": ((), pilot.noise_sd),
     }
     labels: dict[str, Any] = {
         "regime": [data.label(mask) for mask in regimes],
@@ -230,7 +193,7 @@ def _constant_data(
 
     parts = [
         labelled_dataset(variables, labels),
-        fit_tests_dataset(fit_tests, (*data.names, *data.columns.every)),
+        fit_tests_dataset(pilot.fit_tests, (*data.names, *data.columns.every)),
     ]
     if far is not None:
         parts.append(far.to_dataset())

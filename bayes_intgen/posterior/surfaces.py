@@ -190,14 +190,10 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     prediction, reference = prediction_of(posterior), support.reference
     pairs = terms.interactions
     sd = np.empty((*prediction.sd.shape, len(pairs)))
-    of_mean = np.empty(len(pairs))
-    if pairs:
-        rows = np.concatenate(reference.rows)
-        masks = zip(reference.masks, reference.rows, strict=True)
-        shares = np.concatenate(
-            [np.full(len(own), support.regimes[mask] / len(own)) for mask, own in masks]
-        )
-        shares /= shares.sum()
+    of_mean, rows = np.empty(len(pairs)), np.concatenate(reference.rows)
+    sizes = [len(own) for own in reference.rows]
+    counts = np.array([support.regimes[mask] for mask in reference.masks])
+    shares = np.repeat(counts / sizes, sizes) / counts.sum()
     for i, ((j, k), (basis, columns)) in enumerate(pairs.items()):
         functions = basis.matrix(rows[:, [j, k]])
         centred = functions - shares @ functions
@@ -205,13 +201,14 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
         coefficients = prediction.coefficients[..., columns]
         sd[..., i] = _sd_of(coefficients, covariance)
         of_mean[i] = _sd_of(coefficients.mean(axis=(0, 1)), covariance)
-    names = [[terms.names[i] for i in pair] for pair in pairs]
+    names = np.array([[terms.names[i] for i in pair] for pair in pairs], dtype=str)
+    first, second = names.reshape(-1, 2).T
     return xr.Dataset(
         {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
         coords={
-            "pair": np.array(terms.pair_labels if pairs else [], dtype=str),
-            "first": ("pair", np.array([one for one, _ in names], dtype=str)),
-            "second": ("pair", np.array([other for _, other in names], dtype=str)),
+            "pair": np.array(terms.pair_labels, dtype=str),
+            "first": ("pair", first),
+            "second": ("pair", second),
         },
         attrs={"outcome": posterior.predictor_name},
     )

@@ -43,34 +43,6 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A chart of 320 by 200 pixels.
-
-    Attributes
-    ----------
-    left : int
-        Position of the vertical axis, the same for charts of the same range.
-    x_ticks, y_ticks : list of Tick
-    marks : list of (str, str)
-        Paths and their classes in the style sheet, from back to front.
-    zero : float or None
-        Position of zero; None if it is outside.
-    usual : (float, float) or None
-        Ends of the range of about the middle half of the rows; None for levels and covariates.
-    beyond : list of (float, float)
-        Ends of the unsupported intervals.
-    """
-
-    left: int
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    marks: list[tuple[str, str]]
-    zero: float | None
-    usual: tuple[float, float] | None
-    beyond: list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
 class Curve:
     """A curve with bands around it, widest first.
 
@@ -110,7 +82,7 @@ def draw(
     labels: Sequence[Label] | None = None,
     usual: tuple[float, float] | None = None,
     dates: bool = False,
-) -> Chart:
+) -> dict[str, Any]:
     """Draw curves over the same values, shape (n,), or at levels points with vertical intervals.
 
     Parameters
@@ -126,12 +98,21 @@ def draw(
     dates : bool
         Whether values are days since 1970.
 
+    Returns
+    -------
+    dict
+        Of a chart of 320 by 200 pixels: ``left``, the position of the vertical axis, the same for
+        charts of the same range; ``x_ticks`` and ``y_ticks``; ``marks``, pairs of a path and its
+        class in the style sheet, from back to front; ``zero``, its position, None if it is outside;
+        ``usual``, the ends of the usual range, None for levels and covariates; and ``beyond``, the
+        ends of the unsupported intervals.
+
     Examples
     --------
     >>> curve = Curve("set", np.array([1.0, 2.0]), [(np.zeros(2), np.full(2, 3.0))])
     >>> levels, within = np.arange(2.0), np.array([True, False])
     >>> chart = draw(levels, [curve], (0.0, 3.0), within, labels=["off", "on"])
-    >>> [tick.label for tick in chart.x_ticks], len(chart.beyond)
+    >>> [tick.label for tick in chart["x_ticks"]], len(chart["beyond"])
     (['off', 'on'], 1)
     """
     low, high = _with_ticks(y_range)
@@ -168,15 +149,15 @@ def draw(
         at_levels = zip(centres.tolist(), short, strict=True)
         x_ticks = [Tick(at, shortened(name, room), name) for at, name in at_levels]
         beyond = [(at - width / 2, at + width / 2) for at in centres[~supported].tolist()]
-    return Chart(
-        left,
-        x_ticks,
-        [Tick(float(y(value)), text) for value, text in texts.items()],
-        marks,
-        float(y(0.0)) if low < 0 < high else None,
-        middle_half,
-        beyond,
-    )
+    return {
+        "left": left,
+        "x_ticks": x_ticks,
+        "y_ticks": [Tick(float(y(value)), text) for value, text in texts.items()],
+        "marks": marks,
+        "zero": float(y(0.0)) if low < 0 < high else None,
+        "usual": middle_half,
+        "beyond": beyond,
+    }
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:

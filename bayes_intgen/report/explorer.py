@@ -13,6 +13,7 @@ actions, as variances of noise are. With one action away from the start the band
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,7 +143,7 @@ def explorer_data(
         "reasons": REASONS,
         "actions": actions,
         "pairs": [
-            _pair_data(posterior, prediction, start, pair, [sliders[i] for i in pair])
+            _pair_data(posterior, prediction.coefficients[0], sliders, pair)
             for pair in posterior.terms.interactions
         ],
     }
@@ -150,14 +151,13 @@ def explorer_data(
 
 def _pair_data(
     posterior: PosteriorDraws,
-    prediction: Prediction,
-    start: Array,
-    pair: tuple[int, int],
+    coefficients: Array,
     sliders: Sequence[Slider],
+    pair: tuple[int, int],
 ) -> dict[str, Any]:
     """Table of what two actions change together, beyond their changes alone."""
-    grid = np.stack(np.meshgrid(*(s.values for s in sliders), indexing="ij"), axis=-1)
-    points = varied(start, list(pair), grid.reshape(-1, 2))
+    start, own = np.array([s.values[s.start] for s in sliders]), [sliders[i] for i in pair]
+    points = varied(start, list(pair), np.array([*product(*(s.values for s in own))]))
     one, other = points[:, pair].copy(), points[:, pair].copy()
     one[:, 1], other[:, 0] = start[pair[1]], start[pair[0]]
     basis, columns = posterior.terms.interactions[pair]
@@ -165,14 +165,14 @@ def _pair_data(
         basis.matrix, (points[:, pair], one, other, start[None, pair])
     )
     # Values without support have a reason of their own, and those at the start are beside it.
-    moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in sliders]
+    moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in own]
     unreached = np.outer(*moved).ravel()
     unreached[unreached] = ~support_of(posterior).supported(points[unreached])
     return {
         "actions": pair,
         "effect": {
             "functions": both - first - second + neither,
-            "coefficients": prediction.coefficients[0][:, columns],
+            "coefficients": coefficients[:, columns],
         },
         "unreached": unreached,
     }

@@ -25,7 +25,7 @@ from bayes_intgen.errors import (
     SamplingWarning,
     SupportWarning,
 )
-from bayes_intgen.identification.certificates import Certificate, certify
+from bayes_intgen.identification.certificates import certify
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -91,7 +91,7 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    sliders = sliders_of(posterior)
+    support, actions, sliders = support_of(posterior), posterior.actions, sliders_of(posterior)
     plans = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
@@ -107,7 +107,9 @@ def page_of(
     return environment.get_template("page.html.j2").render(
         content=content,
         posterior=posterior,
-        certificate=_certificate(posterior),
+        certificate=certify(
+            actions, support.regimes, actions, support.reference.settings(), support.under_one_mask
+        ),
         minus=MINUS,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
@@ -138,18 +140,6 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
     """Encode an array as base64 of its little-endian numbers in row-major order."""
     numbers = np.ascontiguousarray(values, dtype="<f8").tobytes()
     return {"float64": b64encode(numbers).decode()}
-
-
-def _certificate(posterior: PosteriorDraws) -> Certificate:
-    """Whether the regimes of a fit identify the joint effect."""
-    support, actions = support_of(posterior), posterior.actions
-    return certify(
-        actions,
-        support.regimes,
-        actions,
-        support.reference.settings(),
-        support.under_one_mask,
-    )
 
 
 def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
@@ -231,12 +221,13 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
     mechanism_range = common_range([curve for pair in mechanisms for curve in pair])
     typical = (
         medians(posterior), np.array([c.low for c in coordinates]),
-        np.array([c.high for c in coordinates]),
+        np.array([c.high for c in coordinates]), default,
     )  # fmt: skip
-    median, low, high = (point_texts(posterior, values) for values in typical)
+    median, low, high, at_default = (point_texts(posterior, values) for values in typical)
     out = []
     for k, levels in enumerate(levels_of(posterior)):
         usual, values = None if levels else usual_range(coordinates[k]), along[k][:, k]
+        beside = {i for pair in posterior.terms.interactions if k in pair for i in pair} - {k}
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
         out.append(
             {
@@ -246,14 +237,7 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
                 "high": high[k],
                 "joint": draw(values, [joint[k]], joint_range, within[k].all(axis=1), **axis),
                 "mechanism": draw(values, mechanisms[k], mechanism_range, within[k][:, k], **axis),
-                "held": _held(posterior, k, default),
+                "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
             }
         )
     return out
-
-
-def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
-    """Values of the actions that interact with action ``k``, as text."""
-    pairs, texts = posterior.terms.interactions, point_texts(posterior, point)
-    others = sorted({i for pair in pairs if k in pair for i in pair} - {k})
-    return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)
