@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
-from bayes_intgen.posterior.schema import FittedNoise, build_tree
+from bayes_intgen.posterior.schema import build_tree
 
 
 def asked(posterior: bi.Posterior, given: Any = None, population: Any = None) -> bi.Posterior:
@@ -142,9 +143,17 @@ def made_up(
         "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }
-    fitted = FittedNoise(VarianceFunction(), unit, np.linspace(-1.7, 1.8, 1000) - 0.05)
+    pilot: Any = SimpleNamespace(
+        spread=VarianceFunction(),
+        noise_sd=unit,
+        quantiles=np.linspace(-1.7, 1.8, 1000) - 0.05,
+        estimate=None,
+        student_t=None,
+        fit_tests=(),
+        far=None,
+    )
     if noise == "student_t":
-        fitted = fitted._replace(student_t=StudentTNoise(5.0, 0.8))
+        pilot.student_t = SimpleNamespace(law=StudentTNoise(5.0, 0.8))
     else:
         coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
         knots = np.array(
@@ -153,21 +162,17 @@ def made_up(
         size = 1 + 2 * count * len(KNOTS)
         spread = VarianceFunction(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
         deviations = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
-        fitted = fitted._replace(spread=spread, deviations=deviations)
+        pilot.spread = spread
+        pilot.estimate = SimpleNamespace(draw=lambda shape, rng: deviations)
     kinds = {
         bool: ("diverging", "reached_max_treedepth", "accepted"),
         int: ("n_steps", "tree_depth"),
         float: ("lp", "energy", "acceptance_rate", "step_size"),
     }
     statistics = {name: np.zeros(shape, kind) for kind, names in kinds.items() for name in names}
-    tree = build_tree(
-        data,
-        model,
-        SampledModel(terms, sites, coefficients, statistics, {}),
-        fitted,
-        fit_tests=(),
-        settings=SamplerSettings(seed, 2, draws, 10, progress=False),
-    )
+    sampled = SampledModel(terms, sites, coefficients, statistics, {})
+    settings = SamplerSettings(seed, 2, draws, 10, progress=False)
+    tree = build_tree(data, model, pilot, sampled, settings)
     return bi.Posterior(tree)
 
 

@@ -196,9 +196,10 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
-        from bayes_intgen.decide.best import Planning
+        from bayes_intgen.decide.best import plan_of, search_of
 
-        return Planning.of(self, decision, beyond_support).best(objective)
+        search = search_of(self, decision, objective, beyond_support)
+        return plan_of(self, search, search.best())
 
     def frontier(
         self,
@@ -283,10 +284,10 @@ class Decisions(Pictures):
         >>> abs(plan.value - 0.5) < 0.01
         True
         """
-        from bayes_intgen.decide.best import Planning, cheapest_plan
+        from bayes_intgen.decide.best import cheapest_plan, search_of
 
-        planning = Planning.of(self, decision, beyond_support)
-        return cheapest_plan(planning, target, objective)
+        search = search_of(self, decision, objective, beyond_support)
+        return cheapest_plan(self, search, target)
 
     def experiments(
         self,

@@ -1,6 +1,7 @@
 """Fit a model to data: pilot fit, sampler, posterior, updates, and warnings."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -10,19 +11,17 @@ from bayes_intgen._arguments import hints_for_names, instance
 from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
-from bayes_intgen._random import generator
-from bayes_intgen.api.posterior import Posterior, with_refit
+from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
-    OF_COPIES,
-    OF_FIT,
-    OF_ROWS,
     Finding,
-    findings,
+    of_copies,
+    of_fit,
+    of_rows,
     store_findings,
     warn_of,
 )
 from bayes_intgen.data.regime_data import RegimeData, with_rows
-from bayes_intgen.data.rows import OutcomeKind, Rows
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
@@ -36,7 +35,7 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.schema import FittedNoise, build_tree
+from bayes_intgen.posterior.schema import build_tree
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -114,25 +113,7 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     """Sample after a pilot fit; the outcome is on the model's scale."""
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
-    distinct = model.link == "identity" and settings.techniques.outcome_kind
-    kind: OutcomeKind = data.outcome_kind if distinct else "continuous"
-    draws = sampled.coefficients.shape[1]
-    deviations = None
-    if pilot.estimate is not None:
-        rng = generator(settings.seed, "noise")
-        deviations = pilot.estimate.draw((settings.chains, draws), rng)
-    law = None if pilot.student_t is None else pilot.student_t.law
-    noise = FittedNoise(pilot.spread, pilot.noise_sd, pilot.quantiles, deviations, law)
-    tree = build_tree(
-        data,
-        model,
-        sampled,
-        noise,
-        kind=kind,
-        fit_tests=pilot.fit_tests,
-        far=pilot.far if (kind, model.link) == ("continuous", "identity") else None,
-        settings=replace(settings, draws=draws),
-    )
+    tree = build_tree(data, model, pilot, sampled, settings)
     return Fit(data, model, settings, pilot, sampled, Posterior(tree))
 
 
@@ -247,7 +228,7 @@ def fit(
     settings = SamplerSettings(
         seed, chains, draws, warmup, target_accept, simplify, progress, method
     )
-    found = findings(OF_ROWS, data, model)
+    found = of_rows(data, model)
     warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_fit(fit, data, found)
@@ -259,9 +240,10 @@ def updatable_posterior(fit: Fit, data: Rows, earlier: Fit | None = None) -> Pos
 
     If it has the terms of an ``earlier`` fit, updates start from that one.
     """
+    posterior = copy(fit.posterior)
     if isinstance(data, RegimeData):
-        return with_refit(fit.posterior, partial(_updated, data, earlier or fit))
-    return fit.posterior
+        posterior._refit = partial(_updated, data, earlier or fit)
+    return posterior
 
 
 def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -> Posterior:
@@ -274,7 +256,7 @@ def _updated(data: RegimeData, fit: Fit, new_rows: RegimeData, progress: bool) -
     rows = with_rows(data, new_rows)
     model, settings = fit.model, replace(fit.settings, progress=bool(progress))
     quick = replace(settings, method="laplace")
-    found = findings(OF_ROWS, rows, model)
+    found = of_rows(rows, model)
     warn_of(found)
     scaled = model.law.working_rows(rows).in_memory
     with single_blas_thread():
@@ -297,6 +279,6 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
 
     What was ``found`` in the rows before is kept with the posterior.
     """
-    copies = findings(OF_COPIES, data, fit.model)
+    copies = of_copies(data, fit.model)
     store_findings(fit.posterior.tree.attrs, [*found, *copies])
-    warn_of([*copies, *findings(OF_FIT, data, fit.model, fit.posterior)])
+    warn_of([*copies, *of_fit(data, fit.model, fit.posterior)])

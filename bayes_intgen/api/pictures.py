@@ -11,7 +11,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.contraction import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.basis.categories import Label
-from bayes_intgen.data.queries import named_points
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.plots.effect import plot_bias, plot_contraction, plot_effect, plot_sensitivity
 from bayes_intgen.plots.graph import plot_graph
@@ -242,8 +241,7 @@ class Pictures(FittedRows):
         >>> posterior.plot_sensitivity([[0.1, 0.2]]).axes[0].get_title()
         'red = 0.1, green = 0.2'
         """
-        if points is None:
-            points = named_points(self.default_point[None], self.actions, self.categories)
-        query = support_of(self).query(points, self.actions)
+        support, default = support_of(self), self.default_point[None]
+        query = support.query_at(default) if points is None else support.query(points)
         moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
         return plot_sensitivity(moved, independent)

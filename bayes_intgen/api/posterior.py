@@ -45,9 +45,8 @@ class Posterior(Decisions):
         Estimate of the variance function of the noise; group ``noise`` has draws of it.
     """
 
-    def __init__(self, tree: xr.DataTree, refit: "Refit | None" = None) -> None:
-        super().__init__(tree)
-        self._refit = refit
+    # The update of a fit whose rows are in memory.
+    _refit: "Refit | None" = None
 
     def __str__(self) -> str:
         return str(self._report())
@@ -98,8 +97,7 @@ class Posterior(Decisions):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        names = self.actions if intervened is None else intervened
-        return contraction(self, support_of(self).query(points, names), seed)
+        return contraction(self, support_of(self).query(points, intervened), seed)
 
     def sensitivity(
         self,
@@ -147,8 +145,7 @@ class Posterior(Decisions):
         >>> bool((moved.high - moved.low).diff("rho").min() > 0)
         True
         """
-        query = support_of(self).query(points, self.actions)
-        return sensitivity(self, query, rho, level)
+        return sensitivity(self, support_of(self).query(points), rho, level)
 
     def report(
         self,
@@ -304,13 +301,6 @@ class Posterior(Decisions):
         from bayes_intgen.assess.summary import report_identification
 
         return report_identification(self)
-
-
-def with_refit(posterior: Posterior, refit: "Refit") -> Posterior:
-    """Copy a posterior that :meth:`Posterior.update` can refit."""
-    copied = copy(posterior)
-    copied._refit = refit
-    return copied
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:

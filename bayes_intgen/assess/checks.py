@@ -38,12 +38,12 @@ from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.assess.bootstrap import BootstrapResult
 from bayes_intgen.assess.findings import (
-    OF_COPIES,
-    OF_ROWS,
     Finding,
     Guard,
     findings,
     findings_of_fit_tests,
+    of_copies,
+    of_rows,
     sentences,
     store_findings,
     stored_findings,
@@ -70,6 +70,8 @@ from bayes_intgen.text.messages import in_words
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
 FAMILYWISE_LEVEL = 0.025
+# Families of tests whose p values are corrected together.
+FAMILIES = {"shared cause": "actions", "shift": "actions", "variance": "variance"}
 # Maximum number of untestable alternatives that the statement names.
 MAX_NAMED = 3
 
@@ -294,7 +296,7 @@ def check(
         )
     level = probability(level, "level")
     held_out = probability(held_out, "held_out", or_zero=True)
-    found = findings((*OF_ROWS, *OF_COPIES, *map(_checked_guard, checks)), data, model)
+    found = findings((of_rows, of_copies, *map(_checked_guard, checks)), data, model)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
     candidates = alternatives(rows, model)
@@ -368,47 +370,30 @@ class _Line(NamedTuple):
     actions: tuple[str, ...]
     result: BootstrapResult | str | None
 
-    @property
-    def family(self) -> str:
-        """Family of tests whose p values are corrected together."""
-        of_actions = self.kind in ("shared cause", "shift")
-        return "actions" if of_actions else "variance" if self.kind == "variance" else "mean"
-
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
     tests = [line for line in lines if isinstance(line.result, BootstrapResult)]
     rest = [line for line in lines if not isinstance(line.result, BootstrapResult)]
+    columns: dict[str, Any] = {}
+    labels: dict[str, Any] = {"action": list(names)}
+    for dim, prefix, some in (("test", "", tests), ("hidden", "hidden_", rest)):
+        between = [[name in line.actions for name in names] for line in some]
+        between_all = np.array(between, dtype=bool).reshape(len(some), len(names))
+        columns[f"{prefix}kind"] = (dim, np.array([line.kind for line in some], dtype=str))
+        columns[f"{prefix}between"] = ((dim, "action"), between_all)
+        labels[dim] = np.array([line.label for line in some], dtype=str)
+    columns["hidden_obstacle"] = ("hidden", np.array([own.result or "" for own in rest], dtype=str))
     fields = BootstrapResult._fields
     values = np.array([line.result for line in tests], dtype=float).reshape(-1, len(fields)).T
-    columns = dict(zip(fields, values, strict=True))
-    families = len({line.family for line in tests})
-    columns["p_familywise"] = 1 - (1 - columns["p_familywise"]) ** families
-    evidence = columns["log_bayes_factor"]
-    weight = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
-
-    def described(some: Sequence[_Line], dim: str, prefix: str = "") -> dict[str, Any]:
-        between = [[name in line.actions for name in names] for line in some]
-        shape = len(some), len(names)
-        return {
-            f"{prefix}kind": (dim, np.array([line.kind for line in some], dtype=str)),
-            f"{prefix}between": ((dim, "action"), np.array(between, dtype=bool).reshape(shape)),
-        }
-
-    obstacles = np.array([line.result or "" for line in rest], dtype=str)
+    results = dict(zip(fields, values, strict=True))
+    # Of other kinds are tests of the mean.
+    families = len({FAMILIES.get(line.kind, "mean") for line in tests})
+    results["p_familywise"] = 1 - (1 - results["p_familywise"]) ** families
+    evidence = results["log_bayes_factor"]
+    results["weight"] = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
     return labelled_dataset(
-        {
-            **described(tests, "test"),
-            **{name: ("test", column) for name, column in columns.items()},
-            "weight": ("test", weight),
-            **described(rest, "hidden", "hidden_"),
-            "hidden_obstacle": ("hidden", obstacles),
-        },
-        {
-            "test": np.array([line.label for line in tests], dtype=str),
-            "action": list(names),
-            "hidden": np.array([line.label for line in rest], dtype=str),
-        },
+        columns | {name: ("test", column) for name, column in results.items()}, labels
     )
 
 

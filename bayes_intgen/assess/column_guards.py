@@ -7,8 +7,6 @@ two intervals of the same width on either side of it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +64,12 @@ def advice_on_outcome(data: Rows) -> list[str]:
     if len(rows.names) == 1:
         return []
     outcome, kind = rows.outcome, data.outcome_kind
-    transform = ""
+    seen = transform = ""
     if kind == "binary":
-        seen = _rare(outcome)
+        share = float(outcome.mean())
+        rare = min(share, 1 - share)
+        if rare < RARE_SHARE:
+            seen = f"is {int(share < 0.5)} in only {rare:.1%} of rows"
     elif seen := _at_an_end(outcome, kind == "count"):
         pass
     elif seen := _proportion(outcome):
@@ -86,19 +87,13 @@ def advice_on_outcome(data: Rows) -> list[str]:
     ]
 
 
-def _rare(outcome: Array) -> str:
-    share = float(outcome.mean())
-    rare = min(share, 1 - share)
-    return f"is {int(share < 0.5)} in only {rare:.1%} of rows" if rare < RARE_SHARE else ""
-
-
 def _at_an_end(outcome: Array, counts: bool) -> str:
     """Many rows at the lowest or the highest value; a count is zero for no limit of its scale."""
     low, high = float(outcome.min()), float(outcome.max())
     shares = {"lowest": float((outcome == low).mean()), "highest": float((outcome == high).mean())}
     if counts and low == 0:
         del shares["lowest"]
-    end = max(shares, key=lambda side: shares[side])
+    end = max(shares, key=shares.__getitem__)
     if shares[end] < END_SHARE:
         return ""
     # Outcomes that repeat because rows do are no more frequent at an end than elsewhere.
@@ -122,25 +117,24 @@ def _growing_variance(rows: Observations) -> str:
     The variance of Poisson counts is their mean, to which additive hidden causes add a constant.
     The test compares mean absolute residuals (Glejser 1969) over the root of the mean outcome.
     """
-    fits = list(_outcomes_and_residuals(rows))
+    fits = list(_residuals_of_regimes(rows, rows.outcome))
     if not fits:
         return ""
-    outcome, left = (np.concatenate(column) for column in zip(*fits, strict=True))
+    left = np.concatenate([residuals for _, residuals in fits])
+    outcome = np.concatenate([rows.outcome[own] for own, _ in fits])
     thirds = np.array_split(np.argsort(outcome - left, kind="stable"), 3)
-    low, high = ((outcome[own].mean(), np.abs(left[own])) for own in (thirds[0], thirds[-1]))
-    sizes, errors = zip(
-        *(
-            (own.mean() / np.sqrt(mean), own.std() / np.sqrt(mean * len(own)))
-            for mean, own in (low, high)
-        ),
-        strict=True,
-    )
+    means, sizes, errors, ratios = [], [], [], []
+    for own in (thirds[0], thirds[-1]):
+        mean, gaps = outcome[own].mean(), np.abs(left[own])
+        means.append(mean)
+        sizes.append(gaps.mean() / np.sqrt(mean))
+        errors.append(gaps.std() / np.sqrt(mean * len(own)))
+        ratios.append(f"{(gaps**2).mean() / mean:.2g} times")
     if sizes[1] - sizes[0] < max(MIN_GROWTH * sizes[0], STANDARD_ERRORS * np.hypot(*errors)):
         return ""
-    ratios = [f"{(own**2).mean() / mean:.2g} times" for mean, own in (low, high)]
     return (
-        f"has a variance of {ratios[0]} its mean near {low[0]:.3g} and {ratios[1]} near "
-        f"{high[0]:.3g}"
+        f"has a variance of {ratios[0]} its mean near {means[0]:.3g} and {ratios[1]} near "
+        f"{means[1]:.3g}"
     )
 
 
@@ -156,8 +150,20 @@ def advice_on_scale(rows: Observations) -> tuple[str, ...]:
     continuous = rows.outcome_kind == "continuous" and rows.weights is None
     if not continuous or not (outcome > 0).all():
         return ()
-    gain, skewness = gain_of_logarithm(rows)
-    if gain < MIN_GAIN or skewness < MIN_SKEWNESS:
+    gain, standardised = 0.0, []
+    pairs = zip(
+        _residuals_of_regimes(rows, outcome),
+        _residuals_of_regimes(rows, np.log(outcome)),
+        strict=True,
+    )
+    for (own, raw), (_, of_log) in pairs:
+        sds = raw.std(), of_log.std()
+        if min(sds) > 0:
+            # Of the outcome itself, so that likelihoods are comparable (Box and Cox 1964).
+            gain += len(raw) * np.log(sds[0] / sds[1]) - np.log(outcome[own]).sum()
+            standardised.append(raw / sds[0])
+    every = np.concatenate([np.zeros(0), *standardised])
+    if not len(every) or gain < MIN_GAIN * len(every) or (every**3).mean() < MIN_SKEWNESS:
         return ()
     return (
         "Positive and skewed; quadratic regressions fit its logarithm better. If effects multiply, "
@@ -166,55 +172,15 @@ def advice_on_scale(rows: Observations) -> tuple[str, ...]:
     )
 
 
-def gain_of_logarithm(rows: Observations) -> tuple[float, float]:
-    """Gain in log likelihood per row by the logarithm of the outcome, and skewness without it.
-
-    Normal regressions in each regime on the actions and their squares. The likelihoods are of the
-    outcome itself, so that they are comparable (Box and Cox 1964).
-    """
-    gain, standardised = 0.0, []
-    logs = replace(rows, outcome=np.log(rows.outcome))
-    for (outcome, raw), (_, of_log) in zip(
-        _outcomes_and_residuals(rows), _outcomes_and_residuals(logs), strict=True
-    ):
-        sds = raw.std(), of_log.std()
-        if min(sds) == 0:
-            continue
-        gain += len(outcome) * np.log(sds[0] / sds[1]) - np.log(outcome).sum()
-        standardised.append(raw / sds[0])
-    if not standardised:
-        return 0.0, 0.0
-    every = np.concatenate(standardised)
-    return float(gain / len(every)), float(np.mean(every**3))
-
-
-def _outcomes_and_residuals(rows: Observations) -> Iterator[tuple[Array, Array]]:
-    """Outcome and residuals of a quadratic regression in each regime with enough rows."""
-    coordinates = [Coordinate.of(column)(column) for column in rows.actions.T]
-    z = np.stack(coordinates, axis=1)
-    design = np.column_stack([np.ones(len(z)), z, z**2])
-    for mask in rows.regimes:
-        own = (rows.intervened == mask).all(axis=1)
-        if own.sum() >= MIN_ROWS * design.shape[1]:
-            outcome = rows.outcome[own]
-            coefficients = np.linalg.lstsq(design[own], outcome)[0]
-            yield outcome, outcome - design[own] @ coefficients
-
-
-class TwoUnits(NamedTuple):
-    """Groups of values that seem to be in two units.
-
-    Attributes
-    ----------
-    low, high : float
-        Median size in each group, in the column's units.
-    share : float
-        Share of the rows with the larger sizes.
-    """
-
-    low: float
-    high: float
-    share: float
+def _residuals_of_regimes(
+    rows: Observations, outcome: Array
+) -> Iterator[tuple[NDArray[np.bool_], Array]]:
+    """Rows and residuals of a quadratic regression in each regime with enough rows."""
+    regime, smooth = masks_of(rows.intervened)[1], _quadratics([*rows.actions.T])
+    left = _residuals(outcome, regime, [], smooth)
+    for own in (regime == r for r in np.unique(regime)):
+        if own.sum() >= MIN_ROWS * (1 + smooth.shape[1]):
+            yield own, left[own]
 
 
 def advice_on_units(data: Rows) -> list[str]:
@@ -227,8 +193,27 @@ def advice_on_units(data: Rows) -> list[str]:
     >>> advice_on_units(data)
     []
     """
-    rows = data.in_memory
-    found = dict(_columns_in_two_units(rows.take(random_rows(len(rows), MAX_TESTED_ROWS))))
+    rows = data.in_memory.take(random_rows(len(data.in_memory), MAX_TESTED_ROWS))
+    regime, count = masks_of(rows.intervened)[1], len(rows.columns.names)
+    fine = rows.columns.fine_grouping
+    kinds = (*rows.categories, *rows.columns.categories)
+    columns = (*rows.actions.T, *rows.covariates.T[:count])
+    # Codes of actions and covariates with levels, and of groups.
+    levels = [column for own, column in zip(kinds, columns, strict=True) if own is not None]
+    groups = enumerate(rows.covariates.T[count:], count)
+    levels += [column for i, column in groups if i != fine]
+    found: dict[str, tuple[float, float, float]] = {}
+    smooth = [a for own, a in zip(rows.categories, rows.actions.T, strict=True) if own is None]
+    for k in [k for k, own in enumerate(rows.categories) if own is None]:
+        # Experiments may set an action to any two ranges.
+        free = ~rows.intervened[:, k]
+        values = rows.actions[free, k]
+        if len(np.unique(np.abs(values))) >= MIN_DISTINCT:
+            units = two_units(values, regime[free], [column[free] for column in levels])
+            found |= {rows.names[k]: units} if units else {}
+    if rows.outcome_kind != "binary":
+        units = two_units(rows.outcome, regime, levels, _quadratics(smooth) if smooth else None)
+        found |= {rows.outcome_name: units} if units else {}
     if not found:
         return []
     names, (low, high, share) = list(found), next(iter(found.values()))
@@ -240,28 +225,9 @@ def advice_on_units(data: Rows) -> list[str]:
     ]
 
 
-def _columns_in_two_units(rows: Observations) -> Iterator[tuple[str, TwoUnits]]:
-    """Name and groups of each action and of the outcome in two units."""
-    regime = masks_of(rows.intervened)[1]
-    levels, smooth = _level_columns(rows), _quadratics(rows)
-    for k, (name, own_levels) in enumerate(zip(rows.names, rows.categories, strict=True)):
-        # Experiments may set an action to any two ranges.
-        free = ~rows.intervened[:, k]
-        values = rows.actions[free, k]
-        if own_levels is None and len(np.unique(np.abs(values))) >= MIN_DISTINCT:
-            known = [column[free] for column in levels]
-            found = two_units(values, regime[free], known)
-            if found:
-                yield name, found
-    if rows.outcome_kind != "binary":
-        found = two_units(rows.outcome, regime, levels, smooth)
-        if found:
-            yield rows.outcome_name, found
-
-
 def two_units(
     values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array | None = None
-) -> TwoUnits | None:
+) -> tuple[float, float, float] | None:
     """Find two groups of values that a change of unit would make; None if there are not two.
 
     Parameters
@@ -273,21 +239,28 @@ def two_units(
     smooth : ndarray, shape (n, m), optional
         Columns of numbers that may do so.
 
+    Returns
+    -------
+    low, high : float
+        Median size in each group, in the column's units.
+    share : float
+        Share of the rows with the larger sizes.
+
     Examples
     --------
     >>> values, zeros = np.random.default_rng(0).normal(2.0, size=1000), np.zeros(1000, dtype=int)
     >>> two_units(values, zeros, [])
     >>> values[::2] *= 1000
-    >>> two_units(values, zeros, []).share
+    >>> two_units(values, zeros, [])[2]
     0.5
     """
     used = values != 0
     sizes = np.abs(values[used])
     if len(np.unique(sizes)) < 2:
         return None
-    left = _within_cells(np.log(sizes))
-    known: list[Array] = [column[used] for column in levels]
-    left = _residuals(left, regime[used], known, None if smooth is None else smooth[used])
+    smooth = np.empty((len(values), 0)) if smooth is None else smooth
+    known = [column[used] for column in levels]
+    left = _residuals(_within_cells(np.log(sizes)), regime[used], known, smooth[used])
     valley = _valley(left)
     if valley is None:
         return None
@@ -299,30 +272,13 @@ def two_units(
     alike = ranges[1] <= MAX_RANGES * ranges[0]
     if not (alike and factor >= MIN_FACTOR and MIN_SHARE <= share <= 1 - MIN_SHARE):
         return None
-    return TwoUnits(float(np.median(sizes[~above])), float(np.median(sizes[above])), share)
+    return float(np.median(sizes[~above])), float(np.median(sizes[above])), share
 
 
-def _level_columns(rows: Observations) -> list[Array]:
-    """Codes of actions and covariates with levels, and of groups."""
-    first = len(rows.columns.names)
-    columns = zip(
-        (*rows.categories, *rows.columns.categories),
-        (*rows.actions.T, *rows.covariates.T[:first]),
-        strict=True,
-    )
-    groups = [
-        column
-        for i, column in enumerate(rows.covariates.T[first:], first)
-        if i != rows.columns.fine_grouping
-    ]
-    return [column for levels, column in columns if levels is not None] + groups
-
-
-def _quadratics(rows: Observations) -> Array | None:
-    """Coordinates of the numeric actions and their squares."""
-    columns = zip(rows.categories, rows.actions.T, strict=True)
-    numeric = [Coordinate.of(column)(column) for levels, column in columns if levels is None]
-    return np.column_stack([*numeric, *(z**2 for z in numeric)]) if numeric else None
+def _quadratics(columns: Sequence[Array]) -> Array:
+    """Coordinates of columns and their squares."""
+    z = [Coordinate.of(column)(column) for column in columns]
+    return np.column_stack([*z, *[own**2 for own in z]])
 
 
 def _within_cells(values: Array) -> Array:
@@ -339,15 +295,15 @@ def _within_cells(values: Array) -> Array:
 
 
 def _residuals(
-    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array | None
+    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array
 ) -> Array:
     """Residuals of regressions in each regime, on levels one after the other, then on numbers."""
     left = values.copy()
-    for own in (regime == r for r in np.unique(regime)):
+    for own in [regime == r for r in np.unique(regime)]:
         for codes in (np.zeros(len(values)), *levels):
             _, which = np.unique(codes[own], return_inverse=True)
             left[own] -= (np.bincount(which, left[own]) / np.bincount(which))[which]
-        if smooth is not None:
+        if smooth.shape[1]:
             design = smooth[own] - smooth[own].mean(axis=0)
             left[own] -= design @ np.linalg.lstsq(design, left[own])[0]
     return left

@@ -136,34 +136,24 @@ def mechanism_curves(
     if not isinstance(posterior.model, AdditiveModel):
         raise ModelError("a plain regression has no mechanisms to draw; see plot_joint_effect")
     predictions = prior_prediction(posterior), prediction_of(posterior)
-    return [
-        _mechanism_curve(posterior, predictions, k, fixed) for k in range(len(posterior.actions))
-    ]
-
-
-def _mechanism_curve(
-    posterior: PosteriorDraws,
-    predictions: tuple[Prediction, Prediction],
-    k: int,
-    fixed: Array,
-) -> xr.Dataset:
-    points = points_along(posterior, k, fixed, N_POINTS)
-    before_data, after_data = (
-        np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
-        for unconfounded, bias in (prediction.contributions(points) for prediction in predictions)
-    )
-    low, high = np.quantile(before_data, ENDS, axis=(1, 2))
-    pairs = zip(before_data, after_data, strict=True)
-    share = [np.median(widths(b) / widths(a)) for a, b in pairs]
-    dims = ("mechanism", "point")
-    return (
-        points_of_curve(posterior, k, points)
-        .assign_coords(mechanism=list(KINDS))
-        .assign(
-            posterior=(("mechanism", "chain", "draw", "point"), after_data),
-            prior_low=(dims, low),
-            prior_high=(dims, high),
-            share=("mechanism", share),
+    curves, dims = [], ("mechanism", "point")
+    for k in range(len(posterior.actions)):
+        points = points_along(posterior, k, fixed, N_POINTS)
+        before_data, after_data = (
+            np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
+            for unconfounded, bias in (own.contributions(points) for own in predictions)
         )
-        .assign_attrs(outcome=posterior.predictor_name)
-    )
+        low, high = np.quantile(before_data, ENDS, axis=(1, 2))
+        pairs = zip(before_data, after_data, strict=True)
+        curve = (
+            points_of_curve(posterior, k, points)
+            .assign_coords(mechanism=list(KINDS))
+            .assign(
+                posterior=(("mechanism", "chain", "draw", "point"), after_data),
+                prior_low=(dims, low),
+                prior_high=(dims, high),
+                share=("mechanism", [np.median(widths(b) / widths(a)) for a, b in pairs]),
+            )
+        )
+        curves.append(curve.assign_attrs(outcome=posterior.predictor_name))
+    return curves

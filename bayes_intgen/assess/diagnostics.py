@@ -91,10 +91,8 @@ class Diagnostics:
                 "be missing: rerun with target_accept=0.95 or more, or use tighter priors"
             )
         if is_finite:
-            draws = self.quantities.sizes["draw"]
-            # Chains that disagree have few effective draws, too.
-            apart = self.quantities.sizes["chain"] > 1 and _disagreement(self.convergence, draws)
-            found += apart or _few_effective_draws(self.convergence, draws)
+            sizes = self.quantities.sizes
+            found += _unconverged(self.convergence, sizes["chain"], sizes["draw"])
             if deepest := self.count("reached_max_treedepth"):
                 found.append(
                     f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow "
@@ -178,21 +176,16 @@ def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
     return [f'{reason}; fit with method="nuts"']
 
 
-def _disagreement(of_each: Convergence, draws: int) -> list[str]:
-    above = of_each.rhat > RHAT_LIMIT
-    if not above.any():
-        return []
-    worst = int(np.nanargmax(of_each.rhat))
-    return [
-        f"R-hat is {of_each.rhat[worst]:.3f} for {of_each.names[worst]} "
-        f"(and above {RHAT_LIMIT} for {int(above.sum())} quantities): "
-        "the chains disagree; raise warmup, and fit with "
-        f"draws={2 * draws} or more"
-    ]
-
-
-def _few_effective_draws(of_each: Convergence, draws: int) -> list[str]:
-    below = of_each.ess < ESS_LIMIT
+def _unconverged(of_each: Convergence, chains: int, draws: int) -> list[str]:
+    """Chains that disagree, which have few effective draws too, or few effective draws."""
+    above, below = of_each.rhat > RHAT_LIMIT, of_each.ess < ESS_LIMIT
+    if chains > 1 and above.any():
+        worst = int(np.nanargmax(of_each.rhat))
+        return [
+            f"R-hat is {of_each.rhat[worst]:.3f} for {of_each.names[worst]} "
+            f"(and above {RHAT_LIMIT} for {int(above.sum())} quantities): "
+            f"the chains disagree; raise warmup, and fit with draws={2 * draws} or more"
+        ]
     if not below.any():
         return []
     worst = int(np.nanargmin(of_each.ess))

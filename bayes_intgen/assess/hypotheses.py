@@ -18,7 +18,7 @@ where the action was set show it whatever its bias depends on. It is no violatio
 still an average over the covariate.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, compress, permutations
 from typing import Literal, Self
@@ -114,12 +114,64 @@ class Alternative:
 
 def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
     """List the alternatives to a model and its graph, testable with these regimes or not."""
-    builder = _Builder(data, model)
+    names, regimes, positions = data.names, tuple(data.regimes), range(len(data.names))
+    mechanisms, parents = model.bias_mechanisms(data), parents_of(names, model.graph)
+    bases = [
+        mechanism.marginal_basis(Column.of(column), MARGIN_SIZE)
+        for mechanism, column in zip(mechanisms, data.actions.T, strict=True)
+    ]
+    masks = np.array(regimes)
+    everywhere, unset = np.ones(len(masks)), list(1.0 - masks.T)
+
+    def products(j: int, k: int) -> Piece:
+        return TensorProductBasis((bases[j], bases[k]), MAX_PAIR_ORDER), (j, k)
+
+    def biases(*actions: int) -> list[Array]:
+        """Gates of the biases that may be functions of all these actions together."""
+        return [unset[k] for k in positions if set(actions) <= {k, *parents[k]}]
+
+    def interaction(j: int, k: int, hidden: bool) -> Alternative:
+        kind: Kind = "confounded interaction" if hidden else "interaction"
+        gate: Gate | WhereBothSet = WhereBothSet(j, k) if hidden else Always()
+        rivals = [everywhere, *unset] if hidden else biases(j, k)
+        label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
+        scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
+        pieces = (products(j, k),)
+        return Alternative(kind, (names[j], names[k]), label, pieces, gate, scale, testable)
+
+    pairs = [*combinations(positions, 2)]
+    additive = [(j, k) for j, k in pairs if not model.allows_interaction(names[j], names[k])]
+    graph = [
+        Alternative(
+            "graph",
+            (names[j], names[k]),
+            f"bias of {names[j]} depends on {names[k]}",
+            ((bases[k], (k,)), products(j, k)),
+            WhereNotSet(j),
+            mechanisms[j].cross_action,
+            _is_independent(unset[j], [everywhere, *biases(k)])
+            or _is_independent(unset[j], biases(j, k)),
+        )
+        for j, k in permutations(positions, 2)
+        if k not in parents[j]
+    ]
+    of_regimes = [
+        Alternative(
+            "regime",
+            tuple(compress(names, regimes[i])),
+            f"{data.label(regimes[i])} differs from what other regimes predict",
+            ((Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))),
+            InRegime(regimes, i),
+            model.prior.cross_action,
+            _is_independent(np.eye(len(regimes))[i], [everywhere, *unset]),
+        )
+        for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist()
+    ]
     return [
-        *builder.interactions(),
-        *builder.graph(),
-        *builder.regimes(),
-        *builder.confounded_interactions(),
+        *(interaction(j, k, hidden=False) for j, k in additive),
+        *graph,
+        *of_regimes,
+        *(interaction(j, k, hidden=True) for j, k in pairs),
     ]
 
 
@@ -145,80 +197,6 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
                     )
                 )
     return out
-
-
-class _Builder:
-    """Builder of alternatives, with the bases and gates that they share."""
-
-    def __init__(self, data: Observations, model: AdditiveModel) -> None:
-        self.data, self.model, self.names = data, model, data.names
-        self.mechanisms = model.bias_mechanisms(data)
-        self.marginal_bases = [
-            mechanism.marginal_basis(Column.of(data.actions[:, k]), MARGIN_SIZE)
-            for k, mechanism in enumerate(self.mechanisms)
-        ]
-        self.masks = np.array(tuple(data.regimes))
-        self.parents = parents_of(self.names, model.graph)
-        self.everywhere = np.ones(len(self.masks))
-        self.unset = list(1.0 - self.masks.T)
-
-    def interactions(self) -> Iterator[Alternative]:
-        for j, k in combinations(range(len(self.names)), 2):
-            if not self.model.allows_interaction(self.names[j], self.names[k]):
-                testable = _is_independent(self.everywhere, self._bias_gates(j, k))
-                yield self._interaction("interaction", j, k, "", Always(), testable)
-
-    def graph(self) -> Iterator[Alternative]:
-        for j, k in permutations(range(len(self.names)), 2):
-            if k not in self.parents[j]:
-                gate = self.unset[j]
-                yield Alternative(
-                    "graph",
-                    (self.names[j], self.names[k]),
-                    f"bias of {self.names[j]} depends on {self.names[k]}",
-                    ((self.marginal_bases[k], (k,)), self._products(j, k)),
-                    WhereNotSet(j),
-                    self.mechanisms[j].cross_action,
-                    _is_independent(gate, [self.everywhere, *self._bias_gates(k)])
-                    or _is_independent(gate, self._bias_gates(j, k)),
-                )
-
-    def regimes(self) -> Iterator[Alternative]:
-        regimes = tuple(self.data.regimes)
-        single = [(basis, (k,)) for k, basis in enumerate(self.marginal_bases)]
-        for i in np.flatnonzero(self.masks.sum(axis=1) > 1).tolist():
-            yield Alternative(
-                "regime",
-                tuple(compress(self.names, regimes[i])),
-                f"{self.data.label(regimes[i])} differs from what other regimes predict",
-                ((Constant(), ()), *single),
-                InRegime(regimes, i),
-                self.model.prior.cross_action,
-                _is_independent(np.eye(len(regimes))[i], [self.everywhere, *self.unset]),
-            )
-
-    def confounded_interactions(self) -> Iterator[Alternative]:
-        for j, k in combinations(range(len(self.names)), 2):
-            gate, more = WhereBothSet(j, k), " with hidden causes"
-            testable = _is_independent(gate(self.masks), [self.everywhere, *self.unset])
-            yield self._interaction("confounded interaction", j, k, more, gate, testable)
-
-    def _interaction(
-        self, kind: Kind, j: int, k: int, more: str, gate: Gate | WhereBothSet, testable: bool
-    ) -> Alternative:
-        pair = self.names[j], self.names[k]
-        label, scale = f"interaction of {' and '.join(pair)}{more}", self.mechanisms[j].interaction
-        return Alternative(kind, pair, label, (self._products(j, k),), gate, scale, testable)
-
-    def _products(self, j: int, k: int) -> Piece:
-        marginal_bases = (self.marginal_bases[j], self.marginal_bases[k])
-        return TensorProductBasis(marginal_bases, MAX_PAIR_ORDER), (j, k)
-
-    def _bias_gates(self, *actions: int) -> list[Array]:
-        """Gates of the biases that may be functions of all these actions together."""
-        return [
-            self.unset[k] for k in range(len(self.names)) if set(actions) <= {k, *self.parents[k]}
-        ]
 
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
@@ -359,7 +337,12 @@ def null_fit(
     finer = [t for t in candidates if t.name not in passed and t not in interactions]
     if not finer:
         return pilot
-    rivals = [_as_term(each) for each in testable if each.kind == "interaction"]
+    rivals = []
+    for each in testable:
+        if isinstance(each.gate, Always):
+            ((basis, inputs),) = each.pieces
+            component = Component("", basis, each.scale, inputs=(0, 1))
+            rivals.append(Term(each.label, "bias", None, inputs, component, None, each.gate))
     compared = (*finer, *rivals)
     statistics = candidate_statistics(data, terms, compared, pilot.spread, progress)
     likely = [c.term for c in promising(pilot.posterior, pilot.sites, statistics, compared)]
@@ -370,11 +353,3 @@ def null_fit(
     if not additions:
         return pilot
     return pilot_fit(data, model, first.and_terms(additions), (), progress)
-
-
-def _as_term(alternative: Alternative) -> Term:
-    """Convert an alternative of one piece to a candidate term."""
-    ((basis, inputs),) = alternative.pieces
-    assert not isinstance(alternative.gate, WhereBothSet)
-    component = Component("", basis, alternative.scale, inputs=(0, 1))
-    return Term(alternative.label, "bias", None, inputs, component, None, alternative.gate)

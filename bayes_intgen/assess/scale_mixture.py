@@ -129,11 +129,9 @@ class ScaleMixture:
 
     def _log_evidence(self, information: Array) -> tuple[Array, Array]:
         """Log evidence of each component, without and with the tested coefficients, (m, n)."""
-        batches = [
-            self._log_evidence_of_batch(information[start : start + BATCH])
-            for start in range(0, len(information), BATCH)
-        ]
-        without, both = (np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True))
+        batches = np.split(information, range(BATCH, len(information), BATCH))
+        parts = zip(*map(self._log_evidence_of_batch, batches), strict=True)
+        without, both = (np.concatenate(part, axis=1) for part in parts)
         return without, both
 
     def _log_evidence_of_batch(self, information: Array) -> tuple[Array, Array]:

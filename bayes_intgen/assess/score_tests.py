@@ -26,7 +26,6 @@ shape of the noise, times draws of the variance function over its estimate.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,22 +88,25 @@ def _score_test(
     """Test of one alternative, whose size is that of its posterior mean where its gate is open."""
     rng, unit = generator(seed, "check"), null.fit.posterior.terms.unit
     related = null.related(alternative)
-    scores = ScoreStatistics.of(null, related, block @ direction)
+    information, precision, shrinkage, rows = _likelihood(null, related, block @ direction)
     mixture = ScaleMixture.of(
-        scores.precision,
+        precision,
         [term.component.basis.size for term in related],
         [term.component.scale for term in related],
         alternative.scale,
         unit,
     )
-    estimate = mixture.estimate(scores.information)
+    estimate = mixture.estimate(information)
     residual = null.residual - null.remainder(block @ (direction @ estimate))
-    rows = RowScores(slice(None), scores.rows * residual[:, None])
-    (samples,) = wild_bootstrap([rows], len(null.design), rng)
-    mean = mixture.null_mean(scores.information)
+    scores = RowScores(slice(None), rows * residual[:, None])
+    (samples,) = wild_bootstrap([scores], len(null.design), rng)
+    mean = mixture.null_mean(information)
     samples += mean
-    samples += scores.draw_shrinkage(len(samples), rng)
-    statistics = mixture.log_bayes_factors(np.vstack([scores.information, samples]))
+    values, vectors = np.linalg.eigh((shrinkage + shrinkage.T) / 2)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # What shrinkage of the other coefficients leaves.
+    samples += rng.standard_normal(samples.shape) @ root.T
+    statistics = mixture.log_bayes_factors(np.vstack([information, samples]))
     columns = block[block.any(axis=1)] @ direction
 
     def size_of(coefficients: Array) -> float:
@@ -134,11 +136,15 @@ def _score_test(
     )
 
 
-class ScoreStatistics(NamedTuple):
-    """Gaussian likelihood of some of the model's coefficients and of additional ones.
+def _likelihood(
+    null: NullModel, related: Sequence[Term], columns: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Gaussian likelihood of the related terms' coefficients and of those of additional columns.
 
-    Attributes
-    ----------
+    All other coefficients of the model are marginalised.
+
+    Returns
+    -------
     information : ndarray, shape (r + q,)
     precision : ndarray, shape (r + q, r + q)
     shrinkage : ndarray, shape (r + q, r + q)
@@ -146,32 +152,17 @@ class ScoreStatistics(NamedTuple):
     rows : ndarray, shape (n, r + q)
         Contribution of each row to the information, per unit of its residual.
     """
-
-    information: Array
-    precision: Array
-    shrinkage: Array
-    rows: Array
-
-    @classmethod
-    def of(cls, null: NullModel, related: Sequence[Term], columns: Array) -> Self:
-        """Marginalise all coefficients of the model but those of the related terms."""
-        terms, weights = null.fit.posterior.terms, null.weights[:, None]
-        at = [np.arange(terms.size)[terms.columns[term.name]] for term in related]
-        own = np.concatenate([np.zeros(0, dtype=int), *at])
-        others = np.setdiff1d(np.arange(terms.size), own)
-        likelihood, regression = null.beside(columns, own).eliminate(others)
-        precision, information = likelihood.matrix[:-1, :-1], likelihood.matrix[:-1, -1]
-        # What regression on the other columns leaves.
-        slopes = solve_triangular(regression.factor, regression.half[:, :-1], lower=True, trans="T")
-        left = np.hstack([null.design[:, own], columns]) - null.design[:, others] @ slopes
-        rows = left * weights
-        return cls(information, precision, precision - left.T @ rows, rows)
-
-    def draw_shrinkage(self, count: int, rng: np.random.Generator) -> Array:
-        """Draw the part of the information that shrinkage leaves, shape (count, r + q)."""
-        values, vectors = np.linalg.eigh((self.shrinkage + self.shrinkage.T) / 2)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        return np.asarray(rng.standard_normal((count, len(root))) @ root.T)
+    terms, weights = null.fit.posterior.terms, null.weights[:, None]
+    at = [np.arange(terms.size)[terms.columns[term.name]] for term in related]
+    own = np.concatenate([np.zeros(0, dtype=int), *at])
+    others = np.setdiff1d(np.arange(terms.size), own)
+    likelihood, regression = null.beside(columns, own).eliminate(others)
+    precision, information = likelihood.matrix[:-1, :-1], likelihood.matrix[:-1, -1]
+    # What regression on the other columns leaves.
+    slopes = solve_triangular(regression.factor, regression.half[:, :-1], lower=True, trans="T")
+    left = np.hstack([null.design[:, own], columns]) - null.design[:, others] @ slopes
+    rows = left * weights
+    return information, precision, precision - left.T @ rows, rows
 
 
 def variance_tests(

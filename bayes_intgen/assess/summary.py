@@ -8,16 +8,17 @@ from textwrap import wrap
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import (
-    OF_COPIES,
-    OF_REGIMES,
-    OF_ROWS,
     SUMMARY_ROWS,
     findings,
     findings_of_posterior,
+    of_copies,
+    of_regimes,
+    of_rows,
     sentences,
 )
 from bayes_intgen.assess.summary_text import (
@@ -41,7 +42,8 @@ from bayes_intgen.data.validation import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.identification.regimes import requirements
+from bayes_intgen.identification.regimes import Mask, requirements
+from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
@@ -219,19 +221,18 @@ def summarise_data(
     # Without a graph an action may depend on every other.
     parents = parents_of(names, None)
     joint = data.identify(list(names))
-    regimes = regime_table(names, data.regimes, reference, data.outcome_name)
+    regimes = regime_table(data.regimes, reference, data.outcome_name)
+
+    def verdict(points: Array, mask: Mask) -> Verdict:
+        wanted = requirements(parents, reference.masks, mask)
+        return reference.verdict(points, mask, wanted, parents)
+
+    settings = settings_of(names, sample.actions, sample.intervened, sample.categories)
     questions = question_table(
-        names,
-        data.regimes,
-        settings_of(names, sample.actions, sample.intervened, sample.categories),
-        joint.under_one_mask,
-        reference if support else None,
-        lambda points, mask: reference.verdict(
-            points, mask, requirements(parents, reference.masks, mask), parents
-        ),
+        data.regimes, reference, settings, joint.under_one_mask, verdict if support else None
     )
     actions = action_summaries(sample, joint.states)
-    found = findings((*OF_REGIMES, *OF_ROWS, *OF_COPIES), data)
+    found = findings((of_regimes, of_rows, of_copies), data)
     problems = tuple(finding.text for finding in found)
     sections = {
         "Columns": note_lines(columns),
@@ -251,15 +252,14 @@ def summarise_data(
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:
     support = support_of(posterior)
-    names, regimes, reference = posterior.actions, support.regimes, support.reference
+    regimes, reference = support.regimes, support.reference
     groups = {
-        "regimes": regime_table(names, regimes, reference, posterior.outcome_name),
+        "regimes": regime_table(regimes, reference, posterior.outcome_name),
         "questions": question_table(
-            names,
             regimes,
-            reference.settings(),
-            support.population.under_one_mask,
             reference,
+            reference.settings(),
+            support.under_one_mask,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
@@ -289,7 +289,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
     size = size_of_draws(posterior.tree)
-    head = f"Posterior of {posterior.outcome_name!r} given {quoted(names)}: {size}"
+    head = f"Posterior of {posterior.outcome_name!r} given {quoted(posterior.actions)}: {size}"
     problems = tuple(finding.text for finding in found)
     return Report(head, xr.DataTree.from_dict(groups), sections, problems=problems)
 

@@ -16,12 +16,16 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import effect_modifiers
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    prediction_of,
+    support_of,
+    tails_of,
+)
 from bayes_intgen.text.formats import (
     align_columns,
-    decimals_for,
-    format_interval,
-    format_to_uncertainty,
+    format_estimate,
     share_text,
     shorter_number,
 )
@@ -34,14 +38,9 @@ MAX_LEVELS = 6
 LEVEL = 0.9
 
 
-def regime_table(
-    names: Sequence[str],
-    regimes: Mapping[Mask, int],
-    reference: ReferenceRows,
-    outcome: str,
-) -> xr.Dataset:
+def regime_table(regimes: Mapping[Mask, int], reference: ReferenceRows, outcome: str) -> xr.Dataset:
     """Rows of each regime, and range and levels of each action there."""
-    shape = (len(regimes), len(names))
+    names, shape = reference.names, (len(regimes), len(reference.names))
     low, high = np.full((2, *shape), np.nan)
     levels = np.full(shape, "", dtype=object)
     for i, mask in enumerate(regimes):
@@ -65,23 +64,21 @@ def regime_table(
 
 
 def question_table(
-    names: Sequence[str],
     regimes: Mapping[Mask, int],
+    reference: ReferenceRows,
     settings: Mapping[str, tuple[Label, ...]],
     under_one_mask: Mapping[str, tuple[int, int]],
-    reference: ReferenceRows | None,
-    verdict_at: Callable[[Array, Mask], Verdict],
+    verdict_at: Callable[[Array, Mask], Verdict] | None,
 ) -> xr.Dataset:
     """Certificates and supported shares of the joint effect and of single interventions."""
-    count = len(names)
+    names, count = reference.names, len(reference.names)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
     targets = [list(compress(names, mask)) for mask in masks]
     # One certificate, the first, counts the groups under one mask.
     answers = certificates(names, regimes, targets, settings, under_one_mask)
-    supported = np.full(len(masks), np.nan)
-    if reference is not None:
-        points = np.concatenate(reference.rows)
+    points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
+    if verdict_at is not None:
         supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
@@ -104,19 +101,18 @@ def question_table(
 
 def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
     """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
-    for i, label in enumerate(regimes["regime"].to_numpy()):
-        own = regimes.isel(regime=i)
-        yield str(label), int(own["rows"]), own["was_set"].to_numpy().tolist(), _ranges_of(own)
-
-
-def _ranges_of(regime: xr.Dataset) -> list[str]:
-    """Levels or range of each action in a regime; empty if unknown."""
-    columns = (regime[name].to_numpy().tolist() for name in ("low", "high", "levels"))
-    return [
-        levels
-        or ("" if np.isnan(low) else f"{shorter_number(low, 3)} to {shorter_number(high, 3)}")
-        for low, high, levels in zip(*columns, strict=True)
-    ]
+    names = ("regime", "rows", "was_set", "low", "high", "levels")
+    columns = (regimes[name].to_numpy().tolist() for name in names)
+    for label, rows, was_set, *ranges in zip(*columns, strict=True):
+        yield (
+            label,
+            rows,
+            was_set,
+            [
+                levels or f"{shorter_number(low, 3)} to {shorter_number(high, 3)}"
+                for low, high, levels in zip(*ranges, strict=True)
+            ],
+        )
 
 
 def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
@@ -133,7 +129,7 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     lines = []
     for label, rows, was_set, ranges in rows_of_regimes(regimes):
         columns = zip(names, was_set, ranges, strict=True)
-        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set and text)
+        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set)
         lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
     return tuple(lines)
 
@@ -192,8 +188,10 @@ def action_summaries(rows: Observations, states: Mapping[str, str]) -> tuple[Act
         parts = (values[was_set], values[~was_set])
         counts = [None if levels is None else _counts(part, levels) for part in parts]
         median = centres([float(np.median(values))], [levels])[0]
-        set_range, elsewhere = map(_range, parts)
-        out.append(ActionSummary(name, states[name], median, set_range, elsewhere, *counts))
+        of_set, of_others = (
+            (float(part.min()), float(part.max())) if len(part) else None for part in parts
+        )
+        out.append(ActionSummary(name, states[name], median, of_set, of_others, *counts))
     return tuple(out)
 
 
@@ -211,10 +209,6 @@ def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
     ]
     head = ["action", "experiments", "median", "where set", "elsewhere"]
     return tuple(align_columns(head, rows, left=2).splitlines())
-
-
-def _range(values: Array) -> tuple[float, float] | None:
-    return (float(values.min()), float(values.max())) if len(values) else None
 
 
 def _counts(values: Array, levels: Categories) -> dict[str, int]:
@@ -235,10 +229,9 @@ def _range_cell(ends: tuple[float, float] | None, levels: dict[str, int] | None)
 
 def interval_of(draws: Array) -> tuple[str, str]:
     """Mean of draws and their central interval, as texts."""
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    decimals = decimals_for(float(high - low))
-    band = f"({LEVEL:.0%} band {format_interval(float(low), float(high), decimals)})"
-    return format_to_uncertainty(float(draws.mean()), decimals), band
+    ends = map(float, central(draws.ravel(), LEVEL).values())
+    mean, band = format_estimate(*ends)
+    return mean, f"({LEVEL:.0%} band {band})"
 
 
 def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
@@ -256,7 +249,10 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     if posterior.outcome_kind == "continuous":
         return ()
     lines = ["Zeros and ones: effects are probabilities of a one, which add up over the actions."]
-    outside = share_outside(posterior)
+    points = np.concatenate(support_of(posterior).reference.rows)
+    mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
+    low, high = np.quantile(mean, tails_of(LEVEL), axis=(0, 1))
+    outside = float(((low < 0) | (high > 1)).mean())
     if outside:
         lines.append(
             "With all actions set, part of the 90% interval lies outside [0, 1] at "
@@ -264,14 +260,6 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
             "clipped."
         )
     return tuple(lines)
-
-
-def share_outside(posterior: PosteriorDraws) -> float:
-    """Share of reference rows at which the 90% interval of the joint effect leaves [0, 1]."""
-    points = np.concatenate(support_of(posterior).reference.rows)
-    mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
-    low, high = np.quantile(mean, [0.05, 0.95], axis=(0, 1))
-    return float(((low < 0) | (high > 1)).mean())
 
 
 def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[str, ...]:
@@ -343,10 +331,8 @@ def interaction_lines(sizes: xr.Dataset) -> tuple[str, ...]:
     >>> interaction_lines(interaction_sd(posterior))
     ()
     """
-    lines = []
-    for i in range(sizes.sizes["pair"]):
-        own = sizes.isel(pair=i)
-        mean, band = interval_of(own["sd"].to_numpy())
-        names = f"{own['first'].item()} and {own['second'].item()}"
-        lines.append(f"{names} interact: sd over the rows {mean} {band}.")
-    return tuple(lines)
+    pairs = zip(sizes["first"].values, sizes["second"].values, sizes["sd"].values.T, strict=True)
+    return tuple(
+        f"{first} and {second} interact: sd over the rows {' '.join(interval_of(draws))}."
+        for first, second, draws in pairs
+    )

@@ -25,6 +25,7 @@ import scipy
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.draws import tails_of
 from bayes_intgen.text.formats import format_number
 
 # Width of the central 90% interval of a standard normal distribution, and the ratio of widths below
@@ -60,7 +61,7 @@ class Belief:
     Examples
     --------
     >>> belief = Belief.of_sd(np.array([1.0, 2.0]))
-    >>> once = belief.half_information(np.array([[0.0, 1.0]]), np.array([0.75]))
+    >>> once = belief.information(np.array([[0.0, 1.0]]), np.array([0.75]))
     >>> belief.update(once).variance(np.eye(2) @ belief.root)
     array([1., 1.])
     """
@@ -108,8 +109,8 @@ class Belief:
         # Rounding, where targets are linear.
         return linear * self.tails, np.where(rest > 1e-9 * variance, rest, 0.0)
 
-    def half_information(self, design: Array, precision: Array) -> Array:
-        """Matrix H of rows, shape (n, r); H'H is their information in whitened coordinates.
+    def information(self, design: Array, precision: Array) -> Array:
+        """Information of rows in whitened coordinates, shape (r, r).
 
         Parameters
         ----------
@@ -117,20 +118,11 @@ class Belief:
         precision : ndarray, shape (n,)
             Inverse variance of the noise of each row, times the number of rows like it.
         """
-        return np.asarray((design @ self.root) * np.sqrt(precision)[:, None])
+        half = (design @ self.root) * np.sqrt(precision)[:, None]
+        return np.asarray(half.T @ half)
 
-    def update(self, half: Array) -> "Update":
-        """Update by rows with a matrix H from :meth:`half_information`, shape (n, r)."""
-        if len(half) >= self.root.shape[1]:
-            return self.update_by_information(half.T @ half)
-        # Few rows inform few directions.
-        values, vectors = np.linalg.eigh(half @ half.T)
-        informed = values > MIN_VARIANCE * max(float(values[-1]), 0.0)
-        values, vectors = values[informed], vectors[:, informed]
-        return Update(values, half.T @ vectors / np.sqrt(values), self.n_draws)
-
-    def update_by_information(self, information: Array) -> "Update":
-        """Update by rows of some information, shape (r, r)."""
+    def update(self, information: Array) -> "Update":
+        """Update by rows of some information."""
         values, vectors = np.linalg.eigh(information)
         return Update(np.clip(values, 0.0, None), vectors, self.n_draws)
 
@@ -141,9 +133,8 @@ class Update:
 
     Attributes
     ----------
-    values : ndarray, shape (m,)
-    vectors : ndarray, shape (r, m)
-        Eigenvectors with positive eigenvalues; or all of them.
+    values : ndarray, shape (r,)
+    vectors : ndarray, shape (r, r)
     n_draws : int or None
         Number of draws behind the covariance; None if it is known.
     """
@@ -159,7 +150,7 @@ class Update:
 
     @cached_property
     def remaining(self) -> Array:
-        """Share of the variance in each eigenvector that the rows leave, shape (m,).
+        """Share of the variance in each eigenvector that the rows leave, shape (r,).
 
         The variance after an update is a concave function of the covariance before, so that a
         covariance of S draws makes it too small: to second order by m^2 (d + 1 - m) / S, where m
@@ -212,8 +203,8 @@ class Targets:
     @classmethod
     def of_draws(cls, belief: Belief, draws: Array, level: float) -> Self:
         """Targets of which there are draws, shape (S, J), and their central intervals."""
-        tails = [(1 - level) / 2, (1 + level) / 2]
-        return cls(*belief.loadings(draws), np.ptp(np.quantile(draws, tails, axis=0), axis=0))
+        ends = np.quantile(draws, tails_of(level), axis=0)
+        return cls(*belief.loadings(draws), np.ptp(ends, axis=0))
 
     def widths_after(self, update: Update) -> Array:
         """Widths of the intervals after an update, shape (J,)."""
@@ -271,7 +262,7 @@ class Allocation:
 
     def update(self, rows: Array) -> Update:
         """Update of the belief by some rows of each regime, shape (R,)."""
-        return self.belief.update_by_information(self._information(rows))
+        return self.belief.update(self._information(rows))
 
     def mean_width(self, rows: Array) -> float:
         """Mean width of the targets' intervals after some rows of each regime, shape (R,)."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from html import escape
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,15 +12,16 @@ from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.decide.decision import Decision, Objective, RiskMeasure, risk_measure
+from bayes_intgen.decide.decision import Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
-from bayes_intgen.decide.search import GridOfMeans, Search
+from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import (
     align_columns,
     decimals_for,
+    format_estimate,
     format_interval,
     format_to_uncertainty,
 )
@@ -86,11 +86,9 @@ class Plan:
         """
         level = probability(level, "level", PointsError)
         names = ["effect", "gain", "regret"]
-        draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names])
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
-        columns = {"mean": draws.mean(axis=1), "low": low, "high": high}
+        draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
         return xr.Dataset(
-            {name: ("quantity", values) for name, values in columns.items()},
+            {name: ("quantity", values) for name, values in central(draws, level).items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
@@ -131,10 +129,8 @@ class Plan:
         lines = []
         for name, words in (("effect", "joint effect"), ("gain", "gain"), ("regret", "regret")):
             own = table.sel(quantity=name)
-            low, high = float(own["low"]), float(own["high"])
-            decimals = decimals_for(high - low)
-            mean = format_to_uncertainty(float(own["mean"]), decimals)
-            lines.append(f"{words + ':':14}{mean} ({format_interval(low, high, decimals)})")
+            mean, band = format_estimate(*(float(own[n]) for n in ("mean", "low", "high")))
+            lines.append(f"{words + ':':14}{mean} ({band})")
         share = f"{self.probability_better:.2f}"
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:
@@ -147,90 +143,57 @@ class Plan:
         return lines
 
 
-@dataclass(frozen=True, eq=False)
-class Planning:
-    """A decision about the actions of a fit, with the joint effect to be improved.
+def search_of(
+    posterior: PosteriorDraws, decision: Decision, objective: Objective, beyond_support: bool
+) -> Search:
+    """Match a decision with a fit, and warn of a baseline that its rows do not support."""
+    measure = risk_measure(objective)
+    instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+    problem = Problem.of(posterior, decision, beyond_support)
+    support_of(posterior).query_at(problem.baseline[None], subject="the baseline")
+    return Search(problem, JointSurface.of(prediction_of(posterior)), measure)
 
-    Attributes
-    ----------
-    posterior : PosteriorDraws
-    problem : Problem
-    surface : JointSurface
-    """
 
-    posterior: PosteriorDraws
-    problem: Problem
-    surface: JointSurface
+def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
+    """Describe a plan: its effect, gain and regret, and the price of the budget."""
+    problem = search.problem
+    effects = search.surface.draws(np.stack([point, problem.baseline]))
+    best_points, best_effect = search.best_of_draws(point)
+    # The plan itself is finer than the grid on which the best of each draw is searched.
+    regret = np.maximum(best_effect - effects[:, 0], 0.0)
+    gain = effects[:, 0] - effects[:, 1]
+    names, categories = posterior.actions, posterior.categories
+    coords = draw_coordinates(posterior.tree)
+    attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
 
-    @classmethod
-    def of(
-        cls,
-        posterior: PosteriorDraws,
-        decision: Decision,
-        beyond_support: bool,
-    ) -> Self:
-        """Match a decision with a fit, and warn of a baseline that its rows do not support."""
-        instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
-        problem = Problem.of(posterior, decision, beyond_support)
-        baseline = named_points(problem.baseline[None], posterior.actions, posterior.categories)
-        support_of(posterior).query(baseline, posterior.actions, "the baseline")
-        return cls(posterior, problem, JointSurface.of(prediction_of(posterior)))
+    def labelled(name: str, draws: Array, **labels: Any) -> xr.DataArray:
+        every = {**coords, **labels}
+        values = draws.reshape([len(along) for along in every.values()])
+        return xr.DataArray(values, every, list(every), name, attrs)
 
-    @cached_property
-    def _means(self) -> GridOfMeans:
-        return self.search().grid_of_means()
-
-    def search(self, measure: RiskMeasure | None = None) -> Search:
-        """Search for the plan with the best mean, or the best measure of risk."""
-        return Search(self.problem, self.surface, measure)
-
-    def point(self, budget: float | None, measure: RiskMeasure | None = None) -> Array:
-        """Best plan within a budget, shape (K,)."""
-        problem = self.problem.with_budget(budget)
-        return Search(problem, self.surface, measure).best(self._means)
-
-    def best(self, objective: Objective = "mean") -> Plan:
-        """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-        point = self.point(self.problem.budget, risk_measure(objective))
-        return self.plan(point, objective)
-
-    def plan(self, point: Array, objective: Objective) -> Plan:
-        """Describe a plan: its effect, gain and regret, and the price of the budget."""
-        posterior, problem, surface = self.posterior, self.problem, self.surface
-        search = self.search(risk_measure(objective))
-        effects = surface.draws(np.stack([point, problem.baseline]))
-        best_points, best_effect = search.best_of_draws(point)
-        # The plan itself is finer than the grid on which the best of each draw is searched.
-        regret = np.maximum(best_effect - effects[:, 0], 0.0)
-        gain = effects[:, 0] - effects[:, 1]
-        names, categories = posterior.actions, posterior.categories
-
-        coords = draw_coordinates(posterior.tree)
-        attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
-
-        def labelled(name: str, draws: Array, **labels: Any) -> xr.DataArray:
-            every = {**coords, **labels}
-            values = draws.reshape([len(along) for along in every.values()])
-            return xr.DataArray(values, every, list(every), name, attrs)
-
-        value = float(search.value(point[None])[0])
-        return Plan(
-            point=_named(point, names, categories),
-            baseline=_named(problem.baseline, names, categories),
-            objective=objective,
-            value=value,
-            cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
-            budget=problem.budget,
-            effect=labelled("effect", effects[:, 0]),
-            gain=labelled("gain", gain),
-            regret=labelled("regret", regret),
-            best_of_draws=labelled(
-                "best of draws", decoded_table(best_points, categories), action=list(names)
-            ),
-            probability_better=float((gain > 0).mean()),
-            shadow_price=_shadow_price(search, point, value),
-            supported=bool(support_of(posterior).supported(point[None])[0]),
-        )
+    value, price = float(search.value(point[None])[0]), None
+    if problem.budget is not None:
+        # Of a slightly larger budget, near the same plan.
+        step = BUDGET_STEP * max(abs(problem.budget), 1e-12)
+        better = search.within(problem.budget + step).improved(point[None])
+        price = max(0.0, float(search.value(better[None])[0] - value) / step)
+    return Plan(
+        point=_named(point, names, categories),
+        baseline=_named(problem.baseline, names, categories),
+        objective=search.measure or "mean",
+        value=value,
+        cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
+        budget=problem.budget,
+        effect=labelled("effect", effects[:, 0]),
+        gain=labelled("gain", gain),
+        regret=labelled("regret", regret),
+        best_of_draws=labelled(
+            "best of draws", decoded_table(best_points, categories), action=list(names)
+        ),
+        probability_better=float((gain > 0).mean()),
+        shadow_price=price,
+        supported=bool(support_of(posterior).supported(point[None])[0]),
+    )
 
 
 def frontier(
@@ -247,19 +210,14 @@ def frontier(
     if not values:
         raise ModelError("budgets are empty; give at least one")
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
-    measure = risk_measure(objective)
     first = replace(decision, budget=min(values))
-    planning = Planning.of(posterior, first, beyond_support)
-    problem, surface = planning.problem, planning.surface
-    plans = np.stack([planning.point(budget, measure) for budget in values])
-    draws = surface.draws(plans) - surface.draws(problem.baseline[None])
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    search = search_of(posterior, first, objective, beyond_support)
+    plans = np.stack([search.within(budget).best(search.means) for budget in values])
+    draws = search.surface.draws(plans) - search.surface.draws(search.problem.baseline[None])
     columns = {
-        "value": planning.search(measure).value(plans),
-        "cost": problem.cost(plans),
-        "gain": draws.mean(axis=0),
-        "gain_low": low,
-        "gain_high": high,
+        "value": search.value(plans),
+        "cost": search.problem.cost(plans),
+        **central(draws, level, "gain"),
         "probability_better": (draws > 0).mean(axis=0),
     }
     return xr.Dataset(
@@ -272,15 +230,13 @@ def frontier(
     )
 
 
-def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Plan:
+def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
-    target, measure = real_number(target, "target"), risk_measure(objective)
-    problem = planning.problem
+    target, problem = real_number(target, "target"), search.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
-    value = planning.search(measure).value
-    best = planning.point(problem.budget, measure)
-    reached = float(value(best[None])[0])
+    best = search.best(search.means)
+    reached = float(search.value(best[None])[0])
     if reached < target:
         raise ModelError(
             f"no plan reaches {target:g}: the best one has {reached:g}; lower the target, or raise "
@@ -293,26 +249,15 @@ def cheapest_plan(planning: Planning, target: float, objective: Objective) -> Pl
         if high - low <= tolerance:
             break
         middle = (low + high) / 2
-        point = planning.point(middle, measure)
-        if value(point[None])[0] >= target:
+        point = search.within(middle).best(search.means)
+        if search.value(point[None])[0] >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:
             low = middle
-    own = problem.with_budget(max(high, float(problem.cost(best[None])[0])))
-    return replace(planning, problem=own).plan(best, objective)
+    own = search.within(max(high, float(problem.cost(best[None])[0])))
+    return plan_of(posterior, own, best)
 
 
 def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:
     columns = named_points(point[None], names, categories)
     return {name: np.asarray(column)[0].item() for name, column in columns.items()}
-
-
-def _shadow_price(search: Search, point: Array, value: float) -> float | None:
-    """Change of the objective per unit of a slightly larger budget, near the same plan."""
-    budget = search.problem.budget
-    if budget is None:
-        return None
-    step = BUDGET_STEP * max(abs(budget), 1e-12)
-    larger = replace(search, problem=search.problem.with_budget(budget + step))
-    gain = search.value(larger.improved(point[None])[None])[0] - value
-    return max(0.0, float(gain) / step)

@@ -1,7 +1,7 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,14 +12,18 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import (
     checked_actions,
     checked_points,
-    named_points,
     point_labels,
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    coordinates,
+    prediction_of,
+    support_of,
+)
 from bayes_intgen.posterior.effects import change_attrs
-from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -69,11 +73,11 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         >>> bool(change.summary(equivalent=(-0.1, 0.1)).above > 0.9)
         True
         """
-        tails = (1 + np.array([-1, 1]) * probability(level, "level", PointsError)) / 2
+        level = probability(level, "level", PointsError)
         draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
-        low, high = np.quantile(draws, tails, axis=0)
+        mean, low, high = central(draws, level).values()
         columns = {
-            "mean": draws.mean(axis=0),
+            "mean": mean,
             "sd": draws.std(axis=0),
             "low": low,
             "high": high,
@@ -100,18 +104,18 @@ def contrast(
     posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    both = _ends_of(posterior, to, start, intervened)
-    draws = prediction_of(posterior).change(both.starts, both.ends, both.mask)
-    return Contrast(draws, both.coords, ("chain", "draw", "point"), "contrast", both.attrs)
+    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened)
+    draws = prediction_of(posterior).change(starts, ends, mask)
+    return Contrast(draws, coords, ("chain", "draw", "point"), "contrast", attrs)
 
 
 def ratio(
     posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
 ) -> xr.DataArray:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    both = _ends_of(posterior, to, start, intervened, "log")
+    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened, "log")
     prediction = prediction_of(posterior)
-    before = prediction.mean(both.starts, both.mask[: len(both.starts)])
+    before = prediction.mean(starts, mask[: len(starts)])
     mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
     near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
     # Under a log link no mean is zero.
@@ -122,18 +126,8 @@ def ratio(
             f"with a posterior standard deviation of {sd[i]:.2g}, too near to zero for a ratio; "
             "use posterior.contrast, or models.multiplicative() for a positive outcome"
         )
-    draws = prediction.mean(both.ends, both.mask) / before
-    return xr.DataArray(draws, both.coords, ("chain", "draw", "point"), "ratio", both.attrs)
-
-
-class _Ends(NamedTuple):
-    """Both ends of a contrast or ratio, and labels of the result."""
-
-    starts: Array
-    ends: Array
-    mask: NDArray[np.bool_]
-    coords: dict[str, Any]
-    attrs: dict[str, Any]
+    draws = prediction.mean(ends, mask) / before
+    return xr.DataArray(draws, coords, ("chain", "draw", "point"), "ratio", attrs)
 
 
 def _ends_of(
@@ -142,10 +136,17 @@ def _ends_of(
     start: Any,
     intervened: Sequence[str] | None,
     link: Link = "identity",
-) -> _Ends:
-    """Validate both ends, and warn once where they are not supported."""
+) -> tuple[Array, Array, NDArray[np.bool_], dict[str, Any], dict[str, Any]]:
+    """Validate both ends, and warn once where they are not supported.
+
+    Returns
+    -------
+    starts, ends : ndarray, shape (1 or M, K) and (M, K)
+    mask : ndarray of bool, shape (M, K)
+    coords, attrs : dict
+        Labels of the result.
+    """
     actions, categories = posterior.actions, posterior.categories
-    names = actions if intervened is None else checked_actions(intervened, actions)
     ends, starts = (checked_points(points, actions, categories) for points in (to, start))
     if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
         raise PointsError(
@@ -154,16 +155,15 @@ def _ends_of(
     labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     # One query, so that there is one warning.
-    both = named_points(np.concatenate([ends, starts]), actions, categories)
-    query = support_of(posterior).query(both, names)
-    every_start = np.broadcast_to(starts, ends.shape)
-    coords = _coordinates(posterior, labels, {"": ends, "from ": every_start})
+    query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
+    both = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
     supported = query.verdict.supported
-    coords["supported"] = ("point", supported[: len(ends)] & supported[len(ends) :])
-    attrs = {"intervened": ", ".join(names), "outcome": posterior.outcome_name}
+    within = supported[: len(ends)] & supported[len(ends) :]
+    coords = coordinates(posterior, labels, within, both)
+    attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
-    attrs |= change_attrs(posterior, changed, names, link)
-    return _Ends(starts, ends, query.mask[: len(ends)], coords, attrs)
+    attrs |= change_attrs(posterior, changed, query.intervened, link)
+    return starts, ends, query.mask[: len(ends)], coords, attrs
 
 
 def slope(
@@ -177,8 +177,7 @@ def slope(
         raise PointsError(
             f"{name!r} has levels, between which there is no slope; use posterior.contrast"
         )
-    names = actions if intervened is None else checked_actions(intervened, actions)
-    query = support_of(posterior).query(at, names)
+    query = support_of(posterior).query(at, intervened)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))
@@ -193,18 +192,8 @@ def slope(
     below, above = below + inset, above - inset
     prediction = prediction_of(posterior)
     draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
-    coords = _coordinates(posterior, point_labels(at, len(values)), {"": values})
-    coords["supported"] = ("point", query.verdict.supported)
-    attrs = {"action": name, "intervened": ", ".join(names), "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, [k], names)
+    coords = coordinates(posterior, query.labels, query.verdict.supported, {"": values})
+    words = ", ".join(query.intervened)
+    attrs = {"action": name, "intervened": words, "outcome": posterior.outcome_name}
+    attrs |= change_attrs(posterior, [k], query.intervened)
     return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
-
-
-def _coordinates(
-    posterior: PosteriorDraws, labels: Array, points: Mapping[str, Array]
-) -> dict[str, Any]:
-    """Coordinates of draws: chains, points, and the values of the actions under each prefix."""
-    coords: dict[str, Any] = {**draw_coordinates(posterior.tree), "point": labels}
-    for prefix, values in points.items():
-        coords |= action_coordinates(values, posterior.actions, posterior.categories, prefix)
-    return coords

@@ -59,12 +59,10 @@ class Decision:
         budget = None if self.budget is None else real_number(self.budget, "budget")
         if budget is not None and not cost:
             raise ModelError("a budget needs costs; write cost={action: cost per unit}")
-        object.__setattr__(self, "cost", cost)
-        object.__setattr__(self, "bounds", bounds)
-        object.__setattr__(self, "budget", budget)
-        object.__setattr__(
-            self, "baseline", mapping(self.baseline, "baseline", "actions to values")
-        )
+        baseline = mapping(self.baseline, "baseline", "actions to values")
+        checked = {"cost": cost, "bounds": bounds, "budget": budget, "baseline": baseline}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
@@ -89,12 +87,10 @@ def checked_price(cost: Any, of: str) -> float:
 
 
 def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
-    single = _plain(bounds)
-    if isinstance(single, str | int | float):
-        values: tuple[Any, ...] = (single,)
-    else:
-        of = "two numbers or of levels"
-        values = tuple(map(_plain, items(bounds, f"bounds of {name!r}", of)))
+    single, of = _plain(bounds), "two numbers or of levels"
+    is_single = isinstance(single, str | int | float)
+    several = (single,) if is_single else items(bounds, f"bounds of {name!r}", of)
+    values: tuple[Label, ...] = tuple(map(_plain, several))
     if not all(isinstance(value, str | int | float) for value in values):
         raise ModelError(f"bounds of {name!r} must be numbers or levels, not {bounds!r}")
     if not values:
@@ -102,8 +98,8 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     numbers = [value for value in values if isinstance(value, int | float)]
     if not all(map(isfinite, numbers)):
         raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
-    if isinstance(single, str | int | float):
-        return single
+    if is_single:
+        return values[0]
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
     if len(set(values)) == 1:
@@ -192,7 +188,7 @@ Objective = Literal["mean"] | CVaR | Quantile
 RiskMeasure = Callable[[Array], Array]
 
 
-def risk_measure(objective: Any) -> RiskMeasure | None:
+def risk_measure(objective: Any) -> CVaR | Quantile | None:
     """Measure of an objective, or None for the mean; raises ModelError for anything else.
 
     Examples

@@ -18,12 +18,12 @@ from bayes_intgen._arguments import (
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
-from bayes_intgen.decide.belief import Belief, Targets
-from bayes_intgen.decide.best import Plan, Planning
+from bayes_intgen.decide.belief import Targets
+from bayes_intgen.decide.best import Plan, plan_of, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
 from bayes_intgen.decide.planned_rows import (
     belief_of,
-    half_information_of_rows,
+    information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
@@ -162,8 +162,6 @@ class Choice:
     Attributes
     ----------
     plan : Plan
-    belief : Belief
-        In the coefficients.
     effects : ndarray, shape (S, J)
         Draws of the joint effects of the plans, the first of which is ``plan``.
     gains : ndarray, shape (S, J)
@@ -173,7 +171,6 @@ class Choice:
     """
 
     plan: Plan
-    belief: Belief
     effects: Array
     gains: Array
     beyond_support: bool
@@ -184,14 +181,16 @@ class Choice:
 
         All plans are considered where the rows support none.
         """
-        beyond_support = beyond_support or not supports_any_plan(posterior)
-        planning = Planning.of(posterior, decision, beyond_support)
-        problem, surface = planning.problem, planning.surface
-        point = planning.point(problem.budget)
-        plan = planning.plan(point, "mean")
-        effects = surface.draws(plans_after(problem, surface, point))
-        gains = effects - surface.draws(problem.baseline[None])
-        return cls(plan, belief_of(posterior), effects, gains, beyond_support)
+        support = support_of(posterior)
+        rows = np.concatenate(support.reference.rows)
+        some = rows[:: max(1, len(rows) // N_CHECKED)]
+        beyond_support = beyond_support or not support.supported(some).any()
+        search = search_of(posterior, decision, "mean", beyond_support)
+        point, draws = search.best(), search.surface.draws
+        plan = plan_of(posterior, search, point)
+        effects = draws(plans_after(search, point))
+        gains = effects - draws(search.problem.baseline[None])
+        return cls(plan, effects, gains, beyond_support)
 
     @property
     def perfect_information(self) -> float:
@@ -214,18 +213,12 @@ class Choice:
         }
 
 
-def supports_any_plan(posterior: PosteriorDraws) -> bool:
-    """Whether the joint effect is supported at any of 200 reference rows."""
-    rows = np.concatenate(support_of(posterior).reference.rows)
-    return bool(support_of(posterior).supported(rows[:: max(1, len(rows) // N_CHECKED)]).any())
-
-
-def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
+def plans_after(search: Search, plan: Array) -> Array:
     """Plans that may be best after an experiment, shape (J, K), the present one first.
 
     The posterior mean after an experiment lies between the present one and a draw.
     """
-    prediction = surface.prediction
+    surface, prediction = search.surface, search.surface.prediction
     count = prediction.sd.size
     which = np.unique(np.linspace(0, count - 1, N_MOVED).round().astype(int))
     some = prediction.map_draws(lambda draws: draws.reshape(count, *draws.shape[2:])[which][None])
@@ -233,10 +226,10 @@ def plans_after(problem: Problem, surface: JointSurface, plan: Array) -> Array:
     candidates = [plan[None]]
     for factor in FACTORS:
         moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
-        search = Search(problem, replace(surface, prediction=moved))
-        candidates.append(search.best_of_draws(plan)[0])
+        of_moved = replace(search, surface=replace(surface, prediction=moved))
+        candidates.append(of_moved.best_of_draws(plan)[0])
     points = np.unique(np.concatenate(candidates), axis=0)
-    points = np.unique(with_budget_spent(problem, surface, points), axis=0)
+    points = np.unique(with_budget_spent(search.problem, surface, points), axis=0)
     others = points[(points != plan).any(axis=1)]
     return np.concatenate([plan[None], others])
 
@@ -302,10 +295,10 @@ def experiment_values(
     # Before the search for plans, which takes longer than errors in the experiments should.
     planned = [planned_rows(posterior, own.names, own.at, rng) for own in listed]
     choice = Choice.of(posterior, decision, beyond_support)
-    belief, mean = choice.belief, choice.effects.mean(axis=0)
+    belief, mean = belief_of(posterior), choice.effects.mean(axis=0)
     normals = rng.standard_normal((N_MEANS, len(mean)))
     updates = [
-        belief.update(np.sqrt(own.rows) * half_information_of_rows(posterior, belief, plan))
+        belief.update(own.rows * information_of_rows(posterior, belief, plan))
         for own, plan in zip(listed, planned, strict=True)
     ]
     warn_of_few_draws(updates)
@@ -328,9 +321,15 @@ def experiment_values(
         "cost": cost,
         "others": np.array([plan.others for plan in planned], dtype=str),
     }
+    labels = [own.label for own in listed]
+    # With the number of rows where several experiments set the same.
+    labels = [
+        f"{own.label}, {own.rows} rows" if labels.count(own.label) > 1 else own.label
+        for own in listed
+    ]
     table = xr.Dataset(
         {name: ("experiment", values[order]) for name, values in columns.items()},
-        {"experiment": np.array(_labels(listed), dtype=str)[order]},
+        {"experiment": np.array(labels, dtype=str)[order]},
         {**choice.attributes, "level": level, "horizon": horizon},
     )
     table["evpi"] = choice.perfect_information
@@ -358,15 +357,6 @@ def checked_experiments(
     if rows is None:
         rows = max(1, round(np.mean([*support_of(posterior).regimes.values()])))
     return [Experiment(names, rows) for names in default_regimes(posterior.actions)]
-
-
-def _labels(experiments: Sequence[Experiment]) -> list[str]:
-    """Labels, with the number of rows where several experiments set the same."""
-    labels = [own.label for own in experiments]
-    return [
-        f"{label}, {own.rows} rows" if labels.count(label) > 1 else label
-        for label, own in zip(labels, experiments, strict=True)
-    ]
 
 
 def spelled(point: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
-from bayes_intgen.identification.overlap import ReferenceRows
+from bayes_intgen.posterior.defaults import values_set
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
@@ -97,12 +97,8 @@ def planned_rows(
         if k in values:
             rows[:, k] = np.resize(values[k], len(rows))
         else:
-            # As in the rows in which it was set, or in all rows if it never was.
-            settings = [own[:, k] for was_set, own in regimes.items() if was_set[k]]
-            every = np.concatenate(settings or [own[:, k] for own in reference.rows])
-            rows[:, k] = rng.choice(every, len(rows))
-    moved = _descendants(posterior, mask)
-    _respond(posterior, reference, rows, moved, rng)
+            rows[:, k] = rng.choice(values_set(reference, k, or_all=True), len(rows))
+    moved = _respond(posterior, rows, mask, rng)
     return PlannedRows(rows, mask, _others(posterior, mask, moved, origin))
 
 
@@ -123,28 +119,22 @@ def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Arra
     return codes
 
 
-def _descendants(posterior: PosteriorDraws, mask: NDArray[np.bool_]) -> list[int]:
-    """Actions that are not set and respond to those that are, ancestors first."""
+def _respond(
+    posterior: PosteriorDraws, rows: Array, mask: NDArray[np.bool_], rng: np.random.Generator
+) -> list[int]:
+    """Draw the descendants of actions that are set given their parents, in place, and list them.
+
+    Ancestors come first.
+    """
     if posterior.terms.parents is None:
         return []
-    edges = posterior.terms.parents > LIKELY_EDGE
+    edges, reference = posterior.terms.parents > LIKELY_EDGE, support_of(posterior).reference
     # Edges into an action that is set are cut.
     ancestors = ancestors_of(edges & ~mask[:, None])
-    moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask)
-    return sorted(moved.tolist(), key=lambda k: int(ancestors[k].sum()))
-
-
-def _respond(
-    posterior: PosteriorDraws,
-    reference: ReferenceRows,
-    rows: Array,
-    moved: list[int],
-    rng: np.random.Generator,
-) -> None:
-    """Draw the values of descendants given those of their parents, in place."""
+    moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask).tolist()
+    moved.sort(key=lambda k: int(ancestors[k].sum()))
     for k in moved:
-        assert posterior.terms.parents is not None
-        parents = np.flatnonzero(posterior.terms.parents[k] > LIKELY_EDGE)
+        parents = np.flatnonzero(edges[k])
         regimes = zip(reference.masks, reference.rows, strict=True)
         donors = np.concatenate([own for mask, own in regimes if not mask[k]])
         places, wanted = (reference.placed(own)[:, parents] for own in (donors, rows))
@@ -154,6 +144,7 @@ def _respond(
         )
         drawn = rng.integers(0, nearest.shape[1], len(rows))
         rows[:, k] = donors[nearest[np.arange(len(rows)), drawn], k]
+    return moved
 
 
 def _others(
@@ -193,10 +184,8 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
         )
 
 
-def half_information_of_rows(
-    posterior: PosteriorDraws, belief: Belief, planned: PlannedRows
-) -> Array:
-    """Matrix H, shape (n, r), whose H'H is the information of a row of an experiment on average.
+def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: PlannedRows) -> Array:
+    """Information of a row of an experiment on average, shape (r, r).
 
     Covariates and groups are at their averages over the population of the fit.
     """
@@ -211,4 +200,4 @@ def half_information_of_rows(
     prediction = fitted_prediction(posterior)
     variance = float(np.square(prediction.sd).mean()) * relative
     design = prediction.design(planned.actions, masks)
-    return belief.half_information(design, 1 / (variance * len(planned.actions)))
+    return belief.information(design, 1 / (variance * len(planned.actions)))

@@ -14,7 +14,7 @@ from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision, RiskMeasure
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import levels_of, medians
+from bayes_intgen.posterior.defaults import levels_of, medians, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
@@ -45,6 +45,11 @@ class Problem:
     baseline : ndarray, shape (K,)
     posterior : PosteriorDraws or None
         Fit whose rows must support a plan; None if plans beyond the support are allowed.
+
+    Raises
+    ------
+    ModelError
+        If the budget does not pay for the cheapest plan.
     """
 
     categories: tuple[Categories | None, ...]
@@ -54,6 +59,14 @@ class Problem:
     budget: float | None
     baseline: Array
     posterior: PosteriorDraws | None
+
+    def __post_init__(self) -> None:
+        least = self.least_cost
+        if self.budget is not None and least > with_rounding(self.budget):
+            raise ModelError(
+                f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
+                f"{least:g}; raise the budget, or widen the bounds"
+            )
 
     @classmethod
     def of(cls, posterior: PosteriorDraws, decision: Decision, beyond_support: bool) -> Self:
@@ -94,7 +107,6 @@ class Problem:
                 )
         needed = None if beyond_support else posterior
         problem = cls(categories, candidates, rates, prices, decision.budget, baseline, needed)
-        problem._refuse_unaffordable()
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
                 "the bounds and the support leave one plan only; widen the bounds of an action"
@@ -129,13 +141,6 @@ class Problem:
             for k, values in enumerate(self.candidates)
         )
 
-    @property
-    def single_changes(self) -> Array:
-        """The baseline with each action at each of its candidates in turn, shape (M, K)."""
-        return np.concatenate(
-            [varied(self.baseline, k, values) for k, values in enumerate(self.candidates)]
-        )
-
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
         if self.budget is None:
@@ -148,34 +153,6 @@ class Problem:
         if self.posterior is not None and out.any():
             out[out] = support_of(self.posterior).supported(points[out])
         return out
-
-    def with_budget(self, budget: float | None) -> "Problem":
-        """The same decision with another budget; raises ModelError if it pays for no plan."""
-        own = replace(self, budget=budget)
-        own._refuse_unaffordable()
-        return own
-
-    def _refuse_unaffordable(self) -> None:
-        least = self.least_cost
-        if self.budget is not None and least > with_rounding(self.budget):
-            raise ModelError(
-                f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
-                f"{least:g}; raise the budget, or widen the bounds"
-            )
-
-
-def varied(point: Array, actions: int | list[int], values: Array) -> Array:
-    """Copies of a point with an action, or several, at each of some values, shape (M, K).
-
-    Examples
-    --------
-    >>> varied(np.array([1.0, 2.0]), 0, np.array([5.0, 6.0]))
-    array([[5., 2.],
-           [6., 2.]])
-    """
-    out = np.tile(point, (len(values), 1))
-    out[:, actions] = values
-    return out
 
 
 def _candidates(

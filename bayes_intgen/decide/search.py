@@ -7,7 +7,7 @@ are tried. Local searches start from these, and from the best plan for the mean 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import RiskMeasure
-from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, varied, with_rounding
+from bayes_intgen.decide.decision import CVaR, Quantile
+from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
 from bayes_intgen.errors import ModelError
+from bayes_intgen.posterior.defaults import varied
 
 # Cells of the budget in dynamic programming: for the posterior mean, and for each draw.
 CELLS, CELLS_PER_DRAW = 1000, 300
@@ -38,12 +39,10 @@ TOLERANCE = 1e-7
 N_TAILS, N_STARTS, N_RANDOM = 4, 4, 4_000
 
 Positions = NDArray[np.int_]
-# Options of each component, and their means relative to the baseline.
-GridOfMeans = tuple["Grid", list[Array]]
 
 
 class Grid:
-    """Options of each component.
+    """Options of each component of actions, and what an effect gains by them over the baseline.
 
     Parameters
     ----------
@@ -52,42 +51,45 @@ class Grid:
         Positions of the actions of each component.
     most : int
         Maximum number of options of a component.
+    effect : callable
+        Maps plans, shape (M, K), to their effects under each of S draws, shape (S, M).
 
     Attributes
     ----------
     options : list of ndarray, each (n, actions of the component)
     costs : list of ndarray, each (n,)
+    gains : list of ndarray, each (S, n)
     """
 
     def __init__(
-        self, problem: Problem, components: tuple[tuple[int, ...], ...], most: int
+        self,
+        problem: Problem,
+        components: tuple[tuple[int, ...], ...],
+        most: int,
+        effect: Callable[[Array], Array],
     ) -> None:
-        self.problem, self.components = problem, components
+        self.components, self.count = components, len(problem.candidates)
         self.options: list[Array] = []
         self.costs: list[Array] = []
+        self.gains: list[Array] = []
+        base = effect(problem.baseline[None])
         for component in components:
             size = max(2, int(most ** (1 / len(component)) + 1e-9))
             options = combinations([thinned(problem.candidates[k], size) for k in component])
             self.options.append(options)
             self.costs.append(problem.cost_of_options(options, component))
+            self.gains.append(effect(varied(problem.baseline, [*component], options)) - base)
 
-    def points(self, which: int) -> Array:
-        """The baseline with one component at each of its options, shape (n, K)."""
-        component = list(self.components[which])
-        return varied(self.problem.baseline, component, self.options[which])
-
-    def gains(self, effect: Callable[[Array], Array]) -> list[Array]:
-        """Change of an effect from the baseline, the last axis of which runs over the options."""
-        base = effect(self.problem.baseline[None])
-        return [effect(self.points(i)) - base for i in range(len(self.options))]
-
-    def plans(self, choices: Positions) -> Array:
-        """Plans, shape (S, K), of options by their positions, shape (S, number of components)."""
-        out = np.empty((len(choices), len(self.problem.candidates)))
-        for component, options, choice in zip(
-            self.components, self.options, choices.T, strict=True
-        ):
-            out[:, list(component)] = options[choice]
+    def best(self, budget: float | None, cells: int) -> Array:
+        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`."""
+        parts = []
+        for begin in range(0, len(self.gains[0]), DRAWS_AT_ONCE):
+            own = [gains[begin : begin + DRAWS_AT_ONCE] for gains in self.gains]
+            parts.append(best_choices(own, self.costs, budget, cells))
+        choices = np.concatenate(parts)
+        out = np.empty((len(choices), self.count))
+        for i, component in enumerate(self.components):
+            out[:, [*component]] = self.options[i][choices[:, i]]
         return out
 
 
@@ -194,13 +196,25 @@ class Search:
     ----------
     problem : Problem
     surface : JointSurface
-    measure : callable, optional
+    measure : CVaR or Quantile, optional
         Measure of risk of draws; the mean by default.
     """
 
     problem: Problem
     surface: JointSurface
-    measure: RiskMeasure | None = None
+    measure: CVaR | Quantile | None = None
+
+    def within(self, budget: float | None) -> "Search":
+        """The same search with another budget."""
+        return replace(self, problem=replace(self.problem, budget=budget))
+
+    @cached_property
+    def means(self) -> Grid:
+        """Options and their means, the same for every budget."""
+        return self._grid(MAX_OPTIONS, lambda points: self.surface.mean(points)[None])
+
+    def _grid(self, most: int, effect: Callable[[Array], Array]) -> Grid:
+        return Grid(self.problem, self.surface.components, most, effect)
 
     def value(self, points: Array) -> Array:
         """Objective at plans of shape (M, K), shape (M,)."""
@@ -208,13 +222,13 @@ class Search:
             return self.surface.mean(points)
         return self.surface.measured(points, self.measure)
 
-    def best(self, means: GridOfMeans | None = None) -> Array:
+    def best(self, means: Grid | None = None) -> Array:
         """Best plan, shape (K,).
 
         Parameters
         ----------
-        means : GridOfMeans, optional
-            ``grid_of_means`` of the same decision with another budget.
+        means : Grid, optional
+            Those of the same decision with another budget.
 
         Raises
         ------
@@ -222,15 +236,14 @@ class Search:
             If no plan is feasible.
         """
         problem = self.problem
-        starts = [self._best_on_grid(means or self.grid_of_means())]
+        starts = [(means or self.means).best(problem.budget, CELLS)[0]]
         if self.measure is not None or not problem.is_feasible(starts[0][None])[0]:
             starts += self._enumerated()
         if self.measure is not None:
             for _ in range(N_TAILS):
                 # The mean of the draws that are worst at the last plan.
                 draws = self.surface.draws(starts[-1][None])[:, 0]
-                worst = np.argsort(draws)[: max(1, len(draws) // 10)]
-                starts.append(self._best_on_grid(self.grid_of_means(worst)))
+                starts.append(self._best_of_worst(np.argsort(draws)[: max(1, len(draws) // 10)]))
         points = np.unique(np.array([*starts, problem.baseline]), axis=0)
         points = points[problem.is_feasible(points)]
         return self.improved(points if len(points) else _random_plans(problem))
@@ -252,13 +265,8 @@ class Search:
         draws' plans and ``plan``.
         """
         problem, surface = self.problem, self.surface
-        grid = Grid(problem, surface.components, MAX_OPTIONS_PER_DRAW)
-        values = grid.gains(surface.draws)
-        parts = []
-        for begin in range(0, len(values[0]), DRAWS_AT_ONCE):
-            own = [v[begin : begin + DRAWS_AT_ONCE] for v in values]
-            parts.append(grid.plans(best_choices(own, grid.costs, problem.budget, CELLS_PER_DRAW)))
-        points = np.concatenate(parts)
+        grid = self._grid(MAX_OPTIONS_PER_DRAW, surface.draws)
+        points = grid.best(problem.budget, CELLS_PER_DRAW)
         distinct, which = np.unique(points, axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
@@ -267,19 +275,13 @@ class Search:
         choice = np.where(feasible[which], positions[which], effects.argmax(axis=1))
         return pool[choice], effects[np.arange(len(choice)), choice]
 
-    def grid_of_means(self, which: Positions | None = None) -> GridOfMeans:
-        """Options and their means over all or some of the draws, the same for every budget."""
-        grid = Grid(self.problem, self.surface.components, MAX_OPTIONS)
-        if which is None:
-            return grid, grid.gains(self.surface.mean)
-        return grid, grid.gains(lambda points: self.surface.draws(points)[which].mean(axis=0))
+    def _best_of_worst(self, which: Positions) -> Array:
+        """Best plan on the grid for the mean over some of the draws, shape (K,)."""
 
-    def _best_on_grid(self, means: GridOfMeans) -> Array:
-        """Best plan on the grid within the budget, shape (K,)."""
-        grid, values = means
-        one_draw = [own[None] for own in values]
-        choice = best_choices(one_draw, grid.costs, self.problem.budget, CELLS)
-        return np.asarray(grid.plans(choice)[0])
+        def mean(points: Array) -> Array:
+            return self.surface.draws(points)[which].mean(axis=0, keepdims=True)
+
+        return np.asarray(self._grid(MAX_OPTIONS, mean).best(self.problem.budget, CELLS)[0])
 
     def _enumerated(self) -> list[Array]:
         """Best feasible plans among combinations of candidates; random ones of many actions."""
@@ -302,7 +304,9 @@ class Search:
     @cached_property
     def _tolerance(self) -> float:
         """Smallest improvement that counts."""
-        effects = self.surface.mean(self.problem.single_changes)
+        candidates, baseline = self.problem.candidates, self.problem.baseline
+        changes = [varied(baseline, k, values) for k, values in enumerate(candidates)]
+        effects = self.surface.mean(np.concatenate(changes))
         return TOLERANCE * max(1e-12, float(np.ptp(effects)))
 
     def _locally_best(self, point: Array, current: float) -> tuple[Array, float]:

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -30,7 +31,7 @@ from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
     belief_of,
-    half_information_of_rows,
+    information_of_rows,
     planned_rows,
     warn_of_few_draws,
 )
@@ -79,19 +80,20 @@ class PlannedSplit:
         beyond_support: bool,
     ) -> Self:
         """Plan rows of each regime, and find the present widths of the targets."""
-        level = probability(level, "level")
-        regimes = regimes_of(posterior) if regimes is None else regimes
-        chosen = checked_regimes(posterior.actions, regimes)
+        level, names = probability(level, "level"), posterior.actions
+        if regimes is None:
+            in_data = [tuple(compress(names, mask)) for mask in support_of(posterior).regimes]
+            regimes = [*in_data, *default_regimes(names)]
+        chosen = checked_regimes(names, regimes)
         labels = [regime_label(own) for own in chosen]
         per_row = checked_costs(costs, labels)
         rng = generator(seed, "experiments")
         planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
         draws, attrs = targets_of(posterior, target, beyond_support)
         belief = belief_of(posterior)
-        halves = [half_information_of_rows(posterior, belief, plan) for plan in planned]
-        informations = np.stack([half.T @ half for half in halves])
+        of_rows = [information_of_rows(posterior, belief, plan) for plan in planned]
         targets = Targets.of_draws(belief, draws, level)
-        allocation = Allocation(belief, targets, informations, per_row)
+        allocation = Allocation(belief, targets, np.stack(of_rows), per_row)
         attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
         return cls(allocation, labels, [plan.others for plan in planned], attrs)
 
@@ -160,19 +162,9 @@ def targets_of(
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
     if target is None:
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target, posterior.actions)
+    query = support_of(posterior).query(target)
     mean = prediction_of(posterior).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **posterior.averages.attrs}
-
-
-def regimes_of(posterior: PosteriorDraws) -> list[tuple[str, ...]]:
-    """Regimes of the data, each action alone, all together, and none, by the actions set."""
-    names = posterior.actions
-    in_data = [
-        tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
-        for mask in support_of(posterior).regimes
-    ]
-    return list(dict.fromkeys([*in_data, *default_regimes(names)]))
 
 
 def checked_regimes(names: Sequence[str], regimes: Any) -> list[tuple[str, ...]]:
@@ -280,10 +272,9 @@ def design(
     sd = np.sqrt(np.square(loadings).sum(axis=1))
     matrix, which = terms.matrix(data.actions, data.intervened), np.arange(len(data)) // N_ROWS
     precision = np.full(N_ROWS, 1 / (noise**2 * N_ROWS))
-    halves = [belief.half_information(matrix[which == r], precision) for r in range(len(masks))]
+    of_rows = [belief.information(matrix[which == r], precision) for r in range(len(masks))]
     widths = 2 * NormalDist().inv_cdf((1 + level) / 2) * sd
-    informations = np.stack([half.T @ half for half in halves])
-    allocation = Allocation(belief, Targets(loadings, 0 * sd, widths), informations, per_row)
+    allocation = Allocation(belief, Targets(loadings, 0 * sd, widths), np.stack(of_rows), per_row)
     return split_table(allocation, labels, rows).assign_attrs(
         {"unit": "outcome standard deviations", "level": level, "target": "joint effects"}
     )

@@ -11,8 +11,8 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
-from bayes_intgen.posterior.population import draws_of_scale
+from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction
+from bayes_intgen.posterior.population import draws_of_scale, fixed_scales
 
 # Number of points along a numeric covariate.
 N_POINTS = 101
@@ -20,7 +20,7 @@ N_POINTS = 101
 
 def values_along(posterior: PosteriorDraws, name: str) -> tuple[Array, list[Any] | None]:
     """Values of a covariate over its range, or codes of its levels or groups with their labels."""
-    columns, own = posterior.terms.covariates, support_of(posterior).population
+    columns = posterior.terms.covariates
     at = columns.every.index(name)
     if name in columns.groups:
         labels = columns.labels[columns.groups.index(name)]
@@ -28,7 +28,8 @@ def values_along(posterior: PosteriorDraws, name: str) -> tuple[Array, list[Any]
     levels = columns.categories[at]
     if levels is not None:
         return np.array(levels.codes), list(levels.labels)
-    return np.linspace(own.low[at], own.high[at], N_POINTS), None
+    low, high = (posterior.tree["population"].dataset[end].values[at] for end in ("low", "high"))
+    return np.linspace(low, high, N_POINTS), None
 
 
 def adjustment_along(posterior: PosteriorDraws, name: str) -> Array:
@@ -88,15 +89,14 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
         at a small value for lack of evidence.
     """
     terms, tree = posterior.terms, posterior.tree
-    draws, fixed = (tree[group].dataset for group in ("posterior", "constant_data"))
-    noise_sd = draws["noise_sd"].values
+    noise_sd, fixed = tree["posterior"].dataset["noise_sd"].values, fixed_scales(tree)
     columns, count = terms.covariates, len(terms.names)
     found: list[tuple[Array, str, str, str]] = []
     for term in terms.terms:
         if term.role == "group":
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
-            estimate = "pruned" if term.name in fixed["fixed_scale_of"] else "posterior"
+            estimate = "pruned" if term.name in fixed else "posterior"
             found.append((draws_of_scale(tree, term.name), grouping, action, estimate))
     effects = terms.random_effects
     if effects is not None:

@@ -10,13 +10,14 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.errors import PointsError
-from bayes_intgen.posterior.defaults import levels_of
+from bayes_intgen.posterior.defaults import levels_of, varied
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     labelled_points,
     prediction_of,
     shares_out_of_range,
     support_of,
+    tails_of,
 )
 from bayes_intgen.text.messages import refuse_unknown_actions
 
@@ -37,9 +38,7 @@ def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> 
         if levels is None
         else np.array(levels.codes)
     )
-    points = np.tile(fixed, (len(along), 1))
-    points[:, k] = along
-    return points
+    return varied(fixed, k, along)
 
 
 def effect_along(
@@ -90,8 +89,7 @@ def effect_along(
     curve["supported"] = ("point", support_of(posterior).supported(points))
     curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
     if predictive is not None:
-        tails = [(1 - predictive) / 2, (1 + predictive) / 2]
-        single = prediction.outcome_summary(points, all_set, tails)
+        single = prediction.outcome_summary(points, all_set, tails_of(predictive))
         # The effect on a binary outcome is the probability of a one already.
         if "outcome_low" in single:
             ends = np.array([single["outcome_low"], single["outcome_high"]])

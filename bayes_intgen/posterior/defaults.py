@@ -24,6 +24,20 @@ MAX_GAP = 10.0
 N_SUPPORT_POINTS = 500
 
 
+def varied(point: Array, actions: int | list[int], values: Array) -> Array:
+    """Copies of a point with an action, or several, at each of some values, shape (M, K).
+
+    Examples
+    --------
+    >>> varied(np.array([1.0, 2.0]), 0, np.array([5.0, 6.0]))
+    array([[5., 2.],
+           [6., 2.]])
+    """
+    out = np.tile(point, (len(values), 1))
+    out[:, actions] = values
+    return out
+
+
 def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
     """Levels of each action, those of numeric actions with few distinct values included.
 
@@ -136,12 +150,20 @@ def share_supported(posterior: PosteriorDraws) -> float:
     True
     """
     support, rng = support_of(posterior), generator(0, "support")
-    reference = support.reference
-    masks = np.repeat(np.array(reference.masks), [len(rows) for rows in reference.rows], axis=0)
-    columns = []
-    for values, was_set in zip(np.concatenate(reference.rows).T, masks.T, strict=True):
-        columns.append(rng.choice(values[was_set] if was_set.any() else values, N_SUPPORT_POINTS))
-    return float(support.supported(np.stack(columns, axis=1)).mean())
+    points = [
+        rng.choice(values_set(support.reference, k, or_all=True), N_SUPPORT_POINTS)
+        for k in range(len(posterior.actions))
+    ]
+    return float(support.supported(np.stack(points, axis=1)).mean())
+
+
+def values_set(reference: ReferenceRows, k: int, *, or_all: bool = False) -> Array:
+    """Values to which an action was set in reference rows; or all, if it never was, shape (n,)."""
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    columns = [rows[:, k] for rows, mask in regimes if mask[k]]
+    if or_all and not columns:
+        columns = [rows[:, k] for rows in reference.rows]
+    return np.concatenate([np.empty(0), *columns])
 
 
 def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
@@ -162,9 +184,7 @@ def _ends(
     if levels is None:
         candidates.append(_rounded(coordinate, (coordinate.low, coordinate.high)))
     for values in candidates:
-        points = np.tile(point, (len(values), 1))
-        points[:, k] = values
-        supported = values[support_of(posterior).supported(points)]
+        supported = values[support_of(posterior).supported(varied(point, k, values))]
         if len(supported) > 1:
             return float(supported[0]), float(supported[-1])
     return float(candidates[0][0]), float(candidates[0][-1])
@@ -174,10 +194,7 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
     """Candidate ends of one action's change, in ascending order."""
     if levels is not None:
         return np.array(levels.codes)
-    reference = support_of(posterior).reference
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    own = [rows[:, k] for rows, mask in regimes if mask[k]]
-    values = np.unique(np.concatenate(own)) if own else np.empty(0)
+    values = np.unique(values_set(support_of(posterior).reference, k))
     if 1 < len(values) <= MAX_DISTINCT:
         return values
     coordinate = posterior.terms.coordinates[k]

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
-from bayes_intgen.data.queries import checked_points
+from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
@@ -30,9 +31,14 @@ from bayes_intgen.posterior.population import (
     Standardisation,
     draws_of_scale,
     in_population,
+    standardisation,
+    warn_of_range,
 )
-from bayes_intgen.posterior.schema import action_coordinates, draw_coordinates, size_of_draws
+from bayes_intgen.posterior.schema import draw_coordinates, size_of_draws
 from bayes_intgen.posterior.stored_fit import stored_prediction
+
+# Coordinates of draws that the name of an action does not replace.
+RESERVED = ("chain", "draw", "point", "supported")
 
 
 class PosteriorDraws:
@@ -81,7 +87,7 @@ class PosteriorDraws:
     @cached_property
     def averages(self) -> Standardisation:
         """Population about which this posterior is asked; that of the fit by default."""
-        return self._support.population.asked({}, None)
+        return standardisation(self.tree, self.terms, self._support.regimes, {}, None)
 
     def given(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Self:
         """Ask about some values of covariates and groups.
@@ -156,7 +162,8 @@ class PosteriorDraws:
 
     def _view(self, given: Mapping[str, Any], population: Any) -> Self:
         view = copy(self)
-        view.averages = self._support.population.asked(given, population)
+        regimes = self._support.regimes
+        view.averages = standardisation(self.tree, self.terms, regimes, given, population)
         return view
 
     def joint_effect(
@@ -293,9 +300,8 @@ class PosteriorDraws:
         >>> bool(wide > posterior.joint_effect([[0.1, 0.2]]).std())
         True
         """
-        names = self.actions if intervened is None else intervened
         view = self.given(given).over(population)
-        query = self._support.query(points, names)
+        query = self._support.query(points, intervened)
         rng = generator(seed, "outcome")
         outcome = prediction_of(view).draw(query.values, query.mask, rng)
         return view._labelled("outcome", outcome, query)
@@ -319,7 +325,7 @@ class PosteriorDraws:
         >>> posterior.support([[0.1, 0.2]]).supported.item()
         True
         """
-        return self._support.dataset(points, self.actions if intervened is None else intervened)
+        return self._support.dataset(points, intervened)
 
     def mechanisms(self, grid: Any) -> xr.Dataset:
         """Draws of the contribution of each action along a grid.
@@ -360,7 +366,8 @@ class PosteriorDraws:
                 "the outcome down into contributions"
             )
         values = checked_points(grid, self.actions, self.categories)
-        self._support.warn_of_range(values)
+        low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
+        warn_of_range("points", self.actions, values, low, high)
         prediction = prediction_of(self)
         unconfounded, bias = prediction.contributions(values)
         dims, names = ("chain", "draw", "action", "point"), self.terms.pair_labels
@@ -431,20 +438,51 @@ class PosteriorDraws:
 
     def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""
-        coords: dict[str, Any] = {
-            **draw_coordinates(self.tree),
-            "point": query.labels,
-            **action_coordinates(query.values, self.actions, self.categories),
-        }
-        coords["supported"] = ("point", query.verdict.supported)
-        attrs: dict[str, Any] = {
-            "intervened": ", ".join(query.intervened),
-            "outcome": self.outcome_name,
-        }
-        attrs |= self.averages.attrs
+        coords = coordinates(self, query.labels, query.verdict.supported, {"": query.values})
+        attrs: dict[str, Any] = {"intervened": ", ".join(query.intervened)}
+        attrs |= {"outcome": self.outcome_name, **self.averages.attrs}
         if name == "effect":
             attrs |= shares_out_of_range(self._prediction, draws)
         return labelled_dataset({name: (("chain", "draw", "point"), draws, attrs)}, coords)[name]
+
+
+def coordinates(
+    posterior: PosteriorDraws,
+    labels: NDArray[Any],
+    supported: NDArray[np.bool_],
+    points: Mapping[str, Array],
+) -> dict[str, Any]:
+    """Coordinates of draws: chains, points, and the values of the actions after each prefix."""
+    coords: dict[str, Any] = {**draw_coordinates(posterior.tree), "point": labels}
+    for prefix, values in points.items():
+        columns = named_points(values, posterior.actions, posterior.categories)
+        named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
+        coords |= {name: column for name, column in named.items() if name not in RESERVED}
+    return coords | {"supported": ("point", supported)}
+
+
+def tails_of(level: float) -> list[float]:
+    """Probabilities at the ends of a central interval.
+
+    Examples
+    --------
+    >>> tails_of(0.5)
+    [0.25, 0.75]
+    """
+    return [(1 - level) / 2, (1 + level) / 2]
+
+
+def central(draws: Array, level: float, name: str = "") -> dict[str, Array]:
+    """Mean and ends of the central interval over the first axis, as columns after a name.
+
+    Examples
+    --------
+    >>> [*central(np.zeros((10, 2)), 0.9)], [*central(np.zeros((10, 2)), 0.9, "gain")]
+    (['mean', 'low', 'high'], ['gain', 'gain_low', 'gain_high'])
+    """
+    low, high = np.quantile(draws, tails_of(level), axis=0)
+    prefix = f"{name}_" if name else ""
+    return {name or "mean": draws.mean(axis=0), f"{prefix}low": low, f"{prefix}high": high}
 
 
 def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:

@@ -5,22 +5,23 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table
 from bayes_intgen.data.queries import (
-    checked_actions,
     checked_points,
-    named_points,
     point_labels,
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    prediction_of,
+    support_of,
+    tails_of,
+)
 from bayes_intgen.text.messages import in_words
 
 
@@ -78,7 +79,6 @@ def effect_table(
     """
     level = probability(level, "level", PointsError)
     actions, categories = posterior.actions, posterior.categories
-    names = actions if intervened is None else checked_actions(intervened, actions)
     values = checked_points(points, actions, categories)
     start = None if baseline is None else checked_points(baseline, actions, categories)
     if start is not None and len(start) not in (1, len(values)):
@@ -87,12 +87,14 @@ def effect_table(
         )
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
-    named = named_points(together, actions, categories)
-    query = support_of(posterior).query(named, names)
+    query = support_of(posterior).query_at(together, intervened)
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
+    draws = prediction.mean(values, mask).reshape(-1, len(values))
     columns = {
-        **_effects(prediction, values, mask, level),
+        **central(draws, level),
+        **prediction.outcome_summary(values, mask, tails_of(level)),
+        **{name: out.mean(axis=0) for name, out in prediction.law.out_of_range(draws).items()},
         "supported": query.verdict.supported[: len(values)],
     }
     dims = ("point", "action")
@@ -100,8 +102,9 @@ def effect_table(
     attrs = posterior.averages.attrs
     if start is not None:
         changed = np.flatnonzero((values != start).any(axis=0)).tolist()
-        attrs = change_attrs(posterior, changed, names)
-        columns |= _changes(prediction, start, values, mask, level)
+        attrs = change_attrs(posterior, changed, query.intervened)
+        changes = prediction.change(start, values, mask).reshape(-1, len(values))
+        columns |= central(changes, level, "change") | {"above_zero": (changes > 0).mean(axis=0)}
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
     return labelled_dataset(
@@ -109,7 +112,7 @@ def effect_table(
         coords={"point": point_labels(points, len(values)), "action": list(actions)},
         attrs={
             "outcome": posterior.outcome_name,
-            "intervened": list(names),
+            "intervened": list(query.intervened),
             "level": level,
             "outcome_kind": prediction.law.kind,
             **attrs,
@@ -164,51 +167,3 @@ def change_attrs(
         if name in terms.covariates.names
     ]
     return {"population": "; ".join(words)} | ({"unmoderated": ",".join(pairs)} if pairs else {})
-
-
-def _tails(level: float) -> list[float]:
-    """Probabilities at the ends of a central interval."""
-    return [(1 - level) / 2, (1 + level) / 2]
-
-
-def _effects(
-    prediction: Prediction, values: Array, mask: NDArray[np.bool_], level: float
-) -> dict[str, Array]:
-    """Mean outcome and central intervals of the mean and of single outcomes."""
-    draws = prediction.mean(values, mask).reshape(-1, len(values))
-    low, high = np.quantile(draws, _tails(level), axis=0)
-    return {
-        "mean": draws.mean(axis=0),
-        "low": low,
-        "high": high,
-        **prediction.outcome_summary(values, mask, _tails(level)),
-        **{name: out.mean(axis=0) for name, out in prediction.law.out_of_range(draws).items()},
-    }
-
-
-def _changes(
-    prediction: Prediction, start: Array, values: Array, mask: NDArray[np.bool_], level: float
-) -> dict[str, Array]:
-    """Mean, central interval and probability of a positive sign of changes of the mean outcome."""
-    draws = prediction.change(start, values, mask).reshape(-1, len(values))
-    low, high = np.quantile(draws, _tails(level), axis=0)
-    return {
-        "change": draws.mean(axis=0),
-        "change_low": low,
-        "change_high": high,
-        "above_zero": (draws > 0).mean(axis=0),
-    }
-
-
-def supported(
-    posterior: PosteriorDraws, values: Array, intervened: Sequence[str]
-) -> NDArray[np.bool_]:
-    """Whether the contribution of each action is supported, shape (M, K), at points (M, K).
-
-    Examples
-    --------
-    >>> supported(posterior, np.array([[0.1, 99.0]]), ["red", "green"])
-    array([[ True, False]])
-    """
-    mask = np.isin(posterior.actions, list(intervened))
-    return support_of(posterior).verdict(values, mask).needs_met

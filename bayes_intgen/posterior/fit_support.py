@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -32,7 +32,10 @@ from bayes_intgen.identification.regimes import (
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.terms import Decomposition, InRegime
-from bayes_intgen.posterior.population import FitPopulation, digest_of_covariates, warn_of_range
+from bayes_intgen.posterior.population import (
+    digest_of_covariates,
+    groups_of_one_mask,
+)
 from bayes_intgen.text.messages import quoted
 
 
@@ -62,8 +65,9 @@ class FitSupport:
     reference : ReferenceRows
         Reference rows of each regime.
     has_lift_tests : bool
-    population : FitPopulation
     covariates_digest : str
+    under_one_mask : mapping from grouping to (int, int)
+        Number of groups that occur under one mask only, and of all groups.
     """
 
     model: Model
@@ -71,8 +75,8 @@ class FitSupport:
     regimes: Mapping[Mask, int]
     reference: ReferenceRows
     has_lift_tests: bool
-    population: FitPopulation
     covariates_digest: str
+    under_one_mask: Mapping[str, tuple[int, int]]
 
     @classmethod
     def of(cls, tree: xr.DataTree, model: Model, terms: Decomposition) -> Self:
@@ -83,11 +87,9 @@ class FitSupport:
         )
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
-        observational = regimes.get((False,) * len(terms.names), 0)
-        population = FitPopulation.of(tree, terms.covariates, observational)
-        digest = tree.attrs["covariates_digest"]
-        has_tests = "lift_of" in constant
-        return cls(model, terms, regimes, reference, has_tests, population, digest)
+        digest, has_tests = tree.attrs["covariates_digest"], "lift_of" in constant
+        few_masks = groups_of_one_mask(tree)
+        return cls(model, terms, regimes, reference, has_tests, digest, few_masks)
 
     def refuse_other_rows(self, data: Rows) -> None:
         """Raise DataError unless the rows are those of the fit, as far as it stores them."""
@@ -122,10 +124,10 @@ class FitSupport:
                 f"the rows of the data have other covariates, groups or weights; {remedy}"
             )
 
-    def query(self, points: Any, intervened: Sequence[str], subject: str = "") -> Query:
+    def query(self, points: Any, intervened: Iterable[str] | None = None) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.
 
-        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        All actions are set by default.
 
         Raises
         ------
@@ -133,11 +135,22 @@ class FitSupport:
             As :meth:`bayes_intgen.Posterior.effect`.
         """
         values = checked_points(points, self.terms.names, self.terms.categories)
-        actions = checked_actions(intervened, self.terms.names)
-        mask = checked_mask(actions, self.terms.names)
+        labels = point_labels(points, len(values))
+        return self.query_at(values, intervened)._replace(labels=labels)
+
+    def query_at(
+        self, values: Array, intervened: Iterable[str] | None = None, subject: str = ""
+    ) -> Query:
+        """As :meth:`query`, at values that are valid, shape (M, K), levels by their codes.
+
+        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        """
+        names = self.terms.names
+        actions = names if intervened is None else checked_actions(intervened, names)
+        mask = checked_mask(actions, names)
         verdict = self.verdict(values, mask)
         self._warn(values, mask, verdict, subject)
-        masks, labels = np.broadcast_to(mask, values.shape), point_labels(points, len(values))
+        masks, labels = np.broadcast_to(mask, values.shape), np.arange(len(values))
         return Query(values, masks, actions, verdict, labels)
 
     def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
@@ -167,7 +180,7 @@ class FitSupport:
         target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
         return self.reference.linked(values, target, self._parents, pairs, nearby)
 
-    def dataset(self, points: Any, intervened: Sequence[str]) -> xr.Dataset:
+    def dataset(self, points: Any, intervened: Iterable[str] | None) -> xr.Dataset:
         """Labelled distances of points from the rows of each regime, and their support.
 
         Raises
@@ -175,10 +188,11 @@ class FitSupport:
         PointsError
             As :meth:`query`.
         """
-        values = checked_points(points, self.terms.names, self.terms.categories)
-        mask = checked_mask(intervened, self.terms.names)
+        names = self.terms.names
+        values = checked_points(points, names, self.terms.categories)
+        mask = checked_mask(names if intervened is None else intervened, names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
-        parents = self._parents or parents_of(self.terms.names, None)
+        parents = self._parents or parents_of(names, None)
         return self.reference.described(values, target, parents, verdict)
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
@@ -195,11 +209,6 @@ class FitSupport:
             message = f"{reasons}; see posterior.support(points)" if reasons else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
-
-    def warn_of_range(self, values: Array) -> None:
-        """Warn of actions that points place outside their observed range."""
-        low, high = np.array([[own.low, own.high] for own in self.terms.coordinates]).T
-        warn_of_range("points", self.terms.names, values, low, high)
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:

@@ -1,11 +1,11 @@
-"""Comparison of a fit with the rows that it was fitted to: log likelihood, and its program."""
+"""A fit with the rows that it was fitted to: log likelihood, and its generative NumPyro program."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._random import generator
@@ -14,16 +14,75 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.models import Model
-from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
+from bayes_intgen.posterior.population import fixed_scales
 from bayes_intgen.posterior.schema import draw_coordinates, with_groups
 
 if TYPE_CHECKING:
-    from bayes_intgen.posterior.program import Program
+    from jax.typing import ArrayLike
 
 # Maximum number of log densities (draws times rows) computed at once.
 MAX_DENSITIES = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A NumPyro program over hyperparameters, coefficients and rows.
+
+    :meth:`bayes_intgen.Posterior.program` makes it. Its sites are ``scale``, ``lengthscale`` and
+    ``noise_sd`` (those that the fit sampled), ``df`` where the noise is Student-t, ``weights``
+    (the coefficients in units of their priors), ``coefficients``, and ``outcome``, in the
+    outcome's units.
+
+    Attributes
+    ----------
+    model : Model
+    terms : Decomposition
+        Selected terms included, with the prior medians estimated from the data.
+    fixed : mapping from term to float
+        Prior standard deviations that were not sampled, in units of ``noise_sd``.
+    functions : ndarray, shape (n, P)
+        Basis functions of every term in every row.
+    gates : ndarray, shape (n, number of terms)
+        Gate of each term in each row: how far the term acts there.
+    relative_sd : ndarray, shape (n,)
+        Standard deviation of each row's noise in units of ``noise_sd``, by the variance function.
+    observed : ndarray, shape (n,)
+        Outcome of the data.
+    lift_tests : PseudoObservations, optional
+        Lift tests of the data, on which the program is always conditioned.
+    """
+
+    model: Model
+    terms: Decomposition
+    fixed: Mapping[str, float]
+    functions: Array
+    gates: Array
+    relative_sd: Array
+    observed: Array
+    lift_tests: PseudoObservations | None
+
+    def __call__(self, outcome: "ArrayLike | Literal['observed'] | None" = "observed") -> None:
+        """Run the program, inside a NumPyro handler.
+
+        Parameters
+        ----------
+        outcome : "observed", None or array_like, shape (n,)
+            By default the program is conditioned on the outcome of the data, with None on no
+            outcome, otherwise on these values in the outcome's units.
+        """
+        observed = self.observed if isinstance(outcome, str) else outcome
+        self.model.program(
+            self.terms,
+            self.functions,
+            self.gates,
+            self.relative_sd,
+            observed,
+            self.lift_tests,
+            fixed=self.fixed,
+            own_units=True,
+        )
 
 
 class FittedRows(PosteriorDraws):
@@ -67,19 +126,37 @@ class FittedRows(PosteriorDraws):
         self._support.refuse_other_rows(data)
         if rows is not None:
             rows = whole_number(rows, "rows", 1, DataError)
+        within, prediction = data.in_memory, self._prediction
+        sample = np.arange(len(within))
+        if rows is not None and rows < len(sample):
+            sample = np.sort(generator(seed, "rows").choice(len(sample), rows, replace=False))
+        rng = generator(seed, "outcome", 1)
+        log_density, outcome = [], []
+        size = prediction.sd.size * len(sample)
+        for part in np.array_split(sample, -(-size // MAX_DENSITIES)):
+            own = within.take(part)
+            log_density.append(prediction.log_density(own))
+            outcome.append(prediction.draw_rows(own, rng))
+
+        def labelled(draws: list[Array]) -> xr.Dataset:
+            values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
+            coords = {**draw_coordinates(self.tree), "row": sample}
+            return xr.Dataset({"outcome": values}, coords)
+
+        observed = {"outcome": ("row", within.outcome[sample])}
+        sampled = self.terms.without(fixed_scales(self.tree))
         hyperparameters = self.tree["posterior"].to_dataset()
-        sampled = self.terms.without(self.tree["constant_data"].dataset["fixed_scale_of"].values)
         return with_groups(
             self.tree,
             {
-                **_row_groups(
-                    self._prediction, data.in_memory, rows, seed, draw_coordinates(self.tree)
-                ),
+                "/log_likelihood": labelled(log_density),
+                "/posterior_predictive": labelled(outcome),
+                "/observed_data": xr.Dataset(observed, {"row": sample}),
                 "/log_prior": _log_prior(self.model, sampled, hyperparameters),
             },
         )
 
-    def program(self, data: Rows) -> "Program":
+    def program(self, data: Rows) -> Program:
         """Generative NumPyro program whose posterior was sampled.
 
         It contains the terms of this fit (selected ones included), the fixed scales in units of
@@ -118,7 +195,7 @@ class FittedRows(PosteriorDraws):
         >>> samples["outcome"].shape == (3, len(data))
         True
         """
-        from bayes_intgen.posterior.program import Program, fixed_in_noise_units
+        from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 
         self._support.refuse_other_rows(data)
         columns = self.terms.covariates
@@ -132,54 +209,21 @@ class FittedRows(PosteriorDraws):
                 "the fit used the standard deviations within its rows (outcome_sd), which no "
                 "program of the rows' means has; fit without outcome_sd, or the units themselves"
             )
-        if data.in_memory is not data:
+        if not isinstance(data, Observations):
             raise DataError(
                 "a program needs every row in memory; read the rows with RegimeData.from_frame"
             )
-        fixed = fixed_in_noise_units(self.tree["constant_data"].to_dataset())
         scale = self._prediction.law.noise.relative_scale
-        fixed = {name: ratio / scale for name, ratio in fixed.items()}
-        return Program.of(self.model, self.terms, fixed, self.spread, data.in_memory)
-
-
-def _row_groups(
-    prediction: Prediction,
-    data: Observations,
-    rows: int | None,
-    seed: int,
-    coords: Mapping[str, NDArray[np.int_]],
-) -> dict[str, xr.Dataset]:
-    """Log densities and posterior predictive draws of row outcomes, as groups of a tree.
-
-    Parameters
-    ----------
-    prediction : Prediction
-    data : Observations
-    rows : int or None
-        Number of rows, sampled at random; None for all.
-    seed : int
-    coords : mapping
-        Coordinates of the dims ``chain`` and ``draw``.
-    """
-    sample = np.arange(len(data))
-    if rows is not None and rows < len(data):
-        sample = np.sort(generator(seed, "rows").choice(len(data), rows, replace=False))
-    rng = generator(seed, "outcome", 1)
-    log_density, outcome = [], []
-    for part in np.array_split(sample, -(-prediction.sd.size * len(sample) // MAX_DENSITIES)):
-        own = data.take(part)
-        log_density.append(prediction.log_density(own))
-        outcome.append(prediction.draw_rows(own, rng))
-
-    def labelled(draws: list[Array]) -> xr.Dataset:
-        values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
-        return xr.Dataset({"outcome": values}, {**coords, "row": sample})
-
-    return {
-        "/log_likelihood": labelled(log_density),
-        "/posterior_predictive": labelled(outcome),
-        "/observed_data": xr.Dataset({"outcome": ("row", data.outcome[sample])}, {"row": sample}),
-    }
+        return Program(
+            self.model,
+            self.terms,
+            {name: ratio / scale for name, ratio in fixed_scales(self.tree).items()},
+            self.terms.functions(data.inputs),
+            self.terms.gates(data.intervened),
+            relative_noise_sd(self.spread, data),
+            data.outcome,
+            pseudo_observations(data, self.terms),
+        )
 
 
 def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Dataset:
@@ -200,11 +244,8 @@ def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Data
 
     log_densities = xr.Dataset(coords=draws.coords)
     with double_precision():
-        densities: dict[str, dist.Distribution] = {
-            name: dist.LogNormal(prior.log_median, prior.sigma)
-            for name, prior in model.hyperpriors(terms).sites.items()
-        }
-        for name, density in densities.items():
+        for name, prior in model.hyperpriors(terms).sites.items():
+            density = dist.LogNormal(prior.log_median, prior.sigma)
             values = np.asarray(density.log_prob(draws[name].values))
             log_densities[name] = draws[name].dims, values
     return log_densities

@@ -7,9 +7,8 @@ population is the average over its rows (standardisation, the g-formula; Robins 
 import hashlib
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -32,7 +31,11 @@ from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.tables import KINDS, as_table, label_cells, missing_cells
 from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
-from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
+from bayes_intgen.identification.regimes import (
+    Mask,
+    groups_under_one_mask,
+    rest_on_exchangeability,
+)
 from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
@@ -82,98 +85,80 @@ class Standardisation(NamedTuple):
         return {"population": self.description} if self.description else {}
 
 
-@dataclass(frozen=True, eq=False)
-class FitPopulation:
-    """Covariates and groups of the rows of a fit, over whose observational rows it averages.
+def standardisation(
+    tree: xr.DataTree,
+    terms: Decomposition,
+    regimes: Mapping[Mask, int],
+    given: Mapping[str, Any],
+    population: Any,
+) -> Standardisation:
+    """Validate a population, describe it, and warn where it leaves the range of a covariate.
 
-    Attributes
+    Parameters
     ----------
-    columns : CovariateColumns
-    observational : int
-        Number of observational rows; without any, all rows are the population.
-    low, high : ndarray, shape (C + G,)
-        Ends of the range of each covariate; codes of groups.
-    under_one_mask : mapping from grouping to (int, int)
-        Number of groups that occur under one mask only, and of all groups.
+    tree : DataTree
+        Tree of the fit.
+    terms : Decomposition
+    regimes : mapping from mask to int
+        Rows of each regime. Without observational rows, all rows are the population.
+    given : mapping from covariate or grouping to value or list of values
+        Lists are averaged with equal weights, several of them over all combinations.
+    population : table or "bootstrap", or None
+        A column per covariate and grouping that is not given.
+
+    Raises
+    ------
+    PointsError
+        On unknown names, levels or groups, missing columns, or cells that are not finite.
     """
-
-    columns: CovariateColumns
-    observational: int
-    low: Array
-    high: Array
-    under_one_mask: Mapping[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, tree: xr.DataTree, columns: CovariateColumns, observational: int) -> Self:
-        """Read from group ``population`` of the tree of a fit, if there are any columns."""
-        if "population" not in tree.children:
-            return cls(columns, observational, np.empty(0), np.empty(0), {})
-        stored = tree["population"].to_dataset()
-        counts = {
-            str(name): (int(stored["under_one_mask"][g]), int(stored["n_groups"][g]))
-            for g, name in enumerate(stored["grouping"].values)
-        }
-        return cls(columns, observational, stored["low"].values, stored["high"].values, counts)
-
-    def asked(self, given: Mapping[str, Any], population: Any) -> Standardisation:
-        """Validate a population, describe it, and warn where it leaves the range of a covariate.
-
-        Parameters
-        ----------
-        given : mapping from covariate or grouping to value or list of values
-            Lists are averaged with equal weights, several of them over all combinations.
-        population : table or "bootstrap", or None
-            A column per covariate and grouping that is not given.
-
-        Raises
-        ------
-        PointsError
-            On unknown names, levels or groups, missing columns, or cells that are not finite.
-        """
-        columns, fine = self.columns, self.columns.fine_grouping
-        words = self._default(given) if len(columns) else ""
-        if not given and population is None:
-            return Standardisation(None, words, given, population)
-        values = _values_given(columns, given)
-        if isinstance(population, str):
-            if population != BOOTSTRAP:
-                raise PointsError(
-                    f"population must be a table or {BOOTSTRAP!r}, not {population!r}"
-                )
-            if not len(columns):
-                raise PointsError(
-                    "the fit has no covariates or groups, so there is nothing to resample"
-                )
-            words = f"{words}, {BOOTSTRAP_WORDS}"
-        elif population is not None:
-            rows = _values_of_table(columns, population, given)
-            words = f"average over {len(rows)} rows of the given population"
-            if fine is not None and columns.every[fine] not in given:
-                words = f"{words}, for an average {columns.every[fine]}"
-            values = np.where(np.isnan(values[:, None]), rows, values[:, None])
-            values = values.reshape(-1, len(columns))
-        if given:
-            at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
-            words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
-        own = Standardisation(None, words, given, population)
-        if not given and own.bootstrap:
-            return own
-        # Codes of groups follow, which have no range.
-        names = columns.names
-        warn_of_range("population", names, values, self.low, self.high, columns.dates)
-        return own._replace(population=Population(values, np.full(len(values), 1 / len(values))))
-
-    def _default(self, given: Collection[str]) -> str:
-        """Words for the rows over which effects are averaged, except over the names ``given``."""
-        over = f"{self.observational:,} observational rows" if self.observational else "all rows"
-        fine = self.columns.fine_grouping
+    columns, words = terms.covariates, ""
+    fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
+    if len(columns):
         # Groups whose levels are not centred over these rows.
-        units = [] if fine is None else [self.columns.every[fine]]
-        for name, counts in self.under_one_mask.items():
-            if rest_on_exchangeability(*counts) and name not in units:
-                units.append(name)
-        average = [f"an average {name}" for name in units if name not in given]
-        return f"average over {over}{', for ' * bool(average)}{' and '.join(average)}"
+        counts = groups_of_one_mask(tree).items()
+        units = [name for name, own in counts if rest_on_exchangeability(*own) and name != fine]
+        units = [name for name in (fine, *units) if name is not None and name not in given]
+        average = " and ".join(f"an average {name}" for name in units)
+        count = regimes.get((False,) * len(terms.names), 0)
+        over = f"{count:,} observational rows" if count else "all rows"
+        words = f"average over {over}{', for ' * bool(units)}{average}"
+    if not given and population is None:
+        return Standardisation(None, words, given, population)
+    values = _values_given(columns, given)
+    if isinstance(population, str):
+        if population != BOOTSTRAP:
+            raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
+        if not len(columns):
+            raise PointsError(
+                "the fit has no covariates or groups, so there is nothing to resample"
+            )
+        words = f"{words}, {BOOTSTRAP_WORDS}"
+    elif population is not None:
+        rows = _values_of_table(columns, population, given)
+        words = f"average over {len(rows)} rows of the given population"
+        if fine is not None and fine not in given:
+            words = f"{words}, for an average {fine}"
+        values = np.where(np.isnan(values[:, None]), rows, values[:, None])
+        values = values.reshape(-1, len(columns))
+    if given:
+        at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
+        words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
+    own = Standardisation(None, words, given, population)
+    if not given and own.bootstrap:
+        return own
+    # Codes of groups follow, which have no range.
+    low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
+    warn_of_range("population", columns.names, values, low, high, columns.dates)
+    return own._replace(population=Population(values, np.full(len(values), 1 / len(values))))
+
+
+def groups_of_one_mask(tree: xr.DataTree) -> dict[str, tuple[int, int]]:
+    """Number of groups that occur under one mask only, and of all groups, by grouping."""
+    if "population" not in tree.children:
+        return {}
+    stored = tree["population"].dataset
+    columns = (stored[name].values.tolist() for name in ("grouping", "under_one_mask", "n_groups"))
+    return {name: (few, count) for name, few, count in zip(*columns, strict=True)}
 
 
 def warn_of_range(
@@ -306,42 +291,41 @@ def _unseen_groups(
 ) -> tuple[UnseenGroup, ...]:
     terms, rng = prediction.terms, generator(0, "unit", 1)
     count, lead = len(terms.names), prediction.sd.shape
+    # Groups that are not in the data count as one group.
+    shares = (population.shares[:, None] * (population.values == UNSEEN)).sum(axis=0).tolist()
     out: list[UnseenGroup] = []
     for term in terms.terms:
         if term.role != "group":
             continue
         column = term.inputs[-1] - count
-        share = _unseen_share(population, column)
-        if share:
+        if shares[column]:
             basis = term.component.basis
             function = basis.factors[0] if isinstance(basis, TensorProductBasis) else Constant()
             scale = scale_of(term.name)[..., None]
             effects = scale * rng.standard_normal((*lead, function.size))
-            out.append(UnseenGroup(column, function, term.action, effects, share))
+            out.append(UnseenGroup(column, function, term.action, effects, shares[column]))
     effects_of_units = terms.random_effects
     if effects_of_units is not None:
-        share = _unseen_share(population, effects_of_units.grouping - count)
+        share = shares[effects_of_units.grouping - count]
         if share:
             own = unseen_group(terms, effects_of_units, prediction.sd, rng)
             out += [group._replace(share=share) for group in own]
     return tuple(out)
 
 
-def _unseen_share(population: Population, column: int) -> float:
-    """Share of the population in groups that are not in the data, which count as one group."""
-    unseen = population.values[:, column] == UNSEEN
-    return float(population.shares[unseen].sum())
-
-
 def draws_of_scale(tree: xr.DataTree, name: str) -> Array:
     """Draws of a term's scale, shape (chain, draw), or its fixed value."""
-    draws, fixed = tree["posterior"].dataset, tree["constant_data"].dataset
-    if name in fixed["fixed_scale_of"]:
-        scale = float(fixed["fixed_scale"].sel(fixed_scale_of=name)) / float(
-            fixed["pilot_noise_sd"]
-        )
-        return np.asarray(scale * draws["noise_sd"].values)
+    draws, fixed = tree["posterior"].dataset, fixed_scales(tree)
+    if name in fixed:
+        return np.asarray(fixed[name] * draws["noise_sd"].values)
     return draws["scale"].sel(scale_of=name).values
+
+
+def fixed_scales(tree: xr.DataTree) -> dict[str, float]:
+    """Scales that a fit did not sample, in units of ``noise_sd``, by term."""
+    constant = tree["constant_data"].dataset
+    ratios = constant["fixed_scale"].values / float(constant["pilot_noise_sd"])
+    return dict(zip(constant["fixed_scale_of"].values.tolist(), ratios.tolist(), strict=True))
 
 
 def population_dataset(

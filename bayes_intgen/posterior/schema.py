@@ -1,85 +1,35 @@
 """Schema of a fit's DataTree: draws in ArviZ's schema, and the model behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, astuple
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.queries import named_points
-from bayes_intgen.data.rows import OutcomeKind, Rows
+from bayes_intgen._random import generator
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
-from bayes_intgen.models.laws import StudentTNoise
-from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
 
 if TYPE_CHECKING:
-    from bayes_intgen.inference.pilot.lack_of_fit import FitTest
+    from bayes_intgen.inference.pilot.pilot import Pilot
     from bayes_intgen.inference.pilot.residuals import FarOutcomes
     from bayes_intgen.inference.sampled_model import SampledModel
     from bayes_intgen.inference.settings import SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
-# Coordinates of draws that the name of an action does not replace.
-RESERVED = ("chain", "draw", "point", "supported")
-
-
-class FittedNoise(NamedTuple):
-    """Noise of a fit: its variance function and its distribution.
-
-    Attributes
-    ----------
-    spread : VarianceFunction
-    unit : float
-        Standard deviation of the noise in the pilot fit, the unit of fixed scales.
-    quantiles : ndarray
-        Quantiles of the standardised noise at evenly spaced probabilities.
-    deviations : ndarray, shape (chain, draw, H), optional
-        If the variance function is estimated, draws of the differences of its knot values from
-        their estimates.
-    student_t : StudentTNoise, optional
-        Distribution of Student-t noise.
-    """
-
-    spread: VarianceFunction
-    unit: float
-    quantiles: Array
-    deviations: Array | None = None
-    student_t: StudentTNoise | None = None
-
-    def to_dataset(self, coords: Mapping[str, Any]) -> xr.Dataset:
-        """Group ``noise`` of the tree; ``coords`` are those of the draws."""
-        size = len(self.quantiles)
-        variables: dict[str, Any] = {"quantile": ("probability", self.quantiles)}
-        labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-        if self.deviations is not None:
-            variables["deviation"] = ((*_DRAW_DIMS, "height"), self.deviations)
-            labels |= {**coords, "height": np.arange(self.deviations.shape[-1])}
-        if self.student_t is not None:
-            variables |= {name: ((), value) for name, value in self.student_t._asdict().items()}
-        return labelled_dataset(variables, labels)
 
 
 def build_tree(
-    data: Rows,
-    model: Model,
-    sampled: "SampledModel",
-    noise: FittedNoise,
-    *,
-    fit_tests: "Sequence[FitTest]",
-    settings: "SamplerSettings",
-    kind: OutcomeKind = "continuous",
-    far: "FarOutcomes | None" = None,
+    data: Rows, model: Model, pilot: "Pilot", sampled: "SampledModel", settings: "SamplerSettings"
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit, with the model as JSON in its attributes.
 
@@ -87,35 +37,45 @@ def build_tree(
     ----------
     data : Rows
     model : Model
+    pilot : Pilot
     sampled : SampledModel
-    noise : FittedNoise
-    fit_tests : sequence of FitTest
     settings : SamplerSettings
-    kind : {"continuous", "binary", "count"}
-        Kind of the outcome.
-    far : FarOutcomes, optional
-        Outcomes that lie far from the fit.
 
     Returns
     -------
     DataTree
     """
-    terms = sampled.terms
+    distinct = model.link == "identity" and settings.techniques.outcome_kind
+    kind = data.outcome_kind if distinct else "continuous"
+    far = pilot.far if (kind, model.link) == ("continuous", "identity") else None
+    terms, importance = sampled.terms, sampled.importance
+    sizes = [term.component.basis.size for term in terms.terms]
+    names = [f"{t.name}[{i}]" for t, n in zip(terms.terms, sizes, strict=True) for i in range(n)]
+    draws = dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
     tree = xr.DataTree.from_dict(
         {
-            "posterior": _posterior(sampled),
-            "sample_stats": _sample_stats(sampled),
-            "constant_data": _constant_data(data, sampled, noise.unit, fit_tests, far),
-            "coefficients": _coefficients(sampled),
-            "noise": noise.to_dataset(_draw_coords(sampled)),
-            "support": data.in_memory.reference_rows(sampled.terms.coordinates).to_dataset(),
+            "posterior": _posterior(sampled, draws),
+            "sample_stats": labelled_dataset(
+                {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()},
+                draws,
+                {} if importance is None else importance._asdict(),
+            ),
+            "constant_data": _constant_data(data, pilot, sampled, far),
+            "coefficients": labelled_dataset(
+                {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
+                {**draws, "coefficient": names},
+            ),
+            "noise": _noise(pilot, settings.seed, draws),
+            "support": data.in_memory.reference_rows(terms.coordinates).to_dataset(),
         }
     )
     if len(data.columns):
         means = sampled.coefficients.mean(axis=(0, 1))
         tree["population"] = xr.DataTree(population_dataset(data, model.link, terms, means))
+    chosen = asdict(settings) | {"draws": len(draws["draw"])}
+    del chosen["techniques"]
     # A Laplace approximation runs no code of NumPyro.
-    library = "numpyro" if sampled.importance is None else "bayes-intgen"
+    library = "numpyro" if importance is None else "bayes-intgen"
     tree.attrs = {
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
@@ -124,12 +84,10 @@ def build_tree(
         "inference_library_version": version(library),
         "outcome": data.outcome_name,
         "outcome_kind": kind,
-        "settings": serialise.dumps(
-            {k: v for k, v in asdict(settings).items() if k != "techniques"}
-        ),
+        "settings": serialise.dumps(chosen),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
-        "spread": serialise.dumps(noise.spread),
+        "spread": serialise.dumps(pilot.spread),
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
@@ -168,36 +126,30 @@ def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     return {dim: draws[dim].values for dim in ("chain", "draw")}
 
 
-def action_coordinates(
-    points: Array,
-    names: Sequence[str],
-    categories: Sequence[Categories | None],
-    prefix: str = "",
-) -> dict[str, tuple[str, NDArray[Any]]]:
-    """Values of each action along points, shape (M, K), levels by their names.
-
-    Examples
-    --------
-    >>> action_coordinates(np.array([[0.5]]), ["red"], [None], "from ")
-    {'from red': ('point', array([0.5]))}
-    """
-    columns = named_points(points, names, categories)
-    named = {f"{prefix}{name}": ("point", column) for name, column in columns.items()}
-    return {name: column for name, column in named.items() if name not in RESERVED}
+def _noise(pilot: "Pilot", seed: int, draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
+    """Distribution of the standardised noise, and draws of an estimated variance function."""
+    size = len(pilot.quantiles)
+    variables: dict[str, Any] = {"quantile": ("probability", pilot.quantiles)}
+    labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
+    if pilot.estimate is not None:
+        shape, rng = tuple(map(len, draws.values())), generator(seed, "noise")
+        deviations = pilot.estimate.draw(shape, rng)
+        variables["deviation"] = ((*_DRAW_DIMS, "height"), deviations)
+        labels |= {**draws, "height": np.arange(deviations.shape[-1])}
+    if pilot.student_t is not None:
+        law = pilot.student_t.law._asdict()
+        variables |= {name: ((), value) for name, value in law.items()}
+    return labelled_dataset(variables, labels)
 
 
-def _draw_coords(sampled: "SampledModel") -> dict[str, NDArray[np.int_]]:
-    return dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
-
-
-def _posterior(sampled: "SampledModel") -> xr.Dataset:
+def _posterior(sampled: "SampledModel", draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
     """Intercept and hyperparameters."""
     terms = sampled.terms
     free = terms.without(sampled.fixed_scales)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
     intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
-    coords: dict[str, Any] = dict(_draw_coords(sampled))
+    coords: dict[str, Any] = dict(draws)
     for name, values in sampled.sites.items():
         dims: tuple[str, ...] = _DRAW_DIMS
         if name in labels:
@@ -207,80 +159,40 @@ def _posterior(sampled: "SampledModel") -> xr.Dataset:
     return labelled_dataset(variables, coords)
 
 
-def _sample_stats(sampled: "SampledModel") -> xr.Dataset:
-    statistics = {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()}
-    attrs = {} if sampled.importance is None else sampled.importance._asdict()
-    return labelled_dataset(statistics, _draw_coords(sampled), attrs)
-
-
-def _coefficients(sampled: "SampledModel") -> xr.Dataset:
-    names = [
-        f"{term.name}[{i}]"
-        for term in sampled.terms.terms
-        for i in range(term.component.basis.size)
-    ]
-    return labelled_dataset(
-        {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
-        {**_draw_coords(sampled), "coefficient": names},
-    )
-
-
 def _constant_data(
-    data: Rows,
-    sampled: "SampledModel",
-    unit: float,
-    fit_tests: "Sequence[FitTest]",
-    far: "FarOutcomes | None",
+    data: Rows, pilot: "Pilot", sampled: "SampledModel", far: "FarOutcomes | None"
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
     regimes, fixed = data.regimes, sampled.fixed_scales
-    dataset = labelled_dataset(
-        {
-            "rows": ("regime", np.array(list(regimes.values()))),
-            "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
-            "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-            "pilot_noise_sd": ((), unit),
-        },
-        {
-            "regime": [data.label(mask) for mask in regimes],
-            "action": list(data.names),
-            "fixed_scale_of": np.array(list(fixed), dtype=str),
-        },
-    )
+    variables: dict[str, Any] = {
+        "rows": ("regime", np.array(list(regimes.values()))),
+        "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
+        "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
+        "pilot_noise_sd": ((), pilot.noise_sd),
+    }
+    labels: dict[str, Any] = {
+        "regime": [data.label(mask) for mask in regimes],
+        "action": list(data.names),
+        "fixed_scale_of": np.array(list(fixed), dtype=str),
+    }
+    if data.lift_tests:
+        columns = zip(*map(astuple, data.lift_tests), strict=True)
+        for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True):
+            variables[f"lift_{name}"] = ("lift_test", np.array(values))
+        labels["lift_test"] = np.arange(len(data.lift_tests))
+    levels = [
+        (name, str(label), code)
+        for name, own in zip(data.names, data.categories, strict=True)
+        if own is not None
+        for label, code in zip(own.labels, own.codes, strict=True)
+    ]
+    if levels:
+        actions, labels["level"], codes = map(np.array, zip(*levels, strict=True))
+        variables |= {"level_code": ("level", codes), "level_of": ("level", actions)}
     parts = [
-        fit_tests_dataset(fit_tests, (*data.names, *data.columns.every)),
-        _lift_tests(data),
-        _levels(data),
+        labelled_dataset(variables, labels),
+        fit_tests_dataset(pilot.fit_tests, (*data.names, *data.columns.every)),
     ]
     if far is not None:
         parts.append(far.to_dataset())
-    return xr.merge([dataset, *parts], join="exact", combine_attrs="override")
-
-
-def _lift_tests(data: Rows) -> xr.Dataset:
-    if not data.lift_tests:
-        return xr.Dataset()
-    columns = zip(*map(astuple, data.lift_tests), strict=True)
-    return labelled_dataset(
-        {
-            f"lift_{name}": ("lift_test", np.array(values))
-            for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True)
-        },
-        {"lift_test": np.arange(len(data.lift_tests))},
-    )
-
-
-def _levels(data: Rows) -> xr.Dataset:
-    """Codes of the levels of all actions with levels."""
-    rows = [
-        (name, str(label), code)
-        for name, levels in zip(data.names, data.categories, strict=True)
-        if levels is not None
-        for label, code in zip(levels.labels, levels.codes, strict=True)
-    ]
-    if not rows:
-        return xr.Dataset()
-    actions, labels, codes = map(np.array, zip(*rows, strict=True))
-    return labelled_dataset(
-        {"level_code": ("level", codes), "level_of": ("level", actions)}, {"level": labels}
-    )
+    return xr.merge(parts, join="exact", combine_attrs="override")

@@ -1,6 +1,7 @@
 """Functions of two coordinates in a fit: interactions of actions, and biases at the rows."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -11,8 +12,8 @@ from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.curves import points_along
-from bayes_intgen.posterior.defaults import levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.defaults import levels_of, varied
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Maximum number of rows in a picture.
@@ -91,13 +92,12 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     j, k = pair_of(posterior, first, second)
     size = whole_number(size, "size", 2, PointsError)
     x, y = (points_along(posterior, i, default, size)[:, i] for i in (j, k))
-    points = np.tile(default, (len(x) * len(y), 1))
-    points[:, j], points[:, k] = np.repeat(x, len(y)), np.tile(y, len(x))
+    points = varied(default, [j, k], np.array([*product(x, y)]))
     known, prediction = posterior.terms.interactions, prediction_of(posterior)
     own = (j, k) if (j, k) in known else (k, j)
     basis, columns = known[own]
     draws = prediction.coefficients[..., columns] @ basis.matrix(points[:, list(own)]).T
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
+    low, high = np.quantile(draws, tails_of(level), axis=(0, 1))
     shape = (len(x), len(y))
     surface = xr.Dataset(
         {
@@ -190,14 +190,10 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     prediction, reference = prediction_of(posterior), support.reference
     pairs = terms.interactions
     sd = np.empty((*prediction.sd.shape, len(pairs)))
-    of_mean = np.empty(len(pairs))
-    if pairs:
-        rows = np.concatenate(reference.rows)
-        masks = zip(reference.masks, reference.rows, strict=True)
-        shares = np.concatenate(
-            [np.full(len(own), support.regimes[mask] / len(own)) for mask, own in masks]
-        )
-        shares /= shares.sum()
+    of_mean, rows = np.empty(len(pairs)), np.concatenate(reference.rows)
+    sizes = [len(own) for own in reference.rows]
+    counts = np.array([support.regimes[mask] for mask in reference.masks])
+    shares = np.repeat(counts / sizes, sizes) / counts.sum()
     for i, ((j, k), (basis, columns)) in enumerate(pairs.items()):
         functions = basis.matrix(rows[:, [j, k]])
         centred = functions - shares @ functions
@@ -205,13 +201,14 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
         coefficients = prediction.coefficients[..., columns]
         sd[..., i] = _sd_of(coefficients, covariance)
         of_mean[i] = _sd_of(coefficients.mean(axis=(0, 1)), covariance)
-    names = [[terms.names[i] for i in pair] for pair in pairs]
+    names = np.array([[terms.names[i] for i in pair] for pair in pairs], dtype=str)
+    first, second = names.reshape(-1, 2).T
     return xr.Dataset(
         {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
         coords={
-            "pair": np.array(terms.pair_labels if pairs else [], dtype=str),
-            "first": ("pair", np.array([one for one, _ in names], dtype=str)),
-            "second": ("pair", np.array([other for _, other in names], dtype=str)),
+            "pair": np.array(terms.pair_labels, dtype=str),
+            "first": ("pair", first),
+            "second": ("pair", second),
         },
         attrs={"outcome": posterior.predictor_name},
     )

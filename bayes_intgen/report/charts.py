@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, short_label
 from bayes_intgen.plots.bands import intervals_of
+from bayes_intgen.posterior.draws import tails_of
 from bayes_intgen.text.formats import format_number
 
 WIDTH, HEIGHT = 320, 200
@@ -32,14 +33,6 @@ HALF_GAP_SHARE, MAX_HALF_GAP = 0.14, 9.0
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A path of a chart, and its class in the style sheet."""
-
-    path: str
-    kind: str
-
-
-@dataclass(frozen=True)
 class Tick:
     """A position along an axis, in pixels, and its label."""
 
@@ -47,34 +40,6 @@ class Tick:
     label: str
     # The full label, if it is shortened.
     whole: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart of 320 by 200 pixels.
-
-    Attributes
-    ----------
-    left : int
-        Position of the vertical axis, the same for charts of the same range.
-    x_ticks, y_ticks : list of Tick
-    marks : list of Mark
-        Ordered from back to front.
-    zero : float or None
-        Position of zero; None if it is outside.
-    usual : (float, float) or None
-        Ends of the range of about the middle half of the rows; None for levels and covariates.
-    beyond : list of (float, float)
-        Ends of the unsupported intervals.
-    """
-
-    left: int
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    marks: list[Mark]
-    zero: float | None
-    usual: tuple[float, float] | None
-    beyond: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -98,9 +63,8 @@ class Curve:
     def of_draws(cls, kind: str, draws: Array, levels: Sequence[float]) -> Self:
         """Mean and central bands of draws, shape (..., n)."""
         flat = draws.reshape(-1, draws.shape[-1])
-        tails = [[(1 - level) / 2, (1 + level) / 2] for level in sorted(levels, reverse=True)]
-        bands = [np.quantile(flat, ends, axis=0) for ends in tails]
-        return cls(kind, flat.mean(axis=0), [(low, high) for low, high in bands])
+        ends = [np.quantile(flat, tails_of(own), axis=0) for own in sorted(levels, reverse=True)]
+        return cls(kind, flat.mean(axis=0), [(low, high) for low, high in ends])
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -118,7 +82,7 @@ def draw(
     labels: Sequence[Label] | None = None,
     usual: tuple[float, float] | None = None,
     dates: bool = False,
-) -> Chart:
+) -> dict[str, Any]:
     """Draw curves over the same values, shape (n,), or at levels points with vertical intervals.
 
     Parameters
@@ -134,28 +98,39 @@ def draw(
     dates : bool
         Whether values are days since 1970.
 
+    Returns
+    -------
+    dict
+        Of a chart of 320 by 200 pixels: ``left``, the position of the vertical axis, the same for
+        charts of the same range; ``x_ticks`` and ``y_ticks``; ``marks``, pairs of a path and its
+        class in the style sheet, from back to front; ``zero``, its position, None if it is outside;
+        ``usual``, the ends of the usual range, None for levels and covariates; and ``beyond``, the
+        ends of the unsupported intervals.
+
     Examples
     --------
     >>> curve = Curve("set", np.array([1.0, 2.0]), [(np.zeros(2), np.full(2, 3.0))])
     >>> levels, within = np.arange(2.0), np.array([True, False])
     >>> chart = draw(levels, [curve], (0.0, 3.0), within, labels=["off", "on"])
-    >>> [tick.label for tick in chart.x_ticks], len(chart.beyond)
+    >>> [tick.label for tick in chart["x_ticks"]], len(chart["beyond"])
     (['off', 'on'], 1)
     """
     low, high = _with_ticks(y_range)
     texts = {v: format_number(v) for v in ticks(low, high, 5)}
     left = max(MIN_LEFT, round(10 + CHARACTER_WIDTH * max(map(len, texts.values()))))
     y = scale(low, high, HEIGHT - BOTTOM, TOP)
-    ends, marks, middle_half = (float(along[0]), float(along[-1])), [], None
+    marks: list[tuple[str, str]] = []
+    middle_half = None
     if labels is None:
-        x = scale(*ends, left, WIDTH - RIGHT)
-        names = date_labels(*ends) if dates else {v: format_number(v) for v in ticks(*ends, 4)}
+        first, last = float(along[0]), float(along[-1])
+        x, at = scale(first, last, left, WIDTH - RIGHT), ticks(first, last, 4)
+        names = date_labels(first, last) if dates else {v: format_number(v) for v in at}
         x_ticks = [Tick(float(x(value)), name) for value, name in names.items()]
         for curve in curves:
             for lower, upper in curve.bands:
                 there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
-                marks.append(Mark(f"M{there}L{back}Z", f"{curve.kind}-band"))
-        marks += [Mark(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
+                marks.append((f"M{there}L{back}Z", f"{curve.kind}-band"))
+        marks += [(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
         beyond = [(float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)]
         middle_half = None if usual is None else (float(x(usual[0])), float(x(usual[1])))
     else:
@@ -165,32 +140,30 @@ def draw(
         for i, curve in enumerate(curves):
             beside = centres + gap * (2 * i - len(curves) + 1)
             for kind, (lower, upper) in zip(("range", "inner"), curve.bands, strict=False):
-                marks.append(Mark(_intervals(beside, y(lower), y(upper)), f"{curve.kind}-{kind}"))
+                ends = zip(beside, y(lower), y(upper), strict=True)
+                path = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in ends)
+                marks.append((path, f"{curve.kind}-{kind}"))
             dots = zip(beside, y(curve.middle), strict=True)
-            marks.append(Mark("".join(f"M{a:.1f} {b:.1f}h0" for a, b in dots), f"{curve.kind}-dot"))
+            marks.append(("".join(f"M{a:.1f} {b:.1f}h0" for a, b in dots), f"{curve.kind}-dot"))
         room, short = max(int(width / CHARACTER_WIDTH), 2), map(short_label, labels)
         at_levels = zip(centres.tolist(), short, strict=True)
         x_ticks = [Tick(at, shortened(name, room), name) for at, name in at_levels]
         beyond = [(at - width / 2, at + width / 2) for at in centres[~supported].tolist()]
-    return Chart(
-        left,
-        x_ticks,
-        [Tick(float(y(value)), text) for value, text in texts.items()],
-        marks,
-        float(y(0.0)) if low < 0 < high else None,
-        middle_half,
-        beyond,
-    )
+    return {
+        "left": left,
+        "x_ticks": x_ticks,
+        "y_ticks": [Tick(float(y(value)), text) for value, text in texts.items()],
+        "marks": marks,
+        "zero": float(y(0.0)) if low < 0 < high else None,
+        "usual": middle_half,
+        "beyond": beyond,
+    }
 
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
     """Compute the smallest range that contains all curves."""
     lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
     return min(lows), max(highs)
-
-
-def _intervals(x: Array, lower: Array, upper: Array) -> str:
-    return "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in zip(x, lower, upper, strict=True))
 
 
 def shortened(text: str, max_length: int) -> str:

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories, short_label
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.categories import short_label
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.posterior.adjustments import (
     adjustment_along,
@@ -30,17 +29,15 @@ def named_values(posterior: PosteriorDraws, values: Array) -> Any:
     return named_points(values, posterior.actions, posterior.categories)
 
 
-def value_text(value: float, coordinate: Coordinate, levels: Categories | None) -> str:
-    """Format a value of an action with the decimals of its coordinate, or name a level."""
-    if levels is not None:
-        return short_label(levels.decode(np.array([value])).tolist()[0])
-    return format_to_uncertainty(value, decimals_for(coordinate.spread) + 1)
-
-
 def point_texts(posterior: PosteriorDraws, point: Array) -> list[str]:
-    """Format the value of each action at a point."""
+    """Format the value of each action at a point by its spread, or name its level."""
     columns = zip(point, posterior.terms.coordinates, levels_of(posterior), strict=True)
-    return [value_text(float(value), c, levels) for value, c, levels in columns]
+    return [
+        format_to_uncertainty(float(value), decimals_for(coordinate.spread) + 1)
+        if levels is None
+        else short_label(levels.decode(np.array([value])).tolist()[0])
+        for value, coordinate, levels in columns
+    ]
 
 
 def probability_text(share: float, draws: int) -> str:

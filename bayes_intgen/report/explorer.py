@@ -13,6 +13,7 @@ actions, as variances of noise are. With one action away from the start the band
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,9 @@ from scipy.special import ndtri
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.decide.problem import varied
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import default_point, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.defaults import default_point, levels_of, values_set, varied
+from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.report.charts import ticks
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
@@ -143,7 +143,7 @@ def explorer_data(
         "reasons": REASONS,
         "actions": actions,
         "pairs": [
-            _pair_data(posterior, prediction, start, pair, [sliders[i] for i in pair])
+            _pair_data(posterior, prediction.coefficients[0], sliders, pair)
             for pair in posterior.terms.interactions
         ],
     }
@@ -151,14 +151,13 @@ def explorer_data(
 
 def _pair_data(
     posterior: PosteriorDraws,
-    prediction: Prediction,
-    start: Array,
-    pair: tuple[int, int],
+    coefficients: Array,
     sliders: Sequence[Slider],
+    pair: tuple[int, int],
 ) -> dict[str, Any]:
     """Table of what two actions change together, beyond their changes alone."""
-    grid = np.stack(np.meshgrid(*(s.values for s in sliders), indexing="ij"), axis=-1)
-    points = varied(start, list(pair), grid.reshape(-1, 2))
+    start, own = np.array([s.values[s.start] for s in sliders]), [sliders[i] for i in pair]
+    points = varied(start, list(pair), np.array([*product(*(s.values for s in own))]))
     one, other = points[:, pair].copy(), points[:, pair].copy()
     one[:, 1], other[:, 0] = start[pair[1]], start[pair[0]]
     basis, columns = posterior.terms.interactions[pair]
@@ -166,14 +165,14 @@ def _pair_data(
         basis.matrix, (points[:, pair], one, other, start[None, pair])
     )
     # Values without support have a reason of their own, and those at the start are beside it.
-    moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in sliders]
+    moved = [(s.reasons == 0) & (np.arange(len(s.values)) != s.start) for s in own]
     unreached = np.outer(*moved).ravel()
     unreached[unreached] = ~support_of(posterior).supported(points[unreached])
     return {
         "actions": pair,
         "effect": {
             "functions": both - first - second + neither,
-            "coefficients": prediction.coefficients[0][:, columns],
+            "coefficients": coefficients[:, columns],
         },
         "unreached": unreached,
     }
@@ -183,7 +182,7 @@ def _parts(prediction: Prediction, points: Array, level: float) -> dict[str, Arr
     """What adds up over the actions, (draws, n), (2, n) or (n,): see :func:`explorer_data`."""
     all_set = np.ones(points.shape, dtype=bool)
     mean, parts = prediction.mean(points, all_set)[0], {}
-    single = prediction.outcome_summary(points, all_set, [(1 - level) / 2, (1 + level) / 2])
+    single = prediction.outcome_summary(points, all_set, tails_of(level))
     if "outcome_low" in single:
         ends = np.array([single["outcome_low"], single["outcome_high"]])
         scale = np.asarray if prediction.is_linear else np.log
@@ -227,14 +226,13 @@ def _reasons(
     """
     points, support = varied(point, action, stops), support_of(posterior)
     verdict, reference = support.verdict(points, np.ones(len(point), bool)), support.reference
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    settings = [rows[:, action] for rows, mask in regimes if mask[action]]
-    values = np.concatenate([*settings, [np.inf, -np.inf][: 2 * (not settings)]])
+    settings = values_set(reference, action)
+    low, high = settings.min(initial=np.inf), settings.max(initial=-np.inf)
     close, separated = verdict.close[:, action], verdict.separated[:, action]
     applies = (
-        np.full(len(stops), not settings),
+        np.full(len(stops), not len(settings)),
         ~close & (levels_of(posterior)[action] is not None),
-        ~close & ((stops < values.min()) | (stops > values.max())),
+        ~close & ((stops < low) | (stops > high)),
         ~close,
         ~separated & ~verdict.without_setting[:, action],
         ~separated,

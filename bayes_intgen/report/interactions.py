@@ -18,15 +18,10 @@ from bayes_intgen.plots.interaction import (
     largest_supported,
     runs_of_cells,
 )
-from bayes_intgen.posterior.draws import PosteriorDraws
+from bayes_intgen.posterior.draws import PosteriorDraws, central
 from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
 from bayes_intgen.report.charts import CHARACTER_WIDTH, MIN_LEFT, Tick, scale, shortened, ticks
-from bayes_intgen.text.formats import (
-    decimals_for,
-    format_interval,
-    format_number,
-    format_to_uncertainty,
-)
+from bayes_intgen.text.formats import format_estimate, format_number
 
 # Maximum number of pairs in the report, and number of values along each action.
 MAX_PAIRS, N_POINTS = 6, 31
@@ -59,21 +54,21 @@ def interactions_of(posterior: PosteriorDraws, default: Array, level: float) -> 
     sizes = interaction_sd(posterior)
     order = np.argsort(-sizes["sd_of_mean"].to_numpy(), kind="stable")
     first, second = (sizes[name].to_numpy()[order].tolist() for name in ("first", "second"))
-    draws = sizes["sd"].to_numpy()[..., order]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=(0, 1))
+    draws = np.concatenate(sizes["sd"].to_numpy()[..., order])
+    mean, low, high = central(draws, level).values()
     pairs = []
     for i, (one, other) in enumerate(zip(first[:MAX_PAIRS], second[:MAX_PAIRS], strict=True)):
         surface = interaction_surface(posterior, one, other, default, size=N_POINTS, level=level)
-        decimals, mean = decimals_for(float(high[i] - low[i])), float(draws[..., i].mean())
+        sd, band = format_estimate(mean[i], low[i], high[i])
         pairs.append(
             {
                 "first": one,
                 "second": other,
                 "mean": draw_heat_map(surface, "mean"),
                 "half_width": draw_heat_map(surface, "half_width"),
-                "sd": format_to_uncertainty(mean, decimals),
-                "band": format_interval(low[i], high[i], decimals),
-                "share": f"{mean / posterior.terms.unit:.1%}",
+                "sd": sd,
+                "band": band,
+                "share": f"{mean[i] / posterior.terms.unit:.1%}",
             }
         )
     names = [f"{one} and {other}" for one, other in zip(first, second, strict=True)]

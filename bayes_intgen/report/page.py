@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.diagnostics import Diagnostics
@@ -26,7 +25,7 @@ from bayes_intgen.errors import (
     SamplingWarning,
     SupportWarning,
 )
-from bayes_intgen.identification.certificates import Certificate, certify
+from bayes_intgen.identification.certificates import certify
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -37,13 +36,12 @@ from bayes_intgen.posterior.defaults import (
     usual_range,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.posterior.effects import change_attrs, supported
+from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.report.effects import (
     adjustments_of,
     changes_of,
     contrasts_of,
-    named_values,
     point_texts,
 )
 from bayes_intgen.report.explorer import explorer_data, sliders_of
@@ -93,14 +91,13 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    sliders = sliders_of(posterior)
+    support, actions, sliders = support_of(posterior), posterior.actions, sliders_of(posterior)
     plans = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
         content = _content_of(posterior, level)
         if decision is not None:
-            instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
             plans = plans_of(posterior, decision, sliders, level)
         # Under a log link the mean over units that differ in an effect has no such tables.
         if not prediction_of(posterior).factor_varies:
@@ -110,11 +107,16 @@ def page_of(
     return environment.get_template("page.html.j2").render(
         content=content,
         posterior=posterior,
-        certificate=_certificate(posterior),
+        certificate=certify(
+            actions, support.regimes, actions, support.reference.settings(), support.under_one_mask
+        ),
         minus=MINUS,
         check=Check.of_tree(posterior.tree),
         style=_file("page.css"),
-        script=_script(),
+        # In one function, so that none of their names is global.
+        script=Markup("\n").join(
+            [Markup('"use strict";\n(() => {'), *map(_file, SCRIPTS), Markup("})();\n")]
+        ),
         plans=plans,
         data=None if data is None else _json(data),
     )
@@ -129,13 +131,6 @@ def _file(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
 
 
-def _script() -> Markup:
-    """All scripts in one function, so that none of their names is global."""
-    return Markup("\n").join(
-        [Markup('"use strict";\n(() => {'), *(_file(name) for name in SCRIPTS), Markup("})();\n")]
-    )
-
-
 def _json(value: Any) -> Markup:
     """Encode a value as JSON that cannot end the script element around it."""
     return Markup(json.dumps(value, default=_packed).translate(_UNSAFE))
@@ -145,18 +140,6 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
     """Encode an array as base64 of its little-endian numbers in row-major order."""
     numbers = np.ascontiguousarray(values, dtype="<f8").tobytes()
     return {"float64": b64encode(numbers).decode()}
-
-
-def _certificate(posterior: PosteriorDraws) -> Certificate:
-    """Whether the regimes of a fit identify the joint effect."""
-    support, actions = support_of(posterior), posterior.actions
-    return certify(
-        actions,
-        support.regimes,
-        actions,
-        support.reference.settings(),
-        support.population.under_one_mask,
-    )
 
 
 def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
@@ -225,29 +208,26 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
     """Charts and typical values of each action."""
     names, coordinates = posterior.actions, posterior.terms.coordinates
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
-    within = [supported(posterior, points, names) for points in along]
-    joint, mechanisms = [], []
+    prediction, support = prediction_of(posterior), support_of(posterior)
+    within, joint, mechanisms = [], [], []
     for k, points in enumerate(along):
-        named = named_values(posterior, points)
-        effect = posterior.joint_effect(named).to_numpy()
-        joint.append(Curve.of_draws("set", effect, (0.5, level)))
-        parts = posterior.mechanisms(named).isel(action=k)
-        mechanisms.append(
-            [
-                Curve.of_draws(kind, parts[name].to_numpy(), (level,))
-                for kind, name in (("observed", "confounded"), ("set", "unconfounded"))
-            ]
-        )
+        all_set = np.ones(points.shape, dtype=bool)
+        within.append(support.verdict(points, all_set[0]).needs_met)
+        joint.append(Curve.of_draws("set", prediction.mean(points, all_set), (0.5, level)))
+        unconfounded, bias = (part[:, :, k] for part in prediction.contributions(points))
+        kinds = (("observed", unconfounded + bias), ("set", unconfounded))
+        mechanisms.append([Curve.of_draws(kind, draws, (level,)) for kind, draws in kinds])
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanisms for curve in pair])
     typical = (
         medians(posterior), np.array([c.low for c in coordinates]),
-        np.array([c.high for c in coordinates]),
+        np.array([c.high for c in coordinates]), default,
     )  # fmt: skip
-    median, low, high = (point_texts(posterior, values) for values in typical)
+    median, low, high, at_default = (point_texts(posterior, values) for values in typical)
     out = []
     for k, levels in enumerate(levels_of(posterior)):
         usual, values = None if levels else usual_range(coordinates[k]), along[k][:, k]
+        beside = {i for pair in posterior.terms.interactions if k in pair for i in pair} - {k}
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
         out.append(
             {
@@ -257,14 +237,7 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
                 "high": high[k],
                 "joint": draw(values, [joint[k]], joint_range, within[k].all(axis=1), **axis),
                 "mechanism": draw(values, mechanisms[k], mechanism_range, within[k][:, k], **axis),
-                "held": _held(posterior, k, default),
+                "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
             }
         )
     return out
-
-
-def _held(posterior: PosteriorDraws, k: int, point: Array) -> str:
-    """Values of the actions that interact with action ``k``, as text."""
-    pairs, texts = posterior.terms.interactions, point_texts(posterior, point)
-    others = sorted({i for pair in pairs if k in pair for i in pair} - {k})
-    return ", ".join(f"{posterior.actions[i]} = {texts[i]}" for i in others)

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import Planning
+from bayes_intgen.decide.best import search_of
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.errors import ModelError
@@ -53,8 +53,8 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    planning = Planning.of(posterior, decision, False)
-    problem, free = planning.problem, planning.point(None)
+    search = search_of(posterior, decision, "mean", False)
+    problem, free = search.problem, search.within(None).best(search.means)
     low, high = problem.least_cost, float(problem.cost(free[None])[0])
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
@@ -62,7 +62,7 @@ def plans_of(
     plans, titles = [problem.baseline], ["baseline"]
     for budget in sorted(budgets):
         try:
-            plans.append(planning.point(budget))
+            plans.append(search.within(budget).best(search.means))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.

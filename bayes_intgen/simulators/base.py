@@ -253,15 +253,12 @@ def random_graph(
 
 
 def random_weights(
-    names: Sequence[str],
-    graph: Mapping[str, tuple[str, ...]],
-    low: float,
-    high: float,
-    rng: Generator,
+    graph: Mapping[str, tuple[str, ...]], low: float, high: float, rng: Generator
 ) -> Array:
     """Draw b_kj uniformly on (low, high) where A_j is a parent of A_k, else zero; shape (K, K)."""
+    names = list(graph)
     between = np.zeros((len(names), len(names)))
-    for k, name in enumerate(names):
-        for parent in graph[name]:
+    for k, parents in enumerate(graph.values()):
+        for parent in parents:
             between[k, names.index(parent)] = rng.uniform(low, high)
     return between

@@ -16,34 +16,6 @@ EDGE_PROBABILITY = 0.5
 STRONG = 3.0
 
 
-class EffectModification(StructuralCausalModel):
-    """Causes with mean zero and variance one that modify the effects; Gaussian outcome noise.
-
-        f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
-
-    Because of boost_k, the confounding bias depends on the action's value.
-    """
-
-    @property
-    @abstractmethod
-    def noise(self) -> tuple[float, float]:
-        """Mean and standard deviation of the outcome noise."""
-
-    def draw_causes(self, rows: int, rng: Generator) -> Array:
-        return rng.normal(size=(rows, len(self.names)))
-
-    def draw_noise(self, rows: int, rng: Generator) -> Array:
-        return rng.normal(*self.noise, size=rows)
-
-    @property
-    def cause_moments(self) -> tuple[Array, Array]:
-        return np.zeros(len(self.names)), np.ones(len(self.names))
-
-    @property
-    def noise_mean(self) -> float:
-        return self.noise[0]
-
-
 @dataclass(frozen=True, eq=False)
 class Confounding:
     """Coefficients of hidden causes and parents.
@@ -71,24 +43,17 @@ class Confounding:
     noise_sd: float
 
 
-@dataclass(frozen=True, eq=False)
-class Confounded(EffectModification):
-    """Standard normal causes that change the action, its effect and the outcome.
+class EffectModification(StructuralCausalModel):
+    """Causes with mean zero and variance one that modify the effects; Gaussian outcome noise.
 
-        eta_k = pull_k C_k + sum_j b_kj s_j(A_j)
+        eta_k = start_k + pull_k C_k + sum_j b_kj s_j(A_j)
         f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
 
-    A subclass defines the law of an action given eta_k, the scale of parents s_j, and effect_k.
-
-    Attributes
-    ----------
-    names, graph
-        As in :class:`StructuralCausalModel`.
-    hidden : Confounding
+    Because of boost_k, the confounding bias depends on the action's value. A subclass defines the
+    law of an action given eta_k, the scale of parents s_j, and effect_k.
     """
 
-    names: tuple[str, ...]
-    graph: Mapping[str, tuple[str, ...]]
+    # Coefficients of hidden causes and parents; in some subclasses a property.
     hidden: Confounding
 
     @abstractmethod
@@ -99,9 +64,11 @@ class Confounded(EffectModification):
         """Rescaled action s_j(A_j) in the linear predictors of its children, elementwise."""
         return values
 
-    def linear_predictor(self, action: int, causes: Array, actions: Array) -> Array:
+    def linear_predictor(
+        self, action: int, causes: Array, actions: Array, start: float = 0.0
+    ) -> Array:
         """Linear predictor eta_k from cause and parents, shape (n,)."""
-        eta = self.hidden.pull[action] * causes[:, action]
+        eta = start + self.hidden.pull[action] * causes[:, action]
         for j in self.parents(action):
             eta = eta + self.hidden.between[action, j] * self.standardised(j, actions[:, j])
         return np.asarray(eta)
@@ -113,9 +80,35 @@ class Confounded(EffectModification):
     def unconfounded(self, action: int, values: Array) -> Array:
         return self.effect_of(action, values)
 
+    def draw_causes(self, rows: int, rng: Generator) -> Array:
+        return rng.normal(size=(rows, len(self.names)))
+
+    def draw_noise(self, rows: int, rng: Generator) -> Array:
+        return rng.normal(self.hidden.level, self.hidden.noise_sd, size=rows)
+
     @property
-    def noise(self) -> tuple[float, float]:
-        return self.hidden.level, self.hidden.noise_sd
+    def cause_moments(self) -> tuple[Array, Array]:
+        return np.zeros(len(self.names)), np.ones(len(self.names))
+
+    @property
+    def noise_mean(self) -> float:
+        return self.hidden.level
+
+
+@dataclass(frozen=True, eq=False)
+class Confounded(EffectModification):
+    """Standard normal causes that change the action, its effect and the outcome.
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+    """
+
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
+    hidden: Confounding
 
 
 def random_confounding(
@@ -132,7 +125,7 @@ def random_confounding(
     """
     names, graph = random_graph(count, EDGE_PROBABILITY, rng)
     strength = STRONG if rng.random() < 0.5 else 1.0
-    size = random_weights(names, graph, *edge, rng)
+    size = random_weights(graph, *edge, rng)
     hidden = Confounding(
         pull=rng.uniform(*pull, count),
         between=strength * size * rng.choice([-1.0, 1.0], (count, count)),

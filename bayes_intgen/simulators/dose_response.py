@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
-from bayes_intgen.simulators.confounded import EffectModification
+from bayes_intgen.simulators.confounded import Confounding, EffectModification
 
 EDGE_PROBABILITY = 0.3
 
@@ -88,7 +88,7 @@ class DoseResponse(EffectModification):
             usual=rng.uniform(-0.5, 0.5, count),
             pull=rng.uniform(0.5, 0.9, count),
             action_sd=rng.uniform(0.4, 0.7, count),
-            between=random_weights(names, graph, -2, 2, rng),
+            between=random_weights(graph, -2, 2, rng),
             setting_sd=rng.uniform(1.5, 2, count),
             benefit=rng.uniform(6, 15, count),
             boost=rng.uniform(0.1, 0.3, count),
@@ -101,10 +101,11 @@ class DoseResponse(EffectModification):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        odds = self.usual[action] + self.pull[action] * causes[:, action]
-        for j in self.parents(action):
-            odds = odds + self.between[action, j] * (actions[:, j] / self.highest[j] - 0.5)
+        odds = self.linear_predictor(action, causes, actions, self.usual[action])
         return np.asarray(self.highest[action] * expit(odds + chance))
+
+    def standardised(self, action: int, values: Array) -> Array:
+        return np.asarray(values / self.highest[action] - 0.5)
 
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         odds = rng.normal(size=rows) * self.setting_sd[action]
@@ -115,13 +116,10 @@ class DoseResponse(EffectModification):
         ed50, width = self.ed50[action], self.width[action]
         return np.asarray(expit((values - ed50) / width) - expit(-ed50 / width))
 
-    def contribution(self, action: int, values: Array, causes: Array) -> Array:
-        benefit = self.benefit[action] * (1 + self.boost[action] * causes)
-        return np.asarray(self.burden[action] * causes - benefit * self.relief(action, values))
-
-    def unconfounded(self, action: int, values: Array) -> Array:
+    def effect_of(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
 
     @property
-    def noise(self) -> tuple[float, float]:
-        return self.level, self.noise_sd
+    def hidden(self) -> Confounding:  # type: ignore[override]
+        causes = self.pull, self.between, self.boost, self.burden
+        return Confounding(*causes, self.level, self.noise_sd)

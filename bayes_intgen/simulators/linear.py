@@ -55,7 +55,7 @@ class Linear(StructuralCausalModel):
         """
         rng = np.random.default_rng(seed)
         names, graph = random_graph(count, EDGE_PROBABILITY, rng)
-        between = random_weights(names, graph, -0.5, 0.5, rng)
+        between = random_weights(graph, -0.5, 0.5, rng)
         alpha, beta, gamma, cause_sd, action_sd, setting_sd = rng.uniform(0.5, 1.5, (6, count))
         noise_sd = float(rng.uniform(0.5, 1.5))
         return cls(

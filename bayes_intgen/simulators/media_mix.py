@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
-from bayes_intgen.simulators.confounded import EffectModification
+from bayes_intgen.simulators.confounded import Confounding, EffectModification
 
 CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
 EDGE_PROBABILITY = 0.3
@@ -92,7 +92,7 @@ class MediaMix(EffectModification):
             budget,
             seasonal_share=rng.uniform(0.4, 0.8, count),
             pull=rng.uniform(0.3, 0.5, count),
-            between=random_weights(names, graph, 0.1, 0.4, rng),
+            between=random_weights(graph, 0.1, 0.4, rng),
             action_sd=rng.uniform(0.25, 0.4, count),
             test_level=np.exp(rng.uniform(-0.2, 0.2, count)),
             setting_sd=rng.uniform(0.6, 0.8, count),
@@ -114,13 +114,14 @@ class MediaMix(EffectModification):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        level = np.log(self.budget[action]) + self.pull[action] * causes[:, action]
-        for j in self.parents(action):
-            # A parent without spend has a logarithm of minus infinity, as intended.
-            with np.errstate(divide="ignore"):
-                log_ratio = np.log(np.maximum(actions[:, j], 0.0) / self.budget[j])
-            level = level + self.between[action, j] * log_ratio
+        usual = np.log(self.budget[action])
+        level = self.linear_predictor(action, causes, actions, usual)
         return np.asarray(np.exp(level + chance))
+
+    def standardised(self, action: int, values: Array) -> Array:
+        # A parent without spend has a logarithm of minus infinity, as intended.
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.maximum(values, 0.0) / self.budget[action]))
 
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         level = self.budget[action] * self.test_level[action]
@@ -131,13 +132,10 @@ class MediaMix(EffectModification):
         power = (np.maximum(values, 0.0) / self.half_spend[action]) ** self.steepness[action]
         return np.asarray(power / (1 + power))
 
-    def contribution(self, action: int, values: Array, causes: Array) -> Array:
-        gain = self.gain[action] * (1 + self.boost[action] * causes)
-        return np.asarray(gain * self.saturation(action, values) + self.demand[action] * causes)
-
-    def unconfounded(self, action: int, values: Array) -> Array:
+    def effect_of(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
 
     @property
-    def noise(self) -> tuple[float, float]:
-        return self.base, self.noise_sd
+    def hidden(self) -> Confounding:  # type: ignore[override]
+        causes = self.pull, self.between, self.boost, self.demand
+        return Confounding(*causes, self.base, self.noise_sd)

@@ -65,6 +65,19 @@ def format_interval(low: float, high: float, decimals: int, *, sign: bool = Fals
     return " to ".join(ends)
 
 
+def format_estimate(mean: float, low: float, high: float, *, sign: bool = False) -> tuple[str, str]:
+    """Format an estimate and its interval to the figures that the interval supports.
+
+    Examples
+    --------
+    >>> format_estimate(1.234, 1.1, 1.4)
+    ('1.23', '1.10 to 1.40')
+    """
+    decimals = decimals_for(float(high - low))
+    middle = format_to_uncertainty(float(mean), decimals, sign=sign)
+    return middle, format_interval(low, high, decimals, sign=sign)
+
+
 def format_number(value: float) -> str:
     """Format a number without uncertainty, such as a setting, to at most six figures.
 
@@ -222,20 +235,16 @@ def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list
     values = point["value"]
     before = point.get("baseline", values)
     number = {name: cell.item() for name, cell in point.items() if not cell.ndim}
-    mean = format_to_uncertainty(number["mean"], decimals_for(number["high"] - number["low"]))
+    mean, band = format_estimate(*(number[name] for name in ("mean", "low", "high")))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [
         format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
         for a, b in zip(before, values, strict=True)
     ]
-    cells += [mean + mark, _interval(number["low"], number["high"]), _single_outcome(number, kind)]
+    cells += [mean + mark, band, _single_outcome(number, kind)]
     if "change" in number:
-        low, high = number["change_low"], number["change_high"]
-        cells += [
-            format_to_uncertainty(number["change"], decimals_for(high - low), sign=True),
-            _interval(low, high, sign=True),
-            _probability(number["above_zero"]),
-        ]
+        ends = number["change"], number["change_low"], number["change_high"]
+        cells += [*format_estimate(*ends, sign=True), _probability(number["above_zero"])]
     return cells
 
 
@@ -244,16 +253,14 @@ def _single_outcome(number: dict[str, float], kind: str) -> str:
     if kind == "binary":
         return f"{number['probability']:.2f}"
     low, high = number["outcome_low"], number["outcome_high"]
-    return f"{low:,.0f} to {high:,.0f}" if kind == "count" else _interval(low, high)
+    if kind == "count":
+        return f"{low:,.0f} to {high:,.0f}"
+    return format_interval(low, high, decimals_for(high - low))
 
 
 def share_text(share: float) -> str:
     """Format a positive share, however small, as a percentage."""
     return "less than 1%" if share < 0.01 else f"{share:.0%}"
-
-
-def _interval(low: float, high: float, *, sign: bool = False) -> str:
-    return format_interval(low, high, decimals_for(high - low), sign=sign)
 
 
 def _probability(share: float) -> str:

@@ -27,7 +27,7 @@ def linear_world(seed: int):
 def test_variances_are_those_of_normal_equations(seed: int) -> None:
     rng, _, covariance, plans, rows, precision = linear_world(seed)
     belief = Belief(np.linalg.cholesky(covariance))
-    update = belief.update(belief.half_information(rows, precision))
+    update = belief.update(belief.information(rows, precision))
     after = np.linalg.inv(np.linalg.inv(covariance) + (rows.T * precision) @ rows)
     loadings = plans @ belief.root
     np.testing.assert_allclose(update.variance(loadings), np.diag(plans @ after @ plans.T))
@@ -42,7 +42,7 @@ def test_value_of_information_is_that_of_simulated_experiments() -> None:
     for seed in range(30_000, 30_020):
         rng, mean, covariance, plans, rows, precision = linear_world(seed)
         belief, n = Belief(np.linalg.cholesky(covariance)), 6_000
-        update = belief.update(belief.half_information(rows, precision))
+        update = belief.update(belief.information(rows, precision))
         normals = rng.standard_normal((n, len(plans)))
         moves = update.moves(plans @ belief.root, normals)
         value, error = value_of_information(plans @ mean, moves)
@@ -75,7 +75,7 @@ def test_variances_from_few_draws_are_not_too_small() -> None:
         belief = Belief.of_draws(draws)
         loadings, rest = belief.loadings(draws @ plans.T)
         assert not rest.any()
-        information = belief.half_information(rows, np.ones(20))
+        information = belief.information(rows, np.ones(20))
         corrected.append(2 * belief.update(information).variance(loadings).mean())
         # Negative control: as if the covariance of the draws were exact.
         plain.append(2 * Belief(belief.root).update(information).variance(loadings).mean())
@@ -94,7 +94,7 @@ def test_only_the_linear_part_of_a_target_is_updated() -> None:
     assert rest[0] == 0
     # The variance of the square of a standard normal variable is two.
     assert rest[1] == pytest.approx(2, rel=0.15)
-    many = belief.half_information(np.eye(3), np.full(3, 1e9))
+    many = belief.information(np.eye(3), np.full(3, 1e9))
     after = belief.update(many).variance(loadings) + rest
     assert after[0] == pytest.approx(0, abs=1e-4)
     assert after[1] == pytest.approx(2, rel=0.15)
@@ -107,7 +107,7 @@ def test_few_large_draws_do_not_promise_too_much() -> None:
     width, noise_sd = np.ptp(np.quantile(draws, [0.05, 0.95])), 0.1
 
     def after(belief: Belief) -> float:
-        information = belief.half_information(np.eye(1), np.array([noise_sd**-2]))
+        information = belief.information(np.eye(1), np.array([noise_sd**-2]))
         share = belief.update(information).variance(belief.root) / np.square(belief.root).sum()
         return float(width * np.sqrt(share[0]))
 

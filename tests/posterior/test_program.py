@@ -8,7 +8,7 @@ from numpyro.infer import Predictive
 from numpyro.infer.util import log_density
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.program import Program
+from bayes_intgen.posterior.fitted_rows import Program
 
 from _posteriors import data_with_groups, model_with_groups
 from conftest import confounded_rows
