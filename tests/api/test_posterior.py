@@ -12,7 +12,6 @@ from scipy.stats import lognorm, norm
 import bayes_intgen as bi
 
 from _posteriors import made_up_with_levels
-from conftest import confounded_rows
 
 POINTS = np.array([[0.0, 0.0], [0.5, -0.5], [-0.5, 0.25]])
 
@@ -91,20 +90,6 @@ def test_repr_computes_nothing(posterior) -> None:
     assert repr(bare) == SIZE
     with pytest.raises(KeyError, match="coefficients"):
         str(bare)
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_more_rows_narrow_only_identified_effects() -> None:
-    joint, alone = [], []
-    for rows in (200, 3200):
-        fewer = confounded_rows(rows, seed=1).only([], ["red"])
-        fitted = bi.fit(fewer, bi.models.additive("linear"), draws=200, progress=False)
-        with pytest.warns(bi.SupportWarning, match="is not identified"):
-            joint.append(fitted.joint_effect(POINTS).std(("chain", "draw")))
-        alone.append(fitted.effect(POINTS, ["red"]).std(("chain", "draw")))
-    # Sixteen times the rows: a fourth of the width, and no change where the prior dominates.
-    assert (alone[1] / alone[0] < 0.4).all()
-    assert (joint[1] / joint[0] > 0.7).all()
 
 
 def test_log_likelihood_and_log_prior(data, posterior) -> None:

@@ -135,18 +135,7 @@ def test_untestable_interaction_is_named(data) -> None:
     ]  # fmt: skip
 
 
-def test_one_action_has_nothing_to_test() -> None:
-    rng = np.random.default_rng(0)
-    one = bi.RegimeData.from_arrays(
-        rng.normal(size=(60, 1)), rng.normal(size=60), np.arange(60)[:, None] < 30
-    )
-    result = checked(one, bi.models.additive("linear"))
-    assert result.violated is None
-    assert result.likeliest is None
-    assert str(result).startswith("Nothing could be tested: one action alone")
-
-
-def test_invalid_arguments_are_rejected(data) -> None:
+def test_invalid_arguments_are_rejected(data, posterior) -> None:
     with pytest.raises(bi.DataError, match="must be a RegimeData, not dict"):
         bi.check({})
     with pytest.raises(bi.ModelError, match="not RegressionModel"):
@@ -154,28 +143,15 @@ def test_invalid_arguments_are_rejected(data) -> None:
     for setting in ({"level": 0}, {"held_out": 1}):
         with pytest.raises(bi.ModelError, match="lie between 0 and 1"):
             bi.check(data, **setting)
-
-
-def test_posterior_stores_the_check(data, posterior, tmp_path) -> None:
-    result = checked(data)
-    with_result = posterior.with_check(result)
-    assert posterior.check is None
-    assert str(with_result.check) == str(result)
-    assert str(result).splitlines()[0] in str(with_result)
-    with_result.save(tmp_path / "fit.nc")
-    again = bi.load(tmp_path / "fit.nc")
-    assert str(again) == str(with_result)
-    xr.testing.assert_allclose(again.check.table, with_result.check.table)
-    np.testing.assert_array_equal(again.joint_effect([[0, 0]]), posterior.joint_effect([[0, 0]]))
-    other = bi.simulators.Linear.random(2, seed=0).dataset(50, seed=1)
-    with pytest.raises(bi.DataError, match="not of the data that were fitted"):
-        posterior.with_check(checked(other, bi.models.additive("linear")))
-
-
-def test_shares_that_leave_too_few_rows_are_named(data) -> None:
     for share in (0.999, 1e-6):
         with pytest.raises(bi.ModelError, match=f"held_out={share:g} leaves"):
             bi.check(data, held_out=share, progress=False)
+    one = bi.RegimeData.from_arrays(data.actions[:, :1], data.outcome, data.intervened[:, :1])
+    alone = checked(one, bi.models.additive("linear"))
+    assert (alone.violated, alone.likeliest) == (None, None)
+    assert str(alone).startswith("Nothing could be tested: one action alone")
+    with pytest.raises(bi.DataError, match="not of the data that were fitted"):
+        posterior.with_check(alone)
 
 
 def test_alternatives_in_the_span_of_the_model_are_not_tested() -> None:

@@ -36,6 +36,8 @@ def hsgp(values: np.ndarray = HEAVY) -> HSGPBasis:
         Parabola.of(HEAVY, coordinate(), 0.5),
         PenalisedSpline.of(HEAVY, coordinate()),
         MonomialBasis.of(HEAVY, coordinate(), 3),
+        PiecewiseLinear.exchangeable(HEAVY, tuple(np.quantile(HEAVY, [0, 0.2, 0.5, 0.9, 1]))),
+        PiecewiseLinear.random_walk(HEAVY, tuple(np.quantile(HEAVY, [0, 0.2, 0.5, 0.9, 1]))),
     ],
     ids=lambda b: type(b).__name__,
 )

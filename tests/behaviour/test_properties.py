@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from _kinds import AGE, SITES, aggregated, cluster, fitted, labelled, read
+from _kinds import AGE, SITES, aggregated, cells_of, fitted, labelled, read
 from _worlds import World, counts, named, numbers, switch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,13 +141,8 @@ def test_stream_batches_and_files_equal_memory(mixed, tmp_path) -> None:
     )
 
 
-def test_cluster_equals_memory(tmp_path) -> None:
-    case = cluster(tmp_path)
-    assert_alike(fitted(read(case.frame, case.world)), case.fit(case), case.points)
-
-
-def test_cells_equal_their_rows(tmp_path) -> None:
-    case = aggregated(tmp_path)
+def test_cells_equal_their_rows() -> None:
+    case = aggregated()
     rows = case.world.table(800, ["", *case.actions])
     mean, sd = answers(fitted(read(rows, case.world)), case.points)
     cell_mean, cell_sd = answers(case.fit(case), case.points)
@@ -162,8 +157,7 @@ def test_cells_equal_their_rows(tmp_path) -> None:
 def test_cells_equal_their_rows_where_the_mean_does_not_fit() -> None:
     world = World({"visits": replace(counts(), effect=np.sqrt), "promo": switch()}, noise=0.2)
     units = world.table(800, ["", *world.actions])
-    keys = ["visits", "promo", "regime"]
-    cells = units.groupby(keys)["y"].agg(n="size", y="mean", sd="std").reset_index()
+    cells = cells_of(units, ["visits", "promo", "regime"])
     model = bi.models.additive("linear", interactions=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.LackOfFitWarning)

@@ -125,17 +125,12 @@ def test_posterior_equals_that_of_nuts_on_the_program() -> None:
     chain = MCMC(NUTS(fit.program(data)), num_warmup=150, num_samples=300, progress_bar=False)
     chain.run(jax.random.key(0))
     samples = chain.get_samples()
+    coefficients = fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1)
+    noise = np.log(fit.tree["posterior"]["noise_sd"].to_numpy().reshape(4000, 1))
     for own, other in (
-        (
-            fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1),
-            samples["coefficients"],
-        ),
-        (
-            np.log(fit.tree["posterior"]["noise_sd"].to_numpy().reshape(4000, 1)),
-            np.log(samples["noise_sd"])[:, None],
-        ),
+        (coefficients, np.asarray(samples["coefficients"])),
+        (noise, np.log(samples["noise_sd"])[:, None]),
     ):
-        other = np.asarray(other)
         # A fifth of the draws at least is effective.
         errors = 4 * np.sqrt(own.var(axis=0) / 800 + other.var(axis=0) / 60)
         assert (np.abs(own.mean(axis=0) - other.mean(axis=0)) < errors).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from _kinds import AGE, TWO, cluster, fitted, read, regions
+from _kinds import AGE, TWO, cells_of, cluster, fitted, read, regions
 from _questions import assert_near
 from _worlds import World, counts, numbers, switch
 
@@ -114,10 +114,9 @@ def test_cells_with_the_spread_of_their_units() -> None:
     """Typing errors in a few units of a table that is then aggregated."""
     world = World({"visits": counts(), "promo": switch()}, weight=0.0)
     units = table(world, 800)
-    keys = ["visits", "promo", "regime"]
 
     def cells(frame: pd.DataFrame) -> bi.RegimeData:
-        grouped = frame.groupby(keys)["y"].agg(n="size", y="mean", sd="std").reset_index()
+        grouped = cells_of(frame, ["visits", "promo", "regime"])
         return read(grouped.fillna({"sd": 0.0}), world, weights="n", outcome_sd="sd")
 
     wrong = cells(units.assign(y=units["y"] + 300 * np.isin(np.arange(len(units)), [5, 900, 2000])))

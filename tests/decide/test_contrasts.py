@@ -70,7 +70,6 @@ def test_a_slope_at_the_end_of_the_range_is_one_sided(posterior) -> None:
     ("call", "message"),
     [
         (lambda p: p.contrast(TO, [[0, 0]] * 3), "a contrast to 2 points from 3"),
-        (lambda p: p.contrast(TO, START, intervened=["rod"]), "did you mean 'red'"),
         (lambda p: p.slope("rod", TO), "did you mean 'red'"),
         (lambda p: p.contrast(TO, START).summary(level=2), "level must lie between 0 and 1"),
         (lambda p: p.contrast(TO, START).summary(equivalent=(1, 0)), "an interval"),

@@ -42,17 +42,6 @@ def test_strength_zero_equals_the_base(
     np.testing.assert_array_equal(model.joint_effect(points), base.joint_effect(points))
 
 
-@each_kind
-def test_sampling_does_not_change_the_model(kind: Callable[..., StructuralCausalModel]) -> None:
-    model = kind(MEDIA, 0.5)
-    first = model.dataset(20, seed=0)
-    model.sample((), 100, np.random.default_rng(1))
-    model.joint_effect(first.actions)
-    again = model.dataset(20, seed=0)
-    np.testing.assert_array_equal(first.outcome, again.outcome)
-    np.testing.assert_array_equal(first.outcome, kind(MEDIA, 0.5).dataset(20, seed=0).outcome)
-
-
 @each_base
 def test_only_an_interaction_changes_the_joint_effect(base: StructuralCausalModel) -> None:
     def scores(model: StructuralCausalModel) -> Array:
