@@ -8,39 +8,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from _kinds import labelled
+from _worlds import Cause, World, numbers
 
 import bayes_intgen as bi
 
 POINTS = [[0.5, 0.2], [-0.5, 0.4]]
-REGIONS = ["Region A", "Region B", "Region C"]
 
 
-def frame(rows: int = 100, patients: int = 0) -> pd.DataFrame:
-    """Rows of two actions; the effect of tv depends on age, and that of promo on nothing."""
-    rng, tables = np.random.default_rng(0), []
-    for regime in ("", "tv", "promo"):
-        age = rng.uniform(20, 70, rows)
-        tv = rng.normal(size=rows) + (regime != "tv") * 0.02 * (age - 45)
-        promo = rng.normal(size=rows) + (regime != "promo") * 0.4 * tv
-        region, season = rng.integers(0, 3, rows), rng.choice(["summer", "winter"], rows)
-        day = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 200, rows), "D")
-        log = 0.1 * (
-            tv * (1 + 0.03 * (age - 45))
-            + 0.5 * promo
-            + region
-            + (season == "winter")
-            + 0.05 * (age - 45)
-            + 0.01 * (day - day.min()).days.to_numpy()
-            + rng.normal(scale=0.3, size=rows)
-        )
-        columns = {
-            "tv": tv, "promo": promo, "sales": 10 * log, "revenue": np.exp(log), "regime": regime,
-            "age": age, "season": season, "day": day, "region": np.array(REGIONS)[region],
-        }  # fmt: skip
-        if patients:
-            columns["patient"] = [f"p{i}" for i in rng.integers(0, patients, rows)]
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
+DAY0 = np.datetime64("2024-01-01", "D")
+CAUSES = {
+    "age": Cause(lambda rng, n: rng.uniform(20, 70, n), lambda a: a - 45, moves=0.02, adds=0.05),
+    "season": labelled({"summer": 0.0, "winter": 1.0}, adds=1.0),
+    "day": Cause(
+        lambda rng, n: (DAY0 + rng.integers(0, 200, n)).astype("datetime64[ns]"),
+        lambda days: (days.astype("datetime64[D]") - DAY0).astype(float),
+        adds=0.01,
+    ),
+    "region": labelled({"Region A": 0.0, "Region B": 1.0, "Region C": 2.0}, adds=1.0),
+}
+# The effect of tv depends on age, and that of promo on nothing.
+WORLD = World(
+    {"tv": numbers(lambda a: a), "promo": numbers(lambda a: a / 2)}, CAUSES,
+    weight=0.0, base=0.0, noise=0.3, moderated=("tv", "age", 0.03),
+)  # fmt: skip
+
+
+def frame() -> pd.DataFrame:
+    table = WORLD.table(100, ["", "tv", "promo"], seed=1).rename(columns={"y": "sales"})
+    patient = np.random.default_rng(1).integers(0, 90, len(table))
+    return table.assign(revenue=np.exp(table["sales"] / 10), patient=[f"p{i}" for i in patient])
 
 
 TABLE = frame()
@@ -111,7 +108,7 @@ def test_group_of_the_data_called_new_group_is_refused() -> None:
 
 
 def test_levels_that_are_integrated_out() -> None:
-    data = read(frame(patients=90), covariates=["age"], groups=["patient"])
+    data = read(covariates=["age"], groups=["patient"])
     fine = fitted(data, bi.models.additive("linear"))
     assert "at patient = new group" in fine.joint_effect(
         POINTS, given={"patient": bi.NEW_GROUP}
@@ -262,7 +259,7 @@ def test_column_with_a_date_that_does_not_exist() -> None:
 
 
 def test_warning_of_extrapolation_shows_dates(fit: bi.Posterior) -> None:
-    with pytest.warns(bi.SupportWarning, match="range, 2024-01-01 to 2024-07-1"):
+    with pytest.warns(bi.SupportWarning, match="range, 2024-01-02 to 2024-07-18"):
         effect(fit, given={"day": "2026-01-01"})
 
 
