@@ -88,11 +88,6 @@ def test_checkout_without_symbolic_links_fails_with_instructions(tmp_path) -> No
     subprocess.run([sys.executable, "-c", "import bayes_intgen"], check=True, cwd=tmp_path)
 
 
-def test_all_kinds_of_rows_are_rows() -> None:
-    for kind in (bi.RegimeData, bi.StreamedData, bi.DistributedData):
-        assert issubclass(kind, bi.Rows)
-
-
 @pytest.mark.parametrize("name", bi.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
     assert (getattr(bi, name).__doc__ or "").strip()

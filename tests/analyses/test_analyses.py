@@ -32,13 +32,6 @@ def test_light_tunnel_from_file_to_figure(tmp_path, monkeypatch, capsys) -> None
     assert "never seen together" in capsys.readouterr().out
 
 
-def test_light_tunnel_is_additive_in_the_colours() -> None:
-    light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
-    light = np.diag([10.0, 20.0, 30.0])
-    together = light_tunnel.infrared(light.sum(axis=0, keepdims=True))
-    np.testing.assert_allclose(light_tunnel.infrared(light).sum(), together[0])
-
-
 @pytest.mark.slow
 def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys) -> None:
     if not SHARED.is_dir():

@@ -31,12 +31,6 @@ def test_the_graph_is_learned_by_default(learned) -> None:
     assert "delta(red) control error" not in names
 
 
-def test_a_given_graph_has_certain_edges(rows) -> None:
-    posterior = bi.fit(rows, bi.models.additive(graph={"green": ["red"]}), **SETTINGS)
-    assert posterior.graph.to_numpy().tolist() == [[0, 0], [1, 0]]
-    assert "Graph" not in str(posterior)
-
-
 def test_a_partly_known_graph_is_learned_where_unknown(rows, learned, tmp_path) -> None:
     posterior = bi.fit(rows, bi.models.additive(graph={"green": None}), **SETTINGS)
     assert posterior.graph.sel(action="red").to_numpy().tolist() == [0, 0]

@@ -112,13 +112,6 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     )
 
 
-def test_certificate_of_an_experiment_at_one_value_names_the_value(data) -> None:
-    red = np.where(data.intervened[:, 0], 0.5, data.actions[:, 0])
-    actions = np.stack([red, data.actions[:, 1]], axis=1)
-    fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
-    assert "at red = 0.5 only" in str(summarise_data(fixed, support=False))
-
-
 def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(

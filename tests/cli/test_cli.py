@@ -166,7 +166,7 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     frame = frame.rename(columns={"regime": "arm"}).assign(stores=3, spread=0.2)
     frame.to_csv(tmp_path / "cells.csv", index=False)
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
-    command += ["--outcome-sd", "spread", "--prior", "linear", "--draws", "50", "--chains", "2"]
+    command += ["--outcome-sd", "spread", "--prior", "linear", "--method", "laplace"]
     fit = tmp_path / "fit.nc"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     columns = bi.load(fit).terms.covariates
@@ -182,7 +182,7 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
 
 def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
     command = ["fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", "-q"]
-    command += ["--prior", "linear", "--draws", 50, "--chains", 2, "-o", tmp_path / "f.nc"]
+    command += ["--prior", "linear", "--method", "laplace", "-o", tmp_path / "f.nc"]
     for text, interactions in (("green,red", (("green", "red"),)), ("none", None)):
         run(*command, "--interactions", text)
         assert bi.load(tmp_path / "f.nc").model.interactions == interactions

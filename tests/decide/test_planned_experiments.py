@@ -31,7 +31,7 @@ def unidentified() -> bi.Posterior:
     outcome = actions @ [1.0, -0.5] + cause.sum(axis=1) + rng.normal(size=200)
     data = bi.RegimeData.from_arrays(actions, outcome, regimes, ["red", "green"])
     model = bi.models.additive("linear")
-    return bi.fit(data, model, draws=80, warmup=60, chains=2, progress=False)
+    return bi.fit(data, model, method="laplace", draws=40, progress=False)
 
 
 def test_default_experiments_are_ranked(posterior, table) -> None:

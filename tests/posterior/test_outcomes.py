@@ -39,7 +39,7 @@ def dataset(outcome_of, seed: int, rows: int = 400) -> bi.RegimeData:
 
 def fit(data: bi.RegimeData, prior: str = "spline", **settings) -> bi.Posterior:
     model = bi.models.additive(prior, interactions=None, **settings)
-    return bi.fit(data, model, chains=2, draws=200, progress=False)
+    return bi.fit(data, model, method="laplace", draws=200, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from _study_worlds import Mistyped
 
 import bayes_intgen as bi
 from bayes_intgen._typing import Array
@@ -19,7 +20,7 @@ from bayes_intgen.simulators import (
 SEEDS = {MediaMix: 1, Linear: 3, Polynomial: 2, DoseResponse: 1}
 BASES = [world.random(3, seed=seed) for world, seed in SEEDS.items()]
 MEDIA = BASES[0]
-KINDS = [Interacting, SharedConfounder, ShiftedSupport]
+KINDS = [Interacting, SharedConfounder, ShiftedSupport, Mistyped]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_base = pytest.mark.parametrize("base", BASES, ids=lambda m: type(m).__name__)
 

@@ -46,7 +46,7 @@ def test_fits_warn_of_far_outcomes_and_print_them() -> None:
     outcome = clean.outcome.copy()
     outcome[11] += 50
     data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
-    settings = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
+    settings = {"method": "laplace", "draws": 10, "progress": False}
     with pytest.warns(bi.DataWarning, match="in row 11"):
         posterior = bi.fit(data, bi.models.additive("linear"), **settings)
     assert "row 11" in " ".join(str(posterior).split())
@@ -64,8 +64,7 @@ def test_counts_are_not_reported() -> None:
     outcome = np.random.default_rng(0).poisson(1.0, len(clean))
     outcome[3] = 60
     data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
-    posterior = bi.fit(
-        data, bi.models.additive("linear"), draws=10, warmup=10, chains=1, progress=False
-    )
+    linear = bi.models.additive("linear")
+    posterior = bi.fit(data, linear, method="laplace", draws=10, progress=False)
     assert posterior.outcome_kind == "count"
     assert "far_rows" not in posterior.tree["constant_data"]
