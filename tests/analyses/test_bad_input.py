@@ -85,9 +85,7 @@ def failing(results: list[tuple[str, str]]) -> list[str]:
 
 def test_every_argument_has_an_answer_or_a_package_error(data, posterior) -> None:
     """Each right and each wrong value of every argument once."""
-    few = bi.RegimeData.from_arrays(
-        data.actions[::9], data.outcome[::9], data.intervened[::9], data.names
-    )
+    few = data.take(slice(None, None, 9))
     small = made_up(data.names, data=few, draws=4)
     results = bad_arguments.results(len(bad_arguments.cases_of(few, small)), few, small)
     assert not failing(results)

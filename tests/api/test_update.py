@@ -7,18 +7,13 @@ import bayes_intgen as bi
 from bayes_intgen.errors import DataError
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 
+from _posteriors import joined
 from conftest import confounded_rows
 
 POINTS = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
 MODEL = bi.models.additive("linear", graph={"green": ["red"]})
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-
-
-def joined(*parts: bi.RegimeData) -> bi.RegimeData:
-    columns = ("actions", "outcome", "intervened")
-    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in columns]
-    return bi.RegimeData.from_arrays(*arrays, parts[0].names, outcome_name="intensity")
 
 
 @pytest.fixture(scope="module")

@@ -46,10 +46,7 @@ def test_sampling_section_lists_the_diagnostics(posterior) -> None:
 
 
 def test_names_are_escaped_in_notebooks(data) -> None:
-    names = ("<b>tv</b>", 'a"&b')
-    named = bi.RegimeData.from_arrays(
-        data.actions, data.outcome, data.intervened, names, outcome_name="<i>sales</i>"
-    )
+    named = replace(data, names=("<b>tv</b>", 'a"&b'), outcome_name="<i>sales</i>")
     html = bi.report_identification(named)._repr_html_()
     assert "<b>tv" not in html
     assert "<i>sales" not in html

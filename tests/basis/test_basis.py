@@ -89,14 +89,10 @@ def test_karhunen_loeve_basis_reproduces_the_prior_variance() -> None:
 
 
 def test_tensor_product_has_products_of_low_total_order() -> None:
-    first = KarhunenLoeveBasis.of(
-        HEAVY,
-        hsgp(),
-        np.ones(hsgp().size),
-        4,
+    first, second = (
+        KarhunenLoeveBasis.of(values, hsgp(values), np.ones(hsgp(values).size), 4)
+        for values in (HEAVY, OTHER)
     )
-    own = hsgp(OTHER)
-    second = KarhunenLoeveBasis.of(OTHER, own, np.ones(own.size), 4)
     products = TensorProductBasis((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
     left, right = first.matrix(HEAVY), second.matrix(OTHER)

@@ -27,9 +27,7 @@ def seasonal_table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
 
 def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) -> bi.Posterior:
     covariates = [name for name in table if name not in ("a", "b", "y", "regime")]
-    data = bi.RegimeData.from_frame(
-        table, ["a", "b"], outcome="y", regime="regime", covariates=covariates
-    )
+    data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=covariates)
     return bi.fit(data, model, method="laplace", seed=0, progress=False)
 
 
@@ -125,10 +123,9 @@ def test_answers_share_the_population_of_a_draw(sampled) -> None:
     np.testing.assert_allclose(np.concatenate([one, other], axis=-1), together)
     np.testing.assert_allclose(change, one - other, atol=1e-12)
     # The effect of b is the same for all units.
-    same = posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]])
-    np.testing.assert_allclose(
-        posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]], **over), same, atol=1e-12
-    )
+    of_b = [[0.5, 1.0]], [[0.5, 0.0]]
+    same = posterior.contrast(*of_b)
+    np.testing.assert_allclose(posterior.contrast(*of_b, **over), same, atol=1e-12)
     assert float(change.std()) > 1.5 * float(posterior.contrast([POINTS[0]], [POINTS[1]]).std())
     # Contributions add up to the same change.
     curves = posterior.over("bootstrap").mechanisms(POINTS)["unconfounded"].sum("action")

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from _kinds import AGE, SITES, labelled
+from _worlds import World, numbers
 
 import bayes_intgen as bi
 from bayes_intgen import cli
@@ -18,14 +19,10 @@ EFFECT = ["--set", "b=1", "--from", "b=0"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out, rng, tables = tmp_path_factory.mktemp("rows"), np.random.default_rng(1), []
-    for regime in ("", "a", "b"):
-        age, region = rng.uniform(20, 70, 100), rng.choice(["north", "south", "west"], 100)
-        a, b = rng.normal(size=(2, 100))
-        y = a + b * (age > 45) + (region == "west") + rng.normal(scale=0.3, size=100)
-        columns = {"a": a, "b": b, "y": y, "age": age, "region": region, "regime": regime}
-        tables.append(pd.DataFrame(columns))
-    pd.concat(tables).to_csv(out / "rows.csv", index=False)
+    out, lines = tmp_path_factory.mktemp("rows"), dict.fromkeys("ab", numbers(lambda a: a))
+    causes = {"age": AGE, "region": labelled(SITES, adds=1.0)}
+    world = World(lines, causes, weight=0.0, moderated=("b", "age", 0.5))
+    world.table(100, ["", "a", "b"]).to_csv(out / "rows.csv", index=False)
     for name, more in (("plain", []), ("moderated", ["--moderators", "b:age"])):
         assert cli.main(["fit", f"{out}/rows.csv", *FIT, *more, "-o", f"{out}/{name}.nc"]) == 0
     return out

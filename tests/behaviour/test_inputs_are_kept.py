@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
+from _kinds import AGE, fitted, read
+from _worlds import World, numbers
 
 import bayes_intgen as bi
 
@@ -16,18 +16,12 @@ COLUMNS = ["--outcome", "y", "--actions", "red", "--covariates", "age", "--prior
 def folder(tmp_path_factory) -> Path:
     """Rows, their fit, a population, and other names of the first two."""
     folder = tmp_path_factory.mktemp("inputs")
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["red", "age", "y"])
-    # As many rows of each age in both regimes.
-    age = np.repeat(table["age"][:60], 2).to_numpy()
-    table = table.assign(age=age, y=table["y"] + table["red"], regime=["", "red"] * 60)
+    world = World({"red": numbers(lambda a: a)}, {"age": AGE}, weight=0.0)
+    table = world.table(60, ["", "red"])
     table.to_csv(folder / "rows.csv", index=False)
     table[["age"]].to_csv(folder / "people.csv", index=False)
-    data = bi.RegimeData.from_frame(table, ["red"], "y", "regime", covariates=["age"])
-    fit = bi.fit(
-        data, bi.models.additive("linear"), method="laplace", draws=50, chains=1, progress=False
-    )
-    fit.save(folder / "fit.nc")
+    data = read(table, world, covariates=["age"])
+    fitted(data, bi.models.additive("linear"), draws=50).save(folder / "fit.nc")
     (folder / "fit.png").write_bytes((folder / "fit.nc").read_bytes())
     (folder / "link.csv").symlink_to(folder / "rows.csv")
     os.link(folder / "fit.nc", folder / "same.html")

@@ -102,10 +102,9 @@ def test_names(mixed) -> None:
 def test_order_of_columns_and_levels() -> None:
     frame, points = table_of(), pd.DataFrame({"dose": [-0.5, 0.0, 0.8], "drug": ["a", "b", "c"]})
     fit = fitted(read(frame, MIXED, **OPTIONS), draws=MANY_DRAWS)
-    reversed_ = bi.RegimeData.from_frame(
-        frame[frame.columns[::-1]], ["drug", "dose"], "y", "regime", **OPTIONS
-    )
-    assert_alike(fit, fitted(reversed_, draws=MANY_DRAWS), points, same=SAME_LAW)
+    turned = frame[frame.columns[::-1]]
+    other = bi.RegimeData.from_frame(turned, ["drug", "dose"], "y", "regime", **OPTIONS)
+    assert_alike(fit, fitted(other, draws=MANY_DRAWS), points, same=SAME_LAW)
     labels = {"a": "zebra", "b": "yak", "c": "an ant"}
     other = read(frame.replace({"drug": labels}), MIXED, **OPTIONS)
     again = fitted(other, draws=MANY_DRAWS)

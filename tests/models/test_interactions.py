@@ -1,5 +1,7 @@
 """Interactions of actions: terms, selection, answers and storage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -48,10 +50,8 @@ def test_the_interaction_is_selected_and_no_other(interacting) -> None:
 
 def test_intervals_contain_a_product_where_both_actions_are_extreme() -> None:
     additive = rows(0.0, seed=3, per_regime=1000)
-    actions = additive.actions
-    data = bi.RegimeData.from_arrays(
-        actions, additive.outcome + 0.3 * actions[:, 0] * actions[:, 2], additive.intervened, NAMES
-    )
+    product = 0.3 * additive.actions[:, 0] * additive.actions[:, 2]
+    data = replace(additive, outcome=additive.outcome + product)
     posterior = bi.fit(data, method="laplace", progress=False)
     # The 1% and 99% quantiles of settings.
     corners = 2.8 * np.array([[1, 0, 1], [-1, 0, -1], [1, 0, -1], [-1, 0, 1]])
@@ -90,12 +90,8 @@ def test_linear_priors_and_levels_interact() -> None:
     level = rng.integers(0, 3, len(masks))
     dose = rng.normal(size=len(masks))
     outcome = dose * np.array([0.0, 1.0, -1.0])[level] + 0.3 * rng.normal(size=len(masks))
-    data = bi.RegimeData.from_arrays(
-        np.column_stack([np.array(["a", "b", "c"], dtype=object)[level], dose.astype(object)]),
-        outcome,
-        masks,
-        ("drug", "dose"),
-    )
+    actions = np.column_stack([np.array(["a", "b", "c"], dtype=object)[level], dose.astype(object)])
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ("drug", "dose"))
     posterior = bi.fit(data, bi.models.additive("linear"), **SETTINGS)
     ends = ([[drug, value] for drug in "abc"] for value in (1.0, -1.0))
     slopes = posterior.contrast(*ends).mean(("chain", "draw")) / 2
