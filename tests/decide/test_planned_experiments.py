@@ -135,6 +135,8 @@ def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
     every = posterior.split(999, DECISION)
     assert every.share.idxmax().item() == "do(red, green)"
     assert every.attrs["target"] == "gains over the baseline"
+    # Wide intervals need no rows.
+    assert posterior.rows_for(100.0, POINTS) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bayes_intgen.inference.gaussian.factor import (
     cholesky,
     inverse_and_log_det,
+    inverse_of_triangle,
     orthonormal_basis,
     swept_inverse_and_log_det,
 )
@@ -15,6 +17,23 @@ def matrices(count: int, size: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     half = rng.normal(size=(count, size, 2 * size)) * np.exp(rng.normal(size=(count, size, 1)))
     return np.eye(size) + half @ half.swapaxes(1, 2)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (1, 24), (5, 8), (3, 40), (2, 80)])
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float64, 1e-12), (np.float32, 1e-4)])
+@pytest.mark.parametrize("function", [swept_inverse_and_log_det, inverse_and_log_det])
+def test_inverses_and_log_determinants_agree(function, count, size, dtype, digits) -> None:
+    original = matrices(count, size)
+    with jax.enable_x64(True):
+        result = function(original.astype(dtype), np.full(count, size))
+    inverse, log_det = map(np.asarray, result)
+    assert (inverse.dtype, log_det.dtype) == (dtype, np.float64)
+    exact = np.linalg.inv(original)
+    np.testing.assert_allclose(inverse, exact, atol=digits * np.abs(exact).max())
+    assert float(log_det) == pytest.approx(np.linalg.slogdet(original)[1].sum(), rel=digits)
+    # Negative control: a matrix that differs in one element.
+    original[0, -1, -1] *= 1.1
+    assert np.abs(inverse - np.linalg.inv(original)).max() > 10 * digits * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("function", [swept_inverse_and_log_det, inverse_and_log_det])
@@ -34,6 +53,14 @@ def test_cholesky_factors_have_jitter_against_rounding_and_nan_beyond_it() -> No
         factor = cholesky(positive)
         np.testing.assert_allclose(factor @ factor.T, positive, rtol=1e-12)
     assert np.isnan(cholesky(-matrix)).all()
+
+
+@pytest.mark.parametrize("size", [3, 101])
+def test_inverse_of_a_triangle(size) -> None:
+    factor = np.linalg.cholesky(matrices(1, size)[0])
+    with jax.enable_x64(True):
+        inverse = np.asarray(inverse_of_triangle(jnp.asarray(factor)))
+    np.testing.assert_allclose(inverse @ factor, np.eye(size), atol=1e-12)
 
 
 def _columns(gap: float) -> np.ndarray:
