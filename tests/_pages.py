@@ -67,13 +67,12 @@ def stops(browser) -> list[np.ndarray]:
 
 def move_sliders(browser, steps) -> None:
     """Move the sliders as a user does: set the position, then send the event."""
-    for k, step in enumerate(steps):
-        browser.execute_script(
-            "const s = document.getElementById(arguments[0]); s.value = arguments[1];"
-            "s.dispatchEvent(new Event('input', {bubbles: true}));",
-            f"action-{k}",
-            int(step),
-        )
+    browser.execute_script(
+        "arguments[0].forEach((step, k) => {"
+        "const s = document.getElementById(`action-${k}`); s.value = step;"
+        "s.dispatchEvent(new Event('input', {bubbles: true})); });",
+        [int(step) for step in steps],
+    )
 
 
 def positions(browser) -> list[int]:

@@ -23,6 +23,14 @@ def asked(posterior: bi.Posterior, given: Any = None, population: Any = None) ->
     return posterior.given(given).over(population)
 
 
+def joined(*parts: bi.RegimeData) -> bi.RegimeData:
+    """Rows of all parts, without covariates and groups."""
+    columns = ("actions", "outcome", "intervened")
+    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in columns]
+    names = {"names": parts[0].names, "outcome_name": parts[0].outcome_name}
+    return bi.RegimeData.from_arrays(*arrays, **names)
+
+
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:
     """A table of text, an ordered category, a boolean, zeros and ones, and numbers."""
     rng = np.random.default_rng(0)

@@ -1,10 +1,9 @@
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from saved_tables import mark
+from studies import assert_figures, assert_resumes, run
 
 import bayes_intgen as bi
 
@@ -15,9 +14,8 @@ SHARED = Path(__file__).parents[3] / "shared" / "benchmarks"
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_light_tunnel_from_file_to_figure(tmp_path, monkeypatch, capsys) -> None:
-    light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
-    monkeypatch.setattr(sys, "argv", ["light_tunnel.py", "--quick", "--output", str(tmp_path)])
-    light_tunnel.main()
+    pytest.importorskip("light_tunnel", exc_type=ImportError)
+    light_tunnel = run("light_tunnel", monkeypatch, tmp_path)
     frame = pd.read_csv(tmp_path / "light_tunnel.csv")
     assert frame["regime"].fillna("observational").value_counts().to_dict() == {
         "observational": 200, "red": 100, "green": 100, "blue": 100,
@@ -25,37 +23,20 @@ def test_light_tunnel_from_file_to_figure(tmp_path, monkeypatch, capsys) -> None
     posterior = bi.load(tmp_path / "light_tunnel.nc")
     points = np.array([[40.0, 215.0, 40.0], [215.0, 215.0, 215.0]])
     effect = posterior.joint_effect(points)
-    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
-    assert (np.abs(mean - light_tunnel.truth(points)) < 3.5 * sd).all()
+    error = np.abs(effect.mean(("chain", "draw")) - light_tunnel.truth(points))
+    assert (error < 3.5 * effect.std(("chain", "draw"))).all()
     observational = posterior.effect(points, []).mean(("chain", "draw"))
-    assert (
-        np.abs(observational - light_tunnel.truth(points))
-        > np.abs(mean - light_tunnel.truth(points))
-    ).all()
-    for name in ("light_tunnel.png", "light_tunnel.svg", "light_tunnel_effects.csv"):
-        assert (tmp_path / name).stat().st_size > 500
+    assert (np.abs(observational - light_tunnel.truth(points)) > error).all()
+    assert_figures(tmp_path / "light_tunnel")
+    assert (tmp_path / "light_tunnel_effects.csv").stat().st_size > 500
     assert "never seen together" in capsys.readouterr().out
-
-
-def test_light_tunnel_is_additive_in_the_colours() -> None:
-    light_tunnel = pytest.importorskip("light_tunnel", exc_type=ImportError)
-    light = np.diag([10.0, 20.0, 30.0])
-    together = light_tunnel.infrared(light.sum(axis=0, keepdims=True))
-    np.testing.assert_allclose(light_tunnel.infrared(light).sum(), together[0])
 
 
 @pytest.mark.slow
 def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys) -> None:
     if not SHARED.is_dir():
         pytest.skip("the benchmark cases are not here")
-    import benchmark_cases
-
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        ["benchmark_cases.py", str(SHARED), "--only", "*K3*", "--quick", "--output", str(tmp_path)],
-    )
-    benchmark_cases.main()
+    run("benchmark_cases", monkeypatch, tmp_path, str(SHARED), "--only", "*K3*")
     out = capsys.readouterr().out
     assert "polynomial_K3_N2000: root mean square of error/limit" in out
     assert "polynomial_K3_N2000_seed21" in out
@@ -63,16 +44,12 @@ def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys
 
 @pytest.mark.slow
 def test_accuracy_study_saves_each_model_and_resumes(tmp_path, monkeypatch, capsys) -> None:
-    import accuracy
-
-    monkeypatch.setattr(sys, "argv", ["accuracy.py", "--quick", "--output", str(tmp_path)])
-    accuracy.main()
+    accuracy = run("accuracy", monkeypatch, tmp_path)
     table = tmp_path / "accuracy_K2_N100.csv"
-    before = mark(table)
-    assert before.startswith("# python analyses/accuracy.py --models 2 --actions 2 --rows 100")
+    command = "# python analyses/accuracy.py --models 2 --actions 2 --rows 100"
+    assert table.read_text().startswith(command)
     assert "2 models of 2 actions" in capsys.readouterr().out
-    accuracy.main()
-    assert table.read_text() == before
+    assert_resumes(accuracy, table)
 
 
 def test_residual_variance_matches_rows() -> None:

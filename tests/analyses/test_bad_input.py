@@ -1,9 +1,9 @@
-import sys
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
+from studies import run
 
 import bayes_intgen as bi
 from bayes_intgen.data.first_pass import Digest
@@ -11,7 +11,6 @@ from bayes_intgen.data.first_pass import Digest
 import bad_arguments
 import bad_files
 import bad_input
-import describe_speed
 from _attempts import attempt
 from _posteriors import made_up
 from bad_input import Case, fit_case, frames, read_and_evaluate, search
@@ -86,9 +85,7 @@ def failing(results: list[tuple[str, str]]) -> list[str]:
 
 def test_every_argument_has_an_answer_or_a_package_error(data, posterior) -> None:
     """Each right and each wrong value of every argument once."""
-    few = bi.RegimeData.from_arrays(
-        data.actions[::9], data.outcome[::9], data.intervened[::9], data.names
-    )
+    few = data.take(slice(None, None, 9))
     small = made_up(data.names, data=few, draws=4)
     results = bad_arguments.results(len(bad_arguments.cases_of(few, small)), few, small)
     assert not failing(results)
@@ -115,7 +112,5 @@ def test_command_in_unusual_processes(tmp_path, kind) -> None:
 
 
 def test_describing_a_wide_frame_is_timed(tmp_path, monkeypatch) -> None:
-    arguments = ["describe_speed.py", "--quick", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    describe_speed.main()
+    run("describe_speed", monkeypatch, tmp_path)
     assert "ratio of memory" in (tmp_path / "describe_speed.csv").read_text()

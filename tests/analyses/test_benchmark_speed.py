@@ -1,24 +1,16 @@
-import sys
-
 import numpy as np
-import pandas as pd
 import pytest
 from pyarrow import parquet
-from saved_tables import mark
+from studies import assert_resumes, read, run
 
 from bayes_intgen.simulators import Polynomial
 
 import benchmark_speed
-import saved_fit_speed
 
 
 def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
-    row = {
-        "what": benchmark_speed.NUTS_ON_ROWS,
-        "time": "800.0",
-        "ess effect": "",
-        "times": "at best",
-    }
+    common = {"time": "800.0", "ess effect": "", "times": "at best"}
+    row = {"what": benchmark_speed.NUTS_ON_ROWS, **common}
     assert benchmark_speed.per_second(row) == "< 0.5"
     assert benchmark_speed.per_second({**row, "times": "extrapolated"}) == "0.5"
     assert benchmark_speed.per_second({**row, "what": benchmark_speed.MGCV}) == ""
@@ -26,10 +18,8 @@ def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
 
 @pytest.mark.slow
 def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch, capsys) -> None:
-    argv = ["benchmark_speed.py", "--quick", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", argv)
-    benchmark_speed.main()
-    table = pd.read_csv(tmp_path / "benchmark_speed.csv", comment="#")
+    run("benchmark_speed", monkeypatch, tmp_path)
+    table = read(tmp_path / "benchmark_speed.csv")
     ours = table[table["what"] == "this library"].iloc[0]
     rows = table[table["what"] == "NumPyro"].iloc[0]
     assert (ours["times"], rows["times"]) == ("measured", "extrapolated")
@@ -41,10 +31,7 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     assert 0.05 < ours["error/limit"] < 5
     assert 0.1 < ours["peak GB"] < 8
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 5000
-
-    before = mark(tmp_path / "benchmark_speed.csv")
-    benchmark_speed.main()
-    assert (tmp_path / "benchmark_speed.csv").read_text() == before
+    assert_resumes(benchmark_speed, tmp_path / "benchmark_speed.csv")
     assert "this library" in capsys.readouterr().out
 
 
@@ -71,9 +58,8 @@ def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
 
 
 def test_questions_to_a_saved_fit_are_timed_beside_an_import(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["saved_fit_speed.py", "--quick", "--output", str(tmp_path)])
-    saved_fit_speed.main()
-    table = pd.read_csv(tmp_path / "saved_fit_speed.csv", comment="#", index_col="process")
+    run("saved_fit_speed", monkeypatch, tmp_path)
+    table = read(tmp_path / "saved_fit_speed.csv", "process")
     assert list(table.index[1:]) == ["bi.load and joint_effect", "bayes-intgen effect"]
     assert table.loc["import numpyro", "times import numpyro"] == 1
     assert (table["seconds"] > 0.1).all()

@@ -1,9 +1,8 @@
 import os
-import sys
 import time
 
-import pandas as pd
 import pytest
+from studies import read, run
 
 import bayes_intgen as bi
 
@@ -13,10 +12,8 @@ from _worker import Worker
 
 @pytest.mark.slow
 def test_damaged_files_give_the_same_numbers_or_one_error(tmp_path, monkeypatch, capsys) -> None:
-    argv = ["damaged_files.py", "--quick", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", argv)
-    damaged_files.main()
-    table = pd.read_csv(tmp_path / "damaged_files.csv", comment="#")
+    run("damaged_files", monkeypatch, tmp_path)
+    table = read(tmp_path / "damaged_files.csv")
     every = table[table["damage"] == "all"].set_index("what")
     assert every["tried"].to_dict() == {"saved fit": 100, "checkpoint": 8}
     assert every["FAILURE"].to_dict() == {"saved fit": 0, "checkpoint": 0}, capsys.readouterr().out
@@ -62,12 +59,8 @@ def succeed() -> str:
 
 @pytest.mark.slow
 def test_interrupted_writes_lose_nothing(tmp_path, monkeypatch, capsys) -> None:
-    import interrupted_writes
-
-    argv = ["interrupted_writes.py", "--quick", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", argv)
-    interrupted_writes.main()
-    table = pd.read_csv(tmp_path / "interrupted_writes.csv", comment="#").set_index("what")
+    run("interrupted_writes", monkeypatch, tmp_path)
+    table = read(tmp_path / "interrupted_writes.csv", "what")
     assert not table["FAILURE"].any(), capsys.readouterr().out
     assert table.loc["kill during a fit", "tried"] == 2
     assert table.loc["kill during a save", "tried"] == 2

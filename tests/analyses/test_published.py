@@ -1,11 +1,11 @@
 import re
-import sys
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
 import xarray as xr
-from saved_tables import mark
+from studies import assert_figures, assert_resumes, run
 
 import bayes_intgen as bi
 
@@ -16,40 +16,26 @@ import published_main
 from _tables import commits, read_table, write_table
 
 
-def run(module, tmp_path, monkeypatch) -> None:
-    argv = [f"{module.__name__}.py", "--quick", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", argv)
-    module.main()
-
-
 @pytest.mark.slow
 def test_the_main_experiment_scores_every_estimator(tmp_path, monkeypatch, capsys) -> None:
-    run(published_main, tmp_path, monkeypatch)
+    run("published_main", monkeypatch, tmp_path)
     rows = read_table(tmp_path / "published_main_models.csv")
-    counts = {
-        label: sum(row["estimator"] == label for row in rows) for label in published_main.LABELS
-    }
     # Two models; the Bayesian baselines are fitted to one.
-    assert counts == {
+    assert Counter(row["estimator"] for row in rows) == {
         label: 1 if label.endswith("(Bayesian)") else 2 for label in published_main.LABELS
     }
-    for row in rows:
-        noisy = float(row["rmse against noisy outcomes"])
-        error = float(row["error against the true effect"])
-        # Errors against noisy outcomes include their noise.
-        assert 0 < error < noisy
+    # Errors against noisy outcomes include their noise.
+    noisy, error = "rmse against noisy outcomes", "error against the true effect"
+    assert all(0 < float(row[error]) < float(row[noisy]) for row in rows)
     assert "this library" in capsys.readouterr().out
-    for suffix in ("png", "svg", "csv"):
-        assert (tmp_path / f"published_main.{suffix}").stat().st_size > 200
-
-    before = mark(tmp_path / "published_main_models.csv")
-    published_main.main()
-    assert (tmp_path / "published_main_models.csv").read_text() == before
+    assert_figures(tmp_path / "published_main")
+    assert (tmp_path / "published_main.csv").stat().st_size > 200
+    assert_resumes(published_main, tmp_path / "published_main_models.csv")
 
 
 @pytest.mark.slow
 def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, capsys) -> None:
-    run(calibration, tmp_path, monkeypatch)
+    run("calibration", monkeypatch, tmp_path)
     lines = read_table(tmp_path / "calibration_coverage.csv")
     every = [line for line in lines if line["kind"] == "all"]
     assert [(line["intervals of"], float(line["level"])) for line in every] == [
@@ -77,7 +63,7 @@ def test_calibration_study_writes_tables_and_figures(tmp_path, monkeypatch, caps
     np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
     assert ((counts >= 0) & (counts <= 120)).all()
     for name in ("calibration_coverage", "calibration_lack_of_fit"):
-        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+        assert_figures(tmp_path / name, 1000)
 
 
 def test_every_kind_of_world_is_random_and_selectable() -> None:

@@ -1,23 +1,18 @@
-import sys
+"""Analyses of one data set at quick size, from rows to figures."""
+
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
+from studies import assert_figures, read, run
 
 import bayes_intgen as bi
 
 
-def run(module, monkeypatch, folder) -> None:
-    """Run an analysis as the command line does, at quick size."""
-    monkeypatch.setattr(sys, "argv", [module.__name__, "--quick", "--output", str(folder)])
-    module.main()
-
-
 @pytest.mark.slow
 def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
-    import media_mix
-
-    run(media_mix, monkeypatch, tmp_path)
+    media_mix = run("media_mix", monkeypatch, tmp_path)
     frame = pd.read_parquet(tmp_path / "media_mix.parquet")
     assert list(frame.columns) == ["tv", "radio", "search", "sales", "experiment"]
     assert frame["experiment"].value_counts().to_dict() == {
@@ -26,7 +21,7 @@ def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> Non
     data = bi.RegimeData.from_frame(frame, media_mix.CHANNELS, "sales", "experiment")
     assert not data.intervened.all(axis=1).any()
 
-    table = pd.read_csv(tmp_path / "media_mix_plans.csv", comment="#").set_index("plan")
+    table = read(tmp_path / "media_mix_plans.csv", "plan")
     assert list(table.index) == list(media_mix.PLANS)
     plan = table.loc["all three"]
     assert plan["5%"] < plan["25%"] < plan["change of sales"] < plan["75%"] < plan["95%"]
@@ -38,14 +33,12 @@ def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> Non
     wrong_by = (table["history alone"] - table["simulator"]).abs()
     assert abs(plan["change of sales"] - plan["simulator"]) < wrong_by["all three"]
     assert not plan["history 5%"] < plan["simulator"] < plan["history 95%"]
-    for name in ("media_mix.png", "media_mix.svg"):
-        assert (tmp_path / name).stat().st_size > 500
+    assert_figures(tmp_path / "media_mix")
     assert "never seen together" in capsys.readouterr().out
 
 
 def test_data_file_in_a_new_folder(tmp_path) -> None:
-    import media_mix
-
+    media_mix = import_module("media_mix")
     firm = bi.simulators.MediaMix.random(3, seed=media_mix.FIRM)
     file = tmp_path / "new" / "folder" / "rows.parquet"
     media_mix.write_data(file, firm, history=30, lift=10, seed=0)
@@ -53,18 +46,15 @@ def test_data_file_in_a_new_folder(tmp_path) -> None:
 
 
 def test_changes_are_taken_within_draws() -> None:
-    import media_mix
-
+    media_mix = import_module("media_mix")
     draws = np.array([[[1.0, 3.0, 2.0]], [[5.0, 7.0, 6.0]]])
     np.testing.assert_array_equal(media_mix.changes(draws), [[[2.0, 1.0]], [[2.0, 1.0]]])
 
 
 @pytest.mark.slow
 def test_decision_from_rows_to_plans(tmp_path, monkeypatch, capsys) -> None:
-    import decide
-
-    run(decide, monkeypatch, tmp_path)
-    plans = pd.read_csv(tmp_path / "decide_plans.csv", comment="#").set_index("plan")
+    decide = run("decide", monkeypatch, tmp_path)
+    plans = read(tmp_path / "decide_plans.csv", "plan")
     spend = plans[decide.CHANNELS]
     today, best = spend.loc["today"], plans.loc["best"]
     assert (plans["cost"] <= plans["cost"]["today"] + 0.01).all()
@@ -79,21 +69,19 @@ def test_decision_from_rows_to_plans(tmp_path, monkeypatch, capsys) -> None:
     # A 90% band misses the truth once in ten; twice its width hardly ever.
     middle, width = (best["5%"] + best["95%"]) / 2, best["95%"] - best["5%"]
     assert abs(best["true gain"] - middle) < width
-    frontier = pd.read_csv(tmp_path / "decide_frontier.csv", comment="#")
+    frontier = read(tmp_path / "decide_frontier.csv")
     assert (frontier[decide.CHANNELS].sum(axis=1) <= frontier["budget"] + 0.02).all()
     assert (frontier["gain"].diff()[1:] > 0).all()
     assert (frontier["true gain"] <= frontier["largest true gain"] + 0.01).all()
     same = frontier.set_index("share of today's").loc[1.0]
     assert same["gain"] == pytest.approx(best["gain"], abs=0.02)
-    for name in ("decide.png", "decide.svg"):
-        assert (tmp_path / name).stat().st_size > 500
+    assert_figures(tmp_path / "decide")
     assert 'id="planner"' in (tmp_path / "report.html").read_text()
     assert "Best plan for sales" in capsys.readouterr().out
 
 
 def test_last_channel_of_the_true_best_plan_gets_the_rest() -> None:
-    import decide
-
+    decide = import_module("decide")
     firm = bi.simulators.MediaMix.random(3, seed=decide.FIRM)
     today = dict(zip(decide.CHANNELS, firm.budget.tolist(), strict=True))
     decision = decide.decision_of(today, sum(today.values()))
@@ -110,10 +98,8 @@ def test_last_channel_of_the_true_best_plan_gets_the_rest() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
-    import non_identifiable
-
-    run(non_identifiable, monkeypatch, tmp_path)
-    table = pd.read_csv(tmp_path / "non_identifiable.csv", comment="#")
+    run("non_identifiable", monkeypatch, tmp_path)
+    table = read(tmp_path / "non_identifiable.csv")
     value = table.set_index(["world", "what"])["value"]
     where = "joint effect at (1.5, 1.5)"
     low, high = map(float, value["both", f"{where}, 90% band"].split(" to "))
@@ -133,20 +119,17 @@ def test_two_worlds_with_one_data_set(tmp_path, monkeypatch) -> None:
     assert additive_share <= 0.3
     assert interacting_share > 0.95
     assert int(value["interacting world", "joint rows for 90% of sets to be rejected, b = 1"]) <= 50
-    for name in ("non_identifiable.png", "non_identifiable.svg"):
-        assert (tmp_path / name).stat().st_size > 500
+    assert_figures(tmp_path / "non_identifiable")
 
 
 def worlds() -> list[str]:
-    import non_identifiable
-
+    non_identifiable = import_module("non_identifiable")
     return list(non_identifiable.WORLDS)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_worlds_agree_on_training_rows_and_differ_on_joint_rows(seed) -> None:
-    import non_identifiable
-
+    non_identifiable = import_module("non_identifiable")
     first, second = (non_identifiable.training_rows(b, 0.1, seed) for b in (0.0, 1.0))
     np.testing.assert_array_equal(first.actions, second.actions)
     np.testing.assert_array_equal(first.outcome, second.outcome)
@@ -158,8 +141,7 @@ def test_worlds_agree_on_training_rows_and_differ_on_joint_rows(seed) -> None:
 
 @pytest.mark.parametrize("b", [0.0, 1.0])
 def test_joint_truth_is_the_mean_of_joint_rows(b) -> None:
-    import non_identifiable
-
+    non_identifiable = import_module("non_identifiable")
     rng = np.random.default_rng(0)
     points, outcome = non_identifiable.sample(b, (True, True), 200_000, rng)
     residual = outcome - non_identifiable.joint_truth(b, points)
@@ -169,8 +151,81 @@ def test_joint_truth_is_the_mean_of_joint_rows(b) -> None:
 
 
 def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
-    import non_identifiable
-
+    non_identifiable = import_module("non_identifiable")
     is_rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
     assert non_identifiable.rows_needed(is_rejected) == "20"
     assert non_identifiable.rows_needed(~is_rejected) == "over 100"
+
+
+@pytest.mark.slow
+def test_geo_experiments_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
+    geo_experiments = run("geo_experiments", monkeypatch, tmp_path)
+    frame = pd.read_parquet(tmp_path / "geo_experiments.parquet")
+    assert frame.groupby("region")["experiment"].nunique().max() == 2
+    assert (frame[frame["experiment"] == ""]["region"].nunique()) == 24
+    table = read(tmp_path / "geo_experiments_regions.csv", "region")
+    assert len(table) == 26
+    average, new = table.loc["average"], table.loc[geo_experiments.NEW]
+    assert abs(average["sales"] - average["simulator"]) < average["95%"] - average["5%"]
+    # A new region has the spread between regions in its interval.
+    assert new["95%"] - new["5%"] > 2 * (average["95%"] - average["5%"])
+    known = table.drop(["average", geo_experiments.NEW])
+    inside = (known["5%"] < known["simulator"]) & (known["simulator"] < known["95%"])
+    assert inside.mean() > 0.6
+    assert np.corrcoef(known["sales"], known["simulator"])[0, 1] > 0.9
+    assert_figures(tmp_path / "geo_experiments")
+    assert "never seen together" in capsys.readouterr().out
+
+
+def test_true_sales_are_those_of_the_simulator(tmp_path) -> None:
+    geo_experiments = import_module("geo_experiments")
+    panel = bi.simulators.MarketingPanel.random(3, seed=geo_experiments.PANEL)
+    file = tmp_path / "panel.parquet"
+    geo_experiments.write_data(file, panel, 0.5, seed=0)
+    frame = pd.read_parquet(file)
+    data = bi.RegimeData.from_arrays(
+        frame[geo_experiments.CHANNELS].to_numpy(),
+        frame["sales"].to_numpy(),
+        np.stack([frame["experiment"] == c for c in geo_experiments.CHANNELS], axis=1),
+        geo_experiments.CHANNELS,
+        covariates={"week": frame["week"].to_numpy()},
+        groups={"region": frame["region"].str.slice(7).astype(int).to_numpy() - 1},
+    )
+    points = data.actions[:4]
+    np.testing.assert_allclose(
+        geo_experiments.truth(panel, frame, points), panel.joint_effect(points, data)
+    )
+
+
+@pytest.mark.slow
+def test_repeated_visits_from_csv_to_figure(tmp_path, monkeypatch, capsys) -> None:
+    repeated_visits = run("repeated_visits", monkeypatch, tmp_path)
+    frame = pd.read_csv(tmp_path / "repeated_visits.csv")
+    assert frame["patient"].nunique() == 4 * 200
+    assert (frame.groupby("patient")["age"].nunique() == 1).all()
+    table = read(tmp_path / "repeated_visits_ages.csv")
+    assert len(table) == len(repeated_visits.RAISED) * len(repeated_visits.AGES)
+    # The truth of one data set may lie outside a 90% interval; here, within 3.3 deviations.
+    error = table["change of score"] - table["simulator"]
+    assert (error.abs() < table["95%"] - table["5%"]).all()
+    # Changes with age are those of the simulator, and the other fit has none.
+    by_age = table.pivot(index="raised", columns="age", values=["change of score", "simulator"])
+    trend = by_age.xs(75, axis=1, level="age") - by_age.xs(35, axis=1, level="age")
+    assert np.corrcoef(trend.to_numpy().T)[0, 1] > 0.8
+    assert (table.groupby("raised")["age and patients ignored"].nunique() == 1).all()
+    assert_figures(tmp_path / "repeated_visits")
+    assert "never seen together" in capsys.readouterr().out
+
+
+def test_true_change_by_age_is_that_of_the_simulator() -> None:
+    repeated_visits = import_module("repeated_visits")
+    trials = bi.simulators.RepeatedVisits.random(3, seed=repeated_visits.TRIALS)
+    points = repeated_visits.low_and_high(trials.base.highest, (True, False, True))
+    ages = np.array([30.0, 70.0])
+    expected = []
+    for age in ages:
+        columns = bi.simulators.ObservedColumns({"age": np.full(5, age)}, {})
+        effect = trials.base.joint_effect(points) + trials.mean_adjustment(points, columns)
+        expected.append(effect[1] - effect[0])
+    np.testing.assert_allclose(repeated_visits.true_change(trials, points, ages), expected)
+    assert expected[0] != expected[1]

@@ -1,34 +1,34 @@
-import sys
+"""Studies at quick size, and what they compute of their rows."""
+
+from dataclasses import fields
 from importlib import import_module
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from saved_tables import mark
+from studies import assert_figures, assert_resumes, read, run
 
 import bayes_intgen as bi
+from bayes_intgen.inference.settings import Techniques
 
-FIGURES = (".png", ".svg")
 
+@pytest.fixture
+def study_of(tmp_path, monkeypatch):
+    """Run a study twice; return the tables of its summary and of single models."""
 
-def run(name, tmp_path, monkeypatch):
-    """Run a study twice at quick size; return the tables of its summary and of single models."""
-    study = import_module(name)
-    argv = [f"{name}.py", "--quick", "--processes", "1", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", argv)
-    study.main()
-    for suffix in FIGURES:
-        assert (tmp_path / name).with_suffix(suffix).stat().st_size > 5000
-    tables = [tmp_path / f"{name}.csv", tmp_path / f"{name}_models.csv"]
-    before = [table.read_text() for table in tables]
-    assert all(text.startswith(f"# python analyses/{name}.py --models 2") for text in before)
-    results = [pd.read_csv(table, comment="#") for table in tables]
-    # A second run uses the saved rows.
-    before[1] = mark(tables[1])
-    study.main()
-    assert [table.read_text() for table in tables] == before
-    return results
+    def tables_of(name: str, *words: str, figures: bool = True) -> list[pd.DataFrame]:
+        study = run(name, monkeypatch, tmp_path, "--processes", "1", *words)
+        if figures:
+            assert_figures(tmp_path / name)
+        tables = [tmp_path / f"{name}.csv", tmp_path / f"{name}_models.csv"]
+        summary = tables[0].read_text()
+        assert all(t.read_text().startswith(f"# python analyses/{name}.py --mod") for t in tables)
+        results = [read(table) for table in tables]
+        assert_resumes(study, tables[1])
+        assert tables[0].read_text() == summary
+        return results
+
+    return tables_of
 
 
 def in_order(errors: pd.Series, low: float, high: float) -> bool:
@@ -36,9 +36,9 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
 
 
 @pytest.mark.slow
-def test_study_of_ratios(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_ratios(study_of, capsys) -> None:
     pytest.importorskip("sklearn")
-    lines, models = run("published_ratio", tmp_path, monkeypatch)
+    lines, models = study_of("published_ratio")
     assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
     assert set(lines["estimator"]) == {"this library", "published (ridge a regime)"}
     assert len(models) == 2 * 4
@@ -90,9 +90,9 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
 
 
 @pytest.mark.slow
-def test_study_of_convergence(tmp_path, monkeypatch, capsys) -> None:
+def test_study_of_convergence(study_of, capsys) -> None:
     pytest.importorskip("sklearn")
-    lines, models = run("published_convergence", tmp_path, monkeypatch)
+    lines, models = study_of("published_convergence")
     assert lines["total"].tolist() == [300] * 4 + [600] * 4
     assert set(models["rows"]) == {100, 200}
     assert len(models) == 2 * 2 * 4
@@ -115,17 +115,13 @@ def test_limits_of_both_studies_agree() -> None:
 
 
 @pytest.mark.slow
-def test_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
-    lines, models = run("violations", tmp_path, monkeypatch)
-    assert lines["violation"].tolist() == [
-        "interacting", "interacting", "shared confounder", "shared confounder",
-        "shifted support", "shifted support",
-    ]  # fmt: skip
+def test_study_of_violations(study_of, capsys) -> None:
+    lines, models = study_of("violations")
+    kinds = ["interacting", "shared confounder", "shifted support"]
+    assert lines["violation"].tolist() == np.repeat(kinds, 2).tolist()
     assert lines["strength"].tolist() == [0, 0.8, 0, 0.9, 0, 3]
     # The model at zero is fitted once for all three.
-    assert models["violation"].value_counts().to_dict() == {
-        "none": 2, "interacting": 2, "shared confounder": 2, "shifted support": 2,
-    }  # fmt: skip
+    assert models["violation"].value_counts().to_dict() == dict.fromkeys(["none", *kinds], 2)
     assert in_order(models["error"], 1e-3, 10)
     assert in_order(models["coverage90"], 0, 1)
     assert lines[lines["strength"] == 0]["error"].nunique() == 1
@@ -136,21 +132,9 @@ def test_study_of_violations(tmp_path, monkeypatch, capsys) -> None:
     assert "base model's joint effect" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["polynomial", "media mix", "dose response"])
-def test_query_points_lie_in_the_range_of_the_base_model(kind) -> None:
-    study = import_module("violations")
-    base = study.KINDS[kind].random(3, seed=0)
-    points, _ = base.sample(base.names, 50, np.random.default_rng(1))
-    for violation, strengths in study.STRENGTHS.items():
-        assert all(0 < low < high for low, high in pairwise(strengths))
-        for strength in strengths:
-            model = study.VIOLATIONS[violation](base, strength)
-            assert np.isfinite(model.joint_effect(points)).all()
-
-
 @pytest.mark.slow
-def test_study_of_checks(tmp_path, monkeypatch, capsys) -> None:
-    lines, models = run("checks", tmp_path, monkeypatch)
+def test_study_of_checks(study_of, capsys) -> None:
+    lines, models = study_of("checks")
     counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
     assert models["violation"].value_counts().to_dict() == counts
     assert in_order(models["p"], 0, 1)
@@ -193,8 +177,8 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
 
 
 @pytest.mark.slow
-def test_study_of_lift_tests(tmp_path, monkeypatch) -> None:
-    lines, models = run("lift_tests", tmp_path, monkeypatch)
+def test_study_of_lift_tests(study_of) -> None:
+    lines, models = study_of("lift_tests")
     assert len(models) == 2 * 3 * 2
     tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]
     # A test alone leaves its standard error; rows and prior can only narrow that.
@@ -203,18 +187,14 @@ def test_study_of_lift_tests(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_study_of_interactions(tmp_path, monkeypatch, capsys) -> None:
-    lines, models = run("interactions", tmp_path, monkeypatch)
+def test_study_of_interactions(study_of, capsys) -> None:
+    lines, models = study_of("interactions")
     assert len(models) == 2 * 3 * 3
-    assert models.groupby(["share", "candidates"]).size().to_dict() == {
-        (0.0, "auto"): 6,
-        (0.0, "none"): 6,
-        (0.3, "auto"): 6,
-    }
+    counts = {(0.0, "auto"): 6, (0.0, "none"): 6, (0.3, "auto"): 6}
+    assert models.groupby(["share", "candidates"]).size().to_dict() == counts
     assert in_order(models["error"], 1e-3, 100)
-    assert (models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]] == 0).all(
-        axis=None
-    )
+    none = models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]]
+    assert (none == 0).all(axis=None)
     # An interaction of 30% of the variance does not go unnoticed.
     strong = models[models["share"] == 0.3]
     assert strong["true pairs"].sum() >= strong["pairs"].sum() - 1
@@ -222,3 +202,260 @@ def test_study_of_interactions(tmp_path, monkeypatch, capsys) -> None:
     assert in_order(every["error ratio"], 0.5, 3)
     assert every["error relative to"].tolist() == ["no candidates", "no interaction"]
     assert "coverage90" in capsys.readouterr().out
+
+
+# Covariates, groups and weights
+
+
+@pytest.mark.slow
+def test_study_of_covariates(study_of) -> None:
+    lines, worlds = study_of("covariates")
+    lines, study = lines.set_index("kind"), import_module("covariates")
+    assert list(lines.index) == list(study.QUICK_KINDS)
+    assert (lines["worlds"] == 2).all()
+    assert in_order(worlds["coverage90"], 0, 1)
+    assert in_order(worlds["error"], 1e-3, 10)
+    # Means of cells with their standard deviations have the posterior of the rows.
+    cells = lines.loc[study.CELLS]
+    assert cells["shift over sd"] < 0.3
+    assert abs(cells["sd ratio"] - 1) < 0.2
+
+
+def test_panels_and_their_twins_share_random_numbers() -> None:
+    cases = import_module("covariates").panel_cases("strong season", 1, 100, "linear")
+    adjusted, twin = cases["adjusted"].data, cases["twin"].data
+    assert adjusted.columns.every == ("week", "region")
+    assert twin.columns.every == ()
+    was_set = adjusted.intervened
+    np.testing.assert_array_equal(adjusted.actions[was_set], twin.actions[was_set])
+    assert not np.allclose(adjusted.actions[~was_set], twin.actions[~was_set])
+
+
+def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
+    study = import_module("covariates")
+    null = study.null_cases(study.NULL, 0, 60, "linear")
+    many = study.trial_cases(study.MANY, 0, 12, "linear")
+    for cases, lacking in ((null, 5), (many, 1)):
+        with_columns, without = cases["adjusted"], cases["without"]
+        np.testing.assert_array_equal(with_columns.data.outcome, without.data.outcome)
+        np.testing.assert_array_equal(with_columns.truth, without.truth)
+        assert len(with_columns.data.columns) - len(without.data.columns) == lacking
+
+
+# Single outcomes and outliers
+
+
+@pytest.mark.slow
+def test_study_of_outcomes(study_of) -> None:
+    lines, _ = study_of("outcomes")
+    study = import_module("outcomes")
+    assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
+    assert (lines["worlds"] == 2).all()
+    assert in_order(lines["coverage90"], 0.7, 1)
+    by_kind = lines.set_index("kind")
+    # Zeros and ones and counts are never negative; numbers are.
+    assert (by_kind.loc[["binary", "counts of 1.5"], "negative"] == 0).all()
+    assert by_kind.loc["gamma", "negative"] > 0
+    assert by_kind.loc["binary", "slope"] > 0
+    products = by_kind.loc[study.LOG_ADDITIVE]
+    assert products["negative"] == 0
+    assert 0 < products["oracle error"] < products["error"] < 2
+    assert 0.4 < products["effect coverage90"] <= 1
+    assert lines.loc[lines["kind"] != study.LOG_ADDITIVE, "oracle error"].isna().all()
+
+
+def test_ranks_of_outcomes_of_the_law_are_uniform() -> None:
+    study, rng = import_module("outcomes"), np.random.default_rng(0)
+    draws, outcome = rng.poisson(1.5, (2, 200, 3000)), rng.poisson(1.5, 3000)
+    at = study.ranks(draws, outcome, rng)
+    assert abs(np.mean(np.abs(at - 0.5) < 0.25) - 0.5) < 0.04
+    # Negative control: another mean.
+    other = study.ranks(draws, rng.poisson(3.0, 3000), rng)
+    assert np.mean(np.abs(other - 0.5) < 0.25) < 0.42
+
+
+def test_joint_effects_are_the_means_of_outcomes() -> None:
+    study = import_module("outcomes")
+    for kind in study.KINDS:
+        world = study.OutcomeWorld(kind, 7)
+        rng = np.random.default_rng(1)
+        actions, outcome = world.sample(world.names, 200_000, rng)
+        gap = outcome - world.joint_effect(actions)
+        assert abs(gap.mean()) < 5 * gap.std() / np.sqrt(len(gap))
+        slopes = np.linalg.lstsq(np.tanh(actions), gap, rcond=None)[0]
+        assert np.abs(slopes).max() < 10 * gap.std() / np.sqrt(len(gap))
+
+
+@pytest.mark.slow
+def test_study_of_outliers(study_of, tmp_path) -> None:
+    lines, _ = study_of("outliers", figures=False)
+    lines = lines.set_index(["share", "noise"])
+    assert (lines["worlds"] == 2).all()
+    assert in_order(lines["coverage90"], 0.4, 1)
+    assert lines.loc[(0.0, "gaussian"), "reported"] == 0
+    assert (lines.loc[[(0.01, "gaussian"), (0.05, "gaussian")], "reported"] == 1).all()
+    assert (lines["ratio of seconds"] > 0).all()
+    reports = read(tmp_path / "outliers_reports.csv", "share")
+    assert reports["reported"].to_dict() == {0.01: 1.0, 0.0: 0.0}
+
+
+def test_outliers_lie_at_the_stated_distances() -> None:
+    study = import_module("outliers")
+    world = study.world_of("normal", 3)
+    data, sd = world.data(500, 1), study.noise_sd(world)
+    moved = study.with_outliers(data, sd, 0.05, 3).outcome - data.outcome
+    distances = np.abs(moved[moved != 0]) / sd
+    assert len(distances) == round(0.05 * len(data))
+    assert study.DISTANCE[0] <= distances.min() < distances.max() <= study.DISTANCE[1]
+    assert 0.3 < np.mean(moved[moved != 0] > 0) < 0.7
+    assert study.with_outliers(data, sd, 0.0, 3).outcome.tolist() == data.outcome.tolist()
+
+
+# Techniques of inference, the Laplace approximation, and updates
+
+
+def test_every_technique_has_a_row() -> None:
+    study = import_module("ablations")
+    left_out = {name for own in study.TECHNIQUES.values() for name in own.without}
+    assert left_out == {field.name for field in fields(Techniques)}
+
+
+@pytest.mark.parametrize(
+    ("error", "coverage", "seconds", "earns"),
+    [
+        (1.0, 0.9, 1.0, "no"),
+        (1.05, 0.9, 1.0, "yes"),
+        (1.02, 0.9, 1.0, "no"),
+        (1.0, 0.86, 1.0, "yes"),
+        (1.0, 0.885, 1.0, "no"),
+        (1.0, 0.9, 1.3, "yes"),
+        # Worse with the technique than without.
+        (0.8, 0.9, 0.5, "no"),
+    ],
+)
+def test_a_technique_earns_its_lines_by_error_coverage_or_time(
+    error: float, coverage: float, seconds: float, earns: str
+) -> None:
+    common = {"technique": "pruning", "kind": "linear", "coverage50": "0.5"}
+    rows = [
+        common
+        | {"seed": str(seed), "fit": fit, "outcome50": "", "outcome90": ""}
+        | {"error": str(size * (1 + 0.001 * seed)), "seconds": str(time), "coverage90": str(share)}
+        for seed in range(4)
+        for fit, size, time, share in (("with", 1, 1, 0.9), ("without", error, seconds, coverage))
+    ]
+    (line,) = import_module("ablations").summary(rows)
+    assert (line["worlds"], line["earns its lines"]) == (4, earns)
+
+
+@pytest.mark.slow
+def test_study_of_ablations(study_of) -> None:
+    lines, models = study_of("ablations", "--techniques", "pruning", figures=False)
+    assert lines[["technique", "worlds"]].iloc[0].tolist() == ["pruning", 1]
+    assert sorted(models["fit"]) == ["with", "without"]
+
+
+def test_comparison_of_made_up_fits() -> None:
+    common = {"kind": "linear", "change": "1.0", "outcome": "0.9"}
+    rows = [
+        {**common, "seed": seed, "method": method, "error": error, "effect": effect, "pareto k": k}
+        for seed, method, error, effect, k in (
+            ("1", "nuts", "0.1", "0.8", ""),
+            ("1", "laplace", "0.2", "0.7", "0.9"),
+            ("2", "nuts", "0.1", "0.9", ""),
+            ("2", "laplace", "0.05", "0.9", "0.3"),
+            # Of an interrupted run: a world with one fit only.
+            ("3", "nuts", "9.0", "0.1", ""),
+        )
+    ]
+    every, of_kind = import_module("laplace").summary(rows)
+    assert {**every, "kind": "linear"} == of_kind
+    assert every["worlds"] == 2
+    assert every["error ratio"] == "1.0000"
+    assert every["effect, difference"] == "-0.0500"
+    assert every["Pareto k above 0.7"] == "0.5000"
+
+
+@pytest.mark.slow
+def test_study_of_the_laplace_approximation(study_of) -> None:
+    lines, models = study_of("laplace", "--kinds", "linear", figures=False)
+    assert lines["worlds"][0] == 1
+    assert 0.5 < lines["error ratio"][0] < 2
+    assert lines["Pareto k above 0.7"][0] == 0
+    assert models["method"].tolist() == ["nuts", "laplace"]
+    assert np.isnan(models["pareto k"][0])
+
+
+def test_summary_of_made_up_updates() -> None:
+    study = import_module("updates")
+    common = {"kind": "linear", "seconds": "1.0"}
+    common |= {f"sd {name}": "1.0" for name in study.OTHER_FITS}
+    rows = [
+        common
+        | {"pilot": pilot, "seconds update": seconds}
+        | {f"distance {name}": distance for name in study.OTHER_FITS}
+        for pilot, distance, seconds in (
+            ("same", "0.3", "0.1"),
+            ("same", "0.4", "0.4"),
+            ("new", "0.0", "0.9"),
+        )
+    ]
+    every, same, new, of_kind = study.summary(rows)
+    assert {**every, "worlds of": "linear"} == of_kind
+    assert [line["worlds"] for line in (every, same, new)] == [3, 2, 1]
+    assert same["distance, update"] == f"{np.sqrt((0.3**2 + 0.4**2) / 2):.3f}"
+    assert every["median distance, order"] == "0.300"
+    assert (same["time ratio"], every["median"]) == ("0.20", "0.40")
+    assert every["same pilot fit"] == "0.67"
+
+
+@pytest.mark.slow
+def test_study_of_updates(study_of) -> None:
+    lines, models = study_of("updates", "--kinds", "linear", figures=False)
+    assert lines["worlds"][0] == 1
+    # Within Monte Carlo error of few draws; without the new rows, farther.
+    assert lines["distance, update"][0] < 0.5
+    # Other tests run at the same time, so that a bound of the ratio would fail now and then.
+    ratio = models["seconds update"][0] / models["seconds"][0]
+    assert 0 < lines["time ratio"][0] == pytest.approx(ratio, abs=0.01)
+
+
+# The loop from rows to a decision to the next experiment
+
+
+@pytest.mark.parametrize(
+    ("chosen", "share"),
+    [
+        # The regret of others after 100 and 200 rows is reached after 50 and 75 rows.
+        ([4.0, 0.0, 0.0], (0.5 + 0.375) / 2),
+        # As fast as the others, never, at once, and slower.
+        ([4.0, 2.0, 1.0], 1.0),
+        ([4.0, 4.0, 4.0], 1.0),
+        ([1.0, 0.5, 0.5], 0.0),
+        ([4.0, 3.0, 2.0], 1.0),
+    ],
+)
+def test_share_of_rows(chosen, share) -> None:
+    # Two firms with these means.
+    regrets = np.array(chosen) + np.array([[0.3], [-0.3]])
+    other = np.array([4.0, 2.0, 1.0]) + np.array([[0.5], [-0.5]])
+    numbers = np.array([0.0, 100.0, 200.0])
+    found = import_module("experiment_loop").share_of_rows(numbers, regrets, other)
+    assert found == pytest.approx(share)
+
+
+@pytest.mark.slow
+def test_loops_differ_in_their_experiments_only() -> None:
+    study = import_module("experiment_loop")
+    loops = {
+        name: study.run_loop(study.FIRST_SEED, "one channel at a time", name, 2)
+        for name in ("chosen", "equal")
+    }
+    start, end = ([rows[i] for rows in loops.values()] for i in (0, 1))
+    assert start[0]["regret"] == start[1]["regret"]
+    assert end[0]["further rows"] == end[1]["further rows"] == 2 * study.BATCH
+    labels = ["do(tv)", "do(radio)", "do(search)", "observational"]
+    assert [end[1][label] for label in labels] == [1, 1, 0, 0]
+    assert sum(end[0][label] for label in labels) == 2
+    assert end[0]["do(tv, radio, search)"] == 0
+    assert all(0 <= row["regret"] < 50 for rows in loops.values() for row in rows)

@@ -7,7 +7,7 @@ import bayes_intgen as bi
 
 from conftest import confounded_rows
 
-SETTINGS = {"draws": 60, "warmup": 60, "chains": 2, "progress": False}
+SETTINGS = {"method": "laplace", "draws": 60, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,12 @@ def test_the_graph_is_learned_by_default(learned) -> None:
     assert "delta(red) control error" not in names
 
 
-def test_a_given_graph_has_certain_edges(rows) -> None:
-    posterior = bi.fit(rows, bi.models.additive(graph={"green": ["red"]}), **SETTINGS)
-    assert posterior.graph.to_numpy().tolist() == [[0, 0], [1, 0]]
-    assert "Graph" not in str(posterior)
-
-
 def test_a_partly_known_graph_is_learned_where_unknown(rows, learned, tmp_path) -> None:
     posterior = bi.fit(rows, bi.models.additive(graph={"green": None}), **SETTINGS)
     assert posterior.graph.sel(action="red").to_numpy().tolist() == [0, 0]
-    assert posterior.graph.sel(action="green", parent="red") >= learned.graph.sel(
-        action="green", parent="red"
-    )
-    names = {term.name for term in posterior.terms.terms}
-    assert "delta(green) control error" in names
+    edge = {"action": "green", "parent": "red"}
+    assert posterior.graph.sel(edge) >= learned.graph.sel(edge)
+    assert "delta(green) control error" in {term.name for term in posterior.terms.terms}
     posterior.save(tmp_path / "fit.nc")
     assert bi.load(tmp_path / "fit.nc").model.graph == {"green": None}
 

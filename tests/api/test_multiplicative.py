@@ -14,7 +14,6 @@ from bayes_intgen.decide.contrasts import MIN_DISTANCE
 
 from conftest import confounded_rows
 
-POINTS = np.array([[0.0, 0.0], [0.8, -0.5], [-0.9, 0.7], [0.4, 1.0]])
 LINEAR = bi.models.multiplicative("linear", graph={"green": ["red"]}, interactions=None)
 
 
@@ -65,16 +64,6 @@ def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome(rows,
     assert np.corrcoef(density, np.log(outcome))[0, 1] < -0.5
     assert np.isfinite(az.loo(tree).elpd)
     assert float(tree["posterior_predictive"]["outcome"].min()) > 0
-
-
-@slow
-def test_contributions_are_of_the_logarithm(fitted) -> None:
-    assert fitted.mechanisms(POINTS).attrs["scale"] == "log sales"
-    assert "add up to log sales" in str(fitted)
-    assert fitted.plot_contraction().axes[0].get_ylabel() == "unconfounded (log sales)"
-    assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
-    with pytest.raises(bi.ModelError, match="multiplicative outcome"):
-        fitted.sensitivity(POINTS, 0.2)
 
 
 @slow

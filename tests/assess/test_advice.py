@@ -28,7 +28,7 @@ def test_no_advice_on_levels_for_other_priors_than_smooth_ones() -> None:
 
 
 def test_fit_warns_with_advice_on_levels() -> None:
-    quick = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
+    quick = {"method": "laplace", "draws": 10, "progress": False}
     with pytest.warns(bi.DataWarning) as issued:
         bi.fit(doses([1, 2, 4]), **quick)
     (text,) = [str(w.message) for w in issued if w.category is bi.DataWarning]
@@ -65,12 +65,11 @@ def test_long_tail_is_reported() -> None:
 
 def test_fit_warns_of_a_far_cell_and_is_robust_to_it() -> None:
     actions, outcome, masks = smooth()
-    clean = bi.fit(bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False)
+    quick = {"method": "laplace", "draws": 400, "progress": False}
+    clean = bi.fit(bi.RegimeData.from_arrays(actions, outcome, masks), **quick)
     actions[17, 1] = 1e6
     with pytest.warns(bi.DataWarning, match="in row 17"):
-        wrong = bi.fit(
-            bi.RegimeData.from_arrays(actions, outcome, masks), draws=100, progress=False
-        )
+        wrong = bi.fit(bi.RegimeData.from_arrays(actions, outcome, masks), **quick)
     points, mask = np.array([[0.5, -0.5], [-1.0, 1.0]]), np.ones((2, 2), dtype=bool)
     means = [prediction_of(p).mean(points, mask).mean(axis=(0, 1)) for p in (clean, wrong)]
     np.testing.assert_allclose(*means, atol=0.05)

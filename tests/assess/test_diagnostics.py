@@ -15,6 +15,7 @@ from bayes_intgen.inference.sampling.convergence import (
 )
 
 CHAINS, DRAWS = 4, 500
+SITE = r"scale\[delta\(red\)\]"
 
 
 def fit_with(
@@ -26,27 +27,16 @@ def fit_with(
     for t in range(1, DRAWS):
         noise[:, t, 1] = stuck * noise[:, t - 1, 1] + np.sqrt(1 - stuck**2) * noise[:, t, 1]
     noise[0, :, 1] += shift
-    dims = ("chain", "draw")
-    coords = {"chain": range(CHAINS), "draw": range(DRAWS)}
-    scale = xr.DataArray(
-        noise, dims=(*dims, "scale_of"), coords={**coords, "scale_of": ["phi(red)", "delta(red)"]}
+    number = np.arange(CHAINS * DRAWS).reshape(CHAINS, DRAWS)
+    statistics = {"diverging": number < diverging, "reached_max_treedepth": number < deep}
+    tree = az.from_dict(
+        {"posterior": {"scale": noise}, "sample_stats": statistics},
+        dims={"scale": ["scale_of"]},
+        coords={"scale_of": ["phi(red)", "delta(red)"]},
     )
-    flags = {name: np.zeros((CHAINS, DRAWS), dtype=bool) for name in ("diverging", "deep")}
-    flags["diverging"].flat[:diverging] = True
-    flags["deep"].flat[:deep] = True
-    stats = xr.Dataset(
-        {"diverging": (dims, flags["diverging"]), "reached_max_treedepth": (dims, flags["deep"])},
-        coords=coords,
-    )
-    tree = xr.DataTree.from_dict(
-        {"posterior": scale.to_dataset(name="scale"), "sample_stats": stats}
-    )
-    effect = xr.DataArray(
-        rng.normal(size=(CHAINS, DRAWS, 3)),
-        dims=(*dims, "point"),
-        coords={**coords, "point": range(3)},
-    )
-    return tree, effect
+    effect = {"joint_effect": rng.normal(size=(CHAINS, DRAWS, 3))}
+    effects = az.from_dict({"posterior": effect}, dims={"joint_effect": ["point"]})
+    return tree, effects["posterior"]["joint_effect"]
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
@@ -61,11 +51,8 @@ def test_good_draws_have_no_problems() -> None:
     ("fault", "message"),
     [
         ({"diverging": 3}, r"^3 of 2000 draws ended in a divergence.*target_accept"),
-        (
-            {"shift": 1.0},
-            r"^R-hat is 1\.\d+ for scale\[delta\(red\)\].*raise warmup, and fit with draws=1000",
-        ),
-        ({"stuck": 0.9}, r"^R-hat is 1\.\d+ for scale\[delta\(red\)\].*draws=\d+00"),
+        ({"shift": 1.0}, rf"^R-hat is 1\.\d+ for {SITE}.*raise warmup, and fit with draws=1000"),
+        ({"stuck": 0.9}, rf"^R-hat is 1\.\d+ for {SITE}.*draws=\d+00"),
         ({"deep": 5}, r"^5 of 2000 draws reached the maximum tree depth"),
     ],
 )
@@ -84,11 +71,8 @@ def test_one_chain_is_not_compared_with_itself() -> None:
     short = tree.isel(chain=[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        messages = problems(short, effect.isel(chain=[0]))
-    (message,) = messages
-    assert re.match(
-        r"the effective sample size is \d+ for scale\[delta\(red\)\].*draws=\d+00", message
-    )
+        (message,) = problems(short, effect.isel(chain=[0]))
+    assert re.match(rf"the effective sample size is \d+ for {SITE}.*draws=\d+00", message)
 
 
 def test_nonfinite_draws_are_reported_first() -> None:

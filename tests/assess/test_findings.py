@@ -1,5 +1,6 @@
 import html
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def test_a_fit_its_summary_its_page_its_file_and_its_check_say_the_same(tmp_path
     outcome[7] = 500.0
     free = ~plain.intervened[:, 0]
     actions[free, 0] = np.exp(0.3 * actions[free, 0]) * np.where(np.arange(free.sum()) % 2, 1, 1000)
-    data = bi.RegimeData.from_arrays(actions, outcome, plain.intervened, plain.names)
+    data = replace(plain, actions=actions, outcome=outcome)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         posterior = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
@@ -56,12 +57,12 @@ class Rounded:
 
 
 def test_checks_of_users_join_the_statement(data) -> None:
-    rows = bi.RegimeData.from_arrays(data.actions, data.outcome.round(1), data.intervened)
+    rows = replace(data, outcome=data.outcome.round(1))
     settings = {"model": bi.models.additive("polynomial"), "held_out": 0, "progress": False}
     found = bi.check(rows, checks=[Rounded(1), Rounded(2)], **settings).findings
     assert [finding.about for finding in found] == ["rounding"] * 2
     assert not bi.check(data, checks=[Rounded(1)], **settings).findings
-    whole = bi.RegimeData.from_arrays(data.actions, data.outcome.round(), data.intervened)
+    whole = replace(data, outcome=data.outcome.round())
     with pytest.raises(bi.ModelError, match="what checks find must be a Finding, not str"):
         bi.check(whole, checks=[Rounded(0)], **settings)
     with pytest.raises(bi.ModelError, match="checks must be functions of rows, model and post"):

@@ -46,10 +46,7 @@ def test_sampling_section_lists_the_diagnostics(posterior) -> None:
 
 
 def test_names_are_escaped_in_notebooks(data) -> None:
-    names = ("<b>tv</b>", 'a"&b')
-    named = bi.RegimeData.from_arrays(
-        data.actions, data.outcome, data.intervened, names, outcome_name="<i>sales</i>"
-    )
+    named = replace(data, names=("<b>tv</b>", 'a"&b'), outcome_name="<i>sales</i>")
     html = bi.report_identification(named)._repr_html_()
     assert "<b>tv" not in html
     assert "<i>sales" not in html
@@ -110,13 +107,6 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
         "one and two are nearly collinear" in problem
         for problem in summarise_data(data, support=False).problems
     )
-
-
-def test_certificate_of_an_experiment_at_one_value_names_the_value(data) -> None:
-    red = np.where(data.intervened[:, 0], 0.5, data.actions[:, 0])
-    actions = np.stack([red, data.actions[:, 1]], axis=1)
-    fixed = bi.RegimeData.from_arrays(actions, data.outcome, data.intervened, data.names)
-    assert "at red = 0.5 only" in str(summarise_data(fixed, support=False))
 
 
 def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:

@@ -36,6 +36,8 @@ def hsgp(values: np.ndarray = HEAVY) -> HSGPBasis:
         Parabola.of(HEAVY, coordinate(), 0.5),
         PenalisedSpline.of(HEAVY, coordinate()),
         MonomialBasis.of(HEAVY, coordinate(), 3),
+        PiecewiseLinear.exchangeable(HEAVY, tuple(np.quantile(HEAVY, [0, 0.2, 0.5, 0.9, 1]))),
+        PiecewiseLinear.random_walk(HEAVY, tuple(np.quantile(HEAVY, [0, 0.2, 0.5, 0.9, 1]))),
     ],
     ids=lambda b: type(b).__name__,
 )
@@ -87,14 +89,10 @@ def test_karhunen_loeve_basis_reproduces_the_prior_variance() -> None:
 
 
 def test_tensor_product_has_products_of_low_total_order() -> None:
-    first = KarhunenLoeveBasis.of(
-        HEAVY,
-        hsgp(),
-        np.ones(hsgp().size),
-        4,
+    first, second = (
+        KarhunenLoeveBasis.of(values, hsgp(values), np.ones(hsgp(values).size), 4)
+        for values in (HEAVY, OTHER)
     )
-    own = hsgp(OTHER)
-    second = KarhunenLoeveBasis.of(OTHER, own, np.ones(own.size), 4)
     products = TensorProductBasis((first, second), order=4)
     both = np.concatenate([HEAVY, OTHER], axis=1)
     left, right = first.matrix(HEAVY), second.matrix(OTHER)

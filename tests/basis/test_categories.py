@@ -30,18 +30,6 @@ def test_codes_increase_and_equal_numeric_labels() -> None:
     assert not Categories.of_labels(["b", "a", "c"], ordered=False).ordered
 
 
-def test_error_names_unknown_level_row_and_known_levels() -> None:
-    with pytest.raises(
-        bi.DataError,
-        match=r"'dose' has no level 'hihg' \(row 11\); did you mean 'high'\? The levels are 'low'",
-    ):
-        DOSE.encode(["low", "hihg"], "dose", rows=[10, 11])
-    with pytest.raises(bi.PointsError, match=r"no level 1 \(row 0\); the levels are 'low', 'mid'"):
-        DOSE.encode(np.array([1.0]), "dose", bi.PointsError)
-    with pytest.raises(bi.DataError, match="no level nan"):
-        Categories.of_numbers([0, 1]).encode(np.array([0.0, np.nan]), "x")
-
-
 def test_values_between_levels_require_ordered_numbers() -> None:
     ordered = Categories.of_labels([1.0, 2.0, 4.0], ordered=True)
     assert ordered.encode([3.0], "x", between=True).tolist() == [3.0]

@@ -12,14 +12,6 @@ def at_knots(basis: PiecewiseLinear) -> np.ndarray:
     return basis.matrix(np.array(KNOTS)[:, None])
 
 
-@pytest.mark.parametrize("build", [PiecewiseLinear.exchangeable, PiecewiseLinear.random_walk])
-def test_functions_have_mean_zero_and_span_all_values_at_knots(build) -> None:
-    basis = build(ROWS, KNOTS)
-    np.testing.assert_allclose(basis.matrix(ROWS).mean(axis=0), 0, atol=1e-12)
-    assert basis.size == len(KNOTS) - 1
-    assert np.linalg.matrix_rank(np.column_stack([np.ones(5), at_knots(basis)])) == 5
-
-
 def test_exchangeable_knots_are_equally_far_apart() -> None:
     values = at_knots(PiecewiseLinear.exchangeable(ROWS, KNOTS))
     for i in range(5):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -133,80 +134,6 @@ def labelled(scores: Mapping[str, float], **effects: float) -> Cause:
     )
 
 
-def plain(folder: Path) -> Case:
-    return case_of(World(TWO))
-
-
-def two_and_three_levels(folder: Path) -> Case:
-    return case_of(
-        World({"promo": switch(), "size": named({"small": -0.5, "medium": 0.1, "large": 0.9})})
-    )
-
-
-def named_levels(folder: Path) -> Case:
-    world = World({"drug": named({"placebo": 0.0, "a": 1.0, "b": -0.5}), "dose": numbers()})
-    return case_of(world)
-
-
-def counted_actions(folder: Path) -> Case:
-    return case_of(World({"visits": counts(), "calls": counts(-0.1)}))
-
-
-def spend_with_zeros(folder: Path) -> Case:
-    return case_of(World({"tv": spend(), "radio": spend(0.3)}))
-
-
-DAY0 = np.datetime64("2024-01-01")
-
-
-def season(dates: np.ndarray) -> Array:
-    days = (np.asarray(dates, dtype="datetime64[D]") - DAY0).astype(int)
-    return np.asarray(np.sin(2 * np.pi * days / 365.25) + days / 700)
-
-
-def dates_and_season(folder: Path) -> Case:
-    week = Cause(
-        lambda rng, n: (DAY0 + 7 * rng.integers(0, 104, n)).astype("datetime64[ns]"),
-        season,
-        moves=0.5,
-        adds=0.7,
-    )
-    return case_of(
-        World(TWO, {"week": week}), options={"covariates": ["week"]}, given={"week": "2024-05-06"}
-    )
-
-
-def bias_that_depends_on_a_season(folder: Path) -> Case:
-    """A season that moves the actions, whose hidden causes matter more where it is high."""
-    season = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.5, adds=1.0)
-    world = World(TWO, {"season": season}, weight=0.8, scaled=("season", 0.6))
-    case = case_of(world, rows=600, options={"covariates": ["season"]}, given={"season": 0.7})
-    # The spread of the outcome depends on the season too, which is not in the model.
-    return with_population(replace(case, single=False))
-
-
-def with_population(case: Case, size: int = 30) -> Case:
-    """Ask for the effect over some of the rows too."""
-    causes = [*dict(case.world.causes)]
-    return replace(case, population=case.frame.iloc[::7][causes].head(size).reset_index(drop=True))
-
-
-def covariates(folder: Path) -> Case:
-    causes = {"age": AGE, "site": labelled(SITES, moves=0.5, adds=0.5)}
-    options = {"covariates": ["age", "site"]}
-    return with_population(
-        case_of(World(TWO, causes), options=options, given={"age": 48.0, "site": "west"})
-    )
-
-
-def moderators(folder: Path) -> Case:
-    world = World(TWO, {"age": AGE}, moderated=("radio", "age", 0.4))
-    model = bi.models.additive(moderators={"radio": ["age"]})
-    return with_population(
-        case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 46.0})
-    )
-
-
 def regions(count: int, moves: float, adds: float) -> Cause:
     scores = np.random.default_rng(5).normal(size=count)
     return Cause(
@@ -217,20 +144,46 @@ def regions(count: int, moves: float, adds: float) -> Cause:
     )
 
 
-def few_groups(folder: Path) -> Case:
-    world = World(
-        TWO, {"region": labelled(SITES | {"coast": 0.4, "lakes": -0.9}, moves=0.4, adds=0.8)}
+DAY0 = np.datetime64("2024-01-01")
+
+
+def season(dates: np.ndarray) -> Array:
+    days = (np.asarray(dates, dtype="datetime64[D]") - DAY0).astype(int)
+    return np.asarray(np.sin(2 * np.pi * days / 365.25) + days / 700)
+
+
+WEEK = Cause(
+    lambda rng, n: (DAY0 + 7 * rng.integers(0, 104, n)).astype("datetime64[ns]"),
+    season,
+    moves=0.5,
+    adds=0.7,
+)
+SEASON = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.5, adds=1.0)
+REGION = labelled(SITES | {"coast": 0.4, "lakes": -0.9}, moves=0.4, adds=0.8)
+AGE_ALONE = {"covariates": ["age"]}
+
+
+def with_population(case: Case, size: int = 30) -> Case:
+    """Ask for the effect over some of the rows too."""
+    causes = [*dict(case.world.causes)]
+    return replace(case, population=case.frame.iloc[::7][causes].head(size).reset_index(drop=True))
+
+
+def covariates() -> Case:
+    causes = {"age": AGE, "site": labelled(SITES, moves=0.5, adds=0.5)}
+    options = {"covariates": ["age", "site"]}
+    return with_population(
+        case_of(World(TWO, causes), options=options, given={"age": 48.0, "site": "west"})
     )
-    case = case_of(world, options={"groups": ["region"]}, given={"region": "west"})
-    return with_population(case)
 
 
-def many_groups(folder: Path) -> Case:
-    world = World(TWO, {"patient": regions(150, 0.0, 0.5)})
-    return case_of(world, rows=300, options={"groups": ["patient"]}, single=False)
+def moderators() -> Case:
+    world = World(TWO, {"age": AGE}, moderated=("radio", "age", 0.4))
+    model = bi.models.additive(moderators={"radio": ["age"]})
+    return with_population(case_of(world, options=AGE_ALONE, model=model, given={"age": 46.0}))
 
 
-def group_means(folder: Path) -> Case:
+def group_means() -> Case:
     """Many patients who differ in their usual actions, the means of which are covariates."""
     world = World(TWO, {"patient": regions(150, 0.5, 0.5)})
     case = case_of(world, rows=300, options={"groups": ["patient"]}, single=False)
@@ -240,7 +193,7 @@ def group_means(folder: Path) -> Case:
     return replace(case, data=data, frame=case.frame.assign(**means))
 
 
-def weighted(folder: Path) -> Case:
+def weighted() -> Case:
     """Rows that are means of n units, with hidden causes of the row."""
     world, rng = World(TWO, noise=0.0), np.random.default_rng(3)
     frame = world.table(300, ["", *world.actions])
@@ -249,19 +202,21 @@ def weighted(folder: Path) -> Case:
     return Case(world, frame, read(frame, world, weights="n"), single=False)
 
 
-def aggregated(folder: Path) -> Case:
+def aggregated() -> Case:
     """Cells of units with the same actions, with the spread within each."""
     world = World({"visits": counts(), "promo": switch()})
     units = world.table(800, ["", *world.actions])
-    cells = (
-        units.groupby(["visits", "promo", "regime"])["y"].agg(["size", "mean", "std"]).reset_index()
-    )
-    cells = cells.rename(columns={"size": "n", "mean": "y", "std": "sd"})
+    cells = cells_of(units, ["visits", "promo", "regime"])
     data = read(cells, world, weights="n", outcome_sd="sd")
     return Case(world, cells, data, single=False)
 
 
-def lift_test(folder: Path) -> Case:
+def cells_of(units: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
+    """Means and standard deviations of the units at each setting, and their number."""
+    return units.groupby([*settings])["y"].agg(n="size", y="mean", sd="std").reset_index()
+
+
+def lift_test() -> Case:
     """No row in which radio was set, but a summary of its experiment."""
     case = case_of(World(TWO), regimes=["", "tv"])
     tested = case.data.add_lift_test("radio", -1.0, 1.0, effect=1.02, se=0.05)
@@ -269,22 +224,12 @@ def lift_test(folder: Path) -> Case:
     return replace(case, data=tested, identified=False, single=False)
 
 
-def lift_test_beside_rows(folder: Path) -> Case:
+def lift_test_beside_rows() -> Case:
     case = case_of(World(TWO))
     return replace(case, data=case.data.add_lift_test("radio", -1.0, 1.0, effect=1.02, se=0.05))
 
 
-def joint_regimes(folder: Path) -> Case:
-    world = World(TWO | {"print": numbers(lambda a: -0.4 * a)})
-    return case_of(world, regimes=["", "tv+radio", "print"])
-
-
-def interaction(folder: Path) -> Case:
-    world = World(TWO, together=lambda rows: 0.6 * rows["tv"].to_numpy() * rows["radio"].to_numpy())
-    return case_of(world, model=bi.models.additive(interactions=[("tv", "radio")]))
-
-
-def missing_cells(folder: Path) -> Case:
+def missing_cells() -> Case:
     world = World(TWO, {"age": AGE, "site": labelled(SITES, adds=0.5)})
     rng = np.random.default_rng(4)
     frame = world.table(250, ["", *world.actions])
@@ -299,7 +244,7 @@ def missing_cells(folder: Path) -> Case:
 
 
 def stream(folder: Path) -> Case:
-    case = covariates(folder)
+    case = covariates()
     case.frame.to_parquet(folder / "rows.parquet")
     options: dict[str, Any] = {"covariates": ["age", "site"], "progress": False}
     data = bi.StreamedData.from_parquet(
@@ -311,106 +256,59 @@ def stream(folder: Path) -> Case:
 def cluster(folder: Path) -> Case:
     from distributed import Client, LocalCluster
 
-    case = plain(folder)
+    case = case_of(World(TWO))
     case.frame.to_parquet(folder / "rows.parquet")
-    cluster = LocalCluster(
-        n_workers=1,
-        processes=False,
-        threads_per_worker=1,
-        dashboard_address="localhost:0",
-        silence_logs=50,
-    )
-    client = Client(cluster)
+    local = {"processes": False, "threads_per_worker": 1, "silence_logs": 50}
+    client = Client(LocalCluster(n_workers=1, dashboard_address="localhost:0", **local))
     data = bi.DistributedData.from_parquet(
         [folder / "rows.parquet"], case.actions, "y", "regime", client=client, progress=False
     )
     return replace(case, data=data)
 
 
-def zeros_and_ones(folder: Path) -> Case:
-    shrunk = {"tv": numbers(lambda a: 0.06 * np.tanh(a)), "promo": switch(0.1)}
-    return case_of(World(shrunk, weight=0.1, base=0.45, law="binary"), rows=400, seed=1)
-
-
-def counted_outcome(folder: Path) -> Case:
-    return case_of(World(TWO, law="count", weight=0.6), rows=300)
-
-
-def money(folder: Path) -> Case:
+def money() -> Case:
     world = World(TWO, {"age": AGE}, law="log", base=1.0)
     model = bi.models.multiplicative()
-    case = case_of(world, options={"covariates": ["age"]}, model=model, given={"age": 45.0})
+    case = case_of(world, options=AGE_ALONE, model=model, given={"age": 45.0})
     # Plans are searched with all draws: few of them suffice here.
     return with_population(replace(case, fit=lambda own: fitted(own.data, model, draws=100)))
 
 
-def heavy_tails(folder: Path) -> Case:
+def heavy_tails() -> Case:
     actions = {"tv": numbers(lambda a: 0.7 * a), "promo": switch()}
-    return case_of(
-        World(actions, {"age": AGE}, law="student_t", noise=0.3),
-        options={"covariates": ["age"]},
-        model=bi.models.additive("linear", noise="student_t"),
-        given={"age": 44.0},
-    )
+    world = World(actions, {"age": AGE}, law="student_t", noise=0.3)
+    model = bi.models.additive("linear", noise="student_t")
+    return case_of(world, options=AGE_ALONE, model=model, given={"age": 44.0})
 
 
-def heavy_tails_in_a_stream(folder: Path) -> Case:
-    case = heavy_tails(folder)
+def heavy_tails_in_a_stream() -> Case:
+    case = heavy_tails()
     pieces = [case.frame[:200], case.frame[200:]]
     stream = bi.StreamedData.from_batches(
-        pieces, case.actions, "y", "regime", covariates=["age"], progress=False
+        pieces, case.actions, "y", "regime", **AGE_ALONE, progress=False
     )
     return replace(case, data=stream)
 
 
-def sampled(folder: Path) -> Case:
+def sampled() -> Case:
     """The default fit, by NUTS, with a covariate and groups."""
     causes = {"age": AGE, "region": labelled(SITES, moves=0.4, adds=0.8)}
-    case = case_of(
-        World(TWO, causes), rows=120, options={"covariates": ["age"], "groups": ["region"]}
-    )
+    case = case_of(World(TWO, causes), rows=120, options=AGE_ALONE | {"groups": ["region"]})
     settings = {"method": "nuts", "chains": 2, "draws": 150}
     return replace(
         case, given={"age": 44.0, "region": "west"}, fit=lambda own: fitted(own.data, **settings)
     )
 
 
-def straight_lines(folder: Path) -> Case:
-    world = World(
-        {"tv": numbers(lambda a: 0.7 * a), "radio": numbers(lambda a: 0.5 * a)}, {"age": AGE}
-    )
+def straight_lines() -> Case:
+    lines = {"tv": numbers(lambda a: 0.7 * a), "radio": numbers(lambda a: 0.5 * a)}
     # E[C | A] is no straight line if the cause is -1 or 1: it does not act on the outcome here.
-    options = {"covariates": ["age"]}
-    return case_of(
-        replace(world, weight=0.0),
-        options=options,
-        model=bi.models.additive("linear"),
-        given={"age": 44.0},
-    )
+    world, model = World(lines, {"age": AGE}, weight=0.0), bi.models.additive("linear")
+    return case_of(world, options=AGE_ALONE, model=model, given={"age": 44.0})
 
 
-def splines(folder: Path) -> Case:
-    return case_of(
-        World(TWO, {"age": AGE}),
-        options={"covariates": ["age"]},
-        model=bi.models.additive("spline"),
-        given={"age": 44.0},
-    )
-
-
-def pooled(folder: Path) -> Case:
-    """A plain regression, right where no hidden cause acts."""
-    return case_of(World(TWO, weight=0.0), model=bi.models.pooled())
-
-
-def saturated(folder: Path) -> Case:
-    """A regression for each regime, the joint one among them."""
-    world = World(TWO)
-    return case_of(world, regimes=["", *world.actions, "tv+radio"], model=bi.models.saturated())
-
-
-def updated(folder: Path) -> Case:
-    case = covariates(folder)
+def updated() -> Case:
+    case = covariates()
     old = np.arange(len(case.data)) % 12 > 0
     assert isinstance(case.data, bi.RegimeData)
     first, rest = case.data.take(old), case.data.take(~old)
@@ -419,7 +317,7 @@ def updated(folder: Path) -> Case:
 
 
 def saved(folder: Path) -> Case:
-    case = moderators(folder)
+    case = moderators()
 
     def again(own: Case) -> bi.Posterior:
         fitted(own.data, own.model).save(folder / "fit.nc")
@@ -428,7 +326,7 @@ def saved(folder: Path) -> Case:
     return replace(case, fit=again)
 
 
-def real_table(folder: Path) -> Case:
+def real_table() -> Case:
     """Readings of a real sensor, with the joint answer from rows that are left out."""
     known = bi.datasets.light_tunnel(rows=300)
     frame = known.frame.rename(columns={known.outcome: "y"}).replace(
@@ -438,39 +336,94 @@ def real_table(folder: Path) -> Case:
     return Case(world, frame, read(frame, world), single=False)
 
 
-KINDS: tuple[Callable[[Path], Case], ...] = (
-    plain,
-    two_and_three_levels,
-    named_levels,
-    counted_actions,
-    spend_with_zeros,
-    dates_and_season,
-    bias_that_depends_on_a_season,
-    covariates,
-    moderators,
-    few_groups,
-    many_groups,
-    group_means,
-    weighted,
-    aggregated,
-    lift_test,
-    lift_test_beside_rows,
-    joint_regimes,
-    interaction,
-    missing_cells,
-    stream,
-    cluster,
-    zeros_and_ones,
-    counted_outcome,
-    money,
-    heavy_tails,
-    heavy_tails_in_a_stream,
-    sampled,
-    straight_lines,
-    splines,
-    pooled,
-    saturated,
-    updated,
-    saved,
-    real_table,
-)
+# Functions of a folder, or of nothing.
+KINDS: dict[str, Callable[..., Case]] = {
+    "plain": lambda: case_of(World(TWO)),
+    "two_and_three_levels": lambda: case_of(
+        World({"promo": switch(), "size": named({"small": -0.5, "medium": 0.1, "large": 0.9})})
+    ),
+    "named_levels": lambda: case_of(
+        World({"drug": named({"placebo": 0.0, "a": 1.0, "b": -0.5}), "dose": numbers()})
+    ),
+    "counted_actions": lambda: case_of(World({"visits": counts(), "calls": counts(-0.1)})),
+    "spend_with_zeros": lambda: case_of(World({"tv": spend(), "radio": spend(0.3)})),
+    "dates_and_season": lambda: case_of(
+        World(TWO, {"week": WEEK}), options={"covariates": ["week"]}, given={"week": "2024-05-06"}
+    ),
+    # A season that moves the actions, whose hidden causes matter more where it is high. The spread
+    # of the outcome depends on the season too, which is not in the model.
+    "bias_that_depends_on_a_season": lambda: with_population(
+        case_of(
+            World(TWO, {"season": SEASON}, weight=0.8, scaled=("season", 0.6)),
+            rows=600,
+            options={"covariates": ["season"]},
+            given={"season": 0.7},
+            single=False,
+        )
+    ),
+    "covariates": covariates,
+    "moderators": moderators,
+    "few_groups": lambda: with_population(
+        case_of(
+            World(TWO, {"region": REGION}), options={"groups": ["region"]}, given={"region": "west"}
+        )
+    ),
+    "many_groups": lambda: case_of(
+        World(TWO, {"patient": regions(150, 0.0, 0.5)}),
+        rows=300,
+        options={"groups": ["patient"]},
+        single=False,
+    ),
+    "group_means": group_means,
+    "weighted": weighted,
+    "aggregated": aggregated,
+    "lift_test": lift_test,
+    "lift_test_beside_rows": lift_test_beside_rows,
+    "joint_regimes": lambda: case_of(
+        World(TWO | {"print": numbers(lambda a: -0.4 * a)}), regimes=["", "tv+radio", "print"]
+    ),
+    "interaction": lambda: case_of(
+        World(TWO, together=lambda rows: 0.6 * rows["tv"].to_numpy() * rows["radio"].to_numpy()),
+        model=bi.models.additive(interactions=[("tv", "radio")]),
+    ),
+    "missing_cells": missing_cells,
+    "stream": stream,
+    "cluster": cluster,
+    "zeros_and_ones": lambda: case_of(
+        World(
+            {"tv": numbers(lambda a: 0.06 * np.tanh(a)), "promo": switch(0.1)},
+            weight=0.1,
+            base=0.45,
+            law="binary",
+        ),
+        rows=400,
+        seed=1,
+    ),
+    "counted_outcome": lambda: case_of(World(TWO, law="count", weight=0.6), rows=300),
+    "money": money,
+    "heavy_tails": heavy_tails,
+    "heavy_tails_in_a_stream": heavy_tails_in_a_stream,
+    "sampled": sampled,
+    "straight_lines": straight_lines,
+    "splines": lambda: case_of(
+        World(TWO, {"age": AGE}),
+        options=AGE_ALONE,
+        model=bi.models.additive("spline"),
+        given={"age": 44.0},
+    ),
+    # A plain regression, right where no hidden cause acts.
+    "pooled": lambda: case_of(World(TWO, weight=0.0), model=bi.models.pooled()),
+    # A regression for each regime, the joint one among them.
+    "saturated": lambda: case_of(
+        World(TWO), regimes=["", *TWO, "tv+radio"], model=bi.models.saturated()
+    ),
+    "updated": updated,
+    "saved": saved,
+    "real_table": real_table,
+}
+
+
+def case_named(name: str, folder: Path) -> Case:
+    """A case, which may have its rows in files of a folder."""
+    kind = KINDS[name]
+    return kind(folder) if signature(kind).parameters else kind()

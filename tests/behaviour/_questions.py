@@ -92,9 +92,8 @@ def contrast(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert change.dims == ("chain", "draw", "point")
     assert_near(change, case.truth(case.points, over) - case.truth(case.start, over))
     difference = fit.joint_effect(case.points) - fit.joint_effect(case.start).to_numpy()
-    np.testing.assert_allclose(
-        change, difference, rtol=1e-6, atol=1e-9 * float(np.abs(difference).max())
-    )
+    rounding = 1e-9 * float(np.abs(difference).max())
+    np.testing.assert_allclose(change, difference, rtol=1e-6, atol=rounding)
     summary = change.summary()
     assert (summary.low <= summary["mean"]).all()
     assert (summary["mean"] <= summary.high).all()
@@ -141,10 +140,8 @@ def support(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert table.distance.dims == ("point", "regime", "action")
     if case.identified:
         assert table.supported.all()
-    assert (
-        not fit.support(case.points.assign(**dict.fromkeys(case.smooth, 1e4))).supported.any()
-        or not case.smooth
-    )
+    far = case.points.assign(**dict.fromkeys(case.smooth, 1e4))
+    assert not case.smooth or not fit.support(far).supported.any()
 
 
 def contraction(case: Case, fit: bi.Posterior, over: Over) -> None:
@@ -190,9 +187,8 @@ def assert_consistent(case: Case, fit: bi.Posterior, plan: bi.Plan, over: Over) 
     """The plan's effect is the joint effect at it, and its gain is about what it truly gains."""
     point, baseline = pd.DataFrame([plan.point]), pd.DataFrame([plan.baseline])
     np.testing.assert_allclose(plan.effect, fit.joint_effect(point)[..., 0], rtol=1e-6)
-    np.testing.assert_allclose(
-        plan.gain, fit.contrast(point, baseline)[..., 0], rtol=1e-6, atol=1e-9
-    )
+    gain = fit.contrast(point, baseline)[..., 0]
+    np.testing.assert_allclose(plan.gain, gain, rtol=1e-6, atol=1e-9)
     assert_near(plan.gain, case.truth(point, over)[0] - case.truth(baseline, over)[0])
     assert plan.supported
     assert str(plan)
@@ -284,9 +280,8 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
         fit.plot_graph(),
         case.data.plot_support(case.points),
     ]
-    if "interaction" in fit.mechanisms(case.points) and fit.mechanisms(case.points).sizes.get(
-        "pair"
-    ):
+    curves = fit.mechanisms(case.points)
+    if "interaction" in curves and curves.sizes.get("pair"):
         drawn.append(fit.plot_interaction(first, second, size=8))
     if fit.model.link == "identity":
         drawn.append(fit.plot_sensitivity(case.points.head(1), [0.0, 0.2]))
@@ -329,22 +324,11 @@ def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> Non
     if "population" in over:
         over["population"].to_csv(folder / "population.csv", index=False)
         options = ["--population", folder / "population.csv"]
-    shown = run(
-        "effect",
-        folder / "fit.nc",
-        "--set",
-        texts(point),
-        "--from",
-        texts(start),
-        "--format",
-        "json",
-        *options,
-    )
-    (row,) = json.loads(shown)["points"]
+    asked_for = ["--set", texts(point), "--from", texts(start), "--format", "json"]
+    (row,) = json.loads(run("effect", folder / "fit.nc", *asked_for, *options))["points"]
     np.testing.assert_allclose(row["mean"], float(fit.joint_effect(point).mean()), rtol=1e-5)
-    np.testing.assert_allclose(
-        row["change"], float(fit.contrast(point, start).mean()), rtol=1e-4, atol=1e-6
-    )
+    change = float(fit.contrast(point, start).mean())
+    np.testing.assert_allclose(row["change"], change, rtol=1e-4, atol=1e-6)
     assert run("best", folder / "fit.nc", "--baseline", texts(start), *options)
     run("plot", folder / "fit.nc", "--action", case.actions[0], "-o", folder / "plot.png", *options)
     assert (folder / "plot.png").stat().st_size > 5000
@@ -369,10 +353,7 @@ def run(*arguments: object) -> str:
 def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any) -> None:
     """The page opens without an error, and shows the effect at its start."""
     open_page(browser, fit, folder / "report.html")
-    problems = [
-        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
-    ]
-    assert not problems
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     text = browser.execute_script("return document.body.innerText")
     assert not {"NaN", "undefined", "Infinity", "nan"} & set(re.findall(r"\w+", text))
     plan = plan_of(browser)
@@ -392,9 +373,8 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert isinstance(case.data, bi.RegimeData)
     columns = case.data.columns
     covariates, groups = list(columns.names), list(columns.groups)
-    regressor = JointEffectRegressor(
-        model=case.model, covariates=covariates, groups=groups, method="laplace"
-    )
+    options = {"covariates": covariates, "groups": groups, "method": "laplace"}
+    regressor = JointEffectRegressor(model=case.model, **options)
     rows = case.frame[[*case.actions, *covariates, *groups]]
     outcome, masks = case.frame["y"].to_numpy(), case.data.intervened
     regressor.fit(rows, outcome, intervened=masks, weights=case.data.weights)
@@ -414,31 +394,9 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 QUESTIONS = (
-    joint_effect,
-    effect,
-    outcome,
-    contrast,
-    ratio,
-    slope,
-    mechanisms,
-    support,
-    contraction,
-    sensitivity,
-    best,
-    best_cvar,
-    frontier,
-    cheapest,
-    experiments,
-    split,
-    check,
-    with_log_likelihood,
-    program,
-    plots,
-    printed,
-    saved_again,
-    command_line,
-    estimator,
-    report,
-)
+    joint_effect, effect, outcome, contrast, ratio, slope, mechanisms, support, contraction,
+    sensitivity, best, best_cvar, frontier, cheapest, experiments, split, check,
+    with_log_likelihood, program, plots, printed, saved_again, command_line, estimator, report,
+)  # fmt: skip
 # Those that take neither given nor population.
 ALWAYS_ALIKE = (support, check, with_log_likelihood, program, printed, estimator)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _worlds import Cause, World, numbers
 
 import bayes_intgen as bi
 
@@ -26,9 +27,7 @@ def seasonal_table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
 
 def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) -> bi.Posterior:
     covariates = [name for name in table if name not in ("a", "b", "y", "regime")]
-    data = bi.RegimeData.from_frame(
-        table, ["a", "b"], outcome="y", regime="regime", covariates=covariates
-    )
+    data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=covariates)
     return bi.fit(data, model, method="laplace", seed=0, progress=False)
 
 
@@ -66,31 +65,26 @@ def test_outcomes_have_the_mean_and_the_variance_of_units_and_noise(
     assert (draws.var(axis=0) > 1.3 * noise).all()
 
 
-def multiplied(rows: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
-    """Products with a covariate and an effect modifier, and each unit's effect at POINTS[0]."""
-    rng, parts = np.random.default_rng(seed), []
-    for regime in ("", "a", "b"):
-        cause, x = rng.normal(size=(rows, 2)), rng.normal(size=rows)
-        actions = 0.7 * cause + 0.7 * rng.normal(size=(rows, 2))
-        if regime:
-            actions[:, "ab".index(regime)] = rng.normal(size=rows)
-        log = actions @ [0.4, -0.3] + 1.5 * x + 0.3 * actions[:, 0] * x + 0.3 * cause.sum(axis=1)
-        part = pd.DataFrame(actions, columns=["a", "b"])
-        parts.append(part.assign(x=x, y=np.exp(log + 0.3 * rng.normal(size=rows)), regime=regime))
-    return pd.concat(parts)
+def world_of(slopes: tuple[float, float], moderation: float, **more) -> World:
+    """Straight lines without hidden causes; a covariate moves the outcome and an effect."""
+    lines = {
+        name: numbers(lambda a, own=own: own * a) for name, own in zip("ab", slopes, strict=True)
+    }
+    x = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, adds=1.5)
+    common = {"weight": 0.0, "base": 0.0, "noise": 0.3, "moderated": ("a", "x", moderation)}
+    return World(lines, {"x": x}, **common | more)
+
+
+PRODUCTS = world_of((0.4, -0.3), 0.3, law="log")
+SUMS = world_of((1.0, -0.5), 1.0)
+OPTIONS = {"graph": {}, "covariates": {"x": "linear"}, "interactions": None}
+MODERATED = OPTIONS | {"moderators": {"a": ["x"]}}
 
 
 def test_products_are_averaged_over_all_units() -> None:
     """Thirds of the rows have few enough units for an average without strata."""
-    table = multiplied(2400)
-    model = bi.models.multiplicative(
-        prior="linear",
-        graph={},
-        covariates={"x": "linear"},
-        moderators={"a": ["x"]},
-        interactions=None,
-    )
-    posterior = fitted(table, model)
+    table = PRODUCTS.table(2400, ["", "a", "b"])
+    posterior = fitted(table, bi.models.multiplicative("linear", **MODERATED))
     rows = table[table["regime"] == ""]
     thirds = [posterior.joint_effect(POINTS, population=rows[i::3]).to_numpy() for i in range(3)]
     whole = posterior.joint_effect(POINTS)
@@ -99,32 +93,11 @@ def test_products_are_averaged_over_all_units() -> None:
     assert (np.abs(thirds[0] / thirds[1] - 1) > 0.01).all()
 
 
-def few_rows(seed: int) -> pd.DataFrame:
-    rng, parts = np.random.default_rng(seed), []
-    for regime, rows in (("", 40), ("a", 300), ("b", 300)):
-        cause, x = rng.normal(size=(rows, 2)), rng.normal(size=rows)
-        actions = 0.7 * cause + 0.7 * rng.normal(size=(rows, 2))
-        if regime:
-            actions[:, "ab".index(regime)] = rng.normal(size=rows)
-        y = actions @ [1.0, -0.5] + 1.5 * x + x * actions[:, 0] + 0.3 * cause.sum(axis=1)
-        part = pd.DataFrame(actions, columns=["a", "b"])
-        parts.append(part.assign(x=x, y=y + 0.3 * rng.normal(size=rows), regime=regime))
-    return pd.concat(parts)
-
-
-LINEAR = bi.models.additive(
-    prior="linear",
-    graph={},
-    covariates={"x": "linear"},
-    moderators={"a": ["x"]},
-    interactions=None,
-)
-
-
 @pytest.fixture(scope="module")
 def sampled() -> tuple[bi.Posterior, pd.DataFrame]:
-    table = few_rows(0)
-    return fitted(table, LINEAR), table[table["regime"] == ""]
+    rows = SUMS.table(40, [""])
+    table = pd.concat([rows, SUMS.table(300, ["a", "b"], seed=1)])
+    return fitted(table, bi.models.additive("linear", **MODERATED)), rows
 
 
 def test_a_bootstrapped_population_has_the_variance_of_the_average(sampled) -> None:
@@ -150,10 +123,9 @@ def test_answers_share_the_population_of_a_draw(sampled) -> None:
     np.testing.assert_allclose(np.concatenate([one, other], axis=-1), together)
     np.testing.assert_allclose(change, one - other, atol=1e-12)
     # The effect of b is the same for all units.
-    same = posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]])
-    np.testing.assert_allclose(
-        posterior.contrast([[0.5, 1.0]], [[0.5, 0.0]], **over), same, atol=1e-12
-    )
+    of_b = [[0.5, 1.0]], [[0.5, 0.0]]
+    same = posterior.contrast(*of_b)
+    np.testing.assert_allclose(posterior.contrast(*of_b, **over), same, atol=1e-12)
     assert float(change.std()) > 1.5 * float(posterior.contrast([POINTS[0]], [POINTS[1]]).std())
     # Contributions add up to the same change.
     curves = posterior.over("bootstrap").mechanisms(POINTS)["unconfounded"].sum("action")
@@ -175,9 +147,8 @@ def test_questions_about_a_bootstrapped_population_are_less_certain(sampled) -> 
 
 def test_bootstrapped_products_vary_with_their_units() -> None:
     """The standard deviation of the logarithm of a mean of exponentials."""
-    table = multiplied(200)
-    model = bi.models.multiplicative(prior="linear", covariates={"x": "linear"}, interactions=None)
-    posterior = fitted(table, model)
+    table = PRODUCTS.table(200, ["", "a", "b"])
+    posterior = fitted(table, bi.models.multiplicative("linear", **OPTIONS))
     rows = table[table["regime"] == ""]
     drawn, fixed = (posterior.joint_effect(POINTS, population=x) for x in ("bootstrap", None))
     units = np.array(

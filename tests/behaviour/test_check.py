@@ -7,6 +7,8 @@ import pytest
 
 import bayes_intgen as bi
 
+from _posteriors import joined
+
 PATIENTS, VISITS = 70, 4
 
 
@@ -55,9 +57,7 @@ def test_a_hidden_cause_is_found_within_patients_and_patients_are_not_taken_for_
     # Without patients the same sound rows seem to share a cause: the usual dose.
     both = [trials(seed, edge=0.0) for seed in range(2)]
     assert not any(checked(data).violated for data in both)
-    columns = ([getattr(d, name) for d in both] for name in ("actions", "outcome", "intervened"))
-    pooled = bi.RegimeData.from_arrays(*map(np.concatenate, columns), both[0].names)
-    assert checked(pooled).violated
+    assert checked(joined(*both)).violated
 
 
 def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
@@ -77,27 +77,17 @@ def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
         assert checked(data).state == "no sign of a violation"
 
 
-@pytest.fixture(scope="module")
-def untestable() -> tuple[bi.RegimeData, bi.Check]:
+@pytest.mark.filterwarnings("ignore:groups of 'patient' differ:bayes_intgen.DataWarning")
+def test_nothing_to_test_is_no_good_sign_nor_does_the_report_reassure(tmp_path) -> None:
     data = trials(0, dose_of="patient")
-    return data, checked(data)
-
-
-def test_nothing_to_test_is_no_good_sign(untestable) -> None:
-    _, check = untestable
-    assert check.state == "could not be tested"
-    assert check.violated is None
+    check = checked(data)
     reason = "actions are compared within each patient, where they hardly vary"
+    assert (check.state, check.violated) == ("could not be tested", None)
     assert check.obstacle == reason
     assert str(check).startswith(f"Nothing could be tested: {reason}.")
     document = json.loads(check.to_json())
     assert (document["state"], document["violated"]) == ("could not be tested", None)
     assert document["obstacle"] == reason
-
-
-@pytest.mark.filterwarnings("ignore:groups of 'patient' differ:bayes_intgen.DataWarning")
-def test_the_report_does_not_reassure_where_nothing_was_tested(untestable, tmp_path) -> None:
-    data, check = untestable
     model = bi.models.additive("linear")
     posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
     posterior.with_check(check).save(tmp_path / "fit.nc")

@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 import bayes_intgen as bi
 
@@ -33,24 +32,16 @@ def drawn(posterior: bi.Posterior) -> tuple[int, int, str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def at_one_value() -> bi.Posterior:
-    return fitted(dict.fromkeys(NAMES, 1.0))
-
-
-def test_experiments_at_one_value_show_no_edge(at_one_value) -> None:
-    graph = at_one_value.graph
+def test_experiments_at_one_value_show_no_edge(tmp_path) -> None:
+    posterior = fitted(dict.fromkeys(NAMES, 1.0))
     off_diagonal = ~np.eye(3, dtype=bool)
-    assert (graph.source.to_numpy()[off_diagonal] == "prior").all()
-    assert NOT_SHOWN in str(at_one_value)
-    assert "Learned from the actions" not in str(at_one_value)
-    arrows, lines, title = drawn(at_one_value)
+    assert (posterior.graph.source.to_numpy()[off_diagonal] == "prior").all()
+    assert NOT_SHOWN in str(posterior)
+    assert "Learned from the actions" not in str(posterior)
+    arrows, lines, title = drawn(posterior)
     assert (arrows, lines) == (0, 0)
     assert NOT_SHOWN in title.replace("\n", " ")
-
-
-def test_the_report_lists_no_edge_that_is_prior_only(at_one_value, tmp_path) -> None:
-    at_one_value.report(tmp_path / "report.html")
+    posterior.report(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert f"T{NOT_SHOWN}" in page
     assert '<table class="edges' not in page

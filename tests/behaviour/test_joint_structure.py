@@ -31,9 +31,7 @@ def pair_rows(
         if bias is not None and regime != "tv":
             sales += bias(tv, promo)
         tables.append(pd.DataFrame({"tv": tv, "promo": promo, "sales": sales, "regime": regime}))
-    return bi.RegimeData.from_frame(
-        pd.concat(tables), ["tv", "promo"], outcome="sales", regime="regime"
-    )
+    return bi.RegimeData.from_frame(pd.concat(tables), ["tv", "promo"], "sales", "regime")
 
 
 def region_rows(spread: float, rows: int = 300, regions: int = 12) -> bi.RegimeData:
@@ -54,10 +52,8 @@ def region_rows(spread: float, rows: int = 300, regions: int = 12) -> bi.RegimeD
         sales += level[region] + 0.4 * noise[region] * rng.normal(size=rows)
         columns = {"tv": actions[:, 0], "promo": actions[:, 1], "sales": sales, "regime": regime}
         tables.append(pd.DataFrame(columns).assign(region=region.astype(str)))
-    table = pd.concat(tables)
-    return bi.RegimeData.from_frame(
-        table, ["tv", "promo"], outcome="sales", regime="regime", groups=["region"]
-    )
+    names, table = ["tv", "promo"], pd.concat(tables)
+    return bi.RegimeData.from_frame(table, names, "sales", "regime", groups=["region"])
 
 
 def reports(data: bi.RegimeData, model: object = None) -> tuple[list[str], bi.Posterior]:

@@ -4,7 +4,7 @@ import inspect
 import warnings
 
 import pytest
-from _kinds import KINDS, TWO, case_of, fitted
+from _kinds import KINDS, TWO, case_named, case_of, fitted, lift_test
 from _questions import ALWAYS_ALIKE, QUESTIONS, contrast, estimator, joint_effect, plots, report
 from _worlds import World
 
@@ -51,11 +51,11 @@ REFUSED = {
 PICTURES = (plots, report)
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=KINDS)
 def asked(request, tmp_path_factory):
     """Case of a kind, with its fit."""
-    case = request.param(tmp_path_factory.mktemp("rows"))
-    return request.param.__name__, case, case.fit(case)
+    case = case_named(request.param, tmp_path_factory.mktemp("rows"))
+    return request.param, case, case.fit(case)
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
@@ -87,9 +87,8 @@ def test_answer(asked, question, request, tmp_path) -> None:
                 question(case, view, over, **tools)
 
 
-def test_a_level_that_rests_on_the_prior_is_said_to(tmp_path) -> None:
-    (kind,) = (kind for kind in KINDS if kind.__name__ == "lift_test")
-    case = kind(tmp_path)
+def test_a_level_that_rests_on_the_prior_is_said_to() -> None:
+    case = lift_test()
     with pytest.warns(bi.SupportWarning, match="do\\(tv, radio\\) is not identified"):
         case.fit(case).joint_effect(case.points)
 

@@ -5,23 +5,21 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from _kinds import labelled
+from _worlds import Cause, World, numbers
 
 import bayes_intgen as bi
 
 
 def rows(slope: float, of_bias: float = 0.0, seed: int = 0) -> pd.DataFrame:
-    """The effect of b has a slope in age, and so has the part of its hidden cause."""
-    rng, tables = np.random.default_rng(seed), []
-    for regime in ("", "a", "b"):
-        age, sex = rng.normal(size=200), rng.choice(["f", "m"], 200)
-        cause, other = rng.normal(size=(2, 200))
-        a = rng.normal(size=200) + (regime != "a") * (other + 0.5 * age)
-        b = rng.normal(size=200) + (regime != "b") * (cause + 0.5 * a)
-        y = a + b * (1 + slope * age) + cause * (1 + of_bias * age) + other + age
-        y += (sex == "m") + rng.normal(size=200)
-        columns = {"a": a, "b": b, "y": y, "age": age, "sex": sex, "regime": regime}
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
+    """The effect of b has a slope in age, and so have the parts of the hidden causes."""
+    age = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.5, adds=1.0)
+    world = World(
+        dict.fromkeys(("a", "b"), numbers(lambda a: a)),
+        {"age": age, "sex": labelled({"f": 0.0, "m": 1.0}, adds=1.0)},
+        weight=1.0, pull=1.0, noise=1.0, scaled=("age", of_bias), moderated=("b", "age", slope),
+    )  # fmt: skip
+    return world.table(200, ["", "a", "b"], seed)
 
 
 def checked(table: pd.DataFrame, **moderators: list[str]) -> bi.Check:
@@ -56,7 +54,7 @@ def test_without_a_moderator_nothing_is_said(of_bias: float) -> None:
 
 def test_multiplicative_models_too() -> None:
     table = rows(slope=0.7)
-    table["y"] = np.exp(table["y"] / 5)
+    table["y"] = np.exp((table["y"] - 5) / 5)
     data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age"])
     result = bi.check(data, bi.models.multiplicative("linear"), held_out=0, progress=False)
     assert result.moderators == {"b": ["age"]}

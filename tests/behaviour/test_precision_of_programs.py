@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 import numpyro
-import pandas as pd
+from _kinds import fitted, read
+from _worlds import World, numbers
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
@@ -11,15 +12,10 @@ import bayes_intgen as bi
 
 
 def test_a_program_works_in_either_precision() -> None:
-    rng = np.random.default_rng(2)
-    red = rng.normal(size=120)
-    frame = pd.DataFrame({"red": red, "y": red + rng.normal(size=120), "regime": ["", "red"] * 60})
-    data = bi.RegimeData.from_frame(frame, ["red"], "y", "regime")
+    world = World({"red": numbers(lambda a: a)}, weight=0.0)
+    data = read(world.table(60, ["", "red"]), world)
     data = data.add_lift_test("red", -1.0, 1.0, effect=2.0, se=0.5)
-    fit = bi.fit(
-        data, bi.models.additive("linear"), method="laplace", draws=50, chains=1, progress=False
-    )
-    program = fit.program(data)
+    program = fitted(data, bi.models.additive("linear"), draws=50).program(data)
     own = jax.config.jax_enable_x64
     densities = []
     try:

@@ -19,10 +19,8 @@ SLOPES = {"tv": 0.7, "radio": -0.3}
 
 def lines(count: int, **over: float) -> World:
     """Straight contributions of one or two actions."""
-    own = {
-        name: numbers(lambda a, slope=slope: slope * a)
-        for name, slope in list(SLOPES.items())[:count]
-    }
+    some = list(SLOPES.items())[:count]
+    own = {name: numbers(lambda a, slope=slope: slope * a) for name, slope in some}
     return World(own, **{"noise": 0.6} | over)
 
 
@@ -79,9 +77,7 @@ def quadrature(program, names, centre, root, nodes: int):
 
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
     grid = np.array(list(itertools.product(points, repeat=len(centre))))
-    log_weights = np.array(
-        [sum(own) for own in itertools.product(np.log(weights), repeat=len(centre))]
-    )
+    log_weights = np.log(list(itertools.product(weights, repeat=len(centre)))).sum(axis=1)
     log_values = centre + grid @ root.T
     height, means, variances = map(np.asarray, integrated(log_values))
     log_terms = height + log_weights + 0.5 * (grid**2).sum(axis=1)
@@ -109,9 +105,8 @@ def test_posterior_equals_quadrature(count, nodes) -> None:
     # The quadrature has converged.
     assert results[0][0] == pytest.approx(results[1][0], abs=0.02)
     _, mean, sd = results[1]
-    own = np.concatenate(
-        [fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1), logs], axis=1
-    )
+    coefficients = fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1)
+    own = np.concatenate([coefficients, logs], axis=1)
     # Four Monte Carlo errors of 4,000 draws, of which a fifth at least is effective.
     np.testing.assert_allclose((own.mean(axis=0) - mean) / sd, 0, atol=4 / np.sqrt(800))
     np.testing.assert_allclose(own.std(axis=0) / sd, 1, atol=4 / np.sqrt(2 * 800))
@@ -125,17 +120,12 @@ def test_posterior_equals_that_of_nuts_on_the_program() -> None:
     chain = MCMC(NUTS(fit.program(data)), num_warmup=150, num_samples=300, progress_bar=False)
     chain.run(jax.random.key(0))
     samples = chain.get_samples()
+    coefficients = fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1)
+    noise = np.log(fit.tree["posterior"]["noise_sd"].to_numpy().reshape(4000, 1))
     for own, other in (
-        (
-            fit.tree["coefficients"]["coefficients"].to_numpy().reshape(4000, -1),
-            samples["coefficients"],
-        ),
-        (
-            np.log(fit.tree["posterior"]["noise_sd"].to_numpy().reshape(4000, 1)),
-            np.log(samples["noise_sd"])[:, None],
-        ),
+        (coefficients, np.asarray(samples["coefficients"])),
+        (noise, np.log(samples["noise_sd"])[:, None]),
     ):
-        other = np.asarray(other)
         # A fifth of the draws at least is effective.
         errors = 4 * np.sqrt(own.var(axis=0) / 800 + other.var(axis=0) / 60)
         assert (np.abs(own.mean(axis=0) - other.mean(axis=0)) < errors).all()
@@ -150,13 +140,11 @@ def test_table_without_hidden_causes_equals_least_squares() -> None:
     solution, (rss,), *_ = np.linalg.lstsq(design, frame["y"].to_numpy())
     points = np.array([[-0.8, 0.5], [0.0, 0.0], [1.0, -1.0]])
     rows = np.column_stack([np.ones(3), points])
-    sd = np.sqrt(
-        rss / (len(frame) - 3) * np.diag(rows @ np.linalg.solve(design.T @ design, rows.T))
-    )
+    covariance = rss / (len(frame) - 3) * np.linalg.inv(design.T @ design)
+    sd = np.sqrt(np.diag(rows @ covariance @ rows.T))
     effect = fit.joint_effect(points)
-    np.testing.assert_allclose(
-        (effect.mean(("chain", "draw")) - rows @ solution) / sd, 0, atol=0.15
-    )
+    error = effect.mean(("chain", "draw")) - rows @ solution
+    np.testing.assert_allclose(error / sd, 0, atol=0.15)
     np.testing.assert_allclose(effect.std(("chain", "draw")) / sd, 1, atol=0.12)
 
 

@@ -1,6 +1,4 @@
-"""Points that are called supported: never beyond what the rows determine."""
-
-from itertools import combinations, product
+"""Points that are called supported: where actions interact, and with more rows."""
 
 import numpy as np
 import pandas as pd
@@ -8,81 +6,42 @@ import pytest
 
 import bayes_intgen as bi
 
-NAMES = ("a1", "a2", "a3")
-FIT = {"method": "laplace", "draws": 50, "progress": False, "seed": 0}
-Regimes = list[tuple[tuple[bool, ...], list[tuple[int, ...]]]]
+FIT = {"method": "laplace", "draws": 50, "progress": False}
 
 
-def rows(regimes: Regimes, per_regime: int, seed: int) -> bi.RegimeData:
-    """Rows at the given combinations of values in each regime, with an additive outcome."""
-    rng = np.random.default_rng(seed)
-    actions = np.concatenate(
-        [np.resize(cells, (per_regime, len(cells[0]))) for _, cells in regimes]
-    )
-    masks = np.repeat([mask for mask, _ in regimes], per_regime, axis=0)
-    outcome = actions.sum(axis=1) + 0.3 * rng.normal(size=len(actions))
-    return bi.RegimeData.from_arrays(
-        actions.astype(float), outcome, masks, NAMES[: masks.shape[1]], require_observational=False
-    )
-
-
-def determined(regimes: Regimes, pairs: list[tuple[int, int]], points: np.ndarray) -> np.ndarray:
-    """Whether the means of all rows determine the joint effect, every function a free table.
-
-    The bias of each action may depend on all actions, those of its pairs included.
-    """
-
-    def terms(cell: tuple[int, ...], mask: tuple[bool, ...]) -> set[tuple]:
-        own = {("own", k, cell[k]) for k in range(len(cell))}
-        biases = {("bias", k, cell) for k, was_set in enumerate(mask) if not was_set}
-        return own | biases | {("pair", j, k, cell[j], cell[k]) for j, k in pairs}
-
-    known = [terms(cell, mask) for mask, cells in regimes for cell in cells]
-    wanted = [terms(tuple(point), (True,) * len(point)) for point in points.tolist()]
-    columns = sorted(set().union(*known, *wanted), key=repr)
-    matrix, targets = (
-        np.array([[column in row for column in columns] for row in some], float)
-        for some in (known, wanted)
-    )
-    weights = np.linalg.lstsq(matrix.T, targets.T, rcond=1e-9)[0]
-    return np.abs(targets.T - matrix.T @ weights).max(axis=0) < 1e-7
+def fitted(actions: np.ndarray, masks: np.ndarray, interacts: bool) -> bi.Posterior:
+    """Fit of two actions without edges, which may interact."""
+    noise = 0.3 * np.random.default_rng(0).normal(size=len(actions))
+    data = bi.RegimeData.from_arrays(actions, actions.sum(axis=1) + noise, masks, ["a1", "a2"])
+    pairs = [("a2", "a1")] if interacts else None
+    return bi.fit(data, bi.models.additive(graph={}, interactions=pairs), **FIT)
 
 
 def test_a_sum_that_contains_other_values_of_an_interaction_is_not_supported() -> None:
-    regimes: Regimes = [
-        ((False, False), [(0, 1), (1, 0)]),
-        ((True, False), [(0, 0)]),
-        ((False, True), [(1, 1)]),
-    ]
-    data, graph = rows(regimes, 200, seed=0), {"a1": [], "a2": []}
-    supported = {}
-    for interactions in (None, [("a1", "a2")]):
-        model = bi.models.additive(graph=graph, interactions=interactions)
-        posterior = bi.fit(data, model, **FIT)
-        supported[interactions is None] = bool(posterior.support([[0.0, 1.0]]).supported)
+    cells = [[(0, 1), (1, 0)], [(0, 0)], [(1, 1)]]
+    actions = np.concatenate([np.resize(own, (200, 2)) for own in cells]).astype(float)
+    masks = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
     # do(a1) at (0, 0) + do(a2) at (1, 1) - observational at (1, 0) is the effect at (0, 1) if the
     # actions do not interact. Otherwise it has the interaction at three other points.
-    assert supported == {True: True, False: False}
+    assert fitted(actions, masks, False).support([[0.0, 1.0]]).supported
+    posterior = fitted(actions, masks, True)
+    assert not posterior.support([[0.0, 1.0]]).supported
     with pytest.warns(bi.SupportWarning, match="do not reach these values together"):
         posterior.joint_effect([[0.0, 1.0]])
 
 
-def test_supported_points_are_identified_whatever_the_interactions() -> None:
-    points = np.array(list(product((0, 1), repeat=3)))
-    n_supported = n_identified = 0
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        masks = [(False,) * 3, *(tuple(j == k for j in range(3)) for k in range(3))]
-        cells = list(map(tuple, points.tolist()))
-        regimes = [(mask, [c for c in cells if rng.random() < 0.75]) for mask in masks]
-        pairs = [pair for pair in combinations(range(3), 2) if rng.random() < 0.6] or [(0, 1)]
-        named = [(NAMES[j], NAMES[k]) for j, k in pairs]
-        posterior = bi.fit(rows(regimes, 120, seed), bi.models.additive(interactions=named), **FIT)
-        supported = posterior.support(points.astype(float)).supported.to_numpy()
-        identified = determined(regimes, pairs, points)
-        assert not (supported & ~identified).any(), seed
-        n_supported, n_identified = n_supported + supported.sum(), n_identified + identified.sum()
-    assert 0 < n_supported == n_identified < 5 * len(points)
+def test_a_corner_that_no_regime_reaches_is_supported_without_the_interaction_only() -> None:
+    masks = np.repeat([[False, False], [True, False], [False, True]], 400, axis=0)
+    square = np.random.default_rng(1).uniform(-1, 1, (len(masks), 2))
+    in_corner = (square > 0.2).all(axis=1)
+    without = square - np.outer(in_corner, [0.0, 1.2])
+    points = [[0.8, 0.8], [-0.8, 0.5], [0.5, -0.8]]
+    for actions, interacts in ((square, True), (square, False), (without, False)):
+        assert fitted(actions, masks, interacts).support(points).supported.all()
+    posterior = fitted(without, masks, True)
+    assert posterior.support(points).supported.to_numpy().tolist() == [False, True, True]
+    with pytest.warns(bi.SupportWarning, match="actions that interact together"):
+        posterior.joint_effect(points)
 
 
 def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
@@ -128,7 +87,7 @@ def test_more_rows_never_take_the_support_of_numbers_away() -> None:
         few, more = draw(rng, 100), draw(rng, 900)
         both = tuple(np.concatenate(part) for part in zip(few, more, strict=True))
         before, after = (
-            bi.RegimeData.from_arrays(actions, rng.normal(size=len(actions)), masks, NAMES[:2])
+            bi.RegimeData.from_arrays(actions, rng.normal(size=len(actions)), masks, ["a1", "a2"])
             .support(few[0])
             .supported.to_numpy()
             for actions, masks in (few, both)

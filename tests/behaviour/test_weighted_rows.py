@@ -1,11 +1,11 @@
 """Rows that are means of n units, which share a hidden cause or do not."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from _kinds import cells_of
 
 import bayes_intgen as bi
 
@@ -101,51 +101,37 @@ def test_an_equal_number_of_units_changes_nothing() -> None:
     assert sd == pytest.approx(without, rel=0.05)
 
 
-def cells(shared: float, units: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Units at 243 settings, and their cells; units of a cell share a cause of this sd."""
+def cells(units: int | None) -> pd.DataFrame:
+    """Cells of units at 243 settings, which share a cause of standard deviation one."""
     rng = np.random.default_rng(1)
     values = np.linspace(-2, 2, 9)
     settings = pd.MultiIndex.from_product([values, values, ["", "red", "green"]])
     settings = settings.to_frame(index=False, name=["red", "green", "regime"])
     sizes = rng.integers(1, 12, len(settings)) if units is None else units
     rows = settings.loc[np.repeat(np.arange(len(settings)), sizes)]
-    noise = shared * rng.normal(size=len(settings))[rows.index] + rng.normal(size=len(rows))
+    noise = rng.normal(size=len(settings))[rows.index] + rng.normal(size=len(rows))
     rows = rows.assign(y=np.sin(rows["red"]) - 0.7 * rows["green"] + noise)
-    grouped = rows.groupby(["red", "green", "regime"])["y"]
-    means = grouped.agg(y="mean", n="size", sd="std").fillna({"sd": 0.0}).reset_index()
-    return rows, means
-
-
-def test_cells_with_their_sd_agree_with_their_units() -> None:
-    units, means = cells(shared=0.0)
-    raw, of_cells = fit(read(units, None)), fit(read(means, sd="sd"))
-    (mean, sd), (expected, without) = moments(of_cells), moments(raw)
-    assert np.abs(mean - expected).mean() < 0.1 * sd.mean()
-    assert sd == pytest.approx(without, rel=0.1)
+    return cells_of(rows, ["red", "green", "regime"])
 
 
 def test_standard_deviations_within_cells_show_what_their_units_share() -> None:
     # Even if all have the same number of units, which says nothing by itself.
     for units in (None, 5):
-        _, means = cells(shared=1.0, units=units)
-        posterior = fit(read(means, sd="sd"))
+        posterior = fit(read(cells(units), sd="sd"))
         assert float(posterior.outcome(POINTS[:1]).std()) == pytest.approx(np.sqrt(2), rel=0.15)
 
 
-def test_updates_saved_fits_and_streams_have_the_same_variance(tmp_path: Path) -> None:
+def test_updates_and_streams_have_the_same_variance() -> None:
     frame = table(shared=True)
     earlier, later = frame.iloc[:-45], frame.iloc[-45:]
     updated = fit(read(earlier)).update(read(later), progress=False)
     assert surprise(updated, frame) == pytest.approx((1, 1), abs=0.17)
     (mean, sd), (expected, _) = moments(updated), moments(fit(read(frame)))
     assert np.abs(mean - expected).mean() < 0.25 * sd.mean()
-    updated.save(tmp_path / "fit.nc")
-    assert surprise(bi.load(tmp_path / "fit.nc"), frame) == surprise(updated, frame)
     batches = [frame.iloc[i : i + 200] for i in (0, 200, 400)]
-    stream = bi.StreamedData.from_batches(
-        lambda: iter(batches), ["red", "green"], "y", "regime", weights="n"
-    )
-    streamed, _ = moments(bi.fit(stream, method="laplace", progress=False, draws=500))
+    columns = ["red", "green"], "y", "regime"
+    stream = bi.StreamedData.from_batches(batches, *columns, weights="n", progress=False)
+    streamed, _ = moments(fit(stream))
     assert np.abs(streamed - expected).max() < 0.2 * sd.mean()
 
 

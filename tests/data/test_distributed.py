@@ -118,10 +118,7 @@ def test_dask_frame_and_files_of_the_same_rows_agree(paths, client) -> None:
     ("change", "message"),
     [
         # Two bad rows: the error is that of the first one, whichever a worker reads first.
-        (
-            lambda f: f.assign(y=f["y"].where(~f.index.isin([95, 250]))),
-            r"'y' has 2 missing cells \(.*first in row 95\.",
-        ),
+        (lambda f: f.assign(y=f["y"].where(f.index % 155 != 95)), r"'y' has 2 .*first in row 95\."),
         (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
         (lambda f: f.drop(columns="y"), "no column 'y'"),
     ],

@@ -104,9 +104,8 @@ def test_posterior_combines_prior_and_lift_test() -> None:
     assert float(level.std(("chain", "draw")).min()) > 2 * se
     recorded = posterior.tree["constant_data"]
     assert recorded["lift_of"].to_numpy().tolist() == ["red"]
-    assert [recorded[f"lift_{n}"].item() for n in ("from", "to", "effect", "se")] == [
-        -1, 1, effect, se,
-    ]  # fmt: skip
+    values = [recorded[f"lift_{name}"].item() for name in ("from", "to", "effect", "se")]
+    assert values == [-1, 1, effect, se]
 
 
 def test_streamed_data_carry_lift_tests() -> None:

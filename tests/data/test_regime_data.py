@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -31,12 +33,8 @@ def test_labels_become_masks() -> None:
     data = read(frame())
     expected = [[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 1]] * 5
     np.testing.assert_array_equal(data.intervened, np.array(expected, dtype=bool))
-    assert data.regimes == {
-        (False, False): 15,
-        (True, False): 5,
-        (False, True): 5,
-        (True, True): 5,
-    }
+    none, green, red, both = itertools.product((False, True), repeat=2)
+    assert data.regimes == {none: 15, red: 5, green: 5, both: 5}
     assert data.label((True, True)) == "do(red, green)"
 
 
@@ -121,9 +119,8 @@ def test_error_without_observational_rows_lists_identified_targets() -> None:
     with pytest.raises(bi.DataError, match=everything):
         read(table)
     table["regime"] = ["red", "green"] * 15
-    with pytest.raises(
-        bi.DataError, match=r"identify do\(red\), do\(green\), but not observational, "
-    ):
+    without = r"identify do\(red\), do\(green\), but not observational, "
+    with pytest.raises(bi.DataError, match=without):
         read(table)
     assert len(read(table, require_observational=False).regimes) == 2
 

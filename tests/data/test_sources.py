@@ -86,16 +86,11 @@ def test_what_is_read_is_what_the_table_holds() -> None:
 def test_arrays_give_the_same_rows() -> None:
     frame = table()
     data = read(frame)
+    actions, columns = COLUMNS["actions"], {"weights": frame["n"], "outcome_sd": frame["sd"]}
+    for kind in ("covariates", "groups"):
+        columns[kind] = {name: frame[name] for name in COLUMNS[kind]}
     arrays = bi.RegimeData.from_arrays(
-        frame[COLUMNS["actions"]],
-        frame["sales"],
-        data.intervened,
-        COLUMNS["actions"],
-        outcome_name="sales",
-        covariates={name: frame[name] for name in COLUMNS["covariates"]},
-        groups={name: frame[name] for name in COLUMNS["groups"]},
-        weights=frame["n"],
-        outcome_sd=frame["sd"],
+        frame[actions], frame["sales"], data.intervened, actions, outcome_name="sales", **columns
     )
     # Rows from arrays have no names of the columns of regimes and weights.
     unnamed = replace(data.columns, regime="", weights="", outcome_sd="")

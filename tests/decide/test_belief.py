@@ -51,10 +51,8 @@ def test_value_of_information_is_that_of_simulated_experiments() -> None:
         noise = rng.standard_normal((n, len(rows))) / np.sqrt(precision)
         weighted = (rows.T * precision) @ (coefficients @ rows.T + noise).T
         prior = np.linalg.inv(covariance)
-        exact = np.linalg.solve(
-            prior + (rows.T * precision) @ rows, (prior @ mean)[:, None] + weighted
-        )
-        effects = plans @ exact
+        after = prior + (rows.T * precision) @ rows
+        effects = plans @ np.linalg.solve(after, (prior @ mean)[:, None] + weighted)
         better = effects.max(axis=0) - effects[0]
         scale = np.hypot(error, better.std() / np.sqrt(n))
         gaps.append((value - better.mean()) / scale)

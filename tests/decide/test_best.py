@@ -34,7 +34,7 @@ def trial() -> bi.Posterior:
     frame = pd.DataFrame({"dose": dose, "drug": drug, "y": outcome, "regime": regime})
     data = bi.RegimeData.from_frame(frame, ["dose", "drug"], "y", "regime")
     model = bi.models.additive("linear")
-    return bi.fit(data, model, draws=60, warmup=60, chains=2, progress=False)
+    return bi.fit(data, model, method="laplace", draws=60, progress=False)
 
 
 def test_a_plan_describes_itself(plan) -> None:
@@ -106,7 +106,6 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
-        (lambda: bi.Decision({"rod": 1.0}), "did you mean 'red'"),
         (lambda: bi.Decision({"red": -1.0}), "is negative"),
         (lambda: bi.Decision({"red": float("nan")}), "finite number"),
         (lambda: bi.Decision(budget=3), "a budget needs costs"),
@@ -122,7 +121,6 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
         (lambda: bi.Decision(bounds={"red": (50, 60)}), "supported by the rows"),
         (lambda: bi.Decision({"red": {"on": 1.0}}), "has no levels"),
         (lambda: bi.Decision(baseline={"rod": 1.0}), "did you mean 'red'"),
-        (lambda: "cheap", "bayes_intgen.Decision"),
     ],
 )
 def test_bad_decisions_are_named(posterior, decision, message: str) -> None:
@@ -133,6 +131,7 @@ def test_bad_decisions_are_named(posterior, decision, message: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda p: p.best("cheap"), "bayes_intgen.Decision"),
         (lambda p: p.best(bi.Decision(), "median"), "unknown objective"),
         (lambda p: p.best(bi.Decision(), bi.CVaR(2)), "lie between 0 and 1"),
         (lambda p: p.cheapest(bi.Decision(), 1.0), "needs costs"),

@@ -9,16 +9,10 @@ import bayes_intgen as bi
 TO, START = [[0.5, 0.2], [-0.4, 0.3]], [[0.0, 0.1]]
 
 
-def test_a_contrast_depends_on_what_is_set(posterior) -> None:
-    change = posterior.contrast(TO, START)
-    observed = posterior.contrast(TO, START, intervened=["red"])
-    assert abs(observed - change).max() > 0.01
-
-
 def test_a_difference_is_known_better_than_either_effect(data) -> None:
     # The levels cancel. The ratio is 0.76 with a Monte Carlo error of 0.02 in 1,000 draws, too much
     # for this limit.
-    fit, dims = bi.fit(data, seed=0, draws=2000, progress=False), ("chain", "draw")
+    fit, dims = bi.fit(data, method="laplace", draws=2000, progress=False), ("chain", "draw")
     change = fit.contrast(TO, START)
     assert (change.std(dims) < 0.8 * fit.joint_effect(TO).std(dims)).all()
 
@@ -70,7 +64,6 @@ def test_a_slope_at_the_end_of_the_range_is_one_sided(posterior) -> None:
     ("call", "message"),
     [
         (lambda p: p.contrast(TO, [[0, 0]] * 3), "a contrast to 2 points from 3"),
-        (lambda p: p.contrast(TO, START, intervened=["rod"]), "did you mean 'red'"),
         (lambda p: p.slope("rod", TO), "did you mean 'red'"),
         (lambda p: p.contrast(TO, START).summary(level=2), "level must lie between 0 and 1"),
         (lambda p: p.contrast(TO, START).summary(equivalent=(1, 0)), "an interval"),

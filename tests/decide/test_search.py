@@ -48,15 +48,8 @@ def random_problem(count: int, rng: np.random.Generator) -> Problem:
     rates = rng.choice([0.0, 1.0], count, p=[0.2, 0.8]) * rng.uniform(0.2, 2, count)
     prices = {count - 1: rng.uniform(0, 1, 4)} if with_levels else {}
     rates[-1] *= not with_levels
-    return Problem(
-        categories,
-        tuple(values),
-        rates,
-        prices,
-        float(rng.uniform(0.3, 0.8) * (rates.sum() + with_levels) + with_levels),
-        np.zeros(count),
-        None,
-    )
+    budget = float(rng.uniform(0.3, 0.8) * (rates.sum() + with_levels) + with_levels)
+    return Problem(categories, tuple(values), rates, prices, budget, np.zeros(count), None)
 
 
 def brute_force(problem: Problem, size: int) -> Array:

@@ -17,12 +17,9 @@ def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
     for _ in range(regimes):
         rows = rng.normal(size=(int(rng.integers(2, size + 3)), size))
         informations.append(rows.T @ rows / len(rows))
-    allocation = Allocation(
-        Belief.of_sd(np.ones(size)),
-        Targets(rng.normal(size=(targets, size)), np.zeros(targets), np.ones(targets)),
-        np.stack(informations),
-        rng.uniform(0.5, 3, regimes),
-    )
+    wanted = Targets(rng.normal(size=(targets, size)), np.zeros(targets), np.ones(targets))
+    belief, costs = Belief.of_sd(np.ones(size)), rng.uniform(0.5, 3, regimes)
+    allocation = Allocation(belief, wanted, np.stack(informations), costs)
     return allocation, float(10 ** rng.uniform(0, 4))
 
 

@@ -22,18 +22,10 @@ def test_unknown_parents_exclude_the_action_and_its_known_descendants() -> None:
     ("graph", "message"),
     [
         ({"a9": ["a1"]}, "'a9'"),
-        ({"a1": ["a9"]}, "'a9'"),
-        ({"a2": ["a1"], "a1": ["a3"], "a3": ["a2"], "a4": ["a1"]}, "among 'a1', 'a2', 'a3';"),
-        ({"a1": ["a1"]}, "cycle among 'a1'"),
         ({"a9": None}, "'a9'"),
+        ({"a2": ["a1"], "a1": ["a3"], "a3": ["a2"], "a4": ["a1"]}, "among 'a1', 'a2', 'a3';"),
     ],
 )
 def test_wrong_graphs_are_refused(graph, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         parents_of(NAMES, checked_graph(graph))
-
-
-@pytest.mark.parametrize("graph", ["a1", "all", ["a1"], 3, {"a1": "a2"}, {"a1": 2}])
-def test_other_values_are_refused(graph) -> None:
-    with pytest.raises(ModelError, match="graph"):
-        checked_graph(graph)

@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,34 +17,35 @@ def all_masks(count: int) -> list[Mask]:
     return list(itertools.product((False, True), repeat=count))
 
 
-def equation(parents: list[list[int]], cell: Cell, mask: Mask) -> dict[tuple, float]:
-    """Terms of the mean in a cell: c, phi_k, and delta_k of each action that is not set."""
-    terms: dict[tuple, float] = {("c",): 1.0}
-    for k, was_set in enumerate(mask):
-        terms["phi", k, cell[k]] = 1.0
-        if not was_set:
-            terms["delta", k, cell[k], *(cell[j] for j in parents[k])] = 1.0
-    return terms
-
-
 def oracle(
-    parents: list[list[int]], design: list[tuple[Cell, Mask]], questions: list[Cell], target: Mask
+    parents: list[list[int]],
+    design: list[tuple[Cell, Mask]],
+    questions: list[Cell],
+    target: Mask,
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> np.ndarray:
     """Whether each question lies in the row space of the design, with all tables free."""
-    equations = [equation(parents, cell, mask) for cell, mask in design]
-    wanted_terms = [equation(parents, cell, target) for cell in questions]
-    columns = sorted({key for terms in equations + wanted_terms for key in terms}, key=repr)
-    at = {key: i for i, key in enumerate(columns)}
 
-    def matrix(rows: list[dict[tuple, float]]) -> np.ndarray:
-        out = np.zeros((len(rows), len(columns)))
-        for i, terms in enumerate(rows):
-            out[i, [at[key] for key in terms]] = 1.0
-        return out
+    def terms(cell: Cell, mask: Mask) -> set[tuple]:
+        """Those of the mean in a cell: c, phi_k, psi_jk, and delta_k of each action not set."""
+        contributions = {("phi", k, value) for k, value in enumerate(cell)}
+        interactions = {("psi", j, k, cell[j], cell[k]) for j, k in pairs}
+        biases = {
+            ("delta", k, cell[k], *(cell[j] for j in parents[k]))
+            for k, was_set in enumerate(mask)
+            if not was_set
+        }
+        return {("c",)} | contributions | interactions | biases
 
-    known, wanted = matrix(equations), matrix(wanted_terms)
-    weights = np.linalg.lstsq(known.T, wanted.T, rcond=1e-9)[0]
-    return np.abs(wanted.T - known.T @ weights).max(axis=0) < 1e-7
+    known = [terms(cell, mask) for cell, mask in design]
+    wanted = [terms(cell, target) for cell in questions]
+    columns = sorted(set().union(*known, *wanted), key=repr)
+    matrix, targets = (
+        np.array([[column in row for column in columns] for row in some], float)
+        for some in (known, wanted)
+    )
+    weights = np.linalg.lstsq(matrix.T, targets.T, rcond=1e-9)[0]
+    return np.abs(targets.T - matrix.T @ weights).max(axis=0) < 1e-7
 
 
 def random_graph(rng: np.random.Generator, count: int) -> list[list[int]] | None:
@@ -88,6 +90,26 @@ def rows_of(design: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.Reg
     return bi.RegimeData.from_arrays(
         cells, rng.normal(size=len(cells)), masks, names, require_observational=False
     )
+
+
+def test_supported_points_are_identified_whatever_the_interactions() -> None:
+    cells = list(itertools.product((0, 1), repeat=3))
+    every = [[j for j in range(3) if j != k] for k in range(3)]
+    n_supported = n_identified = 0
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        masks = [(False,) * 3, *(tuple(j == k for j in range(3)) for k in range(3))]
+        design = [(c, mask) for mask in masks for c in cells if rng.random() < 0.75]
+        pairs = [p for p in itertools.combinations(range(3), 2) if rng.random() < 0.6] or [(0, 1)]
+        data = rows_of(design, rng)
+        named = [(data.names[j], data.names[k]) for j, k in pairs]
+        model = bi.models.additive(interactions=named)
+        posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
+        supported = posterior.support(np.array(cells, float)).supported.to_numpy()
+        identified = oracle(every, design, cells, (True,) * 3, pairs)
+        assert not (supported & ~identified).any(), seed
+        n_supported, n_identified = n_supported + supported.sum(), n_identified + identified.sum()
+    assert 0 < n_supported == n_identified < 5 * len(cells)
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,9 +68,7 @@ def test_support_does_not_depend_on_units() -> None:
     data = two_actions(300, seed=2)
     points = np.random.default_rng(3).normal(size=(50, 2)) * 1.5
     factor, shift = np.array([1e3, -1e-3]), np.array([5.0, 1e4])
-    other = bi.RegimeData.from_arrays(
-        data.actions * factor + shift, data.outcome, data.intervened, NAMES
-    )
+    other = replace(data, actions=data.actions * factor + shift)
     for actions in ([], ["x"], ["x", "y"]):
         one, same = data.support(points, actions), other.support(points * factor + shift, actions)
         np.testing.assert_allclose(one.joint_distance, same.joint_distance, atol=1e-6)
@@ -136,9 +135,7 @@ def test_experiments_beyond_observed_values_are_supported_only_without_edges() -
 def test_experiment_at_one_value_supports_that_value_only() -> None:
     data = two_actions(400, seed=6)
     x = np.where(data.intervened[:, 0], 1.0, data.actions[:, 0])
-    fixed = bi.RegimeData.from_arrays(
-        np.stack([x, data.actions[:, 1]], axis=1), data.outcome, data.intervened, NAMES
-    )
+    fixed = replace(data, actions=np.stack([x, data.actions[:, 1]], axis=1))
     support = fixed.support([[1.0, 0.5], [0.0, 0.5], [-1.0, 0.5]])
     assert support.supported.to_numpy().tolist() == [True, False, False]
     assert support.needs_met.sel(action="y").to_numpy().tolist() == [True, True, True]
@@ -249,16 +246,3 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert support["supported"].to_numpy().tolist() == [True, True, False]
         assert (support["distance"].sel(regime="observational") == 0).all()
         assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
-
-
-def test_values_between_ordered_levels_are_unsupported() -> None:
-    rng = np.random.default_rng(0)
-    dose = rng.integers(0, 30, size=600)
-    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
-    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
-    supported = {}
-    for name, table in (("numbers", frame), ("levels", levels)):
-        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
-        supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
-    # Values between two numbers are near rows at these; values between two levels are not.
-    assert supported == {"numbers": [True, True], "levels": [True, False]}

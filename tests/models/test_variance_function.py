@@ -62,9 +62,8 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
         estimate = estimate_variance_function(actions, intervened, residuals**2, coordinates)
         deviations = estimate.draw((400,), np.random.default_rng(seed))
         draws = np.log(estimate.spread.drawn(points, masks, deviations))
-        np.testing.assert_allclose(
-            np.exp(draws.mean(axis=0)), estimate.spread(points, masks), rtol=0.1
-        )
+        geometric = np.exp(draws.mean(axis=0))
+        np.testing.assert_allclose(geometric, estimate.spread(points, masks), rtol=0.1)
         # Relative to the mean over rows, because the common factor is sampled elsewhere.
         centre = np.log(truth / np.mean(variance_of(actions, intervened)))
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))

@@ -1,7 +1,7 @@
 import numpy as np
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.defaults import default_changes, medians, share_supported
+from bayes_intgen.posterior.defaults import medians, share_supported
 from bayes_intgen.posterior.draws import support_of
 
 from _posteriors import half_supported, made_up, made_up_with_levels
@@ -36,17 +36,6 @@ def test_default_point_is_the_medians_without_any_support() -> None:
     posterior = made_up(["one", "two"], regimes=2)
     np.testing.assert_array_equal(posterior.default_point, medians(posterior))
     assert share_supported(posterior) == 0
-
-
-def test_default_changes_end_at_supported_values() -> None:
-    posterior = half_supported()
-    low, high = default_changes(posterior, posterior.default_point)
-    assert low.tolist() == [0, 0, 3]
-    # The third level is never set.
-    assert high.tolist() == [1, 1, 14]
-    assert is_supported(posterior, np.stack([low, high])).all()
-    # Negative control: the last level is not supported.
-    assert not is_supported(posterior, np.array([[1.0, 2.0, 14.0]])).any()
 
 
 def test_supported_share_is_over_points_of_the_experiments() -> None:

@@ -27,19 +27,16 @@ def rows_of(mask: tuple[bool, bool], rows: int, rng: np.random.Generator):
 def dataset(outcome_of, seed: int, rows: int = 400) -> bi.RegimeData:
     rng = np.random.default_rng(seed)
     masks = [(False, False), (True, False), (False, True)]
-    parts = [rows_of(mask, rows, rng) for mask in masks]
-    score = np.concatenate([s for _, s in parts])
+    parts = zip(*(rows_of(mask, rows, rng) for mask in masks), strict=True)
+    actions, score = map(np.concatenate, parts)
     return bi.RegimeData.from_arrays(
-        np.concatenate([a for a, _ in parts]),
-        outcome_of(score, rng),
-        np.repeat(masks, rows, axis=0),
-        NAMES,
+        actions, outcome_of(score, rng), np.repeat(masks, rows, axis=0), NAMES
     )
 
 
 def fit(data: bi.RegimeData, prior: str = "spline", **settings) -> bi.Posterior:
     model = bi.models.additive(prior, interactions=None, **settings)
-    return bi.fit(data, model, chains=2, draws=200, progress=False)
+    return bi.fit(data, model, method="laplace", draws=200, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import gamma, kstest, norm
@@ -22,9 +24,7 @@ def test_hyperparameters_follow_their_priors(data, prior) -> None:
 
 
 def test_outcomes_have_units_and_magnitude_of_the_data(data) -> None:
-    scaled = bi.RegimeData.from_arrays(
-        data.actions, data.outcome * 1e4 + 1e6, data.intervened, data.names
-    )
+    scaled = replace(data, outcome=data.outcome * 1e4 + 1e6)
     tree = bi.prior_predictive(scaled, draws=300, rows=25)
     outcome = tree["prior_predictive"]["outcome"]
     assert outcome.dims == ("chain", "draw", "row")

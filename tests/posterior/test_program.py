@@ -26,15 +26,10 @@ def _float64():
 def hyperparameters(posterior: bi.Posterior, count: int) -> list[dict[str, np.ndarray]]:
     """Evenly spaced draws of the hyperparameters over chains and iterations."""
     group = posterior.tree["posterior"]
-    size = group.sizes["draw"]
-    return [
-        {
-            name: group[name].to_numpy()[i % group.sizes["chain"], i * size // count]
-            for name in ("scale", "lengthscale", "noise_sd")
-            if name in group
-        }
-        for i in range(count)
-    ]
+    names = [name for name in ("scale", "lengthscale", "noise_sd") if name in group]
+    chains, size = group.sizes["chain"], group.sizes["draw"]
+    places = [(i % chains, i * size // count) for i in range(count)]
+    return [{name: group[name].to_numpy()[place] for name in names} for place in places]
 
 
 def log_marginal(program: Program, points: list[dict[str, np.ndarray]]) -> np.ndarray:
@@ -107,9 +102,8 @@ def test_program_has_covariates_groups_and_weights() -> None:
 def test_outcomes_are_simulated_in_their_own_units(data, posterior) -> None:
     program = posterior.program(data)
     terms, origin = program.terms, 1000.0
-    moved = replace(
-        terms, centre=terms.centre + origin, intercept_mean=terms.intercept_mean + origin
-    )
+    shifted = {name: getattr(terms, name) + origin for name in ("centre", "intercept_mean")}
+    moved = replace(terms, **shifted)
     drawn = [
         np.asarray(Predictive(own, num_samples=3)(jax.random.key(0), None)["outcome"])
         for own in (program, replace(program, terms=moved))

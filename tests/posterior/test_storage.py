@@ -30,10 +30,9 @@ def test_fresh_process_predicts_the_same_to_the_last_bit(posterior, saved, tmp_p
         "np.savez(sys.argv[3], joint=p.joint_effect(points), red=p.effect(points, ['red']),\n"
         "         phi=p.mechanisms(points)['confounded'])\n"
     )
-    out = tmp_path / "predictions.npz"
-    subprocess.run(
-        [sys.executable, "-c", program, str(saved), json.dumps(POINTS), str(out)], check=True
-    )
+    out = str(tmp_path / "predictions.npz")
+    command = [sys.executable, "-c", program, str(saved), json.dumps(POINTS), out]
+    subprocess.run(command, check=True)
     predictions = np.load(out)
     np.testing.assert_array_equal(predictions["joint"], posterior.joint_effect(POINTS))
     np.testing.assert_array_equal(predictions["red"], posterior.effect(POINTS, ["red"]))
@@ -82,20 +81,14 @@ OTHER_VERSION = "another version of bayes-intgen; fit again"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        *(
-            (lambda tree, own=group: tree.__delitem__(own), f"{group} is missing")
-            for group in GROUPS
-        ),
+        *((lambda tree, own=g: tree.__delitem__(own), f"{g} is missing") for g in GROUPS),
         (lambda tree: tree.attrs.update(format=99), OTHER_VERSION),
         (lambda tree: tree.attrs.update(format="1"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("terms"), "'terms' is missing"),
         (lambda tree: tree.attrs.update(terms="{"), "model cannot be read"),
         (lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
-        (
-            lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'),
-            "model cannot be read",
-        ),
+        (lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'), "model cannot be"),
     ],
 )
 def test_file_with_other_parts_is_rejected(saved, change, message) -> None:
@@ -174,9 +167,8 @@ def test_refusals_print_nothing(saved) -> None:
         "import sys, bayes_intgen as bi\n"
         "try: bi.load(sys.argv[1])\nexcept bi.SavedFitError: print('refused')"
     )
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, str(saved)], capture_output=True, check=True
-    )
+    command = [sys.executable, "-W", "ignore", "-c", program, str(saved)]
+    run = subprocess.run(command, capture_output=True, check=True)
     assert (run.stdout, run.stderr) == (b"refused\n", b"")
 
 

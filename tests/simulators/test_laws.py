@@ -154,23 +154,16 @@ def curve(shape: Shape, z: np.ndarray) -> np.ndarray:
     return model.effect_of(0, model.turn[0] + z) / model.size[0]
 
 
-def test_steps_jump_and_sigmoids_rise_by_three_per_standard_deviation() -> None:
-    near = np.array([-1e-4, 1e-4])
+def test_steps_jump_and_sigmoids_rise_sines_repeat_hinges_bend_and_u_shapes_turn() -> None:
+    near, far, z = np.array([-1e-4, 1e-4]), np.array([-2.0, 0.0, 2.0]), np.linspace(-1, 1, 21)
     np.testing.assert_array_equal(curve("step", near), [0, 1])
     # The derivative of expit(12 z) at zero is 12 / 4.
     assert np.diff(curve("sigmoid", near))[0] / 2e-4 == pytest.approx(3, rel=1e-4)
-
-
-def test_sines_repeat_after_one_or_two_standard_deviations() -> None:
-    z = np.linspace(-1, 1, 21)
     for shape, period in (("sine 1", 1), ("sine 2", 2)):
         np.testing.assert_allclose(curve(shape, z + period), curve(shape, z), atol=1e-12)
         assert np.abs(curve(shape, z + period / 2) - curve(shape, z)).max() > 0.9
-
-
-def test_hinges_bend_once_and_u_shapes_turn() -> None:
-    np.testing.assert_allclose(curve("hinge", np.array([-2.0, 0.0, 2.0])), [0, 0, 2], atol=1e-12)
-    np.testing.assert_allclose(curve("u", np.array([-2.0, 0.0, 2.0])), [2, 0, 2], atol=1e-12)
+    np.testing.assert_allclose(curve("hinge", far), [0, 0, 2], atol=1e-12)
+    np.testing.assert_allclose(curve("u", far), [2, 0, 2], atol=1e-12)
 
 
 def test_actions_stay_in_the_interval_and_clipped_ones_reach_its_ends() -> None:
@@ -216,13 +209,3 @@ def test_exactly_one_cell_is_an_outlier() -> None:
         assert off == pytest.approx(1e4 * scale[action], rel=0.05)
         cells.add((int(row), int(action)))
     assert len(cells) > 5
-
-
-def test_true_effects_and_strength_zero_equal_the_base() -> None:
-    base = Linear.random(2, seed=0)
-    points, _ = base.sample(base.names, 5, np.random.default_rng(0))
-    np.testing.assert_array_equal(
-        Mistyped(base, 1e6).joint_effect(points), base.joint_effect(points)
-    )
-    same = Mistyped(base, 0.0).dataset(20, seed=3)
-    np.testing.assert_array_equal(same.actions, base.dataset(20, seed=3).actions)

@@ -121,28 +121,19 @@ def test_density_equals_that_of_scipy() -> None:
 def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.full(50, 0.3))
+    points, density, none = np.zeros((50, 1)), np.zeros(50), np.zeros((50, 1, 0))
     diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
-    draws = ImportanceDraws(
-        np.zeros((50, 1)), np.zeros(50), weights, np.zeros((50, 1, 0)), diagnostics
-    )
-    index = draws.resample(1000, rng)
+    index = ImportanceDraws(points, density, weights, none, diagnostics).resample(1000, rng)
     counts = np.bincount(index, minlength=50)
     assert (np.abs(counts - 1000 * weights) < 1).all()
     # In random order: the chains of a fit are alike.
     assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2
 
 
-@pytest.mark.parametrize(
-    ("k", "ess", "reliable"),
-    [
-        (PARETO_K_LIMIT, MIN_ESS, True),
-        (0.71, 900.0, False),
-        (0.2, MIN_ESS - 1.0, False),
-        (np.nan, 900.0, False),
-    ],
-)
-def test_gate(k: float, ess: float, reliable: bool) -> None:
-    assert ImportanceDiagnostics(k, ess, 1000).is_reliable == reliable
+def test_weights_are_reliable_up_to_limits_of_pareto_k_and_of_effective_draws() -> None:
+    assert ImportanceDiagnostics(PARETO_K_LIMIT, MIN_ESS, 1000).is_reliable
+    for k, ess in ((0.71, 900.0), (0.2, MIN_ESS - 1.0), (np.nan, 900.0)):
+        assert not ImportanceDiagnostics(k, ess, 1000).is_reliable
 
 
 @pytest.mark.parametrize("count", [40, 225, 226, 1000])

@@ -18,7 +18,6 @@ from bayes_intgen.inference.density.approximation import (
     block_statistics,
     coefficient_blocks,
     find_mode,
-    partition,
 )
 from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
 from bayes_intgen.inference.sampled_model import Draws
@@ -91,16 +90,9 @@ def test_one_block_of_all_coefficients_is_exact_everywhere(case) -> None:
 def test_blocks_follow_the_density_of_draws_and_larger_ones_better(case) -> None:
     posterior, mode, draws = case
     expansion = ExpansionPoint.of(posterior, mode)
-    errors = [
-        np.std(
-            log_ratio(
-                posterior,
-                block_statistics(expansion, coefficient_blocks(expansion, draws[:24], (size,))),
-                draws[24:],
-            )
-        )
-        for size in (24, 48, 96)
-    ]
+    blocks = (coefficient_blocks(expansion, draws[:24], (size,)) for size in (24, 48, 96))
+    surrogates = (block_statistics(expansion, own) for own in blocks)
+    errors = [np.std(log_ratio(posterior, own, draws[24:])) for own in surrogates]
     assert all(larger < smaller for smaller, larger in pairwise(errors))
     surrogate = approximate(posterior, mode, draws[:24])
     error = np.std(log_ratio(posterior, surrogate, draws[24:]))
@@ -192,17 +184,6 @@ def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
 
 
-def test_partition_recovers_clusters_in_any_order() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.repeat(np.arange(5), 4))
-    noise = rng.uniform(0.5, 1, size=(20, 20))
-    dependence = np.where(labels[:, None] == labels, 1.0, 0.1) * noise
-    clusters = partition(dependence + dependence.T, np.ones(20), max_size=4)
-    assert sorted(i for cluster in clusters for i in cluster) == list(range(20))
-    assert [len(cluster) for cluster in clusters] == [4] * 5
-    assert all(len(set(labels[cluster])) == 1 for cluster in clusters)
-
-
 def distance(one: np.ndarray, other: np.ndarray) -> float:
     """Largest difference of means and of variances, in Monte Carlo standard errors."""
     largest, centre = 0.0, one.mean((0, 1))
@@ -255,9 +236,8 @@ def test_fits_of_few_levels_do_not_diverge() -> None:
     diverging, rejected, draws = 0, 0, 0
     for seed in range(20_500, 20_506):
         world = Ordered.random(3, seed, levels=3)
-        statistics = bi.fit(world.dataset(1000, seed), draws=300, progress=False).tree[
-            "sample_stats"
-        ]
+        posterior = bi.fit(world.dataset(1000, seed), draws=300, progress=False)
+        statistics = posterior.tree["sample_stats"]
         diverging += int(statistics["diverging"].sum())
         rejected += int((~statistics["accepted"]).sum())
         draws += statistics["diverging"].size

@@ -54,10 +54,8 @@ def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
     sums = SufficientStatistics.over(X, Y, W)
     reduced = ReducedStatistics.of(sums, ELIMINATED, SD[ELIMINATED] / NOISE)
     count, columns = 40_000, reduced.remaining
-    part, whole = (
-        conditional_on(reduced.sums, MEAN[columns], SD[columns]),
-        conditional_on(sums, MEAN, SD),
-    )
+    part = conditional_on(reduced.sums, MEAN[columns], SD[columns])
+    whole = conditional_on(sums, MEAN, SD)
     remaining = part.draw(np.random.default_rng(0).standard_normal((count, len(columns))))
     rng = np.random.default_rng(1)
     draws = reduced.complete(remaining[None], np.full((1, count), NOISE), rng)[0]

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,7 @@ LAWS = {
 
 
 def found(noise: np.ndarray) -> FarOutcomes | None:
-    rows = confounded_rows(len(noise) // 3, seed=0)
-    data = bi.RegimeData.from_arrays(rows.actions, noise, rows.intervened, rows.names)
+    data = replace(confounded_rows(len(noise) // 3, seed=0), outcome=noise)
     return FarOutcomes.of(data, data, noise / noise.std())
 
 
@@ -43,10 +43,8 @@ def test_noise_with_exponential_tails_is_not_reported(law: str, rows: int) -> No
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
 def test_fits_warn_of_far_outcomes_and_print_them() -> None:
     clean = confounded_rows(60, seed=4)
-    outcome = clean.outcome.copy()
-    outcome[11] += 50
-    data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
-    settings = {"draws": 10, "warmup": 10, "chains": 1, "progress": False}
+    data = replace(clean, outcome=clean.outcome + 50 * (np.arange(len(clean)) == 11))
+    settings = {"method": "laplace", "draws": 10, "progress": False}
     with pytest.warns(bi.DataWarning, match="in row 11"):
         posterior = bi.fit(data, bi.models.additive("linear"), **settings)
     assert "row 11" in " ".join(str(posterior).split())
@@ -61,11 +59,10 @@ def test_fits_warn_of_far_outcomes_and_print_them() -> None:
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
 def test_counts_are_not_reported() -> None:
     clean = confounded_rows(60, seed=4)
-    outcome = np.random.default_rng(0).poisson(1.0, len(clean))
+    outcome = np.random.default_rng(0).poisson(1.0, len(clean)).astype(float)
     outcome[3] = 60
-    data = bi.RegimeData.from_arrays(clean.actions, outcome, clean.intervened, clean.names)
-    posterior = bi.fit(
-        data, bi.models.additive("linear"), draws=10, warmup=10, chains=1, progress=False
-    )
+    data = replace(clean, outcome=outcome)
+    linear = bi.models.additive("linear")
+    posterior = bi.fit(data, linear, method="laplace", draws=10, progress=False)
     assert posterior.outcome_kind == "count"
     assert "far_rows" not in posterior.tree["constant_data"]

@@ -1,5 +1,7 @@
 """Probabilities of edges of the graph, learned from rows in which actions were set."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -151,11 +153,7 @@ def test_given_edges_stay_and_exclude_their_reverse() -> None:
 def test_units_and_the_order_of_rows_do_not_matter() -> None:
     data = sampled([exogenous, lambda a, c, v: 0.15 * a[:, 0] + c + 0.5 * v], 400, seed=9)
     order = np.random.default_rng(0).permutation(len(data))
-    moved = bi.RegimeData.from_arrays(
-        (data.actions * [1000.0, -1e-3] + [5.0, 2.0])[order],
-        data.outcome[order],
-        data.intervened[order],
-    )
+    moved = replace(data, actions=data.actions * [1000.0, -1e-3] + [5.0, 2.0]).take(order)
     assert learned(moved) == pytest.approx(learned(data), abs=1e-3)
 
 

@@ -210,10 +210,8 @@ HEAVY = StudentT(2.0, 3)
 
 
 def test_chains_run_until_they_have_converged() -> None:
-    easy, hard = (
-        sample(normal(np.eye(2)), np.eye(2), draws=None),
-        sample(HEAVY, np.eye(3), draws=None),
-    )
+    easy = sample(normal(np.eye(2)), np.eye(2), draws=None)
+    hard = sample(HEAVY, np.eye(3), draws=None)
     assert MIN_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MAX_DRAWS
     for draws in (easy, hard):
         assert shortfalls(draws.flat).max() <= 1
@@ -234,17 +232,17 @@ def test_stopping_rule_assesses_the_quantities(quantities) -> None:
     assert draws.flat.shape[1] == MAX_DRAWS
 
 
+class ManySites(Normal):
+    def potential(self, z):
+        return Normal.potential(self, z[:2]) + 0.5 * jnp.sum(z[2:] ** 2)
+
+
 class Padded(Normal):
     """Standard normal sites at the end of vectors, in compiled programs alone."""
 
     @property
     def compiled(self):
         return ManySites(self.parameter, self.size + 30)
-
-
-class ManySites(Normal):
-    def potential(self, z):
-        return Normal.potential(self, z[:2]) + 0.5 * jnp.sum(z[2:] ** 2)
 
 
 def test_padding_changes_neither_the_distribution_of_draws_nor_statistics() -> None:
