@@ -24,6 +24,9 @@ Row = dict[str, str]
 OURS, OURS_GRAPH = "this library", "this library, graph given"
 PUBLISHED, TOPLINE = "published (ridge a regime)", "topline (ridge on joint rows)"
 LEVELS = ("0.5", "0.8", "0.9", "0.95")
+# Kinds of real tables in which three settings interact, hidden ones among them.
+STRESS = ("stream processing of three",)
+BY_HAND = {"pooled rows": "pooled rows", "by hand": "experiments combined by hand"}
 INTERVALS = {
     "effect": "joint effect",
     "change": "its change from the lowest values set",
@@ -117,7 +120,36 @@ def source(name: str) -> str:
 def summary() -> list[list[str]]:
     """The table of the README."""
     head = ["measure", "this library", "for comparison", "source"]
-    return [head, *summary_of_errors(), *summary_of_coverage(), *summary_of_speed()]
+    return [
+        head,
+        *summary_of_real_outcomes(),
+        *summary_of_errors(),
+        *summary_of_coverage(),
+        *summary_of_speed(),
+    ]
+
+
+def summary_of_real_outcomes() -> list[list[str]]:
+    """Errors and coverage where outcomes are real, and in a stress test."""
+    lines = rows_of("real_worlds")
+    groups = {
+        "real outcomes": [line for line in lines if line["kind"] not in STRESS],
+        "the same in a stress test": [line for line in lines if line["kind"] in STRESS],
+    }
+    cells = []
+    for name, own in groups.items():
+        draws = sum(int(line["draws"]) for line in own)
+        others = (f"{name}: {number(mean(own, f'error, {key}'))}" for key, name in BY_HAND.items())
+        cells.append(
+            [
+                f"{name}, {draws} draws of {len(own)} kinds: error / sd of the answer; coverage "
+                "of 90% credible intervals",
+                f"{number(mean(own, 'error, library'))}; {number(mean(own, 'coverage90'))}",
+                "; ".join(others),
+                source("real_worlds"),
+            ]
+        )
+    return cells
 
 
 def summary_of_errors() -> list[list[str]]:
@@ -201,6 +233,24 @@ def summary_of_speed() -> list[list[str]]:
             source("benchmark_speed"),
         ],
     ]
+
+
+def real() -> list[list[str]]:
+    """Errors of all estimators and coverage of intervals, by kind of real table."""
+    columns = {
+        "draws": "draws",
+        "error, library": OURS,
+        **{f"error, {key}": name for key, name in BY_HAND.items()},
+        "error, published": "published",
+        "error, history": "history",
+        "share of draws below the better": "draws in which it beats pooled rows and by hand",
+    }
+    head = ["table", *columns.values(), "coverage of 90% intervals", "`bi.check` reports"]
+    lines = [head]
+    for row in rows_of("real_worlds"):
+        covered = with_error(row["coverage90"], row["standard error of coverage90"])
+        lines.append([row["kind"], *(row[key] for key in columns), covered, row["reported"]])
+    return lines
 
 
 def published() -> list[list[str]]:
@@ -446,6 +496,7 @@ def bad_input() -> list[list[str]]:
 # Each table, and the results that it shows.
 TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
     "summary": (summary, ()),  # which names the commits beside each row
+    "real": (real, ("real_worlds",)),
     "published": (published, ("published_main",)),
     "convergence": (convergence, ("published_convergence",)),
     "attainable": (attainable, ("benchmark_cases",)),

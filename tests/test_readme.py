@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import readme_table
 
@@ -17,23 +19,31 @@ def test_the_quick_start_prints_the_output_below_it(tmp_path, monkeypatch, capsy
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     (shown,) = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("fit(data, seed=0)", "fit(data, seed=0, progress=False)"), {})
+    names: dict[str, Any] = {}
+    exec(code.replace("fit(known.data, seed=0)", "fit(known.data, seed=0, progress=False)"), names)
     printed = capsys.readouterr().out
-    number = r"-?\d+\.\d\d"
-    mean, low, high = map(float, re.findall(number, printed))
-    truth = 0.4621 + 0.25  # tanh(0.5) + 0.5 * 0.5; the stray light averages zero
+    number = r"\b\d+,\d{3}\b"
+    mean, low, high = map(as_number, re.findall(number, printed))
+    joint = names["known"].joint.set_index(["red", "green"]).loc[(60, 25)]
     # A 90% interval is 3.3 standard deviations wide.
     sd = (high - low) / 3.3
     assert low < mean < high
-    assert abs(mean - truth) < 4 * sd
-    assert high - low < 0.5
-    # The same words; numbers up to rounding and the Monte Carlo error of 400 effective draws.
+    assert abs(mean - joint["effect"]) < 4 * np.hypot(sd, joint["standard_error"])
+    assert high - low < joint["effect"] / 10
+    # The same words and rows; estimates up to the Monte Carlo error of 400 effective draws.
     assert re.sub(number, "", printed) == re.sub(number, "", shown)
-    assert list(map(float, re.findall(number, shown))) == pytest.approx(
+    assert list(map(as_number, re.findall(number, shown))) == pytest.approx(
         [mean, low, high], abs=sd / 3
     )
+    (answer,) = re.findall(rf"reads ({number}) with both", text)
+    assert as_number(answer) == pytest.approx(joint["effect"], abs=1)
     assert (tmp_path / "fit.nc").stat().st_size > 0
     plt.close("all")
+
+
+def as_number(text: str) -> float:
+    """Read a number with commas between thousands."""
+    return float(text.replace(",", ""))
 
 
 def tables(text: str) -> list[list[list[str]]]:

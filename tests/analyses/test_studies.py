@@ -459,3 +459,41 @@ def test_loops_differ_in_their_experiments_only() -> None:
     assert sum(end[0][label] for label in labels) == 2
     assert end[0]["do(tv, radio, search)"] == 0
     assert all(0 <= row["regret"] < 50 for rows in loops.values() for row in rows)
+
+
+# Real outcomes
+
+
+@pytest.mark.slow
+def test_study_of_real_worlds(study_of) -> None:
+    pytest.importorskip("sklearn")
+    lines, models = study_of("real_worlds")
+    assert lines["kind"].tolist() == ["compiler", "stream processing"]
+    study = import_module("real_worlds")
+    assert set(models["estimator"]) == set(study.ESTIMATORS)
+    assert len(models) == 2 * 2 * len(study.ESTIMATORS)
+    assert in_order(models["error"], 1e-3, 10)
+    # The history is confounded, by selection alone.
+    sound = lines[lines["kind"] == "compiler"].iloc[0]
+    assert sound["error, library"] < 0.5 * sound["error, history"]
+    ours = models[models["estimator"] == "library"]
+    np.testing.assert_allclose(
+        lines.set_index("kind")["coverage90"],
+        ours.groupby("kind")["coverage90"].mean(),
+        atol=6e-4,
+    )
+
+
+def test_estimates_by_hand_are_right_without_hidden_causes() -> None:
+    pytest.importorskip("sklearn")
+    study = import_module("real_worlds")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.integers(0, 2, 4000), "b": rng.integers(0, 3, 4000)})
+    frame["y"] = 2.0 * frame["a"] + frame["b"] ** 2 + 0.1 * rng.normal(size=4000)
+    frame["regime"] = rng.choice(["observational", "a", "b"], 4000)
+    joint = pd.DataFrame({"a": [0, 1, 1], "b": [2, 0, 2], "effect": [4.0, 2.0, 6.0]})
+    known = bi.datasets.Dataset(frame, joint, ("a", "b"), "y")
+    for name, estimate in study.other_estimates(known).items():
+        # By hand subtracts the mean of the history from those of two experiments.
+        tolerance = 0.3 if name == study.HAND else 0.05
+        np.testing.assert_allclose(estimate, joint["effect"], atol=tolerance, err_msg=name)
