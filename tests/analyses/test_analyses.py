@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies import assert_figures, assert_resumes, run
+from studies import assert_figures, assert_resumes, read, run
 
 import bayes_intgen as bi
 
