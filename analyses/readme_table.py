@@ -138,12 +138,12 @@ def summary_of_real_outcomes() -> list[list[str]]:
     }
     cells = []
     for name, own in groups.items():
-        draws = sum(int(line["draws"]) for line in own)
+        draws = f"{sum(int(line['draws']) for line in own)} draws"
+        draws += f" of {len(own)} kinds" if len(own) > 1 else ""
         others = (f"{name}: {number(mean(own, f'error, {key}'))}" for key, name in BY_HAND.items())
         cells.append(
             [
-                f"{name}, {draws} draws of {len(own)} kinds: error / sd of the answer; coverage "
-                "of 90% credible intervals",
+                f"{name}, {draws}: error / sd of the answer; coverage of 90% credible intervals",
                 f"{number(mean(own, 'error, library'))}; {number(mean(own, 'coverage90'))}",
                 "; ".join(others),
                 source("real_worlds"),
