@@ -1,8 +1,7 @@
 """NUTS with delayed acceptance: compiled iterations, parallel chains, warmup, and stopping rule.
 
 Trajectories are those of NumPyro's documented ``hmc``, which is imported where a program is
-compiled. JAX takes seconds for that, or one with the programs of earlier processes in the folder
-``JAX_COMPILATION_CACHE_DIR``.
+compiled: a process that loads its programs does without NumPyro.
 
 Each chain has a thread, which needs no choice of devices before JAX starts, and runs in blocks of
 iterations. Progress is reported between the blocks, without callbacks from compiled code.
@@ -10,10 +9,9 @@ iterations. Progress is reported between the blocks, without callbacks from comp
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
@@ -26,8 +24,7 @@ from jax import lax
 from numpy.typing import NDArray
 from scipy.linalg import block_diag, solve_triangular
 
-from bayes_intgen._jax import cpu_device, double_precision
-from bayes_intgen._progress import Share, share_of_stage, stage
+from bayes_intgen._progress import Share, share_of_stage
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
@@ -39,6 +36,7 @@ from bayes_intgen.inference.sampling.convergence import (
     additional_draws,
     shortfall,
 )
+from bayes_intgen.inference.sampling.programs import CompiledProgram
 from bayes_intgen.inference.settings import SamplerSettings
 
 Collected = dict[str, NDArray[Any]]
@@ -62,8 +60,6 @@ STATISTICS = {
     "step_size": float,
     "accepted": bool,
 }
-# Compiled programs, by the kinds of densities and the shapes of their arrays.
-PROGRAMS: dict[Any, jax.stages.Compiled] = {}
 MAX_BLOCK_SIZE = 25
 # An interrupt just before the main thread waits for the chains does not end that wait.
 WAIT_SECONDS = 0.1
@@ -191,10 +187,8 @@ class NUTSKernel:
 
     def compile(self, chain: ChainState, count: int, progress: bool) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        arguments = self._arguments(chain, np.zeros((count, 2), dtype=np.uint32), False)
-        if _shapes(arguments) not in PROGRAMS:
-            with stage("Compilation", progress), _on_cpu():
-                PROGRAMS[_shapes(arguments)] = jax.jit(advance).lower(*arguments).compile()
+        keys = np.zeros((count, 2), dtype=np.uint32)
+        PROGRAM.compile(self._arguments(chain, keys, False), progress)
 
     def advance(
         self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
@@ -203,10 +197,7 @@ class NUTSKernel:
 
         The step size adapts, or stays.
         """
-        arguments = self._arguments(chain, keys, adapts)
-        with _on_cpu():
-            results = PROGRAMS[_shapes(arguments)](*arguments)
-            chain, rows = jax.tree.map(np.asarray, results)
+        chain, rows = PROGRAM(self._arguments(chain, keys, adapts))
         size = len(self._moves)
         z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
         named = zip(STATISTICS.items(), columns.T, strict=True)
@@ -309,21 +300,8 @@ def _trajectory(
     return trajectory
 
 
-@contextlib.contextmanager
-def _on_cpu() -> Iterator[None]:
-    """Compute in double precision on the CPU; on another device if JAX has no CPU.
-
-    An accelerator would be idle between the steps most of the time.
-    """
-    with double_precision():
-        device = cpu_device()
-        with contextlib.nullcontext() if device is None else jax.default_device(device):
-            yield
-
-
-def _shapes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    leaves, structure = jax.tree.flatten(arguments)
-    return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
+# Compiled for each kind of densities and shapes of their arrays.
+PROGRAM = CompiledProgram(advance)
 
 
 class ChainRunner:
