@@ -5,8 +5,9 @@
 The light tunnel of `bi.datasets` is a real device with red, green and blue light and an infrared
 sensor. Red and green are the actions. In the history both follow parts of the blue light, which
 also reaches the sensor, and is hidden; in an experiment one of them was set at random. No row of
-the data has both set, but other rows of the device do: they show what the sensor reads when red
-and green are set together, beside the estimates.
+the data counts as one in which both were set. But the rows are a selection of measurements in which
+everything was set at random: all of these together show what the sensor reads when red and green
+are set together, beside the estimates.
 """
 
 from pathlib import Path

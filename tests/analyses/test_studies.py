@@ -488,11 +488,11 @@ def test_estimates_by_hand_are_right_without_hidden_causes() -> None:
     pytest.importorskip("sklearn")
     study = import_module("real_worlds")
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": rng.integers(0, 2, 4000), "b": rng.integers(0, 3, 4000)})
-    frame["y"] = 2.0 * frame["a"] + frame["b"] ** 2 + 0.1 * rng.normal(size=4000)
-    frame["regime"] = rng.choice(["observational", "a", "b"], 4000)
-    joint = pd.DataFrame({"a": [0, 1, 1], "b": [2, 0, 2], "effect": [4.0, 2.0, 6.0]})
-    known = bi.datasets.Dataset(frame, joint, ("a", "b"), "y")
+    frame = pd.DataFrame({name: rng.integers(0, 2 + (name == "b"), 8000) for name in "abc"})
+    frame["y"] = 2.0 * frame["a"] + frame["b"] ** 2 - frame["c"] + 0.1 * rng.normal(size=8000)
+    frame["regime"] = rng.choice(["observational", "a", "b", "c"], 8000)
+    joint = pd.DataFrame({"a": [0, 1, 1], "b": [2, 0, 2], "c": [0, 1, 1], "effect": [4.0, 1, 5]})
+    known = bi.datasets.Dataset(frame, joint, ("a", "b", "c"), "y")
     for name, estimate in study.other_estimates(known).items():
         # By hand subtracts the mean of the history from those of two experiments.
         tolerance = 0.3 if name == study.HAND else 0.05

@@ -38,6 +38,7 @@ def test_a_fit_its_summary_its_page_its_file_and_its_check_say_the_same(tmp_path
     posterior.with_check(check).save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     assert again.check.findings == check.findings
+    assert str(again.check) == str(check)
     # Those of the fit are said once.
     assert all(str(again).replace("\n    ", " ").count(f.sentence) == 1 for f in check.findings)
 

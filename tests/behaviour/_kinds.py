@@ -327,7 +327,7 @@ def saved(folder: Path) -> Case:
 
 
 def real_table() -> Case:
-    """Readings of a real sensor, with the joint answer from rows that are left out."""
+    """Readings of a real sensor, with the joint answer from all rows."""
     known = bi.datasets.light_tunnel(rows=300)
     frame = known.frame.rename(columns={known.outcome: "y"}).replace(
         {"regime": {"observational": ""}}

@@ -169,6 +169,7 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     command += ["--outcome-sd", "spread", "--prior", "linear", "--method", "laplace"]
     fit = tmp_path / "fit.nc"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
+    assert "pareto_k" in bi.load(fit).tree["sample_stats"].attrs
     columns = bi.load(fit).terms.covariates
     assert (columns.regime, columns.weights, columns.outcome_sd) == ("arm", "stores", "spread")
     page = tmp_path / "r.html"

@@ -106,6 +106,7 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
+        (lambda: bi.Decision({"rod": 1.0}), "did you mean 'red'"),
         (lambda: bi.Decision({"red": -1.0}), "is negative"),
         (lambda: bi.Decision({"red": float("nan")}), "finite number"),
         (lambda: bi.Decision(budget=3), "a budget needs costs"),

@@ -21,6 +21,8 @@ def test_unknown_parents_exclude_the_action_and_its_known_descendants() -> None:
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
+        ("all", "graph must be a mapping"),
+        (["a1"], "graph must map"),
         ({"a9": ["a1"]}, "'a9'"),
         ({"a9": None}, "'a9'"),
         ({"a2": ["a1"], "a1": ["a3"], "a3": ["a2"], "a4": ["a1"]}, "among 'a1', 'a2', 'a3';"),

@@ -246,3 +246,16 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert support["supported"].to_numpy().tolist() == [True, True, False]
         assert (support["distance"].sel(regime="observational") == 0).all()
         assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
+
+
+def test_values_between_ordered_levels_are_unsupported() -> None:
+    rng = np.random.default_rng(0)
+    dose = rng.integers(0, 30, size=600)
+    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
+    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
+    supported = {}
+    for name, table in (("numbers", frame), ("levels", levels)):
+        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
+        supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
+    # Values between two numbers are near rows at these; values between two levels are not.
+    assert supported == {"numbers": [True, True], "levels": [True, False]}
