@@ -143,7 +143,7 @@ def summary_of_real_outcomes() -> list[list[str]]:
         others = (f"{name}: {number(mean(own, f'error, {key}'))}" for key, name in BY_HAND.items())
         cells.append(
             [
-                f"{name}, {draws}: error / sd of the answer; coverage of 90% credible intervals",
+                f"{name}, {draws}: error / sd of the answer; coverage of 90% intervals",
                 f"{number(mean(own, 'error, library'))}; {number(mean(own, 'coverage90'))}",
                 "; ".join(others),
                 source("real_worlds"),

@@ -126,6 +126,8 @@ def _growing_variance(rows: Observations) -> str:
     means, sizes, errors, ratios = [], [], [], []
     for own in (thirds[0], thirds[-1]):
         mean, gaps = outcome[own].mean(), np.abs(left[own])
+        if not mean > 0:
+            return ""
         means.append(mean)
         sizes.append(gaps.mean() / np.sqrt(mean))
         errors.append(gaps.std() / np.sqrt(mean * len(own)))

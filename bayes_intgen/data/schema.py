@@ -259,7 +259,7 @@ class Schema:
         return collected
 
     def _content(self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]) -> Content:
-        """Levels or groups that occur in a column."""
+        """What a column holds: levels, groups, or numbers or dates."""
         if name in self.columns.groups:
             return frozenset(map(group_label, filled_cells(table, name)))
         if name in self.columns.names and holds_dates(table[name]):

@@ -9,13 +9,12 @@ takes a graph. See docs/method.md for the proof.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import combinations, islice
+from itertools import islice
 from math import comb
 from operator import and_
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -25,9 +24,7 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import (
     Mask,
     Vector,
-    evaluate,
     mask_label,
-    null_space,
     null_space_of_regimes,
     project,
     regime_label,
@@ -40,6 +37,8 @@ from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
 # Maximum number of distinct values that experiments identify as single values, not as a range.
+# Number of rows whose values are looked at first.
+FIRST_ROWS = 20_000
 MAX_SETTINGS = 3
 # Maximum number of sets returned.
 MAX_SETS = 20
@@ -213,8 +212,12 @@ def settings_of(
     """
     few = {}
     for k, (name, levels) in enumerate(zip(names, categories, strict=True)):
-        column, was_set = actions[:, k], intervened[:, k]
-        values = np.sort(pd.unique(column[was_set]))
+        # Most experiments have many values among the first rows.
+        for rows in (slice(FIRST_ROWS), slice(None)):
+            column, was_set = actions[rows, k], intervened[rows, k]
+            values = np.unique(column[was_set])
+            if len(values) > MAX_SETTINGS:
+                break
         if 0 < len(values) <= MAX_SETTINGS and not np.isin(column[~was_set], values).all():
             few[name] = tuple((values if levels is None else levels.decode(values)).tolist())
     return few
@@ -422,7 +425,7 @@ def _smallest(
     gains: Mapping[Mask, Vector], wanted: Vector, independent: list[Mask], target: Mask
 ) -> list[tuple[Mask, ...]]:
     """Find the smallest sets of experiments that span the target together with the data."""
-    if alone := list(islice(_spanning(gains, wanted, 1), MAX_SETS)):
+    if alone := list(islice(_spanning([*gains.items()], wanted, 1), MAX_SETS)):
         return alone
     weights = regime_weights([*independent, *gains], target)
     assert weights is not None  # single experiments and observational rows span everything
@@ -435,17 +438,31 @@ def _smallest(
     for size in range(2, len(needed) + 1):
         if comb(len(gains), size) > MAX_SETS_TRIED:
             break
-        sets = list(islice(_spanning(gains, wanted, size), MAX_SETS))
+        sets = list(islice(_spanning([*gains.items()], wanted, size), MAX_SETS))
         if sets:
             return sets
     return [needed]
 
 
 def _spanning(
-    gains: Mapping[Mask, Vector], wanted: Vector, size: int
+    gains: list[tuple[Mask, Vector]], wanted: Vector, size: int
 ) -> Iterator[tuple[Mask, ...]]:
     """Yield sets of ``size`` experiments whose gains span ``wanted``, if no smaller set does."""
-    for experiments in combinations(gains, size):
-        _, basis = null_space([gains[mask] for mask in experiments], len(wanted))
-        if not any(evaluate(basis, wanted)):
-            yield experiments
+    for i, (mask, gain) in enumerate(gains):
+        pivot = next((p for p, value in enumerate(gain) if value), None)
+        if pivot is None:
+            continue
+        rest = _cleared(wanted, gain, pivot)
+        if size == 1:
+            if not any(rest):
+                yield (mask,)
+            continue
+        later = [(other, _cleared(row, gain, pivot)) for other, row in gains[i + 1 :]]
+        yield from ((mask, *others) for others in _spanning(later, rest, size - 1))
+
+
+def _cleared(row: Vector, gain: Vector, pivot: int) -> Vector:
+    """Subtract a multiple of ``gain`` from a multiple of ``row``, so that the pivot is zero."""
+    if row[pivot] == 0:
+        return row
+    return [gain[pivot] * x - row[pivot] * y for x, y in zip(row, gain, strict=True)]

@@ -86,8 +86,12 @@ class ReferenceRows:
     masks: tuple[Mask, ...]
     rows: tuple[Array, ...]
     categories: tuple[Categories | None, ...]
-    _known_neighbours: dict[tuple[int, ...], Neighbours] = field(default_factory=dict, init=False)
-    _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(default_factory=dict, init=False)
+    _known_neighbours: dict[tuple[int, ...], Neighbours] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @classmethod
     def of(

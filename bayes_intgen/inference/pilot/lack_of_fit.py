@@ -42,8 +42,8 @@ LEVEL = 0.01
 # P values of the screening by mean residuals below which a score test is made: of an action, and of
 # a pair, of which there are many.
 SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
-# Maximum number of pairs that the screening retains: of 50 actions, fifty would be, with some
-# hundred functions each.
+# Maximum number of tests of pairs that the screening retains: of 50 actions, fifty would be, with
+# some hundred functions each.
 MAX_PAIR_TESTS = 16
 # Every so many knots of a pair bound the cells of its screening: about six by six.
 SCREENING_STEP = 2
@@ -178,7 +178,8 @@ def suspicious_tests(
     """Select the tests whose residuals show any structure, or that concern an interaction.
 
     The screening is cheap: a chi-squared test of the mean residuals in the cells between the knots.
-    Structure of single actions counts as in all rows: it grows with their number.
+    Structure of single actions counts as in all rows: it grows with their number. Of pairs, at
+    most ``MAX_PAIR_TESTS`` tests are retained, the likeliest.
 
     Parameters
     ----------
