@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.sampled_model import (
     MIN_ESS,
@@ -52,8 +53,9 @@ class Diagnostics:
         effect : ndarray, shape (chain, draw, point)
             The joint effect at points typical of the data.
         """
-        dims, statistics = ("chain", "draw", "point"), tree["sample_stats"].dataset
-        quantities = tree["posterior"].to_dataset().assign(joint_effect=(dims, effect))
+        statistics = tree["sample_stats"].dataset
+        effects = labelled_dataset({"joint_effect": (("chain", "draw", "point"), effect)})
+        quantities = tree["posterior"].to_dataset().assign(effects.variables)
         return cls(quantities, statistics, ImportanceDiagnostics.of(statistics.attrs))
 
     @classmethod
@@ -71,7 +73,7 @@ class Diagnostics:
 
     def count(self, statistic: str) -> int:
         """Number of draws with a property, such as ``diverging``."""
-        return int(self.statistics[statistic].sum()) if statistic in self.statistics else 0
+        return int(self.statistics[statistic].values.sum()) if statistic in self.statistics else 0
 
     def problems(self) -> list[str]:
         """Describe problems with the draws, worst first; empty if there are none."""
