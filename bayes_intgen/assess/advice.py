@@ -1,14 +1,19 @@
-"""What rows and fits suggest, in words: other priors, and the correction of outliers."""
+"""What rows and fits suggest, in words: other priors and columns, and the correction of rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from scipy.special import ndtri
 
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
+from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_repeats, is_discrete
+from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
@@ -19,6 +24,8 @@ from bayes_intgen.text.messages import first_few, quoted
 MAX_SPREADS = 200.0
 # Number of rows of a cheap first count, which already rules out most columns.
 FIRST_ROWS = 1_000
+# P value, over all actions, below which groups differ in their usual actions.
+GROUPS_LEVEL = 1e-4
 # Maximum number of pairs that a sentence names.
 MAX_PAIRS = 2
 
@@ -112,6 +119,108 @@ def _is_smooth(name: str, model: Model | None) -> bool:
         return False
     priors = (model.unconfounded.get(name, model.prior), model.bias.get(name, model.prior))
     return any(isinstance(prior, Smooth) for prior in priors)
+
+
+def advice_on_changed_covariates(data: Rows) -> list[str]:
+    """Report covariates whose distribution changes when an action is set, in one sentence.
+
+    False alarms have a joint probability of 1%. No action changes a date. For rows outside memory
+    the in-memory sample is used.
+
+    Examples
+    --------
+    >>> advice_on_changed_covariates(data)
+    []
+    """
+    sample, columns = data.in_memory, data.columns
+    tested = [i for i, name in enumerate(columns.names) if name not in columns.dates]
+    if not tested:
+        return []
+    changes = changed_covariates(
+        sample.covariates[:, tested],
+        [columns.categories[i] is not None for i in tested],
+        sample.intervened,
+        sample.covariates[:, len(columns.names) :],
+    )
+    if not changes:
+        return []
+    covariates = dict.fromkeys(columns.names[tested[change.covariate]] for change in changes)
+    actions = dict.fromkeys(data.names[change.action] for change in changes)
+    which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
+    several = len(covariates) > 1
+    return [
+        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
+        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
+        "differs because experiments ran at other times or places"
+    ]
+
+
+def advice_on_group_means(data: Observations) -> list[str]:
+    """Report many groups that differ in their usual actions, in one sentence.
+
+    Examples
+    --------
+    >>> advice_on_group_means(data)
+    []
+    """
+    unit, columns = data.unit, data.columns
+    actions = [] if unit is None else varying_actions(data)
+    if unit is None or not actions:
+        return []
+    grouping = columns.every[columns.fine_grouping or 0]
+    z = GroupMoments(data, unit, actions).z
+    some = [
+        data.names[k]
+        for k, own in zip(actions, z, strict=True)
+        if own > -ndtri(GROUPS_LEVEL / len(z))
+    ]
+    names = [name for name in some if mean_name(name, grouping) not in columns.names]
+    if not names:
+        return []
+    return [
+        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
+        "may bias all effects: use data.with_group_means() or --group-means"
+    ]
+
+
+def advice_on_copies(data: Observations) -> list[str]:
+    """Report exact copies of rows, if a tenth of the rows or more are copies, in one sentence."""
+    if hardly_repeats(data) or is_discrete(data.outcome):
+        return []
+    copies = Replicates.of(data).copies
+    if copies < MIN_COPIES_SHARE * len(data):
+        return []
+    return [
+        f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
+        "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
+        "unless they are measurements"
+    ]
+
+
+def groups_in_words(data: Rows) -> list[str]:
+    """Describe each grouping: its groups, and how many of them have a single regime.
+
+    Examples
+    --------
+    >>> groups_in_words(data)
+    []
+    """
+    sample, columns = data.in_memory, data.columns
+    sentences = []
+    for i, name in enumerate(columns.groups):
+        codes = sample.covariates[:, len(columns.names) + i]
+        one, every = groups_under_one_mask(codes, sample.intervened)
+        sentence = (
+            f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
+            f"regimes and {one:,} of one"
+        )
+        if one:
+            sentence += (
+                ", where the group's level and a confounding bias are separated only by the "
+                "assumption that groups are exchangeable"
+            )
+        sentences.append(f"{sentence}.")
+    return sentences
 
 
 def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:

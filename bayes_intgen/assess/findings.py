@@ -15,7 +15,10 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.assess.advice import (
+    advice_on_changed_covariates,
+    advice_on_copies,
     advice_on_far_cells,
+    advice_on_group_means,
     advice_on_levels,
     far_outcomes_in_words,
     few_valued,
@@ -26,11 +29,6 @@ from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.basis.categories import spelled_label
 from bayes_intgen.data.missing import dropped_in_words
 from bayes_intgen.data.rows import Rows, rows_needed
-from bayes_intgen.data.validation import (
-    advice_on_changed_covariates,
-    advice_on_copies,
-    advice_on_group_means,
-)
 from bayes_intgen.errors import (
     PACKAGE,
     BayesIntgenWarning,

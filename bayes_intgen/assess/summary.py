@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
+from bayes_intgen.assess.advice import groups_in_words
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
 from bayes_intgen.assess.diagnostics import Diagnostics
@@ -38,7 +39,6 @@ from bayes_intgen.assess.summary_text import (
 )
 from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.validation import groups_in_words
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.graph import parents_of

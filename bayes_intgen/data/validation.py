@@ -1,7 +1,6 @@
-"""Validation of rows: those that cannot be fitted, and those that a model misreads.
+"""Validation of rows: those that cannot be fitted.
 
-Cells and weights must be usable, columns vary, and groups repeat. A model misreads covariates that
-an action changes, groups of one regime, and copies of rows.
+Cells and weights must be usable, columns vary, and groups repeat.
 
 A cell of a design is a combination of actions, covariates, groups and mask. If the outcome never
 varies within the cells of a replicated design, the replicates are copies of one observation. A
@@ -16,23 +15,19 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
-from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.pretreatment import changed_covariates
 from bayes_intgen.identification.regimes import (
     Mask,
-    groups_under_one_mask,
     mask_label,
     null_space_of_regimes,
     project,
 )
-from bayes_intgen.text.messages import first_few, quoted
+from bayes_intgen.text.messages import quoted
 
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
 # lose all digits of the light ones.
@@ -56,8 +51,6 @@ NO_SD = (
 )
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
-# P value, over all actions, below which groups differ in their usual actions.
-GROUPS_LEVEL = 1e-4
 # Maximum share of rows, without the largest cell, in cells without variation.
 MAX_ROWS_SHARE = 0.5
 # Maximum degrees of freedom per cell of a fit that does not interpolate the cells.
@@ -169,94 +162,6 @@ def check_covariates(data: Rows) -> None:
         )
 
 
-def advice_on_changed_covariates(data: Rows) -> list[str]:
-    """Report covariates whose distribution changes when an action is set, in one sentence.
-
-    False alarms have a joint probability of 1%. No action changes a date. For rows outside memory
-    the in-memory sample is used.
-
-    Examples
-    --------
-    >>> advice_on_changed_covariates(data)
-    []
-    """
-    sample, columns = data.in_memory, data.columns
-    tested = [i for i, name in enumerate(columns.names) if name not in columns.dates]
-    if not tested:
-        return []
-    changes = changed_covariates(
-        sample.covariates[:, tested],
-        [columns.categories[i] is not None for i in tested],
-        sample.intervened,
-        sample.covariates[:, len(columns.names) :],
-    )
-    if not changes:
-        return []
-    covariates = dict.fromkeys(columns.names[tested[change.covariate]] for change in changes)
-    actions = dict.fromkeys(data.names[change.action] for change in changes)
-    which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
-    several = len(covariates) > 1
-    return [
-        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
-        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
-        "differs because experiments ran at other times or places"
-    ]
-
-
-def advice_on_group_means(data: Observations) -> list[str]:
-    """Report many groups that differ in their usual actions, in one sentence.
-
-    Examples
-    --------
-    >>> advice_on_group_means(data)
-    []
-    """
-    unit, columns = data.unit, data.columns
-    actions = [] if unit is None else varying_actions(data)
-    if unit is None or not actions:
-        return []
-    grouping = columns.every[columns.fine_grouping or 0]
-    z = GroupMoments(data, unit, actions).z
-    some = [
-        data.names[k]
-        for k, own in zip(actions, z, strict=True)
-        if own > -ndtri(GROUPS_LEVEL / len(z))
-    ]
-    names = [name for name in some if mean_name(name, grouping) not in columns.names]
-    if not names:
-        return []
-    return [
-        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
-        "may bias all effects: use data.with_group_means() or --group-means"
-    ]
-
-
-def groups_in_words(data: Rows) -> list[str]:
-    """Describe each grouping: its groups, and how many of them have a single regime.
-
-    Examples
-    --------
-    >>> groups_in_words(data)
-    []
-    """
-    sample, columns = data.in_memory, data.columns
-    sentences = []
-    for i, name in enumerate(columns.groups):
-        codes = sample.covariates[:, len(columns.names) + i]
-        one, every = groups_under_one_mask(codes, sample.intervened)
-        sentence = (
-            f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
-            f"regimes and {one:,} of one"
-        )
-        if one:
-            sentence += (
-                ", where the group's level and a confounding bias are separated only by the "
-                "assumption that groups are exchangeable"
-            )
-        sentences.append(f"{sentence}.")
-    return sentences
-
-
 class Replicates(NamedTuple):
     """Repetition of cells and rows in a table.
 
@@ -310,7 +215,7 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
         Noise of the fit, in standard deviations of the outcome.
     """
     # Standard deviations within rows determine the noise.
-    if data.within is not None or _hardly_repeats(data):
+    if data.within is not None or hardly_repeats(data):
         return
     rows = Replicates.of(data)
     interpolates = freedom > MAX_FREEDOM * rows.cells or noise < MIN_NOISE
@@ -323,21 +228,7 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
         )
 
 
-def advice_on_copies(data: Observations) -> list[str]:
-    """Report exact copies of rows, if a tenth of the rows or more are copies, in one sentence."""
-    if _hardly_repeats(data) or is_discrete(data.outcome):
-        return []
-    copies = Replicates.of(data).copies
-    if copies < MIN_COPIES_SHARE * len(data):
-        return []
-    return [
-        f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
-        "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
-        "unless they are measurements"
-    ]
-
-
-def _hardly_repeats(data: Observations) -> bool:
+def hardly_repeats(data: Observations) -> bool:
     """Whether too few outcomes are equal for many rows to be equal."""
     return len(np.unique(data.outcome)) > (1 - MIN_COPIES_SHARE) * len(data)
 

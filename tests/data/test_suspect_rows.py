@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.validation import (
-    MIN_COPIES_SHARE,
-    advice_on_copies,
-    refuse_exact_replicates,
-)
+from bayes_intgen.assess.advice import advice_on_copies
+from bayes_intgen.data.validation import MIN_COPIES_SHARE, refuse_exact_replicates
 
 from conftest import confounded_rows
 

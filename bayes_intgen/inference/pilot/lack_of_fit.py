@@ -211,11 +211,13 @@ def suspicious_tests(
         counts = counts[counts > 0]
         squares, cells = float(np.sum(sums**2 / counts)), len(counts)
         if len(factors) > 1:
-            pairs.append((float(chdtrc(cells, squares)), term.name, term))
+            if chdtrc(cells, squares) < PAIR_SCREENING_LEVEL:
+                # P values of large tables are zero.
+                pairs.append(((squares - cells) / np.sqrt(cells), term))
         elif chdtrc(cells, squares * count / len(rows)) < SCREENING_LEVEL:
             suspicious.append(term)
-    likeliest = [term for p, _, term in sorted(pairs) if p < PAIR_SCREENING_LEVEL]
-    return with_pairs([*suspicious, *likeliest[:MAX_PAIR_TESTS]], tests, terms.terms)
+    likeliest = sorted(pairs, key=lambda pair: -pair[0])[:MAX_PAIR_TESTS]
+    return with_pairs([*suspicious, *(term for _, term in likeliest)], tests, terms.terms)
 
 
 def with_pairs(
