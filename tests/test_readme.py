@@ -37,6 +37,7 @@ def test_the_quick_start_prints_the_output_below_it(tmp_path, monkeypatch, capsy
     )
     (answer,) = re.findall(rf"reads ({number}) with both", text)
     assert as_number(answer) == pytest.approx(joint["effect"], abs=1)
+    assert f"{len(names['known'].frame):,} readings" in text
     assert (tmp_path / "fit.nc").stat().st_size > 0
     plt.close("all")
 
