@@ -95,6 +95,43 @@ def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> 
     return DONE
 
 
+@app.command(sort_key=1)
+def clean(
+    data: Data,
+    *,
+    output: Output,
+    regime: Annotated[str, Parameter(alias="-r")] = "regime",
+    decimal: Literal["comma", "point"] | None = None,
+    dates: Literal["day", "month", "year"] | None = None,
+) -> int:
+    """Read the numbers and dates in the cells of a file, show what was read, and write a table.
+
+    Writes nothing while columns have two readings. The suffix of the output file determines its
+    format: parquet, csv.
+
+    Parameters
+    ----------
+    regime
+        Column of the actions set in each row, which stays text.
+    decimal
+        Decimal mark of numbers such as 1.234, where nothing in the file decides.
+    dates
+        First part of dates such as 1/2/2024, where nothing in the file decides.
+    """
+    _require_writable(output, data)
+    from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file
+
+    encode = encoder_of(output)
+    marks: Any = {"comma": ",", "point": "."}
+    with regular_file(data) as source:
+        cleaned = cleaned_table(source, regime=regime, decimal=marks.get(decimal), dates=dates)
+    write(str(cleaned))
+    cleaned.refuse_questions()
+    atomic_write(output, encode(cleaned.frame))
+    log(f"written to {output}")
+    return DONE
+
+
 @Parameter(name="*", group=Group("Sampling", sort_key=30))
 @dataclass(frozen=True)
 class Sampling:
