@@ -147,7 +147,9 @@ class CleanedColumn(NamedTuple):
         """What was read, in a few words."""
         if self.question:
             return f"{self.name!r} stays text: {self.question}"
-        read = [f"{self.raw!r} read as {self.value}"] if self.raw != self.value else []
+        read = [f"{self.raw!r} read as {self.value}"]
+        if self.raw == self.value and self.markers:
+            read = []
         if self.markers:
             cells = "cell" if self.missing == 1 else "cells"
             read.append(f"{self.missing} {cells} such as {self.markers[0]!r} as missing")
@@ -277,7 +279,9 @@ def read_columns(
             answer = _answer(reading, implied, convention)
         cells, column = _converted(name, texts[name], reading, answer, codes, columns[name])
         converted[name] = cells
-        read.append(column)
+        # What no cell of the table decided is said.
+        guessed = reading.is_open and not implied & {*reading.values}
+        read.append(column._replace(plain=column.plain and not guessed))
     return converted, read
 
 

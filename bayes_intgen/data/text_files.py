@@ -43,8 +43,6 @@ SAMPLE_ROWS = 1000
 MAX_LINE = 100_000
 # Texts that may be thousands although pandas reads them as decimals.
 THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.][0-9]{3}")
-# Whole numbers from here on lose digits as floats.
-MAX_EXACT = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,12 @@ class Cleaned:
 
     def refuse_questions(self) -> None:
         """Raise DataError if columns have two readings, naming the options that choose one."""
-        first = {question.option: question for question in reversed(self.questions)}
         counts = Counter(question.option for question in self.questions)
-        parts = [
-            f"in {question.column!r}"
-            + (f" and {counts[asked] - 1} more columns" if counts[asked] > 1 else "")
-            + f" {question}"
-            for asked, question in first.items()
-        ]
+        parts = []
+        for question in self.questions:
+            if more := counts.pop(question.option, 0):
+                others = f" and {more - 1} more columns" if more > 1 else ""
+                parts.append(f"in {question.column!r}{others} {question}")
         if parts:
             raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")
 
@@ -244,7 +240,7 @@ def _layout(text: str, separator: str) -> _Layout:
     end = 0
     for _ in range(FIRST_LINES):
         end = text.find("\n", end) + 1 or len(text)
-    first_lines = text[:end].splitlines(keepends=True)
+    first_lines = list(io.StringIO(text[:end]))
 
     def commonest_width(separator: str) -> tuple[int, int]:
         counts = Counter(map(len, csv.reader(first_lines, delimiter=separator)))
@@ -267,24 +263,29 @@ def _layout(text: str, separator: str) -> _Layout:
         values = any(are_values[i][j] for j in numeric)
         return not any(lines[i]) or (bool(cells) and not values)
 
-    def is_complete(i: int) -> bool:
-        return all(lines[i]) and len({*lines[i]}) == width
+    def is_sparse(i: int) -> bool:
+        return 2 * sum(map(bool, lines[i])) <= width
 
     start = next(i for i, cells in enumerate(lines) if any(cells))
-    heads = [i for i in range(start, min(len(lines), MAX_HEADER)) if i == start or is_head(i)]
-    named = next((i for i in heads if numeric and is_complete(i)), None)
-    first = (start if named is None else named) + 1
-    while numeric and first < len(lines) and is_head(first):
-        first += 1
-    heads = [i for i in range(start, first) if any(lines[i])]
-    # Titles are alone in the first column.
-    used = [i for i in heads if any(lines[i][1:])] or heads if named is None else [named]
+    end = start + 1
+    while numeric and end < min(len(lines), MAX_HEADER) and (is_head(end) or is_sparse(end)):
+        end += 1
+    heads = [i for i in range(start, end) if i == start or (is_head(i) and any(lines[i]))]
+    named = [i for i in heads if all(lines[i]) and len({*lines[i]}) == width][:1]
+    # Titles are alone in the first column, and lines such as "Created: 1/2/2024" come before names.
+    values = [i for i in range(start, heads[-1]) if i not in heads and any(lines[i])]
+    together = [i for i in heads if i > max(values, default=-1)]
+    used = named or [i for i in together if any(lines[i][1:])] or together
     names = _joined([lines[i] for i in used])
-    joined = [
-        name for name, last in zip(names, lines[used[-1]], strict=False) if last and name != last
-    ]
-    notes = [f"columns such as {joined[0]!r} are named by {len(used)} lines"] if used[1:] else []
-    others = [f"{i + 1} ({next(filter(None, lines[i]))!r})" for i in heads if i not in used]
+    joined = (name for name, last in zip(names, lines[used[-1]], strict=False) if name != last)
+    notes = (
+        [f"columns such as {max(joined, key=len)!r} are named by {len(used)} lines"]
+        if used[1:]
+        else []
+    )
+    first = heads[-1] + 1
+    left_out = [i for i in range(start, first) if i not in used and any(lines[i])]
+    others = [f"{i + 1} ({next(filter(None, lines[i]))!r})" for i in left_out]
     if others:
         notes.append(f"line{'s' * bool(others[1:])} {in_words(others)} left out")
     reader = csv.reader(first_lines, delimiter=separator)
@@ -296,14 +297,12 @@ def _layout(text: str, separator: str) -> _Layout:
 
 def _joined(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Names of columns in one or more lines, of which all but the last have names of groups."""
-    *groups, last = lines
-    parts = []
+    *groups, last = map(list, lines)
     for cells in groups:
-        filled = list(cells)
-        for j in range(1, len(filled)):
-            filled[j] = filled[j] or filled[j - 1]
-        parts.append(filled)
-    names = [" ".join(" ".join(own).split()) for own in zip(*parts, last, strict=True)]
+        for j in range(1, len(cells)):
+            # A cell that names its own column has no other below it.
+            cells[j] = cells[j] or (cells[j - 1] if last[j - 1] else "")
+    names = [" ".join(" ".join(parts).split()) for parts in zip(*groups, last, strict=True)]
     while len(names) > 1 and not names[-1]:
         names.pop()
     return tuple(name or f"Unnamed: {j}" for j, name in enumerate(names))
@@ -404,9 +403,10 @@ def _doubt(column: pd.Series, sample: pd.Series) -> bool | None:
         return False
     values = column.to_numpy()
     fractions = np.abs(values[np.isfinite(values) & (values != np.floor(values))])
+    # pandas reads thousands such as 1.234 as decimals, and large whole numbers beside missing cells
+    # without their last digits.
     if not fractions.size:
-        return True if column.abs().max() >= MAX_EXACT else None
-    # pandas reads thousands such as 1.234 as decimals.
+        return True
     thousands = 1000 * fractions
     are_whole = np.allclose(thousands, thousands.round(), rtol=0, atol=1e-6)
     return bool(are_whole and fractions.min() >= 1 and fractions.max() < 1000)
