@@ -124,7 +124,7 @@ def test_groups_of_arrays_are_labelled_like_those_of_frames() -> None:
     actions, columns = ["tv", "radio"], {"groups": ["mixed", "day"]}
     expected = bi.RegimeData.from_frame(frame, actions, "sales", "regime", **columns)
     assert expected.columns.labels[0] == ("1", "2", "a", "True")
-    assert expected.columns.labels[1] == ("2024-01-01 00:00:00", "2024-01-02 00:00:00")
+    assert expected.columns.labels[1] == ("2024-01-01", "2024-01-02")
     for cells in (mixed.tolist(), mixed.to_numpy()):
         arrays = bi.RegimeData.from_arrays(
             frame[actions], frame["sales"], expected.intervened, actions,
