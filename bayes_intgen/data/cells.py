@@ -5,7 +5,7 @@ it stays text, and the choice is a question to the user.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -26,8 +26,9 @@ MISSING_VALUES = MISSING_TEXTS | {
     *("-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "na", "n.a.", "N.A.", "k.A.", "k. A."),
     *("#DIV/0!", "#VALUE!", "#WERT!", "#REF!", "#BEZUG!", "#NAME?", "#NUM!", "#ZAHL!"),
 }
-BOOLEANS = {spelled(str(value)): value for value in (True, False)
-            for spelled in (str, str.upper, str.lower)}  # fmt: skip
+BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
+    ["False", "FALSE", "false"], False
+)
 
 CURRENCY = r"(?:US|A|C|R)?[$]|[€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|Fr\.|kr"
 # Units such as mg, km/h, °C, kg/m² and %.
@@ -188,11 +189,6 @@ class Reading(NamedTuple):
         first, *others = self.values.values() or [()]
         return any(values != first for values in others)
 
-    @property
-    def evidence(self) -> frozenset[str]:
-        """Answers that texts of one reading imply for other columns of their file."""
-        return frozenset(self.values) if len(self.values) == 1 else frozenset()
-
 
 def reading_of(texts: Sequence[str]) -> Reading:
     """Read distinct texts, without those of missing cells, as numbers or dates.
@@ -269,7 +265,8 @@ def read_columns(
         name: [str(text).strip() for text in distinct] for name, (_, distinct) in factorized.items()
     }
     readings = {name: reading_of(present_texts(own)) for name, own in texts.items()}
-    implied = frozenset(evidence).union(*(reading.evidence for reading in readings.values()))
+    certain = (reading.values for reading in readings.values() if len(reading.values) == 1)
+    implied = frozenset(evidence).union(*certain)
     given: Mapping[str, str | None] = {"numbers": decimal, "dates": dates}
     converted, read = {}, []
     for name, (codes, _) in factorized.items():
@@ -298,16 +295,11 @@ def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
     for name in table.columns:
         if table[name].dtype in (nw.String, nw.Object):
             cells = table[name].drop_nulls().unique(maintain_order=True).to_list()
-            if all(isinstance(cell, str) for cell in cells):
-                questions.append(question_of(name, cells))
-    return [question for question in questions if question]
-
-
-def question_of(column: str, texts: Sequence[str]) -> Question | None:
-    """Question of how to read texts, None if they have at most one reading."""
-    texts = present_texts(texts)
-    reading = reading_of(texts)
-    return _question(column, texts, reading) if reading.is_open else None
+            texts = present_texts(cells) if all(isinstance(cell, str) for cell in cells) else []
+            reading = reading_of(texts)
+            if reading.is_open:
+                questions.append(_question(name, texts, reading))
+    return questions
 
 
 def remedy_of_text(column: str, texts: Sequence[str]) -> str:
@@ -378,8 +370,7 @@ def _converted(
     distinct = [*(values.get(text) for text in texts), None]
     absent = np.array([value is None for value in distinct])[codes]
     marks = [text for text in texts if text not in values and text not in MISSING]
-    plain = _is_plain(kind, answer)
-    odd = next((text for text in values if not plain(text)), "")
+    odd = next((text for text in values if not _is_plain(text, kind, answer)), "")
     raw = odd or next(iter(values), "")
     unit = f" in {reading.unit}" if kind == "numbers" and reading.unit else ""
     asked = answer is None and reading.is_open
@@ -388,31 +379,15 @@ def _converted(
         not (odd or marks or asked), reason if kind == "text" else "",
         _question(name, present, reading) if asked else None,
     )  # fmt: skip
-    out = pd.Series(_array(distinct, kind, whole)[codes], index=cells.index, name=name)
-    if whole and not absent.any():
-        out = out.astype("int64")
-    return out.infer_objects(), column
+    types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
+    out = pd.Series(distinct, dtype=types.get(kind, "object")).take(codes).set_axis(cells.index)
+    return (out.astype("int64") if whole and not absent.any() else out.infer_objects()), column
 
 
-def _array(distinct: Sequence[Any], kind: str, whole: bool) -> Any:
-    """Array of values, the last of which is missing."""
-    if kind == "numbers" and not whole:
-        return np.array([np.nan if value is None else value for value in distinct], dtype=float)
+def _is_plain(text: str, kind: str, answer: str | None) -> bool:
     if kind == "numbers":
-        return pd.array(distinct, dtype="Int64")
-    if kind == "dates":
-        return np.array(distinct, dtype="datetime64[us]")
-    return np.array([np.nan if value is None else value for value in distinct], dtype=object)
-
-
-def _is_plain(kind: str, answer: str | None) -> Callable[[str], bool]:
-    if kind == "numbers":
-        return lambda text: (
-            PLAIN_NUMBER.fullmatch(text) is not None and not (answer == "," and "." in text)
-        )
-    if kind == "dates":
-        return lambda text: PLAIN_DATE.fullmatch(text) is not None
-    return lambda text: True
+        return PLAIN_NUMBER.fullmatch(text) is not None and not (answer == "," and "." in text)
+    return kind != "dates" or PLAIN_DATE.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import narwhals as nw
@@ -39,6 +40,8 @@ FIRST_LINES, MAX_HEADER = 60, 20
 TOTALS = frozenset(["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme"])
 # Number of rows whose texts are compared with the numbers that pandas read.
 SAMPLE_ROWS = 1000
+# Maximum length of an example in a table.
+MAX_EXAMPLE = 30
 # Maximum length of a last line in which totals are looked for.
 MAX_LINE = 100_000
 # Texts that may be thousands although pandas reads them as decimals.
@@ -83,7 +86,8 @@ class Cleaned:
             [
                 column.name,
                 "?" if column.question else column.kind,
-                column.raw if column.raw == column.value else f"{column.raw} → {column.value}",
+                shorten(column.raw, MAX_EXAMPLE)
+                + (f" → {column.value}" if column.value != column.raw else ""),
                 ", ".join([*([f"{column.missing:,}"] if column.missing else []),
                            *map(repr, column.markers)]),
             ]
@@ -119,39 +123,28 @@ class _Layout:
 def cleaned_columns(table: "nw.DataFrame[Any]", regime: str, **answers: Any) -> Cleaned:
     """Read the columns of text of a table in memory, with answers to questions."""
     names = {name: " ".join(name.split()) for name in table.columns}
+    if len({*names.values()}) < len(names):
+        raise DataError("names of columns differ by spaces only; rename one")
     texts = {}
     for name in table.columns:
-        if name.strip() != regime and table[name].dtype in (nw.String, nw.Object):
+        if names[name] != regime and table[name].dtype in (nw.String, nw.Object):
             cells = table[name].to_list()
             absent = missing_cells(table[name])
             present = [cell for cell, missing in zip(cells, absent, strict=True) if not missing]
             if present and all(isinstance(cell, str) for cell in present):
                 texts[name] = pd.Series(cells, dtype=object).mask(absent)
     converted, read = read_columns(texts, **answers)
-    columns = {column.name: column for column in read}
-    pandas_like = table.implementation.is_pandas_like()
-    changed = [
-        nw.new_series(
-            name,
-            converted[name].array if pandas_like else _objects(converted[name]),
-            backend=table.implementation,
-        )
-        for name in columns
-    ]
-    out = table.with_columns(*changed).rename(names)
+    is_pandas, changed = table.implementation.is_pandas_like(), []
+    for name, cells in converted.items():
+        objects = cells.astype(object).where(cells.notna(), None)
+        values = cells.array if is_pandas else objects.to_list()
+        changed.append(nw.new_series(name, values, backend=table.implementation))
+    accounts = {name: plain_column(name, table[name], regime) for name in table.columns}
+    accounts |= {column.name: column for column in read}
     return Cleaned(
-        out.to_native(),
-        [
-            columns[name]._replace(name=names[name])
-            if name in columns
-            else plain_column(names[name], table[name], regime)
-            for name in table.columns
-        ],
+        table.with_columns(*changed).rename(names).to_native(),
+        [column._replace(name=names[name]) for name, column in accounts.items()],
     )
-
-
-def _objects(cells: pd.Series) -> list[Any]:
-    return [None if absent else cell for cell, absent in zip(cells, cells.isna(), strict=True)]
 
 
 def plain_column(name: str, series: "nw.Series[Any]", regime: str | None) -> CleanedColumn:
