@@ -114,9 +114,9 @@ def clean(
     regime
         Column of the actions set in each row, which stays text.
     decimal
-        Decimal mark of numbers such as 1.234, where nothing in the file decides.
+        Decimal mark, where numbers such as 1.234 have two readings.
     dates
-        First part of dates such as 1/2/2024, where nothing in the file decides.
+        What comes first, where dates such as 1/2/2024 have two readings.
     """
     _require_writable(output, data)
     from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file

@@ -147,7 +147,8 @@ class CleanedColumn(NamedTuple):
     def __str__(self) -> str:
         """What was read, in a few words."""
         if self.question:
-            return f"{self.name!r} stays text: {self.question}"
+            clean = option("bi.clean", command="`bayes-intgen clean`")
+            return f"{self.name!r} stays text: {self.question} in {clean}"
         read = [f"{self.raw!r} read as {self.value}"]
         if self.raw == self.value and self.markers:
             read = []
@@ -380,7 +381,11 @@ def _converted(
         _question(name, present, reading) if asked else None,
     )  # fmt: skip
     types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
-    out = pd.Series(distinct, dtype=types.get(kind, "object")).take(codes).set_axis(cells.index)
+    out = (
+        pd.Series(distinct, dtype=types.get(kind, "object" if values else "float64"))
+        .take(codes)
+        .set_axis(cells.index)
+    )
     return (out.astype("int64") if whole and not absent.any() else out.infer_objects()), column
 
 

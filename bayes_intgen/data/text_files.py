@@ -178,24 +178,19 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
         raise DataError(f"{source} has no header line: the first line must name the columns")
     try:
         layout = _layout(text, separator)
-        width = _width(layout)
-    except csv.Error as error:
-        raise DataError(
-            f"{source} cannot be read as a table ({error}); save it with the line ends of Unix or "
-            "Windows, and short names of columns"
-        ) from error
-    names = layout.names
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if repeated:
-        raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-    if width is None:
-        raise DataError(
-            f"{source} has lines with more cells than the header's {len(names)}; quote cells that "
-            f"contain {layout.separator!r}, or name every column"
-        )
-    try:
+        names, width = layout.names, _width(layout)
+        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if repeated:
+            raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
+        if width is None:
+            raise DataError(
+                f"{source} has lines with more cells than the header's {len(names)}; quote cells "
+                f"that contain {layout.separator!r}, or name every column"
+            )
         cleaned = _without_totals(layout, width, regime, answers)
-    except ValueError as error:  # includes pandas' parser errors
+    except DataError:
+        raise
+    except (csv.Error, ValueError) as error:  # includes pandas' parser errors
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{source} cannot be read as a table ({reason})") from error
     return replace(cleaned, notes=(*notes, *layout.notes, *cleaned.notes))
@@ -220,7 +215,7 @@ def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
                 text, notes = raw.decode("cp1252"), ("read as Windows-1252, not UTF-8",)
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-    return text.replace("\r\n", "\n") if "\r" in text else text, notes
+    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
 
 
 def _layout(text: str, separator: str) -> _Layout:
@@ -259,7 +254,7 @@ def _layout(text: str, separator: str) -> _Layout:
     def is_sparse(i: int) -> bool:
         return 2 * sum(map(bool, lines[i])) <= width
 
-    start = next(i for i, cells in enumerate(lines) if any(cells))
+    start = next((i for i, cells in enumerate(lines) if any(cells)), 0)
     end = start + 1
     while numeric and end < min(len(lines), MAX_HEADER) and (is_head(end) or is_sparse(end)):
         end += 1

@@ -127,6 +127,8 @@ def test_text_in_a_role_of_numbers_names_the_command(tmp_path, run) -> None:
         frame.assign(tv=cells).to_parquet(tmp_path / "rows.parquet")
         refused = run("check", tmp_path / "rows.parquet", "-y", "y", "-a", "tv", code=1).err
         assert message in refused
+    run("clean", tmp_path / "rows.parquet", "-o", tmp_path / "clean.parquet")
+    assert pd.read_parquet(tmp_path / "clean.parquet")["tv"][:3].tolist() == [13125, 800, 1000]
 
 
 def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
