@@ -372,6 +372,9 @@ def _converted(
     absent = np.array([value is None for value in distinct])[codes]
     marks = [text for text in texts if text not in values and text not in MISSING]
     odd = next((text for text in values if not _is_plain(text, kind, answer)), "")
+    if odd and kind == "dates":
+        # A late day shows what comes first.
+        odd = max(values, key=lambda text: values[text].day)
     raw = odd or next(iter(values), "")
     unit = f" in {reading.unit}" if kind == "numbers" and reading.unit else ""
     asked = answer is None and reading.is_open

@@ -104,7 +104,7 @@ class Cleaned:
         parts = []
         for question in self.questions:
             if more := counts.pop(question.option, 0):
-                others = f" and {more - 1} more columns" if more > 1 else ""
+                others = f" and {more - 1} more" if more > 1 else ""
                 parts.append(f"in {question.column!r}{others} {question}")
         if parts:
             raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")

@@ -103,14 +103,14 @@ def test_nothing_is_written_before_a_choice(tmp_path, run) -> None:
     refused = run(*command, code=1).err
     assert refused.splitlines() == [
         "error: nothing is written before a choice: in 'day' '1/2/2024' may be 2024-02-01 (--dates "
-        "day) or 2024-01-02 (--dates month); in 'x' and 1 more columns '1.234' may be 1234 "
+        "day) or 2024-01-02 (--dates month); in 'x' and 1 more '1.234' may be 1234 "
         "(--decimal comma) or 1.234 (--decimal point)"
     ]
     assert "'z'" not in refused
     assert not (tmp_path / "clean.csv").exists()
     run(*command, "--decimal", "comma", code=1)
     shown = run(*command, "--decimal", "comma", "--dates", "month").out
-    assert "1/2/2024 → 2024-01-02" in shown
+    assert "3/4/2024 → 2024-03-04" in shown
     assert (tmp_path / "clean.csv").read_text() == (
         "day,x,z\n2024-01-02,1234,5678\n2024-03-04,2345,9123\n"
     )
@@ -129,6 +129,27 @@ def test_text_in_a_role_of_numbers_names_the_command(tmp_path, run) -> None:
         assert message in refused
     run("clean", tmp_path / "rows.parquet", "-o", tmp_path / "clean.parquet")
     assert pd.read_parquet(tmp_path / "clean.parquet")["tv"][:3].tolist() == [13125, 800, 1000]
+
+
+def test_dates_of_a_file_are_covariates_and_groups(tmp_path) -> None:
+    days = pd.date_range("2024-01-01", periods=40).strftime("%d/%m/%Y")
+    lines = [f"{day};{i % 7},5;{i};{('', 'x')[i % 2]}" for i, day in enumerate(days)]
+    (tmp_path / "rows.csv").write_text("\n".join(["day;x;y;regime", *lines]))
+    with pytest.warns(bi.DataWarning, match="'day': '31/01/2024' read as 2024-01-31; 'x': '0,5'"):
+        rows = bi.read(tmp_path / "rows.csv", ["x"], "y", covariates=["day"])
+    np.testing.assert_array_equal(rows.covariates[:, 0], 19723 + np.arange(40))
+    # Days up to the twelfth decide nothing.
+    (tmp_path / "rows.csv").write_text("\n".join(["day;x;y;regime", *lines[:12] * 3]))
+    with pytest.warns(bi.DataWarning, match="'day' stays text: '02/01/2024' may be 2024-01-02"):
+        rows = bi.read(tmp_path / "rows.csv", ["x"], "y", groups=["day"])
+    assert rows.columns.labels[0][0] == "01/01/2024"
+    for source in ("01.01.2024", "2024-01-01"):
+        text = "\n".join(["day;x;y;regime", *(f"{source};{line[11:]}" for line in lines[:30]),
+                          *(line.replace("/", ".") for line in lines[30:])])  # fmt: skip
+        (tmp_path / "rows.csv").write_text(text)
+        with pytest.warns(bi.DataWarning, match="'day'"):
+            rows = bi.read(tmp_path / "rows.csv", ["x"], "y", groups=["day"])
+        assert rows.columns.labels[0][0] == "2024-01-01"
 
 
 def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
