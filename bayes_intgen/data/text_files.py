@@ -105,7 +105,7 @@ class Cleaned:
         for question in self.questions:
             if more := counts.pop(question.option, 0):
                 others = f" and {more - 1} more" if more > 1 else ""
-                parts.append(f"in {question.column!r}{others} {question}")
+                parts.append(f"{question.column!r}{others}: {question}")
         if parts:
             raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")
 

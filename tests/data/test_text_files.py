@@ -102,8 +102,8 @@ def test_nothing_is_written_before_a_choice(tmp_path, run) -> None:
     command = ["clean", tmp_path / "rows.txt", "-o", tmp_path / "clean.csv"]
     refused = run(*command, code=1).err
     assert refused.splitlines() == [
-        "error: nothing is written before a choice: in 'day' '1/2/2024' may be 2024-02-01 (--dates "
-        "day) or 2024-01-02 (--dates month); in 'x' and 1 more '1.234' may be 1234 "
+        "error: nothing is written before a choice: 'day': '1/2/2024' may be 2024-02-01 (--dates "
+        "day) or 2024-01-02 (--dates month); 'x' and 1 more: '1.234' may be 1234 "
         "(--decimal comma) or 1.234 (--decimal point)"
     ]
     assert "'z'" not in refused
