@@ -25,6 +25,7 @@ from bayes_intgen.assess.findings import (
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
     action_summaries,
+    assumption_lines,
     certificate_lines,
     interaction_lines,
     note_lines,
@@ -270,6 +271,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     if check is not None:
         groups["check"] = check.table
     between, sizes = between_groups(posterior), interaction_sd(posterior)
+    of_causes = interaction_sd(posterior, posterior.terms.interactions_of_causes)
     if between.sizes["effect"]:
         groups["between_groups"] = between
     if sizes.sizes["pair"]:
@@ -281,10 +283,16 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Regimes": regime_lines(groups["regimes"]),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
-        "Interactions": interaction_lines(sizes),
+        "Interactions": (
+            *interaction_lines(sizes),
+            *interaction_lines(of_causes, "Hidden causes of "),
+        ),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (untested,) if check is None else tuple(check.sentences(found)),
+        "Assumptions": (
+            *assumption_lines(posterior),
+            *((untested,) if check is None else check.sentences(found)),
+        ),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
