@@ -98,7 +98,10 @@ def test_split_of_a_decision_needs_no_points(fit, run) -> None:
         (["best", "--risk", "median"], "unknown risk 'median'"),
         (["next", "-e", "red"], "has no rows; write red:500"),
         (["next", "-e", "red:many"], "which is not a number"),
-        (["next", "-e", "red:2.5"], "number of rows in --experiment 'red:2.5' is not whole"),
+        (
+            ["next", "-e", "red:2.5"],
+            "is '2.5', which is not a whole number",
+        ),
         (["next", "-e", "red:1:2:3"], "too many parts"),
         (["split"], "give either --rows"),
         (["split", "--rows", "5", "--width", "1"], "give either --rows"),
