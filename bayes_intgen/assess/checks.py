@@ -65,7 +65,7 @@ from bayes_intgen.errors import LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
-from bayes_intgen.text.formats import to_json
+from bayes_intgen.text.formats import frame_along, to_json
 from bayes_intgen.text.messages import in_words, option
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
@@ -198,18 +198,13 @@ class Check:
 
     def to_json(self) -> str:
         """Convert the statement and the tests to JSON."""
-        columns = (
-            "test", "kind", "p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable"
-        )  # fmt: skip
-        rows = zip(*(self.table[name].to_numpy().tolist() for name in columns), strict=True)
-        tests = [dict(zip(columns, row, strict=True)) for row in rows]
         names = ("state", "violated", "obstacle", "p", "level", "likeliest", "moderators")
         return to_json(
             {
                 **{name: getattr(self, name) for name in names},
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
-                "tests": tests,
+                "tests": frame_along(self.table, "test").to_dict("records"),
             }
         )
 

@@ -88,8 +88,6 @@ def describe(data: Data, *, columns: Columns, format: Format = "table") -> int:
 
     Without --actions, explain the columns and propose their roles.
     """
-    import pandas as pd
-
     from bayes_intgen.assess.summary import summarise_data
     from bayes_intgen.data.column_notes import explain_columns
     from bayes_intgen.data.files import read_table, regular_file
@@ -102,7 +100,7 @@ def describe(data: Data, *, columns: Columns, format: Format = "table") -> int:
         rows = columns.rows(source, require_observational=False)
         notes = explain_columns(table, roles_of(rows))
         report = summarise_data(rows, support=False, columns=notes)
-    answer(format, report.__str__, report.to_json, lambda: pd.DataFrame(notes))
+    answer(format, str(report), report.to_json(), notes)
     return DONE
 
 
@@ -218,12 +216,8 @@ def effect(
     intervened = [name for name in posterior.actions if name not in observed_point]
     view = over.view(posterior)
     table = effect_table(view, values, intervened, baseline=baseline, level=over.level)
-    answer(
-        format,
-        lambda: effects_in_text(table),
-        lambda: to_json(effects_document(table)),
-        lambda: effects_frame(table),
-    )
+    document = to_json(effects_document(table))
+    answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):
         log(
             "note: these effects do not depend on the covariates given; to let them, fit with "
@@ -348,7 +342,7 @@ def check(
     with regular_file(data) as source:
         rows = columns.rows(source)
         result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
-    answer(format, result.__str__, result.to_json, lambda: frame_along(result.table, "test"))
+    answer(format, str(result), result.to_json(), frame_along(result.table, "test"))
     return DONE if result.violated is False else DOUBTFUL
 
 
@@ -390,8 +384,6 @@ def demo(
 
 def _propose(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: Format) -> None:
     """Explain a file whose actions are not named, and propose a command."""
-    import pandas as pd
-
     from bayes_intgen.assess.summary_text import note_lines
     from bayes_intgen.data.column_notes import explain_columns, propose_roles
     from bayes_intgen.text.formats import to_json
@@ -407,12 +399,8 @@ def _propose(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: F
         "No column is an action unless you name it. A proposal to check and change:",
         f"  {command}",
     ]
-    answer(
-        format,
-        lambda: "\n".join(lines),
-        lambda: to_json({"columns": [note._asdict() for note in notes], "command": command}),
-        lambda: pd.DataFrame(notes),
-    )
+    document = {"columns": [note._asdict() for note in notes], "command": command}
+    answer(format, "\n".join(lines), to_json(document), notes)
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:

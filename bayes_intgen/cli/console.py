@@ -7,15 +7,12 @@ import contextlib
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from bayes_intgen.text.messages import printable
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Style = Literal["table", "csv", "json"]
 # Standard output as a file to write.
@@ -70,17 +67,13 @@ def _stdout() -> TextIO:
     return sys.stdout
 
 
-def answer(
-    style: Style,
-    text: Callable[[], str],
-    json: Callable[[], str],
-    frame: Callable[[], "pd.DataFrame"],
-) -> None:
-    """Print an answer as text, as JSON, or as the CSV of a frame."""
+def answer(style: Style, text: str, json: str, records: Any) -> None:
+    """Print an answer as text, as JSON, or as the CSV of a frame or of its records."""
     if style == "csv":
-        write(frame().to_csv(index=False, lineterminator="\n"))
-    else:
-        write(text() if style == "table" else json())
+        import pandas as pd
+
+        text = pd.DataFrame(records).to_csv(index=False, lineterminator="\n")
+    write(json if style == "json" else text)
 
 
 @contextlib.contextmanager

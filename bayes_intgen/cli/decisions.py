@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from bayes_intgen.cli.console import DONE, Style, answer
+from bayes_intgen.cli.console import DONE, answer
 from bayes_intgen.cli.options import (
     Bands,
     Count,
@@ -57,7 +57,7 @@ def best(
     posterior = load_fit(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
     plan = over.view(posterior).best(decision, objective, beyond_support=choice.beyond_support)
-    answer(format, plan.__str__, lambda: to_json(plan_document(plan)), lambda: plan_frame(plan))
+    answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
     return DONE
 
 
@@ -85,6 +85,8 @@ def next_experiment(
     horizon
         Number of units to which the plan will apply; multiplies its value.
     """
+    from bayes_intgen.text.formats import frame_along, to_json
+
     posterior = load_fit(fit)
     decision = choice.decision(posterior)
     planned = None
@@ -94,7 +96,8 @@ def next_experiment(
         decision, planned, rows=None if experiment else rows, horizon=horizon, level=over.level,
         beyond_support=choice.beyond_support,
     )  # fmt: skip
-    _answer(format, _ranking, table, "experiment")
+    document = to_json(as_document(table, "experiment"))
+    answer(format, _ranking(table), document, frame_along(table, "experiment"))
     return DONE
 
 
@@ -137,6 +140,8 @@ def split(
     The intervals are of the joint effects at the points of --set or --points, otherwise of the
     gains of the plans that may be best, as in the command ``next``.
     """
+    from bayes_intgen.text.formats import frame_along, to_json
+
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
@@ -153,7 +158,8 @@ def split(
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))
     table = posterior.split(rows, target, **settings)
-    _answer(format, _shares, table, "regime")
+    document = to_json(as_document(table, "regime"))
+    answer(format, _shares(table), document, frame_along(table, "regime"))
     return DONE
 
 
@@ -207,20 +213,6 @@ def parse_risk(text: str) -> "Objective":
     if name not in kinds:
         raise ModelError(f"unknown risk {text!r}; write mean, cvar=0.1 or quantile=0.1")
     return kinds[name](number(value, name))
-
-
-def _answer(
-    style: Style, text: Callable[["xr.Dataset"], str], table: "xr.Dataset", dim: str
-) -> None:
-    """Print a table with a row per entry along a dimension."""
-    from bayes_intgen.text.formats import frame_along, to_json
-
-    answer(
-        style,
-        lambda: text(table),
-        lambda: to_json(as_document(table, dim)),
-        lambda: frame_along(table, dim),
-    )
 
 
 def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A decision in the user's words: costs, a budget, bounds, a baseline, and a measure of risk."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -106,15 +105,7 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
     if len(set(values)) == 1:
-        shown = format(values[0], "g") if numbers else values[0]
-        raise ModelError(
-            f"bounds of {name!r} are a single point; to hold it there, write "
-            + option(
-                "bounds",
-                f"{{{name!r}: {values[0]!r}}}",
-                command=f"--bounds {shlex.quote(f'{name}={shown}')}",
-            )
-        )
+        raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values
 
 

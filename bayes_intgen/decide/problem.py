@@ -175,7 +175,9 @@ def _candidates(
         # One value holds the action there.
         bounds = (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
         if named_levels is None and len(bounds) != 2:
-            raise ModelError(f"bounds of {name!r} must be (low, high), not {bounds!r}")
+            raise ModelError(
+                f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
+            )
         ends = [checked_value(bound, name, named_levels) for bound in bounds]
     is_range = named_levels is None or (named_levels.ordered and len(ends) == 2)
     if levels is None:

@@ -53,7 +53,6 @@ from bayes_intgen.report.provenance import (
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.formats import MINUS
-from bayes_intgen.text.messages import option
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
@@ -119,10 +118,6 @@ def page_of(
             [Markup('"use strict";\n(() => {'), *map(_file, SCRIPTS), Markup("})();\n")]
         ),
         plans=plans,
-        remedy=option(
-            "posterior.report(path, decision=bi.Decision(cost=..., budget=...))",
-            command="bayes-intgen report FIT --cost ... --budget ... --output PAGE",
-        ),
         data=None if data is None else _json(data),
     )
 

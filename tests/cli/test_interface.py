@@ -127,8 +127,6 @@ def fit(tmp_path_factory):
     ("arguments", "decision", "of_command_line", "of_python"),
     [
         (["--budget", "5"], {"budget": 5}, "write --cost ACTION=1", "write cost={action"),
-        (["--bounds", "TVspend=3..3"], {"bounds": {"TV spend": (3, 3)}},
-         "write --bounds 'TV spend=3'", "write bounds={'TV spend': 3}"),
         (["--bounds", "dose=8..9"], {"bounds": {"dose": (8, 9)}},
          "--beyond-support of best", "beyond_support=True"),
     ],
