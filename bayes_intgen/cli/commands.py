@@ -221,7 +221,7 @@ def effect(
     if pairs := table.attrs.get("unmoderated"):
         log(
             "note: these effects do not depend on the covariates given; to let them, fit with "
-            f"--moderators {pairs}"
+            f"--moderators {shlex.quote(pairs)}"
         )
     return DONE
 

@@ -88,6 +88,8 @@ def regular_file(path: Path) -> Iterator[Path]:
     if not (is_input or path.is_fifo() or path.is_relative_to("/dev/fd")):
         yield path
         return
+    if is_input and sys.stdin is None:
+        raise DataError("standard input is closed; name a file")
     content = sys.stdin.buffer.read() if is_input else path.read_bytes()
     kinds = (ending for start, ending in STARTS.items() if content.startswith(start))
     with NamedTemporaryFile(suffix="".join(path.suffixes) or next(kinds, ".csv")) as copy:

@@ -23,6 +23,7 @@ from _posteriors import (
     made_up_with_groups,
     made_up_with_levels,
 )
+from _words import PYTHON
 
 COMMAND = [sys.executable, "-m", "bayes_intgen"]
 FIT = ["fit", "DATA", "-y", "intensity", "-a", "red", "-o", "x.nc"]
@@ -227,6 +228,7 @@ def test_errors_are_printed_as_one_line(folder, run, monkeypatch, arguments, cod
     assert output.out == ""
     lines = output.err.splitlines()
     assert message in lines[-1]
+    assert not PYTHON.search(output.err)
     assert lines[-1].startswith("error: ")
     assert not any(line.startswith("Traceback") for line in lines)
     assert all(line.startswith(("error: ", "note: ", "warning: ")) for line in lines)

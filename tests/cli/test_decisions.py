@@ -7,6 +7,8 @@ import pytest
 
 import bayes_intgen as bi
 
+from _words import PYTHON
+
 DECISION = bi.Decision({"red": 1.0, "green": 0.5}, 0.8, {"red": (-1, 1.5)}, {"green": 0.1})
 OPTIONS = ["--cost", "red=1,green=0.5", "--budget", "0.8", "--bounds", "red=-1..1.5"]
 
@@ -110,4 +112,6 @@ def test_split_of_a_decision_needs_no_points(fit, run) -> None:
 )
 def test_bad_options_are_named(fit, arguments, message: str, run) -> None:
     command, *rest = arguments
-    assert message in run(command, fit, *rest, code=1).err
+    said = run(command, fit, *rest, code=1).err
+    assert message in said
+    assert not PYTHON.search(said)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import subprocess
 import sys
 import warnings
@@ -14,10 +13,8 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen import cli
 
-PYTHON = re.compile(
-    r"\b(bi|posterior|models|data|frame|np|az)[.\[]\w|\w='|=(True|False|None)\b|=\[|=\{"
-)
-COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|bayes-intgen [a-z]")
+from _words import COMMAND_LINE, PYTHON
+
 ACTIONS = ["dose", "TV spend"]
 QUICK = ["--prior", "linear", "--method", "laplace"]
 
@@ -100,6 +97,15 @@ def test_messages_name_remedies_of_the_interface_in_use(case, tmp_path, capsys) 
     words = " ".join(said.split())
     assert all(remedy in words for remedy in of_python)
     assert not COMMAND_LINE.findall(said)
+
+
+def test_levels_are_estimated_one_by_one_where_asked(tmp_path, run) -> None:
+    frame, fit = rows(), tmp_path / "fit.nc"
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    said = run(*command("fit", tmp_path / "rows.csv", *QUICK, "--levels", "dose", "-o", fit))
+    assert "too few for a smooth function" not in said.err
+    model = bi.load(fit).model
+    assert model.unconfounded == model.bias == {"dose": bi.Levels(ordered=True)}
 
 
 def test_stored_findings_are_shown_in_the_words_of_their_reader(tmp_path, run) -> None:
