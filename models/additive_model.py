@@ -26,7 +26,7 @@ from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
-from bayes_intgen.text.messages import refuse_unknown_actions
+from bayes_intgen.text.messages import option, refuse_unknown_actions
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            refuse_unknown_actions(priors, data.names, ModelError, f"{kind} has a prior for ")
+            where = option(f"{kind} has a prior for ", command="--levels: ")
+            refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         parents_of(data.names, self.graph)

@@ -155,7 +155,7 @@ def sensitivity(
 ) -> xr.Dataset:
     """Posterior of the joint effect widened by its bounds, at the points of a query."""
     if not isinstance(posterior.model, AdditiveModel):
-        raise ModelError("only models.additive() has biases that correlated causes could change")
+        raise ModelError("only additive models have biases that correlated causes could change")
     if posterior.model.link == "log":
         raise ModelError(
             "the bounds are for outcomes that add up; correlated causes would also change the "

@@ -30,6 +30,7 @@ from bayes_intgen.text.formats import (
     share_text,
     shorter_number,
 )
+from bayes_intgen.text.messages import option
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
@@ -284,8 +285,10 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
         return ()
     asked = posterior.averages
     is_default = not asked.given and asked.over is None
-    answers = f"an {asked.description}, unless given or population says otherwise"
-    lines = [f"Answers are {answers if is_default else asked.description}."]
+    lines = [f"Answers are {asked.description}."]
+    if is_default:
+        unless = f"unless {option('given')} or {option('population')} says otherwise"
+        lines = [f"Answers are an {asked.description}, {unless}."]
     if columns.names:
         lines.append(f"Adjusted for {', '.join(columns.names)}.")
     lines += [
@@ -355,7 +358,8 @@ def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     shown = f"{several:,} rows with several actions set speak for or against it"
     if not several:
         shown = "no row has several actions set, which could contradict it"
+    bounds = " posterior.sensitivity bounds what correlated or interacting causes would change."
     return (
-        f"Hidden causes of different actions are taken to be independent: {shown}. "
-        "posterior.sensitivity bounds what correlated or interacting causes would change.",
+        f"Hidden causes of different actions are taken to be independent: {shown}."
+        + option(bounds, command=""),
     )

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_intgen._arguments import items
 from bayes_intgen.data.tables import as_table
-from bayes_intgen.errors import DataError
+from bayes_intgen.errors import BayesIntgenError, DataError
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
+
+# First bytes of formats, and their endings.
+STARTS = {
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\xff\xff\xff\xff": ".arrows",
+    b"\x1f\x8b": ".csv.gz",
+}
 
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
@@ -66,19 +75,31 @@ def kind_of(source: Path) -> str:
 def regular_file(path: Path) -> Iterator[Path]:
     """Path of a file that can be read repeatedly: a copy of a pipe, removed at the end.
 
+    ``-`` and ``/dev/stdin`` are standard input. The first bytes of a pipe without an ending tell
+    its format.
+
     Examples
     --------
     >>> with regular_file(folder / "rows.csv") as same:
     ...     same == folder / "rows.csv"
     True
     """
-    if not path.is_fifo():
+    is_input = path in (Path("-"), Path("/dev/stdin"))
+    if not (is_input or path.is_fifo() or path.is_relative_to("/dev/fd")):
         yield path
         return
-    with NamedTemporaryFile(suffix="".join(path.suffixes)) as copy:
-        copy.write(path.read_bytes())
+    if is_input and sys.stdin is None:
+        raise DataError("standard input is closed; name a file")
+    content = sys.stdin.buffer.read() if is_input else path.read_bytes()
+    kinds = (ending for start, ending in STARTS.items() if content.startswith(start))
+    with NamedTemporaryFile(suffix="".join(path.suffixes) or next(kinds, ".csv")) as copy:
+        copy.write(content)
         copy.flush()
-        yield Path(copy.name)
+        try:
+            yield Path(copy.name)
+        except BayesIntgenError as error:
+            name = "standard input" if is_input else str(path)
+            raise type(error)(str(error).replace(copy.name, name)) from error
 
 
 def read_table(
