@@ -91,6 +91,10 @@ TECHNIQUES = {
     "errors of control variables": Technique(PANELS, {"control_errors": False}),
     "finer functions": Technique((*ROUGH, "light tunnel"), {"finer_functions": False}),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
+    "interactions of causes": Technique(
+        ("interacting causes", "weakly interacting causes", "rows together", *SMOOTH, *REAL),
+        {"interactions_of_causes": False},
+    ),
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
@@ -124,6 +128,8 @@ TECHNIQUES = {
     "stopping rule": Technique(SMOOTH[1:], method="nuts", draws_without=1000),
     "surrogate": Technique(("polynomial", "media mix"), {"surrogate": False}, {}, "nuts"),
 }  # fmt: skip
+# Standard deviation of the products of two hidden causes, over the mean one of a cause alone.
+CAUSES = {"interacting causes": 1.0, "weakly interacting causes": 0.3, "rows together": 0.5}
 LAWS = {
     "zeros and ones": "binary", "counts": "counts of 1.5", "outliers": "gaussian", "t3": "t3",
     "heteroscedastic": "heteroscedastic",
@@ -142,6 +148,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return adjusted(kind, seed, rows)
     if kind in ("products", "thresholds"):
         return interacting(kind, seed, rows, rng)
+    if kind in CAUSES:
+        return interacting_causes(kind, seed, rows, rng)
     if kind in LAWS:
         world: Any = OutcomeWorld(LAWS[kind], seed)
         data = world.data(rows, seed + 10_000)
@@ -178,6 +186,36 @@ def interacting(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Ca
     outcome = plain.outcome + size * synergy(plain.actions)
     data = bi.RegimeData.from_arrays(plain.actions, outcome, plain.intervened, plain.names)
     return Case(data, points, base.joint_effect(points) + size * synergy(points))
+
+
+def interacting_causes(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Case:
+    """Hidden causes of two or three actions, with products of each two in the outcome.
+
+    In "rows together" the products are of the distances of the actions from their causes, which the
+    biases offset wherever one of both was not set, and a tenth of the rows have all actions set.
+    """
+    count, offset = 2 + seed % 2, kind == "rows together"
+    names = ("tv", "radio", "search")[:count]
+    slope, bend, shift = rng.uniform((0.5, 0.5, -0.5), (1.5, 2.0, 0.5), (3, 3)).T[:, :count]
+    cause = rng.choice([-1, 1], count) * rng.uniform(0.5, 1.5, count)
+    products = CAUSES[kind] * np.triu(rng.uniform(0.5, 1.5, (count, count)), 1)
+
+    def effects(actions: np.ndarray) -> np.ndarray:
+        own = (slope * np.arctan(bend * (actions - shift))).sum(axis=1)
+        return np.asarray(own + offset * ((actions @ products) * actions).sum(axis=1))
+
+    masks = np.repeat(np.vstack([np.zeros(count), np.eye(count)]) > 0, rows, axis=0)
+    if offset:
+        masks[:: 10 * (count + 1)] = True
+    causes = rng.normal(size=masks.shape)
+    observed = causes + 0.0 if offset else 0.7 * causes + 0.6 * rng.normal(size=masks.shape)
+    actions = np.where(masks, rng.normal(size=masks.shape), observed)
+    parts = actions - causes if offset else causes
+    outcome = (slope * np.arctan(bend * (actions - shift))).sum(axis=1) + causes @ cause
+    outcome += ((parts @ products) * parts).sum(axis=1) + 0.5 * rng.normal(size=len(masks))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, names)
+    points = 0.8 * rng.normal(size=(POINTS, count))
+    return Case(data, points, effects(points))
 
 
 def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:

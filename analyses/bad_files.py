@@ -214,8 +214,8 @@ def command_case(folder: Path, rng: Rng) -> tuple[str, str]:
 CASES = (text_case, damaged_case, binary_case, stream_case, stream_case, command_case)
 
 # Shell command, further environment, exit code, and words in its output. {d} is the data file.
-DESCRIBE = "{python} -m bayes_intgen.cli describe {d} -y y -a x,z"
-FIT = "{python} -m bayes_intgen.cli fit {d} -y y -a x,z --prior linear -o {o} --draws 4"
+DESCRIBE = "{python} -m bayes_intgen describe {d} -y y -a x,z"
+FIT = "{python} -m bayes_intgen fit {d} -y y -a x,z --prior linear -o {o} --draws 4"
 ENVIRONMENTS: dict[str, tuple[str, dict[str, str], int, str]] = {
     "plain": (DESCRIBE, {}, 0, "observational"),
     "stdout closed": (DESCRIBE + " >&-", {}, 1, "standard output is closed"),

@@ -10,7 +10,7 @@ any mask R is allowed. Interactions of the actions are identified by the same co
 regimes as the contributions, because only the biases depend on the mask.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
@@ -25,8 +25,8 @@ from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Decomposition, Term, WhereNotSet
-from bayes_intgen.text.messages import refuse_unknown_actions
+from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
+from bayes_intgen.text.messages import option, refuse_unknown_actions
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            refuse_unknown_actions(priors, data.names, ModelError, f"{kind} has a prior for ")
+            where = option(f"{kind} has a prior for ", command="--levels: ")
+            refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         parents_of(data.names, self.graph)
@@ -73,13 +74,18 @@ class AdditiveModel(Model):
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
 
         These are finer functions of smooth contributions and biases, interactions of pairs of
-        actions, functions of covariates in a bias, three-way products in a bias, and finer
-        functions of pairs.
+        actions and of their hidden causes, functions of covariates in a bias, three-way products in
+        a bias, and finer functions of pairs.
         """
         bases, (_, delta) = self._bases(data, rows), self._functions(data)
         terms = self._finer_terms(data, candidates_only=True)
-        pairs = [] if self._pairs else self._possible_pairs(data)
-        terms += self._interactions(data, bases, pairs)
+        pairs = self._possible_pairs(data)
+        terms += self._interactions(data, bases, [] if self._pairs else pairs)
+        for pair in pairs:
+            j, k = sorted(map(data.names.index, pair))
+            component = bases.product(delta[j].prior, delta[k].prior, j, k)
+            for f in _of_causes(data, j, k, delta[j].prior):
+                terms.append(f.term(component, j, k))
         if data.columns.names:
             terms += self._adjustment(data, bases).bias_candidates(delta)
         for k, parents in enumerate(parents_of(data.names, self.graph)):
@@ -201,6 +207,19 @@ class AdditiveModel(Model):
 
 def _interaction(names: tuple[str, ...], j: int, k: int, prior: Mechanism) -> Function:
     return Function(f"psi({names[j]}, {names[k]})", "interaction", None, prior)
+
+
+def _of_causes(data: Observations, j: int, k: int, prior: Mechanism) -> Iterator[Function]:
+    """Functions of two actions if hidden causes interact, in regimes that may show them.
+
+    A product of both hidden causes shows where neither action was set. Where both were set shows
+    what the biases of single actions offset everywhere else.
+    """
+    one, other = data.names[j], data.names[k]
+    yield Function(f"delta({one}, {other})", "bias", None, prior, OfPair(j, k, False))
+    if any(mask[j] and mask[k] for mask in data.regimes):
+        name = f"psi({one}, {other} | set)"
+        yield Function(name, "interaction", None, prior, OfPair(j, k, True))
 
 
 def _with_other(bias: Function, other: str) -> Function:

@@ -48,7 +48,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
 from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
+from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions, unknown_action
 
 # Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
 MAX_COEFFICIENTS = 5000
@@ -160,8 +160,9 @@ class Adjustment:
         if decomposition.size > MAX_COEFFICIENTS:
             raise ModelError(
                 f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
-                f"maximum of {MAX_COEFFICIENTS}; pass the graph to models.additive, so that each "
-                "bias depends on few other actions, or use the prior 'linear'"
+                f"maximum of {MAX_COEFFICIENTS}; name fewer actions, give the graph ("
+                f"{option('graph')}), so that each bias depends on few of them, or fit with "
+                + option("prior", "linear")
             )
         return decomposition
 

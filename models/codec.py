@@ -48,6 +48,7 @@ from bayes_intgen.models.terms import (
     Always,
     Decomposition,
     InRegime,
+    OfPair,
     RandomEffects,
     Term,
     WhereNotSet,
@@ -63,7 +64,7 @@ _BASES: tuple[type[Any], ...] = (
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (
     *_BASES, Coordinate, Categories, CovariateColumns, RandomEffects, NormalScores, Trend, Seasonal,
     LogNormal, Component, GP, Spline, Polynomial, Linear, Levels, Term, Decomposition,
-    VarianceFunction, Always, WhereNotSet, InRegime, AdditiveModel, RegressionModel,
+    VarianceFunction, Always, WhereNotSet, OfPair, InRegime, AdditiveModel, RegressionModel,
 )}  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53

@@ -27,6 +27,7 @@ from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, OutcomeKind, Rows
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.text.messages import option
 
 Link = Literal["identity", "log"]
 Noise = Literal["gaussian", "student_t"]
@@ -278,7 +279,8 @@ def _with_log_outcome(rows: Observations, numbered: bool = True) -> Observations
     if rows.weights is not None and (rows.weights != 1).any():
         raise ModelError(
             "rows are means of several units (weights), and the logarithm of a mean is not the "
-            "mean of logarithms; use one row per unit, or models.additive()"
+            "mean of logarithms; use one row per unit, or "
+            + option("models.additive()", command="omit --multiplicative")
         )
     # Smaller ones are zeros that something has computed.
     refused = np.flatnonzero(~(rows.outcome >= 1 / MAX_MAGNITUDE))
@@ -286,11 +288,12 @@ def _with_log_outcome(rows: Observations, numbered: bool = True) -> Observations
         first = refused[0]
         place = f"row {first}" if numbered else "a row"
         raise DataError(
-            f"models.multiplicative() needs positive outcomes, of at least {1 / MAX_MAGNITUDE:g}: "
+            "a multiplicative model needs positive outcomes, of at least "
+            f"{1 / MAX_MAGNITUDE:g}: "
             f"{rows.outcome_name!r} is {rows.outcome[first]:g} in {place} "
             f"({rows.label(rows.intervened[first])}), and below that in {refused.size} of "
-            f"{len(rows)} rows; drop these rows, model zeros apart (as a 0/1 outcome), or use "
-            "models.additive()"
+            f"{len(rows)} rows; drop these rows, model zeros apart (as a 0/1 outcome), or "
+            + option("use models.additive()", command="omit --multiplicative")
         )
     return replace(rows, outcome=np.log(rows.outcome), weights=None, within=None)
 

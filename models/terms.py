@@ -1,11 +1,13 @@
 """Terms of the mean, as gated columns of a design matrix.
 
     E[Y | a, R] = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a)
+                  + sum_(j<k) (1 - R_j) (1 - R_k) delta_jk(a_j, a_k)
 
-phi_k is the unconfounded contribution of action k, psi_jk the interaction of two actions, and
-delta_k the confounding bias; phi_k + delta_k is the confounded contribution. A decomposition is a
-tuple of terms. Each term has a frozen basis, the prior of its coefficients, and a gate, its weight
-in each regime: 1 for phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients.
+phi_k is the unconfounded contribution of action k, psi_jk the interaction of two actions, delta_k
+the confounding bias, and delta_jk the joint bias of two actions whose hidden causes interact;
+phi_k + delta_k is the confounded contribution. A decomposition is a tuple of terms. Each term has a
+frozen basis, the prior of its coefficients, and a gate, its weight in each regime, such as 1 for
+phi_k and psi_jk and 1 - R_k for delta_k. All regimes share the coefficients.
 
 Plain regressions consist of the same terms: a single regression on all rows, or one per regime.
 """
@@ -76,6 +78,26 @@ class WhereNotSet:
 
 
 @dataclass(frozen=True)
+class OfPair:
+    """Gate of a term that acts where two actions were both set, or neither was.
+
+    Attributes
+    ----------
+    first, second : int
+    were_set : bool
+    """
+
+    first: int
+    second: int
+    were_set: bool
+
+    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
+        """One where both masks are so, otherwise zero, shape (n,), for masks of shape (n, K)."""
+        masks = intervened[:, [self.first, self.second]]
+        return np.asarray(1.0 * (masks == self.were_set).all(axis=1))
+
+
+@dataclass(frozen=True)
 class InRegime:
     """Gate of a term that acts in one regime.
 
@@ -117,7 +139,7 @@ class InRegime:
         return float(weights[self.index])
 
 
-Gate = Always | WhereNotSet | InRegime
+Gate = Always | WhereNotSet | OfPair | InRegime
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +149,11 @@ class Term:
     Attributes
     ----------
     name : str
-        ``phi(red)``, ``psi(red, green)``, ``delta(red)`` or ``delta(red | green)``, followed by
-        the component's label.
+        ``phi(red)``, ``psi(red, green)``, ``psi(red, green | set)``, ``delta(red)``,
+        ``delta(red | green)`` or ``delta(red, green)``, followed by the component's label.
     role : Role
     action : int or None
-        Action of the mechanism; None for an interaction.
+        Action of the mechanism; None for a function of two actions jointly.
     inputs : tuple of int
         Arguments of the basis: actions, then covariates and groups, counted through. At most one
         of them is a covariate or group.
@@ -160,6 +182,11 @@ class Term:
             return len(basis.arguments) > 1
         return any(k != self.action for k in self.inputs)
 
+    @property
+    def is_of_pair(self) -> bool:
+        """Whether the term is a function of two actions that belongs to neither alone."""
+        return self.action is None and self.role in ("interaction", "bias")
+
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
         return any(i >= actions for i in self.inputs)
@@ -173,7 +200,7 @@ class Term:
 
 
 class Interaction(NamedTuple):
-    """Functions of two actions jointly, in every regime.
+    """Functions of two actions jointly.
 
     Attributes
     ----------
@@ -295,9 +322,18 @@ class Decomposition:
     @cached_property
     def interactions(self) -> dict[tuple[int, int], Interaction]:
         """Interactions of two actions, by their positions."""
+        return self._of_pairs(Always)
+
+    @cached_property
+    def interactions_of_causes(self) -> dict[tuple[int, int], Interaction]:
+        """Functions of two actions where both were set, or neither was, by their positions."""
+        return self._of_pairs(OfPair)
+
+    def _of_pairs(self, gate: type[Gate]) -> dict[tuple[int, int], Interaction]:
+        """Functions of two actions that belong to neither alone, by their positions."""
         every, out = np.arange(self.size), dict[tuple[int, int], Interaction]()
         for term in self.terms:
-            if term.role == "interaction":
+            if term.is_of_pair and isinstance(term.gate, gate):
                 (j, k), basis = term.inputs, term.component.basis
                 columns = every[self.columns[term.name]]
                 if (j, k) in out:
@@ -477,7 +513,7 @@ class Decomposition:
 
     def is_plausible(self, term: Term) -> bool:
         """Whether the actions on which a bias depends are as likely parents as without rows."""
-        if self.parents is None or term.role != "bias":
+        if self.parents is None or term.role != "bias" or term.action is None:
             return True
         others = [i for i in term.inputs if i != term.action and i < len(self.names)]
         return bool((self.parents[term.action, others] >= PRIOR_OF_EDGE).all())

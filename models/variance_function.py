@@ -4,9 +4,11 @@ Hidden causes are independent given a and R, so that the variance decomposes as 
 
     Var(Y | a, R) = s_U^2 + sum_k [R_k v_k(a_k) + (1 - R_k) w_k(a_k)]
 
-with all summands positive. The function is estimated from residuals of a pilot fit, and rows are
-weighted by its inverse. During sampling it is fixed up to a common factor, so that the sufficient
-statistics stay exact. Draws of the function propagate its uncertainty to predicted outcomes.
+with all summands positive, and a further constant in rows where several actions were set if there
+are any, since there the actions and their hidden causes may interact. The function is estimated
+from residuals of a pilot fit, and rows are weighted by its inverse. During sampling it is fixed up
+to a common factor, so that the sufficient statistics stay exact. Draws of the function propagate
+its uncertainty to predicted outcomes.
 """
 
 from collections.abc import Iterator
@@ -43,8 +45,9 @@ class VarianceFunction:
         Empty if the variance is constant, as if there were no actions.
     knots : ndarray, shape (K, 7)
         Knots in each action's coordinate.
-    knot_values : ndarray, shape (H,) with H = 1 + 14 K
-        s_U^2, then the values of every v_k at the knots, then those of every w_k; relative.
+    knot_values : ndarray, shape (H,) with H = 1 + 14 K or 2 + 14 K
+        s_U^2, then the values of every v_k at the knots, then those of every w_k; relative. Then
+        the constant of rows with several actions set, if the data have such rows.
     intraclass_correlation : float
         Share of a unit's variance that the units of a row have in common.
     """
@@ -53,6 +56,11 @@ class VarianceFunction:
     knots: Array = field(default_factory=lambda: np.zeros((0, len(KNOTS))))
     knot_values: Array = field(default_factory=lambda: np.ones(1))
     intraclass_correlation: float = 0.0
+
+    @property
+    def with_several(self) -> bool:
+        """Whether rows with several actions set have a variance of their own."""
+        return len(self.knot_values) > 1 + 2 * self.knots.size
 
     def features(self, actions: Array, intervened: NDArray[np.bool_]) -> Features:
         """Constant, and every hat function times its gate, as a sparse matrix (n, H)."""
@@ -76,6 +84,9 @@ class VarianceFunction:
             function = np.where(intervened[:, k], k, count + k)
             knots = np.column_stack([first[left], first[left + 1]])
             columns[:, own] = 1 + len(KNOTS) * function[:, None] + knots
+        if self.with_several:
+            values = np.column_stack([values, intervened.sum(axis=1) > 1])
+            columns = np.column_stack([columns, np.full(rows, len(self.knot_values) - 1)])
         return values, columns
 
     def _along(self, actions: Array) -> Iterator[tuple[Array, Array, NDArray[np.int_]]]:
@@ -91,11 +102,11 @@ class VarianceFunction:
     def __call__(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Relative variance, shape (n,)."""
         # Interpolation takes half the time of `features @ knot_values`.
-        common, knot_values = (
-            self.knot_values[0],
-            self.knot_values[1:].reshape(2, *self.knots.shape),
-        )
+        common, end = self.knot_values[0], 1 + 2 * self.knots.size
+        knot_values = self.knot_values[1:end].reshape(2, *self.knots.shape)
         variance = np.full(len(actions), common)
+        if self.with_several:
+            variance += self.knot_values[end] * (intervened.sum(axis=1) > 1)
         for k, (z, rising, first) in enumerate(self._along(actions)):
             where_set, elsewhere = (np.interp(z, rising, v[k, first]) for v in knot_values)
             variance += np.where(intervened[:, k], where_set, elsewhere)
@@ -157,6 +168,8 @@ def estimate_variance_function(
     coordinates: tuple[Coordinate, ...],
     units: Array | None = None,
     intraclass_correlation: float = 0.0,
+    *,
+    of_several: bool = True,
 ) -> VarianceFunctionEstimate:
     """Estimate the variance function by penalised maximum likelihood.
 
@@ -170,6 +183,8 @@ def estimate_variance_function(
         Number of units of each row; one by default.
     intraclass_correlation : float
         That of the variance function, with which the squares were computed.
+    of_several : bool
+        Whether rows with several actions set may have a variance of their own.
 
     Notes
     -----
@@ -180,14 +195,15 @@ def estimate_variance_function(
         [_quantiles(coordinate(actions[:, k]), units) for k, coordinate in enumerate(coordinates)]
     )
     count = len(coordinates)
-    size = 1 + 2 * count * len(KNOTS)
+    end = 1 + 2 * knots.size
+    size = end + (of_several and bool((intervened.sum(axis=1) > 1).any()))
     features = VarianceFunction(coordinates, knots, np.ones(size)).features(actions, intervened)
     units = np.ones(len(squares)) if units is None else units
     squares = squares / np.average(squares, weights=units)
     # Of each log knot value, and of its changes from knot to knot.
     difference = np.diff(np.eye(len(KNOTS)), axis=0) / CHANGE_SD
     precision = np.eye(size) / KNOT_VALUE_SD**2
-    precision[1:, 1:] += np.kron(np.eye(2 * count), difference.T @ difference)
+    precision[1:end, 1:end] += np.kron(np.eye(2 * count), difference.T @ difference)
     start = np.full(size, -np.log(1 + count))
     knot_values, log_covariance = _m_estimate(features, squares, units, start, precision)
     weights = features.T @ units / units.sum()

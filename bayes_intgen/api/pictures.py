@@ -243,5 +243,5 @@ class Pictures(FittedRows):
         """
         support, default = support_of(self), self.default_point[None]
         query = support.query_at(default) if points is None else support.query(points)
-        moved, independent = (sensitivity(self, query, steps, level) for steps in (rho, 0.0))
+        moved, independent = (sensitivity(self, query, steps, 0.0, level) for steps in (rho, 0.0))
         return plot_sensitivity(moved, independent)

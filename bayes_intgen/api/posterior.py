@@ -102,11 +102,12 @@ class Posterior(Decisions):
     def sensitivity(
         self,
         points: Any,
-        rho: float | Sequence[float],
+        rho: float | Sequence[float] = 0.0,
         *,
+        interaction: float = 0.0,
         level: float = 0.9,
     ) -> xr.Dataset:
-        """Bound the change of the joint effect if hidden causes were correlated.
+        """Bound the change of the joint effect if hidden causes were correlated, or interacted.
 
         :mod:`bayes_intgen.assess.sensitivity` states its assumptions.
 
@@ -116,6 +117,10 @@ class Posterior(Decisions):
         rho : float or sequence of float
             Largest correlations of any two hidden causes, from 0 to below 1; conditional on
             covariates and groups.
+        interaction : float
+            Size of interactions of two hidden causes: the standard deviation over observational
+            rows of what they add to the mean, relative to the geometric mean of those of the
+            biases of both actions. At 1 the causes matter together as much as alone.
         level : float
             Probability of the credible interval of the effect.
 
@@ -130,7 +135,7 @@ class Posterior(Decisions):
         Raises
         ------
         PointsError
-            As :meth:`effect`, and if ``rho`` is not a correlation.
+            As :meth:`effect`, and if ``rho`` is not a correlation, or ``interaction`` negative.
         ModelError
             If the model is a regression, or multiplicative.
 
@@ -145,7 +150,7 @@ class Posterior(Decisions):
         >>> bool((moved.high - moved.low).diff("rho").min() > 0)
         True
         """
-        return sensitivity(self, support_of(self).query(points), rho, level)
+        return sensitivity(self, support_of(self).query(points), rho, interaction, level)
 
     def report(
         self,

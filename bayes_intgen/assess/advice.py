@@ -1,5 +1,6 @@
 """What rows and fits suggest, in words: other priors and columns, and the correction of rows."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
-from bayes_intgen.text.messages import first_few, quoted
+from bayes_intgen.text.messages import first_few, in_both, option, quoted
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -60,18 +61,18 @@ def advice_on_levels(few: Mapping[str, Sequence[float]]) -> str:
 
     Examples
     --------
-    >>> print(advice_on_levels({"dose": [0, 1, 2.5]}))
-    'dose' takes only the values 0, 1, 2.5, too few for a smooth function: fit \
-bi.models.additive(unconfounded=levels, bias=levels), levels = {"dose": bi.Levels(ordered=True)}
+    >>> print(advice_on_levels({"dose": [0, 1, 2.5]}).split(":")[0])
+    'dose' takes only the values 0, 1, 2.5, too few for a smooth function
     """
     first, *others = few
     values = ", ".join(f"{value:g}" for value in few[first])
     subject = f"{first!r} takes only the values {values}"
     if others:
         subject += f" ({first_few([repr(name) for name in others])}: as few)"
-    return (
-        f"{subject}, too few for a smooth function: fit bi.models.additive(unconfounded=levels, "
-        f'bias=levels), levels = {{"{first}": bi.Levels(ordered=True){", ..." * bool(others)}}}'
+    return f"{subject}, too few for a smooth function: fit " + in_both(
+        "bi.models.additive(unconfounded=levels, bias=levels), "
+        f'levels = {{"{first}": bi.Levels(ordered=True){", ..." * bool(others)}}}',
+        f"it with --levels {shlex.quote(','.join(few))}",
     )
 
 
@@ -179,7 +180,7 @@ def advice_on_group_means(data: Observations) -> list[str]:
         return []
     return [
         f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
-        "may bias all effects: use data.with_group_means() or --group-means"
+        f"may bias all effects: use {in_both('data.with_group_means()', '--group-means')}"
     ]
 
 
@@ -192,8 +193,7 @@ def advice_on_copies(data: Observations) -> list[str]:
         return []
     return [
         f"{copies} of {len(data)} rows are exact copies of others, which a fit treats as "
-        "independent, so intervals are too narrow: drop them (DataFrame.drop_duplicates) "
-        "unless they are measurements"
+        "independent, so intervals are too narrow: drop them unless they are measurements"
     ]
 
 
@@ -235,7 +235,7 @@ def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
     count = far.above + far.below
     place = f" in row {far.row}" if far.row >= 0 else ""
     such = "1 such row makes" if count == 1 else f"{count:,} such rows make"
-    remedy = 'or use bi.models.additive(noise="student_t")'
+    remedy = f"or fit with {option('noise', 'student_t')}"
     if count > 4 and min(far.above, far.below) <= 0.1 * count:
         side = "above" if far.above > far.below else "below"
         remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
@@ -306,7 +306,7 @@ def _single_problems(failed: Sequence[FailedTest]) -> list[str]:
     return [
         f"the fit does not follow {' and '.join(found)} ({smallest_p(failed)}): "
         "answers may be wrong; plot the outcome against the action, and try "
-        "bi.Spline(intervals=...) or bi.Levels()"
+        + option("bi.Spline(intervals=...) or bi.Levels()", command="--prior spline or --levels")
     ]
 
 
@@ -330,15 +330,18 @@ def joint_problems(failed: Sequence[FailedTest]) -> list[str]:
         sentences.append(
             f"the fit does not follow {', '.join(named)} together ({smallest_p(pairs)}): the "
             "outcome changes faster than the model's functions can. Intervals may be too narrow "
-            "there; plot both, or cut one into bi.Levels()"
+            "there; plot both, or cut one into levels"
         )
     for grouping in dict.fromkeys(test.given for test in slopes):
         own = [test for test in slopes if test.given == grouping]
         actions = [test.action for test in own]
         sentences.append(
             f"the groups of {grouping!r} respond differently to {quoted(actions)} "
-            f"({smallest_p(own)}), so that answers depend on where experiments ran; pass "
-            f"groups={{{grouping!r}: {['level', *actions]!r}}} to the model"
+            f"({smallest_p(own)}), so that answers depend on where experiments ran; "
+            + option(
+                f"pass groups={{{grouping!r}: {['level', *actions]!r}}} to the model",
+                command="a model made in Python can let them",
+            )
         )
     return sentences
 

@@ -25,6 +25,7 @@ therefore corrected as that of independent tests (Sidak 1967).
 """
 
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -64,8 +65,8 @@ from bayes_intgen.errors import LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
-from bayes_intgen.text.formats import to_json
-from bayes_intgen.text.messages import in_words
+from bayes_intgen.text.formats import frame_along, to_json
+from bayes_intgen.text.messages import in_words, option
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
@@ -197,18 +198,13 @@ class Check:
 
     def to_json(self) -> str:
         """Convert the statement and the tests to JSON."""
-        columns = (
-            "test", "kind", "p", "p_familywise", "log_bayes_factor", "weight", "size", "detectable"
-        )  # fmt: skip
-        rows = zip(*(self.table[name].to_numpy().tolist() for name in columns), strict=True)
-        tests = [dict(zip(columns, row, strict=True)) for row in rows]
         names = ("state", "violated", "obstacle", "p", "level", "likeliest", "moderators")
         return to_json(
             {
                 **{name: getattr(self, name) for name in names},
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
-                "tests": tests,
+                "tests": frame_along(self.table, "test").to_dict("records"),
             }
         )
 
@@ -292,10 +288,10 @@ def check(
     data, seed = checked_data(data), seed_number(seed)
     if not isinstance(model, AdditiveModel):
         raise ModelError(
-            f"only models.additive() makes assumptions to check, not {type(model).__name__}"
+            f"only additive models make assumptions to check, not {type(model).__name__}"
         )
     level = probability(level, "level")
-    held_out = probability(held_out, "held_out", or_zero=True)
+    held_out = probability(held_out, option("held_out"), or_zero=True)
     found = findings((of_rows, of_copies, *map(_checked_guard, checks)), data, model)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
@@ -488,9 +484,13 @@ def _moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> I
     if moderators:
         p = float(table["moderator_p_familywise"].min())
         effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
+        pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
         yield (
             f"Effects depend on covariates: {effects} ({_p_text(p)}). "
-            f"Fit models.additive(moderators={json.dumps(moderators)})."
+            + option(
+                f"Fit models.additive(moderators={json.dumps(moderators)}).",
+                command=f"To let them, fit with --moderators {shlex.quote(pairs)}",
+            )
         )
 
 

@@ -16,7 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.identification.regimes import masks_of
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import in_both, option, quoted
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.
 MIN_GAIN, MIN_SKEWNESS = 0.1, 0.5
@@ -73,14 +73,16 @@ def advice_on_outcome(data: Rows) -> list[str]:
     elif seen := _at_an_end(outcome, kind == "count"):
         pass
     elif seen := _proportion(outcome):
-        transform = ", or fit the log odds np.log(y / (1 - y))"
+        transform = ", or fit the log odds, log(y / (1 - y))"
     elif kind == "count":
         sample = rows.take(random_rows(len(rows), MAX_ROWS))
-        seen, transform = _growing_variance(sample), ", or fit np.log1p(y)"
+        seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
     if not seen:
         return []
     several = bool((rows.intervened.sum(axis=1) > 1).any())
-    remedy = "test it with bi.check" if several else "add rows in which several actions were set"
+    remedy = "add rows in which several actions were set"
+    if several:
+        remedy = f"test it with {in_both('bi.check', '`bayes-intgen check`')}"
     return [
         f"outcome {rows.outcome_name!r} {seen}: effects may not add up, and intervals may be too "
         f"narrow; {remedy}{transform}"
@@ -169,8 +171,10 @@ def advice_on_scale(rows: Observations) -> tuple[str, ...]:
         return ()
     return (
         "Positive and skewed; quadratic regressions fit its logarithm better. If effects multiply, "
-        "fit bi.models.multiplicative() (--multiplicative), and compare it with the additive model "
-        "by az.compare.",
+        + option(
+            "fit bi.models.multiplicative(), and compare it with the additive model by az.compare.",
+            command="fit with --multiplicative.",
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from bayes_intgen.inference.sampling.convergence import (
     monitored_points,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.messages import option
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,8 @@ class Diagnostics:
         if diverging := self.count("diverging"):
             found.append(
                 f"{diverging} of {total} draws ended in a divergence, so part of the posterior may "
-                "be missing: rerun with target_accept=0.95 or more, or use tighter priors"
+                f"be missing: rerun with {option('target_accept', '0.95')} or more"
+                + option(", or use tighter priors", command="")
             )
         if is_finite:
             sizes = self.quantities.sizes
@@ -98,7 +100,7 @@ class Diagnostics:
             if deepest := self.count("reached_max_treedepth"):
                 found.append(
                     f"{deepest} of {total} draws reached the maximum tree depth: sampling is slow "
-                    "but not wrong; tighter priors help"
+                    "but not wrong" + option("; tighter priors help", command="")
                 )
         return found
 
@@ -175,7 +177,7 @@ def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
         )
     else:
         return []
-    return [f'{reason}; fit with method="nuts"']
+    return [f"{reason}; fit with {option('method', 'nuts')}"]
 
 
 def _unconverged(of_each: Convergence, chains: int, draws: int) -> list[str]:
@@ -186,7 +188,8 @@ def _unconverged(of_each: Convergence, chains: int, draws: int) -> list[str]:
         return [
             f"R-hat is {of_each.rhat[worst]:.3f} for {of_each.names[worst]} "
             f"(and above {RHAT_LIMIT} for {int(above.sum())} quantities): "
-            f"the chains disagree; raise warmup, and fit with draws={2 * draws} or more"
+            f"the chains disagree; raise {option('warmup')}, and fit with "
+            f"{option('draws', str(2 * draws))} or more"
         ]
     if not below.any():
         return []
@@ -196,5 +199,5 @@ def _unconverged(of_each: Convergence, chains: int, draws: int) -> list[str]:
     return [
         f"the effective sample size is {smallest:.0f} for {of_each.names[worst]} "
         f"(and below {ESS_LIMIT} for {int(below.sum())} quantities): "
-        f"its bands are noisy; rerun with draws={enough} or so"
+        f"its bands are noisy; rerun with {option('draws', str(enough))} or so"
     ]

@@ -42,6 +42,7 @@ from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.formats import shorter_number
+from bayes_intgen.text.messages import option, spoken
 
 # Maximum correlation of actions with distinguishable effects.
 MAX_CORRELATION = 0.999
@@ -129,7 +130,8 @@ def store_findings(attrs: dict[Any, Any], found: Iterable[Finding]) -> None:
 
 def stored_findings(attrs: Mapping[Any, Any]) -> list[Finding]:
     """Read findings in rows from attributes; empty without any."""
-    return [Finding(*parts) for parts in json.loads(attrs.get(ATTRIBUTE, "[]"))]
+    stored = json.loads(attrs.get(ATTRIBUTE, "[]"))
+    return [Finding(about, spoken(text)) for about, text in stored]
 
 
 def sentences(found: Iterable[Finding], warning: type[BayesIntgenWarning]) -> tuple[str, ...]:
@@ -140,7 +142,7 @@ def sentences(found: Iterable[Finding], warning: type[BayesIntgenWarning]) -> tu
 def warn_of(found: Iterable[Finding]) -> None:
     """Issue the warning of each finding."""
     for finding in found:
-        warnings.warn(finding.text, finding.warning, skip_file_prefixes=(PACKAGE,))
+        warnings.warn(spoken(finding.text), finding.warning, skip_file_prefixes=(PACKAGE,))
 
 
 def of_rows(rows: Rows, model: Model | None, posterior: None = None) -> list[Finding]:
@@ -261,5 +263,6 @@ def _unsupported_settings(rows: Rows) -> Iterator[str]:
             yield (
                 f"{rows.names[k]}: {1 - share:.0%} of the values to which it was set do not "
                 "support the joint effect: too few regimes reach them. Observe the action there "
-                "without setting it, or say by a graph that it moves no other action"
+                "without setting it, or say that it moves no other action: "
+                + option("graph", "{...}", command="--graph CHILD=PARENT")
             )

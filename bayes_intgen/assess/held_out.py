@@ -15,6 +15,7 @@ from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import AdditiveModel, Model, saturated
+from bayes_intgen.text.messages import option
 
 
 def split(data: Observations, share: float, seed: int) -> tuple[Observations, Observations]:
@@ -66,8 +67,9 @@ def log_density_difference(
     needed = rows_needed(len(data.names))
     if len(train) < needed or not len(held_out):
         raise ModelError(
-            f"held_out={share:g} leaves {len(train)} rows to fit, of {needed} needed, and "
-            f"{len(held_out)} to predict; choose another share, or held_out=0 for no comparison"
+            f"{option('held_out', f'{share:g}')} leaves {len(train)} rows to fit, of {needed} "
+            f"needed, and {len(held_out)} to predict; choose another share, or "
+            f"{option('held_out', '0')} for no comparison"
         )
     per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
     per_regime = replace(per_regime, link=model.link)

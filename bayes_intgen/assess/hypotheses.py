@@ -43,9 +43,10 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.inference.pilot.residuals import conditional_residuals
 from bayes_intgen.inference.pilot.selection import promising, select_terms
+from bayes_intgen.inference.settings import Techniques
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, Component, LogNormal
-from bayes_intgen.models.terms import Always, Gate, InRegime, Term, WhereNotSet
+from bayes_intgen.models.terms import Always, Gate, InRegime, OfPair, Term, WhereNotSet
 
 Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]
 Piece = tuple[Basis, tuple[int, ...]]
@@ -58,20 +59,9 @@ MAX_LEVERAGE = 0.95
 # Minimum share of a direction of an alternative's columns that the model's columns, free of their
 # prior, leave unexplained. Rows do not test a direction below it.
 MIN_UNEXPLAINED_SHARE = 1e-4
+NULL_TECHNIQUES = Techniques(interactions_of_causes=False)
 # Singular value, relative to the largest, below which a direction of columns is rounding.
 MIN_SINGULAR_VALUE = 1e-5
-
-
-@dataclass(frozen=True)
-class WhereBothSet:
-    """Gate of a term that acts where two actions were set, R_j R_k."""
-
-    first: int
-    second: int
-
-    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """Product of the masks of both actions, shape (n,), for masks of shape (n, K)."""
-        return np.asarray(1.0 * (intervened[:, self.first] & intervened[:, self.second]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +91,7 @@ class Alternative:
     actions: tuple[str, ...]
     label: str
     pieces: tuple[Piece, ...]
-    gate: Gate | WhereBothSet
+    gate: Gate
     scale: LogNormal
     testable: bool
 
@@ -132,7 +122,7 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
 
     def interaction(j: int, k: int, hidden: bool) -> Alternative:
         kind: Kind = "confounded interaction" if hidden else "interaction"
-        gate: Gate | WhereBothSet = WhereBothSet(j, k) if hidden else Always()
+        gate: Gate = OfPair(j, k, True) if hidden else Always()
         rivals = [everywhere, *unset] if hidden else biases(j, k)
         label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
         scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
@@ -191,7 +181,7 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
                         (name, covariate),
                         f"the effect of {name} depends on {covariate}",
                         ((term.component.basis, term.inputs),),
-                        WhereBothSet(k, k),
+                        OfPair(k, k, True),
                         term.component.scale,
                         True,
                     )
@@ -315,9 +305,11 @@ def null_fit(
     does not allow, so these are candidates too, and only terms that are selected beside them are
     added.
     Interactions of pairs that some rows set together are always present: the test of interactions
-    with hidden causes must not take them for such.
+    with hidden causes must not take them for such. What only these rows have, in mean or variance,
+    is not in the null model.
     """
-    candidates = model.candidates(data)
+    violations = ["interaction", OfPair]
+    candidates = tuple(t for t in model.candidates(data) if [t.role, type(t.gate)] != violations)
     set_together = {
         pair for mask in data.regimes for pair in combinations(np.flatnonzero(mask).tolist(), 2)
     }
@@ -329,7 +321,7 @@ def null_fit(
     ]
     first = model.decompose(data).and_terms(interactions)
     first, candidates = with_observed_causes(data, model, first, candidates)
-    pilot = pilot_fit(data, model, first, (), progress)
+    pilot = pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)
     terms = pilot.posterior.terms
     passed = {
         term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
@@ -352,4 +344,5 @@ def null_fit(
     additions = [added.term for added in selected if added.term.name not in labels]
     if not additions:
         return pilot
-    return pilot_fit(data, model, first.and_terms(additions), (), progress)
+    first = first.and_terms(additions)
+    return pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)

@@ -1,9 +1,11 @@
-r"""Bounds on the error of the joint effect if hidden causes of different actions are correlated.
+r"""Bounds on the error of the joint effect if hidden causes are correlated, or interact.
 
 The method assumes independent hidden causes C_1, ..., C_K. The bounds hold in a family of models
 with one more parameter, rho, the largest correlation of any two causes in either direction. To
 first order they are proportional to rho. They are small where the biases are, zero where at most
 one action is confounded, and attained for two actions whose signals equal their causes.
+
+A second parameter, gamma, is the size of interactions of hidden causes; the two bounds add up.
 
 Notes
 -----
@@ -48,6 +50,14 @@ sum_(j<k) T_jk D_jj D_kk (d_j u_k + d_k u_j) with |T_jk D_jj D_kk| <= rho v. The
 
 and the truth lies between the estimate minus the upper bound and the estimate minus the lower.
 
+**Interacting causes.** Let the outcome of independent causes also have the terms c_jk C_j C_k. As
+E[C_k | s_k] = delta_k / b_k, history has c_jk delta_j delta_k / (b_j b_k), regimes in which j or k
+was set do not, and the combination sum_j m_j - (K - 1) m_0 has it once, with a minus sign. Its
+standard deviation over observational rows is gamma_jk sqrt(d_j d_k), in units of the two biases. If
+no gamma_jk exceeds gamma in absolute value, the error is at most
+
+    gamma sum_(j<k) sqrt(d_j d_k) |u_j u_k|.                                                (3)
+
 **Limits.** The bounds are for the combination of means of regimes with one action set. Rows with
 several actions set move a fit towards the truth and make (2) conservative. Where b_k depends on
 a_k, d_k is an average over the observational rows, and (2) holds on average but may fail at single
@@ -60,7 +70,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import probability
+from bayes_intgen._arguments import probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
@@ -121,12 +131,31 @@ def bounds(delta: Array, sd: Array, rho: Array) -> tuple[Array, Array]:
     return (v - 1) * rising + crossed, (v - 1) * falling + crossed
 
 
+def interaction_bound(delta: Array, sd: Array) -> Array:
+    """Maximum distance of the estimate from the truth for gamma = 1, shape (..., M), eq. 3.
+
+    Parameters are those of :func:`bounds`.
+
+    Examples
+    --------
+    >>> interaction_bound(np.array([[1.0], [4.0]]), np.array([1.0, 4.0])).tolist()
+    [2.0]
+    """
+    scaled = np.abs(delta) / np.sqrt(np.maximum(sd, np.finfo(float).tiny))[..., None]
+    # The square of a sum has each product of two different summands twice.
+    return np.asarray((scaled.sum(axis=-2) ** 2 - (scaled**2).sum(axis=-2)) / 2)
+
+
 def sensitivity(
-    posterior: PosteriorDraws, query: Query, rho: float | Sequence[float], level: float
+    posterior: PosteriorDraws,
+    query: Query,
+    rho: float | Sequence[float],
+    interaction: float,
+    level: float,
 ) -> xr.Dataset:
     """Posterior of the joint effect widened by its bounds, at the points of a query."""
     if not isinstance(posterior.model, AdditiveModel):
-        raise ModelError("only models.additive() has biases that correlated causes could change")
+        raise ModelError("only additive models have biases that correlated causes could change")
     if posterior.model.link == "log":
         raise ModelError(
             "the bounds are for outcomes that add up; correlated causes would also change the "
@@ -137,7 +166,12 @@ def sensitivity(
     steps, values = _correlations(rho), query.values
     prediction = prediction_of(posterior)
     _, delta = prediction.contributions(values)
-    above, below = bounds(delta, _bias_sd(posterior, prediction), steps)
+    sd = _bias_sd(posterior, prediction)
+    gamma = real_number(interaction, "interaction", PointsError)
+    if gamma < 0:
+        raise PointsError(f"interaction must be at least 0, not {gamma:g}")
+    of_products = gamma * interaction_bound(delta, sd)[..., None, :]
+    above, below = (bound + of_products for bound in bounds(delta, sd, steps))
     effect = prediction.mean(values, query.mask)[..., None, :]
     tail = (1 - level) / 2
     dims = ("rho", "point")

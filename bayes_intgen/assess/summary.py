@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from textwrap import wrap
+from textwrap import TextWrapper
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ from bayes_intgen.assess.findings import (
 from bayes_intgen.assess.summary_text import (
     ActionSummary,
     action_summaries,
+    assumption_lines,
     certificate_lines,
     interaction_lines,
     note_lines,
@@ -53,7 +54,7 @@ from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
 from bayes_intgen.text.formats import to_json
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import option, quoted, spoken
 
 # Maximum characters in a line of the printed screen.
 LINE_WIDTH = 100
@@ -120,14 +121,12 @@ class Report:
 
     def __str__(self) -> str:
         lines = [self.head]
+        # Options of the command line have hyphens, and names may have.
+        text = TextWrapper(LINE_WIDTH, "  ", "    ", break_on_hyphens=False)
         for title, body in self.sections.items():
             lines.append(title)
             for line in body:
-                lines += (
-                    [f"  {line}"]
-                    if title in TABLE_SECTIONS
-                    else wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
-                )
+                lines += [f"  {line}"] if title in TABLE_SECTIONS else text.wrap(line)
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -233,7 +232,8 @@ def summarise_data(
     )
     actions = action_summaries(sample, joint.states)
     found = findings((of_regimes, of_rows, of_copies), data)
-    problems = tuple(finding.text for finding in found)
+    check = option("bi.check(data, model)", command="`bayes-intgen check`")
+    problems = tuple(spoken(finding.text) for finding in found)
     sections = {
         "Columns": note_lines(columns),
         "Groups": tuple(groups_in_words(data)),
@@ -242,7 +242,7 @@ def summarise_data(
         "Actions": table_of_actions(actions),
         "Certificates": certificate_lines(questions),
         "Support": support_lines(questions),
-        "Assumptions": ("Not tested yet: run bi.check(data, model).",),
+        "Assumptions": (f"Not tested yet: run {check}.",),
         "Problems": problems or ("None found.",),
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
@@ -270,21 +270,31 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     if check is not None:
         groups["check"] = check.table
     between, sizes = between_groups(posterior), interaction_sd(posterior)
+    of_causes = interaction_sd(posterior, posterior.terms.interactions_of_causes)
     if between.sizes["effect"]:
         groups["between_groups"] = between
     if sizes.sizes["pair"]:
         groups["interactions"] = sizes
-    untested = "Not tested yet: run bi.check(data, model); posterior.with_check stores the result."
+    untested = "Not tested yet: run " + option(
+        "bi.check(data, model); posterior.with_check stores the result.",
+        command="`bayes-intgen check`, or `bayes-intgen report` with --data.",
+    )
     sections = {
         "Outcome": outcome_lines(posterior),
         "Data": sentences(found, DataWarning),
         "Regimes": regime_lines(groups["regimes"]),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
-        "Interactions": interaction_lines(sizes),
+        "Interactions": (
+            *interaction_lines(sizes),
+            *interaction_lines(of_causes, "Hidden causes of "),
+        ),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (untested,) if check is None else tuple(check.sentences(found)),
+        "Assumptions": (
+            *assumption_lines(posterior),
+            *((untested,) if check is None else check.sentences(found)),
+        ),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }

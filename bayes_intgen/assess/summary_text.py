@@ -15,6 +15,7 @@ from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
 from bayes_intgen.identification.verdict import Verdict
+from bayes_intgen.models import AdditiveModel
 from bayes_intgen.posterior.adjustments import effect_modifiers
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
@@ -29,6 +30,7 @@ from bayes_intgen.text.formats import (
     share_text,
     shorter_number,
 )
+from bayes_intgen.text.messages import option
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
@@ -283,8 +285,10 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
         return ()
     asked = posterior.averages
     is_default = not asked.given and asked.over is None
-    answers = f"an {asked.description}, unless given or population says otherwise"
-    lines = [f"Answers are {answers if is_default else asked.description}."]
+    lines = [f"Answers are {asked.description}."]
+    if is_default:
+        unless = f"unless {option('given')} or {option('population')} says otherwise"
+        lines = [f"Answers are an {asked.description}, {unless}."]
     if columns.names:
         lines.append(f"Adjusted for {', '.join(columns.names)}.")
     lines += [
@@ -317,13 +321,15 @@ def group_lines(between: xr.Dataset) -> list[str]:
     return lines
 
 
-def interaction_lines(sizes: xr.Dataset) -> tuple[str, ...]:
+def interaction_lines(sizes: xr.Dataset, of: str = "") -> tuple[str, ...]:
     """Size of each interaction, one sentence each.
 
     Parameters
     ----------
     sizes : Dataset
         From :func:`bayes_intgen.posterior.surfaces.interaction_sd`.
+    of : str
+        What interacts, if not the actions themselves, such as "hidden causes of ".
 
     Examples
     --------
@@ -333,6 +339,27 @@ def interaction_lines(sizes: xr.Dataset) -> tuple[str, ...]:
     """
     pairs = zip(sizes["first"].values, sizes["second"].values, sizes["sd"].values.T, strict=True)
     return tuple(
-        f"{first} and {second} interact: sd over the rows {' '.join(interval_of(draws))}."
+        f"{of}{first} and {second} interact: sd over the rows {' '.join(interval_of(draws))}."
         for first, second, draws in pairs
+    )
+
+
+def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """State what the answers take for granted of hidden causes; empty for a regression.
+
+    Examples
+    --------
+    >>> print(assumption_lines(posterior)[0].partition(":")[0])
+    Hidden causes of different actions are taken to be independent
+    """
+    if not isinstance(posterior.model, AdditiveModel) or len(posterior.actions) == 1:
+        return ()
+    several = sum(n for mask, n in support_of(posterior).regimes.items() if sum(mask) > 1)
+    shown = f"{several:,} rows with several actions set speak for or against it"
+    if not several:
+        shown = "no row has several actions set, which could contradict it"
+    bounds = " posterior.sensitivity bounds what correlated or interacting causes would change."
+    return (
+        f"Hidden causes of different actions are taken to be independent: {shown}."
+        + option(bounds, command=""),
     )

@@ -19,6 +19,7 @@ from scipy.interpolate import BSpline
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate
 from bayes_intgen.errors import ModelError
+from bayes_intgen.text.messages import option
 
 # Minimum share of the rows at an atom, and of those elsewhere.
 MIN_ATOM_SHARE = 0.05
@@ -313,7 +314,7 @@ def _knots(z: Array, coordinate: Coordinate, intervals: int, degree: int) -> Arr
     if len(inner) + degree - 1 < 3:
         raise ModelError(
             f"a spline of degree {degree} needs an action with more distinct values; "
-            "give that action the prior 'linear'"
+            + option("give that action the prior 'linear'", command="use --prior linear")
         )
     return np.concatenate([[inner[0]] * degree, inner, [inner[-1]] * degree])
 

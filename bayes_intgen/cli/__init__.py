@@ -8,12 +8,12 @@ import threading
 import warnings
 from collections.abc import Sequence
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from bayes_intgen.cli import console
 from bayes_intgen.cli.commands import app
 from bayes_intgen.errors import BayesIntgenError, BayesIntgenWarning
-from bayes_intgen.text.messages import interface
+from bayes_intgen.text.messages import interface, quoted
 
 __all__ = ["main", "run"]
 
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     console.verbosity.start(quiet=bool({"--quiet", "-q"} & {*words}), debug=debug)
     words = [word for word in words if word not in ("--debug", "--quiet", "-q")]
+    # A path is the same with the dot, and does not look like an option.
+    words = ["./-" if word == "-" else word for word in words]
     token = interface.set("command line")
     try:
         with warnings.catch_warnings():
@@ -37,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", BayesIntgenWarning)
             warnings.showwarning = console.show_warning
             return int(app(words, exit_on_error=False, print_error=False) or console.DONE)
+    except UnusedCliTokensError as error:
+        unused = quoted(error.unused_tokens or ())
+        text = f"what is {unused}? Separate several values by commas, as red,green (see --help)"
+        return console.fail(ValueError(text), console.USAGE)
     except CycloptsError as error:
         return console.fail(error, console.USAGE, hint=" (see --help)")
     except BrokenPipeError:
@@ -78,10 +84,15 @@ def _end_on_interrupt() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.set_wakeup_fd(write)
 
+    text = "interrupted"
+    if any(word.partition("=")[0] == "--checkpoint" for word in sys.argv):
+        text += "; the same command goes on from its checkpoint"
+
     def wait() -> None:
         os.read(read, 1)
         # On a terminal a progress bar may occupy the current line.
-        os.write(2, b"\ninterrupted\n" if sys.stderr and sys.stderr.isatty() else b"interrupted\n")
+        start = "\n" if sys.stderr and sys.stderr.isatty() else ""
+        os.write(2, f"{start}{text}\n".encode())
         os._exit(console.INTERRUPTED)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -18,25 +18,30 @@ from bayes_intgen.cli import parsing
 from bayes_intgen.cli.console import (
     DONE,
     DOUBTFUL,
+    PIPES,
+    answer,
     log,
     recorded,
     show_all,
     show_progress,
     verbosity,
     write,
+    written,
 )
 from bayes_intgen.cli.decisions import DECISIONS
 from bayes_intgen.cli.options import (
     Bands,
     Choice,
     Columns,
+    Count,
     Data,
     Fit,
+    Format,
     ModelOptions,
     Output,
     Points,
-    TableOrJson,
     Texts,
+    load_fit,
     options_of,
     roles_of,
 )
@@ -72,9 +77,13 @@ app = App(
     result_action="return_value",
 )
 
+app.register_install_completion_command(
+    help="Complete commands and options in this shell: bash, zsh, fish or PowerShell."
+)
+
 
 @app.command(sort_key=1)
-def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> int:
+def describe(data: Data, *, columns: Columns, format: Format = "table") -> int:
     """Summarise a file without a fit: columns, regimes, identified effects, ranges, and problems.
 
     Without --actions, explain the columns and propose their roles.
@@ -86,12 +95,12 @@ def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> 
     with regular_file(data) as source:
         table = read_table(source, columns.regime, head=True)
         if not columns.actions:
-            write(_proposal(data, table, columns, format))
+            _propose(data, table, columns, format)
             return DONE
         rows = columns.rows(source, require_observational=False)
         notes = explain_columns(table, roles_of(rows))
-    report = summarise_data(rows, support=False, columns=notes)
-    write(report.to_json() if format == "json" else str(report))
+        report = summarise_data(rows, support=False, columns=notes)
+    answer(format, str(report), report.to_json(), notes)
     return DONE
 
 
@@ -107,7 +116,7 @@ def clean(
     """Read the numbers and dates in the cells of a file, show what was read, and write a table.
 
     Writes nothing while columns have two readings. The suffix of the output file determines its
-    format: parquet, csv.
+    format: parquet, csv. Standard output (-) is CSV.
 
     Parameters
     ----------
@@ -121,14 +130,15 @@ def clean(
     _require_writable(output, data)
     from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file
 
-    encode = encoder_of(output)
+    is_pipe = output in PIPES
+    encode = encoder_of(Path("table.csv") if is_pipe else output)
     marks: Any = {"comma": ",", "point": "."}
     with regular_file(data) as source:
         cleaned = cleaned_table(source, regime=regime, decimal=marks.get(decimal), dates=dates)
-    write(str(cleaned))
+    (log if is_pipe else write)(str(cleaned))
     cleaned.refuse_questions()
-    atomic_write(output, encode(cleaned.frame))
-    log(f"written to {output}")
+    with written(output) as path:
+        atomic_write(path, encode(cleaned.frame))
     return DONE
 
 
@@ -159,7 +169,7 @@ class Sampling:
     method: Literal["nuts", "laplace"] = "nuts"
     seed: int = 0
     chains: int = 4
-    draws: int | None = None
+    draws: Count | None = None
     warmup: int = 75
     target_accept: float = 0.7
     checkpoint: Path | None = None
@@ -188,17 +198,20 @@ def fit(
         Exit with 3 if the draws are not reliable.
     """
     import bayes_intgen as bi
+    from bayes_intgen.data.files import regular_file
 
     _require_writable(output, data, sampling.checkpoint)
     model = options.model(noise)
-    rows = columns.rows(data)
-    with recorded() as found:
-        posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
-    posterior.save(output)
-    summary = bi.report_identification(posterior)
-    # The summary has the findings of a fit; a quiet command shows their warnings instead.
-    show_all(found, except_for=() if verbosity.quiet else summary.problems)
-    log(f"{summary}\nsaved to {output}")
+    with regular_file(data) as source:
+        rows = columns.rows(source)
+        with recorded() as found:
+            posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
+    with written(output) as path:
+        posterior.save(path)
+        summary = bi.report_identification(posterior)
+        # The summary has the findings of a fit; a quiet command shows their warnings instead.
+        show_all(found, except_for=() if verbosity.quiet else summary.problems)
+        log(str(summary))
     doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
     return DOUBTFUL if strict and doubtful else DONE
 
@@ -211,7 +224,7 @@ def effect(
     from_: Annotated[str | None, Parameter(name=["--from", "-f"])] = None,
     observed: str | None = None,
     over: Bands = Bands(),
-    format: Literal["table", "csv", "json"] = "table",
+    format: Format = "table",
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
 
@@ -224,14 +237,11 @@ def effect(
         Also give the change from here, as tv=1. Other actions stay as in --set.
     observed
         Values of actions that are observed and not set, as print=3.
-    format
-        How to print the result.
     """
-    from bayes_intgen.api.posterior import load
     from bayes_intgen.posterior.effects import effect_table
-    from bayes_intgen.text.formats import format_effects
+    from bayes_intgen.text.formats import effects_document, effects_frame, effects_in_text, to_json
 
-    posterior = load(fit)
+    posterior = load_fit(fit)
     observed_point = checked_point(observed, posterior)
     values = points.read(posterior, observed_point)
     if not values:
@@ -244,11 +254,12 @@ def effect(
     intervened = [name for name in posterior.actions if name not in observed_point]
     view = over.view(posterior)
     table = effect_table(view, values, intervened, baseline=baseline, level=over.level)
-    write(format_effects(table, format))
+    document = to_json(effects_document(table))
+    answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):
         log(
             "note: these effects do not depend on the covariates given; to let them, fit with "
-            f"--moderators {pairs}"
+            f"--moderators {shlex.quote(pairs)}"
         )
     return DONE
 
@@ -277,28 +288,29 @@ def plot(
     at
         Values of the other actions, as radio=1; by default a supported point near their medians.
     """
-    output = output if output.suffix else output.with_suffix(".png")
+    kind = output.suffix or ".png"
+    if output not in PIPES:
+        output = output.with_suffix(kind)
     _require_writable(output, fit, over.population)
     import io
 
     import matplotlib as mpl
 
     mpl.use("agg")
-    from bayes_intgen.api.posterior import load
     from bayes_intgen.cli.effect_grid import plot_effect_grid
 
-    posterior = load(fit)
+    posterior = load_fit(fit)
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     refuse_unknown_actions(names, posterior.actions, PointsError)
     figure = plot_effect_grid(over.view(posterior), names, point, level=over.level)
     picture = io.BytesIO()
     try:
-        figure.savefig(picture, dpi=150, format=output.suffix.removeprefix("."))
+        figure.savefig(picture, dpi=150, format=kind.removeprefix("."))
     except ValueError as error:
         raise PointsError(f"{output} cannot be written: {error}") from error
-    atomic_write(output, picture.getvalue())
-    log(f"written to {output}")
+    with written(output) as path:
+        atomic_write(path, picture.getvalue())
     return DONE
 
 
@@ -324,17 +336,18 @@ def report(
         Column of the actions set in each row of --data; by default that of the fit.
     """
     _require_writable(output, fit, over.population, data)
-    from bayes_intgen.api.posterior import load
     from bayes_intgen.assess.checks import check as check_assumptions
+    from bayes_intgen.data.files import regular_file
 
-    posterior = load(fit)
+    posterior = load_fit(fit)
     if data is not None:
-        rows = rows_of_fit(data, posterior, regime, progress=show_progress())
-        assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
+        with regular_file(data) as source:
+            rows = rows_of_fit(source, posterior, regime, progress=show_progress())
+            assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
-    over.view(posterior).report(output, level=over.level, decision=decision)
-    log(f"written to {output}")
+    with written(output) as path:
+        over.view(posterior).report(path, level=over.level, decision=decision)
     return DONE
 
 
@@ -346,7 +359,7 @@ def check(
     options: ModelOptions = ModelOptions(),
     held_out: float = 0.25,
     seed: int = 0,
-    format: TableOrJson = "table",
+    format: Format = "table",
 ) -> int:
     """Test the assumptions that the data can contradict.
 
@@ -360,14 +373,14 @@ def check(
         comparison, which takes most of the time.
     """
     import bayes_intgen as bi
+    from bayes_intgen.data.files import regular_file
+    from bayes_intgen.text.formats import frame_along
 
     model = options.model()
-    rows = columns.rows(data)
-    result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
-    write(result.to_json() if format == "json" else str(result))
-    if found := result.moderators:
-        pairs = ",".join(f"{action}:{name}" for action, own in found.items() for name in own)
-        log(f"note: to let these effects depend on covariates, fit with --moderators {pairs}")
+    with regular_file(data) as source:
+        rows = columns.rows(source)
+        result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
+    answer(format, str(result), result.to_json(), frame_along(result.table, "test"))
     return DONE if result.violated is False else DOUBTFUL
 
 
@@ -375,7 +388,7 @@ def check(
 def demo(
     *,
     output: Annotated[Path, Parameter(alias="-o")] = Path("bayes-intgen-demo"),
-    rows: int = 500,
+    rows: Count = 500,
     prior: Literal["gp", "spline", "polynomial", "linear"] = "gp",
     draws: int | None = None,
     seed: int = 0,
@@ -407,8 +420,8 @@ def demo(
     return DONE
 
 
-def _proposal(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: str) -> str:
-    """Explain a file whose actions are not named, and propose a command, as text or JSON."""
+def _propose(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: Format) -> None:
+    """Explain a file whose actions are not named, and propose a command."""
     from bayes_intgen.assess.summary_text import note_lines
     from bayes_intgen.data.column_notes import explain_columns, propose_roles
     from bayes_intgen.text.formats import to_json
@@ -418,16 +431,14 @@ def _proposal(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: 
     shown = {name: role if role in sure else f"{role}?" for name, role in roles.items()}
     notes = explain_columns(table, shown)
     command = f"bayes-intgen describe {shlex.quote(str(data))} {options_of(roles)}"
-    if format == "json":
-        return to_json({"columns": [note._asdict() for note in notes], "command": command})
-    return "\n".join(
-        [
-            f"Columns of {data}, with proposed roles",
-            *(f"  {line}" for line in note_lines(notes)),
-            "No column is an action unless you name it. A proposal to check and change:",
-            f"  {command}",
-        ]
-    )
+    lines = [
+        f"Columns of {data}, with proposed roles",
+        *(f"  {line}" for line in note_lines(notes)),
+        "No column is an action unless you name it. A proposal to check and change:",
+        f"  {command}",
+    ]
+    document = {"columns": [note._asdict() for note in notes], "command": command}
+    answer(format, "\n".join(lines), to_json(document), notes)
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:
@@ -435,6 +446,8 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
 
     Nor may it replace an input, under whatever name.
     """
+    if output in PIPES:
+        return
     if not output.absolute().parent.is_dir():
         raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
     if output.is_dir():

@@ -8,10 +8,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, TextIO
 
 from bayes_intgen.text.messages import printable
 
+Style = Literal["table", "csv", "json"]
+# Standard output as a file to write.
+PIPES = (Path("-"), Path("/dev/stdout"))
 DONE, UNUSABLE, USAGE, DOUBTFUL, DEFECT, PIPE, INTERRUPTED = 0, 1, 2, 3, 70, 141, 130
 
 
@@ -50,11 +55,40 @@ def log(text: str) -> None:
 
 def write(text: str) -> None:
     """Print a result to standard output."""
+    stdout = _stdout()
+    text = printable(text, stdout.encoding)
+    stdout.write(text if text.endswith("\n") else text + "\n")
+    stdout.flush()
+
+
+def _stdout() -> TextIO:
     if sys.stdout is None:
         raise OSError("standard output is closed; redirect it to a file or to /dev/null")
-    text = printable(text, sys.stdout.encoding)
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+    return sys.stdout
+
+
+def answer(style: Style, text: str, json: str, records: Any) -> None:
+    """Print an answer as text, as JSON, or as the CSV of a frame or of its records."""
+    if style == "csv":
+        import pandas as pd
+
+        text = pd.DataFrame(records).to_csv(index=False, lineterminator="\n")
+    write(json if style == "json" else text)
+
+
+@contextlib.contextmanager
+def written(output: Path) -> Iterator[Path]:
+    """Path to write a file to, whose content goes to standard output if that is meant."""
+    if output not in PIPES:
+        yield output
+        log(f"written to {output}")
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "output")
+        yield path
+        pipe = _stdout().buffer
+        pipe.write(path.read_bytes())
+        pipe.flush()
 
 
 def fail(error: BaseException, code: int, *, prefix: str = "", hint: str = "") -> int:

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from bayes_intgen.cli.console import DONE, write
-from bayes_intgen.cli.options import Bands, Fit, Over, Plans, Points, TableOrJson, Texts
-from bayes_intgen.cli.parsing import number, parse_point
+from bayes_intgen.cli.console import DONE, answer
+from bayes_intgen.cli.options import (
+    Bands,
+    Count,
+    Fit,
+    Format,
+    Number,
+    Over,
+    Plans,
+    Points,
+    Texts,
+    load_fit,
+)
+from bayes_intgen.cli.parsing import count, matched, number, parse_point, without_thousands
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayes_intgen.decide.best import Plan
@@ -29,7 +41,7 @@ def best(
     choice: Plans = Plans(),
     risk: str = "mean",
     over: Over = Over(),
-    format: TableOrJson = "table",
+    format: Format = "table",
 ) -> int:
     """Find the values of all actions with the best mean outcome, within a budget.
 
@@ -40,13 +52,12 @@ def best(
     risk
         Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.
     """
-    from bayes_intgen.api.posterior import load
     from bayes_intgen.text.formats import to_json
 
-    posterior = load(fit)
+    posterior = load_fit(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
     plan = over.view(posterior).best(decision, objective, beyond_support=choice.beyond_support)
-    write(str(plan) if format == "table" else to_json(plan_document(plan)))
+    answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
     return DONE
 
 
@@ -54,11 +65,11 @@ def next_experiment(
     fit: Fit,
     *,
     experiment: Annotated[Texts, Parameter(alias="-e")] = None,
-    rows: int | None = None,
-    horizon: float = 1.0,
+    rows: Count | None = None,
+    horizon: Number = 1.0,
     choice: Plans = Plans(),
     over: Bands = Bands(),
-    format: TableOrJson = "table",
+    format: Format = "table",
 ) -> int:
     """Rank experiments by their value for a decision: which one to run next.
 
@@ -74,10 +85,9 @@ def next_experiment(
     horizon
         Number of units to which the plan will apply; multiplies its value.
     """
-    from bayes_intgen.api.posterior import load
-    from bayes_intgen.text.formats import to_json
+    from bayes_intgen.text.formats import frame_along, to_json
 
-    posterior = load(fit)
+    posterior = load_fit(fit)
     decision = choice.decision(posterior)
     planned = None
     if experiment:
@@ -86,7 +96,8 @@ def next_experiment(
         decision, planned, rows=None if experiment else rows, horizon=horizon, level=over.level,
         beyond_support=choice.beyond_support,
     )  # fmt: skip
-    write(_ranking(table) if format == "table" else to_json(as_document(table, "experiment")))
+    document = to_json(as_document(table, "experiment"))
+    answer(format, _ranking(table), document, frame_along(table, "experiment"))
     return DONE
 
 
@@ -109,8 +120,8 @@ class FurtherRows:
         each action alone, all together, and history.
     """
 
-    rows: int | None = None
-    width: float | None = None
+    rows: Count | None = None
+    width: Number | None = None
     row_cost: str | None = None
     regimes: Annotated[Texts, Parameter(name="--regime")] = None
 
@@ -122,20 +133,19 @@ def split(
     points: Points = Points(),
     choice: Plans = Plans(),
     over: Bands = Bands(),
-    format: TableOrJson = "table",
+    format: Format = "table",
 ) -> int:
     """Split further rows over regimes, or count those that narrow intervals to a width.
 
     The intervals are of the joint effects at the points of --set or --points, otherwise of the
     gains of the plans that may be best, as in the command ``next``.
     """
-    from bayes_intgen.api.posterior import load
-    from bayes_intgen.text.formats import to_json
+    from bayes_intgen.text.formats import frame_along, to_json
 
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
-    posterior = load(fit)
+    posterior = load_fit(fit)
     target: Any = points.read(posterior, observed={}) or choice.decision(posterior)
     settings: dict[str, Any] = {
         "costs": _row_costs(further.row_cost, posterior.actions),
@@ -148,7 +158,8 @@ def split(
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))
     table = posterior.split(rows, target, **settings)
-    write(_shares(table) if format == "table" else to_json(as_document(table, "regime")))
+    document = to_json(as_document(table, "regime"))
+    answer(format, _shares(table), document, frame_along(table, "regime"))
     return DONE
 
 
@@ -166,6 +177,18 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
         "level": table.attrs["level"], "value": plan.value,
         **numbers, **{name: getattr(plan, name) for name in names},
     }  # fmt: skip
+
+
+def plan_frame(plan: "Plan") -> "pd.DataFrame":
+    """Plan and baseline, then effect and gain, as rows; actions and numbers as columns."""
+    import pandas as pd
+
+    points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
+    numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
+    frame = points.join(numbers, how="outer").reindex(["plan", "baseline", "gain", "regret"])
+    frame.loc["plan", "cost"] = plan.cost
+    frame.loc["gain", "probability_better"] = plan.probability_better
+    return frame.reset_index(names="quantity")
 
 
 def parse_risk(text: str) -> "Objective":
@@ -194,10 +217,11 @@ def parse_risk(text: str) -> "Objective":
 
 def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
     """Dataset as nested dicts and numbers: a record per entry along a dimension."""
+    from bayes_intgen.text.formats import frame_along
+
     document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
     document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
-    along = table[[name for name, own in table.data_vars.items() if own.dims == (dim,)]]
-    document[f"{dim}s"] = along.to_dataframe().reset_index().to_dict("records")
+    document[f"{dim}s"] = frame_along(table, dim).to_dict("records")
     if "width_of_total" in table:
         widths = table["width_of_total"].to_series()
         document["width_of_total"] = {str(total): width for total, width in widths.items()}
@@ -219,14 +243,11 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     """
     from bayes_intgen.decide.experiments import Experiment
 
-    regime, *rest = text.split(":")
+    regime, *rest = without_thousands(text).split(":")
     if len(rest) > 2:
         raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
     if rest and rest[0]:
-        count = number(rest[0], f"the number of rows in --experiment {text!r}")
-        if not count.is_integer():
-            raise ModelError(f"the number of rows in --experiment {text!r} is not whole")
-        rows = int(count)
+        rows = count(rest[0], f"the number of rows in --experiment {text!r}")
     if rows is None:
         raise ModelError(
             f"--experiment {text!r} has no rows; write {regime}:500, or add --rows 500"
@@ -235,9 +256,9 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     values, names = {}, []
     for part in regime.split("+"):
         name, equals, own = part.partition("=")
-        names.append(name.strip())
+        names.append(matched(name.strip(), actions))
         if equals:
-            values[name.strip()] = [value.strip() for value in own.split("|")]
+            values[names[-1]] = [value.strip() for value in own.split("|")]
     chosen = _names("+".join(names), actions)
     return Experiment(chosen, rows, values or None, cost)
 
@@ -248,7 +269,7 @@ def _names(text: str, actions: Sequence[str]) -> tuple[str, ...]:
         return ()
     if text == ALL and ALL not in actions:
         return tuple(actions)
-    return tuple(name.strip() for name in text.split("+"))
+    return tuple(matched(name.strip(), actions) for name in text.split("+"))
 
 
 def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:

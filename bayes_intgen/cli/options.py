@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from bayes_intgen.cli import parsing
-from bayes_intgen.cli.console import show_progress
+from bayes_intgen.cli.console import Style, show_progress
 from bayes_intgen.cli.points import (
     Point,
     checked_point,
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from bayes_intgen.decide.decision import Decision
     from bayes_intgen.models import AdditiveModel
 
-Data = Annotated[Path, Parameter(help="CSV, Parquet or Arrow (Feather) file.")]
-Fit = Annotated[Path, Parameter(help="A fit written by `bayes-intgen fit` or posterior.save.")]
-Output = Annotated[Path, Parameter(alias="-o", help="File to write.")]
-TableOrJson = Annotated[Literal["table", "json"], Parameter(help="How to print the result.")]
+Data = Annotated[Path, Parameter(help="CSV, Parquet or Arrow (Feather) file; - reads a pipe.")]
+Fit = Annotated[Path, Parameter(help="A saved fit; - reads a pipe.")]
+Output = Annotated[Path, Parameter(alias="-o", help="File to write; - writes to a pipe.")]
+Format = Annotated[Style, Parameter(help="Print a text, or CSV or JSON for other programs.")]
+Number = Annotated[float, Parameter(converter=parsing.as_number)]
+Count = Annotated[int, Parameter(converter=parsing.as_count)]
 Texts = list[str] | None
 
 
@@ -76,27 +78,35 @@ class Columns:
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if no actions are named."""
         from bayes_intgen.data.column_notes import propose_roles
-        from bayes_intgen.data.files import read_table, regular_file
+        from bayes_intgen.data.files import read_table
         from bayes_intgen.data.reading import read
 
-        with regular_file(data) as source:
-            table = read_table(source, self.regime, head=True)
-            if not self.actions:
-                options = options_of(propose_roles(table, self.outcome, self.regime))
-                raise DataError(
-                    "no actions are named; `bayes-intgen describe` explains the columns. A "
-                    f"proposal to check and change: {options}"
-                )
-            actions, covariates, groups = (
-                parsing.parse_names(texts, table.columns) or []
-                for texts in (self.actions, self.covariates, self.groups)
+        table = read_table(data, self.regime, head=True)
+        if not self.actions:
+            options = options_of(propose_roles(table, self.outcome, self.regime))
+            raise DataError(
+                "no actions are named; `bayes-intgen describe` explains the columns. A "
+                f"proposal to check and change: {options}"
             )
-            rows = read(
-                source, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
-                weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
-                require_observational=require_observational, progress=show_progress(),
-            )  # fmt: skip
+        actions, covariates, groups = (
+            parsing.parse_names(texts, table.columns) or []
+            for texts in (self.actions, self.covariates, self.groups)
+        )
+        rows = read(
+            data, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
+            weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
+            require_observational=require_observational, progress=show_progress(),
+        )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
+
+
+def load_fit(fit: Path) -> "Posterior":
+    """Load a saved fit."""
+    from bayes_intgen.api.posterior import load
+    from bayes_intgen.data.files import regular_file
+
+    with regular_file(fit) as source:
+        return load(source)
 
 
 def roles_of(rows: "Rows") -> dict[str, str]:
@@ -145,6 +155,8 @@ class ModelOptions:
         Actions whose effects depend on covariates, as drug:age,drug:sex.
     prior
         Prior of every function.
+    levels
+        Actions with few values, such as doses, whose effects at these are estimated one by one.
     multiplicative
         The outcome is positive and its logarithm adds up: revenue, durations.
     """
@@ -153,6 +165,7 @@ class ModelOptions:
     interactions: Texts = None
     moderators: Texts = None
     prior: Literal["gp", "spline", "polynomial", "linear"] = "gp"
+    levels: Texts = None
     multiplicative: bool = False
 
     def model(self, noise: Literal["gaussian", "student_t"] = "gaussian") -> "AdditiveModel":
@@ -164,11 +177,14 @@ class ModelOptions:
             If a text has a wrong form, or a multiplicative outcome has Student-t noise.
         """
         from bayes_intgen.models import additive, multiplicative
+        from bayes_intgen.models.mechanisms.parametric import Levels
 
         graph = parsing.parse_graph(self.graph or ())
         pairs = parsing.parse_interactions(self.interactions or ())
         moderators = parsing.parse_moderators(self.moderators or ())
+        levels = dict.fromkeys(parsing.parse_names(self.levels) or (), Levels(ordered=True))
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
+        settings |= {"unconfounded": levels, "bias": levels}
         if not self.multiplicative:
             return additive(self.prior, graph, noise=noise, **settings)
         if noise != "gaussian":
@@ -205,10 +221,12 @@ class Over:
         if self.population == Path("bootstrap"):
             rows = "bootstrap"
         elif self.population is not None:
-            from bayes_intgen.data.files import read_table
+            from bayes_intgen.data.files import read_table, regular_file
 
-            rows = read_table(self.population)
-        given = parsing.parse_given(self.given) if self.given else None
+            with regular_file(self.population) as source:
+                rows = read_table(source)
+        known = posterior.terms.covariates.every
+        given = parsing.parse_given(self.given, known) if self.given else None
         return posterior.given(given).over(rows)
 
 
@@ -265,7 +283,7 @@ class Choice:
     """
 
     cost: str | None = None
-    budget: float | None = None
+    budget: Number | None = None
     bounds: str | None = None
     baseline: str | None = None
 
@@ -273,7 +291,8 @@ class Choice:
         """Parse the parts of a decision on the actions of a fit."""
         from bayes_intgen.decide.decision import Decision
 
-        costs, bounds = parsing.parse_costs(self.cost), parsing.parse_bounds(self.bounds)
+        costs = parsing.parse_costs(self.cost, posterior.actions)
+        bounds = parsing.parse_bounds(self.bounds, posterior.actions)
         return Decision(costs, self.budget, bounds, checked_point(self.baseline, posterior))
 
 

@@ -1,21 +1,26 @@
 """Parsers of the texts of options: points, graphs and lists of columns."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bayes_intgen.errors import ModelError, PointsError
 
+if TYPE_CHECKING:
+    from cyclopts import Token
+
 # The graph without edges, and unknown parents.
 NO_EDGES, UNKNOWN = "none", "?"
+# A number with commas between thousands, where a value starts and ends.
+_THOUSANDS = re.compile(r"(?:^|(?<=[=|:\s+-])|(?<=\.\.))\d{1,3}(?:,\d{3})+(?=[.,|:\s]|$)")
 
 
-def parse_point(text: str | None) -> dict[str, Any]:
+def parse_point(text: str | None, names: Sequence[str] = ()) -> dict[str, Any]:
     """Parse a point from ``tv=2,drug=on``, or from JSON if names or levels contain commas.
 
-    Empty without a text.
-
-    Values stay text, because their meaning depends on the action.
+    Empty without a text. Values stay text, because their meaning depends on the action. Names may
+    differ from the known ``names`` in case and spaces; commas between thousands are left out.
 
     Raises
     ------
@@ -26,6 +31,8 @@ def parse_point(text: str | None) -> dict[str, Any]:
     --------
     >>> parse_point("tv=2, drug=on")
     {'tv': '2', 'drug': 'on'}
+    >>> parse_point("tv spend=40,000,radio=5", ["TV spend", "radio"])
+    {'TV spend': '40000', 'radio': '5'}
     >>> parse_point('{"spend, online": 3}')
     {'spend, online': 3}
     """
@@ -38,13 +45,15 @@ def parse_point(text: str | None) -> dict[str, Any]:
             raise PointsError(f"{text!r} starts like JSON but is not ({error})") from error
     else:
         pairs = []
-        for part in filter(str.strip, text.split(",")):
+        for part in filter(str.strip, without_thousands(text).split(",")):
             name, equals, value = part.rpartition("=")
             if not equals or not name.strip():
-                raise PointsError(f"{part.strip()!r} is not name=value, such as tv=2")
+                such = "; decimals have a point, tv=2.5" if part.isdigit() else ", such as tv=2"
+                raise PointsError(f"{part.strip()!r} is not name=value{such}")
             pairs.append((name.strip(), value.strip()))
     point: dict[str, Any] = {}
-    for name, value in pairs:
+    for typed, value in pairs:
+        name = matched(typed, names)
         if name in point:
             raise PointsError(f"{name!r} has two values in {text!r}")
         if not isinstance(value, str | int | float):
@@ -57,7 +66,7 @@ def parse_point(text: str | None) -> dict[str, Any]:
     return point
 
 
-def parse_given(texts: Sequence[str]) -> dict[str, Any]:
+def parse_given(texts: Sequence[str], names: Sequence[str] = ()) -> dict[str, Any]:
     """Parse values of covariates and groups; several texts with a value of one give a list.
 
     Examples
@@ -66,8 +75,8 @@ def parse_given(texts: Sequence[str]) -> dict[str, Any]:
     {'age': '40', 'region': ['north', 'south']}
     """
     values: dict[str, list[Any]] = {}
-    for point in map(parse_point, texts):
-        for name, value in point.items():
+    for text in texts:
+        for name, value in parse_point(text, names).items():
             values.setdefault(name, []).append(value)
     return {name: own if len(own) > 1 else own[0] for name, own in values.items()}
 
@@ -157,23 +166,41 @@ def parse_moderators(texts: Sequence[str]) -> dict[str, list[str]]:
 def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:
     """Split texts at commas into names; names in ``whole`` are not split.
 
+    Names may differ from those in ``whole`` in case and spaces.
+
     Examples
     --------
     >>> parse_names(["tv,radio", "print"])
     ['tv', 'radio', 'print']
-    >>> parse_names(["spend, online"], whole=["spend, online"])
-    ['spend, online']
+    >>> parse_names(["spend, online", "TV"], whole=["spend, online", "tv"])
+    ['spend, online', 'tv']
     """
     if not texts:
         return None
     names = []
     for text in texts:
-        parts = [text] if text in whole else map(str.strip, text.split(","))
-        names += [part for part in parts if part]
+        parts = [text] if matched(text, whole) in whole else map(str.strip, text.split(","))
+        names += [matched(part, whole) for part in parts if part]
     return names
 
 
-def parse_costs(text: str | None) -> dict[str, float]:
+def matched(name: str, known: Sequence[str]) -> str:
+    """Find the known name that equals a name but for case and spaces; the name itself if none does.
+
+    Examples
+    --------
+    >>> matched("tv  spend", ["TV spend"]), matched("A", ["a", "a "]), matched("radio", ["tv"])
+    ('TV spend', 'A', 'radio')
+    """
+    same = [own for own in known if _folded(own) == _folded(name)]
+    return name if name in known or len(same) != 1 else same[0]
+
+
+def _folded(name: str) -> str:
+    return "".join(name.split()).casefold()
+
+
+def parse_costs(text: str | None, names: Sequence[str] = ()) -> dict[str, float]:
     """Parse costs per unit from ``tv=1,radio=0.4``; empty without a text.
 
     Raises
@@ -186,10 +213,11 @@ def parse_costs(text: str | None) -> dict[str, float]:
     >>> parse_costs("tv=1,radio=0.4")
     {'tv': 1.0, 'radio': 0.4}
     """
-    return {name: number(value, f"cost of {name!r}") for name, value in parse_point(text).items()}
+    costs = parse_point(text, names)
+    return {name: number(value, f"cost of {name!r}") for name, value in costs.items()}
 
 
-def parse_bounds(text: str | None) -> dict[str, Any]:
+def parse_bounds(text: str | None, names: Sequence[str] = ()) -> dict[str, Any]:
     """Parse bounds from ``tv=0..60,drug=off|on,radio=20``; empty without a text.
 
     Raises
@@ -199,11 +227,11 @@ def parse_bounds(text: str | None) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parse_bounds("tv=0..60,drug=off|on,radio=20")
-    {'tv': (0.0, 60.0), 'drug': ('off', 'on'), 'radio': '20'}
+    >>> parse_bounds("tv=0..60,000,drug=off|on,radio=20")
+    {'tv': (0.0, 60000.0), 'drug': ('off', 'on'), 'radio': '20'}
     """
     bounds: dict[str, Any] = {}
-    for name, value in parse_point(text).items():
+    for name, value in parse_point(text, names).items():
         low, dots, high = str(value).partition("..")
         if dots:
             bounds[name] = tuple(number(end, f"bounds of {name!r}") for end in (low, high))
@@ -219,10 +247,45 @@ def number(text: Any, name: str) -> float:
 
     Examples
     --------
-    >>> number("2.5", "cost")
-    2.5
+    >>> number("2.5", "cost"), number("38,900", "budget")
+    (2.5, 38900.0)
     """
     try:
-        return float(text)
+        return float(without_thousands(text) if isinstance(text, str) else text)
     except ValueError as error:
         raise ModelError(f"{name} is {text!r}, which is not a number") from error
+
+
+def count(text: str, name: str) -> int:
+    """Parse a whole number; raises ModelError on other texts.
+
+    Examples
+    --------
+    >>> count("1,000", "rows")
+    1000
+    """
+    value = number(text, name)
+    if not value.is_integer():
+        raise ModelError(f"{name} is {text!r}, which is not a whole number")
+    return int(value)
+
+
+def without_thousands(text: str) -> str:
+    """Leave out the commas between thousands of the numbers in a text.
+
+    Examples
+    --------
+    >>> without_thousands("tv=10,000..60,000.50,drug=on,radio=1,200=5")
+    'tv=10000..60000.50,drug=on,radio=1,200=5'
+    """
+    return _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+
+
+def as_number(_: Any, tokens: "Sequence[Token]") -> float:
+    """Convert the text of an option to a number."""
+    return number(tokens[0].value, "the value")
+
+
+def as_count(_: Any, tokens: "Sequence[Token]") -> int:
+    """Convert the text of an option to a whole number."""
+    return count(tokens[0].value, "the value")

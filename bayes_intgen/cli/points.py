@@ -20,7 +20,7 @@ def checked_point(text: str | None, posterior: "Posterior") -> Point:
     """Parse a point and validate its values, levels by their names; empty without a text."""
     from bayes_intgen.data.queries import checked_value
 
-    point = parse_point(text)
+    point = parse_point(text, posterior.actions)
     refuse_unknown_actions(point, posterior.actions, PointsError)
     levels = dict(zip(posterior.actions, posterior.categories, strict=True))
     return {
@@ -70,10 +70,11 @@ def refuse_observed(point: Point, observed: Point, message: str) -> None:
 def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     """Read points from a table with a column per action."""
     from bayes_intgen.basis.categories import decoded_table
-    from bayes_intgen.data.files import read_table
+    from bayes_intgen.data.files import read_table, regular_file
     from bayes_intgen.data.queries import checked_points
 
-    table = read_table(path)
+    with regular_file(path) as source:
+        table = read_table(source)
     missing = [name for name in posterior.actions if name not in table.columns]
     if missing:
         raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")

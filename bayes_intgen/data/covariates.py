@@ -103,7 +103,7 @@ class CovariateColumns:
             raise error(
                 f"{grouping!r} has no group {label!r}{where}; "
                 f"{hint(label, self.labels[at])} groups are {listed(self.labels[at])}; write "
-                f"{NEW_GROUP!r} (bi.NEW_GROUP) for one that is not in the data"
+                f"{NEW_GROUP!r} for one that is not in the data"
             ) from None
 
     @cached_property

@@ -1,6 +1,7 @@
 """Reading of CSV, Parquet and Arrow files."""
 
 import io
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +16,19 @@ from bayes_intgen._arguments import items, one_of
 from bayes_intgen.data.cells import ANSWERS, Dates, Decimal
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning
+from bayes_intgen.errors import PACKAGE, BayesIntgenError, DataError, DataWarning
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc", ".arrows")
+
+# First bytes of formats, and their endings.
+STARTS = {
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\xff\xff\xff\xff": ".arrows",
+    b"\x1f\x8b": ".csv.gz",
+}
 
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
@@ -83,19 +92,31 @@ def encoder_of(output: Path) -> Callable[[Any], bytes]:
 def regular_file(path: Path) -> Iterator[Path]:
     """Path of a file that can be read repeatedly: a copy of a pipe, removed at the end.
 
+    ``-`` and ``/dev/stdin`` are standard input. The first bytes of a pipe without an ending tell
+    its format.
+
     Examples
     --------
     >>> with regular_file(folder / "rows.csv") as same:
     ...     same == folder / "rows.csv"
     True
     """
-    if not path.is_fifo():
+    is_input = path in (Path("-"), Path("/dev/stdin"))
+    if not (is_input or path.is_fifo() or path.is_relative_to("/dev/fd")):
         yield path
         return
-    with NamedTemporaryFile(suffix="".join(path.suffixes)) as copy:
-        copy.write(path.read_bytes())
+    if is_input and sys.stdin is None:
+        raise DataError("standard input is closed; name a file")
+    content = sys.stdin.buffer.read() if is_input else path.read_bytes()
+    kinds = (ending for start, ending in STARTS.items() if content.startswith(start))
+    with NamedTemporaryFile(suffix="".join(path.suffixes) or next(kinds, ".csv")) as copy:
+        copy.write(content)
         copy.flush()
-        yield Path(copy.name)
+        try:
+            yield Path(copy.name)
+        except BayesIntgenError as error:
+            name = "standard input" if is_input else str(path)
+            raise type(error)(str(error).replace(copy.name, name)) from error
 
 
 def read_table(source: Path, regime: str | None = None, *, head: bool = False) -> nw.DataFrame[Any]:

@@ -381,6 +381,6 @@ def _recoded(name: str, values: Array, levels: Categories | None, old: Categorie
     if unknown:
         raise DataError(
             f"column {name!r} has the level {unknown[0]!r}, which the fit has not; fit all rows "
-            "together with bi.fit"
+            "together"
         )
     return np.array([code_of[label] for label in labels], dtype=np.float64)

@@ -38,7 +38,7 @@ from bayes_intgen.identification.regimes import (
     masks_of,
     requirements,
 )
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,8 @@ class Rows(ABC):
         DataError
             If the rows are not in memory.
         """
-        raise DataError("means of groups need rows in memory: read them as RegimeData")
+        remedy = option("read them as RegimeData", command="save the file as CSV")
+        raise DataError(f"means of groups need rows in memory; {remedy}")
 
     @abstractmethod
     def with_outcome(self, transformation: "Transformation") -> "Rows":

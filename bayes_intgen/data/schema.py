@@ -39,7 +39,7 @@ from bayes_intgen.data.tables import (
 )
 from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import hint, option, quoted
 
 # Remedy for a source whose rows change between passes.
 SAME_ROWS = "make the data again, from a source that gives the same rows every time"
@@ -159,8 +159,8 @@ class Schema:
         refuse_two_roles(several | {role: (name,) for role, name in singles.items() if name})
         if "outcome_sd" in units and "weights" not in units:
             raise DataError(
-                "outcome_sd is the standard deviation among the units of a row; pass their "
-                "number as weights too"
+                f"{option('outcome_sd')} is the standard deviation among the units of a row; name "
+                f"the column of their number, too: {option('weights')}"
             )
         refuse_unwritable(outcome, "the outcome")
         no_levels, no_labels = (None,) * len(covariates), ((),) * len(groups)
@@ -407,7 +407,7 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
 
 
 def refuse_absent(
-    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the frame"
+    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the table"
 ) -> None:
     """Raise DataError if some columns are not present; the role follows their names."""
     absent = [name for name in names if name not in present]

@@ -30,7 +30,7 @@ from bayes_intgen.data.cells import (
 from bayes_intgen.data.tables import missing_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.formats import align_columns
-from bayes_intgen.text.messages import MAX_PARTS, in_words
+from bayes_intgen.text.messages import MAX_PARTS, in_words, option
 
 SEPARATORS = ",;\t|"
 # Decimal mark of files with a separator, where no cell shows it.
@@ -76,7 +76,8 @@ class Cleaned:
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
             output = Path(source).with_suffix(".parquet")
-            more[0] += f": `bayes-intgen clean {source} -o {output}` shows all"
+            command = f"`bayes-intgen clean {source} -o {output}`"
+            more[0] += f": {option('bi.clean(path)', command=command)} shows all"
         start = f"{source}: " if source and parts else ""
         return start + "; ".join([*parts[:MAX_PARTS], *more])
 

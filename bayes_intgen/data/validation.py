@@ -27,7 +27,7 @@ from bayes_intgen.identification.regimes import (
     null_space_of_regimes,
     project,
 )
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import option, quoted
 
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
 # lose all digits of the light ones.
@@ -82,8 +82,8 @@ def check_observational(data: Rows) -> None:
     if not any(not any(mask) for mask in data.regimes):
         raise DataError(
             "there are no observational rows (rows in which no action was set). "
-            f"{_identified_targets(data.names, list(data.regimes))} Add such rows, or pass "
-            "require_observational=False to continue without them"
+            f"{_identified_targets(data.names, list(data.regimes))} Add such rows"
+            + option(", or pass require_observational=False to go on without them", command="")
         )
 
 
@@ -223,8 +223,8 @@ def refuse_exact_replicates(data: Observations, freedom: float, noise: float) ->
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} exactly wherever a combination "
             f"of them repeats ({rows.copies} of {len(data)} rows repeat another), so the noise "
-            "cannot be estimated: the rows are averages or copies; pass the single measurements, "
-            "or drop the duplicates (DataFrame.drop_duplicates)"
+            "cannot be estimated: the rows are averages or copies; give the single measurements, "
+            "or drop the duplicates"
         )
 
 

@@ -20,7 +20,7 @@ from bayes_intgen._arguments import instance, items, probability, whole_number
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.regime_labels import OBSERVATIONAL
+from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted
@@ -91,6 +91,7 @@ def confound(
     *,
     strength: float = 0.8,
     rows: int | None = None,
+    joint_rows: int = 0,
     seed: int = 0,
 ) -> Dataset:
     """Make history and single experiments of a randomised table, and hide the causes.
@@ -111,6 +112,8 @@ def confound(
         Levels are ranked in the order of a categorical, others by their sorted names.
     rows : int, optional
         Rows of each regime; by default as many as the table yields, about equally many per regime.
+    joint_rows : int
+        Number of rows in which all actions are set, in a regime of their own.
     seed : int
         The same seed gives the same rows.
 
@@ -127,8 +130,9 @@ def confound(
 
     Notes
     -----
-    Every row of the table is assigned to one regime at random, so that none is used twice, and kept
-    with a probability proportional to the product over k of
+    Joint rows are chosen first, at random. Every other row is assigned to one regime at
+    random, so that none is used twice, and kept with a probability proportional to the product over
+    k of
 
         w_k(a_k, c_k) = exp(-t_k (r(a_k) - r(c_k))^2 / 2) / m_k(c_k),
 
@@ -174,18 +178,23 @@ def confound(
     maxima = np.array([weight.max() for weight in weights])
     odds = maxima.prod() / np.append(1.0, maxima)
     regime = rng.choice(len(odds), size=len(frame), p=odds / odds.sum())
+    count = whole_number(joint_rows, "joint_rows", 0, DataError)
+    together = generator(seed, "selection", 1).permutation(len(frame))[:count]
     kept = np.ones(len(frame))
+    kept[together] = 0
     for k, weight in enumerate(weights):
         kept = kept * np.where(regime == k + 1, 1.0, weight / weight.max())
     order = rng.permutation(np.flatnonzero(rng.random(len(frame)) < kept))
     chosen = [order[regime[order] == r][:rows] for r in range(len(odds))]
-    labels = (OBSERVATIONAL, *names)
+    labels = [OBSERVATIONAL, *names]
     for label, own in zip(labels, chosen, strict=True):
         if len(own) < wanted:
             raise DataError(
                 f"the table yields {len(own)} rows of the regime {label!r}, fewer than {wanted}; "
                 "lower strength or rows, choose fewer actions, or give a larger table"
             )
+    if len(together):
+        labels, chosen = [*labels, SEPARATOR.join(names)], [*chosen, together]
     table = frame[[*names, outcome]].iloc[np.concatenate(chosen)].reset_index(drop=True)
     table[REGIME] = np.repeat(labels, [len(own) for own in chosen])
     joint = _joint_effect(frame, names, hidden, frame[outcome].to_numpy(np.float64), ranks)

@@ -24,6 +24,7 @@ from bayes_intgen.text.formats import (
     format_estimate,
     format_interval,
     format_to_uncertainty,
+    shorter_number,
 )
 
 # Relative change of the budget for its shadow price.
@@ -135,8 +136,8 @@ class Plan:
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:
             lines.append(
-                f"costs {self.cost:.4g} of {self.budget:.4g}; one more unit of budget adds "
-                f"{self.shadow_price or 0.0:.2g}"
+                f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
+                f"unit of budget adds {self.shadow_price or 0.0:.2g}"
             )
         if not self.supported:
             lines.append("beyond the support of the rows: extrapolation")

@@ -11,6 +11,7 @@ from bayes_intgen._arguments import items, mapping, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
+from bayes_intgen.text.messages import option
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Decision:
         }
         budget = None if self.budget is None else real_number(self.budget, "budget")
         if budget is not None and not cost:
-            raise ModelError("a budget needs costs; write cost={action: cost per unit}")
+            costs = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
+            raise ModelError(f"a budget needs costs; write {costs}")
         baseline = mapping(self.baseline, "baseline", "actions to values")
         checked = {"cost": cost, "bounds": bounds, "budget": budget, "baseline": baseline}
         for name, value in checked.items():
@@ -103,10 +105,7 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
     if len(set(values)) == 1:
-        raise ModelError(
-            f"bounds of {name!r} are a single point; to hold it there, write "
-            f"bounds={{{name!r}: {values[0]!r}}}"
-        )
+        raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values
 
 

@@ -32,7 +32,7 @@ from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.text.formats import decimals_for, format_to_uncertainty
+from bayes_intgen.text.formats import decimals_for, format_to_uncertainty, shorter_number
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
 N_MOVED, FACTORS = 100, (1.0, 0.5, 0.2)
@@ -368,7 +368,7 @@ def spelled(point: Mapping[str, Any]) -> str:
     'tv=2, drug=on'
     """
     return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        f"{name}={shorter_number(value)}" if isinstance(value, float) else f"{name}={value}"
         for name, value in point.items()
     )
 
@@ -393,6 +393,6 @@ def explanations(table: xr.Dataset) -> list[str]:
         sentence += f"; a better choice after them is worth {evsi:.2g}{part}"
         if float(own["cost"]) > 0:
             verdict = "more" if float(own["net_benefit"]) > 0 else "less"
-            sentence += f", {verdict} than their cost of {float(own['cost']):.4g}"
+            sentence += f", {verdict} than their cost of {shorter_number(float(own['cost']))}"
         out.append(f"{sentence}.")
     return out

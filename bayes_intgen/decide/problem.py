@@ -16,7 +16,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
@@ -102,8 +102,11 @@ class Problem:
                 prices[k] = costs_of(cost, levels, candidates[k])
             else:
                 raise ModelError(
-                    f"{name!r} has named levels; give the cost of each, "
-                    f"cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}"
+                    f"{name!r} has named levels; "
+                    + option(
+                        f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}",
+                        command="leave it out of --cost, which is per unit",
+                    )
                 )
         needed = None if beyond_support else posterior
         problem = cls(categories, candidates, rates, prices, decision.budget, baseline, needed)
@@ -172,7 +175,9 @@ def _candidates(
         # One value holds the action there.
         bounds = (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
         if named_levels is None and len(bounds) != 2:
-            raise ModelError(f"bounds of {name!r} must be (low, high), not {bounds!r}")
+            raise ModelError(
+                f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
+            )
         ends = [checked_value(bound, name, named_levels) for bound in bounds]
     is_range = named_levels is None or (named_levels.ordered and len(ends) == 2)
     if levels is None:
@@ -191,10 +196,15 @@ def _candidates(
         values = values[(verdict.close & verdict.separated)[:, k]]
     if not len(values):
         raise ModelError(
-            f"no value of {name!r} within its bounds is supported by the rows; widen the bounds, "
-            "or pass beyond_support=True"
+            f"no value of {name!r} within its bounds is supported by the rows; {wider_search()}"
         )
     return values
+
+
+def wider_search() -> str:
+    """Remedies where the rows support no plan."""
+    beyond = option("beyond_support", "True", command="--beyond-support of best, next and split")
+    return f"widen the bounds, or allow plans beyond the support: {beyond}"
 
 
 def _refuse_unpriced(
@@ -266,7 +276,8 @@ class JointSurface:
             raise ModelError(
                 "under a multiplicative model whose effects differ between units, the mean over "
                 "the population takes too long for a search; give a value for each covariate and "
-                "grouping (posterior.given, --given), or compare plans by posterior.joint_effect"
+                f"grouping ({option('posterior.given', command='--given')}), or compare plans by "
+                + option("posterior.joint_effect", command="`bayes-intgen effect`")
             )
         terms = prediction.terms
         count = len(terms.names)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import CVaR, Quantile
-from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
+from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, wider_search, with_rounding
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 
@@ -343,8 +343,7 @@ def _random_plans(problem: Problem) -> Array:
     points = points[problem.is_feasible(points)]
     if not len(points):
         raise ModelError(
-            "the rows support no plan within the bounds and the budget; widen the bounds, or pass "
-            "beyond_support=True"
+            f"the rows support no plan within the bounds and the budget; {wider_search()}"
         )
     return points
 

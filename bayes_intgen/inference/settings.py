@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from bayes_intgen._arguments import one_of, probability, whole_number
 from bayes_intgen.models.mechanisms.mechanism import FINER
-from bayes_intgen.models.terms import Term
+from bayes_intgen.models.terms import OfPair, Term
 
 Method = Literal["nuts", "laplace"]
 
@@ -26,6 +26,8 @@ class Techniques:
         Errors of the control variables' regressions are terms of the biases.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
+    interactions_of_causes : bool
+        The same, and a variance of rows with several actions set.
     informed_directions : bool
         Added terms keep only the directions that the rows inform.
     pruning : bool
@@ -46,6 +48,7 @@ class Techniques:
     control_errors: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
+    interactions_of_causes: bool = True
     informed_directions: bool = True
     pruning: bool = True
     informed_functions: bool = True
@@ -58,6 +61,8 @@ class Techniques:
 
     def considers(self, term: Term) -> bool:
         """Whether forward selection considers a candidate."""
+        if isinstance(term.gate, OfPair):
+            return self.interactions_of_causes
         if not term.component.label.startswith(FINER):
             return True
         return self.finer_functions if len(term.inputs) == 1 else self.finer_pairs

@@ -36,7 +36,7 @@ from bayes_intgen.posterior.population import (
     digest_of_covariates,
     groups_of_one_mask,
 )
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import option, quoted
 
 
 class Query(NamedTuple):
@@ -206,7 +206,8 @@ class FitSupport:
         else:
             columns = self.terms.coordinates, self.terms.categories
             reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
-            message = f"{reasons}; see posterior.support(points)" if reasons else ""
+            see = option("; see posterior.support(points)", command="")
+            message = f"{reasons}{see}" if reasons else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
 

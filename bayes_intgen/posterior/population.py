@@ -237,7 +237,7 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
     if at == columns.fine_grouping and value != NEW_GROUP:
         raise PointsError(
             f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
-            f"{value!r} alone; omit it, or write {NEW_GROUP!r} (bi.NEW_GROUP)"
+            f"{value!r} alone; omit it, or write {NEW_GROUP!r}"
         )
     return float(columns.encode_groups(name, [value], PointsError)[0])
 

@@ -64,7 +64,7 @@ def _bytes_of(source: Path) -> bytes:
     if not source.exists():
         raise FileNotFoundError(f"there is no file {source}")
     if not source.is_file():
-        raise SavedFitError(f"{source} is not a file; name a file that posterior.save wrote")
+        raise SavedFitError(f"{source} is not a file; name a saved fit")
     with source.open("rb") as file:
         start = file.read(len(_SIGNATURE))
         # Other files may be of any size.

@@ -1,5 +1,6 @@
 """Functions of two coordinates in a fit: interactions of actions, and biases at the rows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -11,6 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import PointsError
+from bayes_intgen.models.terms import Interaction
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
@@ -170,10 +172,18 @@ cause is likely to move it, so that it has no control variable
     return xr.Dataset({name: ("row", values) for name, values in columns.items()}, attrs=attrs)
 
 
-def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
-    """Standard deviation of each interaction over the rows of the data.
+def interaction_sd(
+    posterior: PosteriorDraws, pairs: Mapping[tuple[int, int], Interaction] | None = None
+) -> xr.Dataset:
+    """Standard deviation of functions of two actions over the rows of the data.
 
     Rows are the reference rows of each regime, weighted by the number of rows of the regime.
+
+    Parameters
+    ----------
+    posterior : PosteriorDraws
+    pairs : mapping from pair of positions to Interaction, optional
+        By default the interactions in the fit.
 
     Returns
     -------
@@ -188,7 +198,7 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
     """
     terms, support = posterior.terms, support_of(posterior)
     prediction, reference = prediction_of(posterior), support.reference
-    pairs = terms.interactions
+    pairs = terms.interactions if pairs is None else pairs
     sd = np.empty((*prediction.sd.shape, len(pairs)))
     of_mean, rows = np.empty(len(pairs)), np.concatenate(reference.rows)
     sizes = [len(own) for own in reference.rows]
@@ -201,12 +211,12 @@ def interaction_sd(posterior: PosteriorDraws) -> xr.Dataset:
         coefficients = prediction.coefficients[..., columns]
         sd[..., i] = _sd_of(coefficients, covariance)
         of_mean[i] = _sd_of(coefficients.mean(axis=(0, 1)), covariance)
-    names = np.array([[terms.names[i] for i in pair] for pair in pairs], dtype=str)
-    first, second = names.reshape(-1, 2).T
+    names = np.array([[terms.names[i] for i in pair] for pair in pairs], dtype=str).reshape(-1, 2)
+    first, second = names.T
     return xr.Dataset(
         {"sd": (("chain", "draw", "pair"), sd), "sd_of_mean": ("pair", of_mean)},
         coords={
-            "pair": np.array(terms.pair_labels, dtype=str),
+            "pair": np.array([", ".join(pair) for pair in names.tolist()], dtype=str),
             "first": ("pair", first),
             "second": ("pair", second),
         },

@@ -81,7 +81,7 @@ def page_of(
     """
     if any(term.role == "regression" for term in posterior.terms.terms):
         raise ModelError(
-            f"{type(posterior.model).__name__} has no mechanisms to report; fit models.additive()"
+            f"{type(posterior.model).__name__} has no mechanisms to report; fit an additive model"
         )
     environment = Environment(
         loader=PackageLoader("bayes_intgen", "report"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
@@ -113,24 +114,13 @@ def format_value(value: str | bool | float) -> str:
 
 
 def _with_power(value: float, decimals: int, sign: bool) -> str:
-    order = math.floor(math.log10(abs(value))) if value else 0
+    if not value:
+        return "0"
+    order = math.floor(math.log10(abs(value)))
     figures = min(max(order + decimals, 0), 12)
     mantissa, exponent = f"{value:{'+' if sign else ''}.{figures}e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
     return f"{mantissa}{TIMES}10{power}".replace("-", MINUS)
-
-
-def format_effects(table: "xr.Dataset", style: str) -> str:
-    """Format the result of :func:`bayes_intgen.posterior.effects.effect_table`.
-
-    Parameters
-    ----------
-    table : Dataset
-    style : {"table", "csv", "json"}
-        "table" rounds numbers to their uncertainty; the others write all digits.
-    """
-    styles = {"table": _effects_as_table, "csv": _effects_as_csv, "json": _effects_as_json}
-    return styles[style](table)
 
 
 def to_json(document: Any) -> str:
@@ -152,6 +142,12 @@ def _without_nonfinite(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nonfinite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def frame_along(table: "xr.Dataset", dim: str) -> "pd.DataFrame":
+    """Frame with a row per entry along a dimension, of the variables without another one."""
+    along = table[[name for name, own in table.data_vars.items() if own.dims == (dim,)]]
+    return along.to_dataframe().reset_index()
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -184,7 +180,8 @@ def _terminal_width(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _effects_as_table(table: "xr.Dataset") -> str:
+def effects_in_text(table: "xr.Dataset") -> str:
+    """Effects of :func:`bayes_intgen.posterior.effects.effect_table`, rounded to uncertainty."""
     level = f"{100 * table.attrs['level']:g}%"
     names = [str(name) for name in table["action"].values]
     intervened = table.attrs["intervened"]
@@ -273,17 +270,18 @@ def _numbers(table: "xr.Dataset") -> list[str]:
     return [str(name) for name in table.data_vars if table[name].dims == ("point",)]
 
 
-def _effects_as_csv(table: "xr.Dataset") -> str:
+def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
+    """Frame of effects: a row per point, a column per action and per number."""
     import pandas as pd
 
     parts = [table["value"].to_pandas(), table[_numbers(table)].to_pandas()]
     if "baseline" in table:
         parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
-    text: str = pd.concat(parts, axis=1).to_csv(index=False, na_rep="nan", lineterminator="\n")
-    return text
+    return pd.concat(parts, axis=1)
 
 
-def _effects_as_json(table: "xr.Dataset") -> str:
+def effects_document(table: "xr.Dataset") -> dict[str, Any]:
+    """Effects as nested dicts and numbers."""
     points: list[dict[str, Any]] = [{} for _ in range(table.sizes["point"])]
     for key, name in (("values", "value"), ("from", "baseline")):
         if name in table:
@@ -292,4 +290,4 @@ def _effects_as_json(table: "xr.Dataset") -> str:
     for name in _numbers(table):
         for point, number in zip(points, table[name].values.tolist(), strict=True):
             point[name] = number
-    return to_json({**table.attrs, "points": points})
+    return {**table.attrs, "points": points}

@@ -51,20 +51,22 @@ actions are 'red', 'green'
 def hint(name: object, known: Sequence[str]) -> str:
     """First half of "the names are ...", after the closest name if there is one.
 
-    Names are compared regardless of case; a name that is a word of the text is close, too.
+    Names are compared regardless of case; a name that is a word of the text, or the other way
+    round, is close, too.
 
     Examples
     --------
     >>> hint("gren", ["red", "green"]), hint("blue", ["red", "green"])
     ("did you mean 'green'? The", 'the')
-    >>> hint("Red test", ["red", "green"])
-    "did you mean 'red'? The"
+    >>> hint("Red test", ["red", "green"]), hint("tv", ["Radio spend", "TV spend"])
+    ("did you mean 'red'? The", "did you mean 'TV spend'? The")
     """
     if not isinstance(name, str):
         return "the"
     folded = {str(other).casefold(): other for other in known}
-    close = get_close_matches(name.casefold(), folded, n=1)
-    words = [other for other in folded if other in re.findall(r"\w+", name.casefold())]
+    text = name.casefold()
+    close = get_close_matches(text, folded, n=1)
+    words = [o for o in folded if o in re.findall(r"\w+", text) or text in re.findall(r"\w+", o)]
     return f"did you mean {folded[[*close, *words][0]]!r}? The" if close or words else "the"
 
 
@@ -137,6 +139,8 @@ def _escaped(sign: str) -> str:
 
 # Interface in use, in whose words messages name their remedies.
 interface: ContextVar[Literal["python", "command line"]] = ContextVar("interface", default="python")
+# Text in both interfaces, between control characters.
+_BOTH = re.compile("\x1e([^\x1e\x1f]*)\x1f([^\x1e\x1f]*)\x1e")
 # Values that are no text in Python.
 _CODE = re.compile(r"[-\d{\[(]|(True|False|None)$")
 
@@ -156,6 +160,12 @@ def option(name: str, value: str = "", *, command: str | None = None) -> str:
     --------
     >>> option("missing", "drop"), option("draws", "800"), option("bi.check", command="`check`")
     ("missing='drop'", 'draws=800', 'bi.check')
+    >>> token = interface.set("command line")
+    >>> option("missing", "drop"), option("beyond_support", "True")
+    ('--missing drop', '--beyond-support')
+    >>> option("bi.check", command="`check`")
+    '`check`'
+    >>> interface.reset(token)
     """
     python = name
     if value:
@@ -163,4 +173,20 @@ def option(name: str, value: str = "", *, command: str | None = None) -> str:
     if command is None:
         flag = f"--{name.replace('_', '-')}"
         command = flag if value in ("", "True") else f"{flag} {shlex.quote(value)}"
-    return python if interface.get() == "python" else command
+    return spoken(in_both(python, command))
+
+
+def in_both(python: str, command: str) -> str:
+    """Text that is stored: :func:`spoken` chooses the words of the interface that shows it."""
+    return f"\x1e{python}\x1f{command}\x1e"
+
+
+def spoken(text: str) -> str:
+    """Text in the words of the interface in use.
+
+    Examples
+    --------
+    >>> spoken(f"draw more: {in_both('draws=800', '--draws 800')}")
+    'draw more: draws=800'
+    """
+    return _BOTH.sub(r"\1" if interface.get() == "python" else r"\2", text)

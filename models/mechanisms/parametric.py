@@ -18,6 +18,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
     LogNormal,
     Mechanism,
 )
+from bayes_intgen.text.messages import option
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ class Levels(Mechanism):
         levels = tuple(np.unique(column.values).tolist())
         if len(levels) > MAX_LEVELS:
             raise ModelError(
-                f"Levels() is for actions with at most {MAX_LEVELS} distinct values, but one has "
-                f"{len(levels)}; use the prior 'gp' or 'spline' for that action"
+                f"levels are for actions with at most {MAX_LEVELS} distinct values, but one has "
+                f"{len(levels)}; "
+                + option("give it the prior 'gp' or 'spline'", command="leave it out of --levels")
             )
         if not self.ordered:
             return PiecewiseLinear.exchangeable(column.values, levels)

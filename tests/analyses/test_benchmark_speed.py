@@ -57,6 +57,7 @@ def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
             assert job["what"] == benchmark_speed.GRAPH
 
 
+@pytest.mark.slow
 def test_questions_to_a_saved_fit_are_timed_beside_an_import(tmp_path, monkeypatch) -> None:
     run("saved_fit_speed", monkeypatch, tmp_path)
     table = read(tmp_path / "saved_fit_speed.csv", "process")

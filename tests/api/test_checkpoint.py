@@ -115,8 +115,6 @@ def test_all_kinds_of_terms_are_kept(noise: str, simplify: bool, tmp_path) -> No
     data = confounded_rows(100, seed=6).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.3)
     model = bi.models.additive("spline", noise=noise)
     settings = {"simplify": simplify}
-    if noise == "student_t":
-        settings |= {"method": "nuts", "draws": 10, "chains": 1}
     for expected in (effect(data, None, model, **settings),) * 2:
         found = effect(data, tmp_path / "run", model, **settings)
         np.testing.assert_array_equal(found, expected)

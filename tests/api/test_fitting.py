@@ -48,9 +48,13 @@ def test_an_outcome_without_noise_raises(data) -> None:
 def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     names = ("scale", "chain")
     renamed = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, names)
-    settings = {"draws": np.int64(20), "warmup": np.int32(50), "seed": np.uint8(3)}
+    settings = {"method": "laplace", "draws": np.int64(20), "warmup": np.int32(50)}
     posterior = bi.fit(
-        renamed, bi.models.additive(bi.GP(size=np.int64(6))), **settings, progress=False
+        renamed,
+        bi.models.additive(bi.GP(size=np.int64(6))),
+        **settings,
+        seed=np.uint8(3),
+        progress=False,
     )
     effect = posterior.joint_effect(POINTS)
     np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])

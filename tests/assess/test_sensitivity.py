@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.assess.sensitivity import bounds
+from bayes_intgen.assess.sensitivity import bounds, interaction_bound
 from bayes_intgen.posterior.draws import support_of
 
 
@@ -122,3 +122,36 @@ def test_picture_has_a_band_per_point(posterior) -> None:
         "red = 0.5, green = 0.2", "red = 0, green = 0.1",
     ]  # fmt: skip
     plt.close("all")
+
+
+def test_bound_of_interacting_causes_contains_the_error_and_a_smaller_one_does_not() -> None:
+    """Normal causes with products, by the regressions of each cause on its signal."""
+    rng, outside = np.random.default_rng(2), 0
+    for _ in range(500):
+        count = int(rng.integers(2, 6))
+        effects, reliability = rng.normal(size=count), rng.uniform(0.05, 1, count)
+        given_signal = np.sqrt(reliability) * rng.normal(size=count)
+        products = np.triu(rng.uniform(-1, 1, (count, count)), 1)
+        history = given_signal @ products @ given_signal
+        without = [np.where(np.arange(count) == k, 0, given_signal) for k in range(count)]
+        error = sum(own @ products @ own for own in without) - (count - 1) * history
+        sd = np.abs(effects) * np.sqrt(reliability)
+        sd_of_products = np.abs(products) * np.sqrt(np.outer(reliability, reliability))
+        gamma = (sd_of_products / np.sqrt(np.outer(sd, sd))).max()
+        bound = interaction_bound((effects * given_signal)[:, None], sd)[0]
+        assert abs(error) <= gamma * bound + 1e-9
+        outside += abs(error) > gamma * bound / 10
+    assert outside > 250
+
+
+def test_interacting_causes_move_the_effect_in_both_directions(posterior) -> None:
+    points = [[0.0, 0.0], [1.0, -0.5]]
+    alone, both = (posterior.sensitivity(points, [0.0, 0.2], interaction=g) for g in (0.0, 0.3))
+    more = both - alone
+    np.testing.assert_allclose(more.above, more.below)
+    np.testing.assert_allclose(more.above.sel(rho=0), more.above.sel(rho=0.2))
+    assert (more.above > 0).all()
+    assert (more.low < 0).all()
+    for size in (-0.1, np.nan, "much"):
+        with pytest.raises(bi.PointsError, match="interaction must be"):
+            posterior.sensitivity(points, interaction=size)

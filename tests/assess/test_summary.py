@@ -166,6 +166,7 @@ def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None
     assert line.startswith("region: 20 groups, 0 with rows of several regimes and 20 of one, where")
 
 
+@pytest.mark.slow
 def test_summary_of_three_hundred_actions_takes_seconds() -> None:
     rng = np.random.default_rng(0)
     count, rows = 300, 5

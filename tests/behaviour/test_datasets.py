@@ -114,6 +114,19 @@ def test_no_row_is_used_twice_and_a_seed_gives_one_table() -> None:
     assert "age" not in first
 
 
+def test_joint_rows_are_a_random_sample_of_the_others() -> None:
+    frame = randomised()
+    frame["cause"] = frame["age"]
+    rows = confounded(frame, "cause", joint_rows=400).frame
+    together = rows[rows["regime"] == "dose+drug"]
+    assert len(together) == 400
+    assert abs(np.corrcoef(together["dose"].rank(), together["cause"])[0, 1]) < 4 / 20
+    assert confounded(frame, "row", joint_rows=400).frame["row"].is_unique
+    assert confounded(frame, "row", joint_rows=400).data.regimes[True, True] == 400
+    with pytest.raises(bi.DataError, match="joint_rows"):
+        confounded(frame, "row", joint_rows=-1)
+
+
 def test_joint_answer_is_the_effect_of_setting_all_actions() -> None:
     scores = []
     for seed in range(12):

@@ -18,8 +18,8 @@ NOT_ARRAYS = (
 # Questions that a fit refuses, with words of the error.
 REGRESSION = {
     "mechanisms": "has no mechanisms",
-    "sensitivity": "only models.additive",
-    "check": "only models.additive",
+    "sensitivity": "only additive models",
+    "check": "only additive models",
     "plots": "no mechanisms",
     "report": "no mechanisms",
 }

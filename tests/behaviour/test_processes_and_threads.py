@@ -152,7 +152,8 @@ def test_a_program_from_the_cache_of_jax_is_not_kept(folder, expected, tmp_path)
     assert not kept_in(tmp_path)
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
+# Without kept programs every thread compiles.
+@pytest.mark.parametrize("is_kept", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_threads_fit_at_once(folder, expected, tmp_path, is_kept) -> None:
     assert run(THREADS, folder if is_kept else tmp_path) == [expected]
 

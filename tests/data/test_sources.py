@@ -300,11 +300,11 @@ BAD = {
     "negative sd": (
         change(n=4, sd=lambda f: f["sd"].where(f.index != 5, -1)), {}, "not negative, .*row 5",
     ),
-    "sd without weights": (None, {"weights": None}, "pass their number as weights too"),
+    "sd without weights": (None, {"weights": None}, "the column of their number, too: weights"),
     "text as weights": (change(n="many"), {}, "column 'n' holds text such as 'many' in row 0"),
     "text as outcome": (change(sales="text"), {}, "'sales' holds"),
     "missing columns": (
-        lambda frame: frame.drop(columns=["age", "n"]), {}, "the frame has no column 'age', 'n'; ",
+        lambda frame: frame.drop(columns=["age", "n"]), {}, "the table has no column 'age', 'n'; ",
     ),
     "duplicates": (None, {"covariates": ["age", "age"]}, "'age' is passed as covariates, twice"),
     "one string": (None, {"covariates": "age"}, r"covariates must be a list .*\['age'\]"),

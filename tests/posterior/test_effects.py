@@ -32,8 +32,8 @@ def test_tables_name_levels() -> None:
     table = effect_table(made_up_with_levels(), point, baseline=start)
     assert table["value"].to_numpy()[0].tolist() == list(point.values())
     assert table["baseline"].to_numpy()[0].tolist() == list(start.values())
-    text = " ".join(tables.format_effects(table, "table").split())
+    text = " ".join(tables.effects_in_text(table).split())
     assert "placebo → b small False → True 1 2.5" in text
-    cells = tables.format_effects(table, "csv").splitlines()[1]
-    assert cells.startswith("b,small,True,1.0,2.5,placebo")
-    assert '"promo": true' in tables.format_effects(table, "json")
+    cells = tables.effects_frame(table).iloc[0].tolist()
+    assert cells[:6] == ["b", "small", True, 1.0, 2.5, "placebo"]
+    assert tables.effects_document(table)["points"][0]["values"]["promo"] is True

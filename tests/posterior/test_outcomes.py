@@ -7,7 +7,7 @@ from scipy.stats import kstest
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.text.formats import format_effects
+from bayes_intgen.text.formats import effects_in_text
 
 NAMES = ("red", "green")
 pytestmark = [
@@ -58,7 +58,7 @@ def test_tables_of_binary_outcomes_show_probabilities(binary) -> None:
     table = effect_table(binary, IN_RANGE)
     np.testing.assert_allclose(table["probability"], effect.mean(("chain", "draw")), atol=1e-9)
     assert "outcome_low" not in table
-    text = format_effects(table, "table")
+    text = effects_in_text(table)
     assert "P(1)" in text
     assert "outside [0, 1]" not in text
 
@@ -73,7 +73,7 @@ def test_effects_on_binary_outcomes_outside_their_range_say_so(binary) -> None:
     assert float(shifted.outcome([[2.0, -2.0]]).max()) == 1
     table = effect_table(shifted, [[2.0, -2.0]])
     assert table["probability"].item() <= 1 < table["mean"].item()
-    assert "lie outside [0, 1]" in format_effects(table, "table")
+    assert "lie outside [0, 1]" in effects_in_text(table)
     assert "outside [0, 1]" in str(shifted)
     # Negative control: a continuous outcome has no such bounds.
     plain = with_kind(shifted, "continuous")

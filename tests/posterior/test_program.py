@@ -74,7 +74,7 @@ def test_program_has_the_sampled_density(data, posterior) -> None:
 
 def test_program_includes_lift_tests_and_sampled_scales() -> None:
     data = confounded_rows(60, seed=2).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
-    settings = {"draws": 12, "warmup": 20, "chains": 2, "progress": False}
+    settings = {"method": "laplace", "draws": 12, "chains": 2, "progress": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.SamplingWarning)
         posterior = bi.fit(data, bi.models.additive("linear"), simplify=False, **settings)

@@ -154,7 +154,7 @@ def test_any_change_of_a_file_is_noticed(saved) -> None:
 def test_anything_but_a_file_is_refused_at_once(saved, tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in (tmp_path / "pipe", tmp_path, "/dev/zero", ""):
-        with pytest.raises(bi.SavedFitError, match="is not a file; name a file"):
+        with pytest.raises(bi.SavedFitError, match="is not a file; name a saved fit"):
             bi.load(name)
     with pytest.raises(OSError, match="not a regular file"):
         bi.load(saved).save(tmp_path / "pipe")

@@ -307,7 +307,31 @@ class _Steps:
     def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Pilot, _NoiseFit]:
         """Fit with constant variance to some of the rows, and describe the noise by residuals."""
         first = self.mode(rows, terms)
-        return first, _noise_fit(first, rows, self.model, self.progress)
+        return first, self._noise_fit(first, rows)
+
+    def _noise_fit(self, first: Pilot, rows: Observations) -> _NoiseFit:
+        """Estimate the variance function and the distribution of the noise from residuals."""
+        residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
+        spread, estimate = first.spread, None
+        if self.model.spread == "fitted":
+            squares, units = row_weights(spread, rows) * residual**2, None
+            if rows.weights is not None and rows.within is not None:
+                # Mean squares of the residuals of each row's units.
+                units = rows.weights
+                squares = (squares + rows.within * unit_precision(spread, rows)) / units
+            estimate = estimate_variance_function(
+                rows.actions,
+                rows.intervened,
+                squares,
+                first.posterior.terms.coordinates,
+                units,
+                spread.intraclass_correlation,
+                of_several=self.techniques.interactions_of_causes,
+            )
+            spread = estimate.spread
+        return standardised_noise(
+            residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
+        )
 
     def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
         """Find the mode with constant variance, given some of the rows."""
@@ -434,30 +458,6 @@ class _Steps:
         return results + passed + tuple(slope_tests(rows, left, terms, final.spread))
 
 
-def _noise_fit(first: Pilot, rows: Observations, model: Model, progress: bool) -> _NoiseFit:
-    """Estimate the variance function and the distribution of the noise from residuals."""
-    residual = residuals(rows, first.posterior, first.sites, first.spread, progress)
-    spread, estimate = first.spread, None
-    if model.spread == "fitted":
-        squares, units = row_weights(spread, rows) * residual**2, None
-        if rows.weights is not None and rows.within is not None:
-            # Mean squares of the residuals of each row's units.
-            units = rows.weights
-            squares = (squares + rows.within * unit_precision(spread, rows)) / units
-        estimate = estimate_variance_function(
-            rows.actions,
-            rows.intervened,
-            squares,
-            first.posterior.terms.coordinates,
-            units,
-            spread.intraclass_correlation,
-        )
-        spread = estimate.spread
-    return standardised_noise(
-        residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
-    )
-
-
 def standardised_noise(
     residual: Array,
     rows: Observations,
@@ -483,9 +483,9 @@ def _screened(
     return [t for t in candidates if len(t.inputs) == 1 or _functions_of(t) not in harmless]
 
 
-def _functions_of(term: Term) -> tuple[str, int | None, tuple[int, ...]]:
-    """What a term is a function of, whatever its resolution."""
-    return term.role, term.action, term.inputs
+def _functions_of(term: Term) -> tuple[int | None, tuple[int, ...]]:
+    """What a term is a function of, whatever its resolution and regimes."""
+    return term.action, term.inputs
 
 
 def fit_tests_of(

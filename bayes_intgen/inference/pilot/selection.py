@@ -23,7 +23,7 @@ from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Always, Decomposition, OfPair, Term
 
 # Positions of the inputs of an interaction.
 Pair = tuple[int | None, ...]
@@ -220,9 +220,12 @@ def select_terms(
         posterior, sites, sums.of_candidates(posterior.terms, compared), compared
     )
     count = sum(not _is_default(term) for term in candidates)
+    of_causes = sum(_shows_causes(term) for term in candidates)
     thresholds = [
         MIN_LOG_BAYES_FACTOR_BY_DEFAULT
         if _is_default(term)
+        else np.log(of_causes)
+        if _shows_causes(term)
         else MIN_LOG_BAYES_FACTOR + np.log(count)
         for term in compared
     ]
@@ -351,7 +354,17 @@ def with_informed_functions(
 
 def _is_default(term: Term) -> bool:
     """Whether a candidate is added unless there is evidence against it."""
-    return term.role == "interaction" or isinstance(term.component.basis, ControlBasis)
+    everywhere = term.role == "interaction" and isinstance(term.gate, Always)
+    return everywhere or isinstance(term.component.basis, ControlBasis)
+
+
+def _shows_causes(term: Term) -> bool:
+    """Whether a candidate is the interaction of two hidden causes in rows where both were set.
+
+    Such rows tell the joint effect most directly. Evidence that outweighs the number of pairs is
+    enough: a missing term is an error of the answer, however many rows there are.
+    """
+    return isinstance(term.gate, OfPair) and term.gate.were_set
 
 
 def _informed(term: Term, precision: Array, scale: float) -> Term:

@@ -1,4 +1,4 @@
-"""Run the command line as ``python -m bayes_intgen.cli``."""
+"""Run the command line as ``python -m bayes_intgen``."""
 
 from bayes_intgen.cli import run
 
