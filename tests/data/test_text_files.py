@@ -165,5 +165,5 @@ def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
     np.testing.assert_allclose(read.to_numpy()[:, 200:], (1e4 * frame).round(1), atol=0.051)
     (warning,) = caught
     shown = str(warning.message)
-    assert "197 more: `bayes-intgen clean" in shown
+    assert "197 more: bi.clean(path) shows all" in shown
     assert len(shown) < 400
