@@ -62,7 +62,7 @@ TEXTS: dict[str, tuple[bool, Callable[[pd.DataFrame, Rng], str | bytes]]] = {
     "quoted": (True, lambda f, rng: f.to_csv(index=False, quoting=1)),
     "other order": (True, lambda f, rng: text_of(f[["regime", "y", "z", "x"]])),
     "further column": (True, lambda f, rng: text_of(f.assign(note="a,b"))),
-    "old Mac line ends": (False, lambda f, rng: text_of(f).replace("\n", "\r")),
+    "old Mac line ends": (True, lambda f, rng: text_of(f).replace("\n", "\r")),
     "decimal commas": (False, lambda f, rng: text_of(f).replace(".", ",")),
     "thousands": (False, lambda f, rng: altered(text_of(f), rng, lambda s: cell(s, "1,000"))),
     "long line": (False, lambda f, rng: altered(text_of(f), rng, lambda s: s + ",3")),
@@ -78,7 +78,7 @@ TEXTS: dict[str, tuple[bool, Callable[[pd.DataFrame, Rng], str | bytes]]] = {
     "empty": (False, lambda f, rng: ""),
     "header alone": (False, lambda f, rng: text_of(f[:0])),
     "blank lines": (False, lambda f, rng: "\n\n\n"),
-    "UTF-16": (False, lambda f, rng: text_of(f).encode("utf-16")),
+    "UTF-16": (True, lambda f, rng: text_of(f).encode("utf-16")),
     "random bytes": (False, lambda f, rng: rng.bytes(300)),
     "zeros": (False, lambda f, rng: b"\0" * 300),
 }

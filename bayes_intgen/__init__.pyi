@@ -9,6 +9,7 @@ from .assess.findings import Finding
 from .assess.summary import Report, report_identification
 from .data.covariates import NEW_GROUP
 from .data.distributed import DistributedData
+from .data.files import clean
 from .data.lift_tests import LiftTest
 from .data.out_of_core import StreamedData
 from .data.reading import read
@@ -76,6 +77,7 @@ __all__ = [
     "__version__",
     "calibration",
     "check",
+    "clean",
     "datasets",
     "design",
     "fit",

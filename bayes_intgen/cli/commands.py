@@ -104,6 +104,44 @@ def describe(data: Data, *, columns: Columns, format: Format = "table") -> int:
     return DONE
 
 
+@app.command(sort_key=1)
+def clean(
+    data: Data,
+    *,
+    output: Output,
+    regime: Annotated[str, Parameter(alias="-r")] = "regime",
+    decimal: Literal["comma", "point"] | None = None,
+    dates: Literal["day", "month", "year"] | None = None,
+) -> int:
+    """Read the numbers and dates in the cells of a file, show what was read, and write a table.
+
+    Writes nothing while columns have two readings. The suffix of the output file determines its
+    format: parquet, csv. Standard output (-) is CSV.
+
+    Parameters
+    ----------
+    regime
+        Column of the actions set in each row, which stays text.
+    decimal
+        Decimal mark, where numbers such as 1.234 have two readings.
+    dates
+        What comes first, where dates such as 1/2/2024 have two readings.
+    """
+    _require_writable(output, data)
+    from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file
+
+    is_pipe = output in PIPES
+    encode = encoder_of(Path("table.csv") if is_pipe else output)
+    marks: Any = {"comma": ",", "point": "."}
+    with regular_file(data) as source:
+        cleaned = cleaned_table(source, regime=regime, decimal=marks.get(decimal), dates=dates)
+    (log if is_pipe else write)(str(cleaned))
+    cleaned.refuse_questions()
+    with written(output) as path:
+        atomic_write(path, encode(cleaned.frame))
+    return DONE
+
+
 @Parameter(name="*", group=Group("Sampling", sort_key=30))
 @dataclass(frozen=True)
 class Sampling:

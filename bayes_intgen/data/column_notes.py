@@ -8,7 +8,8 @@ import narwhals as nw
 import numpy as np
 
 from bayes_intgen.basis.categories import listed
-from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
+from bayes_intgen.data.cells import reading_of, remedy_of_text
+from bayes_intgen.data.levels import MAX_LEVELS
 from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import is_categorical, missing_cells
@@ -161,11 +162,11 @@ def _content(present: nw.Series[Any], such: str) -> Content:
     if len(distinct) == 1:
         return Content("constant", f"{kind}, always {listed(distinct)}")
     if kind == "text":
-        code = conversion_to_numbers(present.name, texts)
-        if are_dates_as_text(texts):
+        reading = reading_of(texts)
+        if reading.values and reading.kind == "dates":
             return Content("dates", f"dates written as text, {such}")
-        if code:
-            return Content("text", f"numbers written as text, {such}; convert with pandas: {code}")
+        if reading.values:
+            return Content("text", f"text {such}{remedy_of_text(present.name, texts)}")
     if len(distinct) <= MAX_LEVELS:
         count = "two" if len(distinct) == 2 else len(distinct)
         return Content("levels", f"{kind} with {count} values, {listed(distinct)}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -115,18 +115,18 @@ class CovariateColumns:
 
 
 def group_label(cell: object) -> str:
-    """Label of a group: text as it is, whole numbers without a decimal point.
+    """Label of a group: text as it is, whole numbers without a decimal point, dates as in ISO 8601.
 
     Examples
     --------
-    >>> group_label(3.0), group_label("north")
-    ('3', 'north')
+    >>> group_label(3.0), group_label("north"), group_label(datetime(2024, 5, 1))
+    ('3', 'north', '2024-05-01')
     """
     if isinstance(cell, np.generic):
         cell = cell.item()
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell)
+    return str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
 
 
 def are_dates(cells: Sequence[Any] | NDArray[Any]) -> bool:

@@ -1,24 +1,22 @@
 """Reading of CSV, Parquet and Arrow files."""
 
-import csv
-import gzip
 import io
 import sys
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bayes_intgen._arguments import items
-from bayes_intgen.data.tables import as_table
-from bayes_intgen.errors import BayesIntgenError, DataError
+import narwhals as nw
 
-if TYPE_CHECKING:
-    import narwhals as nw
+from bayes_intgen._arguments import items, one_of
+from bayes_intgen.data.cells import ANSWERS, Dates, Decimal
+from bayes_intgen.data.tables import KINDS, as_table
+from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text
+from bayes_intgen.errors import PACKAGE, BayesIntgenError, DataError, DataWarning
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
@@ -35,10 +33,6 @@ STARTS = {
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
-
-# Markers of missing numbers in a text file. In the column of regimes, where an action may be called
-# "NA", only empty cells are missing.
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 
 def listed(paths: Paths) -> list[str | PathLike[str]]:
@@ -69,6 +63,29 @@ def kind_of(source: Path) -> str:
         f"{source} has an unknown ending {ending!r}; the endings are "
         f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
     )
+
+
+def encoder_of(output: Path) -> Callable[[Any], bytes]:
+    """Function that encodes a table in the format that the ending of a file names.
+
+    Raises
+    ------
+    DataError
+        If it names neither Parquet nor CSV.
+    """
+    ending = output.suffix.lower()
+    if ending == ".csv":
+        return lambda frame: nw.from_native(frame, eager_only=True).write_csv().encode()
+    if ending not in PARQUET:
+        raise DataError(f"{output} must end with .parquet or .csv, not {ending!r}")
+
+    def encode(frame: Any) -> bytes:
+        file = io.BytesIO()
+        with _reading(output, "Parquet"):
+            nw.from_native(frame, eager_only=True).write_parquet(file)
+        return file.getvalue()
+
+    return encode
 
 
 @contextmanager
@@ -102,9 +119,7 @@ def regular_file(path: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(copy.name, name)) from error
 
 
-def read_table(
-    source: Path, regime: str | None = None, *, head: bool = False
-) -> "nw.DataFrame[Any]":
+def read_table(source: Path, regime: str | None = None, *, head: bool = False) -> nw.DataFrame[Any]:
     """Read a whole file as a table, or with ``head`` only the first rows of a Parquet file.
 
     In text files the column ``regime`` is read as labels.
@@ -113,17 +128,99 @@ def read_table(
     ------
     DataError
         If the file cannot be read, or two columns have the same name.
+
+    Warns
+    -----
+    DataWarning
+        Of everything in a text file that programs would read in different ways.
     """
-    table = as_table(_native_table(source, regime, head))
+    if kind_of(source) == "text":
+        cleaned = read_text(source, regime)
+        if said := cleaned.summary(str(source)):
+            warnings.warn(said, DataWarning, skip_file_prefixes=(PACKAGE,))
+        native = cleaned.frame
+    else:
+        native = _native_table(source, head)
+    table = as_table(native)
     assert table is not None
     return table
 
 
-def _native_table(source: Path, regime: str | None, head: bool) -> Any:
-    kind = kind_of(source)
-    if kind == "text":
-        return _read_text(source, regime)
-    if kind == "parquet":
+def clean(
+    source: Any,
+    *,
+    regime: str = "regime",
+    decimal: Decimal | None = None,
+    dates: Dates | None = None,
+) -> Any:
+    """Convert columns of text that are numbers or dates.
+
+    ``bayes-intgen clean`` does the same, and shows the columns.
+
+    Parameters
+    ----------
+    source : table or path
+        A table of any kind as in :meth:`RegimeData.from_frame`, or the path of a file.
+    regime : str
+        Column of regime labels, which stay text.
+    decimal : {",", "."}, optional
+        Decimal mark, where numbers such as 1.234 have two readings.
+    dates : {"day", "month", "year"}, optional
+        What comes first, where dates such as 1/2/2024 have two readings.
+
+    Returns
+    -------
+    table
+        A table of the same kind; a pandas frame for a text file. Columns with two readings stay
+        text. The names of columns have no blanks at their ends.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read, or is of another kind.
+
+    Warns
+    -----
+    DataWarning
+        Of what was read, and of open questions.
+
+    Examples
+    --------
+    >>> import warnings, pandas as pd
+    >>> frame = pd.DataFrame({"tv": ["€13,125", "€800", "n/a"], "dose": ["10 mg", "5 mg", "0"]})
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     bi.clean(frame)["dose"].tolist()
+    [10, 5, 0]
+    >>> print(caught[0].message)
+    'tv': '€13,125' read as 13125, 1 cell such as 'n/a' as missing; 'dose': '10 mg' read as 10
+    """
+    cleaned = cleaned_table(source, regime=regime, decimal=decimal, dates=dates)
+    if said := cleaned.summary():
+        warnings.warn(said, DataWarning, skip_file_prefixes=(PACKAGE,))
+    return cleaned.frame
+
+
+def cleaned_table(
+    source: Any, *, regime: str, decimal: Decimal | None = None, dates: Dates | None = None
+) -> Cleaned:
+    """Convert columns of text, with an account of every column, as :func:`clean`."""
+    for name, value in (("decimal", decimal), ("dates", dates)):
+        if value is not None:
+            one_of(value, name, ANSWERS[name], DataError)
+    answers: Any = {"decimal": decimal, "dates": dates}
+    if isinstance(source, str | PathLike):
+        if kind_of(Path(source)) == "text":
+            return read_text(Path(source), regime, **answers)
+        source = _native_table(Path(source), head=False)
+    table = as_table(source)
+    if table is None:
+        raise DataError(f"source must be {KINDS} or a path, not {type(source).__name__}")
+    return cleaned_columns(table, regime, **answers)
+
+
+def _native_table(source: Path, head: bool) -> Any:
+    if kind_of(source) == "parquet":
         with parquet_file(source) as file:
             if not head:
                 return file.read()
@@ -171,66 +268,3 @@ def parquet_tables(
     with parquet_file(path) as file:
         present = [name for name in wanted if name in file.schema_arrow.names]
         yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=present)
-
-
-def _read_text(source: Path, regime: str | None) -> Any:
-    import pandas as pd
-
-    try:
-        raw = source.read_bytes()
-        if source.suffix.lower() == ".gz":
-            raw = gzip.decompress(raw)
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} cannot be read ({error})") from error
-    head = text.split("\n", 1)[0].rstrip("\r")
-    if not head.strip():
-        raise DataError(f"{source} has no header line: the first line must name the columns")
-    separator = max(",;\t", key=head.count)
-    try:
-        names = next(csv.reader([head], delimiter=separator))
-        has_longer_lines = _has_longer_lines(text, separator, len(names))
-    except csv.Error as error:
-        raise DataError(
-            f"{source} cannot be read as a table ({error}); save it with the line ends of Unix or "
-            "Windows, and short names of columns"
-        ) from error
-    # pandas would rename the second of two equal columns.
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if repeated:
-        raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-    if has_longer_lines:
-        raise DataError(
-            f"{source} has lines with more cells than the header's {len(names)}; quote cells that "
-            f"contain {separator!r}, or name every column"
-        )
-    try:
-        with warnings.catch_warnings():
-            # Lines may end with a separator: the cells beyond the header are empty.
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            return pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                dtype={regime: str} if regime in names else None,
-                keep_default_na=False,
-                na_values={name: [""] if name == regime else list(MISSING) for name in names},
-                index_col=False,
-            )
-    except ValueError as error:  # includes pandas' parser errors
-        reason = str(error).strip().splitlines()[-1]
-        raise DataError(f"{source} cannot be read as a table ({reason})") from error
-
-
-def _has_longer_lines(text: str, separator: str, count: int) -> bool:
-    """Whether some line has a cell beyond the header's columns, which pandas would drop."""
-    # Quoted cells may contain separators and line breaks; otherwise only suspects are parsed.
-    lines = (
-        io.StringIO(text)
-        if '"' in text
-        else (line for line in text.splitlines() if line.count(separator) >= count)
-    )
-    return any(
-        any(cell.strip() for cell in row[count:]) for row in csv.reader(lines, delimiter=separator)
-    )

@@ -1,13 +1,14 @@
-"""Text in cells: levels that occur over all rows, and numbers and dates written as text."""
+"""Levels and groups: the labels that occur over all rows."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from bayes_intgen.basis.categories import Categories, Label, listed
+from bayes_intgen.data.cells import reading_of, remedy_of_text
 from bayes_intgen.data.covariates import NEW_GROUP
 from bayes_intgen.errors import DataError
 
@@ -16,18 +17,6 @@ MAX_LEVELS = 50
 # Maximum number of distinct texts among which most may be numbers. With more, the column counts as
 # numeric with some invalid cells.
 MAX_NUMBERS_AS_TEXT = 20
-CURRENCY = r"[$€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD"
-# Units such as mg, km/h, °C, kg/m² and %, at most six characters long.
-UNIT = r"[a-zA-Zµμ°/%‰²³]{1,6}"
-# Thousands may be separated by points, commas, apostrophes and spaces.
-NUMBER = r"\d{1,3}(?:[., '\u2019\u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?"
-NUMBER_AS_TEXT = re.compile(
-    rf"(?!.*[+-].*[+-])([+-]?)\s*({CURRENCY})?\s*([+-]?(?:{NUMBER}))\s*({CURRENCY}|{UNIT})?"
-)
-DATE = re.compile(
-    r"\d{4}-\d{1,2}(-\d{1,2})?([ T]\d{1,2}:.*)?|\d{4}/\d{1,2}/\d{1,2}|"
-    r"\d{1,2}([./-])\d{1,2}\3\d{2,4}"
-)
 
 
 @dataclass(frozen=True)
@@ -169,28 +158,14 @@ def _natural(label: Label) -> list[tuple[int, int | str]]:
 
 
 def _refuse_numbers_as_text(texts: Sequence[str], name: str, rows: Mapping[str, int]) -> None:
-    def such(text: str) -> str:
-        return f"such as {text!r}" + (f" in row {rows[text]}" if text in rows else "")
-
-    code = conversion_to_numbers(name, texts)
-    if code:
-        raise DataError(
-            f"column {name!r} holds numbers written as text, {such(texts[0])}; convert it to "
-            f"numbers (with pandas: {code}), or make it categorical if these "
-            "are names of levels"
-        )
-    if len(texts) > MAX_LEVELS and are_dates_as_text(texts):
-        raise DataError(
-            f"column {name!r} holds dates written as text, {such(texts[0])}; convert it to numbers "
-            f"(with pandas: {conversion_of_dates(name)})"
-        )
-    others = [text for text in texts if not conversion_to_numbers(name, [text])]
-    if len(texts) > MAX_NUMBERS_AS_TEXT and 2 * len(others) < len(texts):
-        cells = f", and cells that are not numbers, {such(others[0])}" if others else ""
-        raise DataError(
-            f"column {name!r} holds numbers written as text{cells}; correct or drop these, and "
-            "convert the column to numbers"
-        )
+    reading = reading_of(texts)
+    # Among many texts, most of which are numbers, the others are no levels.
+    most = MAX_LEVELS if reading.kind == "dates" else 0 if reading.values else MAX_NUMBERS_AS_TEXT
+    if reading.kind != "text" and len(texts) > most:
+        row = f" in row {rows[texts[0]]}" if texts[0] in rows else ""
+        remedy = remedy_of_text(name, texts)
+        levels = ", or make it categorical if these are names of levels" if reading.values else ""
+        raise DataError(f"column {name!r} holds text such as {texts[0]!r}{row}{remedy}{levels}")
 
 
 def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
@@ -216,72 +191,3 @@ def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
             ) from error
         if "\0" in text:
             raise DataError(f"column {name!r} has a level {text!r} with a zero character")
-
-
-def conversion_to_numbers(column: str, texts: Sequence[str]) -> str:
-    r"""Line of pandas code that converts a column of texts to numbers.
-
-    Empty unless all texts are numbers of one form and unit.
-
-    Examples
-    --------
-    >>> print(conversion_to_numbers("tv", ["0.5", "1e3"]))
-    frame['tv'] = frame['tv'].astype(float)
-    >>> print(conversion_to_numbers("tv", ["€13,125", "€800"]))
-    frame['tv'] = frame['tv'].str.replace(r'[^\d.-]', '', regex=True).astype(float)
-    >>> conversion_to_numbers("tv", ["10 mg", "1 g"]), conversion_to_numbers("tv", ["low", "high"])
-    ('', '')
-    """
-    cell = f"frame[{column!r}]"
-    if texts and all(map(is_number, texts)):
-        return f"{cell} = {cell}.astype(float)"
-    matches = [NUMBER_AS_TEXT.fullmatch(text.strip()) for text in texts]
-    numbers = [match for match in matches if match]
-    units = {match[2] or match[4] for match in numbers} - {None}
-    marks = {mark for match in numbers for mark in _decimal_marks(match[3])}
-    if not numbers or len(numbers) < len(texts) or len(units) > 1 or len(marks) > 1:
-        return ""
-    mark = marks.pop() if marks else "."
-    point = ".str.replace(',', '.')" if mark == "," else ""
-    return rf"{cell} = {cell}.str.replace(r'[^\d{mark}-]', '', regex=True){point}.astype(float)"
-
-
-def conversion_of_dates(column: str) -> str:
-    """Pandas code that converts a column of dates as text to numbers of days."""
-    cell = f"frame[{column!r}]"
-    return f"{cell} = pd.to_datetime({cell}), then ({cell} - {cell}.min()).dt.days"
-
-
-def are_dates_as_text(texts: Iterable[str]) -> bool:
-    """Whether all of some texts are dates.
-
-    Examples
-    --------
-    >>> are_dates_as_text(["2026-01-31", "31.1.2026"]), are_dates_as_text(["1.2"])
-    (True, False)
-    """
-    matches = [DATE.fullmatch(text.strip()) for text in texts]
-    return bool(matches) and None not in matches
-
-
-def is_number(text: str) -> bool:
-    """Whether ``float`` reads a text."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _decimal_marks(number: str) -> set[str]:
-    """Decimal mark that a number implies, if any: one thousand may be 1.000 or 1,000."""
-    marks = re.findall(r"[.,]", number)
-    if not marks:
-        return set()
-    other = {".": ",", ",": "."}
-    if len(marks) > 1:
-        # The last mark is decimal, unless it separates thousands like the others.
-        return {marks[-1]} if marks[-1] != marks[0] else {other[marks[0]]}
-    if re.search(r"[.,]\d{3}$", number) and not number.startswith(("0", "-0", "+0")):
-        return {"."} if marks[0] == "," else set()
-    return {marks[0]}

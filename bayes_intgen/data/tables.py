@@ -1,6 +1,5 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
@@ -8,13 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen.data.levels import (
-    ColumnLevels,
-    are_dates_as_text,
-    as_label,
-    conversion_of_dates,
-    conversion_to_numbers,
-)
+from bayes_intgen.data.cells import remedy_of_text
+from bayes_intgen.data.levels import ColumnLevels, as_label
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import quoted
@@ -105,29 +99,11 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
         return "no cells, only missing ones"
     such = f"such as {str(cells[0])!r} in row {first_row + int(np.argmin(missing))}"
     if series.dtype.is_temporal():
-        return (
-            f"dates or durations, {such}; convert them to numbers, such as days (with pandas: "
-            f"(frame[{name!r}] - frame[{name!r}].min()) / pd.Timedelta(days=1))"
-        )
+        return f"dates or durations, {such}; convert them to numbers of days"
     if not all(isinstance(cell, str) for cell in cells):
         kind = "categories" if is_categorical(series) else str(series.dtype)
         return f"{kind}, {such}, not numbers"
-    return f"text, {such}, not numbers{_remedy_of_text(name, cells)}"
-
-
-def _remedy_of_text(name: str, texts: Sequence[str]) -> str:
-    """Code that converts a column of text to numbers, after a semicolon; empty if unknown."""
-    distinct = sorted(dict.fromkeys(texts))
-    code = conversion_to_numbers(name, distinct)
-    if are_dates_as_text(distinct):
-        code = conversion_of_dates(name)
-    elif not code and len(distinct) == 2:
-        code = f"frame[{name!r}] = (frame[{name!r}] == {distinct[1]!r}).astype(float)"
-    if code:
-        return f"; convert them (with pandas: {code})"
-    others = [text for text in distinct if not conversion_to_numbers(name, [text])]
-    few = 2 * len(others) < len(distinct)
-    return f"; correct or empty the cells that are not, such as {others[0]!r}" if few else ""
+    return f"text {such}{remedy_of_text(name, cells) or ', not numbers'}"
 
 
 def is_categorical(series: "nw.Series[Any]") -> bool:
@@ -136,14 +112,18 @@ def is_categorical(series: "nw.Series[Any]") -> bool:
 
 
 def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
-    """Whether each cell of a column is null or NaN, shape (n,)."""
+    """Whether each cell of a column is null, NaN or text without letters, shape (n,)."""
     null = np.asarray(series.is_null().to_numpy(), dtype=bool)
+    if series.dtype == nw.String:
+        blank = (series.str.strip_chars() == "").fill_null(False)
+        return np.asarray(null | np.asarray(blank.to_numpy(), dtype=bool))
     if series.dtype.is_float():
         return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
     if series.dtype == nw.Object:
         cells = np.empty(len(series), dtype=object)
         cells[:] = series.to_list()
-        return null | missing_in(cells)
+        blanks = np.array([isinstance(cell, str) and not cell.strip() for cell in cells], bool)
+        return np.asarray(null | missing_in(cells) | blanks)
     return null
 
 

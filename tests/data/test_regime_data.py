@@ -274,7 +274,9 @@ def test_arrays_may_have_columns_of_text_and_of_numbers() -> None:
     assert data.categories[0].labels == ("both", "off", "on")
     assert data.categories[0].decode(data.actions[:, 0]).tolist() == drug.tolist()
     np.testing.assert_array_equal(data.actions[:, 1], actions[:, 1].astype(float))
-    with pytest.raises(bi.DataError, match="column 'dose' holds numbers written as text"):
+    with pytest.raises(
+        bi.DataError, match="column 'dose' holds text such as .* that reads as numbers"
+    ):
         bi.RegimeData.from_arrays(actions.astype(str), rng.normal(size=30), masks, ["drug", "dose"])
 
 
@@ -293,10 +295,16 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
     [
         (["on", None] * 15, r"'red' has 15 missing cells \(.*the first in row 1\. Fill"),
         (pd.Categorical(["on", None, "off"] * 10), "'red' has 10 missing .*the first in row 1"),
-        (np.arange(30.0).astype(str), "'red' holds numbers written as text, such as '0.0'"),
-        (["n/a", *map(str, range(29))], "not numbers, such as 'n/a' in row 0; correct"),
+        (
+            np.arange(30.0).astype(str),
+            "'red' holds text such as '0.0' in row 0 that reads as num.* or make it",
+        ),
+        (
+            ["low", *map(str, range(29))],
+            "'low' in row 0, but 'low' is not a number; correct or empty",
+        ),
         (["on", "on "] * 15, "'on' and 'on ', which differ by spaces only"),
-        (["on", " "] * 15, "cells without text"),
+        (["on", " "] * 15, "'red' has 15 missing cells .* the first in row 1"),
         (["on", "o\0n"] * 15, "zero character"),
         (pd.Series(["on", "\ud800"] * 15, dtype=object), "not valid text"),
         (pd.Categorical(pd.date_range("2020-01-01", periods=30)), "must be text, booleans or"),

@@ -1,0 +1,561 @@
+"""Numbers, dates and missing cells in columns of text, as spreadsheets of many countries have them.
+
+A column is converted if its cells, or other columns of the same file, leave one reading. Otherwise
+it stays text, and the choice is a question to the user.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from bayes_intgen.text.messages import option, quoted
+
+Decimal = Literal[".", ","]
+Dates = Literal["day", "month", "year"]
+
+# Markers of missing cells that programs write.
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+# Markers in columns of text, where "-" may be a level; and further ones in other columns.
+MISSING_TEXTS = frozenset([*MISSING, "n/a", "#N/A", "#NV", "<NA>"])
+MISSING_VALUES = MISSING_TEXTS | {
+    *("-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "na", "n.a.", "N.A.", "k.A.", "k. A."),
+    *("#DIV/0!", "#VALUE!", "#WERT!", "#REF!", "#BEZUG!", "#NAME?", "#NUM!", "#ZAHL!"),
+}
+BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
+    ["False", "FALSE", "false"], False
+)
+
+CURRENCY = r"(?:US|A|C|R)?[$]|[€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|Fr\.|kr"
+# Units such as mg, km/h, °C, kg/m² and %.
+UNIT = r"[a-zA-Zäöüµμ°/%‰²³]{1,12}"
+BLANKS = " \u00a0\u202f"
+# The minus may be a hyphen, a sign or, in accounts, parentheses or a hyphen at the end.
+NUMBER = re.compile(
+    rf"(\()?\s*([-+\u2212])?\s*({CURRENCY})?\s*([-+\u2212])?\s*"
+    rf"([.,]?[0-9](?:[0-9.,'\u2019{BLANKS}]*[0-9.,])?(?:[eE][-+]?[0-9]+)?)"
+    rf"\s*({CURRENCY}|{UNIT})?\s*(-)?(\))?"
+)
+SIMPLE = re.compile("[-+]?[0-9.,]*[0-9][0-9.,]*")
+PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+THOUSANDS = {".": f",'\u2019{BLANKS}", ",": f".'\u2019{BLANKS}"}
+# Digits by decimal mark: plain ones, or with a mark between thousands.
+DIGITS = {
+    mark: re.compile(
+        rf"(?:[0-9]+(?:[{mark}][0-9]*)?|[{mark}][0-9]+)(?:[eE][-+]?[0-9]+)?"
+        rf"|[1-9][0-9]{{0,2}}([{thousands}])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:[{mark}][0-9]+)?"
+    )
+    for mark, thousands in THOUSANDS.items()
+}
+TO_PYTHON = {mark: str.maketrans(mark, ".", thousands) for mark, thousands in THOUSANDS.items()}
+MAX_WHOLE = 2**63 - 1
+
+TIME = (
+    r"(?:(?:[T,]|\s)\s*([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]+)?)?\s*([aApP])?(?:\.?[mM]\.?)?"
+    r"\s*(?:Z|UTC|[-+][0-9]{2}:?[0-9]{2})?)?"
+)
+WEEKDAY = r"(?i:(?:mo|tu|we|th|fr|sa|su|di|mi|do|so)[^\W\d_]*\.?,?\s+)?"
+PLAIN_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
+)
+YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})(?:\2([0-9]{1,2}))?" + TIME)
+YEAR_LAST = re.compile(WEEKDAY + r"([0-9]{1,2})([-/.]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})" + TIME)
+DAY_AND_NAME = re.compile(
+    WEEKDAY + r"([0-9]{1,2})\.?[ -]?([^\W\d_]{3,})[.,]?[ -]?([0-9]{4}|[0-9]{2})" + TIME
+)
+NAME_FIRST = re.compile(r"([^\W\d_]{3,})\.?(?:\s+([0-9]{1,2}),)?[ -]?\s*([0-9]{4})" + TIME)
+MONTHS = (
+    ("january", "januar", "jänner"), ("february", "februar"), ("march", "märz", "mrz", "maerz"),
+    ("april",), ("may", "mai"), ("june", "juni"), ("july", "juli"), ("august",), ("september",),
+    ("october", "oktober"), ("november",), ("december", "dezember"),
+)  # fmt: skip
+# Years of two digits from here on are in the last century, as in POSIX.
+FIRST_SHORT_YEAR = 69
+
+# Answers to questions, on the command line.
+ANSWERS: Mapping[str, Mapping[str, str]] = {
+    "decimal": {",": "comma", ".": "point"},
+    "dates": {order: order for order in ("day", "month", "year")},
+}
+QUESTIONS = {"numbers": "decimal", "dates": "dates"}
+# Number of distinct texts that show what a column holds.
+FIRST_TEXTS = 1000
+
+
+class Question(NamedTuple):
+    """Question of how to read a column whose cells have two readings.
+
+    Attributes
+    ----------
+    column, cell : str
+    readings : mapping from str to str
+        What the cell is, by answer.
+    option : str
+        Argument of :func:`bayes_intgen.clean` that answers it: "decimal" or "dates".
+    """
+
+    column: str
+    cell: str
+    readings: Mapping[str, str]
+    option: str
+
+    def __str__(self) -> str:
+        """The question, with the options that answer it in the interface in use."""
+        parts = [
+            f"{value} ({option(self.option, answer, command=f'--{self.option} {word}')})"
+            for answer, value in self.readings.items()
+            for word in [ANSWERS[self.option][answer]]
+        ]
+        return f"{self.cell!r} may be {' or '.join(parts)}"
+
+
+class CleanedColumn(NamedTuple):
+    """How a column was read.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        "numbers", perhaps with a unit, "dates", "true or false" or "text".
+    raw, value : str
+        A cell, and what it was read as.
+    missing : int
+        Number of missing cells.
+    markers : tuple of str
+        Texts of missing cells, apart from those that programs write.
+    plain : bool
+        Whether every program would read the column in the same way.
+    reason : str
+        Why a column that resembles numbers or dates stays text.
+    question : Question or None
+    """
+
+    name: str
+    kind: str
+    raw: str = ""
+    value: str = ""
+    missing: int = 0
+    markers: tuple[str, ...] = ()
+    plain: bool = True
+    reason: str = ""
+    question: Question | None = None
+
+    def __str__(self) -> str:
+        """What was read, in a few words."""
+        if self.question:
+            clean = option("bi.clean", command="`bayes-intgen clean`")
+            return f"{self.name!r} stays text: {self.question} in {clean}"
+        read = [f"{self.raw!r} read as {self.value}"]
+        if self.raw == self.value and self.markers:
+            read = []
+        if self.markers:
+            cells = "cell" if self.missing == 1 else "cells"
+            read.append(f"{self.missing} {cells} such as {self.markers[0]!r} as missing")
+        return f"{self.name!r}: {', '.join(read)}"
+
+
+class Reading(NamedTuple):
+    """What distinct texts are.
+
+    Attributes
+    ----------
+    kind : str
+        "numbers", "dates" or "text"; what texts resemble if there are no values.
+    values : mapping from str to list
+        Their values, by the answer to the question (decimal mark; day or month first) under which
+        all of them have one.
+    votes : frozenset of str
+        Answers for which something speaks in texts that have values under several answers.
+    sure : bool
+        Whether votes suffice without evidence elsewhere.
+    unit : str
+    reason : str
+        Why texts that resemble numbers or dates are neither.
+    """
+
+    kind: str = "text"
+    values: Mapping[str, Sequence[Any]] = {}
+    votes: frozenset[str] = frozenset()
+    sure: bool = True
+    unit: str = ""
+    reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the texts have different values under several answers."""
+        first, *others = self.values.values() or [()]
+        return any(values != first for values in others)
+
+
+def reading_of(texts: Sequence[str]) -> Reading:
+    """Read distinct texts, without those of missing cells, as numbers or dates.
+
+    Examples
+    --------
+    >>> reading_of(["€13,125", "€800"]).values
+    {',': [13.125, 800], '.': [13125, 800]}
+    >>> reading_of(["€13,125.50", "€800"]).values
+    {'.': [13125.5, 800]}
+    >>> reading_of(["10 mg", "1 g"]).reason
+    "units 'mg' and 'g'"
+    """
+    similar = Reading()
+    for kind, read in (("dates", _dates), ("numbers", _numbers)):
+        reading = read(texts[:FIRST_TEXTS], ANSWERS[QUESTIONS[kind]])
+        if reading.values and len(texts) > FIRST_TEXTS:
+            reading = read(texts, reading.values)
+        if reading.values:
+            return reading
+        similar = reading if reading.reason else similar
+    return similar
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a number or a date.
+
+    Examples
+    --------
+    >>> is_value("€13,125"), is_value("3 Mar 2024"), is_value("EUR")
+    (True, True, False)
+    """
+    number = _number_in(text)
+    is_number = number is not None and any(_value(number, mark) is not None for mark in DIGITS)
+    return is_number or _date_in(text) is not None
+
+
+def read_columns(
+    columns: Mapping[str, pd.Series],
+    *,
+    decimal: Decimal | None = None,
+    dates: Dates | None = None,
+    evidence: Collection[str] = (),
+    convention: Collection[str] = (),
+) -> tuple[dict[str, pd.Series], list[CleanedColumn]]:
+    r"""Read the columns of text of one table.
+
+    Parameters
+    ----------
+    columns : mapping from str to Series of str
+        Texts; missing cells may be null.
+    decimal, dates : str, optional
+        Answers to questions.
+    evidence : collection of str
+        Answers that other columns of the table imply.
+    convention : collection of str
+        Answers that hold where no column implies one.
+
+    Returns
+    -------
+    columns : dict from str to Series
+    read : list of CleanedColumn
+
+    Examples
+    --------
+    >>> texts = {"tv": pd.Series(["1.234", "800", "-"]), "radio": pd.Series(["0,5", "1", "2"])}
+    >>> columns, read = read_columns(texts)
+    >>> print(*read, sep="\n")
+    'tv': '1.234' read as 1234, 1 cell such as '-' as missing
+    'radio': '0,5' read as 0.5
+    """
+    factorized = {name: pd.factorize(cells) for name, cells in columns.items()}
+    texts = {
+        name: [str(text).strip() for text in distinct] for name, (_, distinct) in factorized.items()
+    }
+    readings = {name: reading_of(present_texts(own)) for name, own in texts.items()}
+    certain = (reading.values for reading in readings.values() if len(reading.values) == 1)
+    implied = frozenset(evidence).union(*certain)
+    given: Mapping[str, str | None] = {"numbers": decimal, "dates": dates}
+    converted, read = {}, []
+    for name, (codes, _) in factorized.items():
+        reading = readings[name]
+        answer = given.get(reading.kind)
+        if answer not in reading.values:
+            answer = _answer(reading, implied, convention)
+        cells, column = _converted(name, texts[name], reading, answer, codes, columns[name])
+        converted[name] = cells
+        # What no cell of the table decided is said.
+        guessed = reading.is_open and not implied & {*reading.values}
+        read.append(column._replace(plain=column.plain and not guessed))
+    return converted, read
+
+
+def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
+    """Questions of how to read columns of text that are numbers or dates in two ways.
+
+    Examples
+    --------
+    >>> table = nw.from_dict({"day": ["1/2/2024", "2/2/2024"], "y": [1, 2]}, backend="pandas")
+    >>> print(*open_questions(table))
+    '1/2/2024' may be 2024-02-01 (dates='day') or 2024-01-02 (dates='month')
+    """
+    questions = []
+    for name in table.columns:
+        if table[name].dtype in (nw.String, nw.Object):
+            cells = table[name].drop_nulls().unique(maintain_order=True).to_list()
+            texts = present_texts(cells) if all(isinstance(cell, str) for cell in cells) else []
+            reading = reading_of(texts)
+            if reading.is_open:
+                questions.append(_question(name, texts, reading))
+    return questions
+
+
+def remedy_of_text(column: str, texts: Sequence[str]) -> str:
+    """What texts are where numbers are needed, and the remedy; empty if they are no numbers.
+
+    Examples
+    --------
+    >>> print("text such as '€13,125'" + remedy_of_text("tv", ["€13,125", "€800"]))
+    text such as '€13,125' that reads as numbers; bi.clean(frame) converts it
+    >>> remedy_of_text("tv", ["low", "high"])
+    ''
+    """
+    texts = present_texts(texts)
+    reading = reading_of(texts)
+    converts = f"{option('bi.clean(frame)', command='`bayes-intgen clean`')} converts it"
+    if reading.is_open and _answer(reading, frozenset(), ()) is None:
+        return f" with two readings; {converts}: {_question(column, texts, reading)}"
+    if reading.values:
+        return f" that reads as {reading.kind}; {converts}"
+    return f", but {reading.reason}; correct or empty such cells" if reading.reason else ""
+
+
+def present_texts(texts: Iterable[str]) -> list[str]:
+    """Distinct texts without blanks around them, except markers of missing cells."""
+    stripped = dict.fromkeys(str(text).strip() for text in texts)
+    return [text for text in stripped if text not in MISSING_VALUES]
+
+
+def _question(column: str, texts: Sequence[str], reading: Reading) -> Question:
+    rows = zip(*reading.values.values(), strict=True)
+    row, values = next((i, values) for i, values in enumerate(rows) if len({*values}) > 1)
+    shown = dict(zip(reading.values, map(_shown, values), strict=True))
+    return Question(column, texts[row], shown, QUESTIONS[reading.kind])
+
+
+def _answer(reading: Reading, implied: frozenset[str], convention: Collection[str]) -> str | None:
+    """Answer under which texts are read; None if nothing decides, or evidence contradicts."""
+    if not reading.is_open:
+        return next(iter(reading.values), None)
+    others = (implied & {*reading.values}) or frozenset(convention) & {*reading.values}
+    votes = reading.votes | others
+    return next(iter(votes)) if len(votes) == 1 and (reading.sure or others) else None
+
+
+def _converted(
+    name: str,
+    texts: Sequence[str],
+    reading: Reading,
+    answer: str | None,
+    codes: Any,
+    cells: pd.Series,
+) -> tuple[pd.Series, CleanedColumn]:
+    """Cells of a column, given the distinct texts that its codes stand for."""
+    present = present_texts(texts)
+    values: dict[str, Any] = {}
+    kind, reason = "text", reading.reason
+    if answer is not None:
+        values = dict(zip(present, reading.values[answer], strict=True))
+        kind = reading.kind
+    elif present and all(text in BOOLEANS for text in present):
+        values, kind = {text: BOOLEANS[text] for text in present}, "true or false"
+    whole = kind == "numbers" and all(isinstance(value, int) for value in values.values())
+    if whole and any(abs(value) > MAX_WHOLE for value in values.values()):
+        kind, reason, whole = "text", "whole numbers of more than 18 digits", False
+    if kind == "text" and present:
+        values = {text: text for text in texts if text not in MISSING_TEXTS}
+    # Code -1 is a missing cell, the last of these.
+    distinct = [*(values.get(text) for text in texts), None]
+    absent = np.array([value is None for value in distinct])[codes]
+    marks = [text for text in texts if text not in values and text not in MISSING]
+    odd = next((text for text in values if not _is_plain(text, kind, answer)), "")
+    if odd and kind == "dates":
+        # A late day shows what comes first.
+        odd = max(values, key=lambda text: values[text].day)
+    raw = odd or next(iter(values), "")
+    unit = f" in {reading.unit}" if kind == "numbers" and reading.unit else ""
+    asked = answer is None and reading.is_open
+    column = CleanedColumn(
+        name, kind + unit, raw, _shown(values.get(raw, "")), int(absent.sum()), tuple(marks),
+        not (odd or marks or asked), reason if kind == "text" else "",
+        _question(name, present, reading) if asked else None,
+    )  # fmt: skip
+    types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
+    out = (
+        pd.Series(distinct, dtype=types.get(kind, "object" if values else "float64"))
+        .take(codes)
+        .set_axis(cells.index)
+    )
+    return (out.astype("int64") if whole and not absent.any() else out.infer_objects()), column
+
+
+def _is_plain(text: str, kind: str, answer: str | None) -> bool:
+    if kind == "numbers":
+        return PLAIN_NUMBER.fullmatch(text) is not None and not (answer == "," and "." in text)
+    return kind != "dates" or PLAIN_DATE.fullmatch(text) is not None
+
+
+def _shown(value: Any) -> str:
+    """A value as text: dates without a time at midnight."""
+    if isinstance(value, datetime):
+        return str(value.date() if value == datetime(*value.timetuple()[:3]) else value)
+    return str(value)
+
+
+class _Number(NamedTuple):
+    digits: str
+    negative: bool
+    unit: str
+
+
+def _number_in(text: str) -> _Number | None:
+    if SIMPLE.fullmatch(text):
+        return _Number(text.lstrip("+-"), text[0] == "-", "")
+    match = NUMBER.fullmatch(text)
+    if not match:
+        return None
+    opening, *signs, digits, after, hyphen, closing = (match[i] for i in (1, 2, 4, 5, 6, 7, 8))
+    signs = [sign for sign in (*signs, hyphen, opening) if sign]
+    # In Switzerland 5.- is five.
+    if len(signs) > 1 or bool(opening) != bool(closing) or (hyphen and digits[-1] in ".,"):
+        return None
+    unit = " ".join(filter(None, (match[3], after)))
+    return _Number(digits, bool(signs) and signs != ["+"], unit)
+
+
+def _value(number: _Number, mark: str) -> int | float | None:
+    """Value of a number with a decimal mark; None if it cannot have that mark."""
+    if not DIGITS[mark].fullmatch(number.digits):
+        return None
+    text = number.digits.translate(TO_PYTHON[mark])
+    value = int(text) if text.isdecimal() else float(text)
+    return -value if number.negative else value
+
+
+def _numbers(texts: Sequence[str], marks: Iterable[str]) -> Reading:
+    found = [_number_in(text) for text in texts]
+    numbers = [number for number in found if number]
+    if 2 * len(numbers) <= len(texts):
+        return Reading()
+    if len(numbers) < len(texts):
+        return Reading("numbers", reason=f"{texts[found.index(None)]!r} is not a number")
+    units = [*dict.fromkeys(number.unit for number in numbers)]
+    several = [unit for unit in units if unit]
+    if len(several) > 1:
+        return Reading("numbers", reason=f"units {quoted(several[:2]).replace(', ', ' and ')}")
+    # 0.3 beside 30%, or 800 beside 13k, may be in another unit; amounts without a currency are not.
+    if len(units) > 1 and not re.fullmatch(CURRENCY, several[0]):
+        bare = [
+            t for t, n in zip(texts, numbers, strict=True) if not n.unit and n.digits.strip("0.,")
+        ]
+        if bare:
+            return Reading("numbers", reason=f"{bare[0]!r} has no unit, others have {several[0]!r}")
+    values = {mark: [_value(number, mark) for number in numbers] for mark in marks}
+    usable = {mark: own for mark, own in values.items() if None not in own}
+    if not usable:
+        mark = min(values, key=lambda mark: values[mark].count(None))
+        odd = texts[values[mark].index(None)]
+        return Reading("numbers", reason=f"{odd!r} is not a number if the others are")
+    digits = [number.digits for number in numbers]
+    # Programs write 1.125 beside 2, but would not end 1.130 with a zero.
+    sure = any("," in own or re.search("[.].*0$", own) for own in digits)
+    return Reading("numbers", usable, _votes(digits), sure, "".join(several))
+
+
+def _votes(digits: Sequence[str]) -> frozenset[str]:
+    """Decimal marks for which numbers without a mark speak, beside numbers such as 1.234.
+
+    Numbers from 1000 on have no mark between thousands if 1500 has none. If 800 is not 800.000,
+    then 1.234 has no decimals.
+    """
+    marks = {mark for mark in ".," for number in digits if mark in number}
+    if len(marks) != 1:
+        return frozenset(marks)
+    (mark,) = marks
+    (other,) = {*".,"} - marks
+    bare = [number for number in digits if mark not in number and number.strip("0")]
+    # Blanks between thousands, and powers of ten, show that this mark is no such mark.
+    if any(len(number) > 3 or not number.isdecimal() for number in bare):
+        return frozenset({mark})
+    return frozenset({other} if bare else ())
+
+
+class _Date(NamedTuple):
+    """Parts of a date; the first two are in doubt unless the mark is empty."""
+
+    first: int
+    second: int
+    last: int
+    mark: str
+    short_year: bool
+    time: timedelta
+
+
+def _date_in(text: str) -> _Date | None:
+    if match := YEAR_FIRST.fullmatch(text):
+        year, mark, month, day, *time = match.groups()
+        if day is None and mark == ".":
+            return None
+        return _dated(int(day or 1), int(month), year, "", time)
+    if match := YEAR_LAST.fullmatch(text):
+        first, mark, second, year, *time = match.groups()
+        return _dated(int(first), int(second), year, mark, time)
+    if match := DAY_AND_NAME.fullmatch(text):
+        day, name, year, *time = match.groups()
+    elif match := NAME_FIRST.fullmatch(text):
+        name, day, year, *time = match.groups()
+    else:
+        return None
+    word = name.casefold()
+    months = [i for i, names in enumerate(MONTHS, 1) if any(n.startswith(word) for n in names)]
+    return _dated(int(day or 1), months[0], year, "", time) if months else None
+
+
+def _dated(first: int, second: int, year: str, mark: str, time: Sequence[str | None]) -> _Date:
+    hour, minute, second_of_minute, fraction, half = time
+    hours = int(hour or 0)
+    if half:
+        hours = hours % 12 + 12 * (half in "pP")
+    seconds = int(second_of_minute or 0) + float(fraction or 0)
+    of_day = timedelta(hours=hours, minutes=int(minute or 0), seconds=seconds)
+    return _Date(first, second, int(year), mark, len(year) == 2, of_day)
+
+
+def _moment(date: _Date, order: str) -> datetime | None:
+    """Date in an order of its parts; None if there is no such date."""
+    day, month, year = date.first, date.second, date.last
+    if date.mark and order == "month":
+        day, month = month, day
+    if date.mark and order == "year":
+        # Only the order of ISO, without the century, is in use.
+        if not (date.short_year and date.mark == "-"):
+            return None
+        day, year = year, day
+    if date.short_year:
+        year += 1900 if year >= FIRST_SHORT_YEAR else 2000
+    try:
+        start = datetime(year, month, day)
+    except ValueError:
+        return None
+    return start + date.time if date.time < timedelta(days=1) else None
+
+
+def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
+    found = [_date_in(text) for text in texts]
+    dates = [date for date in found if date]
+    if 2 * len(dates) <= len(texts):
+        return Reading()
+    if len(dates) < len(texts):
+        return Reading("dates", reason=f"{texts[found.index(None)]!r} is not a date")
+    values = {order: [_moment(date, order) for date in dates] for order in orders}
+    usable = {order: own for order, own in values.items() if None not in own}
+    if not usable:
+        order = min(values, key=lambda order: values[order].count(None))
+        odd = texts[values[order].index(None)]
+        return Reading("dates", reason=f"{odd!r} is not a date if the others are")
+    # Countries with points put the day first.
+    votes = frozenset({"day"} if any(date.mark == "." for date in dates) else ())
+    return Reading("dates", usable, votes)

@@ -1,0 +1,401 @@
+"""Text files as spreadsheets export them: encodings, separators, header lines, totals."""
+
+import csv
+import gzip
+import io
+import math
+import re
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from bayes_intgen.data.cells import (
+    MISSING,
+    MISSING_VALUES,
+    CleanedColumn,
+    Question,
+    is_value,
+    read_columns,
+    reading_of,
+)
+from bayes_intgen.data.tables import missing_cells
+from bayes_intgen.errors import DataError
+from bayes_intgen.text.formats import align_columns
+from bayes_intgen.text.messages import MAX_PARTS, in_words, option
+
+SEPARATORS = ",;\t|"
+# Decimal mark of files with a separator, where no cell shows it.
+CONVENTIONS: Mapping[str, tuple[str, ...]] = {",": (".",), ";": (",",)}
+# Number of lines that show what a file holds, and maximum number of lines before the rows.
+FIRST_LINES, MAX_HEADER = 60, 20
+TOTALS = frozenset(["total", "totals", "grand total", "sum", "summe", "gesamt", "gesamtsumme"])
+# Number of rows whose texts are compared with the numbers that pandas read.
+SAMPLE_ROWS = 1000
+# Maximum length of an example in a table.
+MAX_EXAMPLE = 30
+# Maximum length of a last line in which totals are looked for.
+MAX_LINE = 100_000
+# Texts that may be thousands although pandas reads them as decimals.
+THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.][0-9]{3}")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A table whose columns of text were read, and an account of it.
+
+    Attributes
+    ----------
+    frame : table
+    columns : list of CleanedColumn
+    notes : tuple of str
+        What was found around the rows.
+    """
+
+    frame: Any
+    columns: Sequence[CleanedColumn]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def questions(self) -> list[Question]:
+        """Questions to the user."""
+        return [column.question for column in self.columns if column.question]
+
+    def summary(self, source: str = "") -> str:
+        """What was read otherwise than from plain cells, in a line or two; empty if nothing was."""
+        odd = sorted((c for c in self.columns if not c.plain), key=lambda c: not c.question)
+        parts = [*self.notes, *map(str, odd)]
+        more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
+        if more and source:
+            output = Path(source).with_suffix(".parquet")
+            command = f"`bayes-intgen clean {source} -o {output}`"
+            more[0] += f": {option('bi.clean(path)', command=command)} shows all"
+        start = f"{source}: " if source and parts else ""
+        return start + "; ".join([*parts[:MAX_PARTS], *more])
+
+    def __str__(self) -> str:
+        """Table of the columns, and what was found around the rows."""
+        rows = [
+            [
+                column.name,
+                "?" if column.question else column.kind,
+                shorten(column.raw, MAX_EXAMPLE)
+                + (f" → {column.value}" if column.value != column.raw else ""),
+                ", ".join([*([f"{column.missing:,}"] if column.missing else []),
+                           *map(repr, column.markers)]),
+            ]
+            for column in self.columns
+        ]  # fmt: skip
+        notes = [f"{note[0].upper()}{note[1:]}." for note in self.notes]
+        reasons = [f"{c.name!r} stays text: {c.reason}." for c in self.columns if c.reason]
+        head = ["column", "read as", "example", "missing"]
+        return "\n".join([align_columns(head, rows, left=4), *notes, *reasons])
+
+    def refuse_questions(self) -> None:
+        """Raise DataError if columns have two readings, naming the options that choose one."""
+        counts = Counter(question.option for question in self.questions)
+        parts = []
+        for question in self.questions:
+            if more := counts.pop(question.option, 0):
+                others = f" and {more - 1} more" if more > 1 else ""
+                parts.append(f"{question.column!r}{others}: {question}")
+        if parts:
+            raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Rows of a text, the names of their columns, and what was found around them."""
+
+    separator: str
+    names: tuple[str, ...]
+    rows: str
+    notes: tuple[str, ...]
+
+
+def cleaned_columns(table: "nw.DataFrame[Any]", regime: str, **answers: Any) -> Cleaned:
+    """Read the columns of text of a table in memory, with answers to questions."""
+    names = {name: " ".join(name.split()) for name in table.columns}
+    if len({*names.values()}) < len(names):
+        raise DataError("names of columns differ by spaces only; rename one")
+    texts = {}
+    for name in table.columns:
+        if names[name] != regime and table[name].dtype in (nw.String, nw.Object):
+            cells = table[name].to_list()
+            absent = missing_cells(table[name])
+            present = [cell for cell, missing in zip(cells, absent, strict=True) if not missing]
+            if present and all(isinstance(cell, str) for cell in present):
+                texts[name] = pd.Series(cells, dtype=object).mask(absent)
+    converted, read = read_columns(texts, **answers)
+    is_pandas, changed = table.implementation.is_pandas_like(), []
+    for name, cells in converted.items():
+        objects = cells.astype(object).where(cells.notna(), None)
+        values = cells.array if is_pandas else objects.to_list()
+        changed.append(nw.new_series(name, values, backend=table.implementation))
+    accounts = {name: plain_column(name, table[name], regime) for name in table.columns}
+    accounts |= {column.name: column for column in read}
+    return Cleaned(
+        table.with_columns(*changed).rename(names).to_native(),
+        [column._replace(name=names[name]) for name, column in accounts.items()],
+    )
+
+
+def plain_column(name: str, series: "nw.Series[Any]", regime: str | None) -> CleanedColumn:
+    """Account of a column that needs no reading."""
+    missing = missing_cells(series)
+    first = str(series[int(np.argmin(missing))]) if not missing.all() else ""
+    kinds = {
+        "labels": name == regime,
+        "numbers": series.dtype.is_numeric(),
+        "dates": series.dtype.is_temporal(),
+        "true or false": series.dtype == nw.Boolean,
+        "text": True,
+    }
+    kind = next(kind for kind, holds in kinds.items() if holds)
+    return CleanedColumn(name, kind, first, first, int(missing.sum()))
+
+
+def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
+    """Read a text file, the column ``regime`` as labels, with answers to questions.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or two columns have the same name.
+    """
+    text, notes = _decoded(source)
+    separator = ""
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        separator, text = text[4], text[6:]
+    if not text or text.isspace():
+        raise DataError(f"{source} has no header line: the first line must name the columns")
+    try:
+        layout = _layout(text, separator)
+        names, width = layout.names, _width(layout)
+        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if repeated:
+            raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
+        if width is None:
+            raise DataError(
+                f"{source} has lines with more cells than the header's {len(names)}; quote cells "
+                f"that contain {layout.separator!r}, or name every column"
+            )
+        cleaned = _without_totals(layout, width, regime, answers)
+    except DataError:
+        raise
+    except (csv.Error, ValueError) as error:  # includes pandas' parser errors
+        reason = str(error).strip().splitlines()[-1]
+        raise DataError(f"{source} cannot be read as a table ({reason})") from error
+    return replace(cleaned, notes=(*notes, *layout.notes, *cleaned.notes))
+
+
+def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
+    """Text of a file, with the line ends of Unix, and a note on its encoding."""
+    try:
+        raw = source.read_bytes()
+        if source.suffix.lower() == ".gz":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{source} cannot be read ({error})") from error
+    notes: tuple[str, ...] = ()
+    try:
+        if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            text = raw.decode("utf-16")
+        else:
+            try:
+                text = raw.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text, notes = raw.decode("cp1252"), ("read as Windows-1252, not UTF-8",)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
+
+
+def _layout(text: str, separator: str) -> _Layout:
+    """Find the separator, the line or lines that name the columns, and the first row.
+
+    Lines before the rows have text where most rows have numbers or dates. The first complete one
+    without repetition names the columns, and others, of titles, groups or units, are left out.
+    If there is none, all of them do, together.
+    """
+    end = 0
+    for _ in range(FIRST_LINES):
+        end = text.find("\n", end) + 1 or len(text)
+    first_lines = list(io.StringIO(text[:end]))
+
+    def commonest_width(separator: str) -> tuple[int, int]:
+        counts = Counter(map(len, csv.reader(first_lines, delimiter=separator)))
+        return max((count, width) if width > 1 else (0, 1) for width, count in counts.items())
+
+    separator = separator or max(SEPARATORS, key=commonest_width)
+    reader = csv.reader(first_lines, delimiter=separator)
+    lines = [[cell.strip() for cell in cells] for cells in reader]
+    width = max((i + 1 for cells in lines for i, cell in enumerate(cells) if cell), default=1)
+    lines = [[*cells, *[""] * width][:width] for cells in lines]
+    are_values = [[is_value(cell) for cell in cells] for cells in lines]
+    counts = [
+        (sum(of[j] for of in are_values[1:]), sum(of[j] not in MISSING_VALUES for of in lines[1:]))
+        for j in range(width)
+    ]
+    numeric = [j for j, (values, present) in enumerate(counts) if 2 * values > present]
+
+    def is_head(i: int) -> bool:
+        cells = [lines[i][j] for j in numeric if lines[i][j] not in MISSING_VALUES]
+        values = any(are_values[i][j] for j in numeric)
+        return not any(lines[i]) or (bool(cells) and not values)
+
+    def is_sparse(i: int) -> bool:
+        return 2 * sum(map(bool, lines[i])) <= width
+
+    start = next((i for i, cells in enumerate(lines) if any(cells)), 0)
+    end = start + 1
+    while numeric and end < min(len(lines), MAX_HEADER) and (is_head(end) or is_sparse(end)):
+        end += 1
+    heads = [i for i in range(start, end) if i == start or (is_head(i) and any(lines[i]))]
+    named = [i for i in heads if all(lines[i]) and len({*lines[i]}) == width][:1]
+    # Titles are alone in the first column, and lines such as "Created: 1/2/2024" come before names.
+    values = [i for i in range(start, heads[-1]) if i not in heads and any(lines[i])]
+    together = [i for i in heads if i > max(values, default=-1)]
+    used = named or [i for i in together if any(lines[i][1:])] or together
+    names = _joined([lines[i] for i in used])
+    joined = (name for name, last in zip(names, lines[used[-1]], strict=False) if name != last)
+    notes = (
+        [f"columns such as {max(joined, key=len)!r} are named by {len(used)} lines"]
+        if used[1:]
+        else []
+    )
+    first = heads[-1] + 1
+    left_out = [i for i in range(start, first) if i not in used and any(lines[i])]
+    others = [f"{i + 1} ({next(filter(None, lines[i]))!r})" for i in left_out]
+    if others:
+        notes.append(f"line{'s' * bool(others[1:])} {in_words(others)} left out")
+    reader = csv.reader(first_lines, delimiter=separator)
+    for _ in range(first):
+        next(reader)
+    rows = text[sum(map(len, first_lines[: reader.line_num])) :]
+    return _Layout(separator, names, rows, tuple(notes))
+
+
+def _joined(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Names of columns in one or more lines, of which all but the last have names of groups."""
+    *groups, last = map(list, lines)
+    for cells in groups:
+        for j in range(1, len(cells)):
+            # A cell that names its own column has no other below it.
+            cells[j] = cells[j] or (cells[j - 1] if last[j - 1] else "")
+    names = [" ".join(" ".join(parts).split()) for parts in zip(*groups, last, strict=True)]
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return tuple(name or f"Unnamed: {j}" for j, name in enumerate(names))
+
+
+def _width(layout: _Layout) -> int | None:
+    """Number of cells of the longest line; None if a cell beyond the header's columns has text."""
+    text, count = layout.rows, len(layout.names)
+    # Quoted cells may contain separators and line breaks; otherwise only suspects are parsed.
+    lines = (
+        io.StringIO(text)
+        if '"' in text
+        else (line for line in text.splitlines() if line.count(layout.separator) >= count)
+    )
+    width = count
+    for cells in csv.reader(lines, delimiter=layout.separator):
+        if any(cell.strip() for cell in cells[count:]):
+            return None
+        width = max(width, len(cells))
+    return width
+
+
+def _without_totals(
+    layout: _Layout, width: int, regime: str | None, answers: Mapping[str, Any]
+) -> Cleaned:
+    """Read rows, without a last one of totals."""
+    start = max(len(layout.rows) - MAX_LINE, 0)
+    stripped = layout.rows[start:].rstrip(f"\n {layout.separator}")
+    line_start = stripped.rfind("\n") + 1
+    end = start + line_start
+    line = next(csv.reader([stripped[line_start:]], delimiter=layout.separator), [])
+    last = [cell.strip() for cell in line]
+    words = [cell for cell in last if cell.rstrip(":").casefold() in TOTALS]
+    if words:
+        others = replace(layout, rows=layout.rows[:end])
+        cleaned = _read_rows(others, width, regime, answers)
+        sums = cleaned.frame.sum(numeric_only=True)
+        for name, cell in zip(layout.names, last, strict=False):
+            values = reading_of([cell]).values.values() if sums.get(name) else ()
+            if any(math.isclose(value, sums[name], rel_tol=1e-3) for (value,) in values):
+                return replace(cleaned, notes=(f"the last line ({words[0]!r}) left out",))
+    return _read_rows(layout, width, regime, answers)
+
+
+def _read_rows(
+    layout: _Layout, width: int, regime: str | None, answers: Mapping[str, Any]
+) -> Cleaned:
+    """Read rows by pandas, and columns that it does not read as plain numbers from their texts."""
+    names, separator = layout.names, layout.separator
+    # Lines may end with separators.
+    padded = [*names, *(f"Unnamed: {j}" for j in range(len(names), width))]
+    header = separator.join('"' + name.replace('"', '""') + '"' for name in padded)
+
+    # pandas reads bytes faster than text.
+    file = io.BytesIO(f"{header}\n{layout.rows}".encode())
+
+    def parsed(**settings: Any) -> pd.DataFrame:
+        file.seek(0)
+        with warnings.catch_warnings():
+            # Columns of numbers and text are read again.
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            return pd.read_csv(
+                file, sep=separator, keep_default_na=False, index_col=False,
+                **{"usecols": list(names), **settings},
+            )  # fmt: skip
+
+    # In the column of regimes, where an action may be called "NA", only empty cells are missing.
+    absent = {name: [""] if name == regime else list(MISSING) for name in names}
+    frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
+    last = frame.last_valid_index()
+    frame = frame.iloc[: 0 if last is None else int(last) + 1]
+    sample = parsed(dtype=str, nrows=SAMPLE_ROWS)
+    doubts = {n: _doubt(frame[n], sample[n]) for n in names if n != regime and len(frame)}
+    doubtful = [name for name, doubt in doubts.items() if doubt]
+    texts = parsed(dtype=str, usecols=doubtful) if doubtful else frame
+    converted, read = read_columns(
+        {name: texts[name].iloc[: len(frame)] for name in doubtful},
+        evidence={"."} if False in doubts.values() else (),
+        convention=CONVENTIONS.get(separator, ()),
+        **answers,
+    )
+    frame = pd.DataFrame({name: converted.get(name, frame[name]) for name in names})
+    columns = {column.name: column for column in read}
+    table = nw.from_native(frame, eager_only=True)
+    return Cleaned(
+        frame, [columns.get(name) or plain_column(name, table[name], regime) for name in names]
+    )
+
+
+def _doubt(column: pd.Series, sample: pd.Series) -> bool | None:
+    """Whether the texts of a column may be something else than what pandas read.
+
+    False if they have decimal points; None if nothing speaks for or against decimal points.
+    """
+    if not pd.api.types.is_float_dtype(column):
+        return None if pd.api.types.is_numeric_dtype(column) else True
+    if any("." in text and not THOUSANDS.fullmatch(text.strip()) for text in sample.dropna()):
+        return False
+    values = column.to_numpy()
+    fractions = np.abs(values[np.isfinite(values) & (values != np.floor(values))])
+    # pandas reads thousands such as 1.234 as decimals, and large whole numbers beside missing cells
+    # without their last digits.
+    if not fractions.size:
+        return True
+    thousands = 1000 * fractions
+    are_whole = np.allclose(thousands, thousands.round(), rtol=0, atol=1e-6)
+    return bool(are_whole and fractions.min() >= 1 and fractions.max() < 1000)
