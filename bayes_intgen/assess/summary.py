@@ -88,6 +88,8 @@ class Report:
         known.
     columns : tuple of ColumnNote
         Roles of the columns of a table; empty unless the table was explained.
+    command : str
+        Command to run next; empty in Python.
     """
 
     head: str
@@ -96,6 +98,7 @@ class Report:
     actions: tuple[ActionSummary, ...] = ()
     problems: tuple[str, ...] = ()
     columns: tuple[ColumnNote, ...] = ()
+    command: str = ""
 
     def to_json(self) -> str:
         """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
@@ -111,6 +114,7 @@ class Report:
                 "actions": [asdict(action) for action in self.actions],
                 "problems": list(self.problems),
                 "columns": [note._asdict() for note in self.columns],
+                "command": self.command,
             }
         )
 
@@ -128,6 +132,7 @@ class Report:
                     if title in TABLE_SECTIONS
                     else wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
                 )
+        lines += ["Next:", f"  {self.command}"] if self.command else []
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -198,7 +203,7 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
 
 
 def summarise_data(
-    data: Rows, *, support: bool = True, columns: Sequence[ColumnNote] = ()
+    data: Rows, *, support: bool = True, columns: Sequence[ColumnNote] = (), command: str = ""
 ) -> Report:
     """Summarise data before a fit.
 
@@ -209,6 +214,8 @@ def summarise_data(
         Whether to add the section on support, which is slow.
     columns : sequence of ColumnNote
         Roles of the columns of the table from which the data were read.
+    command : str
+        Command to run next.
 
     Examples
     --------
@@ -247,7 +254,7 @@ def summarise_data(
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
     tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
-    return Report(head, tree, sections, actions, problems, tuple(columns))
+    return Report(head, tree, sections, actions, problems, tuple(columns), command)
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:

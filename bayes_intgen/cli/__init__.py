@@ -13,6 +13,7 @@ from cyclopts import CycloptsError
 from bayes_intgen.cli import console
 from bayes_intgen.cli.commands import app
 from bayes_intgen.errors import BayesIntgenError, BayesIntgenWarning
+from bayes_intgen.text.messages import interface
 
 __all__ = ["main", "run"]
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     console.verbosity.start(quiet=bool({"--quiet", "-q"} & {*words}), debug=debug)
     words = [word for word in words if word not in ("--debug", "--quiet", "-q")]
+    token = interface.set("command line")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default" if debug else "ignore")
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prefix = f"unexpected {type(error).__name__}: "
         hint = " (--debug shows where)"
         return console.fail(error, console.DEFECT, prefix=prefix, hint=hint)
+    finally:
+        interface.reset(token)
 
 
 def run() -> None:

@@ -6,10 +6,9 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 
 # Commands import heavy modules themselves, so that help appears at once.
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Group, Parameter
 
@@ -27,6 +26,7 @@ from bayes_intgen.cli.console import (
 )
 from bayes_intgen.cli.decisions import DECISIONS
 from bayes_intgen.cli.options import (
+    REGIME,
     Bands,
     Choice,
     Columns,
@@ -37,7 +37,6 @@ from bayes_intgen.cli.options import (
     Points,
     TableOrJson,
     Texts,
-    options_of,
     roles_of,
 )
 from bayes_intgen.cli.points import (
@@ -45,12 +44,10 @@ from bayes_intgen.cli.points import (
     default_point,
     refuse_observed,
     rows_of_fit,
+    spelled_point,
 )
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 from bayes_intgen.text.messages import refuse_unknown_actions
-
-if TYPE_CHECKING:
-    import narwhals as nw
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
@@ -74,23 +71,26 @@ app = App(
 
 
 @app.command(sort_key=1)
-def describe(data: Data, *, columns: Columns, format: TableOrJson = "table") -> int:
+def describe(data: Data, *, columns: Columns = Columns(), format: TableOrJson = "table") -> int:
     """Summarise a file without a fit: columns, regimes, identified effects, ranges, and problems.
 
-    Without --actions, explain the columns and propose their roles.
+    Without --outcome, --actions or a column of regimes, explain all columns and propose roles.
     """
-    from bayes_intgen.assess.summary import summarise_data
+    from bayes_intgen.assess.summary import Report, summarise_data
+    from bayes_intgen.cli.proposal import Explanation, command, explained
     from bayes_intgen.data.column_notes import explain_columns
     from bayes_intgen.data.files import read_table, regular_file
 
+    report: Report | Explanation
     with regular_file(data) as source:
-        table = read_table(source, columns.regime, head=True)
-        if not columns.actions:
-            write(_proposal(data, table, columns, format))
-            return DONE
-        rows = columns.rows(source, require_observational=False)
-        notes = explain_columns(table, roles_of(rows))
-    report = summarise_data(rows, support=False, columns=notes)
+        table = read_table(source, columns.regime or REGIME, head=True)
+        if columns.lacks(table):
+            report = explained(data, source, columns)
+        else:
+            rows = columns.rows(source, require_observational=False)
+            notes = explain_columns(table, roles_of(rows))
+            following = command("fit", data, *columns.words(), "-o", "fit.nc")
+            report = summarise_data(rows, support=False, columns=notes, command=following)
     write(report.to_json() if format == "json" else str(report))
     return DONE
 
@@ -132,7 +132,7 @@ class Sampling:
 def fit(
     data: Data,
     *,
-    columns: Columns,
+    columns: Columns = Columns(),
     output: Output,
     options: ModelOptions = ModelOptions(),
     noise: Annotated[Literal["gaussian", "student_t"], Parameter(group="Model")] = "gaussian",
@@ -151,6 +151,7 @@ def fit(
         Exit with 3 if the draws are not reliable.
     """
     import bayes_intgen as bi
+    from bayes_intgen.cli.proposal import command
 
     _require_writable(output, data, sampling.checkpoint)
     model = options.model(noise)
@@ -159,9 +160,11 @@ def fit(
         posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
     posterior.save(output)
     summary = bi.report_identification(posterior)
+    question = command("effect", output, "--set", spelled_point(default_point(posterior)))
+    page = command("report", output, "--data", data, "-o", output.with_suffix(".html"))
     # The summary has the findings of a fit; a quiet command shows their warnings instead.
     show_all(found, except_for=() if verbosity.quiet else summary.problems)
-    log(f"{summary}\nsaved to {output}")
+    log(f"{summary}\nsaved to {output}\nNext:\n  {question}\n  {page}")
     doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
     return DOUBTFUL if strict and doubtful else DONE
 
@@ -305,7 +308,7 @@ def report(
 def check(
     data: Data,
     *,
-    columns: Columns,
+    columns: Columns = Columns(),
     options: ModelOptions = ModelOptions(),
     held_out: float = 0.25,
     seed: int = 0,
@@ -368,29 +371,6 @@ def demo(
     )
     write(text)
     return DONE
-
-
-def _proposal(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: str) -> str:
-    """Explain a file whose actions are not named, and propose a command, as text or JSON."""
-    from bayes_intgen.assess.summary_text import note_lines
-    from bayes_intgen.data.column_notes import explain_columns, propose_roles
-    from bayes_intgen.text.formats import to_json
-
-    roles = propose_roles(table, columns.outcome, columns.regime)
-    sure = ("outcome", "regime")
-    shown = {name: role if role in sure else f"{role}?" for name, role in roles.items()}
-    notes = explain_columns(table, shown)
-    command = f"bayes-intgen describe {shlex.quote(str(data))} {options_of(roles)}"
-    if format == "json":
-        return to_json({"columns": [note._asdict() for note in notes], "command": command})
-    return "\n".join(
-        [
-            f"Columns of {data}, with proposed roles",
-            *(f"  {line}" for line in note_lines(notes)),
-            "No column is an action unless you name it. A proposal to check and change:",
-            f"  {command}",
-        ]
-    )
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:

@@ -2,8 +2,11 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from difflib import get_close_matches
+from typing import Literal
 
 from bayes_intgen.errors import BayesIntgenError
 
@@ -130,3 +133,34 @@ def _fits(text: str, encoding: str | None) -> bool:
 def _escaped(sign: str) -> str:
     # The standard's escapes for what ASCII contains too, such as the escape character.
     return json.dumps(sign)[1:-1] if sign > "\x7f" or sign < " " else f"\\u{ord(sign):04x}"
+
+
+# Interface in use, in whose words messages name their remedies.
+interface: ContextVar[Literal["python", "command line"]] = ContextVar("interface", default="python")
+# Values that are no text in Python.
+_CODE = re.compile(r"[-\d{\[(]|(True|False|None)$")
+
+
+def option(name: str, value: str = "", *, command: str | None = None) -> str:
+    """Spell an argument, and perhaps its value, in the interface in use.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument in Python, or a piece of code.
+    value : str
+    command : str, optional
+        What the command line says instead of the option of this name.
+
+    Examples
+    --------
+    >>> option("missing", "drop"), option("draws", "800"), option("bi.check", command="`check`")
+    ("missing='drop'", 'draws=800', 'bi.check')
+    """
+    python = name
+    if value:
+        python += f"={value if _CODE.match(value) else repr(value)}"
+    if command is None:
+        flag = f"--{name.replace('_', '-')}"
+        command = flag if value in ("", "True") else f"{flag} {shlex.quote(value)}"
+    return python if interface.get() == "python" else command

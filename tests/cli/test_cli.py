@@ -202,7 +202,7 @@ def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
         (["effect", "FIT", "--set", "red=1", "--format", "xml"], 2, "xml"),
         (["effect", "FIT", "--sett", "red=1"], 2, "--sett"),
         (["nonsense"], 2, "nonsense"),
-        (["fit", "DATA", "-o", "x.nc"], 2, "--outcome"),
+        (["fit", "DATA", "-o", "x.nc"], 1, "--outcome and --actions must be named"),
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         ([*FIT, "--graph", "red"], 1, "child=parent"),

@@ -1,0 +1,413 @@
+"""Proposal of roles: what the columns of a table may be, by regime labels, names and cells.
+
+Actions are the columns that labels name, never columns that just hold numbers. Everything that is
+proposed is for the user to check.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_intgen.data.column_notes import content_of
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.levels import MAX_LEVELS
+from bayes_intgen.data.missing import Treatment
+from bayes_intgen.data.regime_labels import (
+    LabelReader,
+    Meanings,
+    UnknownActionError,
+    label_texts,
+    meaning_of,
+    words_of,
+)
+from bayes_intgen.data.schema import refuse_absent
+from bayes_intgen.data.tables import has_levels, missing_cells, numeric_column
+from bayes_intgen.errors import DataError
+from bayes_intgen.identification.pretreatment import changed_covariates
+
+# Maximum number of texts that are proposed as levels of a covariate rather than as groups, and of
+# columns of one kind that are proposed as covariates or groups at all.
+MAX_COVARIATE_LEVELS, MAX_PROPOSED = 6, 8
+# Maximum number of units that are proposed as levels, since so few hardly show their variation.
+MAX_UNITS_AS_LEVELS = 3
+# Maximum share of missing cells of a proposed covariate of numbers.
+MAX_MISSING_SHARE = 0.2
+
+# Words in names of columns, in English and German.
+_REGIME = frozenset(
+    words_of(
+        "regime regimes experiment experiments test tests trial arm study treatment intervention "
+        "condition campaign phase versuch versuche studie kampagne bedingung behandlung"
+    )
+)
+_OUTCOME = words_of(
+    "outcome response y sales revenue conversions orders profit score umsatz umsätze erlös erlöse "
+    "absatz gewinn ergebnis ertrag zielgröße yield result target bookings leads signups"
+)
+_UNIT = frozenset(
+    words_of(
+        "id ids region store shop site patient subject participant user customer client account "
+        "market branch clinic hospital school household device person geo dma city country filiale "
+        "markt kunde kunden proband klinik stadt land gebiet zentrum center centre"
+    )
+)
+_TIME = frozenset(
+    words_of(
+        "week day month year quarter visit period date time hour round woche tag monat jahr "
+        "quartal datum zeit stunde besuch kw kalenderwoche"
+    )
+)
+_WEIGHT = frozenset(words_of("n sd se std"))
+_FILLERS = frozenset(words_of("of the no nr number nummer name code key start commencing ending"))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Roles of the columns of a table, known or proposed.
+
+    Attributes
+    ----------
+    roles : dict from column to str
+    reasons : dict from column to str
+        Why a column has its role, or none.
+    labels : dict from str to tuple of str or None
+        Actions that each regime label stands for, if that is known or proposed.
+    rows : dict from str to int
+        Rows with each label.
+    meanings : dict from str to tuple of str
+        Actions that labels stand for which do not say so themselves, known or proposed.
+    guessed : frozenset of str
+        Labels whose meaning is proposed.
+    missing : dict from column to treatment
+        Treatment of missing cells, under "" that of most columns.
+    left_out : int
+        Rows with missing cells that are left out.
+    """
+
+    roles: dict[str, str]
+    reasons: dict[str, str]
+    labels: dict[str, tuple[str, ...] | None]
+    rows: dict[str, int]
+    meanings: dict[str, tuple[str, ...]]
+    guessed: frozenset[str]
+    missing: dict[str, Treatment]
+    left_out: int
+
+    @property
+    def open_labels(self) -> list[str]:
+        """Labels whose meaning is for the user to say."""
+        return [label for label, actions in self.labels.items() if actions is None]
+
+    def columns(self, role: str) -> list[str]:
+        """Columns with a role, in the order of the table."""
+        return [name for name, own in self.roles.items() if own == role]
+
+
+def propose_roles(
+    table: nw.DataFrame[Any],
+    known: Mapping[str, str] | None = None,
+    meanings: Meanings | None = None,
+) -> Proposal:
+    """Propose roles of the columns of a table.
+
+    Parameters
+    ----------
+    table : narwhals DataFrame
+    known : mapping from column to role, optional
+        Roles that are certain: "outcome", "regime", "action", "covariate", "group" and others.
+    meanings : mapping from str to tuple of str, optional
+        What regime labels stand for, where that is certain.
+
+    Raises
+    ------
+    DataError
+        If a column with a known role is not in the table.
+
+    Examples
+    --------
+    >>> table = nw.from_dict(
+    ...     {
+    ...         "TV spend": [1.5, 2.0, 3.0],
+    ...         "age": [30, 40, 50],
+    ...         "sales": [1, 2, 4],
+    ...         "test": ["BAU", "TV geo test", "BAU"],
+    ...     },
+    ...     backend="pandas",
+    ... )
+    >>> proposal = propose_roles(table)
+    >>> proposal.roles
+    {'TV spend': 'action', 'age': 'covariate', 'sales': 'outcome', 'test': 'regime'}
+    >>> proposal.meanings
+    {'BAU': (), 'TV geo test': ('TV spend',)}
+    """
+    return _Proposer(table, dict(known or {}), dict(meanings or {})).proposal()
+
+
+class _Proposer:
+    """Proposal in the making: roles and their reasons, from the certain to the doubtful."""
+
+    def __init__(
+        self, table: nw.DataFrame[Any], known: dict[str, str], meanings: dict[str, Any]
+    ) -> None:
+        for name, role in known.items():
+            refuse_absent([name], table.columns, f" for the {role}", "the table")
+        self.table, self.known, self.given = table, known, meanings
+        self.contents = {name: content_of(table[name]) for name in table.columns}
+        self.roles = dict(known)
+        self.reasons: dict[str, str] = {}
+
+    def proposal(self) -> Proposal:
+        regime = next((name for name, role in self.known.items() if role == "regime"), None)
+        regime = regime or self._regime()
+        if "outcome" not in self.roles.values():
+            self._name_outcome()
+        labels: dict[str, tuple[str, ...] | None] = {}
+        rows: dict[str, int] = {}
+        guesses: dict[str, tuple[str, ...]] = {}
+        if regime is not None:
+            texts = [text.strip() for text in label_texts(self.table[regime].to_list())]
+            rows, names = dict(Counter(texts).most_common()), self._nameable()
+            read = {text: self.given.get(text, _exact(text, names)) for text in rows}
+            labels = self._meanings(read, names)
+            guesses = {
+                text: own for text, own in labels.items() if own is not None and read[text] is None
+            }
+            for name in dict.fromkeys(name for own in labels.values() for name in own or ()):
+                self._set(name, "action", "named by the labels")
+        if "outcome" not in self.roles.values():
+            self._last_outcome()
+        if "action" in self.roles.values() and regime is not None:
+            self._times()
+            self._groups()
+            self._covariates(texts, labels)
+        missing, left_out = self._missing()
+        roles = {name: self.roles[name] for name in self.table.columns if name in self.roles}
+        # The most frequent labels first.
+        meanings = {
+            text: own
+            for text in rows
+            if (own := self.given.get(text, guesses.get(text))) is not None
+        }
+        meanings, guessed = {**meanings, **self.given}, frozenset(guesses)
+        return Proposal(roles, self.reasons, labels, rows, meanings, guessed, missing, left_out)
+
+    def _set(self, name: str, role: str, reason: str) -> None:
+        if name not in self.known:
+            self.roles[name], self.reasons[name] = role, reason
+
+    def _free(self, *kinds: str) -> list[str]:
+        """Columns of some kinds that have neither a role nor a reason to have none."""
+        return [
+            name
+            for name, content in self.contents.items()
+            if content.kind in kinds and name not in self.roles and name not in self.reasons
+        ]
+
+    def _called(self, name: str, words: Iterable[str]) -> bool:
+        """Whether a column is called by some words and nothing else, such as "patient id"."""
+        own = {word for word in words_of(name) if not word.isdigit()}
+        return bool(own & {*words}) and own <= {*words} | _FILLERS
+
+    def _regime(self) -> str | None:
+        """The column of text whose labels are explained, or name columns, or that is called so."""
+        best, score = None, (0.0, 0.0)
+        for name in self._free("levels", "whole", "constant"):
+            words, content = {*words_of(name)}, self.contents[name]
+            called = bool(words & _REGIME)
+            if content.distinct > MAX_LEVELS or (content.kind != "levels" and not called):
+                continue
+            texts = dict.fromkeys(label_texts(self.table[name].to_list()))
+            names = self._nameable(name)
+            named = sum(bool(_exact(t, names) or meaning_of(t, names)) for t in texts)
+            explained = any(text.strip() in self.given for text in texts)
+            clues = (named > 0) + called + 2 * (name.casefold() == "regime") + 4 * explained
+            own = float(clues), named / len(texts)
+            if own > score:
+                best, score = name, own
+        if best is not None:
+            self._set(best, "regime", "they name columns" if score[1] else "a guess by its name")
+        return best
+
+    def _nameable(self, *without: str) -> list[str]:
+        """Columns that labels may name: those that may be actions."""
+        known = [name for name, role in self.known.items() if role == "action"]
+        return known or [
+            name
+            for name, content in self.contents.items()
+            if name not in self.roles
+            and name not in without
+            and content.kind not in ("dates", "constant", "other")
+            and not self._called(name, _UNIT | _TIME)
+            and not {*words_of(name)} & {*_OUTCOME}
+        ]
+
+    def _meanings(
+        self, read: Mapping[str, tuple[str, ...] | None], names: Sequence[str]
+    ) -> dict[str, tuple[str, ...] | None]:
+        """What labels stand for, given those that say so themselves, most frequent label first."""
+        labels = {
+            text: meaning_of(text, names) if actions is None else actions
+            for text, actions in read.items()
+        }
+        unknown = [text for text, actions in labels.items() if actions is None]
+        # The usual state needs no name.
+        if len(labels) > 1 and unknown == [next(iter(labels))]:
+            labels[unknown[0]] = ()
+        return labels
+
+    def _name_outcome(self) -> None:
+        numbers = self._free("number", "whole")
+        for word in _OUTCOME:
+            for name in numbers:
+                if word in words_of(name):
+                    return self._set(name, "outcome", "a guess by its name")
+        return None
+
+    def _last_outcome(self) -> None:
+        names = _UNIT | _TIME | _WEIGHT
+        numbers = [n for n in self._free("number", "whole") if not self._called(n, names)]
+        if numbers:
+            self._set(numbers[-1], "outcome", "a guess: the last column of numbers")
+
+    def _times(self) -> None:
+        """Dates and counts of time; of columns that say the same, the first."""
+        kept: list[str] = []
+        counts = [name for name in self._free("whole") if self._called(name, _TIME)]
+        for name in [*self._free("dates"), *counts]:
+            finer = next((k for k in kept if _determines(self._codes(k), self._codes(name))), None)
+            if finer is not None:
+                self.reasons[name] = f"{finer!r} says it, too"
+                continue
+            kept.append(name)
+            dates = self.contents[name].kind == "dates"
+            reason = "with a trend and a yearly season" if dates else "time"
+            self._set(name, "covariate", reason)
+            codes = self._codes(name)
+            if 2 * len(np.unique(codes)) > len(codes):
+                continue
+            for other in self._free("levels", "number", "whole"):
+                if _determines(codes, self._codes(other)):
+                    self._set(other, "covariate", f"a function of {name!r}")
+
+    def _groups(self) -> None:
+        """Units whose rows belong together, by their names or because text repeats."""
+        kept: list[str] = []
+        rows, fine = len(self.table), False
+        called = [n for n in self._free("levels", "names", "whole", "other") if self._is_unit(n)]
+        texts = [
+            name
+            for name in self._free("levels", "names")
+            if name not in called and self.contents[name].distinct > MAX_COVARIATE_LEVELS
+        ]
+        for name in [*called, *(texts if len(texts) <= MAX_PROPOSED else [])]:
+            distinct, codes = self.contents[name].distinct, self._codes(name)
+            if 2 * distinct > rows - self.contents[name].missing:
+                self.reasons[name] = "an id: a value per row, or nearly"
+            elif same := next((k for k in kept if np.array_equal(self._codes(k), codes)), None):
+                self.reasons[name] = f"the same units as {same!r}"
+            elif distinct > MAX_GROUP_COLUMNS and fine:
+                self.reasons[name] = f"only one grouping may have over {MAX_GROUP_COLUMNS} groups"
+            else:
+                fine |= distinct > MAX_GROUP_COLUMNS
+                kept.append(name)
+                self._set(name, "group", "units whose rows belong together")
+        for name in self._free("whole"):
+            content = self.contents[name]
+            values = numeric_column(self.table, name, DataError)
+            if not content.missing and np.ptp(values) + 1 == content.distinct == rows:
+                self.reasons[name] = "numbers of rows"
+
+    def _is_unit(self, name: str) -> bool:
+        content = self.contents[name]
+        few = content.kind == "levels" and content.distinct <= MAX_UNITS_AS_LEVELS
+        return self._called(name, _UNIT) and not few
+
+    def _covariates(
+        self, texts: Sequence[str], labels: Mapping[str, tuple[str, ...] | None]
+    ) -> None:
+        """Levels and numbers, if they are few and no sign says that an action changes them."""
+        most = MAX_MISSING_SHARE * len(texts)
+        levels = self._free("levels")
+        numbers = [
+            name
+            for name in self._free("number", "whole")
+            if not self._called(name, _WEIGHT) and self.contents[name].missing <= most
+        ]
+        free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
+        known = np.array([labels[text] is not None for text in texts])
+        columns = [self._codes(name) if name in levels else self._numbers(name) for name in free]
+        values = np.column_stack([np.empty((len(texts), 0)), *columns])[known]
+        # With the coarser groupings, too, the tests would have no power.
+        groups = [self._codes(name) for name, role in self.roles.items() if role == "group"]
+        groups = sorted(groups, key=lambda codes: codes.max())[-1:]
+        units = np.column_stack([np.empty((len(texts), 0)), *groups])[known]
+        actions = [name for name, role in self.roles.items() if role == "action"]
+        masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])[
+            known
+        ]
+        signs: dict[int, str] = {}
+        for change in changed_covariates(values, [n in levels for n in free], masks, units):
+            name, p = actions[change.action], f"p = {change.p:.1g}"
+            signs.setdefault(change.covariate, f"differs where {name!r} was set ({p})")
+        for name, was_set in zip(actions, masks.T, strict=True):
+            # Where an action was set, no cause of the outcome depends on its value.
+            own = self._codes(name) if has_levels(self.table, name) else self._numbers(name)
+            high = (own > np.median(own[known][was_set]))[known] if was_set.any() else was_set
+            changes = changed_covariates(
+                values[was_set], [n in levels for n in free], high[was_set, None], units[was_set]
+            )
+            for change in changes:
+                sign = f"depends on {name!r} where that was set (p = {change.p:.1g})"
+                signs[change.covariate] = sign
+        for i, name in enumerate(free):
+            if i in signs:
+                self.reasons[name] = f"{signs[i]}: a covariate only if no action changes it"
+            else:
+                self._set(name, "covariate", "a covariate if no action changes it")
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        """A column of numbers, the median where cells are missing."""
+        values = numeric_column(self.table, name, DataError)
+        return np.where(np.isfinite(values), values, np.nanmedian(values))
+
+    def _codes(self, name: str) -> NDArray[np.float64]:
+        """Codes of the distinct cells of a column in order of occurrence, -1 where missing."""
+        cells = pd.Series(self.table[name].to_list(), dtype=object)
+        codes: NDArray[np.int_] = pd.factorize(cells)[0]
+        return codes.astype(np.float64)
+
+    def _missing(self) -> tuple[dict[str, Treatment], int]:
+        """Treatment of missing cells in columns with roles, and the rows that it leaves out."""
+        absent = {
+            name: missing_cells(self.table[name])
+            for name, role in self.roles.items()
+            if role not in ("regime", "sd of the outcome") and self.contents[name].missing
+        }
+        levels: dict[str, Treatment] = {
+            name: "level"
+            for name in absent
+            if self.roles[name] == "covariate" and has_levels(self.table, name)
+            and self.contents[name].kind != "dates"
+        }  # fmt: skip
+        dropped = [cells for name, cells in absent.items() if name not in levels]
+        most: dict[str, Treatment] = {"": "drop"} if dropped else {}
+        return most | levels, int(np.any(dropped, axis=0).sum()) if dropped else 0
+
+
+def _exact(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
+    """Actions in a label as a reader of labels finds them."""
+    with suppress(UnknownActionError):
+        return LabelReader(names).actions(label)
+    return None
+
+
+def _determines(finer: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether equal codes of one column have equal codes of another."""
+    return len(np.unique(np.stack([finer, other]), axis=1).T) == len(np.unique(finer))
