@@ -27,7 +27,6 @@ from bayes_intgen.assess.summary_text import (
     action_summaries,
     certificate_lines,
     interaction_lines,
-    note_lines,
     outcome_lines,
     population_lines,
     question_table,
@@ -37,7 +36,7 @@ from bayes_intgen.assess.summary_text import (
     support_lines,
     table_of_actions,
 )
-from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.data.column_notes import ColumnNote, note_lines
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
@@ -52,11 +51,9 @@ from bayes_intgen.posterior.draws import (
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
-from bayes_intgen.text.formats import to_json
+from bayes_intgen.text.formats import LINE_WIDTH, to_json
 from bayes_intgen.text.messages import quoted
 
-# Maximum characters in a line of the printed screen.
-LINE_WIDTH = 100
 # Sections with tables, whose lines are not wrapped.
 TABLE_SECTIONS = ("Actions",)
 

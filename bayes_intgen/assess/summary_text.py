@@ -9,7 +9,6 @@ import xarray as xr
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, centres, short_label
-from bayes_intgen.data.column_notes import KINDS, UNUSED, ColumnNote
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -29,13 +28,11 @@ from bayes_intgen.text.formats import (
     share_text,
     shorter_number,
 )
-from bayes_intgen.text.messages import first_few
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
-# Maximum number of levels in a cell of the table of actions, and of unused columns of a kind that
-# have a line each.
-MAX_LEVELS, MAX_UNUSED = 6, 4
+# Maximum number of levels in a cell of the table of actions.
+MAX_LEVELS = 6
 # Probability of the interval of a standard deviation.
 LEVEL = 0.9
 
@@ -115,23 +112,6 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
                 for low, high, levels in zip(*ranges, strict=True)
             ],
         )
-
-
-def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
-    """Role of each column of a table, with the reason; many unused ones of a kind in one line."""
-    unused: dict[str, list[str]] = {}
-    for note in notes:
-        if note.role == UNUSED:
-            unused.setdefault(note.kind, []).append(note.name)
-    many = {kind: own for kind, own in unused.items() if len(own) > MAX_UNUSED}
-    shown = [note for note in notes if note.role != UNUSED or note.kind not in many]
-    names, roles = (max((len(note[i]) for note in shown), default=0) for i in (0, 1))
-    lines = [f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in shown]
-    lines += [
-        f"{len(own)} columns of {KINDS.get(kind, kind)} are {UNUSED}: {first_few(own, MAX_UNUSED)}"
-        for kind, own in many.items()
-    ]
-    return tuple(lines)
 
 
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
@@ -76,17 +76,17 @@ def describe(data: Data, *, columns: Columns = Columns(), format: TableOrJson = 
 
     Without --outcome, --actions or a column of regimes, explain all columns and propose roles.
     """
-    from bayes_intgen.assess.summary import Report, summarise_data
-    from bayes_intgen.cli.proposal import Explanation, command, explained
+    from bayes_intgen.cli.proposal import command, explained
     from bayes_intgen.data.column_notes import explain_columns
     from bayes_intgen.data.files import read_table, regular_file
 
-    report: Report | Explanation
     with regular_file(data) as source:
         table = read_table(source, columns.regime or REGIME, head=True)
         if columns.lacks(table):
-            report = explained(data, source, columns)
+            report: Any = explained(data, source, columns)
         else:
+            from bayes_intgen.assess.summary import summarise_data
+
             rows = columns.rows(source, require_observational=False)
             notes = explain_columns(table, roles_of(rows))
             following = command("fit", data, *columns.words(), "-o", "fit.nc")

@@ -6,16 +6,14 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from bayes_intgen.assess.summary import LINE_WIDTH
-from bayes_intgen.assess.summary_text import note_lines
 from bayes_intgen.cli.options import REGIME, Columns
 from bayes_intgen.cli.parsing import parse_labels
-from bayes_intgen.data.column_notes import ColumnNote, explain_columns
+from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
 from bayes_intgen.data.files import read_table
 from bayes_intgen.data.missing import words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
-from bayes_intgen.text.formats import align_columns, to_json
+from bayes_intgen.text.formats import LINE_WIDTH, align_columns, to_json
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -1,6 +1,6 @@
 """Explanation of a table: the role and content of each column."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -10,8 +10,11 @@ from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.levels import MAX_LEVELS, are_dates_as_text, conversion_to_numbers
 from bayes_intgen.data.tables import is_categorical, missing_cells
 from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.messages import first_few
 
 UNUSED = "unused"
+# Maximum number of unused columns of a kind that have a line each.
+MAX_UNUSED = 4
 # Kinds of content in words, in the plural.
 KINDS = {
     "number": "numbers",
@@ -92,7 +95,8 @@ a covariate if it is a cause that no action changes, a group if it names units
         content, role = content_of(table[name]), roles.get(name, UNUSED)
         description = content.description
         if role.startswith("regime"):
-            description = f"labels: {description}"
+            numbers = f"{content.distinct} numbers"
+            description = f"labels: {numbers if content.kind == 'text' else description}"
         if reasons and name in reasons:
             description += f"; {reasons[name]}"
         elif role == UNUSED:
@@ -101,6 +105,23 @@ a covariate if it is a cause that no action changes, a group if it names units
             description += "; levels"
         notes.append(ColumnNote(name, role, description, content.kind))
     return notes
+
+
+def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
+    """Role of each column of a table, with the reason; many unused ones of a kind in one line."""
+    unused: dict[str, list[str]] = {}
+    for note in notes:
+        if note.role == UNUSED:
+            unused.setdefault(note.kind, []).append(note.name)
+    many = {kind: own for kind, own in unused.items() if len(own) > MAX_UNUSED}
+    shown = [note for note in notes if note.role != UNUSED or note.kind not in many]
+    names, roles = (max((len(note[i]) for note in shown), default=0) for i in (0, 1))
+    lines = [f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in shown]
+    lines += [
+        f"{len(own)} columns of {KINDS.get(kind, kind)} are {UNUSED}: {first_few(own, MAX_UNUSED)}"
+        for kind, own in many.items()
+    ]
+    return tuple(lines)
 
 
 def content_of(series: nw.Series[Any]) -> Content:

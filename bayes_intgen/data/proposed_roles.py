@@ -30,7 +30,7 @@ from bayes_intgen.data.regime_labels import (
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import has_levels, missing_cells, numeric_column
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.identification.pretreatment import FALSE_ALARM, changed_covariates
 
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups, and of
 # columns of one kind that are proposed as covariates or groups at all.
@@ -55,7 +55,7 @@ _UNIT = frozenset(
     words_of(
         "id ids region store shop site patient subject participant user customer client account "
         "market branch clinic hospital school household device person geo dma city country filiale "
-        "markt kunde kunden proband klinik stadt land gebiet zentrum center centre"
+        "filial markt kunde kunden proband klinik stadt land gebiet zentrum center centre"
     )
 )
 _TIME = frozenset(
@@ -162,6 +162,7 @@ class _Proposer:
         self.contents = {name: content_of(table[name]) for name in table.columns}
         self.roles = dict(known)
         self.reasons: dict[str, str] = {}
+        self.codes: dict[str, NDArray[np.float64]] = {}
 
     def proposal(self) -> Proposal:
         regime = next((name for name, role in self.known.items() if role == "regime"), None)
@@ -216,24 +217,31 @@ class _Proposer:
         return bool(own & {*words}) and own <= {*words} | _FILLERS
 
     def _regime(self) -> str | None:
-        """The column of text whose labels are explained, or name columns, or that is called so."""
-        best, score = None, (0.0, 0.0)
-        for name in self._free("levels", "whole", "constant"):
-            words, content = {*words_of(name)}, self.contents[name]
-            called = bool(words & _REGIME)
-            if content.distinct > MAX_LEVELS or (content.kind != "levels" and not called):
-                continue
-            texts = dict.fromkeys(label_texts(self.table[name].to_list()))
-            names = self._nameable(name)
-            named = sum(bool(_exact(t, names) or meaning_of(t, names)) for t in texts)
-            explained = any(text.strip() in self.given for text in texts)
-            clues = (named > 0) + called + 2 * (name.casefold() == "regime") + 4 * explained
-            own = float(clues), named / len(texts)
-            if own > score:
-                best, score = name, own
-        if best is not None:
-            self._set(best, "regime", "they name columns" if score[1] else "a guess by its name")
-        return best
+        """The column of text whose labels are explained or name columns, or that is called so."""
+        few = [
+            name
+            for name in self._free("levels", "whole", "constant", "text")
+            if self.contents[name].distinct <= MAX_LEVELS
+        ]
+        called = [name for name in few if {*words_of(name)} & _REGIME]
+        others = [name for name in self._free("levels") if name not in called]
+        for names in (called, others):
+            clues = {name: self._clues(name) for name in names}
+            best = max(names, key=clues.__getitem__, default="")
+            if best and clues[best] > (False, 0.0):
+                self._set(best, "regime", "they name columns")
+                return best
+        for name in called[:1]:
+            self._set(name, "regime", "a guess by its name")
+            return name
+        return None
+
+    def _clues(self, regime: str) -> tuple[bool, float]:
+        """Whether a column has labels that are explained, and the share that names columns."""
+        texts = dict.fromkeys(text.strip() for text in label_texts(self.table[regime].to_list()))
+        names = self._nameable(regime)
+        named = sum(bool(_exact(text, names) or meaning_of(text, names)) for text in texts)
+        return not self.given.keys().isdisjoint(texts), named / len(texts)
 
     def _nameable(self, *without: str) -> list[str]:
         """Columns that labels may name: those that may be actions."""
@@ -277,24 +285,22 @@ class _Proposer:
             self._set(numbers[-1], "outcome", "a guess: the last column of numbers")
 
     def _times(self) -> None:
-        """Dates and counts of time; of columns that say the same, the first."""
+        """Dates and counts of time, of those that say the same the first, and what they decide."""
         kept: list[str] = []
         counts = [name for name in self._free("whole") if self._called(name, _TIME)]
         for name in [*self._free("dates"), *counts]:
-            finer = next((k for k in kept if _determines(self._codes(k), self._codes(name))), None)
+            finer = next((k for k in kept if self._determines(k, name)), None)
             if finer is not None:
                 self.reasons[name] = f"{finer!r} says it, too"
                 continue
             kept.append(name)
             dates = self.contents[name].kind == "dates"
-            reason = "with a trend and a yearly season" if dates else "time"
-            self._set(name, "covariate", reason)
-            codes = self._codes(name)
-            if 2 * len(np.unique(codes)) > len(codes):
-                continue
-            for other in self._free("levels", "number", "whole"):
-                if _determines(codes, self._codes(other)):
-                    self._set(other, "covariate", f"a function of {name!r}")
+            self._set(name, "covariate", "with a trend and a yearly season" if dates else "time")
+        calendars = [k for k in kept if 2 * self.contents[k].distinct <= len(self.table)]
+        for name in self._free("levels", "number", "whole"):
+            finer = next((k for k in calendars if self._determines(k, name)), None)
+            if finer is not None:
+                self._set(name, "covariate", f"a function of {finer!r}")
 
     def _groups(self) -> None:
         """Units whose rows belong together, by their names or because text repeats."""
@@ -318,11 +324,15 @@ class _Proposer:
                 fine |= distinct > MAX_GROUP_COLUMNS
                 kept.append(name)
                 self._set(name, "group", "units whose rows belong together")
-        for name in self._free("whole"):
-            content = self.contents[name]
-            values = numeric_column(self.table, name, DataError)
-            if not content.missing and np.ptp(values) + 1 == content.distinct == rows:
-                self.reasons[name] = "numbers of rows"
+        for name in self._free("levels", "whole"):
+            if same := next(
+                (k for k in kept if np.array_equal(self._codes(k), self._codes(name))), None
+            ):
+                self.reasons[name] = f"the same units as {same!r}"
+            elif self.contents[name].kind == "whole" and self.contents[name].distinct == rows:
+                values = numeric_column(self.table, name, DataError)
+                if np.ptp(values) + 1 == rows:
+                    self.reasons[name] = "numbers of rows"
 
     def _is_unit(self, name: str) -> bool:
         content = self.contents[name]
@@ -352,20 +362,26 @@ class _Proposer:
         masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])[
             known
         ]
-        signs: dict[int, str] = {}
-        for change in changed_covariates(values, [n in levels for n in free], masks, units):
-            name, p = actions[change.action], f"p = {change.p:.1g}"
-            signs.setdefault(change.covariate, f"differs where {name!r} was set ({p})")
+        have_levels = [name in levels for name in free]
+        changes = [
+            (change, f"differs where {actions[change.action]!r} was set")
+            for change in changed_covariates(values, have_levels, masks, units)
+        ]
         for name, was_set in zip(actions, masks.T, strict=True):
             # Where an action was set, no cause of the outcome depends on its value.
             own = self._codes(name) if has_levels(self.table, name) else self._numbers(name)
-            high = (own > np.median(own[known][was_set]))[known] if was_set.any() else was_set
-            changes = changed_covariates(
-                values[was_set], [n in levels for n in free], high[was_set, None], units[was_set]
-            )
-            for change in changes:
-                sign = f"depends on {name!r} where that was set (p = {change.p:.1g})"
-                signs[change.covariate] = sign
+            set_to = own[known][was_set]
+            high = set_to[:, None] > np.median(set_to)
+            changes += [
+                (change, f"depends on {name!r} where that was set")
+                for change in changed_covariates(values[was_set], have_levels, high, units[was_set])
+            ]
+        tests = 2 * len(free) * len(actions)
+        signs = {
+            change.covariate: f"{sign} (p = {change.p:.1g})"
+            for change, sign in changes
+            if change.p * tests < FALSE_ALARM
+        }
         for i, name in enumerate(free):
             if i in signs:
                 self.reasons[name] = f"{signs[i]}: a covariate only if no action changes it"
@@ -379,9 +395,15 @@ class _Proposer:
 
     def _codes(self, name: str) -> NDArray[np.float64]:
         """Codes of the distinct cells of a column in order of occurrence, -1 where missing."""
-        cells = pd.Series(self.table[name].to_list(), dtype=object)
-        codes: NDArray[np.int_] = pd.factorize(cells)[0]
-        return codes.astype(np.float64)
+        if name not in self.codes:
+            self.codes[name] = pd.factorize(self.table[name].to_numpy())[0].astype(np.float64)
+        return self.codes[name]
+
+    def _determines(self, finer: str, name: str) -> bool:
+        """Whether cells of one column that are equal have equal cells in another."""
+        own, other = self._codes(finer), self._codes(name)
+        first = np.unique(own, return_index=True, return_inverse=True)[1:]
+        return bool((other[first[0]][first[1]] == other).all())
 
     def _missing(self) -> tuple[dict[str, Treatment], int]:
         """Treatment of missing cells in columns with roles, and the rows that it leaves out."""
@@ -406,8 +428,3 @@ def _exact(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     with suppress(UnknownActionError):
         return LabelReader(names).actions(label)
     return None
-
-
-def _determines(finer: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Whether equal codes of one column have equal codes of another."""
-    return len(np.unique(np.stack([finer, other]), axis=1).T) == len(np.unique(finer))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -273,16 +274,17 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     return None if best is None else (best,)
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(4096)
+def words_of(text: str) -> tuple[str, ...]:
     """Words and numbers in a name, in lower case.
 
     Examples
     --------
     >>> words_of("TVSpend_2 (net)")
-    ['tv', 'spend', '2', 'net']
+    ('tv', 'spend', '2', 'net')
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
-    return re.findall(r"[^\W\d_]+|\d+", spaced.casefold())
+    return tuple(re.findall(r"[^\W\d_]+|\d+", spaced.casefold()))
 
 
 def _best_match(words: Collection[str], names: Sequence[str]) -> str | None:
