@@ -132,7 +132,8 @@ def content_of(series: nw.Series[Any]) -> Content:
     if not len(present):
         return Content("constant", "no cells, only missing ones", 0, absent)
     row = int(np.argmin(missing))
-    kind, description, distinct = _content(present, f"such as {str(present[0])!r} in row {row}")
+    cell = str(present[0]).removesuffix(" 00:00:00")
+    kind, description, distinct = _content(present, f"such as {cell!r} in row {row}")
     if kind == "constant" and absent and not present.dtype.is_numeric():
         # Cells are empty where something is not the case.
         kind = "levels"
@@ -144,7 +145,7 @@ def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
     if present.dtype.is_numeric():
         return _numbers(present)
     if present.dtype.is_temporal():
-        return "dates", f"dates or durations, {such}", present.n_unique()
+        return "dates", f"dates, {such}", present.n_unique()
     cells = present.to_list()
     try:
         distinct = sorted(dict.fromkeys(cells), key=str)

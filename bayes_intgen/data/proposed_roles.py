@@ -187,7 +187,8 @@ class _Proposer:
         if "action" in self.roles.values() and regime is not None:
             self._times()
             self._groups()
-            self._covariates(texts, labels)
+            if None not in labels.values():
+                self._covariates(texts, labels)
         missing, left_out = self._missing()
         roles = {name: self.roles[name] for name in self.table.columns if name in self.roles}
         # The most frequent labels first.
@@ -351,27 +352,25 @@ class _Proposer:
             if not self._called(name, _WEIGHT) and self.contents[name].missing <= most
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
-        known = np.array([labels[text] is not None for text in texts])
         columns = [self._codes(name) if name in levels else self._numbers(name) for name in free]
-        values = np.column_stack([np.empty((len(texts), 0)), *columns])[known]
+        values = np.column_stack([np.empty((len(texts), 0)), *columns])
         # With the coarser groupings, too, the tests would have no power.
         groups = [self._codes(name) for name, role in self.roles.items() if role == "group"]
         groups = sorted(groups, key=lambda codes: codes.max())[-1:]
-        units = np.column_stack([np.empty((len(texts), 0)), *groups])[known]
+        units = np.column_stack([np.empty((len(texts), 0)), *groups])
         actions = [name for name, role in self.roles.items() if role == "action"]
-        masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])[
-            known
-        ]
+        masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])
         have_levels = [name in levels for name in free]
         changes = [
             (change, f"differs where {actions[change.action]!r} was set")
             for change in changed_covariates(values, have_levels, masks, units)
         ]
         for name, was_set in zip(actions, masks.T, strict=True):
+            if not was_set.any():
+                continue
             # Where an action was set, no cause of the outcome depends on its value.
             own = self._codes(name) if has_levels(self.table, name) else self._numbers(name)
-            set_to = own[known][was_set]
-            high = set_to[:, None] > np.median(set_to)
+            high = own[was_set, None] > np.median(own[was_set])
             changes += [
                 (change, f"depends on {name!r} where that was set")
                 for change in changed_covariates(values[was_set], have_levels, high, units[was_set])

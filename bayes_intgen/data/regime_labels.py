@@ -32,16 +32,13 @@ SEPARATOR = "+"
 # Separators of actions in a label, in the order in which they are tried: names may contain them.
 SEPARATORS = (r"\+", ",", r"[+,]")
 INTERVENTION = re.compile(r"do\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
-# Words of labels of rows in which nothing was set.
-NOTHING_SET = frozenset(
-    re.findall(
-        r"\w+",
-        "bau usual none no nothing control controls history historical observational observation "
-        "registry register baseline normal routine kein keine ohne nichts kontrolle",
-    )
+# Words of labels of rows in which nothing was set, in English and German.
+NOTHING_SET = re.compile(
+    r"bau|usual|none|no|nothing|control\w*|histor\w*|observ\w*|regist\w*|baseline|normal\w*|routine|"
+    r"kein\w*|ohne|nichts|kontroll\w*"
 )
-# Minimum number of letters of a word that begins another one, such as "radio" in "Radiotest".
-MIN_LETTERS = 3
+# Minimum number of letters with which two words begin alike, such as "Radiotest" and "Radiospots".
+MIN_LETTERS = 4
 
 Labels = Mapping[str, str | Sequence[str] | None]
 Meanings = Mapping[str, tuple[str, ...]]
@@ -251,7 +248,7 @@ def _guess(label: str, part: str, reader: LabelReader) -> str | None:
 def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     """Actions whose names share words with a label: (), if it says that none was set.
 
-    Words are compared regardless of case; a word may begin another. Parts of a label that are
+    Words are compared regardless of case, and by their first letters. Parts of a label that are
     joined by +, & or commas are read one by one if all can be. None if nothing fits, or several
     actions fit equally well.
 
@@ -263,15 +260,13 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     >>> meaning_of("TV & radio", names)
     ('TV spend', 'Radio spend')
     """
-    parts = [_best_match(words_of(part), names) for part in re.split(r"[+&,]", label)]
+    parts = [_best_match(part, names) for part in re.split(r"[+&,]", label)]
     if len(parts) > 1 and None not in parts and len({*parts}) == len(parts):
         return tuple(name for name in parts if name is not None)
-    words = words_of(label)
-    best = _best_match(words, names)
-    nothing = not words or bool({*words} & NOTHING_SET)
-    if nothing:
-        return () if best is None else None
-    return None if best is None else (best,)
+    words, best = words_of(label), _best_match(label, names)
+    if words and not any(map(NOTHING_SET.fullmatch, words)):
+        return None if best is None else (best,)
+    return () if best is None else None
 
 
 @lru_cache(4096)
@@ -287,9 +282,10 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W\d_]+|\d+", spaced.casefold()))
 
 
-def _best_match(words: Collection[str], names: Sequence[str]) -> str | None:
-    """The name that shares most words with some; None if there is none, or several."""
-    scores = {name: _score({*words}, words_of(name)) for name in names}
+def _best_match(label: str, names: Sequence[str]) -> str | None:
+    """The name that shares most words with a label; None if there is none, or several."""
+    words = {word for word in words_of(label) if not NOTHING_SET.fullmatch(word)}
+    scores = {name: _score(words, words_of(name)) for name in names}
     best = max(scores.values(), default=(0, 0.0))
     found = [name for name, score in scores.items() if score == best]
     return found[0] if best > (0, 0.0) and len(found) == 1 else None
@@ -298,16 +294,13 @@ def _best_match(words: Collection[str], names: Sequence[str]) -> str | None:
 def _score(words: Collection[str], name: Sequence[str]) -> tuple[int, float]:
     """How well a name agrees with words: equal words count twice, numbers alone do not."""
     equal = [word for word in name if word in words]
-    begun = [
-        word
-        for word in name
-        if word not in words
-        and any(
-            min(len(word), len(other)) >= MIN_LETTERS
-            and (word.startswith(other) or other.startswith(word))
-            for other in words
-        )
-    ]
-    if not any(word.isalpha() for word in equal + begun):
+    alike = [word for word in name if word not in words and any(_alike(word, w) for w in words)]
+    if not any(word.isalpha() for word in equal + alike):
         return 0, 0.0
-    return 2 * len(equal) + len(begun), (len(equal) + len(begun)) / len(name)
+    return 2 * len(equal) + len(alike), (len(equal) + len(alike)) / len(name)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether words begin alike, with a word of three letters as a whole."""
+    letters = min(MIN_LETTERS, max(3, min(len(one), len(other))))
+    return one[:letters] == other[:letters]

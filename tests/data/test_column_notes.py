@@ -43,7 +43,7 @@ def test_every_column_is_explained(convert) -> None:
     assert {name: note.role for name, note in notes.items() if note.role != "unused"} == roles
     reasons = {name: note.reason for name, note in notes.items()}
     assert reasons["week"].startswith("dates written as text, such as '2026-01-01' in row 0; a cov")
-    assert reasons["day"].startswith("dates or durations, such as '2026-01-01")
+    assert reasons["day"].startswith("dates, such as '2026-01-01' in row 0")
     assert reasons["drug"] == "text with 3 values, 'high', 'low', 'off'; levels"
     assert reasons["promo"] == "text with two values, 'no', 'yes'; levels"
     assert reasons["region"].startswith("text with 24 values, 'r0', 'r1'")
