@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bayes_intgen.cli.options import REGIME, Columns
 from bayes_intgen.cli.parsing import parse_labels
 from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
-from bayes_intgen.data.files import read_table
+from bayes_intgen.data.files import kind_of, read_table
 from bayes_intgen.data.missing import words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Size of files in bytes, beyond which only the first rows of a Parquet file are explained.
 MAX_BYTES = 2**30
-# Maximum number of labels that are shown, besides those whose meaning is open.
+# Maximum number of labels that are shown, and asked about.
 MAX_LABELS = 12
 
 
@@ -30,27 +30,23 @@ class Explanation:
 
     Attributes
     ----------
-    data : Path
-    rows : int
+    title : str
     notes : list of ColumnNote
     proposal : Proposal
     questions : list of str
         What only the user can say.
     columns : Columns
-        Roles for the next command: all, or without answers those of which other answers depend.
+        All roles; without answers those on which other roles depend.
+    command : str
+        The command to run next.
     """
 
-    data: Path
-    rows: int
+    title: str
     notes: list[ColumnNote]
     proposal: Proposal
     questions: list[str]
     columns: Columns
-
-    @property
-    def command(self) -> str:
-        """The command to run next."""
-        return command("describe", self.data, *self.columns.words())
+    command: str
 
     def to_json(self) -> str:
         """Convert to JSON."""
@@ -73,29 +69,29 @@ class Explanation:
         )
 
     def __str__(self) -> str:
-        lines = [f"Columns of {self.data} ({self.rows:,} rows), with proposed roles (?)"]
+        lines = [self.title]
         for line in note_lines(self.notes):
             lines += wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
         regime, labels = self.proposal.columns("regime"), _label_lines(self.proposal)
         lines += [f"Labels in {regime[0]!r}", *(f"  {line}" for line in labels)] if regime else []
         if self.proposal.left_out:
             lines += [
-                f"{self.proposal.left_out:,} of {self.rows:,} rows have missing cells in columns "
-                "with a role, and would be left out"
+                f"{self.proposal.left_out:,} rows have missing cells in columns with a role, and "
+                "would be left out"
             ]
         if self.questions:
             lines += ["Questions", *(f"  {question}" for question in self.questions)]
-            lines += ["Next, with your answers added:"]
+            lines += ["Next, with answers added:"]
         else:
             lines += [
-                "No column is an action unless you name it. Check what is proposed (?), then run:"
+                "No column is an action unless you name it. Check what is proposed (?). Next:"
             ]
         return "\n".join([*lines, f"  {self.command}"])
 
 
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
-    head = source.stat().st_size > MAX_BYTES
+    head = kind_of(source) == "parquet" and source.stat().st_size > MAX_BYTES
     table = read_table(source, columns.regime or REGIME, head=head)
     proposal = _proposal(table, columns)
     regime = proposal.columns("regime")
@@ -103,13 +99,14 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
         # Text such as "None" is a missing cell in other columns, and a label in this one.
         table = read_table(source, regime[0], head=head)
         proposal = _proposal(table, columns)
-    questions = list(_questions(proposal))
+    title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
+    questions = _questions(proposal)
+    completed = _completed(columns, proposal, answered=not questions)
+    following = command("describe", data, *completed.words())
     given = _given(columns, table)
     shown = {name: role if name in given else f"{role}?" for name, role in proposal.roles.items()}
     notes = explain_columns(table, shown, proposal.reasons)
-    return Explanation(
-        data, len(table), notes, proposal, questions, _completed(columns, proposal, not questions)
-    )
+    return Explanation(title, notes, proposal, questions, completed, following)
 
 
 def command(name: str, *words: object) -> str:
@@ -159,7 +156,7 @@ def _questions(proposal: Proposal) -> list[str]:
     questions += [
         f"What does the label {label!r} stand for? {spelled_meaning(label, 'COLUMN')}, or "
         f"{spelled_meaning(label, '')} if no action was set"
-        for label in proposal.open_labels
+        for label in proposal.open_labels[:MAX_LABELS]
     ]
     if proposal.columns("regime") and not proposal.columns("action") and not proposal.open_labels:
         questions.append("Which columns are actions? No label names one. --actions COLUMN,COLUMN")
@@ -189,8 +186,7 @@ def _completed(columns: Columns, proposal: Proposal, answered: bool) -> Columns:
 
 
 def _label_lines(proposal: Proposal) -> list[str]:
-    shown = [*proposal.open_labels, *proposal.labels][: MAX_LABELS + len(proposal.open_labels)]
-    labels = [label for label in proposal.labels if label in shown]
+    labels = [*dict.fromkeys([*proposal.open_labels, *proposal.labels])][:MAX_LABELS]
     cells = [
         [label or "(empty)", _meaning(proposal, label), f"{proposal.rows[label]:,}"]
         for label in labels

@@ -95,7 +95,8 @@ def test_actions_are_the_columns_that_labels_name(tmp_path, run) -> None:
     assert "a function of 'Week commencing'" in reasons["Holiday"]
     assert re.search(r"Business as usual +nothing\? +560\n", text)
     assert re.search(r"Radiotest +Radio spend, net\? +80\n", text)
-    assert "3 of 720 rows have missing cells in columns with a role" in text
+    assert "(720 rows)" in text
+    assert "3 rows have missing cells in columns with a role" in text
     words = next_command(text)
     assert words[-2:] == ["--missing", "drop,Holiday=level"]
     # Named roles are certain, and are kept.
