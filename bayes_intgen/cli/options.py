@@ -97,7 +97,7 @@ class Columns:
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if roles are not named."""
         from bayes_intgen.cli.proposal import command, proposed_columns
-        from bayes_intgen.data.files import read_table, regular_file
+        from bayes_intgen.data.files import kind_of, read_table, regular_file
         from bayes_intgen.data.reading import read
 
         regime = self.regime or REGIME
@@ -109,8 +109,10 @@ class Columns:
                     "explains the columns. A proposal to check: "
                     f"{shlex.join(proposed_columns(source, self).words())}"
                 )
+            # Other files are in memory already.
             rows = read(
-                source, outcome=self.outcome, regime=regime, **self.several(table.columns),
+                source if kind_of(source) == "parquet" else table,
+                outcome=self.outcome, regime=regime, **self.several(table.columns),
                 labels=parsing.parse_labels(self.label), weights=self.weights,
                 outcome_sd=self.outcome_sd, missing=parsing.parse_missing(self.missing),
                 require_observational=require_observational, progress=show_progress(),

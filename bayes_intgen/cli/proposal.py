@@ -37,8 +37,8 @@ class Explanation:
         What only the user can say.
     columns : Columns
         All roles; without answers those on which other roles depend.
-    command : str
-        The command to run next.
+    advice, command : str
+        The command to run next, and what to do before.
     """
 
     title: str
@@ -46,6 +46,7 @@ class Explanation:
     proposal: Proposal
     questions: list[str]
     columns: Columns
+    advice: str
     command: str
 
     def to_json(self) -> str:
@@ -81,12 +82,7 @@ class Explanation:
             ]
         if self.questions:
             lines += ["Questions", *(f"  {question}" for question in self.questions)]
-            lines += ["Next, with answers added:"]
-        else:
-            lines += [
-                "No column is an action unless you name it. Check what is proposed (?). Next:"
-            ]
-        return "\n".join([*lines, f"  {self.command}"])
+        return "\n".join([*lines, f"{self.advice} Next:", f"  {self.command}"])
 
 
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
@@ -102,11 +98,12 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
     questions = _questions(proposal)
     completed = _completed(columns, proposal, answered=not questions)
+    advice = "Add the answers." if questions else "Check what is proposed (?)."
     following = command("describe", data, *completed.words())
     given = _given(columns, table)
     shown = {name: role if name in given else f"{role}?" for name, role in proposal.roles.items()}
     notes = explain_columns(table, shown, proposal.reasons)
-    return Explanation(title, notes, proposal, questions, completed, following)
+    return Explanation(title, notes, proposal, questions, completed, advice, following)
 
 
 def command(name: str, *words: object) -> str:

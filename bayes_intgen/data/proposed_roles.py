@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen.data.column_notes import content_of
-from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, holds_dates
 from bayes_intgen.data.levels import MAX_LEVELS
 from bayes_intgen.data.missing import Treatment
 from bayes_intgen.data.regime_labels import (
@@ -165,26 +165,21 @@ class _Proposer:
         self.codes: dict[str, NDArray[np.float64]] = {}
 
     def proposal(self) -> Proposal:
-        regime = next((name for name, role in self.known.items() if role == "regime"), None)
-        regime = regime or self._regime()
-        if "outcome" not in self.roles.values():
-            self._name_outcome()
+        regime = next(iter(self._with_role("regime")), None) or self._regime()
+        self._outcome("a guess by its name", self._named_outcomes())
         labels: dict[str, tuple[str, ...] | None] = {}
         rows: dict[str, int] = {}
-        guesses: dict[str, tuple[str, ...]] = {}
+        guessed: frozenset[str] = frozenset()
         if regime is not None:
             texts = [text.strip() for text in label_texts(self.table[regime].to_list())]
             rows, names = dict(Counter(texts).most_common()), self._nameable()
             read = {text: self.given.get(text, _exact(text, names)) for text in rows}
-            labels = self._meanings(read, names)
-            guesses = {
-                text: own for text, own in labels.items() if own is not None and read[text] is None
-            }
+            labels = _meanings(read, names)
+            guessed = frozenset(text for text, own in labels.items() if own != read[text])
             for name in dict.fromkeys(name for own in labels.values() for name in own or ()):
                 self._set(name, "action", "named by the labels")
-        if "outcome" not in self.roles.values():
-            self._last_outcome()
-        if "action" in self.roles.values() and regime is not None:
+        self._outcome("a guess: the last column of numbers", self._last_numbers())
+        if regime is not None and self._with_role("action"):
             self._times()
             self._groups()
             if None not in labels.values():
@@ -192,13 +187,12 @@ class _Proposer:
         missing, left_out = self._missing()
         roles = {name: self.roles[name] for name in self.table.columns if name in self.roles}
         # The most frequent labels first.
-        meanings = {
-            text: own
-            for text in rows
-            if (own := self.given.get(text, guesses.get(text))) is not None
-        }
-        meanings, guessed = {**meanings, **self.given}, frozenset(guesses)
+        explained = {text: labels[text] or () for text in rows if text in {*self.given, *guessed}}
+        meanings = {**explained, **self.given}
         return Proposal(roles, self.reasons, labels, rows, meanings, guessed, missing, left_out)
+
+    def _with_role(self, role: str) -> list[str]:
+        return [name for name, own in self.roles.items() if own == role]
 
     def _set(self, name: str, role: str, reason: str) -> None:
         if name not in self.known:
@@ -257,47 +251,39 @@ class _Proposer:
             and not {*words_of(name)} & {*_OUTCOME}
         ]
 
-    def _meanings(
-        self, read: Mapping[str, tuple[str, ...] | None], names: Sequence[str]
-    ) -> dict[str, tuple[str, ...] | None]:
-        """What labels stand for, given those that say so themselves, most frequent label first."""
-        labels = {
-            text: meaning_of(text, names) if actions is None else actions
-            for text, actions in read.items()
-        }
-        unknown = [text for text, actions in labels.items() if actions is None]
-        # The usual state needs no name.
-        if len(labels) > 1 and unknown == [next(iter(labels))]:
-            labels[unknown[0]] = ()
-        return labels
-
-    def _name_outcome(self) -> None:
+    def _named_outcomes(self) -> list[str]:
         numbers = self._free("number", "whole")
-        for word in _OUTCOME:
-            for name in numbers:
-                if word in words_of(name):
-                    return self._set(name, "outcome", "a guess by its name")
-        return None
+        return [name for word in _OUTCOME for name in numbers if word in words_of(name)]
 
-    def _last_outcome(self) -> None:
-        names = _UNIT | _TIME | _WEIGHT
-        numbers = [n for n in self._free("number", "whole") if not self._called(n, names)]
-        if numbers:
-            self._set(numbers[-1], "outcome", "a guess: the last column of numbers")
+    def _last_numbers(self) -> list[str]:
+        numbers, others = self._free("number", "whole"), _UNIT | _TIME | _WEIGHT
+        return [name for name in reversed(numbers) if not self._called(name, others)]
+
+    def _outcome(self, reason: str, names: Sequence[str]) -> None:
+        """Propose the first of some columns as outcome, if there is none yet."""
+        for name in names[: not self._with_role("outcome")]:
+            self._set(name, "outcome", reason)
 
     def _times(self) -> None:
         """Dates and counts of time, of those that say the same the first, and what they decide."""
         kept: list[str] = []
         counts = [name for name in self._free("whole") if self._called(name, _TIME)]
-        for name in [*self._free("dates"), *counts]:
+        dates = [name for name in self._free("dates") if holds_dates(self.table[name])]
+        for name in [*dates, *counts]:
             finer = next((k for k in kept if self._determines(k, name)), None)
             if finer is not None:
                 self.reasons[name] = f"{finer!r} says it, too"
                 continue
             kept.append(name)
-            dates = self.contents[name].kind == "dates"
-            self._set(name, "covariate", "with a trend and a yearly season" if dates else "time")
-        calendars = [k for k in kept if 2 * self.contents[k].distinct <= len(self.table)]
+            is_date = name in dates
+            self._set(name, "covariate", "with a trend and a yearly season" if is_date else "time")
+        # Where all that was set is a function of time, too, so are its consequences.
+        calendars = [
+            name
+            for name in kept
+            if 2 * self.contents[name].distinct <= len(self.table)
+            and not any(self._determines(name, own) for own in self._with_role("action"))
+        ]
         for name in self._free("levels", "number", "whole"):
             finer = next((k for k in calendars if self._determines(k, name)), None)
             if finer is not None:
@@ -305,8 +291,8 @@ class _Proposer:
 
     def _groups(self) -> None:
         """Units whose rows belong together, by their names or because text repeats."""
-        kept: list[str] = []
-        rows, fine = len(self.table), False
+        rows, kept = len(self.table), self._with_role("group")
+        fine = any(self.contents[name].distinct > MAX_GROUP_COLUMNS for name in kept)
         called = [n for n in self._free("levels", "names", "whole", "other") if self._is_unit(n)]
         texts = [
             name
@@ -355,10 +341,10 @@ class _Proposer:
         columns = [self._codes(name) if name in levels else self._numbers(name) for name in free]
         values = np.column_stack([np.empty((len(texts), 0)), *columns])
         # With the coarser groupings, too, the tests would have no power.
-        groups = [self._codes(name) for name, role in self.roles.items() if role == "group"]
-        groups = sorted(groups, key=lambda codes: codes.max())[-1:]
-        units = np.column_stack([np.empty((len(texts), 0)), *groups])
-        actions = [name for name, role in self.roles.items() if role == "action"]
+        groups = map(self._codes, self._with_role("group"))
+        finest = sorted(groups, key=lambda codes: codes.max())[-1:]
+        units = np.column_stack([np.empty((len(texts), 0)), *finest])
+        actions = self._with_role("action")
         masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])
         have_levels = [name in levels for name in free]
         changes = [
@@ -420,6 +406,21 @@ class _Proposer:
         dropped = [cells for name, cells in absent.items() if name not in levels]
         most: dict[str, Treatment] = {"": "drop"} if dropped else {}
         return most | levels, int(np.any(dropped, axis=0).sum()) if dropped else 0
+
+
+def _meanings(
+    read: Mapping[str, tuple[str, ...] | None], names: Sequence[str]
+) -> dict[str, tuple[str, ...] | None]:
+    """What labels stand for, given those that say so themselves, most frequent label first."""
+    labels = {
+        text: meaning_of(text, names) if actions is None else actions
+        for text, actions in read.items()
+    }
+    unknown = [text for text, actions in labels.items() if actions is None]
+    # The usual state needs no name.
+    if len(labels) > 1 and unknown == [next(iter(labels))]:
+        labels[unknown[0]] = ()
+    return labels
 
 
 def _exact(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
