@@ -53,6 +53,7 @@ HELP = """Estimate joint effects of several actions from data in which one was s
 
 A data file has a column for each action, one for the outcome, and one for the regime: the actions
 set in the row, none (empty, or observational), one (red), or several (red+green).
+`bayes-intgen describe FILE` explains a file, other labels too, and says what to run next.
 """
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.

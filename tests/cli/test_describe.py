@@ -141,6 +141,28 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
     assert "--label Registry= --label " in text
 
 
+def test_german_names_are_understood(tmp_path, run) -> None:
+    names = {"drug_a": "Radioausgaben", "drug_b": "Kino", "score": "Erlös", "patient": "Kunden-Nr"}
+    words = {"Registry": "Normalbetrieb", "A-101": "Radiotest", "B-202": "Kino-Test (Herbst)"}
+    frame = trial().replace({"study": words}).rename(columns={**names, "study": "Versuch"})
+    frame["Kundenname"] = "Kunde " + frame["Kunden-Nr"].astype(str)
+    roles, reasons, text = described(frame, tmp_path, run)
+    assert roles["Radioausgaben"] == roles["Kino"] == "action?"
+    assert (roles["Erlös"], roles["Kunden-Nr"]) == ("outcome?", "group?")
+    assert "the same units as 'Kunden-Nr'" in reasons["Kundenname"]
+    assert "--label Normalbetrieb= " in text
+    assert "--label 'Kino-Test (Herbst)=Kino'" in text
+
+
+def test_calendars_are_covariates_unless_the_calendar_decides_what_is_set(tmp_path, run) -> None:
+    frame, _ = marketing()
+    reason = described(frame, tmp_path, run)[1]["Holiday"]
+    assert "a function of 'Week commencing'" in reason
+    week = frame.groupby("Week commencing")["TV spend"].transform("mean")
+    reason = described(frame.assign(**{"TV spend": week}), tmp_path, run)[1]["Holiday"]
+    assert "a function of" not in reason
+
+
 def test_labels_without_a_clue_are_asked_about(tmp_path, run) -> None:
     frame = trial().replace({"study": {"A-101": "first trial", "B-202": "second trial"}})
     frame = frame.rename(columns={"study": "programme"})
