@@ -236,7 +236,7 @@ class _Proposer:
         texts = dict.fromkeys(text.strip() for text in label_texts(self.table[regime].to_list()))
         names = self._nameable(regime)
         named = sum(bool(_exact(text, names) or meaning_of(text, names)) for text in texts)
-        return not self.given.keys().isdisjoint(texts), named / len(texts)
+        return not self.given.keys().isdisjoint(texts), named / max(len(texts), 1)
 
     def _nameable(self, *without: str) -> list[str]:
         """Columns that labels may name: those that may be actions."""
@@ -300,10 +300,10 @@ class _Proposer:
             if name not in called and self.contents[name].distinct > MAX_COVARIATE_LEVELS
         ]
         for name in [*called, *(texts if len(texts) <= MAX_PROPOSED else [])]:
-            distinct, codes = self.contents[name].distinct, self._codes(name)
+            distinct = self.contents[name].distinct
             if 2 * distinct > rows - self.contents[name].missing:
                 self.reasons[name] = "an id: a value per row, or nearly"
-            elif same := next((k for k in kept if np.array_equal(self._codes(k), codes)), None):
+            elif same := self._same_units(name, kept):
                 self.reasons[name] = f"the same units as {same!r}"
             elif distinct > MAX_GROUP_COLUMNS and fine:
                 self.reasons[name] = f"only one grouping may have over {MAX_GROUP_COLUMNS} groups"
@@ -312,14 +312,17 @@ class _Proposer:
                 kept.append(name)
                 self._set(name, "group", "units whose rows belong together")
         for name in self._free("levels", "whole"):
-            if same := next(
-                (k for k in kept if np.array_equal(self._codes(k), self._codes(name))), None
-            ):
+            if same := self._same_units(name, kept):
                 self.reasons[name] = f"the same units as {same!r}"
             elif self.contents[name].kind == "whole" and self.contents[name].distinct == rows:
                 values = numeric_column(self.table, name, DataError)
                 if np.ptp(values) + 1 == rows:
                     self.reasons[name] = "numbers of rows"
+
+    def _same_units(self, name: str, groups: Sequence[str]) -> str:
+        """A grouping that groups the same rows as a column; empty if there is none."""
+        same = (own for own in groups if np.array_equal(self._codes(own), self._codes(name)))
+        return next(same, "")
 
     def _is_unit(self, name: str) -> bool:
         content = self.contents[name]
