@@ -49,7 +49,10 @@ def test_case_counts_where_names_differ_by_case_only() -> None:
         ("Greentest", "labels={'Greentest': 'green'}"),
         ("red & green trial", "labels={'red & green trial': 'red\\+green'}"),
         ("observatonal", "'observatonal' in row 0 .did you mean 'observational'.*: None}"),
-        ("control", "'control' in row 0 .did you mean 'observational'.*{'control': None} .nothing"),
+        (
+            "control",
+            "'control' in row 0 .did you mean 'observational'.*{'control': None} .None where",
+        ),
         ("red, observational", "'red, observational' in row 0 .did you mean 'observational'"),
         ("Xmas", "'Xmas' in row 0. Say what they stand for: labels={'Xmas': 'red'}"),
     ],
