@@ -51,8 +51,11 @@ _OUTCOME = words_of(
     "outcome response y sales revenue conversions orders profit score umsatz umsätze erlös erlöse "
     "absatz gewinn ergebnis ertrag zielgröße yield result target bookings leads signups"
 )
+# Also with endings, as in "patientid" and "Filialnummer".
 _UNIT = frozenset(
-    words_of(
+    f"{word}{ending}"
+    for ending in ("", "id", "nr", "nummer", "name", "code")
+    for word in words_of(
         "id ids region store shop site patient subject participant user customer client account "
         "market branch clinic hospital school household device person geo dma city country filiale "
         "filial markt kunde kunden proband klinik stadt land gebiet zentrum center centre"

@@ -142,14 +142,19 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
 
 
 def test_german_names_are_understood(tmp_path, run) -> None:
-    names = {"drug_a": "Radioausgaben", "drug_b": "Kino", "score": "Erlös", "patient": "Kunden-Nr"}
+    names = {
+        "drug_a": "Radioausgaben",
+        "drug_b": "Kino",
+        "score": "Erlös",
+        "patient": "Kundennummer",
+    }
     words = {"Registry": "Normalbetrieb", "A-101": "Radiotest", "B-202": "Kino-Test (Herbst)"}
     frame = trial().replace({"study": words}).rename(columns={**names, "study": "Versuch"})
-    frame["Kundenname"] = "Kunde " + frame["Kunden-Nr"].astype(str)
+    frame["Kundenname"] = "Kunde " + frame["Kundennummer"].astype(str)
     roles, reasons, text = described(frame, tmp_path, run)
     assert roles["Radioausgaben"] == roles["Kino"] == "action?"
-    assert (roles["Erlös"], roles["Kunden-Nr"]) == ("outcome?", "group?")
-    assert "the same units as 'Kunden-Nr'" in reasons["Kundenname"]
+    assert (roles["Erlös"], roles["Kundennummer"]) == ("outcome?", "group?")
+    assert "the same units as 'Kundennummer'" in reasons["Kundenname"]
     assert "--label Normalbetrieb= " in text
     assert "--label 'Kino-Test (Herbst)=Kino'" in text
 
