@@ -37,8 +37,8 @@ from bayes_intgen.identification.pretreatment import FALSE_ALARM, changed_covari
 MAX_COVARIATE_LEVELS, MAX_PROPOSED = 6, 8
 # Maximum number of units that are proposed as levels, since so few hardly show their variation.
 MAX_UNITS_AS_LEVELS = 3
-# Maximum share of missing cells of a proposed covariate of numbers.
-MAX_MISSING_SHARE = 0.2
+# Maximum share of missing cells of a proposed covariate of numbers: rows with any are left out.
+MAX_MISSING_SHARE = 0.05
 
 # Words in names of columns, in English and German.
 _REGIME = frozenset(
