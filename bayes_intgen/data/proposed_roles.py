@@ -175,9 +175,9 @@ class _Proposer:
         guessed: frozenset[str] = frozenset()
         if regime is not None:
             texts = [text.strip() for text in label_texts(self.table[regime].to_list())]
-            rows, names = dict(Counter(texts).most_common()), self._nameable()
+            rows, names = dict(Counter(texts).most_common()), self._candidates(regime)
             read = {text: self.given.get(text, _exact(text, names)) for text in rows}
-            labels = _meanings(read, names)
+            labels = _meanings(read, self._likely(names))
             guessed = frozenset(text for text, own in labels.items() if own != read[text])
             for name in dict.fromkeys(name for own in labels.values() for name in own or ()):
                 self._set(name, "action", "named by the labels")
@@ -237,21 +237,27 @@ class _Proposer:
     def _clues(self, regime: str) -> tuple[bool, float]:
         """Whether a column has labels that are explained, and the share that names columns."""
         texts = dict.fromkeys(text.strip() for text in label_texts(self.table[regime].to_list()))
-        names = self._nameable(regime)
-        named = sum(bool(_exact(text, names) or meaning_of(text, names)) for text in texts)
+        names = self._candidates(regime)
+        likely = self._likely(names)
+        named = sum(bool(_exact(text, names) or meaning_of(text, likely)) for text in texts)
         return not self.given.keys().isdisjoint(texts), named / max(len(texts), 1)
 
-    def _nameable(self, *without: str) -> list[str]:
-        """Columns that labels may name: those that may be actions."""
-        known = [name for name, role in self.known.items() if role == "action"]
-        return known or [
+    def _candidates(self, regime: str) -> list[str]:
+        """Columns that labels may name: actions, if some are known, or those without a role."""
+        without = [name for name in self.contents if name not in self.roles and name != regime]
+        return [name for name, role in self.known.items() if role == "action"] or without
+
+    def _likely(self, candidates: Sequence[str]) -> list[str]:
+        """Candidates that labels may name by a word: not units, times or outcomes by their names."""
+        return [
             name
-            for name, content in self.contents.items()
-            if name not in self.roles
-            and name not in without
-            and content.kind not in ("dates", "constant", "other")
-            and not self._called(name, _UNIT | _TIME)
-            and not {*words_of(name)} & {*_OUTCOME}
+            for name in candidates
+            if name in self.known
+            or (
+                self.contents[name].kind not in ("dates", "constant", "other")
+                and not self._called(name, _UNIT | _TIME)
+                and not {*words_of(name)} & {*_OUTCOME}
+            )
         ]
 
     def _named_outcomes(self) -> list[str]:
