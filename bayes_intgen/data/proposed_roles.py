@@ -248,7 +248,7 @@ class _Proposer:
         return [name for name, role in self.known.items() if role == "action"] or without
 
     def _likely(self, candidates: Sequence[str]) -> list[str]:
-        """Candidates that labels may name by a word: not units, times or outcomes by their names."""
+        """Candidates that labels may name by a word: not units, times or outcomes by name."""
         return [
             name
             for name in candidates
