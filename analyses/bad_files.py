@@ -199,7 +199,9 @@ def command_case(folder: Path, rng: Rng) -> tuple[str, str]:
     is_right, make = TEXTS[kind]
     (folder / "rows.csv").write_bytes(as_bytes(make(frame, rng)))
     words = ["describe", str(folder / "rows.csv"), "-y", "y", "--quiet"]
-    columns = [["-a", "x,z"], []][int(kind != "further column" and rng.random() < 0.3)]
+    columns = [["-a", "x,z", "-r", "regime"], []][
+        int(kind != "further column" and rng.random() < 0.3)
+    ]
     with open(os.devnull, "w") as nowhere:
         out, err, sys.stdout, sys.stderr = sys.stdout, sys.stderr, nowhere, nowhere
         try:

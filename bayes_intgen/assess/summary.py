@@ -28,7 +28,6 @@ from bayes_intgen.assess.summary_text import (
     assumption_lines,
     certificate_lines,
     interaction_lines,
-    note_lines,
     outcome_lines,
     population_lines,
     question_table,
@@ -38,7 +37,7 @@ from bayes_intgen.assess.summary_text import (
     support_lines,
     table_of_actions,
 )
-from bayes_intgen.data.column_notes import ColumnNote
+from bayes_intgen.data.column_notes import ColumnNote, note_lines
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
@@ -53,11 +52,9 @@ from bayes_intgen.posterior.draws import (
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
-from bayes_intgen.text.formats import to_json
+from bayes_intgen.text.formats import LINE_WIDTH, to_json
 from bayes_intgen.text.messages import option, quoted, spoken
 
-# Maximum characters in a line of the printed screen.
-LINE_WIDTH = 100
 # Sections with tables, whose lines are not wrapped.
 TABLE_SECTIONS = ("Actions",)
 
@@ -89,6 +86,8 @@ class Report:
         known.
     columns : tuple of ColumnNote
         Roles of the columns of a table; empty unless the table was explained.
+    command : str
+        Command to run next; empty in Python.
     """
 
     head: str
@@ -97,6 +96,7 @@ class Report:
     actions: tuple[ActionSummary, ...] = ()
     problems: tuple[str, ...] = ()
     columns: tuple[ColumnNote, ...] = ()
+    command: str = ""
 
     def to_json(self) -> str:
         """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
@@ -112,6 +112,7 @@ class Report:
                 "actions": [asdict(action) for action in self.actions],
                 "problems": list(self.problems),
                 "columns": [note._asdict() for note in self.columns],
+                "command": self.command,
             }
         )
 
@@ -127,6 +128,7 @@ class Report:
             lines.append(title)
             for line in body:
                 lines += [f"  {line}"] if title in TABLE_SECTIONS else text.wrap(line)
+        lines += ["Next:", f"  {self.command}"] if self.command else []
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -197,7 +199,7 @@ def report_identification(of: Rows | PosteriorDraws) -> Report:
 
 
 def summarise_data(
-    data: Rows, *, support: bool = True, columns: Sequence[ColumnNote] = ()
+    data: Rows, *, support: bool = True, columns: Sequence[ColumnNote] = (), command: str = ""
 ) -> Report:
     """Summarise data before a fit.
 
@@ -208,6 +210,8 @@ def summarise_data(
         Whether to add the section on support, which is slow.
     columns : sequence of ColumnNote
         Roles of the columns of the table from which the data were read.
+    command : str
+        Command to run next.
 
     Examples
     --------
@@ -247,7 +251,7 @@ def summarise_data(
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
     tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
-    return Report(head, tree, sections, actions, problems, tuple(columns))
+    return Report(head, tree, sections, actions, problems, tuple(columns), command)
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:

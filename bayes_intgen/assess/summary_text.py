@@ -9,7 +9,6 @@ import xarray as xr
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, centres, short_label
-from bayes_intgen.data.column_notes import ColumnNote
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -115,12 +114,6 @@ def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool],
                 for low, high, levels in zip(*ranges, strict=True)
             ],
         )
-
-
-def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
-    """Role of each column of a table, with the reason."""
-    names, roles = (max((len(note[i]) for note in notes), default=0) for i in (0, 1))
-    return tuple(f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in notes)
 
 
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
@@ -30,6 +30,7 @@ from bayes_intgen.cli.console import (
 )
 from bayes_intgen.cli.decisions import DECISIONS
 from bayes_intgen.cli.options import (
+    REGIME,
     Bands,
     Choice,
     Columns,
@@ -42,7 +43,6 @@ from bayes_intgen.cli.options import (
     Points,
     Texts,
     load_fit,
-    options_of,
     roles_of,
 )
 from bayes_intgen.cli.points import (
@@ -50,17 +50,16 @@ from bayes_intgen.cli.points import (
     default_point,
     refuse_observed,
     rows_of_fit,
+    spelled_point,
 )
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 from bayes_intgen.text.messages import refuse_unknown_actions
-
-if TYPE_CHECKING:
-    import narwhals as nw
 
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
 A data file has a column for each action, one for the outcome, and one for the regime: the actions
 set in the row, none (empty, or observational), one (red), or several (red+green).
+`bayes-intgen describe FILE` explains a file, other labels too, and says what to run next.
 """
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.
@@ -83,23 +82,27 @@ app.register_install_completion_command(
 
 
 @app.command(sort_key=1)
-def describe(data: Data, *, columns: Columns, format: Format = "table") -> int:
+def describe(data: Data, *, columns: Columns = Columns(), format: Format = "table") -> int:
     """Summarise a file without a fit: columns, regimes, identified effects, ranges, and problems.
 
-    Without --actions, explain the columns and propose their roles.
+    Without --outcome, --actions or a column of regimes, explain all columns and propose roles.
     """
-    from bayes_intgen.assess.summary import summarise_data
+    from bayes_intgen.cli.proposal import command, explained
     from bayes_intgen.data.column_notes import explain_columns
     from bayes_intgen.data.files import read_table, regular_file
 
     with regular_file(data) as source:
-        table = read_table(source, columns.regime, head=True)
-        if not columns.actions:
-            _propose(data, table, columns, format)
-            return DONE
-        rows = columns.rows(source, require_observational=False)
-        notes = explain_columns(table, roles_of(rows))
-        report = summarise_data(rows, support=False, columns=notes)
+        table = read_table(source, columns.regime or REGIME, head=True)
+        if columns.lacks(table):
+            report: Any = explained(data, source, columns)
+            notes = report.notes
+        else:
+            from bayes_intgen.assess.summary import summarise_data
+
+            rows = columns.rows(source, require_observational=False)
+            notes = explain_columns(table, roles_of(rows))
+            following = command("fit", data, *columns.words(), "-o", "fit.nc")
+            report = summarise_data(rows, support=False, columns=notes, command=following)
     answer(format, str(report), report.to_json(), notes)
     return DONE
 
@@ -128,6 +131,7 @@ def clean(
         What comes first, where dates such as 1/2/2024 have two readings.
     """
     _require_writable(output, data)
+    from bayes_intgen.cli.proposal import command
     from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file
 
     is_pipe = output in PIPES
@@ -139,6 +143,8 @@ def clean(
     cleaned.refuse_questions()
     with written(output) as path:
         atomic_write(path, encode(cleaned.frame))
+    if not is_pipe:
+        log(f"Next:\n  {command('describe', output)}")
     return DONE
 
 
@@ -179,7 +185,7 @@ class Sampling:
 def fit(
     data: Data,
     *,
-    columns: Columns,
+    columns: Columns = Columns(),
     output: Output,
     options: ModelOptions = ModelOptions(),
     noise: Annotated[Literal["gaussian", "student_t"], Parameter(group="Model")] = "gaussian",
@@ -198,6 +204,7 @@ def fit(
         Exit with 3 if the draws are not reliable.
     """
     import bayes_intgen as bi
+    from bayes_intgen.cli.proposal import command
     from bayes_intgen.data.files import regular_file
 
     _require_writable(output, data, sampling.checkpoint)
@@ -212,6 +219,10 @@ def fit(
         # The summary has the findings of a fit; a quiet command shows their warnings instead.
         show_all(found, except_for=() if verbosity.quiet else summary.problems)
         log(str(summary))
+    if not {output, data} & {*PIPES}:
+        question = command("effect", output, "--set", spelled_point(default_point(posterior)))
+        page = command("report", output, "--data", data, "-o", output.with_suffix(".html"))
+        log(f"Next:\n  {question}\n  {page}")
     doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
     return DOUBTFUL if strict and doubtful else DONE
 
@@ -355,7 +366,7 @@ def report(
 def check(
     data: Data,
     *,
-    columns: Columns,
+    columns: Columns = Columns(),
     options: ModelOptions = ModelOptions(),
     held_out: float = 0.25,
     seed: int = 0,
@@ -418,27 +429,6 @@ def demo(
     )
     write(text)
     return DONE
-
-
-def _propose(data: Path, table: "nw.DataFrame[Any]", columns: Columns, format: Format) -> None:
-    """Explain a file whose actions are not named, and propose a command."""
-    from bayes_intgen.assess.summary_text import note_lines
-    from bayes_intgen.data.column_notes import explain_columns, propose_roles
-    from bayes_intgen.text.formats import to_json
-
-    roles = propose_roles(table, columns.outcome, columns.regime)
-    sure = ("outcome", "regime")
-    shown = {name: role if role in sure else f"{role}?" for name, role in roles.items()}
-    notes = explain_columns(table, shown)
-    command = f"bayes-intgen describe {shlex.quote(str(data))} {options_of(roles)}"
-    lines = [
-        f"Columns of {data}, with proposed roles",
-        *(f"  {line}" for line in note_lines(notes)),
-        "No column is an action unless you name it. A proposal to check and change:",
-        f"  {command}",
-    ]
-    document = {"columns": [note._asdict() for note in notes], "command": command}
-    answer(format, "\n".join(lines), to_json(document), notes)
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:

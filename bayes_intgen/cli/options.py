@@ -4,8 +4,8 @@ The docstrings of the classes are the help texts.
 """
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,8 +21,11 @@ from bayes_intgen.cli.points import (
     refuse_observed,
 )
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.text.messages import in_words
 
 if TYPE_CHECKING:
+    import narwhals as nw
+
     from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.data.rows import Rows
     from bayes_intgen.decide.decision import Decision
@@ -35,6 +38,8 @@ Format = Annotated[Style, Parameter(help="Print a text, or CSV or JSON for other
 Number = Annotated[float, Parameter(converter=parsing.as_number)]
 Count = Annotated[int, Parameter(converter=parsing.as_count)]
 Texts = list[str] | None
+# Column of the actions set in each row, by default.
+REGIME = "regime"
 
 
 @Parameter(name="*", group=Group("Columns", sort_key=10))
@@ -45,12 +50,15 @@ class Columns:
     Attributes
     ----------
     outcome
-        Column of the outcome.
+        Column of the outcome; without it `describe` proposes one.
     actions
         Columns of the actions, separated by commas; without them `describe` proposes some. Text,
         booleans and categories are levels.
     regime
-        Column of the actions set in each row.
+        Column of the actions set in each row; by default the one called regime.
+    label
+        What a label in the column of regimes stands for, as "TV test=tv", "Both=tv+radio", or BAU=
+        where no action was set. Repeat it for further labels.
     covariates
         Columns of observed causes that no action changes, such as season,age.
     groups
@@ -62,42 +70,79 @@ class Columns:
     outcome_sd
         Column of the standard deviation of the outcome among these units.
     missing
-        Rows with missing cells: an error, left out, or those of text covariates a level.
+        Missing cells: error, drop (leave out their rows) or level (of covariates that are text); by
+        column as age=drop, or drop,holiday=level for drop in all others.
     """
 
-    outcome: Annotated[str, Parameter(alias="-y")]
+    outcome: Annotated[str | None, Parameter(alias="-y")] = None
     actions: Annotated[Texts, Parameter(alias="-a")] = None
-    regime: Annotated[str, Parameter(alias="-r")] = "regime"
+    regime: Annotated[str | None, Parameter(alias="-r")] = None
+    label: Annotated[Texts, Parameter(allow_leading_hyphen=True)] = None
     covariates: Texts = None
     groups: Texts = None
     group_means: bool = False
     weights: str | None = None
     outcome_sd: str | None = None
-    missing: Literal["error", "drop", "level"] = "error"
+    missing: Texts = None
+
+    def lacks(self, table: "nw.DataFrame[Any]") -> list[str]:
+        """Options without which the rows of a table cannot be read."""
+        regime = self.regime or (REGIME if REGIME in table.columns else None)
+        needed = {"--outcome": self.outcome, "--actions": self.actions, "--regime": regime}
+        return [option for option, value in needed.items() if not value]
+
+    def several(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """Columns of the roles that several columns may have."""
+        roles = {"actions": self.actions, "covariates": self.covariates, "groups": self.groups}
+        return {role: parsing.parse_names(own, names) or [] for role, own in roles.items()}
 
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
-        """Read the rows of a file; raises DataError with a proposal if no actions are named."""
-        from bayes_intgen.data.column_notes import propose_roles
-        from bayes_intgen.data.files import read_table
+        """Read the rows of a file; raises DataError with a proposal if roles are not named."""
+        from bayes_intgen.cli.proposal import command, proposed_columns
+        from bayes_intgen.data.files import kind_of, read_table
         from bayes_intgen.data.reading import read
 
-        table = read_table(data, self.regime, head=True)
-        if not self.actions:
-            options = options_of(propose_roles(table, self.outcome, self.regime))
+        regime = self.regime or REGIME
+        table = read_table(data, regime, head=True)
+        if self.outcome is None or self.lacks(table):
             raise DataError(
-                "no actions are named; `bayes-intgen describe` explains the columns. A "
-                f"proposal to check and change: {options}"
+                f"{in_words(self.lacks(table))} must be named; `{command('describe', data)}` "
+                "explains the columns. A proposal to check: "
+                f"{shlex.join(proposed_columns(data, self).words())}"
             )
-        actions, covariates, groups = (
-            parsing.parse_names(texts, table.columns) or []
-            for texts in (self.actions, self.covariates, self.groups)
-        )
+        # Other files are in memory already.
         rows = read(
-            data, actions, self.outcome, self.regime, covariates=covariates, groups=groups,
-            weights=self.weights, outcome_sd=self.outcome_sd, missing=self.missing,
+            data if kind_of(data) == "parquet" else table,
+            outcome=self.outcome, regime=regime, **self.several(table.columns),
+            labels=parsing.parse_labels(self.label), weights=self.weights,
+            outcome_sd=self.outcome_sd, missing=parsing.parse_missing(self.missing),
             require_observational=require_observational, progress=show_progress(),
         )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
+
+    def words(self) -> list[str]:
+        """Options that name these columns, for a command to run next.
+
+        Examples
+        --------
+        >>> Columns("sales", ["tv", "radio"], label=["BAU="], missing=["drop"]).words()
+        ['--outcome', 'sales', '--actions', 'tv,radio', '--label', 'BAU=', '--missing', 'drop']
+        """
+        words = []
+        for own in fields(self):
+            option, value = f"--{own.name.replace('_', '-')}", getattr(self, own.name)
+            if value is True:
+                words.append(option)
+            elif isinstance(value, str):
+                words += [option, value]
+            elif value:
+                # Names that contain commas need an option each.
+                apart = [text for text in value if "," in text or own.name == "label"]
+                together = ",".join(text for text in value if text not in apart)
+                words += [
+                    word for text in filter(None, [together, *apart]) for word in (option, text)
+                ]
+        return words
 
 
 def load_fit(fit: Path) -> "Posterior":
@@ -118,23 +163,6 @@ def roles_of(rows: "Rows") -> dict[str, str]:
     roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}
     roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(columns.names, "covariate")
     return roles | dict.fromkeys(columns.groups, "group")
-
-
-def options_of(roles: Mapping[str, str]) -> str:
-    """Options that name the columns in proposed roles.
-
-    Examples
-    --------
-    >>> options_of({"sales": "outcome", "regime": "regime", "tv": "action", "the age": "covariate"})
-    "--outcome sales --actions tv --covariates 'the age'"
-    """
-    options = []
-    for role in ("outcome", "regime", "action", "covariate", "group"):
-        names = ",".join(name for name, own in roles.items() if own == role)
-        if names and (role, names) != ("regime", "regime"):
-            plural = "" if role in ("outcome", "regime") else "s"
-            options.append(f"--{role}{plural} {shlex.quote(names)}")
-    return " ".join(options)
 
 
 @Parameter(name="*", group=Group("Model", sort_key=20))

@@ -5,13 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from bayes_intgen.errors import ModelError, PointsError
+from bayes_intgen.errors import DataError, ModelError, PointsError
 
 if TYPE_CHECKING:
     from cyclopts import Token
 
 # The graph without edges, and unknown parents.
 NO_EDGES, UNKNOWN = "none", "?"
+# A treatment of missing cells, perhaps of one column, whose name may contain commas.
+TREATMENT = re.compile(r"(?:(.+?)=)??\s*(error|drop|level)\s*(?:,\s*|$)")
 # A number with commas between thousands, where a value starts and ends.
 _THOUSANDS = re.compile(r"(?:^|(?<=[=|:\s+-])|(?<=\.\.))\d{1,3}(?:,\d{3})+(?=[.,|:\s]|$)")
 
@@ -182,6 +184,61 @@ def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[
         parts = [text] if matched(text, whole) in whole else map(str.strip, text.split(","))
         names += [matched(part, whole) for part in parts if part]
     return names
+
+
+def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
+    """Parse meanings of regime labels from ``label=action``, split at the last ``=``.
+
+    Raises
+    ------
+    DataError
+        If a text has another form, or a label has two meanings.
+
+    Examples
+    --------
+    >>> parse_labels(["TV geo test (spring)=tv", "BAU="])
+    {'TV geo test (spring)': 'tv', 'BAU': ''}
+    """
+    labels: dict[str, str] = {}
+    for text in texts or ():
+        label, equals, actions = text.rpartition("=")
+        if not equals:
+            raise DataError(
+                f"--label {text!r} is not label=action, such as 'TV test=tv', or BAU= where no "
+                "action was set"
+            )
+        if labels.setdefault(label, actions) != actions:
+            raise DataError(f"--label gives {label!r} two meanings, {labels[label]!r} and "
+                            f"{actions!r}")  # fmt: skip
+    return labels
+
+
+def parse_missing(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Parse treatments of missing cells from ``drop,holiday=level``; under "" that of the others.
+
+    Raises
+    ------
+    DataError
+        If a part is neither a treatment nor ``column=treatment``.
+
+    Examples
+    --------
+    >>> parse_missing(["drop,holiday=level"]), parse_missing(["spend, online=drop"])
+    ({'': 'drop', 'holiday': 'level'}, {'spend, online': 'drop'})
+    """
+    treatments: dict[str, Any] = {}
+    for text in texts or ():
+        rest = text.strip()
+        while rest:
+            part = TREATMENT.match(rest)
+            if part is None:
+                raise DataError(
+                    f"--missing {text!r} is not error, drop or level, for a column age=drop, or "
+                    "for the others, too: drop,holiday=level"
+                )
+            treatments[(part[1] or "").strip()] = part[2]
+            rest = rest[part.end() :]
+    return treatments
 
 
 def matched(name: str, known: Sequence[str]) -> str:

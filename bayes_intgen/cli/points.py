@@ -1,5 +1,7 @@
 """Points of actions from the command line, checked against a posterior."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,22 @@ def default_point(posterior: "Posterior") -> Point:
         name: round(value, decimals_for(c.spread) + 1) if levels is None else _label(value, levels)
         for name, value, c, levels in columns
     }
+
+
+def spelled_point(point: Point) -> str:
+    """Text of a point, as JSON where names or levels contain signs that separate parts.
+
+    Examples
+    --------
+    >>> spelled_point({"tv": 2.0, "drug": "on"}), spelled_point({"spend, online": 0.5})
+    ('tv=2,drug=on', '{"spend, online": 0.5}')
+    """
+    cells = {name: f"{v:.12g}" if type(v) is float else str(v) for name, v in point.items()}
+    text = ",".join(f"{name}={cell}" for name, cell in cells.items())
+    with suppress(PointsError):
+        if parse_point(text) == cells:
+            return text
+    return json.dumps(point)
 
 
 def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
@@ -111,6 +129,8 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress
         groups=columns.groups,
         weights=columns.weights or None,
         outcome_sd=columns.outcome_sd or None,
+        labels=columns.meanings,
+        missing=columns.missing,
         require_observational=False,
         progress=progress,
     )

@@ -1,7 +1,6 @@
-"""Explanation of a table: the role and content of each column, and a proposal of roles."""
+"""Explanation of a table: the role and content of each column."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -10,29 +9,34 @@ import numpy as np
 from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.cells import reading_of, remedy_of_text
 from bayes_intgen.data.levels import MAX_LEVELS
-from bayes_intgen.data.regime_labels import LabelReader, UnknownActionError
-from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import is_categorical, missing_cells
+from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.messages import first_few
 
 UNUSED = "unused"
-# Maximum number of texts that are proposed as levels of a covariate rather than as groups.
-MAX_COVARIATE_LEVELS = 6
+# Maximum number of unused columns of a kind that have a line each.
+MAX_UNUSED = 4
+# Kinds of content in words, in the plural.
+KINDS = {
+    "number": "numbers",
+    "whole": "whole numbers",
+    "levels": "text of few values",
+    "names": "text of many values",
+    "text": "numbers written as text",
+    "constant": "a single value",
+    "other": "other content",
+}
 
 _CAUSE = (
     "; an action if it was set in some rows, a covariate if it is a cause that no action changes"
 )
-_UNITS = "; a group if these are units such as regions or patients"
 _ADVICE = {
     "number": _CAUSE,
+    "whole": _CAUSE,
     "levels": f"{_CAUSE}, a group if it names units",
-    "names": _UNITS,
+    "names": "; a group if these are units such as regions or patients",
     "dates": "; a covariate, with a trend and a yearly season",
     "constant": "; it does not vary",
-}
-_PROPOSAL = {
-    "action?": "; an action, since the regime labels name it or no column",
-    "covariate?": "; never set, so a covariate if no action changes it",
-    "group?": _UNITS,
 }
 
 
@@ -44,11 +48,14 @@ class ColumnNote(NamedTuple):
     name, role : str
         The role ends with a question mark if it is proposed.
     reason : str
+    kind : str
+        Kind of the content, as in :class:`Content`.
     """
 
     name: str
     role: str
     reason: str
+    kind: str
 
 
 class Content(NamedTuple):
@@ -57,24 +64,30 @@ class Content(NamedTuple):
     Attributes
     ----------
     kind : str
-        One of "number", "levels", "names", "dates", "text" (numbers written as text), "constant"
-        and "other".
+        One of "number", "whole" (numbers), "levels", "names", "dates", "text" (numbers written as
+        text), "constant" and "other".
     description : str
+    distinct, missing : int
+        Numbers of distinct cells, and of missing ones.
     """
 
     kind: str
     description: str
+    distinct: int
+    missing: int
 
 
-def explain_columns(table: nw.DataFrame[Any], roles: dict[str, str]) -> list[ColumnNote]:
-    """Explain every column of a table, given the roles of some.
+def explain_columns(
+    table: nw.DataFrame[Any], roles: Mapping[str, str], reasons: Mapping[str, str] | None = None
+) -> list[ColumnNote]:
+    """Explain every column of a table, given the roles of some, and reasons for these.
 
     Examples
     --------
-    >>> table = nw.from_dict({"x": [1.0, 2.0, 3.0], "drug": ["a", "b", "a"]}, backend="pandas")
+    >>> table = nw.from_dict({"x": [1.5, 2.0, 3.0], "drug": ["a", "b", "a"]}, backend="pandas")
     >>> for note in explain_columns(table, {"x": "action"}):
-    ...     print(*note, sep=": ")
-    x: action: numbers from 1 to 3
+    ...     print(*note[:3], sep=": ")
+    x: action: numbers from 1.5 to 3
     drug: unused: text with two values, 'a', 'b'; an action if it was set in some rows, \
 a covariate if it is a cause that no action changes, a group if it names units
     """
@@ -82,113 +95,98 @@ a covariate if it is a cause that no action changes, a group if it names units
     for name in table.columns:
         content, role = content_of(table[name]), roles.get(name, UNUSED)
         description = content.description
-        if role == "regime":
-            description = f"labels: {description}"
+        if role.startswith("regime"):
+            numbers = f"{content.distinct} numbers"
+            description = f"labels: {numbers if content.kind == 'text' else description}"
+        if reasons and name in reasons:
+            description += f"; {reasons[name]}"
         elif role == UNUSED:
             description += _ADVICE.get(content.kind, "")
-        elif role.endswith("?"):
-            description += _PROPOSAL[role]
         elif content.kind == "levels" and role in ("action", "covariate"):
             description += "; levels"
-        notes.append(ColumnNote(name, role, description))
+        notes.append(ColumnNote(name, role, description, content.kind))
     return notes
 
 
-def propose_roles(table: nw.DataFrame[Any], outcome: str, regime: str) -> dict[str, str]:
-    """Propose roles of the columns of a table: actions, covariates and groups.
-
-    Columns that the regime labels name are actions. If they name none, all numbers are.
-
-    Raises
-    ------
-    DataError
-        If there is no outcome, or no column of regime labels.
-
-    Examples
-    --------
-    >>> table = nw.from_dict(
-    ...     {"tv": [1.0, 2.0, 3.0], "age": [30, 40, 50], "y": [1, 2, 4], "regime": ["", "TV", ""]},
-    ...     backend="pandas",
-    ... )
-    >>> propose_roles(table, "y", "regime")
-    {'y': 'outcome', 'regime': 'regime', 'tv': 'action', 'age': 'covariate'}
-    """
-    for name, role in ((outcome, "outcome"), (regime, "regime labels")):
-        refuse_absent([name], table.columns, f" for the {role}", "the table")
-    others = [name for name in table.columns if name not in (outcome, regime)]
-    named = _named_in(table[regime], others)
-    roles = {outcome: "outcome", regime: "regime"}
-    for name in others:
-        kind = content_of(table[name]).kind
-        if name in named or (not named and kind == "number"):
-            roles[name] = "action"
-        elif kind in ("number", "levels"):
-            distinct = table[name].n_unique()
-            levels = kind == "levels" and distinct > MAX_COVARIATE_LEVELS
-            roles[name] = "group" if levels else "covariate"
-        elif kind == "names":
-            roles[name] = "group"
-    return roles
+def note_lines(notes: Sequence[ColumnNote]) -> tuple[str, ...]:
+    """Role of each column of a table, with the reason; many unused ones of a kind in one line."""
+    unused: dict[str, list[str]] = {}
+    for note in notes:
+        if note.role == UNUSED:
+            unused.setdefault(note.kind, []).append(note.name)
+    many = {kind: own for kind, own in unused.items() if len(own) > MAX_UNUSED}
+    shown = [note for note in notes if note.role != UNUSED or note.kind not in many]
+    names, roles = (max((len(note[i]) for note in shown), default=0) for i in (0, 1))
+    lines = [f"{note.name:<{names}}  {note.role:<{roles}}  {note.reason}" for note in shown]
+    lines += [
+        f"{len(own)} columns of {KINDS.get(kind, kind)} are {UNUSED}: {first_few(own, MAX_UNUSED)}"
+        for kind, own in many.items()
+    ]
+    return tuple(lines)
 
 
 def content_of(series: nw.Series[Any]) -> Content:
     """Describe the content of a column."""
     missing = missing_cells(series)
-    present = series.filter((~missing).tolist()) if missing.any() else series
-    absent = f"; {int(missing.sum())} missing cells" if missing.any() else ""
+    absent = int(missing.sum())
+    present = series.filter((~missing).tolist()) if absent else series
     if not len(present):
-        return Content("constant", "no cells, only missing ones")
+        return Content("constant", "no cells, only missing ones", 0, absent)
     row = int(np.argmin(missing))
-    kind, description = _content(present, f"such as {str(present[0])!r} in row {row}")
-    return Content(kind, description + absent)
+    cell = str(present[0]).removesuffix(" 00:00:00")
+    kind, description, distinct = _content(present, f"such as {cell!r} in row {row}")
+    if kind == "constant" and absent and not present.dtype.is_numeric():
+        # Cells are empty where something is not the case.
+        kind = "levels"
+    cells = "1 missing cell" if absent == 1 else f"{absent:,} missing cells"
+    return Content(kind, f"{description}; {cells}" if absent else description, distinct, absent)
 
 
-def _content(present: nw.Series[Any], such: str) -> Content:
+def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
     if present.dtype.is_numeric():
         return _numbers(present)
     if present.dtype.is_temporal():
-        return Content("dates", f"dates or durations, {such}")
+        return "dates", f"dates, {such}", present.n_unique()
     cells = present.to_list()
     try:
         distinct = sorted(dict.fromkeys(cells), key=str)
     except TypeError:
-        return Content("other", f"{present.dtype}, {such}")
+        return "other", f"{present.dtype}, {such}", len(cells)
+    count = len(distinct)
     if not all(isinstance(cell, str | bool) for cell in distinct) and not is_categorical(present):
-        return Content("other", f"{present.dtype}, {such}")
+        return "other", f"{present.dtype}, {such}", count
     kind = "categories" if is_categorical(present) else "text"
     texts = [cell for cell in distinct if isinstance(cell, str)]
     if not texts and kind == "text":
         kind = "booleans"
-    if len(distinct) == 1:
-        return Content("constant", f"{kind}, always {listed(distinct)}")
+    if count == 1:
+        return "constant", f"{kind}, always {listed(distinct)}", count
     if kind == "text":
         reading = reading_of(texts)
         if reading.values and reading.kind == "dates":
-            return Content("dates", f"dates written as text, {such}")
+            return "dates", f"dates written as text, {such}", count
         if reading.values:
-            return Content("text", f"text {such}{remedy_of_text(present.name, texts)}")
-    if len(distinct) <= MAX_LEVELS:
-        count = "two" if len(distinct) == 2 else len(distinct)
-        return Content("levels", f"{kind} with {count} values, {listed(distinct)}")
-    repeated = 2 * len(distinct) <= len(cells)
-    return Content(
-        "names" if repeated else "other", f"{kind} with {len(distinct):,} values, {such}"
-    )
+            return "text", f"text {such}{remedy_of_text(present.name, texts)}", count
+    if count <= MAX_LEVELS:
+        values = "two values" if count == 2 else f"{count} values"
+        return "levels", f"{kind} with {values}, {listed(distinct)}", count
+    repeated = 2 * count <= len(cells)
+    return "names" if repeated else "other", f"{kind} with {count:,} values, {such}", count
 
 
-def _numbers(present: nw.Series[Any]) -> Content:
-    low, high = float(present.min()), float(present.max())
-    if low == high:
-        return Content("constant", f"always {low:g}")
-    if present.n_unique() == 2:
-        return Content("number", f"two numbers, {low:g} and {high:g}")
-    return Content("number", f"numbers from {low:g} to {high:g}")
+def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
+    low, high, distinct = float(present.min()), float(present.max()), present.n_unique()
+    if distinct == 1:
+        return "constant", f"always {_spelled(low)}", distinct
+    values = np.asarray(present.to_numpy())
+    are_whole = values.dtype.kind in "iu" or bool((values == np.round(values.astype(float))).all())
+    text = f"two numbers, {_spelled(low)} and {_spelled(high)}"
+    if distinct > 2:
+        whole = "whole " * are_whole
+        text = f"{whole}numbers from {_spelled(low)} to {_spelled(high)}"
+    return "whole" if are_whole else "number", text, distinct
 
 
-def _named_in(labels: nw.Series[Any], names: Sequence[str]) -> set[str]:
-    """Columns that regime labels name."""
-    reader, named = LabelReader(names), set()
-    for label in dict.fromkeys(labels.drop_nulls().to_list()):
-        with suppress(UnknownActionError):
-            named |= {*reader.actions(str(label))}
-    return named
+def _spelled(number: float) -> str:
+    # Years have no comma.
+    return f"{number:.6g}" if abs(number) < 10_000 else format_number(number)

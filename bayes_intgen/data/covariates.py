@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, listed
+from bayes_intgen.data.missing import Missing
 from bayes_intgen.errors import BayesIntgenError, DataError
 from bayes_intgen.text.messages import hint
 
@@ -47,6 +48,10 @@ class CovariateColumns:
         Covariates that are dates, in days since 1970.
     regime, weights, outcome_sd : str
         Names of these columns in the table from which the rows were read; empty without them.
+    meanings : mapping from str to tuple of str
+        Actions that labels of regimes stand for.
+    missing : Missing
+        Treatment of missing cells.
     """
 
     names: tuple[str, ...] = ()
@@ -57,6 +62,8 @@ class CovariateColumns:
     regime: str = ""
     weights: str = ""
     outcome_sd: str = ""
+    meanings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: Missing = "error"
 
     @property
     def every(self) -> tuple[str, ...]:

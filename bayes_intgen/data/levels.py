@@ -97,16 +97,15 @@ Content = ColumnLevels | frozenset[str] | Literal["numbers", "dates"]
 
 
 def merged(one: Mapping[str, Content], other: Mapping[str, Content]) -> Mapping[str, Content]:
-    """Combine the contents of the columns in two sets of rows, by name; empty without rows.
+    """Combine the contents of the columns in two sets of rows, by name.
 
     Raises
     ------
     DataError
         If the contents differ in kind, or the orders of levels contradict.
     """
-    if not (one and other):
-        return one or other
-    return {name: _merged(name, content, other[name]) for name, content in one.items()}
+    common = {name: _merged(name, one[name], other[name]) for name in one if name in other}
+    return {**one, **other, **common}
 
 
 def _merged(name: str, one: Content, other: Content) -> Content:

@@ -1,5 +1,6 @@
 """Missing cells: counts by column and regime, and the remedies that a user may choose."""
 
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Self, get_args
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning
 from bayes_intgen.identification.regimes import Mask, in_regime_order, mask_label, masks_of
-from bayes_intgen.text.messages import first_few, hint, quoted
+from bayes_intgen.text.messages import first_few, hint, option, quoted
 
-# Treatment of missing cells: an error, rows left out, or a level of a text covariate.
+# Treatment of missing cells: an error, rows left out, or a level of a text covariate. A mapping has
+# treatments by column, and under "" that of the others.
 Treatment = Literal["error", "drop", "level"]
 Missing = Treatment | Mapping[str, Treatment]
 
@@ -116,13 +118,12 @@ class MissingCells(NamedTuple):
         ]
         more = len(refused) - len(shown)
         shown += [f"{more} more columns have missing cells"] if more else []
-        levels = [name for name in refused if name in level_columns]
-        or_level = (
-            f", or 'level' to make those of {quoted(levels)} a level of their own" if levels else ""
-        )
+        levels: dict[str, Treatment] = {n: "level" for n in refused if n in level_columns}
+        others: dict[str, Treatment] = {} if {*levels} == {*self.cells} else {"": "drop"}
+        or_level = f", or make those of text a level with {_spelled({**others, **levels})}"
         raise DataError(
-            f"{'; '.join(shown)}. Fill them in, or pass missing='drop' to leave out the "
-            f"{self.total} rows with missing cells{or_level}"
+            f"{'; '.join(shown)}. Fill them in, or leave out the {self.total} rows with missing "
+            f"cells: {_spelled({'': 'drop'})}{or_level if levels else ''}"
         )
 
     def warn(self, actions: Sequence[str], rows: int) -> None:
@@ -140,6 +141,25 @@ class MissingCells(NamedTuple):
                 DataWarning,
                 skip_file_prefixes=(PACKAGE,),
             )
+
+
+def _spelled(missing: Mapping[str, Treatment]) -> str:
+    """Treatments in the interface in use."""
+    if [*missing] == [""]:
+        return option("missing", missing[""])
+    return option("missing", repr(dict(missing)), command=shlex.join(words_of_missing(missing)))
+
+
+def words_of_missing(missing: Mapping[str, Treatment]) -> list[str]:
+    """Option of the command line with treatments by column; empty without any.
+
+    Examples
+    --------
+    >>> words_of_missing({"": "drop", "holiday": "level"})
+    ['--missing', 'drop,holiday=level']
+    """
+    parts = [f"{name}={own}" if name else own for name, own in missing.items()]
+    return ["--missing", ",".join(parts)] if parts else []
 
 
 def counts_in_words(actions: Sequence[str], counts: Mapping[Mask, int]) -> str:
@@ -172,7 +192,7 @@ def dropped_in_words(actions: Sequence[str], dropped: Mapping[Mask, int]) -> lis
 
 def treatment_of(missing: Missing, column: str) -> Treatment:
     """Treatment of the missing cells of a column."""
-    return missing if isinstance(missing, str) else missing.get(column, "error")
+    return missing if isinstance(missing, str) else missing.get(column, missing.get("", "error"))
 
 
 def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence[str]) -> None:
@@ -183,10 +203,10 @@ def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence
         )
     each = {} if isinstance(missing, str) else missing
     for name, treatment in each.items():
-        if name not in columns:
+        if name and name not in columns:
             raise DataError(f"missing: unknown column {name!r}; {hint(name, columns)} columns are "
                             f"{quoted(columns)}")  # fmt: skip
-        if treatment == "level" and name not in covariates:
+        if name and treatment == "level" and name not in covariates:
             raise DataError(
                 f"missing: only the cells of covariates can be a level, and {name!r} is not one"
             )

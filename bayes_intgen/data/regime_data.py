@@ -142,6 +142,9 @@ class RegimeData(Observations):
             Column of regime labels, which name the actions that were set: ``"red"`` for do(red),
             ``"red+green"`` if both were set, and missing, ``""`` or ``"observational"`` if none
             was.
+        labels : mapping from str to str, sequence of str or None, optional
+            What other labels stand for, such as ``{"TV test (spring)": "tv", "BAU": None}``: an
+            action, several (``"tv+radio"``), or None where none was set.
         covariates : sequence of str, optional
             Columns of observed causes that the actions do not change, such as season or age.
             Text, booleans and categories are levels. Effects are averages over the
@@ -159,8 +162,8 @@ class RegimeData(Observations):
             that have any, with a warning that counts these; or make missing cells of text
             covariates a level of their own, called ``"missing"``, and raise an error in others. A
             mapping such as ``{"age": "drop", "channel": "level"}`` treats columns differently;
-            missing cells of columns that it lacks are errors. Missing regime labels are
-            observational.
+            missing cells of columns that it lacks are errors, unless it has a treatment of these
+            under ``""``. Missing regime labels are observational.
         require_observational : bool
             As in :meth:`from_arrays`.
 

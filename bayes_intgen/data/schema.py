@@ -15,17 +15,16 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
 from bayes_intgen.data.levels import ColumnLevels, Content, labels_of_groups, merged
-from bayes_intgen.data.missing import (
-    Missing,
-    MissingCells,
-    check_missing,
-    treatment_of,
-)
+from bayes_intgen.data.missing import Missing, MissingCells, check_missing, treatment_of
 from bayes_intgen.data.regime_labels import (
     LabelReader,
+    Labels,
     UnknownActionError,
+    checked_meanings,
     is_observational,
+    label_texts,
     masks_of_labels,
+    refuse_unused,
 )
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
@@ -73,6 +72,7 @@ class Options(TypedDict, total=False):
     weights: str | None
     outcome_sd: str | None
     missing: Missing
+    labels: Labels | None
     require_observational: bool
 
 
@@ -118,13 +118,12 @@ class Schema:
     actions : tuple of str, length K
     outcome : str
     columns : CovariateColumns
-        Covariates and groups, with their levels and labels once these are known, and the names of
-        the columns of regimes, weights and standard deviations. Without a column of regimes, the
-        masks of the rows are arguments of :meth:`read`.
+        Covariates and groups, with their levels and labels once these are known, the names of the
+        columns of regimes, weights and standard deviations, the meanings of regime labels, and the
+        treatment of missing cells. Without a column of regimes, the masks of the rows are
+        arguments of :meth:`read`.
     categories : tuple of Categories or None, length K
         Levels of each action; None for actions without levels, or before these are known.
-    missing : Missing
-        Treatment of missing cells.
     require_observational : bool
         Whether rows without observational ones are an error.
     """
@@ -133,7 +132,6 @@ class Schema:
     outcome: str
     columns: CovariateColumns
     categories: tuple[Categories | None, ...]
-    missing: Missing
     require_observational: bool
 
     @classmethod
@@ -164,9 +162,12 @@ class Schema:
             )
         refuse_unwritable(outcome, "the outcome")
         no_levels, no_labels = (None,) * len(covariates), ((),) * len(groups)
-        columns = CovariateColumns(covariates, no_levels, groups, no_labels, regime=regime, **units)
-        missing, required = more["missing"], more["require_observational"]
-        schema = cls(names, outcome, columns, (None,) * len(names), missing, required)
+        meanings, missing = checked_meanings(more.get("labels"), names), more["missing"]
+        columns = CovariateColumns(
+            covariates, no_levels, groups, no_labels, regime=regime, **units,
+            meanings=meanings, missing=missing,
+        )  # fmt: skip
+        schema = cls(names, outcome, columns, (None,) * len(names), more["require_observational"])
         check_missing(missing, schema.complete_columns, covariates)
         return schema
 
@@ -187,8 +188,10 @@ class Schema:
         Raises
         ------
         DataError
-            As in :meth:`ColumnLevels.categories` and :func:`labels_of_groups`.
+            As in :meth:`ColumnLevels.categories` and :func:`labels_of_groups`, and if a label that
+            was given a meaning does not occur.
         """
+        refuse_unused(self.columns.meanings, contents.get(self.columns.regime), self.columns.regime)
         categories = {
             name: content.categories(name)
             for name, content in contents.items()
@@ -212,9 +215,20 @@ class Schema:
         table, numbers = nw.from_native(frame, eager_only=True), np.arange(len(frame))
         return any(
             self._content(table, name, numbers) != "numbers"
-            for name in (*self.actions, *self.columns.every)
+            for name in self._described
             if name in table.columns
         )
+
+    @property
+    def _translated(self) -> str | None:
+        """Column of regimes if its labels were given meanings, which must occur in some row."""
+        return self.columns.regime if self.columns.meanings else None
+
+    @property
+    def _described(self) -> tuple[str, ...]:
+        """Columns whose contents are collected before rows are read."""
+        regime = self._translated
+        return (*self.actions, *self.columns.every, *(() if regime is None else (regime,)))
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
         """Add levels to numeric actions and covariates with two distinct values.
@@ -249,17 +263,22 @@ class Schema:
         for table in tables_of(tables):
             complete, numbers, _ = self._complete(table, first_row)
             first_row += len(table)
-            if not numbers.size:
-                continue
-            names = (*self.actions, *self.columns.every)
-            contents = {name: self._content(complete, name, numbers) for name in names}
+            # Labels also occur in rows with missing cells.
+            regime = self._translated
+            contents = {
+                name: self._content(table if name == regime else complete, name, numbers)
+                for name in self._described
+                if numbers.size or name == regime
+            }
             collected = merged(collected, contents)
-            if all(isinstance(content, str) for content in contents.values()):
+            if numbers.size and all(isinstance(content, str) for content in contents.values()):
                 break
         return collected
 
     def _content(self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]) -> Content:
-        """What a column holds: levels, groups, or numbers or dates."""
+        """What a column holds: levels, groups, labels, or numbers or dates."""
+        if name == self._translated:
+            return frozenset(label_texts(table[name].to_list()))
         if name in self.columns.groups:
             return frozenset(map(group_label, filled_cells(table, name)))
         if name in self.columns.names and holds_dates(table[name]):
@@ -335,7 +354,8 @@ class Schema:
         labels = table[regime]
         if labels.dtype.is_nested():
             raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
-        return masks_of_labels(labels.to_list(), self.actions, regime, first_row)
+        reader = LabelReader(self.actions, self.columns.meanings)
+        return masks_of_labels(labels.to_list(), reader, regime, first_row)
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
@@ -351,11 +371,11 @@ class Schema:
 
     def _missing_cells(self, table: nw.DataFrame[Any], name: str) -> NDArray[np.bool_]:
         """Missing cells of a column, unless they are a level or not needed."""
-        missing = missing_cells(table[name])
-        if name == self.columns.outcome_sd:
+        missing, columns = missing_cells(table[name]), self.columns
+        if name == columns.outcome_sd:
             # A row of one unit has no standard deviation.
-            missing &= numeric_column(table, self.columns.weights, DataError) != 1
-        if name not in self.columns.names or treatment_of(self.missing, name) != "level":
+            missing &= numeric_column(table, columns.weights, DataError) != 1
+        if name not in columns.names or treatment_of(columns.missing, name) != "level":
             return missing
         return missing & (not has_levels(table, name))
 
@@ -363,7 +383,7 @@ class Schema:
         """Raise DataError if there are missing cells that may not be left out."""
         covariates = zip(self.columns.names, self.columns.categories, strict=True)
         text = [name for name, levels in covariates if levels]
-        missing.refuse(self.actions, self.missing, text)
+        missing.refuse(self.actions, self.columns.missing, text)
 
     def read_batches(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Batch]:
         """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""

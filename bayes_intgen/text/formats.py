@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Maximum number of decimals, and magnitude, beyond which a power of ten is written.
 MAX_DECIMALS, MAX_MAGNITUDE = 6, 1e9
+# Maximum characters in a line of a printed screen.
+LINE_WIDTH = 100
 
 
 def decimals_for(width: float) -> int:

@@ -84,7 +84,7 @@ def test_fit_then_effect(folder, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert (tmp_path / "run").is_file()
-    assert done.stderr.splitlines()[-1] == f"written to {tmp_path / 'fit.nc'}"
+    assert f"written to {tmp_path / 'fit.nc'}\nNext:" in done.stderr
     saved = bi.load(tmp_path / "fit.nc")
     assert saved.model.graph == {"green": ("red",)}
     output = process("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
@@ -207,7 +207,7 @@ def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
         (["effect", "FIT", "--set", "red=1", "--format", "xml"], 2, "xml"),
         (["effect", "FIT", "--sett", "red=1"], 2, "--sett"),
         (["nonsense"], 2, "nonsense"),
-        (["fit", "DATA", "-o", "x.nc"], 2, "--outcome"),
+        (["fit", "DATA", "-o", "x.nc"], 1, "--outcome and --actions must be named"),
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         ([*FIT, "--graph", "red"], 1, "child=parent"),

@@ -22,22 +22,6 @@ def file(tmp_path):
     return tmp_path / "data.csv"
 
 
-def test_describe_proposes_actions_and_a_command_that_runs(file, run) -> None:
-    text = run("describe", file, "-y", "sales").out
-    assert "No column is an action unless you name it" in text
-    assert "tv          action?" in text
-    document = json.loads(run("describe", file, "-y", "sales", "--format", "json").out)
-    assert document["command"] in text
-    roles = {column["name"]: column["role"] for column in document["columns"]}
-    assert roles["region"] == "group?"
-    assert roles["sales"] == "outcome"
-    program, *command = shlex.split(document["command"])
-    assert program == "bayes-intgen"
-    assert "age,the season,n,sd" in command
-    columns = json.loads(run(*command, "--missing", "drop", "--format", "json").out)["columns"]
-    assert {c["name"]: c["role"] for c in columns} == {n: r.rstrip("?") for n, r in roles.items()}
-
-
 def test_a_column_without_a_name_has_no_role(file, run) -> None:
     table = file.with_suffix(".parquet")
     pd.read_csv(file, keep_default_na=False).rename(columns={"n": ""}).to_parquet(table)
@@ -51,8 +35,8 @@ def test_a_column_without_a_name_has_no_role(file, run) -> None:
 def test_no_column_is_taken_as_action_silently(file, tmp_path, run, command) -> None:
     more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
     error = run(command, file, "-y", "sales", *more, code=console.UNUSABLE).err
-    assert "no actions are named" in error
-    assert "--outcome sales --actions tv,radio --covariates 'age,the season,n,sd'" in error
+    assert "error: --actions must be named; `bayes-intgen describe /" in error
+    assert "--outcome sales --actions tv,radio --covariates 'age,the season' --groups reg" in error
 
 
 def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
@@ -62,7 +46,7 @@ def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
         more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
         error = run(command, file, *options, *more, code=console.UNUSABLE).err
         assert "column 'age' has 1 missing cells" in error
-        assert "pass missing='drop'" in error
+        assert "with missing cells: --missing drop" in error
     fitted = []
 
     def record(rows, *arguments, **settings):
@@ -81,6 +65,23 @@ def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
     assert "1 rows with missing cells left out" in output.out
     assert "warning: 1 of 300 rows have missing cells" in output.err
     assert "region: 20 groups, " in output.out
+
+
+def test_missing_cells_are_treated_by_column(file, run) -> None:
+    frame = pd.read_csv(file, keep_default_na=False).rename(columns={"the season": "sky, sun"})
+    frame.loc[[7, 9], "sky, sun"] = ""
+    frame.to_csv(file, index=False)
+    command = ["describe", file, "-y", "sales", "-a", "tv,radio", "--covariates", "age"]
+    command += ["--covariates", "sky, sun"]
+    error = run(*command, code=console.UNUSABLE).err
+    assert "leave out the 3 rows with missing cells: --missing drop, or" in error
+    remedy = "--missing 'drop,sky, sun=level'"
+    assert error.endswith(f"make those of text a level with {remedy}\n")
+    output = run(*command, *shlex.split(remedy))
+    assert "1 rows with missing cells left out" in output.out
+    assert remedy in output.out.splitlines()[-1]
+    error = run(*command, "--missing", "drop,age=mean", code=console.UNUSABLE).err
+    assert "'drop,age=mean' is not error, drop or level" in error
 
 
 def test_means_of_many_groups_are_covariates(file, run, tmp_path) -> None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.data.column_notes import content_of, explain_columns, propose_roles
+from bayes_intgen.data.column_notes import content_of, explain_columns
 
 
 def table(rows: int = 240) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def test_every_column_is_explained(convert) -> None:
     assert {name: note.role for name, note in notes.items() if note.role != "unused"} == roles
     reasons = {name: note.reason for name, note in notes.items()}
     assert reasons["week"].startswith("dates written as text, such as '2026-01-01' in row 0; a cov")
-    assert reasons["day"].startswith("dates or durations, such as '2026-01-01")
+    assert reasons["day"].startswith("dates, such as '2026-01-01' in row 0")
     assert reasons["drug"] == "text with 3 values, 'high', 'low', 'off'; levels"
     assert reasons["promo"] == "text with two values, 'no', 'yes'; levels"
     assert reasons["region"].startswith("text with 24 values, 'r0', 'r1'")
@@ -51,26 +51,9 @@ def test_every_column_is_explained(convert) -> None:
     assert "text such as '€" in reasons["search"]
     assert "that reads as numbers; bi.clean(frame) converts it" in reasons["search"]
     assert reasons["open"].startswith("booleans with two values, False, True; an action if")
-    assert "; 1 missing cells" in reasons["age"]
+    assert "; 1 missing cell" in reasons["age"]
     assert reasons["year"] == "always 2026; it does not vary"
     assert reasons["note"] == "text with 240 values, such as 'comment 0' in row 0"
-
-
-def test_columns_named_by_labels_are_proposed_as_actions() -> None:
-    frame = nw.from_native(table())
-    roles = propose_roles(frame, "sales", "regime")
-    assert roles == {
-        "sales": "outcome", "regime": "regime", "tv": "action", "drug": "action",
-        "promo": "covariate", "open": "covariate", "age": "covariate", "region": "group",
-        "shop": "group",
-    }  # fmt: skip
-    without = nw.from_native(table().assign(regime=""))
-    roles = propose_roles(without, "sales", "regime")
-    assert [name for name, role in roles.items() if role == "action"] == ["tv", "age"]
-    with pytest.raises(bi.DataError, match="no column 'sale' for the outcome; did you mean 'sales"):
-        propose_roles(frame, "sale", "regime")
-    with pytest.raises(bi.DataError, match="no column 'test' for the regime labels"):
-        propose_roles(frame, "sales", "test")
 
 
 def test_columns_of_unusual_types_are_explained() -> None:

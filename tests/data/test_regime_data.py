@@ -41,7 +41,7 @@ def test_labels_become_masks() -> None:
 def test_spaces_around_labels_are_ignored_unless_part_of_a_name() -> None:
     table = frame().rename(columns={"red": " red"})
     table["regime"] = [" red", "red ", " green", None, "", " observational "] * 5
-    with pytest.raises(bi.DataError, match="has the label 'red ' in row 1: unknown action 'red'"):
+    with pytest.raises(bi.DataError, match="'red ' in row 1 .did you mean ' red'"):
         read(table, actions=[" red", "green"])
     table["regime"] = [" red", " red", " green", None, "", " observational "] * 5
     masks = read(table, actions=[" red", "green"]).intervened

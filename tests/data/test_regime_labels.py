@@ -36,19 +36,25 @@ def read(label: str, names: list[str]) -> bi.RegimeData:
 
 def test_case_counts_where_names_differ_by_case_only() -> None:
     assert read("TV", ["tv", "TV"]).intervened[0].tolist() == [False, True]
-    with pytest.raises(bi.DataError, match="unknown action 'Tv'; did you mean"):
+    with pytest.raises(bi.DataError, match=r"labels .*'Tv' in row 0 \(did you mean '(tv|TV)'"):
         read("Tv", ["tv", "TV"])
 
 
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("rad", r"label 'rad' in row 0: unknown action 'rad'; did you mean 'red'\?"),
-        ("red, gren", r"label 'red, gren' in row 0: unknown action 'gren'; did you mean 'green'\?"),
-        ("Red geo test", r"unknown action 'Red geo test'; did you mean 'red'\?"),
-        ("observatonal", r"'observatonal' in row 0; did you mean 'observational'\?"),
-        ("control", "unknown action 'control'; .* in observational rows the label must be empty"),
-        ("red, observational", "unknown action 'observational'|did you mean 'observational'"),
+        ("rad", "'rad' in row 0 .did you mean 'red'.*labels={'rad': 'red'}"),
+        ("red, gren", "'red, gren' in row 0 .did you mean 'red, green'"),
+        ("RedGeoTest", "labels={'RedGeoTest': 'red'}"),
+        ("Greentest", "labels={'Greentest': 'green'}"),
+        ("red & green trial", "labels={'red & green trial': 'red\\+green'}"),
+        ("observatonal", "'observatonal' in row 0 .did you mean 'observational'.*: None}"),
+        (
+            "control",
+            "'control' in row 0 .did you mean 'observational'.*{'control': None} .None where",
+        ),
+        ("red, observational", "'red, observational' in row 0 .did you mean 'observational'"),
+        ("Xmas", "'Xmas' in row 0. Say what they stand for: labels={'Xmas': 'red'}"),
     ],
 )
 def test_near_misses_are_suggested(label, message) -> None:
@@ -60,8 +66,47 @@ def test_near_misses_are_suggested(label, message) -> None:
 def test_cells_of_several_labels_are_named(label) -> None:
     frame = pd.DataFrame({"red": [0.0, 1.0], "green": [1.0, 0.0], "y": [0.0, 1.0]})
     frame["kind"] = [label, label]
-    with pytest.raises(bi.DataError, match=r"label [\"'].*red.*green.* in row 0"):
+    with pytest.raises(bi.DataError, match=r"labels .*[\"'].*red.*green.* in row 0"):
         bi.RegimeData.from_frame(frame, ["red", "green"], "y", "kind")
+
+
+def test_all_unknown_labels_are_named_at_once() -> None:
+    labels = [f"test {i} of red" for i in range(5)]
+    frame = pd.DataFrame({"red": np.arange(30.0), "y": np.arange(30.0), "kind": labels * 6})
+    with pytest.raises(
+        bi.DataError, match="'test 0 of red' in row 0 .*'test 2 of red'.*and 2 more"
+    ):
+        bi.RegimeData.from_frame(frame, ["red"], "y", "kind")
+
+
+def rows_with_own_labels(**labels: object) -> bi.RegimeData:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(40, 3)), columns=["tv", "radio", "y"])
+    frame["kind"] = ["TV geo test (spring) ", "Both", "BAU", "radio"] * 10
+    return bi.RegimeData.from_frame(frame, ["tv", "radio"], "y", "kind", labels=labels)
+
+
+def test_labels_stand_for_actions() -> None:
+    labels = {"TV geo test (spring)": ["tv"], "Both": "tv+radio", "BAU": None}
+    masks = [[True, False], [True, True], [False, False], [False, True]] * 10
+    assert rows_with_own_labels(**labels).intervened.tolist() == masks
+    # A label that could be read may stand for something else.
+    assert not rows_with_own_labels(**labels, radio="").intervened[3].any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"BAUU": None}, "no row has the label 'BAUU'; did you mean 'BAU'"),
+        ({"BAU": "tvv"}, "label 'BAU' stands for an unknown action 'tvv'; did you mean 'tv'"),
+        ({"BAU": ["tvv"]}, "label 'BAU': unknown action 'tvv'; did you mean 'tv'"),
+        ({"BAU": 3}, "labels..BAU.. must be a list of actions"),
+        ({"BAU": None}, "'TV geo test .spring. ' in row 0 .did you mean 'tv'.*'Both' in row 1"),
+    ],
+)
+def test_unusable_meanings_of_labels_are_refused(labels, message) -> None:
+    with pytest.raises(bi.DataError, match=message):
+        rows_with_own_labels(**labels)
 
 
 def test_missing_column_of_labels_is_explained() -> None:

@@ -17,6 +17,7 @@ from _sources import (
     ON_CLUSTER,
     STREAMED,
     assert_same_rows,
+    parquet,
     pieces,
     read,
     table,
@@ -192,9 +193,9 @@ def test_missing_cells_are_counted_by_column_and_regime() -> None:
     message = (
         r"column 'age' has 3 missing cells \(observational 2, do\(tv\) 1\), the first in row 3; "
         r"column 'season' has 4 missing cells \(observational 3, do\(tv\) 1\), the first in row 7; "
-        r"column 'region' has 1 .* row 11; column 'sales' has 1 .* row 12\. Fill them in, or pass "
-        r"missing='drop' to leave out the 8 rows with missing cells, or 'level' to make those of "
-        r"'season' a level of their own"
+        r"column 'region' has 1 .* row 11; column 'sales' has 1 .* row 12\. Fill them in, or leave "
+        r"out the 8 rows with missing cells: missing='drop', or make those of text a level with "
+        r"missing={'': 'drop', 'season': 'level'}"
     )
     frame = with_gaps()
     for source in (frame, frame.convert_dtypes(), pl.from_pandas(frame), pieces(frame)):
@@ -204,7 +205,7 @@ def test_missing_cells_are_counted_by_column_and_regime() -> None:
 
 def test_rows_with_missing_cells_are_dropped_with_a_warning(client) -> None:
     frame = with_gaps()
-    expected = read(frame.drop(index=GAPS))
+    expected = read(frame.drop(index=GAPS), missing="drop")
     dropped = {(False, False, False): 6, (True, False, False): 2}
     lost = "8 rows with missing cells left out: observational 6, do(tv) 2"
     for source, more in (
@@ -239,6 +240,8 @@ def test_missing_text_may_be_a_level() -> None:
     treatments = {"season": "level", "age": "drop", "region": "drop", "sales": "drop"}
     with pytest.warns(bi.DataWarning, match="5 of 600 rows"):
         assert len(read(with_gaps(), missing=treatments)) == 595
+    with pytest.warns(bi.DataWarning, match="5 of 600 rows"):
+        assert len(read(with_gaps(), missing={"": "drop", "season": "level"})) == 595
     # Numbers have no level, and unnamed columns are not dropped.
     with pytest.raises(bi.DataError, match="'age' has 3 missing cells .* 'sales' has 1"):
         read(with_gaps(), missing="level")
@@ -251,7 +254,7 @@ def test_missing_cells_of_arrays() -> None:
     masks = np.stack([frame["regime"] == "tv", np.zeros(600, bool)], axis=1)
     arrays = (frame[["tv", "radio"]], frame["sales"], masks)
     more = {"covariates": {"season": frame["season"].tolist()}, "outcome_name": "sales"}
-    with pytest.raises(bi.DataError, match="'season' has 4 .*'sales' has 1 .* or 'level' to make"):
+    with pytest.raises(bi.DataError, match="'season' has 4 .*'sales' has 1 .* or make those"):
         bi.RegimeData.from_arrays(*arrays, **more)
     for missing, rows in (("drop", 595), ({"season": "level", "sales": "drop"}, 599)):
         with pytest.warns(bi.DataWarning, match=f"{600 - rows} of 600 rows"):
@@ -268,6 +271,30 @@ def test_standard_deviations_may_be_missing_where_a_row_is_one_unit() -> None:
     frame.loc[frame.index[frame["n"] == 2][0], "sd"] = np.nan
     with pytest.raises(bi.DataError, match="'sd' has 1 missing cells"):
         read(frame)
+
+
+def test_labels_stand_for_the_same_in_every_source(client, tmp_path) -> None:
+    frame = table().assign(regime=lambda f: f["regime"].map({"tv": "TV test", "radio": "Waves"}))
+    # Also where a label occurs in the last rows alone, and only in rows with missing cells.
+    frame["regime"] = frame["regime"].fillna("BAU")
+    frame.loc[frame["regime"] == "Waves", "regime"] = "BAU"
+    frame.loc[frame.index[-20:], ["regime", "age"]] = ["Waves", np.nan]
+    labels = {"TV test": "tv", "Waves": "radio", "BAU": None}
+    sources = (
+        (frame, {}),
+        (pieces(frame), {}),
+        (parquet(frame, tmp_path), {}),
+        (dd.from_pandas(frame, npartitions=30), {"client": client}),
+    )
+    for source, more in sources:
+        with pytest.warns(bi.DataWarning, match="20 of 600 rows"):
+            rows = read(source, labels=labels, missing="drop", **more)
+        assert rows.regimes == {
+            (False, False, False): int((frame["regime"] == "BAU").sum()),
+            (True, False, False): int((frame["regime"] == "TV test").sum()),
+        }
+        with pytest.raises(bi.DataError, match="no row has the label 'BUA'; did you mean 'BAU'"):
+            read(source, labels={**labels, "BUA": None}, missing="drop", **more)
 
 
 def change(**columns: object):

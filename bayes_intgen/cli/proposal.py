@@ -1,0 +1,213 @@
+"""Explanation of a file whose roles are not all named, and the command to run next."""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from bayes_intgen.cli.options import REGIME, Columns
+from bayes_intgen.cli.parsing import parse_labels
+from bayes_intgen.data.cells import ANSWERS, open_questions
+from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
+from bayes_intgen.data.files import kind_of, read_table
+from bayes_intgen.data.missing import words_of_missing
+from bayes_intgen.data.proposed_roles import Proposal, propose_roles
+from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
+from bayes_intgen.text.formats import LINE_WIDTH, align_columns, to_json
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+# Size of files in bytes, beyond which only the first rows of a Parquet file are explained.
+MAX_BYTES = 2**30
+# Maximum number of labels that are shown, and asked about.
+MAX_LABELS = 12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Columns of a file, proposed roles, open questions, and the command to run next.
+
+    Attributes
+    ----------
+    title : str
+    notes : list of ColumnNote
+    proposal : Proposal
+    questions : list of str
+        What only the user can say.
+    columns : Columns
+        All roles; without answers those on which other roles depend.
+    advice, command : str
+        The command to run next, and what to do before.
+    """
+
+    title: str
+    notes: list[ColumnNote]
+    proposal: Proposal
+    questions: list[str]
+    columns: Columns
+    advice: str
+    command: str
+
+    def to_json(self) -> str:
+        """Convert to JSON."""
+        labels = self.proposal.labels.items()
+        return to_json(
+            {
+                "columns": [note._asdict() for note in self.notes],
+                "labels": [
+                    {
+                        "label": label,
+                        "rows": self.proposal.rows[label],
+                        "actions": None if actions is None else list(actions),
+                    }
+                    for label, actions in labels
+                ],
+                "left_out": self.proposal.left_out,
+                "questions": self.questions,
+                "command": self.command,
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = [self.title]
+        for line in note_lines(self.notes):
+            lines += wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
+        regime, labels = self.proposal.columns("regime"), _label_lines(self.proposal)
+        lines += [f"Labels in {regime[0]!r}", *(f"  {line}" for line in labels)] if regime else []
+        if self.proposal.left_out:
+            lines += [
+                f"{self.proposal.left_out:,} rows have missing cells in columns with a role, and "
+                "would be left out"
+            ]
+        if self.questions:
+            lines += ["Questions", *(f"  {question}" for question in self.questions)]
+        return "\n".join([*lines, f"{self.advice} Next:", f"  {self.command}"])
+
+
+def explained(data: Path, source: Path, columns: Columns) -> Explanation:
+    """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
+    head = kind_of(source) == "parquet" and source.stat().st_size > MAX_BYTES
+    table = read_table(source, columns.regime or REGIME, head=head)
+    proposal = _proposal(table, columns)
+    regime = proposal.columns("regime")
+    if regime and regime[0] != (columns.regime or REGIME) and table[regime[0]].null_count():
+        # Text such as "None" is a missing cell in other columns, and a label in this one.
+        table = read_table(source, regime[0], head=head)
+        proposal = _proposal(table, columns)
+    title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
+    cells = open_questions(table)
+    questions = [f"How is {own.column!r} read? {own}" for own in cells] + _questions(proposal)
+    completed = _completed(columns, proposal, answered=not questions)
+    advice = "Add the answers." if questions else "Check what is proposed (?)."
+    following = command("describe", data, *completed.words())
+    if cells:
+        # One answer of each kind serves all columns of a file.
+        first = {own.option: next(iter(own.readings)) for own in reversed(cells)}
+        options = [w for name, own in first.items() for w in (f"--{name}", ANSWERS[name][own])]
+        following = command("clean", data, "-o", data.with_suffix(".parquet"), *options)
+        advice = f"Check that {cells[0].cell!r} is {next(iter(cells[0].readings.values()))}."
+    given = _given(columns, table)
+    shown = {name: role if name in given else f"{role}?" for name, role in proposal.roles.items()}
+    notes = explain_columns(table, shown, proposal.reasons)
+    return Explanation(title, notes, proposal, questions, completed, advice, following)
+
+
+def command(name: str, *words: object) -> str:
+    """A command as it is typed.
+
+    Examples
+    --------
+    >>> command("describe", "my data.csv", "--outcome", "y")
+    "bayes-intgen describe 'my data.csv' --outcome y"
+    """
+    return shlex.join(["bayes-intgen", name, *map(str, words)])
+
+
+def _given(columns: Columns, table: "nw.DataFrame[Any]") -> dict[str, str]:
+    """Roles that are named."""
+    singles = {
+        "outcome": columns.outcome,
+        "regime": columns.regime,
+        "weights": columns.weights,
+        "sd of the outcome": columns.outcome_sd,
+    }
+    several = columns.several(table.columns)
+    return {name: role for role, name in singles.items() if name is not None} | {
+        name: role.removesuffix("s") for role, names in several.items() for name in names
+    }
+
+
+def _proposal(table: "nw.DataFrame[Any]", columns: Columns) -> Proposal:
+    given, labels = _given(columns, table), parse_labels(columns.label)
+    actions = [name for name, role in given.items() if role == "action"]
+    meanings = checked_meanings(labels, actions or [n for n in table.columns if n not in given])
+    proposal = propose_roles(table, given, meanings)
+    for regime in proposal.columns("regime"):
+        refuse_unused(meanings, proposal.rows, regime)
+    return proposal
+
+
+def _questions(proposal: Proposal) -> list[str]:
+    questions = []
+    if not proposal.columns("outcome"):
+        questions.append("Which column of numbers is the outcome? --outcome COLUMN")
+    if not proposal.columns("regime"):
+        questions.append(
+            "Which column says which actions were set in a row? --regime COLUMN (its labels name "
+            "columns, or --label says what they stand for)"
+        )
+    questions += [
+        f"What does the label {label!r} stand for? {spelled_meaning(label, 'COLUMN')}, or "
+        f"{spelled_meaning(label, '')} if no action was set"
+        for label in proposal.open_labels[:MAX_LABELS]
+    ]
+    if proposal.columns("regime") and not proposal.columns("action") and not proposal.open_labels:
+        questions.append("Which columns are actions? No label names one. --actions COLUMN,COLUMN")
+    return questions
+
+
+def _completed(columns: Columns, proposal: Proposal, answered: bool) -> Columns:
+    """Add what is proposed; before all questions are answered, only what says which were set."""
+    (outcome, *_), (regime, *_) = (
+        [*proposal.columns(role), None] for role in ("outcome", "regime")
+    )
+    known = replace(
+        columns,
+        outcome=outcome,
+        regime=None if regime == REGIME else regime,
+        label=[f"{label}={'+'.join(own)}" for label, own in proposal.meanings.items()],
+    )
+    if not answered:
+        return known
+    return replace(
+        known,
+        actions=proposal.columns("action"),
+        covariates=proposal.columns("covariate"),
+        groups=proposal.columns("group"),
+        missing=columns.missing or words_of_missing(proposal.missing)[1:],
+    )
+
+
+def _label_lines(proposal: Proposal) -> list[str]:
+    labels = [*dict.fromkeys([*proposal.open_labels, *proposal.labels])][:MAX_LABELS]
+    cells = [
+        [label or "(empty)", _meaning(proposal, label), f"{proposal.rows[label]:,}"]
+        for label in labels
+    ]
+    more = len(proposal.labels) - len(labels)
+    table = align_columns(["label", "set", "rows"], cells, left=2).splitlines()
+    return [*table, *([f"and {more} more"] if more else [])]
+
+
+def _meaning(proposal: Proposal, label: str) -> str:
+    actions: Any = proposal.labels[label]
+    if actions is None:
+        return "?"
+    return (", ".join(actions) or "nothing") + "?" * (label in proposal.guessed)
+
+
+def proposed_columns(source: Path, columns: Columns) -> Columns:
+    """Columns with proposed roles, as far as no question is open."""
+    return explained(source, source, columns).columns

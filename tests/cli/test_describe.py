@@ -1,0 +1,266 @@
+"""From a file to an answer: proposed roles, and commands that work as they are printed."""
+
+import json
+import re
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.cli import console
+
+
+def marketing(regions: int = 12, weeks: int = 60) -> tuple[pd.DataFrame, float]:
+    """A panel with tests in words, a confounded history and gaps; the joint effect at 20 and 8."""
+    rng = np.random.default_rng(3)
+    region, week = (own.ravel() for own in np.indices((regions, weeks)))
+    cause = rng.normal(size=(len(week), 2))
+    tv, radio = np.maximum([20.0, 8.0] * (1 + 0.4 * cause), 0).T
+    label = np.full(len(week), "Business as usual", dtype=object)
+    tests = ((tv, "TV geo test (spring)", 5, 40), (radio, "Radiotest", 30, 16))
+    for i, (spend, name, start, most) in enumerate(tests):
+        rows = (region % 3 == i) & (week >= start) & (week < start + 20)
+        label[rows], spend[rows] = name, rng.uniform(0, most, rows.sum())
+    promo = rng.choice(["yes", "no"], len(week))
+    level = 3 * region + 5 * np.sin(week / 8) + 4 * (promo == "yes")
+    sales = 100 + level + 2 * tv + 3 * radio + cause @ [6.0, 5.0] + rng.normal(0, 2, len(week))
+    frame = pd.DataFrame(
+        {
+            "Week commencing": pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * week, "D"),
+            "Region": [f"Region {i}" for i in region],
+            "TV spend": tv.round(2),
+            "Radio spend, net": radio.round(2),
+            "Promo": promo,
+            "Holiday": np.where(np.isin(week % 52, [0, 20, 51]), "holiday", ""),
+            "Experiment": label,
+            "Site visits": (40 * tv + 60 * radio + rng.normal(0, 30, len(week))).round(),
+            "Sales": sales.round(2),
+        }
+    )
+    frame.loc[[4, 90, 301], "TV spend"] = np.nan
+    usual = level[label == "Business as usual"].mean()
+    return frame, 100 + usual + 2 * 20 + 3 * 8
+
+
+def next_command(text: str) -> list[str]:
+    """Words of the command on the last line."""
+    program, *words = shlex.split(text.splitlines()[-1])
+    assert program == "bayes-intgen"
+    return words
+
+
+def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame, truth = marketing()
+    frame.to_csv("our sales.csv", index=False)
+    proposal = run("describe", "our sales.csv")
+    assert proposal.err == ""
+    described = run(*next_command(proposal.out))
+    words = next_command(described.out)
+    assert words[:1] + words[-2:] == ["fit", "-o", "fit.nc"]
+    fitted = run(*words, "--method", "laplace", "--prior", "linear").err
+    effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-2:])
+    assert effect[:3] == ["effect", "fit.nc", "--set"]
+    run(*effect)
+    point = json.dumps({"TV spend": 20, "Radio spend, net": 8})
+    assert json.loads(effect[3]).keys() == json.loads(point).keys()
+    answer = json.loads(run("effect", "fit.nc", "--set", point, "--format", "json").out)
+    assert answer["points"][0]["low"] < truth < answer["points"][0]["high"]
+    # The fit knows the labels and the treatment of missing cells.
+    run(*report)
+    assert "p = " in (tmp_path / "fit.html").read_text()
+
+
+def described(frame: pd.DataFrame, tmp_path, run, *options: str) -> tuple[dict, dict, str]:
+    """Roles with question marks, reasons, and the text of a description."""
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    command = ["describe", tmp_path / "rows.csv", *options]
+    document = json.loads(run(*command, "--format", "json").out)
+    text = run(*command).out
+    assert document["command"] == text.splitlines()[-1].strip()
+    columns = document["columns"]
+    return {c["name"]: c["role"] for c in columns}, {c["name"]: c["reason"] for c in columns}, text
+
+
+def test_actions_are_the_columns_that_labels_name(tmp_path, run) -> None:
+    roles, reasons, text = described(marketing()[0], tmp_path, run)
+    assert roles == {
+        "Week commencing": "covariate?", "Region": "group?", "TV spend": "action?",
+        "Radio spend, net": "action?", "Promo": "covariate?", "Holiday": "covariate?",
+        "Experiment": "regime?", "Site visits": "unused", "Sales": "outcome?",
+    }  # fmt: skip
+    assert "depends on" in reasons["Site visits"]
+    assert "a function of 'Week commencing'" in reasons["Holiday"]
+    assert re.search(r"Business as usual +nothing\? +560\n", text)
+    assert re.search(r"Radiotest +Radio spend, net\? +80\n", text)
+    assert "(720 rows)" in text
+    assert "3 rows have missing cells in columns with a role" in text
+    words = next_command(text)
+    assert words[-2:] == ["--missing", "drop,Holiday=level"]
+    # Named roles are certain, and are kept.
+    roles, _, text = described(
+        marketing()[0], tmp_path, run, "-y", "Site visits", "--groups", "Promo"
+    )
+    assert (roles["Site visits"], roles["Promo"], roles["Region"]) == ("outcome", "group", "group?")
+    assert "--outcome 'Site visits'" in text
+
+
+def trial(patients: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    patient = np.arange(patients).repeat(3)
+    study = rng.choice(["Registry", "A-101", "B-202"], patients, p=[0.4, 0.3, 0.3]).repeat(3)
+    cause = rng.normal(size=(patients, 2)).repeat(3, 0)
+    drugs = np.where(study[:, None] == ["A-101", "B-202"], rng.normal(size=cause.shape), cause) > 0
+    score = drugs @ [1.5, 1.0] + cause @ [0.5, 0.5] + rng.normal(0, 0.5, 3 * patients)
+    return pd.DataFrame(
+        {
+            "patient": 1000 + patient,
+            "age": rng.integers(40, 80, patients).repeat(3),
+            "visit": np.tile([1, 2, 3], patients),
+            "drug_a": np.where(drugs[:, 0], "on", "off"),
+            "drug_b": np.where(drugs[:, 1], 10, 0),
+            "study": study,
+            "record id": np.arange(3 * patients),
+            "score": score.round(3),
+            "responder": (score > 1.5).astype(int),
+        }
+    )
+
+
+def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -> None:
+    roles, reasons, text = described(trial(), tmp_path, run)
+    assert roles == {
+        "patient": "group?", "age": "covariate?", "visit": "covariate?", "drug_a": "action?",
+        "drug_b": "action?", "study": "regime?", "record id": "unused", "score": "outcome?",
+        "responder": "unused",
+    }  # fmt: skip
+    assert "numbers of rows" in reasons["record id"]
+    assert "depends on 'drug_" in reasons["responder"]
+    assert "--label Registry= --label " in text
+
+
+def test_german_names_are_understood(tmp_path, run) -> None:
+    names = {
+        "drug_a": "Radioausgaben",
+        "drug_b": "Kino",
+        "score": "Erlös",
+        "patient": "Kundennummer",
+    }
+    words = {"Registry": "Normalbetrieb", "A-101": "Radiotest", "B-202": "Kino-Test (Herbst)"}
+    frame = trial().replace({"study": words}).rename(columns={**names, "study": "Versuch"})
+    frame["Kundenname"] = "Kunde " + frame["Kundennummer"].astype(str)
+    roles, reasons, text = described(frame, tmp_path, run)
+    assert roles["Radioausgaben"] == roles["Kino"] == "action?"
+    assert (roles["Erlös"], roles["Kundennummer"]) == ("outcome?", "group?")
+    assert "the same units as 'Kundennummer'" in reasons["Kundenname"]
+    assert "--label Normalbetrieb= " in text
+    assert "--label 'Kino-Test (Herbst)=Kino'" in text
+
+
+def test_calendars_are_covariates_unless_the_calendar_decides_what_is_set(tmp_path, run) -> None:
+    frame, _ = marketing()
+    reason = described(frame, tmp_path, run)[1]["Holiday"]
+    assert "a function of 'Week commencing'" in reason
+    week = frame.groupby("Week commencing")["TV spend"].transform("mean")
+    reason = described(frame.assign(**{"TV spend": week}), tmp_path, run)[1]["Holiday"]
+    assert "a function of" not in reason
+
+
+def test_labels_without_a_clue_are_asked_about(tmp_path, run) -> None:
+    frame = trial().replace({"study": {"A-101": "first trial", "B-202": "second trial"}})
+    frame = frame.rename(columns={"study": "programme"})
+    _, _, text = described(frame, tmp_path, run, "--regime", "programme")
+    command = ["describe", tmp_path / "rows.csv", "--regime", "programme"]
+    assert "What does the label 'first trial' stand for? --label 'first trial=COLUMN', or" in text
+    words = next_command(text)
+    assert "--actions" not in words
+    assert "What does the label 'second trial' stand for?" in run(*words).out
+    answers = ["--label", "first trial=drug_a", "--label", "second trial=drug_b"]
+    words = next_command(run(*words, *answers).out)
+    # A label that has a meaning tells which column has the labels.
+    assert next_command(run(*command[:2], *answers).out) == words
+    assert words[words.index("--actions") + 1] == "drug_a,drug_b"
+    run(*words)
+    error = run(*command, "--label", "frist trial=drug_a", code=console.UNUSABLE).err
+    assert "no row has the label 'frist trial'; did you mean 'first trial'?" in error
+
+
+def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
+    frame = trial().drop(columns="study")
+    roles, _, text = described(frame, tmp_path, run)
+    assert {*roles.values()} == {"outcome?", "unused"}
+    assert "Which column says which actions were set in a row? --regime COLUMN" in text
+    assert "Which column says" in run(*next_command(text)).out
+
+
+def test_text_of_missing_cells_may_be_a_label(tmp_path, run) -> None:
+    frame = trial().replace({"study": {"Registry": "None"}})
+    _, _, text = described(frame, tmp_path, run)
+    assert "--label None= " in text
+    assert "do(drug_a)" in run(*next_command(text)).out
+
+
+def test_a_file_of_400_columns_is_described_on_one_screen(tmp_path, run) -> None:
+    rng = np.random.default_rng(0)
+    frame = trial(100)
+    many = {f"sensor {i}": rng.normal(size=len(frame)).round(2) for i in range(350)}
+    many |= {f"flag {i}": rng.choice(["a", "b"], len(frame)) for i in range(50)}
+    frame = pd.concat([pd.DataFrame(many), frame], axis=1)
+    roles, _, text = described(frame, tmp_path, run)
+    assert len(text.splitlines()) < 40
+    assert (
+        "350 columns of numbers are unused: sensor 0, sensor 1, sensor 2, sensor 3 and 346" in text
+    )
+    assert {name for name, role in roles.items() if role == "covariate?"} == {"visit"}
+    text = run(*next_command(text)).out
+    assert "50 columns of text of few values are unused: flag 0" in text
+    assert len(text.splitlines()) < 50
+
+
+def test_labels_are_explained_in_options(tmp_path, run) -> None:
+    trial().to_csv(tmp_path / "rows.csv", index=False)
+    command = [
+        "describe",
+        tmp_path / "rows.csv",
+        "-y",
+        "score",
+        "-a",
+        "drug_a,drug_b",
+        "-r",
+        "study",
+    ]
+    error = run(*command, code=console.UNUSABLE).err
+    assert "'Registry' in row" in error
+    assert "--label B-202=drug_b" in error
+    assert "(nothing where no action was set)" in error
+    for text, message in (
+        ("Registry", "--label 'Registry' is not label=action, such as 'TV test=tv', or BAU="),
+        (
+            "Registry=drug_c",
+            "'Registry' stands for an unknown action 'drug_c'; did you mean 'drug_",
+        ),
+    ):
+        assert message in run(*command, "--label", text, code=console.UNUSABLE).err
+    twice = ["--label", "Registry=", "--label", "Registry=drug_a"]
+    assert "'Registry' two meanings" in run(*command, *twice, code=console.UNUSABLE).err
+
+
+def test_labels_that_start_with_a_hyphen_can_be_typed(tmp_path, run) -> None:
+    frame = trial().replace({"study": {"Registry": "-"}})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    text = run("describe", tmp_path / "rows.parquet").out
+    assert "--label -= " in text
+    assert "observational" in run(*next_command(text)).out
+
+
+@pytest.mark.parametrize("label", ["2", 2.0, True])
+def test_labels_need_not_be_text(label, tmp_path, run) -> None:
+    frame = trial()
+    study = frame["study"].map({"A-101": label, "B-202": 3, "Registry": 0})
+    data = bi.RegimeData.from_frame(
+        frame.assign(study=study.astype(object)), ["drug_a", "drug_b"], "score", "study",
+        labels={label: "drug_a", 3: "drug_b", 0: None},
+    )  # fmt: skip
+    assert data.intervened[:, 0].sum() == (frame["study"] == "A-101").sum()
