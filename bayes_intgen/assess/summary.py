@@ -274,7 +274,6 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     if check is not None:
         groups["check"] = check.table
     between, sizes = between_groups(posterior), interaction_sd(posterior)
-    of_causes = interaction_sd(posterior, posterior.terms.interactions_of_causes)
     if between.sizes["effect"]:
         groups["between_groups"] = between
     if sizes.sizes["pair"]:
@@ -289,10 +288,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Regimes": regime_lines(groups["regimes"]),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
-        "Interactions": (
-            *interaction_lines(sizes),
-            *interaction_lines(of_causes, "Hidden causes of "),
-        ),
+        "Interactions": interaction_lines(sizes),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
         "Assumptions": (

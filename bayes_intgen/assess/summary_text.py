@@ -23,6 +23,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
     tails_of,
 )
+from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.formats import (
     align_columns,
     format_estimate,
@@ -338,7 +339,7 @@ def interaction_lines(sizes: xr.Dataset, of: str = "") -> tuple[str, ...]:
 
 
 def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
-    """State what the answers take for granted of hidden causes; empty for a regression.
+    """State what is taken for granted of hidden causes, and which interact; none in a regression.
 
     Examples
     --------
@@ -355,4 +356,7 @@ def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     return (
         f"Hidden causes of different actions are taken to be independent: {shown}."
         + option(bounds, command=""),
+        *interaction_lines(
+            interaction_sd(posterior, posterior.terms.interactions_of_causes), "Hidden causes of "
+        ),
     )

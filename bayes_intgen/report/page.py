@@ -16,7 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import findings_of_posterior, sentences
-from bayes_intgen.assess.summary_text import outcome_lines, population_lines
+from bayes_intgen.assess.summary_text import assumption_lines, outcome_lines, population_lines
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.errors import (
     DataWarning,
@@ -174,6 +174,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
         "adjustment": adjustments_of(posterior, changes[:-1], level),
         "interactions": interactions_of(posterior, default, level),
+        "hidden_causes": assumption_lines(posterior)[1:],
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
         "edges_not_shown": "" if graph is None else missing_evidence_in_words(graph),
