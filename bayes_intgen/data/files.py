@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import narwhals as nw
@@ -109,14 +109,20 @@ def regular_file(path: Path) -> Iterator[Path]:
         raise DataError("standard input is closed; name a file")
     content = sys.stdin.buffer.read() if is_input else path.read_bytes()
     kinds = (ending for start, ending in STARTS.items() if content.startswith(start))
-    with NamedTemporaryFile(suffix="".join(path.suffixes) or next(kinds, ".csv")) as copy:
-        copy.write(content)
-        copy.flush()
+    ending = "".join(path.suffixes) or next(kinds, ".csv")
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        copy = Path(folder, ("standard-input" if is_input else path.name.split(".")[0]) + ending)
+        copy.write_bytes(content)
+        show = warnings.showwarning
+
+        def show_named(message: Warning | str, *where: Any, **more: Any) -> None:
+            show(str(message).replace(f"{folder}/", ""), *where, **more)
+
+        warnings.showwarning = show_named
         try:
-            yield Path(copy.name)
+            yield copy
         except BayesIntgenError as error:
-            name = "standard input" if is_input else str(path)
-            raise type(error)(str(error).replace(copy.name, name)) from error
+            raise type(error)(str(error).replace(f"{folder}/", "")) from error
 
 
 def read_table(source: Path, regime: str | None = None, *, head: bool = False) -> nw.DataFrame[Any]:

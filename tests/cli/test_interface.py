@@ -177,7 +177,9 @@ def test_commands_are_joined_by_pipes(fit, tmp_path) -> None:
 def test_messages_call_a_pipe_by_its_name() -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         process("describe", "-", "-y", "sales", given=b"a,a\n1,2\n")
-    assert failed.value.stderr == b"error: standard input has two columns called 'a'; rename one\n"
+    assert (
+        failed.value.stderr == b"error: standard-input.csv has two columns called 'a'; rename one\n"
+    )
 
 
 @pytest.mark.parametrize(
