@@ -183,9 +183,9 @@ class Term:
         return any(k != self.action for k in self.inputs)
 
     @property
-    def is_of_pair(self) -> bool:
-        """Whether the term is a function of two actions that belongs to neither alone."""
-        return self.action is None and self.role in ("interaction", "bias")
+    def is_interaction(self) -> bool:
+        """Whether the term is an interaction of two actions in every regime."""
+        return self.role == "interaction" and isinstance(self.gate, Always)
 
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
@@ -321,19 +321,25 @@ class Decomposition:
 
     @cached_property
     def interactions(self) -> dict[tuple[int, int], Interaction]:
-        """Interactions of two actions, by their positions."""
-        return self._of_pairs(Always)
+        """Functions of two actions jointly where both were set, by their positions."""
+        return self._of_pairs("interaction")
 
     @cached_property
-    def interactions_of_causes(self) -> dict[tuple[int, int], Interaction]:
-        """Functions of two actions where both were set, or neither was, by their positions."""
-        return self._of_pairs(OfPair)
+    def joint_biases(self) -> dict[tuple[int, int], Interaction]:
+        """Functions of two actions jointly where neither was set, by their positions."""
+        return self._of_pairs("bias")
 
-    def _of_pairs(self, gate: type[Gate]) -> dict[tuple[int, int], Interaction]:
+    @property
+    def pairs_set(self) -> set[tuple[int, int]]:
+        """Pairs of actions with functions that act only where both were set."""
+        gates = {term.gate for term in self.terms if isinstance(term.gate, OfPair)}
+        return {(gate.first, gate.second) for gate in gates if gate.were_set}
+
+    def _of_pairs(self, role: Role) -> dict[tuple[int, int], Interaction]:
         """Functions of two actions that belong to neither alone, by their positions."""
         every, out = np.arange(self.size), dict[tuple[int, int], Interaction]()
         for term in self.terms:
-            if term.is_of_pair and isinstance(term.gate, gate):
+            if term.role == role and term.action is None:
                 (j, k), basis = term.inputs, term.component.basis
                 columns = every[self.columns[term.name]]
                 if (j, k) in out:

@@ -308,8 +308,9 @@ def null_fit(
     with hidden causes must not take them for such. What only these rows have, in mean or variance,
     is not in the null model.
     """
-    violations = ["interaction", OfPair]
-    candidates = tuple(t for t in model.candidates(data) if [t.role, type(t.gate)] != violations)
+    candidates = tuple(
+        t for t in model.candidates(data) if t.role != "interaction" or t.is_interaction
+    )
     set_together = {
         pair for mask in data.regimes for pair in combinations(np.flatnonzero(mask).tolist(), 2)
     }

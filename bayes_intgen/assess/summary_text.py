@@ -357,6 +357,6 @@ def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
         f"Hidden causes of different actions are taken to be independent: {shown}."
         + option(bounds, command=""),
         *interaction_lines(
-            interaction_sd(posterior, posterior.terms.interactions_of_causes), "Hidden causes of "
+            interaction_sd(posterior, posterior.terms.joint_biases), "Hidden causes of "
         ),
     )

@@ -22,7 +22,7 @@ and a point outside the observed range of an action is always beyond. A level is
 same level only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Self
@@ -222,6 +222,7 @@ class ReferenceRows:
         wanted: Sequence[Requirement],
         parents: Sequence[Sequence[int]] | None,
         pairs: Sequence[tuple[int, int]] = (),
+        pairs_set: Collection[tuple[int, int]] = (),
     ) -> Verdict:
         """Test the conditions of support at points.
 
@@ -236,6 +237,8 @@ class ReferenceRows:
             closeness is tested.
         pairs : sequence of pairs of int
             Actions that interact.
+        pairs_set : collection of pairs of int
+            Those with an interaction that only rows with both set show.
         """
         close = self.meets(points, wanted)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
@@ -245,6 +248,9 @@ class ReferenceRows:
         for pair in pairs:
             reached = self.covers(points, pair)
             own = separates(self.masks, reached, target, pair, parents)
+            if pair in pairs_set and all(target[i] for i in pair):
+                both = np.array(self.masks)[:, list(pair)].all(axis=1)
+                own &= (reached & both).any(axis=1)
             together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
         for k in range(len(self.names)):

@@ -161,7 +161,8 @@ class FitSupport:
             if parents is None
             else requirements(parents, self.reference.masks, target)
         )
-        return self.reference.verdict(values, target, needs, parents, [*self.terms.interactions])
+        pairs, pairs_set = [*self.terms.interactions], self.terms.pairs_set
+        return self.reference.verdict(values, target, needs, parents, pairs, pairs_set)
 
     def supported(self, values: Array) -> NDArray[np.bool_]:
         """Whether the joint effect is supported at points, shape (M,)."""

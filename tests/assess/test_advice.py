@@ -5,6 +5,7 @@ import bayes_intgen as bi
 from bayes_intgen.assess.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.assess.summary import summarise_data
 from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.text.messages import spoken
 
 
 def doses(values: list[float], rows: int = 60) -> bi.RegimeData:
@@ -32,7 +33,7 @@ def test_fit_warns_with_advice_on_levels() -> None:
     with pytest.warns(bi.DataWarning) as issued:
         bi.fit(doses([1, 2, 4]), **quick)
     (text,) = [str(w.message) for w in issued if w.category is bi.DataWarning]
-    assert text == advice_on_levels({"dose": [1, 2, 4]})
+    assert text == spoken(advice_on_levels({"dose": [1, 2, 4]}))
     # A warning would be an error here.
     bi.fit(doses([1, 2]), **quick)
 

@@ -386,6 +386,9 @@ KINDS: dict[str, Callable[..., Case]] = {
         World(TWO, together=lambda rows: 0.6 * rows["tv"].to_numpy() * rows["radio"].to_numpy()),
         model=bi.models.additive(interactions=[("tv", "radio")]),
     ),
+    "interacting_causes": lambda: case_of(
+        World(TWO, pull=1.2, interacting=(1.0, 1.0)), regimes=["", *TWO, "tv+radio"]
+    ),
     "missing_cells": missing_cells,
     "stream": stream,
     "cluster": cluster,

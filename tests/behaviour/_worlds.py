@@ -178,6 +178,10 @@ class World:
         Interaction of the actions, given a table of them.
     moderated : (str, str, float), optional
         Action, cause, and the change of the outcome per unit of their product.
+    interacting : (float, float), optional
+        Change of the outcome per unit of the product of the hidden causes of two actions, and of
+        the product of their distances from what the actions tell of them, whose mean is zero where
+        one of the actions is observed.
     """
 
     actions: Mapping[str, Action]
@@ -190,6 +194,7 @@ class World:
     law: Literal["normal", "log", "binary", "count", "student_t"] = "normal"
     together: Callable[[pd.DataFrame], Array] | None = None
     moderated: tuple[str, str, float] | None = None
+    interacting: tuple[float, float] = (0.0, 0.0)
 
     @property
     def points(self) -> pd.DataFrame:
@@ -213,6 +218,7 @@ class World:
                 )
             mean = mean + self._contributions(own)
             mean = mean + self._weight(own) * sum(hidden.values())
+            mean = mean + self._products(own, [*hidden.values()])
             own["y"] = self._outcome(rng, mean)
             parts.append(own.assign(regime=regime))
         return pd.concat(parts, ignore_index=True)
@@ -226,7 +232,7 @@ class World:
             mean = level + self._contributions(
                 point.join(units[[*dict(self._causes)]].reset_index(drop=True))
             )
-            factor = np.ones(len(level))
+            factor, told = np.ones(len(level)), []
             for name, action in self.actions.items():
                 share = np.full(len(level), 0.5)
                 if name not in intervened:
@@ -235,8 +241,10 @@ class World:
                         for c in CAUSES
                     )
                     share = high / (low + high)
+                told.append(2 * share - 1)
                 mean = mean + self._weight(units) * (2 * share - 1) * (self.law != "log")
                 factor = factor * (share * np.exp(self.weight) + (1 - share) * np.exp(-self.weight))
+            mean = mean + self._products(point, told)
             if self.law == "log":
                 mean = np.exp(mean + self.noise**2 / 2) * factor
             out.append(mean.mean())
@@ -250,10 +258,22 @@ class World:
             _, mean = self._scores(own, draws)
             point = points.iloc[[i] * draws].reset_index(drop=True)
             mean = mean + self._contributions(point.join(own[[*dict(self._causes)]]))
-            hidden = rng.choice(CAUSES, size=(draws, len(self.actions))).sum(axis=1)
-            mean = mean + self._weight(own) * hidden
+            hidden = rng.choice(CAUSES, size=(len(self.actions), draws))
+            mean = mean + self._weight(own) * hidden.sum(axis=0) + self._products(point, [*hidden])
             out.append(np.quantile(self._outcome(rng, mean), [0.25, 0.75]))
         return np.array(out).T
+
+    def _products(self, rows: pd.DataFrame, hidden: Sequence[Array]) -> Array | float:
+        """Part of the outcome of which the hidden causes of two actions are factors."""
+        product, offset = self.interacting
+        if not (product or offset):
+            return 0.0
+        told = []
+        for name, action in self.actions.items():
+            low, high = (action.density(rows[name].to_numpy(), self.pull * c) for c in CAUSES)
+            told.append((high - low) / (high + low))
+        distance = [at - cause for at, cause in zip(told, hidden, strict=True)]
+        return product * np.prod(hidden, axis=0) + offset * np.prod(distance, axis=0)
 
     def _weight(self, units: pd.DataFrame) -> Array | float:
         """Change of the outcome per unit of a hidden cause, for each unit."""
@@ -302,6 +322,7 @@ class Known:
     """A real table, of which some joint effects are known: NaN elsewhere."""
 
     law, together, moderated, causes = "normal", "unknown", None, ()
+    interacting = (0.0, 0.0)
 
     def __init__(self, joint: pd.DataFrame, actions: Sequence[str]) -> None:
         self.joint, self.actions = joint, dict.fromkeys(actions)

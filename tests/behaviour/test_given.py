@@ -79,7 +79,7 @@ def rows_of(table: pd.DataFrame = TABLE, **values: Any) -> pd.DataFrame:
 @pytest.mark.parametrize("label", ["Region Z", "region a", "elsewhere", 3])
 def test_unknown_group_is_refused_with_the_nearest_label(fit: bi.Posterior, label: object) -> None:
     near = "did you mean 'Region [ABC]'. .*" if str(label).lower().startswith("region") else ""
-    message = f"'region' has no group '{label}'.*{near}'Region C'.*'new group' .bi.NEW_GROUP."
+    message = f"'region' has no group '{label}'.*{near}'Region C'.*'new group'"
     for over in ({"given": {"region": label}}, {"population": rows_of(region=label)}):
         with pytest.raises(bi.PointsError, match=message):
             effect(fit, **over)
@@ -114,7 +114,7 @@ def test_levels_that_are_integrated_out() -> None:
         POINTS, given={"patient": bi.NEW_GROUP}
     ).attrs["population"]  # fmt: skip
     for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
-        with pytest.raises(bi.PointsError, match="integrated out.*'new group' .bi.NEW_GROUP"):
+        with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
             effect(fine, given={"patient": label})
 
 

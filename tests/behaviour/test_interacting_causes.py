@@ -95,3 +95,24 @@ def test_rows_with_both_actions_set_correct_what_biases_offset_everywhere_else()
         shown = "100 rows with several actions set" if kept.all() else "no row has several"
         assert shown in str(posterior)
     assert errors[0] < errors[1] / 2
+
+
+def test_points_far_from_rows_with_both_set_are_not_supported() -> None:
+    """An interaction that these rows alone show is known where they are."""
+    rng, tables = np.random.default_rng(4), []
+    for mask, count in (((0, 0), 800), ((1, 0), 400), ((0, 1), 400), ((1, 1), 200)):
+        causes = rng.normal(size=(count, 2))
+        settings = rng.uniform(0.2 if all(mask) else -2, 2, (count, 2))
+        actions = np.where(mask, settings, causes)
+        outcome = actions.sum(axis=1) + causes @ [0.5, -0.4] + 0.3 * rng.normal(size=count)
+        outcome += (actions - causes).prod(axis=1)
+        tables.append((actions, outcome, np.tile(np.array(mask, dtype=bool), (count, 1))))
+    data = bi.RegimeData.from_arrays(*map(np.concatenate, zip(*tables, strict=True)), NAMES[:2])
+    with pytest.warns(bi.DataWarning):
+        posterior = bi.fit(data, method="laplace", draws=200, progress=False)
+    assert "tv and radio interact" in str(posterior)
+    points = [[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0]]
+    supported = posterior.support(points)["supported"].to_numpy().tolist()
+    assert supported == [True, False, False]
+    # One action alone needs no such rows.
+    assert posterior.support(points, ["tv"])["supported"].to_numpy().all()

@@ -227,9 +227,9 @@ def with_pairs(
 
     The biases of both actions may hide from the screening what an interaction lacks.
     """
-    pairs = {frozenset(term.inputs) for term in terms if term.role == "interaction"}
+    pairs = {frozenset(term.inputs) for term in terms if term.is_interaction}
     names = {term.name for term in suspicious}
-    names |= {t.name for t in tests if t.role == "interaction" and frozenset(t.inputs) in pairs}
+    names |= {t.name for t in tests if t.is_interaction and frozenset(t.inputs) in pairs}
     return tuple(term for term in tests if term.name in names)
 
 

@@ -23,7 +23,7 @@ from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Always, Decomposition, OfPair, Term
+from bayes_intgen.models.terms import Decomposition, OfPair, Term
 
 # Positions of the inputs of an interaction.
 Pair = tuple[int | None, ...]
@@ -57,7 +57,7 @@ def interactions(additions: Iterable[Addition]) -> list[Term]:
     return [
         added.term
         for added in additions
-        if added.term.role == "interaction" and added.log_bayes_factor > MIN_LOG_BAYES_FACTOR
+        if added.term.is_interaction and added.log_bayes_factor > MIN_LOG_BAYES_FACTOR
     ]
 
 
@@ -155,8 +155,8 @@ class Comparison(NamedTuple):
         little power. If products of smooth functions are the truth, the Bayes factor against them
         exceeds 1 / p with probability p at most (Markov's inequality).
         """
-        added = {t.inputs for t in additions if t.role == "interaction" and t.component.label}
-        of_pairs = [t for t in compared if t.role == "interaction" and t.inputs in added]
+        added = {t.inputs for t in additions if t.is_interaction and t.component.label}
+        of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
         statistics = sums.of_candidates(self.base, of_pairs)
         evidence = RemainingCandidates(posterior, self.sites, statistics, of_pairs).evidence()
         excess = dict.fromkeys(added, 0.0)
@@ -354,8 +354,7 @@ def with_informed_functions(
 
 def _is_default(term: Term) -> bool:
     """Whether a candidate is added unless there is evidence against it."""
-    everywhere = term.role == "interaction" and isinstance(term.gate, Always)
-    return everywhere or isinstance(term.component.basis, ControlBasis)
+    return term.is_interaction or isinstance(term.component.basis, ControlBasis)
 
 
 def _shows_causes(term: Term) -> bool:
