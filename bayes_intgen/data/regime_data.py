@@ -301,7 +301,8 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     Raises
     ------
     DataError
-        If columns or their roles differ, or a level is new; the message names it.
+        If columns or their roles differ, a level is new, or a regime label has another meaning;
+        the message names it.
 
     Examples
     --------
@@ -309,6 +310,12 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     300
     """
     _refuse_other_columns(data, new)
+    for label, meaning in new.columns.meanings.items():
+        if data.columns.meanings.get(label, meaning) != meaning:
+            raise DataError(
+                f"the new rows have another meaning of the label {label!r} than the rows of the "
+                "fit; give it the same one"
+            )
     own, other, count = data.columns, new.columns, len(data.names)
     numbers, codes = np.split(new.covariates, [len(own.names)], axis=1)
     recoded = [
@@ -326,7 +333,7 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
         for old, more in zip(own.labels, other.labels, strict=True)
     )
     # Codes of the new rows by the labels of all groups, the new ones last.
-    columns = replace(own, labels=labels)
+    columns = replace(own, labels=labels, meanings={**own.meanings, **other.meanings})
     groups = [
         columns.encode_groups(name, [more[int(code)] for code in column])
         for name, more, column in zip(own.groups, other.labels, codes.T, strict=True)

@@ -75,3 +75,20 @@ def test_new_levels_are_named() -> None:
     few = frame[frame["drug"] != "a"]
     with pytest.raises(bi.DataError, match="'drug' has the level 'a', which the fit has not"):
         with_rows(with_levels(few), with_levels(frame))
+
+
+def test_meanings_of_labels_add_up_and_may_not_contradict() -> None:
+    frame = pd.DataFrame({"tv": [1.0, 2, 3, 4, 5, 6] * 10, "radio": [3.0, 1, 4, 1, 5, 9] * 10})
+    frame = frame.assign(
+        y=frame["tv"] ** 2, test=["BAU", "BAU", "first", "BAU", "BAU", "first"] * 10
+    )
+
+    def read(frame: pd.DataFrame, **labels: str | None) -> bi.RegimeData:
+        return bi.RegimeData.from_frame(frame, ["tv", "radio"], "y", "test", labels=labels)
+
+    data = read(frame, BAU=None, first="tv")
+    more = read(frame.replace({"test": {"first": "second"}}), BAU=None, second="radio")
+    both = with_rows(data, more).columns.meanings
+    assert both == {"BAU": (), "first": ("tv",), "second": ("radio",)}
+    with pytest.raises(bi.DataError, match="another meaning of the label 'first'"):
+        with_rows(data, read(frame, BAU=None, first="radio"))
