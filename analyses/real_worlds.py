@@ -226,7 +226,7 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
         own = [row for row in cell if row["estimator"] == LIBRARY]
         if len(own) < 2:
             continue
-        line: Row = {"kind": kind, "draws": len(own)}
+        line: Row = {"kind": kind, "stress": int(kind in STRESS), "draws": len(own)}
         for name in ESTIMATORS:
             of_name = errors(cell, name)
             line[f"error, {name}"] = f"{of_name.mean():.3f}" if len(of_name) else ""
