@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # Size of files in bytes, beyond which only the first rows of a Parquet file are explained.
 MAX_BYTES = 2**30
-# Maximum number of labels that are shown, and asked about.
-MAX_LABELS = 12
+# Maximum number of labels that are shown, and asked about, and of texts.
+MAX_LABELS, MAX_ASKED = 12, 12
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,15 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
         proposal = _proposal(table, columns)
     title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
     groups = proposal.columns("group")
-    asked = by_answer(own for own in open_questions(table) if own.column not in groups)
-    questions = [f"How is {where} read? {own}" for where, own in asked] + _questions(proposal)
+    asked = by_answer(own for own in open_questions(table) if own.column not in groups)[:MAX_ASKED]
+    others = _questions(proposal)
+    questions = [f"How is {where} read? {own}" for where, own in asked] + others
     completed = _completed(columns, proposal, answered=not questions)
     advice = "Add the answers." if questions else "Check what is proposed (?)."
     following = command("describe", data, *completed.words())
     if asked:
         advice, options = answers_to_check(own for _, own in asked)
+        advice += " Add the other answers." * bool(others)
         is_text = kind_of(source) == "text"
         if is_text and all(own.option == "cells" for _, own in asked):
             following = command("describe", data, *completed.words(), *options)
@@ -132,10 +134,10 @@ def named_after(data: Path, ending: str) -> Path:
 
     Examples
     --------
-    >>> print(named_after(Path("our/sales.csv.gz"), ".nc"))
-    our/sales.nc
+    >>> print(named_after(Path("our/sales 1.2.csv.gz"), ".nc"))
+    our/sales 1.2.nc
     """
-    stem = "fit" if data in INPUTS else data.name.split(".")[0]
+    stem = "fit" if data in INPUTS else Path(data.name.removesuffix(".gz")).stem
     return data.with_name(stem + ending)
 
 

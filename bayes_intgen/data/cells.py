@@ -29,26 +29,11 @@ MISSING_VALUES = MISSING_TEXTS | {
     *("#DIV/0!", "#VALUE!", "#WERT!", "#REF!", "#BEZUG!", "#NAME?", "#NUM!", "#ZAHL!"),
 }
 # Words for missing cells, in any case, in columns of numbers or dates; and words that may be zeros.
-MISSING_WORDS = frozenset(
-    [
-        *(
-            "unk",
-            "unknown",
-            "missing",
-            "nd",
-            "n.d.",
-            "n/d",
-            "nr",
-            "n.r.",
-            "no data",
-            "not available",
-        ),
-        *("not known", "not done", "not measured", "not reported", "not recorded"),
-        *("not determined", "unbekannt", "fehlt", "keine angabe", "keine daten", "nicht bekannt"),
-        *("nicht erhoben", "n.v.", "n. v."),
-        *(text.casefold() for text in MISSING_VALUES - {"None"}),
-    ]
-)
+MISSING_WORDS = {text.casefold() for text in MISSING_VALUES - {"None"}} | {
+    "unk", "unknown", "missing", "nd", "n.d.", "n/d", "nr", "n.r.", "no data", "not available",
+    "not known", "not done", "not measured", "not reported", "not recorded", "not determined",
+    "unbekannt", "fehlt", "keine angabe", "keine daten", "nicht bekannt", "nicht erhoben", "n.v.",
+}  # fmt: skip
 ZERO_WORDS = frozenset(["none", "no", "nil", "kein", "keine"])
 # Cells of signs only, other than those of currencies: accounts have "$ -" for zero.
 SIGNS = re.compile(r"[^\w€$£¥₹]+|_+")
