@@ -40,6 +40,7 @@ from bayes_intgen.cli.options import (
     Format,
     ModelOptions,
     Output,
+    Pairs,
     Points,
     Texts,
     load_fit,
@@ -87,12 +88,13 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
 
     Without --outcome, --actions or a column of regimes, explain all columns and propose roles.
     """
-    from bayes_intgen.cli.proposal import command, explained
+    from bayes_intgen.cli.proposal import command, explained, named_after
     from bayes_intgen.data.column_notes import explain_columns
     from bayes_intgen.data.files import read_table, regular_file
 
     with regular_file(data) as source:
-        table = read_table(source, columns.regime or REGIME, head=True)
+        cells = parsing.parse_cells(columns.cell)
+        table = read_table(source, columns.regime or REGIME, head=True, cells=cells)
         if columns.lacks(table):
             report: Any = explained(data, source, columns)
             notes = report.notes
@@ -101,7 +103,8 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
 
             rows = columns.rows(source, require_observational=False)
             notes = explain_columns(table, roles_of(rows))
-            following = command("fit", data, *columns.words(), "-o", "fit.nc")
+            output = named_after(data, ".nc").name
+            following = command("fit", data, *columns.words(), "-o", output)
             report = summarise_data(rows, support=False, columns=notes, command=following)
     answer(format, str(report), report.to_json(), notes)
     return DONE
@@ -115,6 +118,7 @@ def clean(
     regime: Annotated[str, Parameter(alias="-r")] = "regime",
     decimal: Literal["comma", "point"] | None = None,
     dates: Literal["day", "month", "year"] | None = None,
+    cell: Pairs = None,
 ) -> int:
     """Read the numbers and dates in the cells of a file, show what was read, and write a table.
 
@@ -129,22 +133,37 @@ def clean(
         Decimal mark, where numbers such as 1.234 have two readings.
     dates
         What comes first, where dates such as 1/2/2024 have two readings.
+    cell
+        What a text stands for in columns of numbers or dates, as none=0, or lost= for missing
+        cells. Repeat it for further texts.
     """
     _require_writable(output, data)
-    from bayes_intgen.cli.proposal import command
+    from bayes_intgen.cli.proposal import answers_to_check, command
+    from bayes_intgen.data.cells import by_answer, words_of_cells
     from bayes_intgen.data.files import cleaned_table, encoder_of, regular_file
 
     is_pipe = output in PIPES
     encode = encoder_of(Path("table.csv") if is_pipe else output)
     marks: Any = {"comma": ",", "point": "."}
     with regular_file(data) as source:
-        cleaned = cleaned_table(source, regime=regime, decimal=marks.get(decimal), dates=dates)
+        cells = parsing.parse_cells(cell)
+        cleaned = cleaned_table(
+            source, regime=regime, decimal=marks.get(decimal), dates=dates, cells=cells
+        )
     (log if is_pipe else write)(str(cleaned))
     cleaned.refuse_questions()
     with written(output) as path:
         atomic_write(path, encode(cleaned.frame))
+    following, advice = command("describe", output), ""
+    if cleaned.questions:
+        advice, answers = answers_to_check(own for _, own in by_answer(cleaned.questions))
+        given = {"--regime": regime if regime != REGIME else None, "--decimal": decimal,
+                 "--dates": dates}  # fmt: skip
+        words = [word for pair in given.items() if pair[1] for word in pair]
+        words += words_of_cells(cells)
+        following = command("clean", data, "-o", output, *words, *answers)
     if not is_pipe:
-        log(f"Next:\n  {command('describe', output)}")
+        log(f"{advice} Next:\n  {following}".strip())
     return DONE
 
 
@@ -205,7 +224,8 @@ def fit(
     """
     import bayes_intgen as bi
     from bayes_intgen.cli.proposal import command
-    from bayes_intgen.data.files import regular_file
+    from bayes_intgen.data.cells import words_of_cells
+    from bayes_intgen.data.files import INPUTS, regular_file
 
     _require_writable(output, data, sampling.checkpoint)
     model = options.model(noise)
@@ -219,10 +239,12 @@ def fit(
         # The summary has the findings of a fit; a quiet command shows their warnings instead.
         show_all(found, except_for=() if verbosity.quiet else summary.problems)
         log(str(summary))
-    if not {output, data} & {*PIPES}:
+    if output not in PIPES:
         question = command("effect", output, "--set", spelled_point(default_point(posterior)))
-        page = command("report", output, "--data", data, "-o", output.with_suffix(".html"))
-        log(f"Next:\n  {question}\n  {page}")
+        cells = words_of_cells(parsing.parse_cells(columns.cell))
+        page = command("report", output, "--data", data, *cells, "-o", output.with_suffix(".html"))
+        # A pipe is read once.
+        log("\n  ".join(["Next:", question, *([] if data in INPUTS else [page])]))
     doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
     return DOUBTFUL if strict and doubtful else DONE
 
@@ -333,6 +355,7 @@ def report(
     over: Bands = Bands(),
     data: Path | None = None,
     regime: Annotated[str | None, Parameter(alias="-r")] = None,
+    cell: Pairs = None,
     choice: Choice = Choice(),
 ) -> int:
     """Write a report with an explorer of joint effects as one self-contained HTML file.
@@ -345,6 +368,8 @@ def report(
         The data of the fit: the report then checks the assumptions.
     regime
         Column of the actions set in each row of --data; by default that of the fit.
+    cell
+        What a text stands for in columns of numbers or dates of --data, as of the fit.
     """
     _require_writable(output, fit, over.population, data)
     from bayes_intgen.assess.checks import check as check_assumptions
@@ -353,7 +378,8 @@ def report(
     posterior = load_fit(fit)
     if data is not None:
         with regular_file(data) as source:
-            rows = rows_of_fit(source, posterior, regime, progress=show_progress())
+            cells = parsing.parse_cells(cell)
+            rows = rows_of_fit(source, posterior, regime, cells, progress=show_progress())
             assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)

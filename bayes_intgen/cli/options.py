@@ -38,6 +38,7 @@ Format = Annotated[Style, Parameter(help="Print a text, or CSV or JSON for other
 Number = Annotated[float, Parameter(converter=parsing.as_number)]
 Count = Annotated[int, Parameter(converter=parsing.as_count)]
 Texts = list[str] | None
+Pairs = Annotated[Texts, Parameter(allow_leading_hyphen=True)]
 # Column of the actions set in each row, by default.
 REGIME = "regime"
 
@@ -72,18 +73,22 @@ class Columns:
     missing
         Missing cells: error, drop (leave out their rows) or level (of covariates that are text); by
         column as age=drop, or drop,holiday=level for drop in all others.
+    cell
+        What a text stands for in columns of numbers or dates of a text file, as none=0, or lost=
+        for missing cells. Repeat it for further texts.
     """
 
     outcome: Annotated[str | None, Parameter(alias="-y")] = None
     actions: Annotated[Texts, Parameter(alias="-a")] = None
     regime: Annotated[str | None, Parameter(alias="-r")] = None
-    label: Annotated[Texts, Parameter(allow_leading_hyphen=True)] = None
+    label: Pairs = None
     covariates: Texts = None
     groups: Texts = None
     group_means: bool = False
     weights: str | None = None
     outcome_sd: str | None = None
     missing: Texts = None
+    cell: Pairs = None
 
     def lacks(self, table: "nw.DataFrame[Any]") -> list[str]:
         """Options without which the rows of a table cannot be read."""
@@ -103,7 +108,7 @@ class Columns:
         from bayes_intgen.data.reading import read
 
         regime = self.regime or REGIME
-        table = read_table(data, regime, head=True)
+        table = read_table(data, regime, head=True, cells=parsing.parse_cells(self.cell))
         if self.outcome is None or self.lacks(table):
             raise DataError(
                 f"{in_words(self.lacks(table))} must be named; `{command('describe', data)}` "
@@ -137,7 +142,7 @@ class Columns:
                 words += [option, value]
             elif value:
                 # Names that contain commas need an option each.
-                apart = [text for text in value if "," in text or own.name == "label"]
+                apart = [text for text in value if "," in text or own.name in ("label", "cell")]
                 together = ",".join(text for text in value if text not in apart)
                 words += [
                     word for text in filter(None, [together, *apart]) for word in (option, text)

@@ -15,7 +15,9 @@ NO_EDGES, UNKNOWN = "none", "?"
 # A treatment of missing cells, perhaps of one column, whose name may contain commas.
 TREATMENT = re.compile(r"(?:(.+?)=)??\s*(error|drop|level)\s*(?:,\s*|$)")
 # A number with commas between thousands, where a value starts and ends.
-_THOUSANDS = re.compile(r"(?:^|(?<=[=|:\s+-])|(?<=\.\.))\d{1,3}(?:,\d{3})+(?=[.,|:\s]|$)")
+_THOUSANDS = re.compile(
+    r"(?:^|(?<=[=|:\s+$€£¥₹-])|(?<=\.\.))\d{1,3}(?:,\d{3})+(?=[.,|:\s%$€£¥₹]|$)"
+)
 
 
 def parse_point(text: str | None, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -199,18 +201,38 @@ def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
     >>> parse_labels(["TV geo test (spring)=tv", "BAU="])
     {'TV geo test (spring)': 'tv', 'BAU': ''}
     """
-    labels: dict[str, str] = {}
+    such = "label=action, such as 'TV test=tv', or BAU= where no action was set"
+    return _meanings(texts, "label", such)
+
+
+def parse_cells(texts: Sequence[str] | None) -> dict[str, str | float | None]:
+    """Parse what texts in cells stand for from ``text=value``, missing cells from ``text=``.
+
+    Raises
+    ------
+    DataError
+        If a text has another form, or two meanings.
+
+    Examples
+    --------
+    >>> parse_cells(["none=0", "not reported="])
+    {'none': '0', 'not reported': None}
+    """
+    such = "text=value, such as none=0, or lost= for missing cells"
+    return {text: value or None for text, value in _meanings(texts, "cell", such).items()}
+
+
+def _meanings(texts: Sequence[str] | None, option: str, such: str) -> dict[str, str]:
+    """Parse meanings of texts, split at the last ``=``."""
+    meanings: dict[str, str] = {}
     for text in texts or ():
-        label, equals, actions = text.rpartition("=")
+        name, equals, meaning = text.rpartition("=")
         if not equals:
-            raise DataError(
-                f"--label {text!r} is not label=action, such as 'TV test=tv', or BAU= where no "
-                "action was set"
-            )
-        if labels.setdefault(label, actions) != actions:
-            raise DataError(f"--label gives {label!r} two meanings, {labels[label]!r} and "
-                            f"{actions!r}")  # fmt: skip
-    return labels
+            raise DataError(f"--{option} {text!r} is not {such}")
+        if meanings.setdefault(name, meaning) != meaning:
+            raise DataError(f"--{option} gives {name!r} two meanings, {meanings[name]!r} and "
+                            f"{meaning!r}")  # fmt: skip
+    return meanings
 
 
 def parse_missing(texts: Sequence[str] | None) -> dict[str, Any]:
@@ -304,13 +326,18 @@ def number(text: Any, name: str) -> float:
 
     Examples
     --------
-    >>> number("2.5", "cost"), number("38,900", "budget")
+    >>> number("2.5", "cost"), number("£38,900", "budget")
     (2.5, 38900.0)
     """
+    from bayes_intgen.data.cells import number_of
+
     try:
         return float(without_thousands(text) if isinstance(text, str) else text)
     except ValueError as error:
-        raise ModelError(f"{name} is {text!r}, which is not a number") from error
+        amount = number_of(text)
+        if amount is None:
+            raise ModelError(f"{name} is {text!r}, which is not a number") from error
+        return amount
 
 
 def count(text: str, name: str) -> int:
@@ -332,8 +359,8 @@ def without_thousands(text: str) -> str:
 
     Examples
     --------
-    >>> without_thousands("tv=10,000..60,000.50,drug=on,radio=1,200=5")
-    'tv=10000..60000.50,drug=on,radio=1,200=5'
+    >>> without_thousands("tv=£10,000..60,000.50,drug=on,radio=1,200=5")
+    'tv=£10000..60000.50,drug=on,radio=1,200=5'
     """
     return _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
 

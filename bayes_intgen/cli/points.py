@@ -13,6 +13,7 @@ from bayes_intgen.text.messages import refuse_unknown_actions
 if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.basis.categories import Categories, Label
+    from bayes_intgen.data.cells import Cells
     from bayes_intgen.data.rows import Rows
 
 Point = dict[str, "Label"]
@@ -103,16 +104,20 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
 
 
-def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress: bool) -> "Rows":
+def rows_of_fit(
+    data: Path, posterior: "Posterior", regime: str | None, cells: "Cells", progress: bool
+) -> "Rows":
     """Read the rows of a fit from a file, by the names of the columns that were fitted.
 
-    ``regime`` is the column of regimes, if it has another name than in the table of the fit.
+    ``regime`` is the column of regimes, if it has another name than in the table of the fit, and
+    ``cells`` says what texts stand for.
 
     Raises
     ------
     DataError
         If the file has other covariates, groups or weights than the rows of the fit.
     """
+    from bayes_intgen.data.files import kind_of, read_table
     from bayes_intgen.data.group_means import mean_name
     from bayes_intgen.data.reading import read
     from bayes_intgen.posterior.draws import support_of
@@ -120,11 +125,12 @@ def rows_of_fit(data: Path, posterior: "Posterior", regime: str | None, progress
     columns, support = posterior.terms.covariates, support_of(posterior)
     means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
     covariates = [name for name in columns.names if name not in means]
+    regime = regime or columns.regime or "regime"
     rows = read(
-        data,
+        data if kind_of(data) == "parquet" else read_table(data, regime, cells=cells),
         posterior.actions,
         posterior.outcome_name,
-        regime or columns.regime or "regime",
+        regime,
         covariates=covariates,
         groups=columns.groups,
         weights=columns.weights or None,

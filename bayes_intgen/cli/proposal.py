@@ -1,28 +1,30 @@
 """Explanation of a file whose roles are not all named, and the command to run next."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.cli.options import REGIME, Columns
-from bayes_intgen.cli.parsing import parse_labels
-from bayes_intgen.data.cells import ANSWERS, open_questions
+from bayes_intgen.cli.parsing import parse_cells, parse_labels
+from bayes_intgen.data.cells import Question, by_answer, open_questions, words_of_cells
 from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
-from bayes_intgen.data.files import kind_of, read_table
+from bayes_intgen.data.files import INPUTS, kind_of, read_table
 from bayes_intgen.data.missing import words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
 from bayes_intgen.text.formats import LINE_WIDTH, align_columns, to_json
+from bayes_intgen.text.messages import first_few
 
 if TYPE_CHECKING:
     import narwhals as nw
 
 # Size of files in bytes, beyond which only the first rows of a Parquet file are explained.
 MAX_BYTES = 2**30
-# Maximum number of labels that are shown, and asked about.
-MAX_LABELS = 12
+# Maximum number of labels that are shown, and asked about, and of texts.
+MAX_LABELS, MAX_ASKED = 12, 12
 
 
 @dataclass(frozen=True)
@@ -89,29 +91,54 @@ class Explanation:
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
     head = kind_of(source) == "parquet" and source.stat().st_size > MAX_BYTES
-    table = read_table(source, columns.regime or REGIME, head=head)
+    cells = parse_cells(columns.cell)
+    table = read_table(source, columns.regime or REGIME, head=head, cells=cells)
     proposal = _proposal(table, columns)
     regime = proposal.columns("regime")
     if regime and regime[0] != (columns.regime or REGIME) and table[regime[0]].null_count():
         # Text such as "None" is a missing cell in other columns, and a label in this one.
-        table = read_table(source, regime[0], head=head)
+        table = read_table(source, regime[0], head=head, cells=cells)
         proposal = _proposal(table, columns)
     title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
-    cells = open_questions(table)
-    questions = [f"How is {own.column!r} read? {own}" for own in cells] + _questions(proposal)
+    groups = proposal.columns("group")
+    asked = by_answer(own for own in open_questions(table) if own.column not in groups)[:MAX_ASKED]
+    others = _questions(proposal)
+    questions = [f"How is {where} read? {own}" for where, own in asked] + others
     completed = _completed(columns, proposal, answered=not questions)
     advice = "Add the answers." if questions else "Check what is proposed (?)."
     following = command("describe", data, *completed.words())
-    if cells:
-        # One answer of each kind serves all columns of a file.
-        first = {own.option: next(iter(own.readings)) for own in reversed(cells)}
-        options = [w for name, own in first.items() for w in (f"--{name}", ANSWERS[name][own])]
-        following = command("clean", data, "-o", data.with_suffix(".parquet"), *options)
-        advice = f"Check that {cells[0].cell!r} is {next(iter(cells[0].readings.values()))}."
+    if asked:
+        advice, options = answers_to_check(own for _, own in asked)
+        advice += " Add the other answers." * bool(others)
+        is_text = kind_of(source) == "text"
+        if is_text and all(own.option == "cells" for _, own in asked):
+            following = command("describe", data, *completed.words(), *options)
+        else:
+            output = named_after(data, ".parquet" if is_text else "-clean.parquet")
+            following = command("clean", data, "-o", output, *words_of_cells(cells), *options)
     given = _given(columns, table)
     shown = {name: role if name in given else f"{role}?" for name, role in proposal.roles.items()}
     notes = explain_columns(table, shown, proposal.reasons)
     return Explanation(title, notes, proposal, questions, completed, advice, following)
+
+
+def answers_to_check(questions: Iterable[Question]) -> tuple[str, list[str]]:
+    """Advice on the most likely answers to questions on cells, and the options that give them."""
+    asked = list(questions)
+    likely = [f"{own.cell!r} is {next(iter(own.readings.values()))}" for own in asked]
+    return f"Check that {first_few(likely)}.", [word for own in asked for word in own.words()]
+
+
+def named_after(data: Path, ending: str) -> Path:
+    """File to write, called like a data file.
+
+    Examples
+    --------
+    >>> print(named_after(Path("our/sales 1.2.csv.gz"), ".nc"))
+    our/sales 1.2.nc
+    """
+    stem = "fit" if data in INPUTS else Path(data.name.removesuffix(".gz")).stem
+    return data.with_name(stem + ending)
 
 
 def command(name: str, *words: object) -> str:

@@ -5,6 +5,7 @@ it stays text, and the choice is a question to the user.
 """
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -13,7 +14,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from bayes_intgen.text.messages import option, quoted
+from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import MAX_PARTS, option, quoted
 
 Decimal = Literal[".", ","]
 Dates = Literal["day", "month", "year"]
@@ -26,6 +28,15 @@ MISSING_VALUES = MISSING_TEXTS | {
     *("-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "na", "n.a.", "N.A.", "k.A.", "k. A."),
     *("#DIV/0!", "#VALUE!", "#WERT!", "#REF!", "#BEZUG!", "#NAME?", "#NUM!", "#ZAHL!"),
 }
+# Words for missing cells, in any case, in columns of numbers or dates; and words that may be zeros.
+MISSING_WORDS = {text.casefold() for text in MISSING_VALUES - {"None"}} | {
+    "unk", "unknown", "missing", "nd", "n.d.", "n/d", "nr", "n.r.", "no data", "not available",
+    "not known", "not done", "not measured", "not reported", "not recorded", "not determined",
+    "unbekannt", "fehlt", "keine angabe", "keine daten", "nicht bekannt", "nicht erhoben", "n.v.",
+}  # fmt: skip
+ZERO_WORDS = frozenset(["none", "no", "nil", "kein", "keine"])
+# Cells of signs only, other than those of currencies: accounts have "$ -" for zero.
+SIGNS = re.compile(r"[^\w€$£¥₹]+|_+")
 BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
     ["False", "FALSE", "false"], False
 )
@@ -33,6 +44,8 @@ BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
 CURRENCY = r"(?:US|A|C|R)?[$]|[€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|Fr\.|kr"
 # Units such as mg, km/h, °C, kg/m² and %.
 UNIT = r"[a-zA-Zäöüµμ°/%‰²³]{1,12}"
+# Units that may be powers of ten.
+MULTIPLES = frozenset(["k", "m", "t", "b", "tsd", "mio", "mrd", "mn", "bn", "million", "thousand"])
 BLANKS = " \u00a0\u202f"
 # The minus may be a hyphen, a sign or, in accounts, parentheses or a hyphen at the end.
 NUMBER = re.compile(
@@ -81,21 +94,25 @@ ANSWERS: Mapping[str, Mapping[str, str]] = {
     "decimal": {",": "comma", ".": "point"},
     "dates": {order: order for order in ("day", "month", "year")},
 }
+Cells = Mapping[str, str | float | None]
 QUESTIONS = {"numbers": "decimal", "dates": "dates"}
 # Number of distinct texts that show what a column holds.
 FIRST_TEXTS = 1000
+# Maximum number of distinct texts among which most may be numbers, and the column have levels; and
+# of others among more numbers.
+MAX_NUMBERS_AS_TEXT, MAX_ODD = 20, 5
 
 
 class Question(NamedTuple):
-    """Question of how to read a column whose cells have two readings.
+    """Question of how to read a column of cells with two readings, or with one unknown text.
 
     Attributes
     ----------
     column, cell : str
     readings : mapping from str to str
-        What the cell is, by answer.
+        What the cell may be, by answer, the most likely first.
     option : str
-        Argument of :func:`bayes_intgen.clean` that answers it: "decimal" or "dates".
+        Argument of :func:`bayes_intgen.clean` that answers it: "decimal", "dates" or "cells".
     """
 
     column: str
@@ -103,14 +120,51 @@ class Question(NamedTuple):
     readings: Mapping[str, str]
     option: str
 
+    def words(self, answer: str | None = None) -> list[str]:
+        """Option of the command line with an answer, by default the most likely one."""
+        answer = next(iter(self.readings)) if answer is None else answer
+        if self.option == "cells":
+            return words_of_cells({self.cell: answer})
+        return [f"--{self.option}", ANSWERS[self.option][answer]]
+
     def __str__(self) -> str:
         """The question, with the options that answer it in the interface in use."""
-        parts = [
-            f"{value} ({option(self.option, answer, command=f'--{self.option} {word}')})"
-            for answer, value in self.readings.items()
-            for word in [ANSWERS[self.option][answer]]
-        ]
+        parts = []
+        for answer, value in self.readings.items():
+            code = repr({self.cell: answer or None}) if self.option == "cells" else answer
+            spelled = option(self.option, code, command=shlex.join(self.words(answer)))
+            parts.append(f"{value} ({spelled})")
         return f"{self.cell!r} may be {' or '.join(parts)}"
+
+    def in_words(self) -> str:
+        """The question, and which function or command has the options."""
+        # Every command that reads text files has --cell.
+        command = "" if self.option == "cells" else " in `bayes-intgen clean`"
+        return f"{self}{option(' in bi.clean', command=command)}"
+
+
+def by_answer(questions: Iterable[Question]) -> list[tuple[str, Question]]:
+    """The columns that need one answer, and its question, for each answer that is needed."""
+    alike: dict[tuple[str, str], list[Question]] = {}
+    for question in questions:
+        key = question.option, question.cell if question.option == "cells" else ""
+        alike.setdefault(key, []).append(question)
+    return [
+        (f"{first.column!r}" + f" (and {len(more)} more)" * bool(more), first)
+        for first, *more in alike.values()
+    ]
+
+
+def words_of_cells(cells: Cells) -> list[str]:
+    """Options of the command line that say what texts stand for.
+
+    Examples
+    --------
+    >>> words_of_cells({"none": "0", "lost": None})
+    ['--cell', 'none=0', '--cell', 'lost=']
+    """
+    spelled = (f"{text}={'' if meaning is None else meaning}" for text, meaning in cells.items())
+    return [word for pair in spelled for word in ("--cell", pair)]
 
 
 class CleanedColumn(NamedTuple):
@@ -131,7 +185,7 @@ class CleanedColumn(NamedTuple):
         Whether every program would read the column in the same way.
     reason : str
         Why a column that resembles numbers or dates stays text.
-    question : Question or None
+    questions : tuple of Question
     """
 
     name: str
@@ -142,19 +196,22 @@ class CleanedColumn(NamedTuple):
     markers: tuple[str, ...] = ()
     plain: bool = True
     reason: str = ""
-    question: Question | None = None
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def has_unusual_markers(self) -> bool:
+        """Whether some cells count as missing that programs would not take for such."""
+        return any(text not in MISSING_VALUES for text in self.markers)
 
     def __str__(self) -> str:
         """What was read, in a few words."""
-        if self.question:
-            clean = option("bi.clean", command="`bayes-intgen clean`")
-            return f"{self.name!r} stays text: {self.question} in {clean}"
         read = [f"{self.raw!r} read as {self.value}"]
         if self.raw == self.value and self.markers:
             read = []
         if self.markers:
             cells = "cell" if self.missing == 1 else "cells"
-            read.append(f"{self.missing} {cells} such as {self.markers[0]!r} as missing")
+            such = ", ".join(map(repr, self.markers[:MAX_PARTS]))
+            read.append(f"{self.missing} {cells} such as {such} as missing")
         return f"{self.name!r}: {', '.join(read)}"
 
 
@@ -175,6 +232,10 @@ class Reading(NamedTuple):
     unit : str
     reason : str
         Why texts that resemble numbers or dates are neither.
+    odd : tuple of str
+        The texts among them that are neither.
+    asks : bool
+        Whether these may be missing cells, or zeros, rather than names of levels.
     """
 
     kind: str = "text"
@@ -183,6 +244,8 @@ class Reading(NamedTuple):
     sure: bool = True
     unit: str = ""
     reason: str = ""
+    odd: tuple[str, ...] = ()
+    asks: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -206,8 +269,8 @@ def reading_of(texts: Sequence[str]) -> Reading:
     similar = Reading()
     for kind, read in (("dates", _dates), ("numbers", _numbers)):
         reading = read(texts[:FIRST_TEXTS], ANSWERS[QUESTIONS[kind]])
-        if reading.values and len(texts) > FIRST_TEXTS:
-            reading = read(texts, reading.values)
+        if reading.kind == kind and len(texts) > FIRST_TEXTS:
+            reading = read(texts, reading.values or ANSWERS[QUESTIONS[kind]])
         if reading.values:
             return reading
         similar = reading if reading.reason else similar
@@ -227,11 +290,27 @@ def is_value(text: str) -> bool:
     return is_number or _date_in(text) is not None
 
 
+def number_of(text: str) -> float | None:
+    """Number in a text with a decimal point, perhaps with a currency or a unit; None without one.
+
+    Examples
+    --------
+    >>> number_of("£14,000"), number_of("10 mg"), number_of("-1e3"), number_of("14k")
+    (14000.0, 10.0, -1000.0, None)
+    """
+    number = _number_in(text.strip())
+    if number is None or number.unit.casefold() in MULTIPLES:
+        return None
+    value = _value(number, ".")
+    return None if value is None else float(value)
+
+
 def read_columns(
     columns: Mapping[str, pd.Series],
     *,
     decimal: Decimal | None = None,
     dates: Dates | None = None,
+    cells: Cells | None = None,
     evidence: Collection[str] = (),
     convention: Collection[str] = (),
 ) -> tuple[dict[str, pd.Series], list[CleanedColumn]]:
@@ -243,6 +322,8 @@ def read_columns(
         Texts; missing cells may be null.
     decimal, dates : str, optional
         Answers to questions.
+    cells : mapping from str to str, optional
+        What texts stand for in columns that then are numbers or dates; None for missing cells.
     evidence : collection of str
         Answers that other columns of the table imply.
     convention : collection of str
@@ -252,6 +333,11 @@ def read_columns(
     -------
     columns : dict from str to Series
     read : list of CleanedColumn
+
+    Raises
+    ------
+    DataError
+        If a text in ``cells`` does not occur, or is to stand for something else.
 
     Examples
     --------
@@ -265,7 +351,7 @@ def read_columns(
     texts = {
         name: [str(text).strip() for text in distinct] for name, (_, distinct) in factorized.items()
     }
-    readings = {name: reading_of(present_texts(own)) for name, own in texts.items()}
+    meant, readings = _readings(texts, cells or {})
     certain = (reading.values for reading in readings.values() if len(reading.values) == 1)
     implied = frozenset(evidence).union(*certain)
     given: Mapping[str, str | None] = {"numbers": decimal, "dates": dates}
@@ -275,16 +361,46 @@ def read_columns(
         answer = given.get(reading.kind)
         if answer not in reading.values:
             answer = _answer(reading, implied, convention)
-        cells, column = _converted(name, texts[name], reading, answer, codes, columns[name])
-        converted[name] = cells
+        converted[name], column = _converted(
+            name, texts[name], meant[name], reading, answer, codes, columns[name]
+        )
         # What no cell of the table decided is said.
         guessed = reading.is_open and not implied & {*reading.values}
         read.append(column._replace(plain=column.plain and not guessed))
     return converted, read
 
 
+def _readings(
+    texts: Mapping[str, Sequence[str]], cells: Cells
+) -> tuple[dict[str, Sequence[str]], dict[str, Reading]]:
+    """What the distinct texts of columns stand for, and their readings."""
+    answers = {text.strip().casefold(): (text, meaning) for text, meaning in cells.items()}
+    stand_for = {
+        key: "" if meaning is None else str(meaning).strip()
+        for key, (_, meaning) in answers.items()
+    }
+    meant: dict[str, Sequence[str]] = {}
+    readings, used = {}, set()
+    for name, own in texts.items():
+        answered = [stand_for.get(text.casefold(), text) for text in own]
+        meant[name], readings[name] = answered, reading_of(present_texts(answered))
+        if readings[name].kind != "text":
+            used |= {text.casefold() for text in own}
+        elif answered != own:
+            meant[name], readings[name] = own, reading_of(present_texts(own))
+    for key, (text, meaning) in answers.items():
+        reason = "no column of numbers or dates has such a cell" if key not in used else ""
+        if stand_for[key] and not is_value(stand_for[key]):
+            reason = f"{meaning!r} is neither a number nor a date"
+        if reason:
+            spelled = shlex.join(words_of_cells({text: meaning}))
+            named = option("cells", repr({text: meaning}), command=spelled)
+            raise DataError(f"{named}: {reason}")
+    return meant, readings
+
+
 def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
-    """Questions of how to read columns of text that are numbers or dates in two ways.
+    """Questions of how to read columns of text that may be numbers or dates.
 
     Examples
     --------
@@ -292,14 +408,12 @@ def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
     >>> print(*open_questions(table))
     '1/2/2024' may be 2024-02-01 (dates='day') or 2024-01-02 (dates='month')
     """
-    questions = []
+    questions: list[Question] = []
     for name in table.columns:
         if table[name].dtype in (nw.String, nw.Object):
             cells = table[name].drop_nulls().unique(maintain_order=True).to_list()
             texts = present_texts(cells) if all(isinstance(cell, str) for cell in cells) else []
-            reading = reading_of(texts)
-            if reading.is_open:
-                questions.append(_question(name, texts, reading))
+            questions += _questions(name, texts, reading_of(texts))
     return questions
 
 
@@ -310,6 +424,9 @@ def remedy_of_text(column: str, texts: Sequence[str]) -> str:
     --------
     >>> print("text such as '€13,125'" + remedy_of_text("tv", ["€13,125", "€800"]))
     text such as '€13,125' that reads as numbers; bi.clean(frame) converts it
+    >>> print("text such as '1'" + remedy_of_text("tv", ["1", "2", "<1"]))
+    text such as '1', but '<1' may be missing (cells={'<1': None}) or a number (cells={'<1': \
+'NUMBER'}) in bi.clean
     >>> remedy_of_text("tv", ["low", "high"])
     ''
     """
@@ -317,23 +434,54 @@ def remedy_of_text(column: str, texts: Sequence[str]) -> str:
     reading = reading_of(texts)
     converts = f"{option('bi.clean(frame)', command='`bayes-intgen clean`')} converts it"
     if reading.is_open and _answer(reading, frozenset(), ()) is None:
-        return f" with two readings; {converts}: {_question(column, texts, reading)}"
+        return f" with two readings; {converts}: {_questions(column, texts, reading)[0]}"
     if reading.values:
         return f" that reads as {reading.kind}; {converts}"
+    if reading.odd:
+        more = f" and {len(reading.odd) - 1} more such texts" if len(reading.odd) > 1 else ""
+        question = _questions(column, texts, reading._replace(asks=True))[0]
+        return f", but {question.in_words()}{more}"
     return f", but {reading.reason}; correct or empty such cells" if reading.reason else ""
 
 
 def present_texts(texts: Iterable[str]) -> list[str]:
     """Distinct texts without blanks around them, except markers of missing cells."""
     stripped = dict.fromkeys(str(text).strip() for text in texts)
-    return [text for text in stripped if text not in MISSING_VALUES]
+    return [text for text in stripped if not is_missing(text)]
 
 
-def _question(column: str, texts: Sequence[str], reading: Reading) -> Question:
+def is_missing(text: str) -> bool:
+    """Whether a text marks a missing cell in a column of numbers or dates.
+
+    Examples
+    --------
+    >>> [text for text in ("ND", "Not reported", "---", "$ -", "none", "") if is_missing(text)]
+    ['ND', 'Not reported', '---', '']
+    """
+    known = text in MISSING_VALUES or text.casefold() in MISSING_WORDS
+    return known or SIGNS.fullmatch(text) is not None
+
+
+def _questions(column: str, texts: Sequence[str], reading: Reading) -> tuple[Question, ...]:
+    """Questions to a column that is open, or whose odd texts may be missing cells or zeros."""
+    if reading.asks:
+        kind = reading.kind.removesuffix("s")
+        missing = {"": "missing"}
+        return tuple(
+            Question(
+                column, text,
+                {"0": "0", **missing} if reading.kind == "numbers" and text.casefold() in ZERO_WORDS
+                else {**missing, kind.upper(): f"a {kind}"},
+                "cells",
+            )
+            for text in reading.odd
+        )  # fmt: skip
+    if not reading.is_open:
+        return ()
     rows = zip(*reading.values.values(), strict=True)
     row, values = next((i, values) for i, values in enumerate(rows) if len({*values}) > 1)
     shown = dict(zip(reading.values, map(_shown, values), strict=True))
-    return Question(column, texts[row], shown, QUESTIONS[reading.kind])
+    return (Question(column, texts[row], shown, QUESTIONS[reading.kind]),)
 
 
 def _answer(reading: Reading, implied: frozenset[str], convention: Collection[str]) -> str | None:
@@ -348,40 +496,48 @@ def _answer(reading: Reading, implied: frozenset[str], convention: Collection[st
 def _converted(
     name: str,
     texts: Sequence[str],
+    meant: Sequence[str],
     reading: Reading,
     answer: str | None,
     codes: Any,
     cells: pd.Series,
 ) -> tuple[pd.Series, CleanedColumn]:
-    """Cells of a column, given the distinct texts that its codes stand for."""
-    present = present_texts(texts)
+    """Cells of a column, given the distinct texts of its codes and what these stand for."""
+    present = present_texts(meant)
     values: dict[str, Any] = {}
     kind, reason = "text", reading.reason
     if answer is not None:
-        values = dict(zip(present, reading.values[answer], strict=True))
+        of_present = dict(zip(present, reading.values[answer], strict=True))
+        pairs = zip(texts, meant, strict=True)
+        values = {text: of_present[own] for text, own in pairs if own in of_present}
         kind = reading.kind
     elif present and all(text in BOOLEANS for text in present):
         values, kind = {text: BOOLEANS[text] for text in present}, "true or false"
     whole = kind == "numbers" and all(isinstance(value, int) for value in values.values())
     if whole and any(abs(value) > MAX_WHOLE for value in values.values()):
         kind, reason, whole = "text", "whole numbers of more than 18 digits", False
-    if kind == "text" and present:
+    # Signs and words alone, such as "+" and "-", are levels.
+    if kind == "text" and not MISSING_VALUES.issuperset(texts):
         values = {text: text for text in texts if text not in MISSING_TEXTS}
     # Code -1 is a missing cell, the last of these.
     distinct = [*(values.get(text) for text in texts), None]
     absent = np.array([value is None for value in distinct])[codes]
-    marks = [text for text in texts if text not in values and text not in MISSING]
+    # Programs write "None", too, but people may mean zero.
+    unsaid = {*MISSING} - {"None"}
+    marks = [text for text in texts if text not in values and text not in unsaid]
+    # What only people would take for a missing cell comes first.
+    marks.sort(key=MISSING_VALUES.__contains__)
     odd = next((text for text in values if not _is_plain(text, kind, answer)), "")
     if odd and kind == "dates":
         # A late day shows what comes first.
         odd = max(values, key=lambda text: values[text].day)
     raw = odd or next(iter(values), "")
     unit = f" in {reading.unit}" if kind == "numbers" and reading.unit else ""
-    asked = answer is None and reading.is_open
+    asked = () if answer is not None else _questions(name, present, reading)
     column = CleanedColumn(
         name, kind + unit, raw, _shown(values.get(raw, "")), int(absent.sum()), tuple(marks),
         not (odd or marks or asked), reason if kind == "text" else "",
-        _question(name, present, reading) if asked else None,
+        asked,
     )  # fmt: skip
     types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
     out = (
@@ -440,10 +596,10 @@ def _numbers(texts: Sequence[str], marks: Iterable[str]) -> Reading:
     numbers = [number for number in found if number]
     if 2 * len(numbers) <= len(texts):
         return Reading()
-    if len(numbers) < len(texts):
-        return Reading("numbers", reason=f"{texts[found.index(None)]!r} is not a number")
     units = [*dict.fromkeys(number.unit for number in numbers)]
     several = [unit for unit in units if unit]
+    if len(numbers) < len(texts):
+        return _odd("numbers", texts, found, bool(several))
     if len(several) > 1:
         return Reading("numbers", reason=f"units {quoted(several[:2]).replace(', ', ' and ')}")
     # 0.3 beside 30%, or 800 beside 13k, may be in another unit; amounts without a currency are not.
@@ -463,6 +619,15 @@ def _numbers(texts: Sequence[str], marks: Iterable[str]) -> Reading:
     # Programs write 1.125 beside 2, but would not end 1.130 with a zero.
     sure = any("," in own or re.search("[.].*0$", own) for own in digits)
     return Reading("numbers", usable, _votes(digits), sure, "".join(several))
+
+
+def _odd(kind: str, texts: Sequence[str], found: Sequence[Any], have_units: bool) -> Reading:
+    """Reading of texts, some of which are neither numbers nor dates."""
+    odd = [text for text, value in zip(texts, found, strict=True) if value is None]
+    zeros = have_units and all(text.casefold() in ZERO_WORDS for text in odd)
+    asks = len(odd) <= MAX_ODD and (zeros or len(texts) > MAX_NUMBERS_AS_TEXT)
+    reason = f"{odd[0]!r} is not a {kind.removesuffix('s')}"
+    return Reading(kind, reason=reason, odd=tuple(odd), asks=asks)
 
 
 def _votes(digits: Sequence[str]) -> frozenset[str]:
@@ -549,7 +714,7 @@ def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
     if 2 * len(dates) <= len(texts):
         return Reading()
     if len(dates) < len(texts):
-        return Reading("dates", reason=f"{texts[found.index(None)]!r} is not a date")
+        return _odd("dates", texts, found, False)
     values = {order: [_moment(date, order) for date in dates] for order in orders}
     usable = {order: own for order, own in values.items() if None not in own}
     if not usable:

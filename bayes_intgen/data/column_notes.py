@@ -7,7 +7,7 @@ import narwhals as nw
 import numpy as np
 
 from bayes_intgen.basis.categories import listed
-from bayes_intgen.data.cells import reading_of, remedy_of_text
+from bayes_intgen.data.cells import present_texts, reading_of, remedy_of_text
 from bayes_intgen.data.levels import MAX_LEVELS
 from bayes_intgen.data.tables import is_categorical, missing_cells
 from bayes_intgen.text.formats import format_number
@@ -162,10 +162,10 @@ def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
     if count == 1:
         return "constant", f"{kind}, always {listed(distinct)}", count
     if kind == "text":
-        reading = reading_of(texts)
+        reading = reading_of(present_texts(texts))
         if reading.values and reading.kind == "dates":
             return "dates", f"dates written as text, {such}", count
-        if reading.values:
+        if reading.values or reading.asks:
             return "text", f"text {such}{remedy_of_text(present.name, texts)}", count
     if count <= MAX_LEVELS:
         values = "two values" if count == 2 else f"{count} values"

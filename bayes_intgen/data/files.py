@@ -1,9 +1,10 @@
 """Reading of CSV, Parquet and Arrow files."""
 
 import io
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import narwhals as nw
 
 from bayes_intgen._arguments import items, one_of
-from bayes_intgen.data.cells import ANSWERS, Dates, Decimal
+from bayes_intgen.data.cells import ANSWERS, Cells, Dates, Decimal, words_of_cells
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text
 from bayes_intgen.errors import PACKAGE, BayesIntgenError, DataError, DataWarning
@@ -30,6 +31,8 @@ STARTS = {
     b"\x1f\x8b": ".csv.gz",
 }
 
+# Standard input as a file to read.
+INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -101,7 +104,7 @@ def regular_file(path: Path) -> Iterator[Path]:
     ...     same == folder / "rows.csv"
     True
     """
-    is_input = path in (Path("-"), Path("/dev/stdin"))
+    is_input = path in INPUTS
     if not (is_input or path.is_fifo() or path.is_relative_to("/dev/fd")):
         yield path
         return
@@ -125,15 +128,22 @@ def regular_file(path: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(f"{folder}/", "")) from error
 
 
-def read_table(source: Path, regime: str | None = None, *, head: bool = False) -> nw.DataFrame[Any]:
+def read_table(
+    source: Path,
+    regime: str | None = None,
+    *,
+    head: bool = False,
+    cells: Cells | None = None,
+) -> nw.DataFrame[Any]:
     """Read a whole file as a table, or with ``head`` only the first rows of a Parquet file.
 
-    In text files the column ``regime`` is read as labels.
+    In text files the column ``regime`` is read as labels, and ``cells`` as in :func:`clean`.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or two columns have the same name.
+        If the file cannot be read, two columns have the same name, or there are ``cells`` of a file
+        that is no text.
 
     Warns
     -----
@@ -141,10 +151,13 @@ def read_table(source: Path, regime: str | None = None, *, head: bool = False) -
         Of everything in a text file that programs would read in different ways.
     """
     if kind_of(source) == "text":
-        cleaned = read_text(source, regime)
+        cleaned = read_text(source, regime, cells=cells)
         if said := cleaned.summary(str(source)):
             warnings.warn(said, DataWarning, skip_file_prefixes=(PACKAGE,))
         native = cleaned.frame
+    elif cells:
+        words = shlex.join(["clean", str(source), *words_of_cells(cells)])
+        raise DataError(f"--cell needs a text file, or `bayes-intgen {words} -o NAME.parquet`")
     else:
         native = _native_table(source, head)
     table = as_table(native)
@@ -158,6 +171,7 @@ def clean(
     regime: str = "regime",
     decimal: Decimal | None = None,
     dates: Dates | None = None,
+    cells: Cells | None = None,
 ) -> Any:
     """Convert columns of text that are numbers or dates.
 
@@ -173,6 +187,10 @@ def clean(
         Decimal mark, where numbers such as 1.234 have two readings.
     dates : {"day", "month", "year"}, optional
         What comes first, where dates such as 1/2/2024 have two readings.
+    cells : mapping from str to str, optional
+        What texts stand for in columns that are numbers or dates otherwise, regardless of case:
+        ``{"none": "0", "lost": None}``, None for missing cells. Texts such as "-", "n/a" and
+        "unknown" need no mention.
 
     Returns
     -------
@@ -183,7 +201,7 @@ def clean(
     Raises
     ------
     DataError
-        If the source cannot be read, or is of another kind.
+        If the source cannot be read, or is of another kind, or a text in ``cells`` does not occur.
 
     Warns
     -----
@@ -201,20 +219,27 @@ def clean(
     >>> print(caught[0].message)
     'tv': '€13,125' read as 13125, 1 cell such as 'n/a' as missing; 'dose': '10 mg' read as 10
     """
-    cleaned = cleaned_table(source, regime=regime, decimal=decimal, dates=dates)
+    cleaned = cleaned_table(source, regime=regime, decimal=decimal, dates=dates, cells=cells)
     if said := cleaned.summary():
         warnings.warn(said, DataWarning, skip_file_prefixes=(PACKAGE,))
     return cleaned.frame
 
 
 def cleaned_table(
-    source: Any, *, regime: str, decimal: Decimal | None = None, dates: Dates | None = None
+    source: Any,
+    *,
+    regime: str,
+    decimal: Decimal | None = None,
+    dates: Dates | None = None,
+    cells: Cells | None = None,
 ) -> Cleaned:
     """Convert columns of text, with an account of every column, as :func:`clean`."""
     for name, value in (("decimal", decimal), ("dates", dates)):
         if value is not None:
             one_of(value, name, ANSWERS[name], DataError)
-    answers: Any = {"decimal": decimal, "dates": dates}
+    if not isinstance(cells, Mapping | None) or not all(isinstance(t, str) for t in cells or ()):
+        raise DataError(f"cells must map texts to what they stand for, not {cells!r}")
+    answers: Any = {"decimal": decimal, "dates": dates, "cells": cells}
     if isinstance(source, str | PathLike):
         if kind_of(Path(source)) == "text":
             return read_text(Path(source), regime, **answers)

@@ -8,15 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from bayes_intgen.basis.categories import Categories, Label, listed
-from bayes_intgen.data.cells import reading_of, remedy_of_text
+from bayes_intgen.data.cells import MAX_NUMBERS_AS_TEXT, reading_of, remedy_of_text
 from bayes_intgen.data.covariates import NEW_GROUP
 from bayes_intgen.errors import DataError
 
 # Maximum number of levels of an action. Columns of text with more contain descriptions.
 MAX_LEVELS = 50
-# Maximum number of distinct texts among which most may be numbers. With more, the column counts as
-# numeric with some invalid cells.
-MAX_NUMBERS_AS_TEXT = 20
 
 
 @dataclass(frozen=True)
@@ -158,12 +155,14 @@ def _natural(label: Label) -> list[tuple[int, int | str]]:
 
 def _refuse_numbers_as_text(texts: Sequence[str], name: str, rows: Mapping[str, int]) -> None:
     reading = reading_of(texts)
-    # Among many texts, most of which are numbers, the others are no levels.
+    # Among many texts, most of which are numbers, the others are no levels, nor are zeros in words.
     most = MAX_LEVELS if reading.kind == "dates" else 0 if reading.values else MAX_NUMBERS_AS_TEXT
+    most = 0 if reading.asks else most
     if reading.kind != "text" and len(texts) > most:
         row = f" in row {rows[texts[0]]}" if texts[0] in rows else ""
         remedy = remedy_of_text(name, texts)
-        levels = ", or make it categorical if these are names of levels" if reading.values else ""
+        numbers = reading.values or reading.asks
+        levels = ", or make it categorical if these are names of levels" if numbers else ""
         raise DataError(f"column {name!r} holds text such as {texts[0]!r}{row}{remedy}{levels}")
 
 

@@ -261,11 +261,11 @@ class _Proposer:
         ]
 
     def _named_outcomes(self) -> list[str]:
-        numbers = self._free("number", "whole")
+        numbers = self._free("number", "whole", "text")
         return [name for word in _OUTCOME for name in numbers if word in words_of(name)]
 
     def _last_numbers(self) -> list[str]:
-        numbers, others = self._free("number", "whole"), _UNIT | _TIME | _WEIGHT
+        numbers, others = self._free("number", "whole", "text"), _UNIT | _TIME | _WEIGHT
         return [name for name in reversed(numbers) if not self._called(name, others)]
 
     def _outcome(self, reason: str, names: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """Validation of points and of the actions that are set at them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
+from bayes_intgen.data.cells import number_of
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
@@ -108,13 +108,17 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
 
     Examples
     --------
-    >>> checked_value("2.5", "dose", None)
-    2.5
+    >>> checked_value("2.5", "dose", None), checked_value("£14,000", "tv", None)
+    (2.5, 14000.0)
     """
     if isinstance(value, str) and levels is None:
         # A single value may come from the command line.
-        with suppress(ValueError):
+        try:
             value = float(value)
+        except ValueError:
+            # It may have the currency or the unit of the column.
+            amount = number_of(value)
+            value = value if amount is None else amount
     code = float(_codes([value], name, levels)[0])
     if not abs(code) <= MAX_MAGNITUDE:
         what = "far from every value of data" if np.isfinite(code) else "not a finite number"

@@ -20,9 +20,10 @@ import pandas as pd
 
 from bayes_intgen.data.cells import (
     MISSING,
-    MISSING_VALUES,
     CleanedColumn,
     Question,
+    by_answer,
+    is_missing,
     is_value,
     read_columns,
     reading_of,
@@ -30,7 +31,7 @@ from bayes_intgen.data.cells import (
 from bayes_intgen.data.tables import missing_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.formats import align_columns
-from bayes_intgen.text.messages import MAX_PARTS, in_words, option
+from bayes_intgen.text.messages import MAX_PARTS, first_few, in_words, option
 
 SEPARATORS = ",;\t|"
 # Decimal mark of files with a separator, where no cell shows it.
@@ -67,12 +68,16 @@ class Cleaned:
     @property
     def questions(self) -> list[Question]:
         """Questions to the user."""
-        return [column.question for column in self.columns if column.question]
+        return [question for column in self.columns for question in column.questions]
 
     def summary(self, source: str = "") -> str:
         """What was read otherwise than from plain cells, in a line or two; empty if nothing was."""
-        odd = sorted((c for c in self.columns if not c.plain), key=lambda c: not c.question)
-        parts = [*self.notes, *map(str, odd)]
+        asked = [
+            f"{where} stays text: {own.in_words()}" for where, own in by_answer(self.questions)
+        ]
+        odd = [column for column in self.columns if not column.plain and not column.questions]
+        odd.sort(key=lambda column: not column.has_unusual_markers)
+        parts = [*self.notes, *asked, *map(str, odd)]
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
             output = Path(source).with_suffix(".parquet")
@@ -86,7 +91,7 @@ class Cleaned:
         rows = [
             [
                 column.name,
-                "?" if column.question else column.kind,
+                "?" if column.questions else column.kind,
                 shorten(column.raw, MAX_EXAMPLE)
                 + (f" → {column.value}" if column.value != column.raw else ""),
                 ", ".join([*([f"{column.missing:,}"] if column.missing else []),
@@ -95,18 +100,26 @@ class Cleaned:
             for column in self.columns
         ]  # fmt: skip
         notes = [f"{note[0].upper()}{note[1:]}." for note in self.notes]
-        reasons = [f"{c.name!r} stays text: {c.reason}." for c in self.columns if c.reason]
+        reasons = [
+            f"{column.name!r} stays text: {column.reason}."
+            for column in self.columns
+            if column.reason and not column.questions
+        ]
+        asked = [
+            f"{where} stays text: {question}."
+            for where, question in by_answer(self.questions)
+            if question.option == "cells"
+        ]
         head = ["column", "read as", "example", "missing"]
-        return "\n".join([align_columns(head, rows, left=4), *notes, *reasons])
+        return "\n".join([align_columns(head, rows, left=4), *notes, *reasons, *asked])
 
     def refuse_questions(self) -> None:
         """Raise DataError if columns have two readings, naming the options that choose one."""
-        counts = Counter(question.option for question in self.questions)
-        parts = []
-        for question in self.questions:
-            if more := counts.pop(question.option, 0):
-                others = f" and {more - 1} more" if more > 1 else ""
-                parts.append(f"{question.column!r}{others}: {question}")
+        parts = [
+            f"{where}: {question}"
+            for where, question in by_answer(self.questions)
+            if question.option != "cells"
+        ]
         if parts:
             raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")
 
@@ -188,7 +201,7 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
                 f"{source} has lines with more cells than the header's {len(names)}; quote cells "
                 f"that contain {layout.separator!r}, or name every column"
             )
-        cleaned = _without_totals(layout, width, regime, answers)
+        cleaned = _without_last_lines(layout, width, regime, answers)
     except DataError:
         raise
     except (csv.Error, ValueError) as error:  # includes pandas' parser errors
@@ -242,13 +255,13 @@ def _layout(text: str, separator: str) -> _Layout:
     lines = [[*cells, *[""] * width][:width] for cells in lines]
     are_values = [[is_value(cell) for cell in cells] for cells in lines]
     counts = [
-        (sum(of[j] for of in are_values[1:]), sum(of[j] not in MISSING_VALUES for of in lines[1:]))
+        (sum(of[j] for of in are_values[1:]), sum(not is_missing(of[j]) for of in lines[1:]))
         for j in range(width)
     ]
     numeric = [j for j, (values, present) in enumerate(counts) if 2 * values > present]
 
     def is_head(i: int) -> bool:
-        cells = [lines[i][j] for j in numeric if lines[i][j] not in MISSING_VALUES]
+        cells = [lines[i][j] for j in numeric if not is_missing(lines[i][j])]
         values = any(are_values[i][j] for j in numeric)
         return not any(lines[i]) or (bool(cells) and not values)
 
@@ -314,26 +327,45 @@ def _width(layout: _Layout) -> int | None:
     return width
 
 
-def _without_totals(
+def _without_last_lines(
     layout: _Layout, width: int, regime: str | None, answers: Mapping[str, Any]
 ) -> Cleaned:
-    """Read rows, without a last one of totals."""
-    start = max(len(layout.rows) - MAX_LINE, 0)
-    stripped = layout.rows[start:].rstrip(f"\n {layout.separator}")
-    line_start = stripped.rfind("\n") + 1
-    end = start + line_start
-    line = next(csv.reader([stripped[line_start:]], delimiter=layout.separator), [])
-    last = [cell.strip() for cell in line]
-    words = [cell for cell in last if cell.rstrip(":").casefold() in TOTALS]
+    """Read rows, without last lines of totals or with text in the first cell only."""
+    footers: list[str] = []
+    kept = layout.rows
+    rows, cells = _last_line(kept, layout.separator)
+    while len(layout.names) > 1 and len(cells) == 1 and len(footers) <= MAX_HEADER:
+        footers.insert(0, cells[0])
+        kept = rows
+        rows, cells = _last_line(kept, layout.separator)
+    if kept and len(footers) <= MAX_HEADER:
+        layout = replace(layout, rows=kept)
+    else:
+        footers = []
+    words = [cell for cell in cells if cell.rstrip(":").casefold() in TOTALS]
+    cleaned = _read_rows(replace(layout, rows=rows) if words else layout, width, regime, answers)
     if words:
-        others = replace(layout, rows=layout.rows[:end])
-        cleaned = _read_rows(others, width, regime, answers)
         sums = cleaned.frame.sum(numeric_only=True)
-        for name, cell in zip(layout.names, last, strict=False):
+        for name, cell in zip(layout.names, cells, strict=False):
             values = reading_of([cell]).values.values() if sums.get(name) else ()
             if any(math.isclose(value, sums[name], rel_tol=1e-3) for (value,) in values):
-                return replace(cleaned, notes=(f"the last line ({words[0]!r}) left out",))
-    return _read_rows(layout, width, regime, answers)
+                footers.insert(0, words[0])
+                break
+        else:
+            cleaned = _read_rows(layout, width, regime, answers)
+    count = f"line{'s' * (len(footers) > 1)}"
+    notes = [f"the last {count} ({first_few([*map(repr, footers)])}) left out"] if footers else []
+    return replace(cleaned, notes=tuple(notes))
+
+
+def _last_line(rows: str, separator: str) -> tuple[str, list[str]]:
+    """Rows before the last line, and the cells of this; none if it may continue a quoted cell."""
+    start = max(len(rows) - MAX_LINE, 0)
+    stripped = rows[start:].rstrip(f"\n {separator}")
+    end = stripped.rfind("\n") + 1
+    line = stripped[end:]
+    cells = next(csv.reader([line], delimiter=separator), []) if line.count('"') % 2 == 0 else []
+    return rows[: start + end], [cell.strip() for cell in cells]
 
 
 def _read_rows(
@@ -359,7 +391,8 @@ def _read_rows(
             )  # fmt: skip
 
     # In the column of regimes, where an action may be called "NA", only empty cells are missing.
-    absent = {name: [""] if name == regime else list(MISSING) for name in names}
+    markers = [text for text in MISSING if text not in (answers.get("cells") or ())]
+    absent = {name: [""] if name == regime else markers for name in names}
     frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
     last = frame.last_valid_index()
     frame = frame.iloc[: 0 if last is None else int(last) + 1]

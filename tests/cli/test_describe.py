@@ -59,18 +59,62 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     assert proposal.err == ""
     described = run(*next_command(proposal.out))
     words = next_command(described.out)
-    assert words[:1] + words[-2:] == ["fit", "-o", "fit.nc"]
+    assert words[:1] + words[-2:] == ["fit", "-o", "our sales.nc"]
     fitted = run(*words, "--method", "laplace", "--prior", "linear").err
     effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-2:])
-    assert effect[:3] == ["effect", "fit.nc", "--set"]
+    assert effect[:3] == ["effect", "our sales.nc", "--set"]
     run(*effect)
     point = json.dumps({"TV spend": 20, "Radio spend, net": 8})
     assert json.loads(effect[3]).keys() == json.loads(point).keys()
-    answer = json.loads(run("effect", "fit.nc", "--set", point, "--format", "json").out)
+    answer = json.loads(run("effect", "our sales.nc", "--set", point, "--format", "json").out)
     assert answer["points"][0]["low"] < truth < answer["points"][0]["high"]
     # The fit knows the labels and the treatment of missing cells.
     run(*report)
-    assert "p = " in (tmp_path / "fit.html").read_text()
+    assert "p = " in (tmp_path / "our sales.html").read_text()
+
+
+def test_unknown_texts_in_numbers_are_asked_about_and_answered(tmp_path, run, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame, _ = marketing()
+    doses = np.array(["none", "5 mg", "10mg", "10 mg"], dtype=object)
+    texts = frame.assign(
+        **{
+            "Sales": [f"£{value:,.2f}" for value in frame["Sales"]],
+            "Radio spend, net": doses[(frame["Radio spend, net"] // 5).clip(upper=3).astype(int)],
+        }
+    )
+    texts.loc[[7, 95, 400], "Sales"] = "lost, sorry"
+    texts.to_csv("rows.csv", index=False)
+    described = run("describe", "rows.csv").out
+    assert "How is 'Radio spend, net' read? 'none' may be 0 (--cell none=0) or missing" in described
+    assert "How is 'Sales' read? 'lost, sorry' may be missing (--cell 'lost, sorry=')" in described
+    assert re.search("\n  Sales +outcome[?] +text such as", described)
+    assert "Check that 'none' is 0, 'lost, sorry' is missing. Next:" in described
+    for _ in range(2):
+        described = run(*next_command(described)).out
+    words = next_command(described)
+    assert words[:2] == ["fit", "rows.csv"]
+    fitted = run(*words, "--method", "laplace", "--prior", "linear").err
+    page = shlex.split(fitted.splitlines()[-1])[1:]
+    assert page[-6:] == ["--cell", "none=0", "--cell", "lost, sorry=", "-o", "rows.html"]
+    run(*page)
+    refused = run("fit", "rows.csv", *words[2:], "--cell", "gone=", code=1).err
+    assert refused.splitlines()[-1] == (
+        "error: --cell gone=: no column of numbers or dates has such a cell"
+    )
+    # The command that cleans is answered, too, for files of other kinds as well.
+    shown = run("clean", "rows.csv", "-o", "rows.parquet")
+    assert "'Sales' stays text: 'lost, sorry' may be missing" in shown.out
+    again = run(*next_command(shown.err))
+    assert next_command(again.err) == ["describe", "rows.parquet"]
+    texts.to_parquet("raw.parquet")
+    words = next_command(run("describe", "raw.parquet").out)
+    assert words[:4] == ["clean", "raw.parquet", "-o", "raw-clean.parquet"]
+    run(*words)
+    for name in ("rows.parquet", "raw-clean.parquet"):
+        cleaned = pd.read_parquet(name)
+        assert cleaned["Sales"].isna().sum() == 3
+        assert set(cleaned["Radio spend, net"]) == {0, 5, 10}
 
 
 def described(frame: pd.DataFrame, tmp_path, run, *options: str) -> tuple[dict, dict, str]:

@@ -158,7 +158,16 @@ def test_commands_are_joined_by_pipes(fit, tmp_path) -> None:
         *command("fit", "-", *QUICK, "-o", "-"), given=(tmp_path / "rows.parquet").read_bytes()
     )
     assert b"written" not in fitted.stderr
-    effect = ["--set", "dose=1,TV spend=30,000", "--format", "json"]
+    saved = process(
+        *command("fit", "-", *QUICK, "-o", tmp_path / "piped.nc"),
+        given=(tmp_path / "rows.parquet").read_bytes(),
+    )
+    # Rows of a pipe are not there for a report.
+    *_, following, last = saved.stderr.decode().splitlines()
+    assert (following, last.split()[:3]) == (
+        "Next:", ["bayes-intgen", "effect", str(tmp_path / "piped.nc")]
+    )  # fmt: skip
+    effect = ["--set", "dose=1,TV spend=€30,000", "--format", "json"]
     answers = [
         process("effect", source, *effect, given=content).stdout
         for source, content in ((fit, b""), ("/dev/stdin", fitted.stdout))

@@ -122,6 +122,10 @@ def test_marks_are_decided_by_cells_column_file_and_separator(
         ([" 7 ", "-", "n/a", "8", "#N/A", "k.A."], [7, None, None, 8, None, None]),
         (["9007199254740993", "-"], [9007199254740993, None]),
         (["True", "false"], [True, False]),
+        (["7", "ND", "Unknown", "---", "*", "not reported"], [7, *[None] * 5]),
+        # Zeros, which may be meant, are asked about, and words and signs alone are levels.
+        (["10 mg", "5 mg", "none"], None), (["10", "$ -"], None),
+        (["+", "-"], None), (["unknown", "missing"], None),
         # One column has one unit, and nothing but numbers.
         (["10 mg", "1 g"], None), (["13k", "800"], None), (["30%", "0.3"], None),
         (["<5", "6", "7"], None), (["1st", "2nd"], None), (["5.-", "6.-"], None),
@@ -171,6 +175,32 @@ def test_dates_without_a_day_after_the_twelfth_are_decided_by_another_column(pat
     table, said = read_file(path, columns, ",")
     assert table["from"].tolist() == columns["from"]
     assert "2024-02-01 (dates='day') or 2024-01-02 (dates='month')" in said
+
+
+def test_texts_stand_for_numbers_and_missing_cells() -> None:
+    frame = pd.DataFrame(
+        {
+            "dose": ["10 mg", "None given", "20mg", "lost", "5 mg"],
+            "note": ["lost", "found", "none given", "lost", "found"],
+        }
+    )
+    with pytest.warns(bi.DataWarning, match="'10 mg' read as 10, 1 cell such as 'lost' as missing"):
+        cleaned = bi.clean(frame, cells={"none given": "0 mg", "LOST": None})
+    assert cleaned["dose"].fillna(-1).tolist() == [10, 0, 20, -1, 5]
+    assert cleaned["note"].tolist() == frame["note"].tolist()
+    # What is left is named.
+    with pytest.raises(bi.DataError, match=r"'none' may be 0 \(cells={'none': '0'}\) or missing"):
+        bi.read(
+            pd.DataFrame({"dose": ["10 mg", "none", "5 mg"] * 9, "y": range(27), "regime": ""}),
+            ["dose"], "y",
+        )  # fmt: skip
+    for cells, message in (
+        ({"found": None}, r"cells={'found': None}: no column of numbers or dates has such a cell"),
+        ({"lost": "gone"}, "'gone' is neither a number nor a date"),
+        (["lost"], "cells must map texts to what they stand for, not"),
+    ):
+        with pytest.raises(bi.DataError, match=message):
+            bi.clean(frame, cells=cells)
 
 
 def test_tables_keep_their_kind() -> None:

@@ -81,7 +81,7 @@ def test_names_of_levels_are_not_numbers(texts) -> None:
         (["1.234", "12.345", "9.120"] * 10, r"'1.234' may be 1234 \(decimal=','\) or 1.234 \(dec"),
         (pd.date_range("2026-01-01", periods=30), "holds dates .*'2026-01-01.* in row 0; convert"),
         (["2026-01-01", "2026-02-01", "2026-03-01"] * 10, "holds text .* reads as dates; bi.clean"),
-        ([*map(str, range(29)), "<5"], "'<5' is not a number; correct or empty such cells"),
+        ([*map(str, range(29)), "<5"], r"'<5' may be missing \(cells={'<5': None}\) or a num"),
     ],
 )
 def test_outcomes_that_are_not_numbers_are_refused_with_a_remedy(column, message) -> None:

@@ -39,6 +39,10 @@ MESSY = {
         lines(NAMES, after=["Total:;6,75;70;"]),
         "; the last line ('Total:') left out; 'TV'",
     ),
+    "footers": (
+        lines(NAMES, after=["Total:;6,75;70;", '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
+        "; the last lines ('Total:', '3 \"shops\"', '01.02.2024') left out; 'TV'",
+    ),
     "blanks around names": (lines(" Region ; TV;Sales;Test "), "'TV': '1,5' read as 1.5"),
 }
 
@@ -90,6 +94,29 @@ def test_rows_that_resemble_a_header_or_totals_are_rows(tmp_path) -> None:
     assert frame["sales"].fillna(0).tolist() == [0, 5, 6, 12]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['x,tv,note\n1,2,"a\nb"\n2,3,"c\nd"', "x,tv,note\n" + "\n".join(f"{i},," for i in range(9))],
+)
+def test_last_rows_that_resemble_footers_are_rows(tmp_path, text) -> None:
+    # Lines of one cell in quotation marks, and rows with nothing but an id.
+    (tmp_path / "rows.csv").write_text(text)
+    assert read_table(tmp_path / "rows.csv")["x"].to_list() == [
+        int(cell) for cell in pd.read_csv(tmp_path / "rows.csv")["x"]
+    ]
+
+
+def test_missing_cells_in_words_do_not_hide_the_header(tmp_path) -> None:
+    rows = [*["North;1,5;10"] * 4, *["South;ND;not reported", "South;---;Unknown"] * 3]
+    (tmp_path / "rows.csv").write_bytes(lines("Report;;", "Region;TV;Sales", ";EUR;pcs", rows=rows))
+    with pytest.warns(
+        bi.DataWarning, match="'Sales': 6 cells such as 'not reported', 'Unknown' as"
+    ):
+        frame = read_table(tmp_path / "rows.csv").to_native()
+    assert frame.columns.tolist() == ["Region", "TV", "Sales"]
+    assert frame["Sales"].dropna().tolist() == [10] * 4
+
+
 def test_windows_text_is_read_and_said(tmp_path) -> None:
     (tmp_path / "rows.csv").write_bytes("Größe;x\nklein;1\ngroß;2\n".encode("cp1252"))
     with pytest.warns(bi.DataWarning, match="rows.csv: read as Windows-1252, not UTF-8$"):
@@ -103,7 +130,7 @@ def test_nothing_is_written_before_a_choice(tmp_path, run) -> None:
     refused = run(*command, code=1).err
     assert refused.splitlines() == [
         "error: nothing is written before a choice: 'day': '1/2/2024' may be 2024-02-01 (--dates "
-        "day) or 2024-01-02 (--dates month); 'x' and 1 more: '1.234' may be 1234 "
+        "day) or 2024-01-02 (--dates month); 'x' (and 1 more): '1.234' may be 1234 "
         "(--decimal comma) or 1.234 (--decimal point)"
     ]
     assert "'z'" not in refused
