@@ -71,6 +71,7 @@ TIME = (
     r"(?:(?:[T,]|\s)\s*([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]+)?)?\s*([aApP])?(?:\.?[mM]\.?)?"
     r"\s*(?:Z|UTC|[-+][0-9]{2}:?[0-9]{2})?)?"
 )
+ZONE = re.compile(r":[0-9]{2}(?:\.[0-9]+)?\s*(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$")
 WEEKDAY = r"(?i:(?:mo|tu|we|th|fr|sa|su|di|mi|do|so)[^\W\d_]*\.?,?\s+)?"
 PLAIN_DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
@@ -715,6 +716,9 @@ def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
         return Reading()
     if len(dates) < len(texts):
         return _odd("dates", texts, found, False)
+    zones = {zone[1] for zone in map(ZONE.search, texts) if zone}
+    if len(zones) > 1 or (zones and not all(map(ZONE.search, texts))):
+        return Reading("dates", reason="times are of several zones")
     values = {order: [_moment(date, order) for date in dates] for order in orders}
     usable = {order: own for order, own in values.items() if None not in own}
     if not usable:

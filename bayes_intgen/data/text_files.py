@@ -45,6 +45,8 @@ SAMPLE_ROWS = 1000
 MAX_EXAMPLE = 30
 # Maximum length of a last line in which totals are looked for.
 MAX_LINE = 100_000
+# Cells that no line of names or units has among numbers, such as "<0.1".
+LIKE_NUMBER = re.compile(r"\W*\d")
 # Texts that may be thousands although pandas reads them as decimals.
 THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.][0-9]{3}")
 
@@ -136,6 +138,8 @@ class _Layout:
 
 def cleaned_columns(table: "nw.DataFrame[Any]", regime: str, **answers: Any) -> Cleaned:
     """Read the columns of text of a table in memory, with answers to questions."""
+    if not all(isinstance(name, str) for name in table.columns):
+        raise DataError("names of columns must be text; rename columns that are numbers")
     names = {name: " ".join(name.split()) for name in table.columns}
     if len({*names.values()}) < len(names):
         raise DataError("names of columns differ by spaces only; rename one")
@@ -262,8 +266,14 @@ def _layout(text: str, separator: str) -> _Layout:
 
     def is_head(i: int) -> bool:
         cells = [lines[i][j] for j in numeric if not is_missing(lines[i][j])]
-        values = any(are_values[i][j] for j in numeric)
-        return not any(lines[i]) or (bool(cells) and not values)
+        # Rows have cells such as "<0.1" among numbers, and labels that other rows have, too.
+        is_row = any(are_values[i][j] for j in numeric) or any(map(LIKE_NUMBER.match, cells))
+        is_row = is_row or any(
+            cell and any(of[j] == cell for of in lines[i + 1 :])
+            for j, cell in enumerate(lines[i])
+            if j not in numeric
+        )
+        return not any(lines[i]) or (bool(cells) and not is_row)
 
     def is_sparse(i: int) -> bool:
         return 2 * sum(map(bool, lines[i])) <= width
@@ -274,6 +284,8 @@ def _layout(text: str, separator: str) -> _Layout:
         end += 1
     heads = [i for i in range(start, end) if i == start or (is_head(i) and any(lines[i]))]
     named = [i for i in heads if all(lines[i]) and len({*lines[i]}) == width][:1]
+    # A line of units may follow the names, and no more.
+    heads = [i for i in heads if not named or i <= named[0] + 1]
     # Titles are alone in the first column, and lines such as "Created: 1/2/2024" come before names.
     values = [i for i in range(start, heads[-1]) if i not in heads and any(lines[i])]
     together = [i for i in heads if i > max(values, default=-1)]

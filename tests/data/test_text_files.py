@@ -194,3 +194,32 @@ def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
     shown = str(warning.message)
     assert "197 more: bi.clean(path) shows all" in shown
     assert len(shown) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("kind,y\n" + "a,<0.1\n" * 15 + "".join(f"b,{i}\n" for i in range(30)), 45),
+        ("regime,y\nbau,low\nbau,3\ntv,4\n", 3),
+        (",y\na,<1\nb,2\nc,3\n", 3),
+        ("kind,y\nx,n.d.\ny,2\nz,3\n", 3),
+    ],
+)
+def test_rows_whose_numbers_are_texts_are_no_header(text: str, rows: int, tmp_path) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.DataWarning)
+        table = read_table(tmp_path / "rows.csv")
+    assert len(table) == rows
+    assert table.columns[1] == "y"
+
+
+def test_times_of_several_zones_stay_text(tmp_path) -> None:
+    lines = ["2024-01-01T23:00-05:00,1", "2024-01-02T01:00+09:00,2", "2024-01-03T01:00Z,3"]
+    (tmp_path / "rows.csv").write_text("\n".join(["t,y", *lines]))
+    assert read_table(tmp_path / "rows.csv").to_native()["t"][0] == "2024-01-01T23:00-05:00"
+
+
+def test_names_of_columns_must_be_text() -> None:
+    with pytest.raises(bi.DataError, match="names of columns must be text"):
+        bi.clean(pd.DataFrame({0: ["1", "2"], "y": ["a", "b"]}))
