@@ -98,8 +98,10 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
             notes = report.notes
         else:
             from bayes_intgen.assess.summary import summarise_data
+            from bayes_intgen.data.validation import check_covariates
 
             rows = columns.rows(source, require_observational=False)
+            check_covariates(rows)
             notes = explain_columns(table, roles_of(rows))
             following = command("fit", data, *columns.words(), "-o", "fit.nc")
             report = summarise_data(rows, support=False, columns=notes, command=following)

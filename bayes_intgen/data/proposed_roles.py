@@ -30,7 +30,7 @@ from bayes_intgen.data.regime_labels import (
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import has_levels, missing_cells, numeric_column
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.pretreatment import FALSE_ALARM, changed_covariates
+from bayes_intgen.identification.pretreatment import changed_covariates, copied_action
 
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups, and of
 # columns of one kind that are proposed as covariates or groups at all.
@@ -350,40 +350,53 @@ class _Proposer:
             if not self._called(name, _WEIGHT) and self.contents[name].missing <= most
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
-        columns = [self._codes(name) if name in levels else self._numbers(name) for name in free]
-        values = np.column_stack([np.empty((len(texts), 0)), *columns])
+        values, actions = self._values(free), self._with_role("action")
+        settings = self._values(actions)
+        for name, column in zip(free, values.T, strict=True):
+            copied = copied_action(column, settings)
+            if copied is not None:
+                self.reasons[name] = f"a copy of {actions[copied]!r}"
         # With the coarser groupings, too, the tests would have no power.
         groups = map(self._codes, self._with_role("group"))
         finest = sorted(groups, key=lambda codes: codes.max())[-1:]
-        units = np.column_stack([np.empty((len(texts), 0)), *finest])
-        actions = self._with_role("action")
+        dates = [n for n in self._with_role("covariate") if self.contents[n].kind == "dates"]
+        days = [pd.factorize(self.table[name].to_numpy(), sort=True)[0] for name in dates]
+        none = np.empty((len(texts), 0))
         masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])
-        have_levels = [name in levels for name in free]
-        changes = [
-            (change, f"differs where {actions[change.action]!r} was set")
-            for change in changed_covariates(values, have_levels, masks, units)
-        ]
-        for name, was_set in zip(actions, masks.T, strict=True):
-            if not was_set.any():
-                continue
-            # Where an action was set, no cause of the outcome depends on its value.
-            own = self._codes(name) if has_levels(self.table, name) else self._numbers(name)
-            high = own[was_set, None] > np.median(own[was_set])
-            changes += [
-                (change, f"depends on {name!r} where that was set")
-                for change in changed_covariates(values[was_set], have_levels, high, units[was_set])
-            ]
-        tests = 2 * len(free) * len(actions)
-        signs = {
-            change.covariate: f"{sign} (p = {change.p:.1g})"
-            for change, sign in changes
-            if change.p * tests < FALSE_ALARM
-        }
-        for i, name in enumerate(free):
-            if i in signs:
-                self.reasons[name] = f"{signs[i]}: a covariate only if no action changes it"
-            else:
+        changes = changed_covariates(
+            values,
+            settings,
+            [self._has_levels(name) for name in (*free, *actions)],
+            masks,
+            np.column_stack([none, *finest]),
+            np.column_stack([none, *days]),
+        )
+        for change in changes:
+            sign = (
+                "depends on {!r} where that was set"
+                if change.by_value
+                else ("differs where {!r} was set")
+            )
+            sign = sign.format(actions[change.action])
+            self.reasons.setdefault(
+                free[change.covariate],
+                f"{sign} (p = {change.p:.1g}): a covariate only if no action changes it",
+            )
+        for name in free:
+            if name not in self.reasons:
                 self._set(name, "covariate", "a covariate if no action changes it")
+
+    def _has_levels(self, name: str) -> bool:
+        """Whether a column has levels that a fit could have."""
+        return has_levels(self.table, name) and self.contents[name].distinct <= MAX_LEVELS
+
+    def _values(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Columns as numbers, or codes of text."""
+        columns = [
+            self._codes(name) if has_levels(self.table, name) else self._numbers(name)
+            for name in names
+        ]
+        return np.column_stack([np.empty((len(self.table), 0)), *columns])
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, the median where cells are missing."""
