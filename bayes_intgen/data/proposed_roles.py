@@ -27,10 +27,11 @@ from bayes_intgen.data.regime_labels import (
     meaning_of,
     words_of,
 )
+from bayes_intgen.data.rows import random_rows
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import has_levels, missing_cells, numeric_column
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.pretreatment import changed_covariates, copied_action
+from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates, copied_action
 
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups, and of
 # columns of one kind that are proposed as covariates or groups at all.
@@ -361,27 +362,26 @@ class _Proposer:
         finest = sorted(groups, key=lambda codes: codes.max())[-1:]
         dates = [n for n in self._with_role("covariate") if self.contents[n].kind == "dates"]
         days = [pd.factorize(self.table[name].to_numpy(), sort=True)[0] for name in dates]
-        none = np.empty((len(texts), 0))
+        rows, none = random_rows(len(texts), MAX_ROWS), np.empty((len(texts), 0))
         masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])
         changes = changed_covariates(
-            values,
-            settings,
+            values[rows],
+            settings[rows],
             [self._has_levels(name) for name in (*free, *actions)],
-            masks,
-            np.column_stack([none, *finest]),
-            np.column_stack([none, *days]),
+            masks[rows],
+            np.column_stack([none, *finest])[rows],
+            np.column_stack([none, *days])[rows],
         )
-        for change in changes:
-            sign = (
-                "depends on {!r} where that was set"
-                if change.by_value
-                else ("differs where {!r} was set")
-            )
-            sign = sign.format(actions[change.action])
-            self.reasons.setdefault(
+        for change in sorted(changes, key=lambda change: not change.by_value):
+            name, action, p = (
                 free[change.covariate],
-                f"{sign} (p = {change.p:.1g}): a covariate only if no action changes it",
+                actions[change.action],
+                f"(p = {change.p:.1g})",
             )
+            sign = f"differs where {action!r} was set {p}: a covariate only if no action changes it"
+            if change.by_value:
+                sign = f"depends on {action!r} where that was set {p}: no covariate"
+            self.reasons.setdefault(name, sign)
         for name in free:
             if name not in self.reasons:
                 self._set(name, "covariate", "a covariate if no action changes it")

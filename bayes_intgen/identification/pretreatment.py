@@ -22,6 +22,10 @@ from bayes_intgen.identification.regimes import masks_of
 
 # Probability of a false alarm for all covariates and actions together (Bonferroni).
 FALSE_ALARM = 0.01
+# Maximum number of rows that callers need pass.
+MAX_ROWS = 20_000
+# Maximum number of rows that callers need pass.
+MAX_ROWS = 20_000
 # Minimum correlation of copies.
 COPY = 1 - 1e-9
 # Number of units below which these are split.
@@ -80,8 +84,9 @@ def changed_covariates(
     -----
     A test correlates scores of the covariate with scores of the action, which are ranks or
     indicators of levels. If these vary within units for most of the action, covariances within
-    units are compared with zero, by a t-test, since their variances may differ (Ibragimov and
-    Müller 2010), and by a permutation of the rows of each unit; the larger p-value counts.
+    units, of which few are split in pieces, are compared with zero by a t-test, since their
+    variances may differ (Ibragimov and Müller 2010), and by a permutation of the rows of each unit;
+    the larger p-value counts.
     Otherwise the means of units are permuted, by the first three moments (Mielke and Berry 2007).
 
     Examples

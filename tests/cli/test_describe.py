@@ -141,6 +141,25 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
     assert "--label Registry= --label " in text
 
 
+def test_consequences_and_copies_of_actions_are_named(tmp_path, run) -> None:
+    frame = trial(150).drop(columns="responder")
+    frame["effect seen"] = np.where(frame["score"] > 1.5, "Y", "N")
+    frame["dose in mcg"] = 1000 * frame["drug_b"]
+    roles, reasons, text = described(frame, tmp_path, run)
+    assert roles["effect seen"] == roles["dose in mcg"] == "unused"
+    assert reasons["dose in mcg"].endswith("a copy of 'drug_b'")
+    # Roles that are named are examined, too.
+    words = next_command(text)
+    at = words.index("--covariates") + 1
+    told = run(*words[:at], words[at] + ",effect seen", *words[at + 1 :]).out
+    assert re.search(r"covariate 'effect seen' depends on 'drug_.*: omit it\n", told)
+    words[at] += ",dose in mcg"
+    error = run(*words, code=console.UNUSABLE).err
+    assert "covariate 'dose in mcg' is a copy of action 'drug_b'; omit it" in error
+    fit = ["fit", *words[1:], "-o", tmp_path / "fit.nc"]
+    assert "a copy of action" in run(*fit, code=console.UNUSABLE).err
+
+
 def test_german_names_are_understood(tmp_path, run) -> None:
     names = {
         "drug_a": "Radioausgaben",
