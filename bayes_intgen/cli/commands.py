@@ -98,11 +98,14 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
             notes = report.notes
         else:
             from bayes_intgen.assess.summary import summarise_data
+            from bayes_intgen.data.proposed_roles import propose_roles
             from bayes_intgen.data.validation import check_covariates
 
             rows = columns.rows(source, require_observational=False)
             check_covariates(rows)
-            notes = explain_columns(table, roles_of(rows))
+            roles = roles_of(rows)
+            reasons = propose_roles(table, roles, rows.columns.meanings).reasons
+            notes = explain_columns(table, roles, reasons)
             following = command("fit", data, *columns.words(), "-o", "fit.nc")
             report = summarise_data(rows, support=False, columns=notes, command=following)
     answer(format, str(report), report.to_json(), notes)

@@ -41,6 +41,9 @@ MAX_UNITS_AS_LEVELS = 3
 # Maximum share of missing cells of a proposed covariate of numbers: rows with any are left out.
 MAX_MISSING_SHARE = 0.05
 
+# Minimum share of rows that differ from the most frequent cell of a proposed covariate.
+MIN_OTHER_SHARE = 0.02
+
 # Words in names of columns, in English and German.
 _REGIME = frozenset(
     words_of(
@@ -69,6 +72,12 @@ _TIME = frozenset(
     )
 )
 _WEIGHT = frozenset(words_of("n sd se std"))
+_NOTES = frozenset(
+    words_of(
+        "note notes comment comments remark remarks memo notiz notizen bemerkung bemerkungen "
+        "kommentar kommentare anmerkung anmerkungen hinweis"
+    )
+)
 _FILLERS = frozenset(words_of("of the no nr number nummer name code key start commencing ending"))
 
 
@@ -304,11 +313,19 @@ class _Proposer:
         rows, kept = len(self.table), self._with_role("group")
         fine = any(self.contents[name].distinct > MAX_GROUP_COLUMNS for name in kept)
         called = [n for n in self._free("levels", "names", "whole", "other") if self._is_unit(n)]
-        texts = [
-            name
-            for name in self._free("levels", "names")
-            if name not in called and self.contents[name].distinct > MAX_COVARIATE_LEVELS
-        ]
+        texts = []
+        for name in self._free("levels", "names"):
+            if {*words_of(name)} & _NOTES:
+                self.reasons[name] = "free text, by its name"
+            elif name in called or self.contents[name].distinct <= MAX_COVARIATE_LEVELS:
+                continue
+            elif (
+                self.contents[name].missing
+                or np.median(np.unique(self._codes(name), return_counts=True)[1]) < 2
+            ):
+                self.reasons[name] = "a group only if these are units"
+            else:
+                texts.append(name)
         for name in [*called, *(texts if len(texts) <= MAX_PROPOSED else [])]:
             distinct = self.contents[name].distinct
             if 2 * distinct > rows - self.contents[name].missing:
@@ -357,6 +374,10 @@ class _Proposer:
             copied = copied_action(column, settings)
             if copied is not None:
                 self.reasons[name] = f"a copy of {actions[copied]!r}"
+            elif np.unique(column, return_counts=True)[1].max() > (1 - MIN_OTHER_SHARE) * len(
+                column
+            ):
+                self.reasons[name] = "nearly always the same"
         # With the coarser groupings, too, the tests would have no power.
         groups = map(self._codes, self._with_role("group"))
         finest = sorted(groups, key=lambda codes: codes.max())[-1:]
