@@ -30,6 +30,8 @@ MAX_ROWS = 20_000
 COPY = 1 - 1e-9
 # Number of units below which these are split.
 MIN_UNITS = 16
+# Size of the pieces of many periods.
+PIECE = 25
 
 
 class Change(NamedTuple):
@@ -86,8 +88,8 @@ def changed_covariates(
     indicators of levels. If these vary within units for most of the action, covariances within
     units, of which few are split in pieces, are compared with zero by a t-test, since their
     variances may differ (Ibragimov and Müller 2010), and by a permutation of the rows of each unit;
-    the larger p-value counts.
-    Otherwise the means of units are permuted, by the first three moments (Mielke and Berry 2007).
+    the larger p-value counts. Otherwise the means of units are permuted, by the first three moments
+    (Mielke and Berry 2007), or those of many periods compared within pieces of time.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def changed_covariates(
         for i, levels in enumerate(has_levels[:count]):
             scores = list(_scores(covariates[rows, i], levels))
             p = min(
-                max(_p_value(score, value, unit) for unit in units)
+                max(_p_value(score, value, *unit) for unit in units)
                 for score, (value, units) in product(scores, values)
             )
             p = min(1.0, p * len(scores) * len(values))
@@ -178,27 +180,34 @@ def _scores(column: Array, levels: bool) -> Iterator[Array]:
         yield 2 * scipy.stats.rankdata(column)
 
 
-def _units(value: Array | None, groups: Array, dates: Array) -> list[NDArray[np.int_]]:
-    """Units of each grouping; days, or periods in which their mean of a value is the same."""
-    units = [np.unique(own, return_inverse=True)[1] for own in groups.T]
+def _units(value: Array | None, groups: Array, dates: Array) -> list[tuple[NDArray[np.int_], bool]]:
+    """Units of each grouping; days, or periods in which their mean of a value is the same.
+
+    With each, whether they are such periods, from one to the next of which a value may drift.
+    """
+    units = [(np.unique(own, return_inverse=True)[1], False) for own in groups.T]
     for own in dates.T:
         _, day, counts = np.unique(own, return_inverse=True, return_counts=True)
         if value is not None:
             mean = np.bincount(day, value) / counts
             day = np.cumsum(np.diff(mean, prepend=mean[0]) != 0)[day]
-        units.append(day)
-    return units or [np.arange(len(groups))]
+        units.append((day, value is not None))
+    return units or [(np.arange(len(groups)), False)]
 
 
-def _p_value(score: Array, value: Array, unit: NDArray[np.int_]) -> float:
+def _p_value(score: Array, value: Array, unit: NDArray[np.int_], drifts: bool) -> float:
     """Two-sided p-value of a correlation of two scores."""
     sums = _Sums.of(score, value, unit)
-    if not sums.vary:
-        sizes = np.bincount(unit)
-        return _p_between(*(np.bincount(unit, own) / sizes for own in (score, value)))
-    # A t-test of few units has no power.
-    pieces = _Sums.of(score, value, _pieces(unit, -(-MIN_UNITS // len(sums.products))))
-    return (pieces if pieces.vary else sums).p_value()
+    if sums.vary:
+        # A t-test of few units has no power.
+        pieces = _Sums.of(score, value, _pieces(unit, -(-MIN_UNITS // len(sums.products))))
+        return (pieces if pieces.vary else sums).p_value()
+    sizes = np.bincount(unit)
+    score, value = (np.bincount(unit, own) / sizes for own in (score, value))
+    if drifts and len(sizes) >= 4 * MIN_UNITS:
+        count = max(MIN_UNITS, len(sizes) // PIECE)
+        return _Sums.of(score, value, _pieces(np.zeros(len(sizes), dtype=int), count)).p_value()
+    return _p_between(score, value)
 
 
 def _pieces(unit: NDArray[np.int_], count: int) -> NDArray[np.int_]:

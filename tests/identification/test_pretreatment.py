@@ -154,3 +154,15 @@ def test_days_of_the_week_do_not_differ_between_branches() -> None:
     masks = np.stack([(day // 40) % 6 == k for k in (1, 3, 5)], axis=1)
     found = changed((day % 6 * 1.0)[:, None], [True], masks, branch[:, None], dates=day[:, None])
     assert found == set()
+
+
+def test_settings_that_drift_are_no_experiment() -> None:
+    masks, day = np.ones((400, 1), dtype=bool), np.arange(400.0)[:, None]
+    alarms = controls = 0
+    for seed in range(30):
+        walks = np.cumsum(np.random.default_rng(seed).normal(size=(400, 2)), axis=0)
+        world = walks[:, :1], [False], masks, NO_GROUPS, walks[:, 1:], [False]
+        alarms += bool(changed(*world, dates=day))
+        controls += bool(changed(*world))
+    assert alarms <= 2
+    assert controls > 20
