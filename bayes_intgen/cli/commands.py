@@ -103,7 +103,8 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
 
             rows = columns.rows(source, require_observational=False)
             check_covariates(rows)
-            roles = roles_of(rows)
+            # Means of groups are not in the table.
+            roles = {name: own for name, own in roles_of(rows).items() if name in table.columns}
             reasons = propose_roles(table, roles, rows.columns.meanings).reasons
             notes = explain_columns(table, roles, reasons)
             following = command("fit", data, *columns.words(), "-o", "fit.nc")
