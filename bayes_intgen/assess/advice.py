@@ -11,9 +11,9 @@ from scipy.special import ndtri
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
 from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_repeats, is_discrete
-from bayes_intgen.identification.pretreatment import changed_covariates
+from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates
 from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
@@ -123,37 +123,50 @@ def _is_smooth(name: str, model: Model | None) -> bool:
 
 
 def advice_on_changed_covariates(data: Rows) -> list[str]:
-    """Report covariates whose distribution changes when an action is set, in one sentence.
+    """Report covariates that actions seem to change, in one sentence.
 
-    False alarms have a joint probability of 1%. No action changes a date. For rows outside memory
-    the in-memory sample is used.
+    False alarms have a joint probability of 1%. No action changes a date. Many rows are sampled.
 
     Examples
     --------
     >>> advice_on_changed_covariates(data)
     []
     """
-    sample, columns = data.in_memory, data.columns
-    tested = [i for i, name in enumerate(columns.names) if name not in columns.dates]
-    if not tested:
-        return []
+    rows, columns = data.in_memory, data.columns
+    rows = rows.take(random_rows(len(rows), MAX_ROWS))
+    dates = [i for i, name in enumerate(columns.names) if name in columns.dates]
+    tested = [i for i in range(len(columns.names)) if i not in dates]
     changes = changed_covariates(
-        sample.covariates[:, tested],
-        [columns.categories[i] is not None for i in tested],
-        sample.intervened,
-        sample.covariates[:, len(columns.names) :],
+        rows.covariates[:, tested],
+        rows.actions,
+        [own is not None for own in (*(columns.categories[i] for i in tested), *data.categories)],
+        rows.intervened,
+        rows.covariates[:, len(columns.names) :],
+        rows.covariates[:, dates],
     )
-    if not changes:
-        return []
-    covariates = dict.fromkeys(columns.names[tested[change.covariate]] for change in changes)
-    actions = dict.fromkeys(data.names[change.action] for change in changes)
-    which, where = (first_few([repr(name) for name in own]) for own in (covariates, actions))
-    several = len(covariates) > 1
-    return [
-        f"covariate{'s' * several} {which} differ{'s' * (not several)} where {where} was set "
-        f"(p = {min(change.p for change in changes):.2g}): omit what an action changed; keep what "
-        "differs because experiments ran at other times or places"
-    ]
+    consequences = [change for change in changes if change.by_value]
+    known = {change.covariate for change in consequences}
+    others = [change for change in changes if change.covariate not in known]
+    parts = []
+    for found, verb, where, remedy in (
+        (consequences, "depend{} on", "where that was set", "omit {}"),
+        (
+            others,
+            "differ{} where",
+            "was set",
+            "keep {} only if experiments ran at other times or places",
+        ),
+    ):
+        names = {repr(columns.names[tested[change.covariate]]): None for change in found}
+        actions = {repr(data.names[change.action]): None for change in found}
+        one = len(names) == 1
+        if found:
+            parts.append(
+                f"covariate{'s' * (not one)} {first_few([*names])} {verb.format('s' * one)} "
+                f"{first_few([*actions])} {where} (p = {min(own.p for own in found):.2g}): "
+                + remedy.format("it" if one else "them")
+            )
+    return ["; ".join(parts)] if parts else []
 
 
 def advice_on_group_means(data: Observations) -> list[str]:

@@ -225,6 +225,23 @@ class Categories:
         )
 
 
+def alike(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that differ in case or blanks only, or of which one is the first letter of the other.
+
+    Examples
+    --------
+    >>> alike(["F", "M", "female", "10 mg", "10mg"])
+    [['F', 'female'], ['10 mg', '10mg']]
+    """
+    plain = {label: "".join(label.casefold().split()) for label in labels}
+    found: dict[str, list[str]] = {}
+    for label, text in plain.items():
+        words = {own for own in plain.values() if len(own) > 2 and own[0] == text}
+        key = words.pop() if len(words) == 1 and text.isalpha() else text
+        found.setdefault(key, []).append(label)
+    return [own for own in found.values() if len(own) > 1]
+
+
 def listed(labels: Sequence[Label]) -> str:
     """List labels for a message, at most eight of them."""
     return first_few(list(map(spelled_label, labels)), MAX_LEVELS_SHOWN)

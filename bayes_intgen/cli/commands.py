@@ -100,9 +100,15 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
             notes = report.notes
         else:
             from bayes_intgen.assess.summary import summarise_data
+            from bayes_intgen.data.proposed_roles import propose_roles
+            from bayes_intgen.data.validation import check_covariates
 
             rows = columns.rows(source, require_observational=False)
-            notes = explain_columns(table, roles_of(rows))
+            check_covariates(rows)
+            # Means of groups are not in the table.
+            roles = {name: own for name, own in roles_of(rows).items() if name in table.columns}
+            reasons = propose_roles(table, roles, rows.columns.meanings).reasons
+            notes = explain_columns(table, roles, reasons)
             output = named_after(data, ".nc").name
             following = command("fit", data, *columns.words(), "-o", output)
             report = summarise_data(rows, support=False, columns=notes, command=following)

@@ -27,10 +27,11 @@ from bayes_intgen.data.regime_labels import (
     meaning_of,
     words_of,
 )
+from bayes_intgen.data.rows import random_rows
 from bayes_intgen.data.schema import refuse_absent
 from bayes_intgen.data.tables import has_levels, missing_cells, numeric_column
 from bayes_intgen.errors import DataError
-from bayes_intgen.identification.pretreatment import FALSE_ALARM, changed_covariates
+from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates, copied_action
 
 # Maximum number of texts that are proposed as levels of a covariate rather than as groups, and of
 # columns of one kind that are proposed as covariates or groups at all.
@@ -39,6 +40,9 @@ MAX_COVARIATE_LEVELS, MAX_PROPOSED = 6, 8
 MAX_UNITS_AS_LEVELS = 3
 # Maximum share of missing cells of a proposed covariate of numbers: rows with any are left out.
 MAX_MISSING_SHARE = 0.05
+
+# Minimum share of rows that differ from the most frequent cell of a proposed covariate.
+MIN_OTHER_SHARE = 0.02
 
 # Words in names of columns, in English and German.
 _REGIME = frozenset(
@@ -68,6 +72,12 @@ _TIME = frozenset(
     )
 )
 _WEIGHT = frozenset(words_of("n sd se std"))
+_NOTES = frozenset(
+    words_of(
+        "note notes comment comments remark remarks memo notiz notizen bemerkung bemerkungen "
+        "kommentar kommentare anmerkung anmerkungen hinweis"
+    )
+)
 _FILLERS = frozenset(words_of("of the no nr number nummer name code key start commencing ending"))
 
 
@@ -303,11 +313,19 @@ class _Proposer:
         rows, kept = len(self.table), self._with_role("group")
         fine = any(self.contents[name].distinct > MAX_GROUP_COLUMNS for name in kept)
         called = [n for n in self._free("levels", "names", "whole", "other") if self._is_unit(n)]
-        texts = [
-            name
-            for name in self._free("levels", "names")
-            if name not in called and self.contents[name].distinct > MAX_COVARIATE_LEVELS
-        ]
+        texts = []
+        for name in self._free("levels", "names"):
+            if {*words_of(name)} & _NOTES:
+                self.reasons[name] = "free text, by its name"
+            elif name in called or self.contents[name].distinct <= MAX_COVARIATE_LEVELS:
+                continue
+            elif (
+                self.contents[name].missing
+                or np.median(np.unique(self._codes(name), return_counts=True)[1]) < 2
+            ):
+                self.reasons[name] = "a group only if these are units"
+            else:
+                texts.append(name)
         for name in [*called, *(texts if len(texts) <= MAX_PROPOSED else [])]:
             distinct = self.contents[name].distinct
             if 2 * distinct > rows - self.contents[name].missing:
@@ -350,40 +368,56 @@ class _Proposer:
             if not self._called(name, _WEIGHT) and self.contents[name].missing <= most
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
-        columns = [self._codes(name) if name in levels else self._numbers(name) for name in free]
-        values = np.column_stack([np.empty((len(texts), 0)), *columns])
+        values, actions = self._values(free), self._with_role("action")
+        settings = self._values(actions)
+        for name, column in zip(free, values.T, strict=True):
+            copied = copied_action(column, settings)
+            if copied is not None:
+                self.reasons[name] = f"a copy of {actions[copied]!r}"
+            elif np.unique(column, return_counts=True)[1].max() > (1 - MIN_OTHER_SHARE) * len(
+                column
+            ):
+                self.reasons[name] = "nearly always the same"
         # With the coarser groupings, too, the tests would have no power.
         groups = map(self._codes, self._with_role("group"))
         finest = sorted(groups, key=lambda codes: codes.max())[-1:]
-        units = np.column_stack([np.empty((len(texts), 0)), *finest])
-        actions = self._with_role("action")
+        dates = [n for n in self._with_role("covariate") if self.contents[n].kind == "dates"]
+        days = [pd.factorize(self.table[name].to_numpy(), sort=True)[0] for name in dates]
+        rows, none = random_rows(len(texts), MAX_ROWS), np.empty((len(texts), 0))
         masks = np.array([[name in (labels[text] or ()) for name in actions] for text in texts])
-        have_levels = [name in levels for name in free]
-        changes = [
-            (change, f"differs where {actions[change.action]!r} was set")
-            for change in changed_covariates(values, have_levels, masks, units)
-        ]
-        for name, was_set in zip(actions, masks.T, strict=True):
-            if not was_set.any():
-                continue
-            # Where an action was set, no cause of the outcome depends on its value.
-            own = self._codes(name) if has_levels(self.table, name) else self._numbers(name)
-            high = own[was_set, None] > np.median(own[was_set])
-            changes += [
-                (change, f"depends on {name!r} where that was set")
-                for change in changed_covariates(values[was_set], have_levels, high, units[was_set])
-            ]
-        tests = 2 * len(free) * len(actions)
-        signs = {
-            change.covariate: f"{sign} (p = {change.p:.1g})"
-            for change, sign in changes
-            if change.p * tests < FALSE_ALARM
-        }
-        for i, name in enumerate(free):
-            if i in signs:
-                self.reasons[name] = f"{signs[i]}: a covariate only if no action changes it"
-            else:
+        changes = changed_covariates(
+            values[rows],
+            settings[rows],
+            [self._has_levels(name) for name in (*free, *actions)],
+            masks[rows],
+            np.column_stack([none, *finest])[rows],
+            np.column_stack([none, *days])[rows],
+        )
+        for change in sorted(changes, key=lambda change: not change.by_value):
+            name, action, p = (
+                free[change.covariate],
+                actions[change.action],
+                f"(p = {change.p:.1g})",
+            )
+            sign = f"differs where {action!r} was set {p}: a covariate only if no action changes it"
+            if change.by_value:
+                sign = f"depends on {action!r} where that was set {p}: no covariate"
+            self.reasons.setdefault(name, sign)
+        for name in free:
+            if name not in self.reasons:
                 self._set(name, "covariate", "a covariate if no action changes it")
+
+    def _has_levels(self, name: str) -> bool:
+        """Whether a column has levels that a fit could have."""
+        return has_levels(self.table, name) and self.contents[name].distinct <= MAX_LEVELS
+
+    def _values(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Columns as numbers, or codes of text."""
+        columns = [
+            self._codes(name) if has_levels(self.table, name) else self._numbers(name)
+            for name in names
+        ]
+        return np.column_stack([np.empty((len(self.table), 0)), *columns])
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, the median where cells are missing."""

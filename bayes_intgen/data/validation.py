@@ -21,6 +21,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
+from bayes_intgen.identification.pretreatment import copied_action
 from bayes_intgen.identification.regimes import (
     Mask,
     mask_label,
@@ -140,10 +141,15 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
 
 
 def check_covariates(data: Rows) -> None:
-    """Raise DataError on a covariate that never varies, or a grouping that cannot be used."""
+    """Raise DataError on a covariate that never varies or is a copy, or an unusable grouping."""
     sample, rows = data.in_memory, len(data)
     for name, column in zip(sample.columns.names, sample.covariates.T, strict=False):
         check_varies(column, f"covariate {name!r}", "; omit it")
+        copied = copied_action(column, sample.actions)
+        if copied is not None:
+            raise DataError(
+                f"covariate {name!r} is a copy of action {data.names[copied]!r}; omit it"
+            )
     fine = []
     for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
         if len(labels) < 2:

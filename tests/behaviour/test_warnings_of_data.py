@@ -159,7 +159,8 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
         pd.DataFrame(frame), ["tv", "radio"], "sales", "regime", covariates=["week", "mood", "day"]
     )
     (message,) = [text for text in warned(data) if "covariate" in text]
-    assert message.startswith("covariates 'week', 'mood' differ where 'tv', 'radio' was set")
+    assert message.startswith("covariate 'mood' depends on 'tv', 'radio' where that was set (p =")
+    assert "): omit it; covariate 'week' differs where 'tv', 'radio' was set (p = " in message
     assert "day" not in message
 
 

@@ -185,6 +185,53 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
     assert "--label Registry= --label " in text
 
 
+def test_consequences_and_copies_of_actions_are_named(tmp_path, run) -> None:
+    frame = trial(150).drop(columns="responder")
+    frame["effect seen"] = np.where(frame["score"] > 1.5, "Y", "N")
+    frame["dose in mcg"] = 1000 * frame["drug_b"]
+    roles, reasons, text = described(frame, tmp_path, run)
+    assert roles["effect seen"] == roles["dose in mcg"] == "unused"
+    assert reasons["dose in mcg"].endswith("a copy of 'drug_b'")
+    # Roles that are named are examined, too.
+    words = next_command(text)
+    at = words.index("--covariates") + 1
+    told = run(*words[:at], words[at] + ",effect seen", *words[at + 1 :]).out
+    assert re.search(r"covariate 'effect seen' depends on 'drug_.*: omit it\n", told)
+    words[at] += ",dose in mcg"
+    error = run(*words, code=console.UNUSABLE).err
+    assert "covariate 'dose in mcg' is a copy of action 'drug_b'; omit it" in error
+    fit = ["fit", *words[1:], "-o", tmp_path / "fit.nc"]
+    assert "a copy of action" in run(*fit, code=console.UNUSABLE).err
+
+
+def test_free_text_gets_no_role(tmp_path, run) -> None:
+    rng, frame = np.random.default_rng(0), trial()
+    words = [f"word {i}" for i in range(20)]
+    frame["batch"] = rng.choice(words, len(frame))
+    frame["batch"] = frame["batch"].where(frame["batch"] != "word 3")
+    frame["last note"] = rng.choice(words, len(frame))
+    frame["vial"] = [f"vial {max(i - 700, 0)}" for i in range(len(frame))]
+    frame["ward"] = [f"ward {i // 30}" for i in range(len(frame))]
+    frame["stopped"] = np.where(np.arange(len(frame)) % 300 == 5, "power cut", "")
+    roles, reasons, text = described(frame, tmp_path, run)
+    assert [roles[name] for name in ("batch", "last note", "vial", "stopped")] == ["unused"] * 4
+    assert roles["ward"] == "group?"
+    assert "a group only if these are units" in reasons["batch"]
+    # Reasons are kept once roles are named.
+    told = run(*next_command(text)).out
+    assert "free text, by its name" in told
+    assert "nearly always the same" in told
+
+
+def test_levels_that_look_alike_are_pointed_out(tmp_path, run) -> None:
+    frame = trial()
+    frame["sex"] = np.random.default_rng(0).choice(["F", "m", "female", "Male", "other"], 900)
+    frame["arm"] = np.random.default_rng(0).choice(["10 mg", "10MG", "20 mg"], 900)
+    _, reasons, _ = described(frame, tmp_path, run)
+    assert "('F' and 'female', 'Male' and 'm' look alike)" in reasons["sex"]
+    assert "('10 mg' and '10MG' look alike)" in reasons["arm"]
+
+
 def test_german_names_are_understood(tmp_path, run) -> None:
     names = {
         "drug_a": "Radioausgaben",
