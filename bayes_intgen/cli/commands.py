@@ -42,6 +42,7 @@ from bayes_intgen.cli.options import (
     Output,
     Pairs,
     Points,
+    RowsOfFit,
     Texts,
     load_fit,
     roles_of,
@@ -50,7 +51,6 @@ from bayes_intgen.cli.points import (
     checked_point,
     default_point,
     refuse_observed,
-    rows_of_fit,
     spelled_point,
 )
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
@@ -359,34 +359,22 @@ def report(
     *,
     output: Output,
     over: Bands = Bands(),
-    data: Path | None = None,
-    regime: Annotated[str | None, Parameter(alias="-r")] = None,
-    cell: Pairs = None,
+    rows: RowsOfFit = RowsOfFit(),
     choice: Choice = Choice(),
 ) -> int:
     """Write a report with an explorer of joint effects as one self-contained HTML file.
 
     With --cost, --budget, --bounds or --baseline it has the best plans for a range of budgets.
-
-    Parameters
-    ----------
-    data
-        The data of the fit: the report then checks the assumptions.
-    regime
-        Column of the actions set in each row of --data; by default that of the fit.
-    cell
-        What a text stands for in columns of numbers or dates of --data, as of the fit.
     """
-    _require_writable(output, fit, over.population, data)
+    _require_writable(output, fit, over.population, rows.data)
     from bayes_intgen.assess.checks import check as check_assumptions
     from bayes_intgen.data.files import regular_file
 
     posterior = load_fit(fit)
-    if data is not None:
-        with regular_file(data) as source:
-            cells = parsing.parse_cells(cell)
-            rows = rows_of_fit(source, posterior, regime, cells, progress=show_progress())
-            assumptions = check_assumptions(rows, posterior.model, progress=show_progress())
+    if rows.data is not None:
+        with regular_file(rows.data) as source:
+            tested = rows.rows(source, posterior)
+            assumptions = check_assumptions(tested, posterior.model, progress=show_progress())
         posterior = posterior.with_check(assumptions)
     decision = None if choice == Choice() else choice.decision(posterior)
     with written(output) as path:

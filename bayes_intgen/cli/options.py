@@ -159,6 +159,70 @@ def load_fit(fit: Path) -> "Posterior":
         return load(source)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RowsOfFit:
+    """Data of a fit; the other options are by default those of the fit.
+
+    Attributes
+    ----------
+    data
+        The data of the fit: the report then checks the assumptions.
+    regime
+        Column of the actions set in each row of --data.
+    label
+        What a label in it stands for, as "TV test=tv".
+    missing
+        Missing cells of --data: error, drop or level, also by column.
+    cell
+        What a text stands for in columns of numbers or dates of --data.
+    """
+
+    data: Path | None = None
+    regime: Annotated[str | None, Parameter(alias="-r")] = None
+    label: Pairs = None
+    missing: Texts = None
+    cell: Pairs = None
+
+    def rows(self, source: Path, posterior: "Posterior") -> "Rows":
+        """Read the rows of a fit from a file, by the names of the columns that were fitted.
+
+        Raises
+        ------
+        DataError
+            If the file has other covariates, groups or weights than the rows of the fit.
+        """
+        from bayes_intgen.data.files import kind_of, read_table
+        from bayes_intgen.data.group_means import mean_name
+        from bayes_intgen.data.reading import read
+        from bayes_intgen.posterior.draws import support_of
+
+        columns, support = posterior.terms.covariates, support_of(posterior)
+        means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
+        covariates = [name for name in columns.names if name not in means]
+        regime, cells = self.regime or columns.regime or "regime", parsing.parse_cells(self.cell)
+        rows = read(
+            source if kind_of(source) == "parquet" else read_table(source, regime, cells=cells),
+            posterior.actions,
+            posterior.outcome_name,
+            regime,
+            covariates=covariates,
+            groups=columns.groups,
+            weights=columns.weights or None,
+            outcome_sd=columns.outcome_sd or None,
+            labels={**columns.meanings, **parsing.parse_labels(self.label)},
+            missing=parsing.parse_missing(self.missing) or columns.missing,
+            require_observational=False,
+            progress=show_progress(),
+        )
+        if len(covariates) < len(columns.names):
+            rows = rows.with_group_means()
+        if not support.covariates_digest:
+            return rows
+        support.refuse_other_rows(rows)
+        return rows
+
+
 def roles_of(rows: "Rows") -> dict[str, str]:
     """Role of each column of a table that rows use."""
     columns = rows.columns

@@ -13,8 +13,6 @@ from bayes_intgen.text.messages import refuse_unknown_actions
 if TYPE_CHECKING:
     from bayes_intgen.api.posterior import Posterior
     from bayes_intgen.basis.categories import Categories, Label
-    from bayes_intgen.data.cells import Cells
-    from bayes_intgen.data.rows import Rows
 
 Point = dict[str, "Label"]
 
@@ -102,50 +100,6 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
     values = checked_points(table, posterior.actions, posterior.categories)
     rows = decoded_table(values, posterior.categories).tolist()
     return [dict(zip(posterior.actions, row, strict=True)) for row in rows]
-
-
-def rows_of_fit(
-    data: Path, posterior: "Posterior", regime: str | None, cells: "Cells", progress: bool
-) -> "Rows":
-    """Read the rows of a fit from a file, by the names of the columns that were fitted.
-
-    ``regime`` is the column of regimes, if it has another name than in the table of the fit, and
-    ``cells`` says what texts stand for.
-
-    Raises
-    ------
-    DataError
-        If the file has other covariates, groups or weights than the rows of the fit.
-    """
-    from bayes_intgen.data.files import kind_of, read_table
-    from bayes_intgen.data.group_means import mean_name
-    from bayes_intgen.data.reading import read
-    from bayes_intgen.posterior.draws import support_of
-
-    columns, support = posterior.terms.covariates, support_of(posterior)
-    means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
-    covariates = [name for name in columns.names if name not in means]
-    regime = regime or columns.regime or "regime"
-    rows = read(
-        data if kind_of(data) == "parquet" else read_table(data, regime, cells=cells),
-        posterior.actions,
-        posterior.outcome_name,
-        regime,
-        covariates=covariates,
-        groups=columns.groups,
-        weights=columns.weights or None,
-        outcome_sd=columns.outcome_sd or None,
-        labels=columns.meanings,
-        missing=columns.missing,
-        require_observational=False,
-        progress=progress,
-    )
-    if len(covariates) < len(columns.names):
-        rows = rows.with_group_means()
-    if not support.covariates_digest:
-        return rows
-    support.refuse_other_rows(rows)
-    return rows
 
 
 def _label(value: float, levels: "Categories | None") -> "Label":

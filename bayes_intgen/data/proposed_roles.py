@@ -365,15 +365,19 @@ class _Proposer:
         numbers = [
             name
             for name in self._free("number", "whole")
-            if not self._called(name, _WEIGHT) and self.contents[name].missing <= most
+            if not self._called(name, _WEIGHT)
+            and not self._called(name, _OUTCOME)
+            and self.contents[name].missing <= most
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
         values, actions = self._values(free), self._with_role("action")
-        settings = self._values(actions)
+        settings, outcome = self._values(actions), self._with_role("outcome")
         for name, column in zip(free, values.T, strict=True):
             copied = copied_action(column, settings)
             if copied is not None:
                 self.reasons[name] = f"a copy of {actions[copied]!r}"
+            elif copied_action(column, self._values(outcome)) is not None:
+                self.reasons[name] = f"a copy of {outcome[0]!r}"
             elif np.unique(column, return_counts=True)[1].max() > (1 - MIN_OTHER_SHARE) * len(
                 column
             ):
@@ -463,8 +467,8 @@ def _meanings(
         for text, actions in read.items()
     }
     unknown = [text for text, actions in labels.items() if actions is None]
-    # The usual state needs no name.
-    if len(labels) > 1 and unknown == [next(iter(labels))]:
+    # The usual state needs no name, unless another label says so.
+    if len(labels) > 1 and unknown == [next(iter(labels))] and () not in labels.values():
         labels[unknown[0]] = ()
     return labels
 

@@ -35,7 +35,7 @@ INTERVENTION = re.compile(r"do\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
 # Words of labels of rows in which nothing was set, in English and German.
 NOTHING_SET = re.compile(
     r"bau|usual|none|no|nothing|control\w*|histor\w*|observ\w*|regist\w*|baseline|normal\w*|routine|"
-    r"kein\w*|ohne|nichts|kontroll\w*"
+    r"without|not|non|excl\w*|off|kein\w*|ohne|nichts|kontroll\w*|aus"
 )
 # Minimum number of letters with which two words begin alike, such as "Radiotest" and "Radiospots".
 MIN_LETTERS = 4
@@ -253,20 +253,23 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     """Actions whose names share words with a label: (), if it says that none was set.
 
     Words are compared regardless of case, and by their first letters. Parts of a label that are
-    joined by +, & or commas are read one by one if all can be. None if nothing fits, or several
-    actions fit equally well.
+    joined by +, & or commas are read one by one if all can be. None if nothing fits, if several
+    actions fit equally well, or if a part that is joined by + or & does not fit.
 
     Examples
     --------
     >>> names = ["TV spend", "Radio spend", "Revenue"]
     >>> [meaning_of(text, names) for text in ("TV geo test (spring)", "Radiotest", "BAU", "spend")]
     [('TV spend',), ('Radio spend',), (), None]
-    >>> meaning_of("TV & radio", names)
-    ('TV spend', 'Radio spend')
+    >>> [meaning_of(text, names) for text in ("TV & radio", "TV + posters", "without TV")]
+    [('TV spend', 'Radio spend'), None, None]
     """
     parts = [_best_match(part, names) for part in re.split(r"[+&,]", label)]
     if len(parts) > 1 and None not in parts and len({*parts}) == len(parts):
         return tuple(name for name in parts if name is not None)
+    if None in parts and re.search(r"[+&]", label):
+        # More was set than the names say.
+        return None
     words, best = words_of(label), _best_match(label, names)
     if words and not any(map(NOTHING_SET.fullmatch, words)):
         return None if best is None else (best,)
