@@ -355,3 +355,43 @@ def test_labels_need_not_be_text(label, tmp_path, run) -> None:
         labels={label: "drug_a", 3: "drug_b", 0: None},
     )  # fmt: skip
     assert data.intervened[:, 0].sum() == (frame["study"] == "A-101").sum()
+
+
+def test_labels_that_say_more_or_the_opposite_are_asked_about(tmp_path, run) -> None:
+    rng = np.random.default_rng(0)
+    labels = ["BAU"] * 20 + ["TV test"] * 20 + ["both"] * 30 + ["without radio"] * 9
+    labels += ["TV + Facebook"] * 9
+    frame = pd.DataFrame(rng.normal(size=(len(labels), 3)), columns=["TV", "Radio", "sales"])
+    _, _, text = described(frame.assign(test=labels), tmp_path, run)
+    for label in ("both", "without radio", "TV + Facebook"):
+        assert f"What does the label '{label}' stand for?" in text
+    # The most frequent label has no meaning only if no other label has none.
+    only = frame.assign(test=labels).query("test in ('both', 'TV test')")
+    assert "--label both= " in described(only, tmp_path, run)[2]
+
+
+def test_outcomes_and_their_copies_are_no_covariates(tmp_path, run) -> None:
+    frame = marketing()[0].drop(columns=["Holiday", "Site visits"])
+    rng = np.random.default_rng(1)
+    frame = frame.assign(margin=0.3 * frame["Sales"], revenue=rng.normal(size=len(frame)))
+    roles, reasons, _ = described(frame, tmp_path, run, "--outcome", "Sales")
+    assert roles["margin"] == roles["revenue"] == "unused"
+    assert "a copy of 'Sales'" in reasons["margin"]
+
+
+def test_a_report_takes_labels_of_further_rows(tmp_path, run, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame, _ = marketing()
+    frame = frame[["TV spend", "Radio spend, net", "Experiment", "Sales"]].dropna()
+    labels = {"Business as usual": None, "TV geo test (spring)": "TV spend"}
+    labels |= {"Radiotest": "Radio spend, net"}
+    names = list(frame.columns[:2])
+    data = bi.RegimeData.from_frame(frame, names, "Sales", "Experiment", labels=labels)
+    bi.fit(data, method="laplace", draws=100, progress=False).save("fit.nc")
+    renamed = frame.index[(frame["Experiment"] == "Radiotest") & (frame.index % 2 == 0)]
+    frame.loc[renamed, "Experiment"] = "test 2"
+    frame.to_csv("rows.csv", index=False)
+    command = ["report", "fit.nc", "--data", "rows.csv", "-o", "page.html"]
+    assert "--label 'test 2=" in run(*command, code=console.UNUSABLE).err
+    run(*command, "--label", "test 2=Radio spend, net")
+    assert "p = " in (tmp_path / "page.html").read_text()

@@ -301,7 +301,7 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
         ),
         (
             ["low", *map(str, range(29))],
-            "'low' in row 0, but 'low' is not a number; correct or empty",
+            "'low' in row 0, but 'low' may be missing .* or a number",
         ),
         (["on", "on "] * 15, "'on' and 'on ', which differ by spaces only"),
         (["on", " "] * 15, "'red' has 15 missing cells .* the first in row 1"),
