@@ -24,8 +24,6 @@ from bayes_intgen.identification.regimes import masks_of
 FALSE_ALARM = 0.01
 # Maximum number of rows that callers need pass.
 MAX_ROWS = 20_000
-# Maximum number of rows that callers need pass.
-MAX_ROWS = 20_000
 # Minimum correlation of copies.
 COPY = 1 - 1e-9
 # Number of units below which these are split.
