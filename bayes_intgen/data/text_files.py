@@ -5,6 +5,7 @@ import gzip
 import io
 import math
 import re
+import shlex
 import warnings
 import zlib
 from collections import Counter
@@ -83,8 +84,8 @@ class Cleaned:
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
             output = Path(source).with_suffix(".parquet")
-            command = f"`bayes-intgen clean {source} -o {output}`"
-            more[0] += f": {option('bi.clean(path)', command=command)} shows all"
+            command = shlex.join(["bayes-intgen", "clean", source, "-o", str(output)])
+            more[0] += f": {option('bi.clean(path)', command=f'`{command}`')} shows all"
         start = f"{source}: " if source and parts else ""
         return start + "; ".join([*parts[:MAX_PARTS], *more])
 

@@ -395,3 +395,15 @@ def test_a_report_takes_labels_of_further_rows(tmp_path, run, monkeypatch) -> No
     assert "--label 'test 2=" in run(*command, code=console.UNUSABLE).err
     run(*command, "--label", "test 2=Radio spend, net")
     assert "p = " in (tmp_path / "page.html").read_text()
+
+
+def test_the_command_that_shows_all_columns_works_as_it_is_said(tmp_path, run, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ("tv", "radio", "print", "search", "sales")
+    frame = pd.DataFrame({name: [f"€{1000 + i:,}.50" for i in range(30)] for name in names})
+    frame.assign(regime="").to_csv("our sales.csv", index=False)
+    said = run("describe", "our sales.csv").err
+    found = re.search("`bayes-intgen (clean [^`]+)` shows all", said)
+    assert found is not None
+    run(*shlex.split(found[1]))
+    assert pd.read_parquet("our sales.parquet")["sales"].tolist()[:2] == [1000.5, 1001.5]
