@@ -103,7 +103,7 @@ class Columns:
 
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if roles are not named."""
-        from bayes_intgen.cli.proposal import command, proposed_columns
+        from bayes_intgen.cli.proposal import command, explained
         from bayes_intgen.data.files import kind_of, read_table
         from bayes_intgen.data.reading import read
 
@@ -113,7 +113,7 @@ class Columns:
             raise DataError(
                 f"{in_words(self.lacks(table))} must be named; `{command('describe', data)}` "
                 "explains the columns. A proposal to check: "
-                f"{shlex.join(proposed_columns(data, self).words())}"
+                f"{shlex.join(explained(data, data, self).columns.words())}"
             )
         # Other files are in memory already.
         rows = read(

@@ -233,8 +233,3 @@ def _meaning(proposal: Proposal, label: str) -> str:
     if actions is None:
         return "?"
     return (", ".join(actions) or "nothing") + "?" * (label in proposal.guessed)
-
-
-def proposed_columns(source: Path, columns: Columns) -> Columns:
-    """Columns with proposed roles, as far as no question is open."""
-    return explained(source, source, columns).columns
