@@ -284,7 +284,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     Parameters
     ----------
     tests : Dataset
-        Result of :func:`fit_tests_dataset`, with the actions' names as coordinate ``action``.
+        Result of :func:`fit_tests_dataset`.
     level : float
         Familywise error rate.
 
@@ -293,8 +293,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     >>> fit_problems(posterior.tree["constant_data"].dataset)
     []
     """
-    actions = tests["action"].values[tests["fit_action"].values]
-    columns = (actions, *(tests[f"fit_{name}"].values for name in ("role", "p", "given")))
+    columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     failed = [FailedTest(*rows[i]) for i in holm(tests["fit_p"].values.tolist(), level)]
     # Where an action alone is not followed, its pairs fail for the same reason.
