@@ -86,7 +86,7 @@ def test_a_season_that_moves_actions_is_not_taken_for_their_effects() -> None:
     for seed in range(10, 16):
         data, slope = two_years(seed)
         posterior = bi.fit(data, method="laplace", progress=False)
-        change = posterior.contrast(np.eye(2), baseline=np.zeros(2))
+        change = posterior.contrast(np.eye(2), np.zeros((1, 2)))
         mean, sd = change.mean(("chain", "draw")), change.std(("chain", "draw"))
         z.append((mean - slope) / sd)
     # Shrunken functions of the week alone leave 4.6, with finer ones or without.
