@@ -1,0 +1,289 @@
+r"""Strata: whether rows at the same values of a covariate determine the level of an effect.
+
+Given a covariate x that adds up, the mean outcome in regime R at fixed actions is, for some
+function gamma,
+
+    m(R, x) = gamma(x) + sum_k (1 - R_k) delta_k.
+
+Let the values of x fall into *strata*. The mean under a target mask, averaged over a population, is
+determined if it is a linear combination of the cells (regime, stratum) that have rows: the rank
+test of :mod:`bayes_intgen.identification.regimes`, conditional on x. If history was one year and
+experiments the next, no stratum has both, and only the prior of gamma tells a trend from a bias.
+Changes between plans contain neither. Groups are strata whose levels are exchangeable.
+
+Least squares eliminates gamma. The share of the information about the biases that is then left also
+tells an overlap of history and experiments from a few dates with typing errors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Self
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.linkage import stretches
+from bayes_intgen.identification.regimes import Mask, combined_regimes, mask_label
+from bayes_intgen.text.messages import first_few
+
+Kind = Literal["date", "value", "group"]
+
+# Number of quantile bins, and largest number of distinct values that are a stratum each.
+BINS = 12
+# Distance, in the coordinate of the covariate, across which rows of a regime are not near each
+# other: half a standard deviation, two months of a year. A gap cuts strata.
+GAP = 0.5
+# Minimum share of the information about the biases. With one wrong date among 100 to 1,000 rows of
+# an experiment 0.017 or less is left; where history runs beside experiments of a month or more, 0.1
+# or more, and of two weeks 0.05 or more (1% quantiles of 300 tables each).
+MIN_INFORMATION = 0.02
+# Maximum share of a population in strata in which the level is not determined.
+MAX_OUTSIDE = 0.1
+# Threshold of eigenvalues and coordinates that are zero up to rounding.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """Rows of each regime in classes of a covariate's values, or in groups.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"date", "value", "group"}
+    ends : ndarray, shape (S,)
+        Largest value of each stratum; zero for groups.
+    masks : tuple of masks
+    rows : ndarray of int, shape (S, regimes)
+    """
+
+    name: str
+    kind: Kind
+    ends: Array
+    masks: tuple[Mask, ...]
+    rows: NDArray[np.int_]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        kind: Kind,
+        values: Array,
+        has_levels: bool,
+        masks: Sequence[Mask],
+        which: NDArray[np.intp],
+    ) -> Self:
+        """Count rows by stratum and regime.
+
+        Parameters
+        ----------
+        name : str
+        kind : {"date", "value", "group"}
+        values : ndarray, shape (n,)
+            Numbers, or codes of levels or groups.
+        has_levels : bool
+            Whether they are codes.
+        masks : sequence of masks
+        which : ndarray of int, shape (n,)
+            Position of the mask of each row.
+
+        Examples
+        --------
+        >>> weeks, masks = np.array([1.0, 2.0, 2.0]), [(False,), (True,)]
+        >>> Strata.of("week", "date", weeks, False, masks, np.array([0, 0, 1])).rows
+        array([[1, 0],
+               [1, 1]])
+        """
+        ends = _ends(values, has_levels, [values[which == i] for i in range(len(masks))])
+        cells = np.searchsorted(ends[:-1], values) * len(masks) + which
+        rows = np.bincount(cells, minlength=len(ends) * len(masks)).reshape(-1, len(masks))
+        if kind == "group":
+            # Groups with the same numbers of rows have the same part in the test.
+            patterns, counts = np.unique(rows, axis=0, return_counts=True)
+            rows, ends = patterns * counts[:, None], np.zeros(len(patterns))
+        return cls(name, kind, ends, tuple(masks), rows)
+
+    @property
+    def population(self) -> Array:
+        """Share of each stratum in the observational rows, or in all rows without them, (S,)."""
+        observed = [not any(mask) for mask in self.masks]
+        rows = self.rows[:, observed if any(observed) else slice(None)].sum(axis=1)
+        return np.asarray(rows / rows.sum())
+
+    def shares(self, values: Array, weights: Array) -> Array:
+        """Share of each stratum in units with these values and weights, shape (S,)."""
+        rows = np.bincount(np.searchsorted(self.ends[:-1], values), weights, len(self.ends))
+        return np.asarray(rows / weights.sum())
+
+    def information(self, target: Mask, shares: Array) -> float:
+        """Share of the information about a level that the strata leave; 0 if it is undetermined.
+
+        Parameters
+        ----------
+        target : mask
+            A target that the regimes identify.
+        shares : ndarray, shape (S,)
+            Those of a population.
+
+        Examples
+        --------
+        >>> masks, which = [(False,), (True,)], np.array([0, 0, 1])
+        >>> weeks = [Strata.of("week", "date", np.array(own), False, masks, which)
+        ...          for own in ([1.0, 2.0, 2.0], [1.0, 2.0, 3.0])]
+        >>> [round(own.information((True,), own.population), 2) for own in weeks]
+        [0.75, 0.0]
+        """
+        biased, totals = self._biased, self.rows.sum(axis=1)
+        means = self.rows @ biased / np.maximum(totals, 1)[:, None]
+        # Coefficients of the biases in the level at each stratum, beyond the mean of its rows.
+        needed = 1.0 - np.array(target, dtype=float) - means
+        within, null, pooled = self._inverses
+        outside = (totals == 0) | (np.abs(needed @ null).max(axis=1, initial=0.0) > TOLERANCE)
+        if shares[outside].sum() > MAX_OUTSIDE:
+            return 0.0
+        inside = np.where(outside, 0.0, shares)
+        coefficients = inside @ needed / inside.sum()
+        variance, least = (coefficients @ own @ coefficients for own in (within, pooled))
+        return float(least / variance) if variance > TOLERANCE * least else 1.0
+
+    @property
+    def _biased(self) -> Array:
+        """Coefficients of the biases in the mean of each regime, shape (regimes, K)."""
+        return 1.0 - np.array(self.masks, dtype=float)
+
+    @cached_property
+    def _inverses(self) -> tuple[Array, Array, Array]:
+        """Covariance of the biases given the strata, what these leave open, and without strata."""
+        within, null = _inverse(_scatter(self.rows, self._biased))
+        pooled, _ = _inverse(_scatter(self.rows.sum(axis=0, keepdims=True), self._biased))
+        return within, null, pooled
+
+    def beyond(self, regimes: Sequence[Mask], shares: Array) -> list[Mask]:
+        """Regimes whose rows all lie before, or all after, much of a population."""
+        out = []
+        for mask in regimes:
+            reached = np.flatnonzero(self.rows[:, self.masks.index(mask)])
+            inside = shares[reached[0] : reached[-1] + 1].sum()
+            if 1 - inside > MAX_OUTSIDE:
+                out.append(mask)
+        return out
+
+    def reason(
+        self, names: Sequence[str], target: Mask, regimes: Sequence[Mask], shares: Array
+    ) -> str:
+        """Why the level of a target rests on more than regimes; empty if it does not.
+
+        Parameters
+        ----------
+        names : sequence of str, length K
+            The actions.
+        target : mask
+        regimes : sequence of masks
+            Those that the certificate of the target combines.
+        shares : ndarray, shape (S,)
+            Those of the population.
+        """
+        left = self.information(target, shares)
+        if left >= MIN_INFORMATION:
+            return ""
+        history = (False,) * len(names)
+        near: list[str] = []
+        apart: list[str] = []
+        for mask in dict.fromkeys([*(history,) * (history in self.masks), *regimes]):
+            linked = self.information(mask, shares) >= MIN_INFORMATION
+            (near if linked else apart).append(mask_label(names, mask) if any(mask) else "history")
+        parts = sorted([near, apart], key=lambda labels: "history" not in labels)
+        words = " and ".join(_any_of(labels) for labels in parts if labels)
+        what, basis = {
+            "date": (f"date in {self.name!r}", "the trend, but changes between plans do not"),
+            "value": (
+                f"value of {self.name!r}",
+                f"the function of {self.name!r}, but changes between plans do not",
+            ),
+            "group": (f"group of {self.name!r}", "groups being exchangeable"),
+        }[self.kind]
+        some = "hardly any" if left else "no"
+        has = f"has both {words}" if near and apart else f"asked about has rows of {words}"
+        return f"{some} {what} {has}: the level of {mask_label(names, target)} rests on {basis}"
+
+
+def _any_of(labels: Sequence[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"any of {first_few(labels)}"
+
+
+def rests_on(
+    names: Sequence[str],
+    strata: Sequence[Strata],
+    target: Mask,
+    shares: Mapping[str, Array] | None = None,
+) -> dict[str, str]:
+    """Covariates and groupings on which the level of a target rests, with :meth:`Strata.reason`.
+
+    Empty if the regimes do not identify the target. ``shares`` are those of a population that is
+    not the default one, by covariate.
+    """
+    regimes = [*combined_regimes(strata[0].masks, target)] if strata else []
+    if not regimes:
+        return {}
+    shares = shares or {}
+    every = {
+        own.name: own.reason(names, target, regimes, shares.get(own.name, own.population))
+        for own in strata
+    }
+    return {name: reason for name, reason in every.items() if reason}
+
+
+def strata_dataset(
+    strata: Sequence[Strata],
+) -> dict[str, tuple[tuple[str, ...], NDArray[np.generic]]]:
+    """Convert strata of several covariates to arrays along one dimension."""
+    counts = [len(own.rows) for own in strata]
+    return {
+        "stratum_of": (("stratum",), np.repeat([own.name for own in strata], counts)),
+        "stratum_end": (("stratum",), np.concatenate([own.ends for own in strata])),
+        "stratum_rows": (("stratum", "regime"), np.concatenate([own.rows for own in strata])),
+    }
+
+
+def strata_of(
+    stored: xr.Dataset, kinds: Mapping[str, Kind], masks: Sequence[Mask]
+) -> tuple[Strata, ...]:
+    """Restore from :func:`strata_dataset`, with the kind of each covariate or grouping."""
+    every, ends, rows = (stored[f"stratum_{name}"].values for name in ("of", "end", "rows"))
+    return tuple(
+        Strata(name, kind, ends[every == name], tuple(masks), rows[every == name])
+        for name, kind in kinds.items()
+    )
+
+
+def _scatter(rows: NDArray[np.int_], biased: Array) -> Array:
+    """Sums of products of the masks' deviations from their means in each stratum."""
+    sums = rows @ biased
+    totals = np.maximum(rows.sum(axis=1), 1)
+    return np.asarray((biased.T * rows.sum(axis=0)) @ biased - (sums.T / totals) @ sums)
+
+
+def _inverse(scatter: Array) -> tuple[Array, Array]:
+    """Pseudoinverse of a scatter matrix, and a basis of its null space."""
+    values, vectors = np.linalg.eigh(scatter)
+    zero = values <= TOLERANCE * max(values[-1], 1.0)
+    own = vectors[:, ~zero]
+    return (own / values[~zero]) @ own.T, vectors[:, zero]
+
+
+def _ends(values: Array, has_levels: bool, regimes: Sequence[Array]) -> Array:
+    """Largest value of each stratum: bins that are cut where the values of a regime end."""
+    distinct = np.unique(values)
+    if has_levels or len(distinct) <= BINS:
+        return distinct
+    coordinate = replace(Coordinate.of(values), edge=0.0)
+    edges = [np.quantile(values, np.arange(1, BINS) / BINS)]
+    for own in map(np.unique, regimes):
+        first, last = stretches(own, coordinate.transform(own), GAP)
+        edges += [np.nextafter(first, -np.inf), last]
+    every = np.unique(np.concatenate(edges))
+    return np.asarray(every[every >= distinct[0]])
