@@ -15,7 +15,7 @@ from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_repeats, is_discrete
 from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates
 from bayes_intgen.identification.regimes import groups_under_one_mask
-from bayes_intgen.identification.strata import rests_on
+from bayes_intgen.identification.strata import in_one_sentence, rests_on
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
@@ -123,28 +123,34 @@ def _is_smooth(name: str, model: Model | None) -> bool:
     return any(isinstance(prior, Smooth) for prior in priors)
 
 
-def advice_on_overlap(data: Rows) -> dict[str, str]:
-    """Report each covariate on whose function the level of the joint effect rests, in a sentence.
+def separate_covariates(data: Rows) -> dict[str, str]:
+    """Find covariates on whose functions the level of the joint effect rests, with the reasons.
 
     For rows outside memory the in-memory sample is used.
 
     Examples
     --------
-    >>> advice_on_overlap(data)
+    >>> separate_covariates(data)
     {}
     """
-    columns, every = data.columns, (True,) * len(data.names)
-    found = rests_on(data.names, data.in_memory.strata(), every)
-    return {
-        name: f"{found[name]}; "
-        + (
-            "add history of the same dates"
-            if name in columns.dates
-            else "add history at these values, or omit it if an action changes it"
-        )
-        for name in columns.names
-        if name in found
-    }
+    strata = [own for own in data.in_memory.strata() if own.kind != "group"]
+    return rests_on(data.names, strata, (True,) * len(data.names))
+
+
+def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[str]:
+    """Report what :func:`separate_covariates` found, in one sentence.
+
+    Examples
+    --------
+    >>> advice_on_separate_covariates(data, {})
+    []
+    """
+    if not found:
+        return []
+    remedy = "add history at its dates"
+    if next(iter(found)) not in data.columns.dates:
+        remedy = "add history there, or omit it if an action changes it"
+    return [f"{in_one_sentence(found)}; {remedy}"]
 
 
 def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> list[str]:

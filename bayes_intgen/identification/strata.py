@@ -133,10 +133,11 @@ class Strata:
         Examples
         --------
         >>> masks, which = [(False,), (True,)], np.array([0, 0, 1])
-        >>> weeks = [Strata.of("week", "date", np.array(own), False, masks, which)
-        ...          for own in ([1.0, 2.0, 2.0], [1.0, 2.0, 3.0])]
-        >>> [round(own.information((True,), own.population), 2) for own in weeks]
-        [0.75, 0.0]
+        >>> for dates in ([1.0, 2.0, 2.0], [1.0, 2.0, 3.0]):
+        ...     week = Strata.of("week", "date", np.array(dates), False, masks, which)
+        ...     print(round(week.information((True,), week.population), 2))
+        0.47
+        0.0
         """
         needed, null = self._needed(self.rows, target), self._within[1]
         outside = np.abs(needed @ null).max(axis=1, initial=0.0) > TOLERANCE
@@ -208,24 +209,32 @@ class Strata:
         for mask in dict.fromkeys([*(history,) * (history in self.masks), *regimes]):
             linked = self.information(mask, shares) >= MIN_INFORMATION
             (near if linked else apart).append(mask_label(names, mask) if any(mask) else "history")
-        near = ["history"] if "history" in near else near
         parts = sorted([near, apart], key=lambda labels: "history" not in labels)
+        if parts[0] == ["history"] and len(parts[1]) > 1:
+            parts[1] = ["any experiment"]
+        elif "history" in near:
+            parts[0] = ["history"]
         words = " and ".join(_any_of(labels) for labels in parts if labels)
+        changes = "but changes between plans do not"
         what, basis = {
-            "date": (f"date in {self.name!r}", "the trend, but changes between plans do not"),
-            "value": (
-                f"value of {self.name!r}",
-                f"the function of {self.name!r}, but changes between plans do not",
-            ),
+            "date": (f"date in {self.name!r}", f"the trend, {changes}"),
+            "value": (f"value of {self.name!r}", f"its function, {changes}"),
             "group": (f"group of {self.name!r}", "groups being exchangeable"),
         }[self.kind]
         some = "hardly any" if left else "no"
         has = f"has both {words}" if near and apart else f"asked about has rows of {words}"
-        return f"{some} {what} {has}: the level of {mask_label(names, target)} rests on {basis}"
+        return f"{some} {what} {has}: the level of the effect rests on {basis}"
 
 
 def _any_of(labels: Sequence[str]) -> str:
     return labels[0] if len(labels) == 1 else f"any of {first_few(labels)}"
+
+
+def in_one_sentence(found: Mapping[str, str]) -> str:
+    """The reason of the first of several columns on which a level rests, and the others."""
+    first, *others = found
+    also = f" (the same for {first_few([repr(name) for name in others])})" if others else ""
+    return f"{found[first]}{also}"
 
 
 def rests_on(

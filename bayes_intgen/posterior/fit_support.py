@@ -30,7 +30,7 @@ from bayes_intgen.identification.regimes import (
     mask_label,
     requirements,
 )
-from bayes_intgen.identification.strata import Strata, rests_on, strata_of
+from bayes_intgen.identification.strata import Strata, in_one_sentence, rests_on, strata_of
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.terms import Decomposition, InRegime
@@ -238,10 +238,10 @@ class FitSupport:
                 # NaN where the population is the default one.
                 if not np.isnan(values).any():
                     shares[own.name] = own.shares(values, units.shares)
-        words = [*rests_on(names, covariates, target, shares).values()]
-        if words:
-            changes = "posterior.contrast(to, start)"
-            words[-1] += option(f"; ask for {changes}", command="; look at changes, by --from")
+        words = []
+        if found := rests_on(names, covariates, target, shares):
+            changes = option("ask for posterior.contrast", command="look at changes, by --from")
+            words.append(f"{in_one_sentence(found)}; {changes}")
         dates = [own for own in covariates if own.kind == "date" and own.name in averages.given]
         for own in [] if words else dates:
             if beyond := own.beyond(regimes, shares[own.name]):

@@ -90,11 +90,13 @@ def test_levels_need_common_dates(kind, rows, unit) -> None:
 def test_only_the_experiment_that_is_apart_is_named() -> None:
     dates = APART["one experiment later"](np.random.default_rng(0), 200)
     data, _ = table(dates, "time")
-    words = "No date in 'when' has both history and do(print): the level of do(tv, radio, print)"
+    words = "No date in 'when' has both history and do(print): the level of the effect"
     assert words in str(data.identify(NAMES))
     assert data.identify(["tv"]).level_rests_on == {}
     wrong, _ = table(with_wrong_dates(np.random.default_rng(0), 1000), "day")
-    assert "Hardly any date in 'when' has both history and any of" in str(wrong.identify(NAMES))
+    assert "Hardly any date in 'when' has both history and any experiment" in str(
+        wrong.identify(NAMES)
+    )
 
 
 def strata(rng: np.random.Generator) -> Strata:

@@ -185,7 +185,7 @@ def test_page_names_groups_without_common_regimes(report) -> None:
     apart = frame.assign(region=frame["region"] + frame["regime"])
     data = data_with_groups(apart, groups=["region"])
     text = report(made_up(data.names, outcome="sales", data=data, draws=4)).text
-    assert "No group of 'region' has both history and any of" in text
+    assert "No group of 'region' has both history and any experiment" in text
     assert "relative to an average group" in text
 
 
