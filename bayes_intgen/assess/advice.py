@@ -147,7 +147,7 @@ def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[
     """
     if not found:
         return []
-    remedy = "add history at its dates"
+    remedy = "add history at the dates of experiments"
     if next(iter(found)) not in data.columns.dates:
         remedy = "add history there, or omit it if an action changes it"
     return [f"{in_one_sentence(found)}; {remedy}"]

@@ -242,7 +242,9 @@ class FitSupport:
         if found := rests_on(names, covariates, target, shares):
             changes = option("ask for posterior.contrast", command="look at changes, by --from")
             words.append(f"{in_one_sentence(found)}; {changes}")
-        dates = [own for own in covariates if own.kind == "date" and own.name in averages.given]
+        # Values outside all rows are reported where they are given.
+        given = averages.given.keys() - {*averages.out_of_range}
+        dates = [own for own in covariates if own.kind == "date" and own.name in given]
         for own in [] if words else dates:
             if beyond := own.beyond(regimes, shares[own.name]):
                 labels = " and ".join(mask_label(names, own) for own in beyond)

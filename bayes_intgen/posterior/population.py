@@ -68,12 +68,15 @@ class Standardisation(NamedTuple):
     given : mapping from covariate or grouping to value or list of values
     over : table or "bootstrap", or None
         Rows over which effects are averaged, as users give them.
+    out_of_range : tuple of str
+        Covariates with values outside their ranges.
     """
 
     population: Population | None
     description: str
     given: Mapping[str, Any]
     over: Any
+    out_of_range: tuple[str, ...] = ()
 
     @property
     def bootstrap(self) -> bool:
@@ -148,8 +151,9 @@ def standardisation(
         return own
     # Codes of groups follow, which have no range.
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
-    warn_of_range("population", columns.names, values, low, high, columns.dates)
-    return own._replace(population=Population(values, np.full(len(values), 1 / len(values))))
+    out = warn_of_range("population", columns.names, values, low, high, columns.dates)
+    population = Population(values, np.full(len(values), 1 / len(values)))
+    return own._replace(population=population, out_of_range=out)
 
 
 def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
@@ -168,23 +172,24 @@ def warn_of_range(
     low: Array,
     high: Array,
     dates: Sequence[str] = (),
-) -> None:
-    """Warn of columns with values outside their ranges, with the farthest value."""
-    found = []
+) -> tuple[str, ...]:
+    """Warn of columns with values outside their ranges, with the farthest value; return them."""
+    found: dict[str, str] = {}
     for name, column, least, most in zip(names, values.T, low, high, strict=False):
         excess = np.maximum(least - column, column - most)
         if excess.max() > 0:
             words = date_text if name in dates else "{:.4g}".format
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
-            found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
+            found[name] = f"{name!r} at {farthest}, outside its range, {start} to {end}"
     if found:
         has, one = ("have", subject) if subject == "points" else ("has", f"a {subject}")
+        which = first_few([*found.values()], 2)
         warnings.warn(
-            f"the {subject} {has} {first_few(found, 2)}: this is extrapolation; choose {one} "
-            "within the range",
+            f"the {subject} {has} {which}: this is extrapolation; choose {one} within the range",
             SupportWarning,
             skip_file_prefixes=(PACKAGE,),
         )
+    return (*found,)
 
 
 def in_population(

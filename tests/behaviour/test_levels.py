@@ -30,7 +30,9 @@ CHANGES: list[Callable[[Case, bi.Posterior], object]] = [
 @pytest.fixture(scope="module")
 def asked() -> tuple[Case, bi.Posterior]:
     case = history_first()
-    with pytest.warns(bi.DataWarning, match=f"^{WORDS}.*; add history at its dates$"):
+    with pytest.warns(
+        bi.DataWarning, match=f"^{WORDS}.*; add history at the dates of experiments$"
+    ):
         return case, case.fit(case)
 
 
