@@ -53,7 +53,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`effect`, on the level only under a log link, where a ratio is the change.
 
         Examples
         --------
@@ -94,7 +94,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`effect`, on the level only where effects add up.
 
         Examples
         --------
@@ -138,7 +138,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`contrast`.
 
         Examples
         --------
@@ -273,6 +273,11 @@ class Decisions(Pictures):
         ------
         ModelError
             As :meth:`best`, without costs, and if no plan reaches the target.
+
+        Warns
+        -----
+        SupportWarning
+            If the baseline is not supported, and on the level as :meth:`joint_effect`.
 
         Notes
         -----
@@ -418,7 +423,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`joint_effect`.
+            Where the target is not supported.
         SamplingWarning
             As :meth:`experiments`.
 
