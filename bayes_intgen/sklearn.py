@@ -106,6 +106,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         y: ArrayLike,
         intervened: ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        unit: ArrayLike | None = None,
+        time: ArrayLike | None = None,
     ) -> Self:
         """Sample the posterior.
 
@@ -120,6 +122,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             regression, under which effects of interventions are not identified.
         weights : array_like, shape (N,), optional
             Number of units of which each row is the mean.
+        unit, time : array_like, shape (N,), optional
+            Unit, such as a region, whose rows follow each other, and the time by which they do.
 
         Raises
         ------
@@ -152,6 +156,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             covariates={name: others[name] for name in covariates},
             groups={name: others[name] for name in groups},
             weights=weights,
+            unit=unit,
+            time=time,
             require_observational=False,
         )
         self.posterior_ = fit(

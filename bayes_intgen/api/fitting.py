@@ -86,7 +86,7 @@ def fit_decomposed(
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
     data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
-    sample = data.sample(PILOT_ROWS).by_unit()
+    sample = data.sample(PILOT_ROWS).by_fine_group()
     # Chains share the cores: if BLAS used several threads per small factorisation, as it does by
     # default, all chains would wait.
     with single_blas_thread(), stage("Pilot fit", settings.progress):

@@ -209,7 +209,7 @@ def advice_on_group_means(data: Observations) -> list[str]:
     >>> advice_on_group_means(data)
     []
     """
-    unit, columns = data.unit, data.columns
+    unit, columns = data.fine_group, data.columns
     actions = [] if unit is None else varying_actions(data)
     if unit is None or not actions:
         return []

@@ -205,7 +205,8 @@ class _Actions:
     def __init__(self, data: Observations, model: AdditiveModel) -> None:
         self.data = data
         # Positions of the units of a grouping that is too fine for an indicator each.
-        self.unit = None if data.unit is None else np.unique(data.unit, return_inverse=True)[1]
+        group = data.fine_group
+        self.unit = None if group is None else np.unique(group, return_inverse=True)[1]
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))

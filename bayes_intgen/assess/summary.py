@@ -242,7 +242,7 @@ def summarise_data(
         "Columns": note_lines(columns),
         "Groups": tuple(groups_in_words(data)),
         "Outcome": advice_on_scale(few),
-        "Regimes": regime_lines(regimes),
+        "Regimes": (*regime_lines(regimes), *data.columns.order_in_words),
         "Actions": table_of_actions(actions),
         "Certificates": certificate_lines(questions),
         "Support": support_lines(questions),
@@ -285,7 +285,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     sections = {
         "Outcome": outcome_lines(posterior),
         "Data": sentences(found, DataWarning),
-        "Regimes": regime_lines(groups["regimes"]),
+        "Regimes": (*regime_lines(groups["regimes"]), *posterior.terms.covariates.order_in_words),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
         "Interactions": interaction_lines(sizes),

@@ -70,6 +70,10 @@ class Columns:
         Column of the number of units of which a row is the mean.
     outcome_sd
         Column of the standard deviation of the outcome among these units.
+    unit
+        Column of the unit, such as a region, whose rows follow each other by time.
+    time
+        Column of dates or numbers by which rows follow each other.
     missing
         Missing cells: error, drop (leave out their rows) or level (of covariates that are text); by
         column as age=drop, or drop,holiday=level for drop in all others.
@@ -87,6 +91,8 @@ class Columns:
     group_means: bool = False
     weights: str | None = None
     outcome_sd: str | None = None
+    unit: str | None = None
+    time: str | None = None
     missing: Texts = None
     cell: Pairs = None
 
@@ -120,7 +126,8 @@ class Columns:
             data if kind_of(data) == "parquet" else table,
             outcome=self.outcome, regime=regime, **self.several(table.columns),
             labels=parsing.parse_labels(self.label), weights=self.weights,
-            outcome_sd=self.outcome_sd, missing=parsing.parse_missing(self.missing),
+            outcome_sd=self.outcome_sd, unit=self.unit, time=self.time,
+            missing=parsing.parse_missing(self.missing),
             require_observational=require_observational, progress=show_progress(),
         )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
@@ -210,6 +217,8 @@ class RowsOfFit:
             groups=columns.groups,
             weights=columns.weights or None,
             outcome_sd=columns.outcome_sd or None,
+            unit=columns.unit or None,
+            time=columns.time or None,
             labels={**columns.meanings, **parsing.parse_labels(self.label)},
             missing=parsing.parse_missing(self.missing) or columns.missing,
             require_observational=False,
@@ -227,6 +236,7 @@ def roles_of(rows: "Rows") -> dict[str, str]:
     """Role of each column of a table that rows use."""
     columns = rows.columns
     roles = {columns.weights: "weights", columns.outcome_sd: "sd of the outcome"}
+    roles |= {columns.unit: "unit", columns.time: "time"}
     # Rows need not have these columns.
     roles.pop("", None)
     roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}

@@ -117,7 +117,8 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
             output = named_after(data, ".parquet" if is_text else "-clean.parquet")
             following = command("clean", data, "-o", output, *words_of_cells(cells), *options)
     given = _given(columns, table)
-    shown = {name: role if name in given else f"{role}?" for name, role in proposal.roles.items()}
+    shown = {columns.unit or "": "unit", columns.time or "": "time"}
+    shown |= {n: role if n in given else f"{role}?" for n, role in proposal.roles.items()}
     notes = explain_columns(table, shown, proposal.reasons)
     return Explanation(title, notes, proposal, questions, completed, advice, following)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items
 from bayes_intgen.data.covariates import are_dates
 from bayes_intgen.data.missing import Missing, missing_in
-from bayes_intgen.data.schema import Schema, checked_names, refuse_unknown
+from bayes_intgen.data.schema import SINGLE_ROLES, Schema, checked_names, refuse_unknown
 from bayes_intgen.errors import DataError
 
 
@@ -22,6 +22,8 @@ class ArrayOptions(TypedDict, total=False):
     groups: Mapping[str, ArrayLike] | None
     weights: ArrayLike | None
     outcome_sd: ArrayLike | None
+    unit: ArrayLike | None
+    time: ArrayLike | None
     missing: Missing
     require_observational: bool
 
@@ -52,17 +54,25 @@ def table_of_arrays(
         **{name: _objects(own) for name, own in groups.items()},
     }
     outcome_name = str(more.get("outcome_name", "outcome"))
-    units = {
-        role: (_unused(role, [*columns, outcome_name]), _as_column(more[role], role, rows))
-        for role in ("weights", "outcome_sd")
+    singles = {
+        role: (_unused(role, [*columns, outcome_name]), _single(more[role], role, rows))
+        for role in SINGLE_ROLES
         if more.get(role) is not None
     }
     roles: dict[str, Any] = {"covariates": tuple(covariates), "groups": tuple(groups)}
-    roles |= {role: name for role, (name, _) in units.items()}
+    roles |= {role: name for role, (name, _) in singles.items()}
     roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
     schema = Schema.of(labels, outcome_name, "", **roles)
-    columns |= {outcome_name: cells, **dict(units.values())}
+    columns |= {outcome_name: cells, **dict(singles.values())}
     return schema, nw.from_dict(columns, backend="pandas"), masks
+
+
+def _single(cells: ArrayLike, role: str, rows: int) -> NDArray[Any]:
+    """Column of a role that one column has."""
+    if role not in ("unit", "time"):
+        return _as_column(cells, role, rows)
+    column = _columns({role: cells}, role, rows)[role]
+    return _objects(column) if role == "unit" else _cells(column, role, dates=True)
 
 
 def _unused(name: str, others: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Columns of rows besides actions and outcome: covariates, groups, dates as numbers of days."""
+"""Columns besides actions and outcome: covariates, groups, units, dates as numbers of days."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 @dataclass(frozen=True, eq=False)
 class CovariateColumns:
-    """Names of the covariates and groups of rows, and the labels behind their codes.
+    """Names of the covariates, groups and units of rows, and the labels behind their codes.
 
     Attributes
     ----------
@@ -46,9 +46,14 @@ class CovariateColumns:
     labels : tuple of tuples of str, length G
         Labels of the groups of each grouping; the code of a group is its position.
     dates : tuple of str
-        Covariates that are dates, in days since 1970.
+        Covariates and times that are dates, in days since 1970.
     regime, weights, outcome_sd : str
         Names of these columns in the table from which the rows were read; empty without them.
+    time, unit : str
+        Names of the columns of the time of a row and of the unit whose rows follow each other;
+        empty without them.
+    units : tuple of str
+        Labels of the units; the code of a unit is its position. Empty if they are a grouping.
     meanings : mapping from str to tuple of str
         Actions that labels of regimes stand for.
     missing : Missing
@@ -63,6 +68,9 @@ class CovariateColumns:
     regime: str = ""
     weights: str = ""
     outcome_sd: str = ""
+    time: str = ""
+    unit: str = ""
+    units: tuple[str, ...] = ()
     meanings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Missing = "error"
 
@@ -82,6 +90,12 @@ class CovariateColumns:
         return kinds | dict.fromkeys(self.groups, "group")
 
     @property
+    def order_in_words(self) -> list[str]:
+        """Sentence on the rows that follow each other; empty without a time."""
+        of_unit = f" of a {self.unit}" if self.unit else ""
+        return [f"rows{of_unit} follow each other by {self.time}"] if self.time else []
+
+    @property
     def fine_grouping(self) -> int | None:
         """Position, among all columns, of the grouping with more than ``MAX_GROUP_COLUMNS`` groups.
 
@@ -94,7 +108,11 @@ class CovariateColumns:
     def encode_groups(
         self, grouping: str, cells: Sequence[object], error: type[BayesIntgenError] = DataError
     ) -> Array:
-        """Codes of groups by their labels, shape (n,); :data:`UNSEEN` for :data:`NEW_GROUP`.
+        """Codes of groups or units by their labels; :data:`UNSEEN` for :data:`NEW_GROUP`.
+
+        Returns
+        -------
+        ndarray, shape (n,)
 
         Raises
         ------
@@ -108,25 +126,30 @@ class CovariateColumns:
         ... )
         array([ 1., -1.])
         """
-        at = self.groups.index(grouping)
-        labels = list(map(group_label, cells))
+        codes, labels = self._codes[grouping], list(map(group_label, cells))
         try:
-            return np.array([self._codes[at][label] for label in labels], dtype=float)
+            return np.array([codes[label] for label in labels], dtype=float)
         except KeyError as unknown:
             (label,) = unknown.args
             where = f" (row {labels.index(label)})" if len(labels) > 1 else ""
+            known = self.labels_of[grouping]
             raise error(
                 f"{grouping!r} has no group {label!r}{where}; "
-                f"{hint(label, self.labels[at])} groups are {listed(self.labels[at])}; write "
+                f"{hint(label, known)} groups are {listed(known)}; write "
                 f"{NEW_GROUP!r} for one that is not in the data"
             ) from None
 
+    @property
+    def labels_of(self) -> dict[str, tuple[str, ...]]:
+        """Labels of each grouping, and of the units, by the name of the column."""
+        return {self.unit: self.units, **dict(zip(self.groups, self.labels, strict=True))}
+
     @cached_property
-    def _codes(self) -> list[Mapping[str, float]]:
-        return [
-            {NEW_GROUP: UNSEEN, **{label: float(i) for i, label in enumerate(own)}}
-            for own in self.labels
-        ]
+    def _codes(self) -> Mapping[str, Mapping[str, float]]:
+        return {
+            name: {NEW_GROUP: UNSEEN, **{label: float(i) for i, label in enumerate(own)}}
+            for name, own in self.labels_of.items()
+        }
 
 
 def group_label(cell: object) -> str:

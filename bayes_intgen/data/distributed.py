@@ -93,7 +93,8 @@ class DistributedData(OutOfCoreRows):
         ----------
         paths : path or sequence of paths
             Files, in the order of their rows.
-        actions, outcome, regime, covariates, groups, weights, outcome_sd, labels, missing
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, unit, time, labels,
+        missing
             As in :meth:`RegimeData.from_frame`.
         client : distributed.Client
             Client of the cluster. It must stay open while the data are in use.
@@ -163,7 +164,7 @@ class DistributedData(OutOfCoreRows):
         Parameters
         ----------
         frame : dask.dataframe.DataFrame
-        covariates, groups, weights, outcome_sd, labels, missing
+        covariates, groups, weights, outcome_sd, unit, time, labels, missing
             As in :meth:`RegimeData.from_frame`.
         actions, outcome, regime, client, require_observational, progress
             As in :meth:`from_parquet`.

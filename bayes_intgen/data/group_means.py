@@ -22,7 +22,7 @@ MIN_SHARE = 1e-6
 
 def with_group_means[Own: Observations](data: Own) -> Own:
     """Add covariates; see :meth:`bayes_intgen.RegimeData.with_group_means`."""
-    unit, columns = data.unit, data.columns
+    unit, columns = data.fine_group, data.columns
     if unit is None:
         raise DataError(
             "no grouping has more than 64 groups; the indicators of fewer groups are among the "

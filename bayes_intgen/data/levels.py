@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -89,19 +89,28 @@ class ColumnLevels:
         return Categories.of_labels(labels, self.ordered)
 
 
+class ColumnUse(NamedTuple):
+    """A column that is read, as labels of groups, units or regimes, or as values."""
+
+    name: str
+    as_labels: bool
+
+
 # Content of a column: its levels, the labels of its groups, or what its numbers are.
 Content = ColumnLevels | frozenset[str] | Literal["numbers", "dates"]
 
 
-def merged(one: Mapping[str, Content], other: Mapping[str, Content]) -> Mapping[str, Content]:
-    """Combine the contents of the columns in two sets of rows, by name.
+def merged(
+    one: Mapping[ColumnUse, Content], other: Mapping[ColumnUse, Content]
+) -> Mapping[ColumnUse, Content]:
+    """Combine the contents of the columns in two sets of rows.
 
     Raises
     ------
     DataError
         If the contents differ in kind, or the orders of levels contradict.
     """
-    common = {name: _merged(name, one[name], other[name]) for name in one if name in other}
+    common = {use: _merged(use.name, one[use], other[use]) for use in one if use in other}
     return {**one, **other, **common}
 
 

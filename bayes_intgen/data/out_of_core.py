@@ -187,7 +187,8 @@ class StreamedData(OutOfCoreRows):
         ----------
         paths : path or sequence of paths
             Files, in the order of their rows.
-        actions, outcome, regime, covariates, groups, weights, outcome_sd, labels, missing
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, unit, time, labels,
+        missing
             As in :meth:`RegimeData.from_frame`.
         require_observational : bool
             As in :meth:`RegimeData.from_arrays`.
@@ -241,7 +242,8 @@ class StreamedData(OutOfCoreRows):
             Tables as in :meth:`RegimeData.from_frame`, or Arrow record batches. They are read
             repeatedly; instead of an iterator that allows one pass only, pass a function that
             returns a new iterator.
-        actions, outcome, regime, covariates, groups, weights, outcome_sd, labels, missing
+        actions, outcome, regime, covariates, groups, weights, outcome_sd, unit, time, labels,
+        missing
             As in :meth:`RegimeData.from_frame`.
         require_observational : bool
             As in :meth:`RegimeData.from_arrays`.

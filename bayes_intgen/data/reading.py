@@ -40,7 +40,7 @@ def read(
         ``.tsv``, ``.txt``, also with ``.gz``), of an Arrow file (``.arrow``, ``.feather``,
         ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``), which is streamed like
         a sequence of such paths. Batches: an iterable of tables, or a function that returns one.
-    actions, outcome, covariates, groups, weights, outcome_sd, labels, missing
+    actions, outcome, covariates, groups, weights, outcome_sd, unit, time, labels, missing
         As in :meth:`RegimeData.from_frame`.
     regime : str
         Column of regime labels, as there.

@@ -55,6 +55,10 @@ class RegimeData(Observations):
         Number of units of which each row is the mean.
     within : ndarray, shape (N,), or None
         Sum of squares of these units' outcomes about their mean.
+    series : ndarray of int, shape (N,), or None
+        Code of the unit of each row, if the rows have a time.
+    time : ndarray, shape (N,), or None
+        Time of each row; dates as days since 1970.
     dropped : dict from mask to int
         Number of rows per mask that were left out because of missing cells.
     """
@@ -86,7 +90,7 @@ class RegimeData(Observations):
             Name of the outcome, used in labels; "outcome" by default.
         covariates, groups : mapping from name to array_like, shape (N,), optional
             As in :meth:`from_frame`, with a value per row.
-        weights, outcome_sd : array_like, shape (N,), optional
+        weights, outcome_sd, unit, time : array_like, shape (N,), optional
             As in :meth:`from_frame`.
         missing : {"error", "drop", "level"}, or mapping from column to one of these
             As in :meth:`from_frame`; cells are missing if they are NaN, None or masked.
@@ -157,6 +161,12 @@ class RegimeData(Observations):
         outcome_sd : str, optional
             Column of the standard deviation of the outcome among these units, with n - 1. With it,
             aggregated rows give the posterior of the units themselves.
+        time : str, optional
+            Column of dates or numbers by which rows follow each other; it may be one of the
+            covariates or groups.
+        unit : str, optional
+            Column of the unit, such as a region, whose rows follow each other by time; by default
+            all rows are of one unit. It may be one of the groups or covariates.
         missing : {"error", "drop", "level"}, or mapping from column to one of these
             Treatment of missing cells: an error that counts them, by default; leave out the rows
             that have any, with a warning that counts these; or make missing cells of text
@@ -328,25 +338,32 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
             strict=True,
         )
     ]
-    labels = tuple(
-        tuple(dict.fromkeys([*old, *more]))
-        for old, more in zip(own.labels, other.labels, strict=True)
-    )
     # Codes of the new rows by the labels of all groups, the new ones last.
-    columns = replace(own, labels=labels, meanings={**own.meanings, **other.meanings})
+    labels = tuple(map(_joined, own.labels, other.labels))
+    units, meanings = _joined(own.units, other.units), {**own.meanings, **other.meanings}
+    columns = replace(own, labels=labels, units=units, meanings=meanings)
     groups = [
         columns.encode_groups(name, [more[int(code)] for code in column])
         for name, more, column in zip(own.groups, other.labels, codes.T, strict=True)
     ]
+    series = new.series
+    if series is not None and own.unit:
+        of_new = columns.encode_groups(own.unit, other.labels_of[own.unit])
+        series = of_new.astype(np.int_)[series]
     covariates = [*recoded[count:], *groups]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
     rows = data.followed_by(
-        replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added),
+        replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added, series=series),
         columns=columns,
         lift_tests=(*data.lift_tests, *new.lift_tests),
         dropped=summed(data.dropped, new.dropped),
     )
     return rows._frozen()
+
+
+def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels of both, the new ones last."""
+    return tuple(dict.fromkeys([*old, *new]))
 
 
 def _refuse_other_columns(data: RegimeData, new: RegimeData) -> None:
@@ -359,6 +376,8 @@ def _refuse_other_columns(data: RegimeData, new: RegimeData) -> None:
         "dates": (data.columns.dates, new.columns.dates),
         "weights": (data.weights is not None, new.weights is not None),
         "outcome_sd": (data.within is not None, new.within is not None),
+        "time": (data.columns.time, new.columns.time),
+        "unit": (data.columns.unit, new.columns.unit),
     }
     for role, (own, other) in roles.items():
         if own != other:

@@ -55,7 +55,10 @@ MIN_RELATIVE_RANGE = 1e-12
 # Maximum number of rows of a batch, and minimum number that makes up for the work of a thread.
 ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 # Arrays with an entry per row, and those of them that are kept and read by column.
-ARRAYS = ("actions", "outcome", "intervened", "covariates", "weights", "within")
+ARRAYS = (
+    *("actions", "outcome", "intervened", "covariates", "weights", "within"),
+    *("series", "time"),
+)
 BY_COLUMN = ("actions", "intervened")
 
 
@@ -383,6 +386,7 @@ do(green) itself.
             head,
             *(f"{label:<{width}}  {count}" for label, count in labels.items()),
             *(f"{kind}: {', '.join(map(repr, names))}" for kind, names in kinds if names),
+            *self.columns.order_in_words,
             *(
                 test.in_words(self.categories[self.names.index(test.action)])
                 for test in self.lift_tests
@@ -407,6 +411,8 @@ class Observations(Rows):
     covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     weights: NDArray[np.float64] | None = None
     within: NDArray[np.float64] | None = None
+    series: NDArray[np.int_] | None = None
+    time: NDArray[np.float64] | None = None
     dropped: dict[Mask, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -450,24 +456,24 @@ class Observations(Rows):
         )
 
     def batches(self, rows: int) -> Iterator[Self]:
-        """Yield consecutive batches of about ``rows`` rows that keep rows of a unit together."""
+        """Yield consecutive batches of about ``rows`` rows that keep fine groups together."""
         rows = whole_number(rows, "rows", 1, DataError)
         if 0 < len(self) <= rows:
             yield self
             return
         ends = np.arange(0, len(self), rows)
-        if (unit := self.unit) is not None:
-            starts = np.concatenate([[0], np.flatnonzero(np.diff(unit)) + 1, [len(self)]])
+        if (group := self.fine_group) is not None:
+            starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1, [len(self)]])
             ends = starts[np.searchsorted(starts, ends)]
         for start, stop in pairwise(np.unique([*ends, len(self)]).tolist()):
             yield self.take(slice(start, stop))
 
-    def by_unit(self) -> Self:
-        """Sort the rows by unit, if they have units."""
-        unit = self.unit
-        if unit is None or (np.diff(unit) >= 0).all():
+    def by_fine_group(self) -> Self:
+        """Sort the rows by group, if a grouping is too fine for a column per group."""
+        group = self.fine_group
+        if group is None or (np.diff(group) >= 0).all():
             return self
-        return self.take(np.argsort(unit, kind="stable"))
+        return self.take(np.argsort(group, kind="stable"))
 
     def sample(self, rows: int) -> Self:
         """Sample about ``rows`` rows as by :meth:`sampled`; all if there are no more."""
@@ -480,8 +486,8 @@ class Observations(Rows):
         return self if sampled.all() else self.take(sampled)
 
     def priorities(self, numbers: NDArray[np.int_]) -> Array:
-        """Random priorities of rows in samples, by their numbers or units, shape (N,)."""
-        numbers = numbers if self.unit is None else self.unit
+        """Random priorities of rows in samples, by their numbers or fine groups, shape (N,)."""
+        numbers = numbers if self.fine_group is None else self.fine_group
         rng, first = generator(0, "sample"), int(numbers.min())
         # Each random number is one step of PCG64, NumPy's default.
         cast(np.random.PCG64, rng.bit_generator).advance(first)
@@ -495,7 +501,7 @@ class Observations(Rows):
         Parameters
         ----------
         priority : ndarray, shape (N,)
-            Rows of smallest priority are sampled; those of a unit, which share one, together.
+            Rows of smallest priority are sampled; those of a fine group, which share one, together.
         shares : mapping from mask to int
             Number of rows of each regime.
 
@@ -518,8 +524,8 @@ class Observations(Rows):
         return sampled
 
     @property
-    def unit(self) -> NDArray[np.int_] | None:
-        """Unit of each row, shape (N,), if a grouping is too fine for a column per group."""
+    def fine_group(self) -> NDArray[np.int_] | None:
+        """Group of each row, shape (N,), if a grouping is too fine for a column per group."""
         fine = self.columns.fine_grouping
         return None if fine is None else self.covariates[:, fine].astype(int)
 

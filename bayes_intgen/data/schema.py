@@ -14,7 +14,7 @@ from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
-from bayes_intgen.data.levels import ColumnLevels, Content, labels_of_groups, merged
+from bayes_intgen.data.levels import ColumnLevels, ColumnUse, Content, labels_of_groups, merged
 from bayes_intgen.data.missing import Missing, MissingCells, check_missing, treatment_of
 from bayes_intgen.data.regime_labels import (
     LabelReader,
@@ -71,11 +71,25 @@ class Options(TypedDict, total=False):
     groups: Sequence[str] | None
     weights: str | None
     outcome_sd: str | None
+    unit: str | None
+    time: str | None
     missing: Missing
     labels: Labels | None
     require_observational: bool
 
 
+# Roles of one further column each, and the one that some need, with what they are.
+SINGLE_ROLES = ("weights", "outcome_sd", "unit", "time")
+NEEDS = {
+    "outcome_sd": (
+        "weights",
+        "is the standard deviation among the units of a row; name the column of their number, too",
+    ),
+    "unit": (
+        "time",
+        "is what rows that follow each other belong to; name the column of their time, too",
+    ),
+}
 # Values of options that are not passed.
 DEFAULTS: Mapping[str, Any] = {
     "missing": "error",
@@ -118,10 +132,10 @@ class Schema:
     actions : tuple of str, length K
     outcome : str
     columns : CovariateColumns
-        Covariates and groups, with their levels and labels once these are known, the names of the
-        columns of regimes, weights and standard deviations, the meanings of regime labels, and the
-        treatment of missing cells. Without a column of regimes, the masks of the rows are
-        arguments of :meth:`read`.
+        Covariates, groups and units, with their levels and labels once these are known, the names
+        of the columns of regimes, weights, standard deviations and times, the meanings of regime
+        labels, and the treatment of missing cells. Without a column of regimes, the masks of the
+        rows are arguments of :meth:`read`.
     categories : tuple of Categories or None, length K
         Levels of each action; None for actions without levels, or before these are known.
     require_observational : bool
@@ -145,26 +159,25 @@ class Schema:
         covariates = checked_names(more.get("covariates"), "covariates")
         groups = checked_names(more.get("groups"), "groups")
         check_names(names)
-        units = {
-            role: more[role] for role in ("weights", "outcome_sd") if more.get(role) is not None
-        }
-        singles = {"outcome": outcome, "regime": regime, **units}
+        further = {role: more[role] for role in SINGLE_ROLES if more.get(role) is not None}
+        singles = {"outcome": outcome, "regime": regime, **further}
         for role, name in singles.items():
-            if not isinstance(name, str) or (role in units and not name):
+            if not isinstance(name, str) or (role in further and not name):
                 raise DataError(f"{role} must be the name of a column, not {name!r}")
-        several = {"actions": names, "covariates": covariates, "groups": groups}
         # Rows from arrays have no column of regimes.
-        refuse_two_roles(several | {role: (name,) for role, name in singles.items() if name})
-        if "outcome_sd" in units and "weights" not in units:
-            raise DataError(
-                f"{option('outcome_sd')} is the standard deviation among the units of a row; name "
-                f"the column of their number, too: {option('weights')}"
-            )
+        alone = {role: (name,) for role, name in singles.items() if name}
+        refuse_two_roles({"actions": names, **alone})
+        # Units and times may be in the model, too.
+        others = {role: own for role, own in alone.items() if role not in ("unit", "time")}
+        refuse_two_roles({"actions": names, "covariates": covariates, "groups": groups, **others})
+        for role, (needed, meaning) in NEEDS.items():
+            if role in further and needed not in further:
+                raise DataError(f"{option(role)} {meaning}: {option(needed)}")
         refuse_unwritable(outcome, "the outcome")
         no_levels, no_labels = (None,) * len(covariates), ((),) * len(groups)
         meanings, missing = checked_meanings(more.get("labels"), names), more["missing"]
         columns = CovariateColumns(
-            covariates, no_levels, groups, no_labels, regime=regime, **units,
+            covariates, no_levels, groups, no_labels, regime=regime, **further,
             meanings=meanings, missing=missing,
         )  # fmt: skip
         schema = cls(names, outcome, columns, (None,) * len(names), more["require_observational"])
@@ -179,10 +192,11 @@ class Schema:
     @property
     def complete_columns(self) -> list[str]:
         """Names of the columns without missing cells: all except the regimes."""
-        units = filter(None, (self.columns.weights, self.columns.outcome_sd))
-        return [*self.actions, *self.columns.every, self.outcome, *units]
+        columns = self.columns
+        further = filter(None, (getattr(columns, role) for role in SINGLE_ROLES))
+        return list(dict.fromkeys([*self.actions, *columns.every, self.outcome, *further]))
 
-    def with_levels(self, contents: Mapping[str, Any]) -> Self:
+    def with_levels(self, contents: Mapping[ColumnUse, Any]) -> Self:
         """Add the levels and groups of all rows, after validation.
 
         Raises
@@ -191,19 +205,27 @@ class Schema:
             As in :meth:`ColumnLevels.categories` and :func:`labels_of_groups`, and if a label that
             was given a meaning does not occur.
         """
-        refuse_unused(self.columns.meanings, contents.get(self.columns.regime), self.columns.regime)
+        columns = self.columns
+        labels, values = (
+            {use.name: own for use, own in contents.items() if use.as_labels == as_labels}
+            for as_labels in (True, False)
+        )
+        refuse_unused(columns.meanings, labels.get(columns.regime), columns.regime)
         categories = {
-            name: content.categories(name)
-            for name, content in contents.items()
-            if isinstance(content, ColumnLevels)
+            name: values[name].categories(name)
+            for name in (*self.actions, *columns.names)
+            if isinstance(values.get(name), ColumnLevels)
         }
+
+        def labels_of(name: str) -> tuple[str, ...]:
+            return labels_of_groups(name, labels.get(name, ()))
+
         columns = replace(
-            self.columns,
-            categories=tuple(map(categories.get, self.columns.names)),
-            labels=tuple(
-                labels_of_groups(name, contents.get(name, ())) for name in self.columns.groups
-            ),
-            dates=tuple(name for name in self.columns.names if contents.get(name) == "dates"),
+            columns,
+            categories=tuple(map(categories.get, columns.names)),
+            labels=tuple(map(labels_of, columns.groups)),
+            units=() if columns.unit in ("", *columns.groups) else labels_of(columns.unit),
+            dates=tuple(name for name, own in values.items() if own == "dates"),
         )
         return replace(self, categories=tuple(map(categories.get, self.actions)), columns=columns)
 
@@ -214,9 +236,9 @@ class Schema:
         """
         table, numbers = nw.from_native(frame, eager_only=True), np.arange(len(frame))
         return any(
-            self._content(table, name, numbers) != "numbers"
-            for name in self._described
-            if name in table.columns
+            self._content(table, use, numbers) != "numbers"
+            for use in self._described
+            if use.name in table.columns
         )
 
     @property
@@ -225,10 +247,13 @@ class Schema:
         return self.columns.regime if self.columns.meanings else None
 
     @property
-    def _described(self) -> tuple[str, ...]:
-        """Columns whose contents are collected before rows are read."""
-        regime = self._translated
-        return (*self.actions, *self.columns.every, *(() if regime is None else (regime,)))
+    def _described(self) -> list[ColumnUse]:
+        """Columns whose contents are collected before rows are read, and what is read of them."""
+        columns = self.columns
+        values = (*self.actions, *columns.names, columns.time)
+        labels = (*columns.groups, columns.unit, self._translated)
+        uses = [ColumnUse(name, False) for name in values if name]
+        return list(dict.fromkeys(uses + [ColumnUse(name, True) for name in labels if name]))
 
     def with_two_valued(self, values: Sequence[tuple[float, ...]]) -> Self:
         """Add levels to numeric actions and covariates with two distinct values.
@@ -248,7 +273,7 @@ class Schema:
         columns = replace(self.columns, categories=categories[count:])
         return replace(self, categories=categories[:count], columns=columns)
 
-    def contents_of(self, tables: Iterable[Any], first_row: int = 0) -> Mapping[str, Content]:
+    def contents_of(self, tables: Iterable[Any], first_row: int = 0) -> Mapping[ColumnUse, Content]:
         """Collect the levels and groups that occur in consecutive tables.
 
         If the first table has no column of levels and there are no groups, the other tables are not
@@ -259,29 +284,32 @@ class Schema:
         DataError
             As in :func:`levels_of_column` and :func:`merged`.
         """
-        collected: Mapping[str, Content] = {}
+        collected: Mapping[ColumnUse, Content] = {}
         for table in tables_of(tables):
             complete, numbers, _ = self._complete(table, first_row)
             first_row += len(table)
             # Labels also occur in rows with missing cells.
             regime = self._translated
             contents = {
-                name: self._content(table if name == regime else complete, name, numbers)
-                for name in self._described
-                if numbers.size or name == regime
+                use: self._content(table if use.name == regime else complete, use, numbers)
+                for use in self._described
+                if numbers.size or use.name == regime
             }
             collected = merged(collected, contents)
             if numbers.size and all(isinstance(content, str) for content in contents.values()):
                 break
         return collected
 
-    def _content(self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]) -> Content:
+    def _content(
+        self, table: nw.DataFrame[Any], use: ColumnUse, numbers: NDArray[np.int_]
+    ) -> Content:
         """What a column holds: levels, groups, labels, or numbers or dates."""
+        name = use.name
         if name == self._translated:
             return frozenset(label_texts(table[name].to_list()))
-        if name in self.columns.groups:
+        if use.as_labels:
             return frozenset(map(group_label, filled_cells(table, name)))
-        if name in self.columns.names and holds_dates(table[name]):
+        if name not in self.actions and holds_dates(table[name]):
             return "dates"
         return levels_of_column(table, name, numbers) if has_levels(table, name) else "numbers"
 
@@ -321,6 +349,8 @@ class Schema:
             covariates=np.column_stack([np.empty((len(outcome), 0)), *codes[count:]]),
             weights=weights,
             within=within_squares(weights, sd),
+            series=self._series(complete),
+            time=self._times(complete, columns.time, numbers) if columns.time else None,
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
 
@@ -332,19 +362,34 @@ class Schema:
         if name in columns.groups:
             return columns.encode_groups(name, filled_cells(table, name))
         if name in columns.dates:
-            return days_of_column(table[name].to_list(), name, DataError)
+            return self._times(table, name, numbers)
         every = zip(
             (*self.actions, *columns.names), (*self.categories, *columns.categories), strict=True
         )
         levels = dict(every)[name]
         if has_levels(table, name) and levels is not None:
             return levels.encode(filled_cells(table, name), name, rows=numbers)
-        values = numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
+        values = self._times(table, name, numbers)
         # Cells that are not finite are reported later, all at once.
         finite = np.isfinite(values)
         if levels is not None and not levels.covers(values[finite]).all():
             levels.encode(np.where(finite, values, levels.codes[0]), name, rows=numbers)
         return values
+
+    def _times(
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+    ) -> NDArray[np.float64]:
+        """Numbers, or days since 1970, of a column."""
+        if name in self.columns.dates:
+            return days_of_column(table[name].to_list(), name, DataError)
+        return numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
+
+    def _series(self, table: nw.DataFrame[Any]) -> NDArray[np.int_] | None:
+        """Codes of the units of rows, one unit by default; None without a time."""
+        unit, time = self.columns.unit, self.columns.time
+        if unit:
+            return self.columns.encode_groups(unit, filled_cells(table, unit)).astype(np.int_)
+        return np.zeros(len(table), dtype=np.int_) if time else None
 
     def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
         """Masks of rows, shape (n, K), from their regime labels."""

@@ -126,8 +126,12 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
 
     if not len(rows):
         return
-    names = (*rows.names, *rows.columns.names, rows.outcome_name)
-    for name, column in zip(names, [*rows.smooth_columns.T, rows.outcome], strict=True):
+    columns = [
+        *zip((*rows.names, *rows.columns.names), rows.smooth_columns.T, strict=True),
+        (rows.outcome_name, rows.outcome),
+        *([] if rows.time is None else [(rows.columns.time, rows.time)]),
+    ]
+    for name, column in columns:
         # NaN compares false.
         if not (column.min() >= -MAX_MAGNITUDE and column.max() <= MAX_MAGNITUDE):
             refuse(~np.isfinite(column), column, INFINITE, name)

@@ -127,7 +127,7 @@ class FitSupport:
                 )
         if digest_of_covariates(data.in_memory) != self.covariates_digest:
             raise DataError(
-                f"the rows of the data have other covariates, groups or weights; {remedy}"
+                "the rows of the data have other covariates, groups, weights or times; " + remedy
             )
 
     def query(self, points: Any, intervened: Iterable[str] | None = None) -> Query:

@@ -395,11 +395,13 @@ def _units_of(data: Rows, link: Link, terms: Decomposition, coefficients: Array)
 
 
 def digest_of_covariates(rows: Observations) -> str:
-    """Digest of covariates, groups and weights of rows; empty for rows without any of them."""
-    arrays = [values for values in (rows.weights, rows.within) if values is not None]
-    if not arrays and not len(rows.columns):
+    """Digest of covariates, groups, weights and times of rows; empty without any of them."""
+    further = (rows.weights, rows.within, rows.series, rows.time)
+    arrays, columns = [values for values in further if values is not None], rows.columns
+    if not arrays and not len(columns):
         return ""
-    digest = hashlib.sha256(repr((rows.columns.every, rows.columns.labels)).encode())
+    labels = (columns.every, columns.labels, *filter(None, [columns.units]))
+    digest = hashlib.sha256(repr(labels).encode())
     for array in (rows.covariates, *arrays):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

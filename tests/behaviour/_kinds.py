@@ -193,6 +193,14 @@ def history_first(step: float = 1.0) -> Case:
     return Case(worlds[0], frame, data, identified=False)
 
 
+def panel() -> Case:
+    """Regions week by week, which are in the model and say which rows follow each other."""
+    world = World(TWO, {"region": REGION, "week": WEEK})
+    order = {"unit": "region", "time": "week"}
+    options = {"groups": ["region"], "covariates": ["week"], **order}
+    return case_of(world, options=options, given={"region": "west", "week": "2024-05-06"})
+
+
 def moderators() -> Case:
     world = World(TWO, {"age": AGE}, moderated=("radio", "age", 0.4))
     model = bi.models.additive(moderators={"radio": ["age"]})
@@ -391,6 +399,7 @@ KINDS: dict[str, Callable[..., Case]] = {
         single=False,
     ),
     "group_means": group_means,
+    "panel": panel,
     "weighted": weighted,
     "aggregated": aggregated,
     "lift_test": lift_test,

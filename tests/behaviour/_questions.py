@@ -378,7 +378,8 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
     regressor = JointEffectRegressor(model=case.model, **options)
     rows = case.frame[[*case.actions, *covariates, *groups]]
     outcome, masks = case.frame["y"].to_numpy(), case.data.intervened
-    regressor.fit(rows, outcome, intervened=masks, weights=case.data.weights)
+    order = {"unit": case.data.series, "time": case.data.time}
+    regressor.fit(rows, outcome, intervened=masks, weights=case.data.weights, **order)
     rows = rows.iloc[::97].head(5)
     predicted = regressor.predict(rows)
     # Levels of a fine grouping are integrated out: predictions are for a group of average level.

@@ -169,9 +169,21 @@ def test_plot_and_report_write_files(folder, tmp_path, run) -> None:
 def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> None:
     frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
     frame = frame.rename(columns={"regime": "arm"}).assign(stores=3, spread=0.2)
+    frame = frame.assign(shop=[f"s{i % 5}" for i in range(len(frame))], week=np.arange(len(frame)))
     frame.to_csv(tmp_path / "cells.csv", index=False)
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
-    command += ["--outcome-sd", "spread", "--prior", "linear", "--method", "laplace"]
+    command += [
+        "--outcome-sd",
+        "spread",
+        "--unit",
+        "shop",
+        "--time",
+        "week",
+        "--prior",
+        "linear",
+        "--method",
+        "laplace",
+    ]
     fit = tmp_path / "fit.nc"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     assert "pareto_k" in bi.load(fit).tree["sample_stats"].attrs
@@ -181,9 +193,10 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     again = ["report", fit, "-o", page, "--data", tmp_path / "cells.csv", "-q"]
     run(*again)
     assert "p = " in page.read_text()
-    # Other weights are other rows.
-    frame.assign(stores=4).to_csv(tmp_path / "cells.csv", index=False)
-    run(*again, code=1)
+    # Other weights or times are other rows.
+    for changes in ({"stores": 4}, {"week": 0}):
+        frame.assign(**changes).to_csv(tmp_path / "cells.csv", index=False)
+        run(*again, code=1)
 
 
 def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:

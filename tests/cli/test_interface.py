@@ -68,6 +68,7 @@ CASES = {
         ["Add such rows"], ["require_observational=False"],
     ),
     "sd alone": ({}, ["--outcome-sd", "sd"], {"outcome_sd": "sd"}, ["--weights"], ["too: weights"]),
+    "unit alone": ({}, ["--unit", "patient"], {"unit": "patient"}, ["--time"], ["too: time"]),
     "not positive": (
         {"sales": lambda t: t["sales"] - 15}, ["--multiplicative"],
         {"model": bi.models.multiplicative("linear")},

@@ -24,8 +24,13 @@ COLUMNS = {
     "groups": ["region", "patient"],
     "weights": "n",
     "outcome_sd": "sd",
+    "unit": "shop",
+    "time": "week",
 }
-ARRAYS = ("actions", "outcome", "intervened", "covariates", "weights", "within")
+ARRAYS = (
+    *("actions", "outcome", "intervened", "covariates", "weights", "within"),
+    *("series", "time"),
+)
 
 
 def table(rows: int = 600, patients: int = 150, seed: int = 0) -> pd.DataFrame:
@@ -52,6 +57,7 @@ def table(rows: int = 600, patients: int = 150, seed: int = 0) -> pd.DataFrame:
             "patient": rng.integers(0, patients, size=rows),
             "n": rng.integers(1, 9, size=rows),
             "sd": rng.integers(32, 128, size=rows) / 64,
+            "shop": [f"shop {i % 7}" for i in range(rows)],
             "unused": "text",
         }
     )

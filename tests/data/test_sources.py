@@ -82,19 +82,26 @@ def test_what_is_read_is_what_the_table_holds() -> None:
     expected = np.where(frame["n"] == 1, 0, (frame["n"] - 1) * frame["sd"] ** 2)
     np.testing.assert_allclose(data.within, expected)
     assert "covariates: 'age', 'season', 'promo', 'week'" in repr(data)
+    assert columns.units == tuple(f"shop {i}" for i in range(7))
+    np.testing.assert_array_equal(data.series, np.arange(600) % 7)
+    np.testing.assert_array_equal(data.time, data.covariates[:, 3])
+    assert "rows of a shop follow each other by week" in repr(data)
 
 
 def test_arrays_give_the_same_rows() -> None:
     frame = table()
     data = read(frame)
     actions, columns = COLUMNS["actions"], {"weights": frame["n"], "outcome_sd": frame["sd"]}
+    columns |= {"unit": frame["shop"], "time": frame["week"]}
     for kind in ("covariates", "groups"):
         columns[kind] = {name: frame[name] for name in COLUMNS[kind]}
     arrays = bi.RegimeData.from_arrays(
         frame[actions], frame["sales"], data.intervened, actions, outcome_name="sales", **columns
     )
     # Rows from arrays have no names of the columns of regimes and weights.
-    unnamed = replace(data.columns, regime="", weights="", outcome_sd="")
+    dates = ("week", "time")
+    names = {"regime": "", "weights": "", "outcome_sd": "", "unit": "unit", "time": "time"}
+    unnamed = replace(data.columns, dates=dates, **names)
     assert_same_rows(arrays, replace(data, columns=unnamed))
 
 
@@ -373,6 +380,7 @@ def test_sources_without_rows_or_of_no_kind_raise(client) -> None:
 
 def test_readers_show_all_their_options() -> None:
     options = {"covariates", "groups", "weights", "outcome_sd", "missing", "require_observational"}
+    options |= {"unit", "time"}
     streams, cluster = bi.StreamedData, bi.DistributedData
     readers = [bi.read, bi.RegimeData.from_frame, streams.from_parquet, streams.from_batches]
     for reader in [*readers, bi.RegimeData.from_arrays, cluster.from_parquet, cluster.from_dask]:

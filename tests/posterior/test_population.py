@@ -133,9 +133,9 @@ def test_levels_that_rest_on_exchangeable_groups_are_said_to(frame) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"age": lambda f: f["age"] + 1}, {}, "other covariates, groups or weights"),
-        ({"region": lambda f: f["region"].to_numpy()[::-1]}, {}, "other covariates, groups or"),
-        ({}, {"weights": "n"}, "other covariates, groups or weights"),
+        ({"age": lambda f: f["age"] + 1}, {}, "other covariates, groups, w"),
+        ({"region": lambda f: f["region"].to_numpy()[::-1]}, {}, "other covariates, groups, w"),
+        ({}, {"weights": "n"}, "other covariates, groups, w"),
         ({}, {"groups": ["region"]}, "groups 'region', the fit had"),
     ],
 )

@@ -63,7 +63,7 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
     ratio = np.array(effects.ratio if effects is not None else ())
     if effects is not None and isinstance(data, Observations):
         # Batches then contain whole groups, so that sums per group need not be carried along.
-        data = data.by_unit()
+        data = data.by_fine_group()
 
     def of_batch(batch: Observations) -> tuple[Sums, GroupSums | None]:
         matrix, outcome, weights = weighted_design(terms, spread, batch)

@@ -226,7 +226,7 @@ def _relevant(
     features = functions_of_action(own, terms, k)[1].matrix(own)
     masks, regime = masks_of(data.intervened[rows])
     causes = [np.eye(len(masks))[regime], *(evaluation(*parent).T for parent in parents)]
-    unit = None if data.unit is None else data.unit[rows]
+    unit = None if data.fine_group is None else data.fine_group[rows]
     relevant: list[Functions] = []
     while remaining:
         span = span_of(np.column_stack(causes), numbers[rows])

@@ -124,7 +124,7 @@ class _Experiment:
         rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
-        self.unit = None if data.unit is None else data.unit[rows]
+        self.unit = None if data.fine_group is None else data.fine_group[rows]
         self.numbers = numbers[rows]
         self.bases = [basis for basis, _ in bases]
         self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}

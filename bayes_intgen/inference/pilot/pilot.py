@@ -231,7 +231,7 @@ def pilot_fit(
     steps = _Steps(data, model, progress, techniques)
     sample = data.in_memory if sample is None else sample
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
-    sample = sample.by_unit()
+    sample = sample.by_fine_group()
     refuse_straight_line(sample)
     some, student_t = sample.sample(SPREAD_ROWS), None
     rows = clipped(some) if model.noise == "student_t" else some

@@ -72,7 +72,7 @@ def updated_pilot(
     if chdtrc(len(added), float(squares.sum())) < LEVEL:
         return None
     # The probabilities of edges matter most of all that depends on the rows.
-    terms = with_parents(data.sample(PILOT_ROWS).by_unit(), model, terms)
+    terms = with_parents(data.sample(PILOT_ROWS).by_fine_group(), model, terms)
     if _likely_edges(terms) != _likely_edges(pilot.posterior.terms):
         return None
     more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
@@ -88,7 +88,7 @@ def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress
     """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
     terms, spread = fit.posterior.terms, fit.spread
     tests = next_finer(model, data, model.fit_tests(data), terms)
-    rows = data.by_unit().sample(SPREAD_ROWS)
+    rows = data.by_fine_group().sample(SPREAD_ROWS)
     residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
     of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
     noise = standardised_noise(of_unit, rows, spread, fit.estimate)
