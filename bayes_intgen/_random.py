@@ -15,7 +15,7 @@ Purpose = Literal[
     "starts", "condensed", "noise", "outcome", "rows", "causes", "points", "sample",
     "coefficients", "support", "prior", "check", "probes", "accepted",
     "momenta", "trajectories", "initial", "unit", "row weights", "experiments", "proposals",
-    "selection", "population",
+    "selection", "population", "dependence", "correlation",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampled_model import INDEPENDENT, SampledModel
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
 from bayes_intgen.models.laws import StudentTNoise
@@ -178,7 +178,7 @@ def made_up(
         float: ("lp", "energy", "acceptance_rate", "step_size"),
     }
     statistics = {name: np.zeros(shape, kind) for kind, names in kinds.items() for name in names}
-    sampled = SampledModel(terms, sites, coefficients, statistics, {})
+    sampled = SampledModel(terms, sites, coefficients, statistics, {}, INDEPENDENT)
     settings = SamplerSettings(seed, 2, draws, 10, progress=False)
     tree = build_tree(data, model, pilot, sampled, settings)
     return bi.Posterior(tree)

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from bayes_intgen.basis.categories import MAX_DISTINCT
 from bayes_intgen.basis.coordinate import Coordinate, far_cells
+from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
 from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_repeats, is_discrete
@@ -18,6 +19,7 @@ from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.identification.strata import in_one_sentence, rests_on
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
+from bayes_intgen.inference.sampled_model import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.messages import first_few, in_both, option, quoted
@@ -28,6 +30,8 @@ MAX_SPREADS = 200.0
 FIRST_ROWS = 1_000
 # P value, over all actions, below which groups differ in their usual actions.
 GROUPS_LEVEL = 1e-4
+# Correlation of neighbours from which it is reported: a tenth widens intervals by a tenth.
+MIN_CORRELATION = 0.1
 # Maximum number of pairs that a sentence names.
 MAX_PAIRS = 2
 
@@ -112,6 +116,35 @@ def advice_on_far_cells(data: Rows) -> list[str]:
         (tails, "correct errors, or use the logarithm of such an action"),
     )
     return [f"action {first_few(cells, 2)}: {remedy}" for cells, remedy in remedies if cells]
+
+
+def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -> list[str]:
+    """Report neighbours that resemble each other though rows have no time, in one sentence.
+
+    Examples
+    --------
+    >>> columns = CovariateColumns(groups=("shop",))
+    >>> print(*dependent_rows_in_words(Autocorrelation(1, 0.4, 1, "day", "shop"), columns))
+    neighbouring rows resemble each other (residuals correlate by 0.4 in the order of 'day' within \
+'shop'), so that intervals are too narrow: pass time='day', unit='shop'
+    """
+    if columns.time or found.next < MIN_CORRELATION:
+        return []
+    where = f"'{found.time}'" if found.time else "the table"
+    within = f" within {found.unit!r}" if found.unit else ""
+    names = {"time": found.time, "unit": found.unit}
+    known = [(role, name) for role, name in names.items() if name]
+    remedy = option(
+        "pass " + ", ".join(f"{role}={name!r}" for role, name in known),
+        command="add " + " ".join(f"--{role} {shlex.quote(name)}" for role, name in known),
+    )
+    if not known:
+        columns_of = option("pass time= and unit=", command="name them by --time and --unit")
+        remedy = f"if rows have a time, and a unit such as a region, {columns_of}"
+    return [
+        f"neighbouring rows resemble each other (residuals correlate by {found.next:.2g} in the "
+        f"order of {where}{within}), so that intervals are too narrow: {remedy}"
+    ]
 
 
 def _is_smooth(name: str, model: Model | None) -> bool:

@@ -21,6 +21,7 @@ from bayes_intgen.assess.advice import (
     advice_on_group_means,
     advice_on_levels,
     advice_on_separate_covariates,
+    dependent_rows_in_words,
     far_outcomes_in_words,
     few_valued,
     fit_problems,
@@ -206,9 +207,10 @@ def of_fit(rows: Rows | None, model: Model, posterior: PosteriorDraws) -> list[F
     problems = Diagnostics.of_posterior(posterior).problems()
     far = FarOutcomes.of_dataset(tests)
     words = [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
+    dependent = dependent_rows_in_words(posterior.autocorrelation, posterior.terms.covariates)
     return [
         *_named({"sampling": problems}, SamplingWarning),
-        *_named({"far outcomes": words}),
+        *_named({"far outcomes": words, "dependent rows": dependent}),
         *findings_of_fit_tests(tests),
     ]
 

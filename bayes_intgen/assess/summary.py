@@ -27,6 +27,7 @@ from bayes_intgen.assess.summary_text import (
     action_summaries,
     assumption_lines,
     certificate_lines,
+    dependence_lines,
     interaction_lines,
     outcome_lines,
     population_lines,
@@ -285,7 +286,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     sections = {
         "Outcome": outcome_lines(posterior),
         "Data": sentences(found, DataWarning),
-        "Regimes": (*regime_lines(groups["regimes"]), *posterior.terms.covariates.order_in_words),
+        "Regimes": (*regime_lines(groups["regimes"]), *dependence_lines(posterior)),
         "Certificates": certificate_lines(groups["questions"]),
         "Covariates and groups": population_lines(posterior, between),
         "Interactions": interaction_lines(sizes),

@@ -261,6 +261,22 @@ def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def dependence_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """Sentence on rows that follow each other; empty for a fit to rows without a time.
+
+    Examples
+    --------
+    >>> dependence_lines(posterior)
+    ()
+    """
+    found = posterior.autocorrelation
+    known = posterior.terms.covariates.order_in_words
+    shown = "their residuals are not correlated"
+    if found.share:
+        shown = f"intervals allow for a correlation of {found.next:.2f} with the next row"
+    return tuple(f"{line[0].upper()}{line[1:]}; {shown}." for line in known)
+
+
 def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[str, ...]:
     """Population, covariates, effect modifiers and groups; empty for a fit without covariates.
 

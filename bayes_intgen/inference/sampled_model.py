@@ -56,6 +56,39 @@ class ImportanceDiagnostics(NamedTuple):
         return self.pareto_k <= PARETO_K_LIMIT and self.importance_ess >= MIN_ESS
 
 
+class Autocorrelation(NamedTuple):
+    """Correlation of the noise of two rows of a unit: ``share * decay ** (distance / step)``.
+
+    A persistent part of the noise, an autoregression of order one, beside an independent part.
+
+    Attributes
+    ----------
+    share : float
+        Share of the persistent part in the variance.
+    decay : float
+        Its correlation over one step.
+    step : float
+        Median distance in time of a row from the next.
+    time, unit : str
+        For rows without a time, which the coefficients take as independent: a date, and a grouping,
+        in whose order neighbours are correlated; empty for the order of the table.
+    """
+
+    share: float
+    decay: float
+    step: float
+    time: str = ""
+    unit: str = ""
+
+    @property
+    def next(self) -> float:
+        """Correlation with the next row."""
+        return self.share * self.decay
+
+
+INDEPENDENT = Autocorrelation(0.0, 0.0, 1.0)
+
+
 class Draws(NamedTuple):
     """Draws of a target by any sampler.
 
@@ -91,6 +124,8 @@ class SampledModel(NamedTuple):
         Sampler statistics.
     fixed_scales : dict from term to float
         Scales that are fixed instead of sampled.
+    autocorrelation : Autocorrelation
+        Dependence between rows that the coefficients allow for.
     importance : ImportanceDiagnostics, optional
         Reliability of importance draws; None for draws of NUTS.
     """
@@ -100,4 +135,5 @@ class SampledModel(NamedTuple):
     coefficients: Array
     statistics: dict[str, Any]
     fixed_scales: dict[str, float]
+    autocorrelation: Autocorrelation
     importance: ImportanceDiagnostics | None = None

@@ -21,6 +21,7 @@ from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
+from bayes_intgen.inference.sampled_model import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
@@ -83,6 +84,12 @@ class PosteriorDraws:
     def predictor_name(self) -> str:
         """Name of what contributions add up to: the outcome, or its logarithm."""
         return f"log {self.outcome_name}" if self.model.link == "log" else self.outcome_name
+
+    @property
+    def autocorrelation(self) -> Autocorrelation:
+        """Correlation of rows of a unit that follow each other, for which intervals allow."""
+        attrs = self.tree["noise"].attrs
+        return Autocorrelation(*(attrs[name] for name in Autocorrelation._fields))
 
     @cached_property
     def averages(self) -> Standardisation:

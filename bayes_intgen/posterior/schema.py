@@ -65,7 +65,7 @@ def build_tree(
                 {"coefficients": ((*_DRAW_DIMS, "coefficient"), sampled.coefficients)},
                 {**draws, "coefficient": names},
             ),
-            "noise": _noise(pilot, settings.seed, draws),
+            "noise": _noise(pilot, sampled, settings.seed, draws),
             "support": data.in_memory.reference_rows(terms.coordinates).to_dataset(),
         }
     )
@@ -126,8 +126,13 @@ def draw_coordinates(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     return {dim: draws[dim].values for dim in ("chain", "draw")}
 
 
-def _noise(pilot: "Pilot", seed: int, draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
-    """Distribution of the standardised noise, and draws of an estimated variance function."""
+def _noise(
+    pilot: "Pilot", sampled: "SampledModel", seed: int, draws: Mapping[str, NDArray[np.int_]]
+) -> xr.Dataset:
+    """Distribution of the standardised noise, and draws of an estimated variance function.
+
+    Correlations of rows are attributes.
+    """
     size = len(pilot.quantiles)
     variables: dict[str, Any] = {"quantile": ("probability", pilot.quantiles)}
     labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
@@ -139,7 +144,7 @@ def _noise(pilot: "Pilot", seed: int, draws: Mapping[str, NDArray[np.int_]]) -> 
     if pilot.student_t is not None:
         law = pilot.student_t.law._asdict()
         variables |= {name: ((), value) for name, value in law.items()}
-    return labelled_dataset(variables, labels)
+    return labelled_dataset(variables, labels, sampled.autocorrelation._asdict())
 
 
 def _posterior(sampled: "SampledModel", draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:

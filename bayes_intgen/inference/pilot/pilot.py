@@ -549,12 +549,15 @@ class PrunedModel(NamedTuple):
         Statistics after elimination of the coefficients with fixed scales.
     posterior : MarginalPosterior
         Posterior of the remaining hyperparameters.
+    complete : MarginalPosterior
+        Posterior with all terms, and no scale fixed.
     """
 
     terms: Decomposition
     fixed: dict[str, float]
     statistics: ReducedStatistics
     posterior: MarginalPosterior
+    complete: MarginalPosterior
 
     @classmethod
     def of(cls, model: Model, pilot: Pilot, settings: SamplerSettings) -> Self:
@@ -571,7 +574,7 @@ class PrunedModel(NamedTuple):
         fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
         statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
         posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
-        return cls(terms, fixed, statistics, posterior)
+        return cls(terms, fixed, statistics, posterior, pilot.posterior)
 
 
 def weak_terms(pilot: Pilot) -> dict[str, float]:

@@ -80,14 +80,20 @@ def conditional_residuals(
     data: Observations, effects: RandomEffects, residuals: Array, precision: Array
 ) -> Array:
     """Subtract the predicted effects of each row's group (BLUP) from residuals, shape (N,)."""
+    return within_groups(data, effects, residuals[:, None], precision)[:, 0]
+
+
+def within_groups(
+    data: Observations, effects: RandomEffects, columns: Array, precision: Array
+) -> Array:
+    """Subtract the predicted effects of each row's group (BLUP) from columns, shape (N, C)."""
     inputs = data.inputs
-    codes, columns = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
-    blank = np.zeros((len(data), 0))
-    sums = GroupSums.over(codes, columns, blank, residuals, precision)
+    codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
+    sums = GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
     shrunk = sums.zz + np.diag(1 / np.array(effects.ratio))
-    predicted = np.linalg.solve(shrunk, sums.cross)[..., 0]
+    predicted = np.linalg.solve(shrunk, sums.cross)
     which = np.searchsorted(sums.codes, codes)
-    return np.asarray(residuals - np.sum(columns * predicted[which], axis=1))
+    return np.asarray(columns - np.einsum("nq,nqc->nc", functions, predicted[which]))
 
 
 def estimate_ratio(

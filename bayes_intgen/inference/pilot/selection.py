@@ -30,10 +30,10 @@ Pair = tuple[int | None, ...]
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
-# The same for interactions of two actions and products with a control variable, which are added
-# unless there is evidence against them. A missing one makes intervals too short. A needless one,
-# with its scale sampled, widens them little.
-MIN_LOG_BAYES_FACTOR_BY_DEFAULT = -0.5
+# The same for interactions of two actions, which are added unless there is evidence against them,
+# and for products with a control variable, which are added unless it is strong. A missing one makes
+# intervals too short. A needless one, with its scale sampled, widens them little.
+MIN_LOG_BAYES_FACTOR_OF_PAIR, MIN_LOG_BAYES_FACTOR_OF_CONTROL = -0.5, -MIN_LOG_BAYES_FACTOR
 # Minimum ratio of likelihood to prior precision of a direction of an added term: directions below
 # it have less than a sixth of a degree of freedom each.
 MIN_PRECISION_RATIO = 0.2
@@ -219,14 +219,11 @@ def select_terms(
     remaining = RemainingCandidates(
         posterior, sites, sums.of_candidates(posterior.terms, compared), compared
     )
-    count = sum(not _is_default(term) for term in candidates)
+    count = sum(_limit(term) == 0 for term in candidates)
     of_causes = sum(_shows_causes(term) for term in candidates)
     thresholds = [
-        MIN_LOG_BAYES_FACTOR_BY_DEFAULT
-        if _is_default(term)
-        else np.log(of_causes)
-        if _shows_causes(term)
-        else MIN_LOG_BAYES_FACTOR + np.log(count)
+        _limit(term)
+        or (np.log(of_causes) if _shows_causes(term) else MIN_LOG_BAYES_FACTOR + np.log(count))
         for term in compared
     ]
     # Candidates with evidence against them from the start are not considered again.
@@ -282,10 +279,8 @@ class RemainingCandidates:
 
     def likely_evidence(self) -> dict[int, TermEvidence]:
         """Evidence of the candidates that do not have evidence against them, by index."""
-        limits = [
-            MIN_LOG_BAYES_FACTOR_BY_DEFAULT if _is_default(t) else 0.0 for t in self.candidates
-        ]
-        return {i: e for i, e in self.evidence().items() if e.log_bayes_factor > limits[i]}
+        evidence = self.evidence().items()
+        return {i: e for i, e in evidence if e.log_bayes_factor > _limit(self.candidates[i])}
 
     def add_to_model(self, index: int, scale: float, products: Array) -> None:
         """Add a candidate with a fixed scale to the model, and update the others' likelihoods.
@@ -352,9 +347,11 @@ def with_informed_functions(
     return MarginalPosterior.of(model, replace(terms, terms=tuple(remaining)), sums)
 
 
-def _is_default(term: Term) -> bool:
-    """Whether a candidate is added unless there is evidence against it."""
-    return term.is_interaction or isinstance(term.component.basis, ControlBasis)
+def _limit(term: Term) -> float:
+    """Log Bayes factor that suffices for a candidate; zero if it needs evidence."""
+    if isinstance(term.component.basis, ControlBasis):
+        return MIN_LOG_BAYES_FACTOR_OF_CONTROL
+    return MIN_LOG_BAYES_FACTOR_OF_PAIR if term.is_interaction else 0.0
 
 
 def _shows_causes(term: Term) -> bool:

@@ -16,6 +16,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
 from bayes_intgen.inference.sampling.convergence import monitored_points
+from bayes_intgen.inference.sampling.dependence import correlated_draws
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -37,13 +38,23 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
         draws = _sample_by_nuts(data, model, posterior, approximation, settings)
     sites, rng = posterior.sites(draws.flat), generator(settings.seed, "condensed")
     # Without padding; eliminated coefficients are drawn given these.
-    coefficients = draws.coefficients[..., : terms.size]
+    free = draws.coefficients[..., : terms.size]
+    coefficients = pruned.statistics.complete(free, sites["noise_sd"], rng)
+    added, autocorrelation = correlated_draws(
+        pilot.with_pseudo_values(data),
+        pruned.complete,
+        pilot.sites,
+        pilot.spread,
+        coefficients.shape[:2],
+        settings.seed,
+    )
     return SampledModel(
         pruned.terms,
         sites,
-        pruned.statistics.complete(coefficients, sites["noise_sd"], rng),
+        coefficients + added,
         draws.statistics,
         pruned.fixed,
+        autocorrelation,
         draws.importance,
     )
 

@@ -1,0 +1,267 @@
+"""Dependence between rows of a unit that follow each other, and what it adds to the posterior.
+
+The likelihood takes rows as independent. If noise and hidden causes persist, its estimates stay
+consistent, since the mean of an outcome given the actions of its own row is the same (Pepe and
+Anderson, Communications in Statistics 1994), but their covariance V X'WX V + V S^-2 V does not:
+with correlations R of the noise of rows it is V X'W^(1/2) R W^(1/2) X V + V S^-2 V (Liang and
+Zeger, Biometrika 1986). The difference is added to draws of the coefficients, in the directions in
+which it is positive.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.errors import DataError
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.gaussian.passes import row_weights
+from bayes_intgen.inference.pilot.residuals import within_groups
+from bayes_intgen.inference.sampled_model import INDEPENDENT, Autocorrelation
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.text.messages import option
+
+# Correlations of the persistent part of the noise, from one row to the next, that are compared.
+DECAYS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+# Maximum distance of rows whose residuals are compared.
+MAX_LAG = 12
+# Number of simulated tables of noise from which moments of residuals are computed.
+SIMULATIONS = 20
+# Maximum number of rows that determine the correlation, and that are evaluated at once.
+MAX_ROWS, ROWS_AT_ONCE = 20_000, 20_000
+# Standard errors by which residuals of neighbouring rows must be correlated; without a time.
+MIN_Z, MIN_Z_OF_NEIGHBOURS = 2.5, 4.0
+# Rows of a stretch of the table, and number of stretches, that are looked at without a time.
+STRETCH, STRETCHES = 500, 8
+
+
+class _Sequence(NamedTuple):
+    """Rows by unit and time.
+
+    Attributes
+    ----------
+    rows : Observations
+    gaps : ndarray, shape (n,)
+        Time since the row before; infinite for the first row of a unit.
+    """
+
+    rows: Observations
+    gaps: Array
+
+    @classmethod
+    def of(cls, data: Observations) -> Self:
+        assert data.series is not None
+        assert data.time is not None
+        order = np.lexsort((data.time, data.series))
+        series, time = data.series[order], data.time[order]
+        same = np.diff(series, prepend=-1) == 0
+        return cls(data.take(order), np.where(same, np.diff(time, prepend=0.0), np.inf))
+
+    @property
+    def step(self) -> float:
+        """Median positive distance of a row from the next; zero if no rows follow each other."""
+        within = self.gaps[np.isfinite(self.gaps) & (self.gaps > 0)]
+        return float(np.median(within)) if within.size else 0.0
+
+    def first(self, count: int) -> Self:
+        """The first rows."""
+        return type(self)(self.rows.take(slice(0, count)), self.gaps[:count])
+
+
+def correlated_draws(
+    data: Rows,
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    spread: VarianceFunction,
+    shape: tuple[int, ...],
+    seed: int,
+) -> tuple[Array, Autocorrelation]:
+    """Draw what dependence adds to the coefficients, shape (*shape, P); estimate the correlation.
+
+    Zero where residuals of rows that follow each other are not correlated, or rows have no time.
+    These may still follow each other in an order that can be seen: see :func:`_unknown_order`.
+
+    Parameters
+    ----------
+    data : Rows
+        Rows whose noise is Gaussian, as the fit takes it to be.
+    posterior : MarginalPosterior
+        With all terms.
+    sites : dict
+        Hyperparameters at its mode.
+    spread : VarianceFunction
+    shape : tuple of int
+    seed : int
+
+    Raises
+    ------
+    DataError
+        If the rows have a time and are not in memory.
+    """
+    terms = posterior.terms
+    nothing = np.zeros((*shape, terms.size))
+    if not data.columns.time:
+        return nothing, _unknown_order(data, _Scores(terms, posterior.conditional(sites), spread))
+    if not isinstance(data, Observations):
+        remedy = option("read them as RegimeData", command="save the file as CSV")
+        raise DataError(
+            f"rows that follow each other by {data.columns.time!r} must be in memory; {remedy}, "
+            f"or leave out {option('time')}"
+        )
+    sequence = _Sequence.of(data)
+    if not sequence.step > 0:
+        return nothing, INDEPENDENT
+    conditional = posterior.conditional(sites)
+    scores = _Scores(terms, conditional, spread)
+    correlation = _estimated(sequence.first(MAX_ROWS), scores, seed)
+    if not correlation.share > 0:
+        return nothing, INDEPENDENT
+    root, added = conditional.root, np.zeros((terms.size, terms.size))
+    for columns, lagged in _lagged_scores(sequence, scores, correlation):
+        added += lagged.T @ columns
+    excess = correlation.share * root.T @ (added + added.T) @ root
+    values, vectors = np.linalg.eigh(excess)
+    directions = root @ (vectors * np.sqrt(np.maximum(values, 0)))
+    normal = generator(seed, "dependence").standard_normal(nothing.shape)
+    return np.asarray(normal @ directions.T), correlation
+
+
+def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
+    """Strongest correlation of neighbours in the order of the table, or of dates within groups.
+
+    Of rows in memory, some thousands.
+    """
+    strongest = INDEPENDENT
+    if not isinstance(data, Observations):
+        return strongest
+    columns, inputs = data.columns, data.covariates
+    for time, unit in [("", ""), *product(columns.dates, ["", *columns.groups])]:
+        keys = [inputs[:, columns.every.index(name)] for name in (time, unit) if name]
+        order = np.lexsort(keys) if keys else np.arange(len(data))
+        starts = np.linspace(0, max(len(data) - STRETCH, 0), STRETCHES).astype(int)
+        some = np.unique(starts[:, None] + np.arange(min(STRETCH, len(data))))
+        rows = data.take(order[some])
+        same = np.diff(some) == 1
+        if unit:
+            same &= np.diff(rows.covariates[:, columns.every.index(unit)]) == 0
+        left = scores.of(rows)[1][:, 0]
+        products = (left[1:] * left[:-1])[same] / np.mean(left**2)
+        if products.size and products.sum() > MIN_Z_OF_NEIGHBOURS * np.sqrt(products.size):
+            found = Autocorrelation(1.0, float(products.mean()), 1.0, time, unit)
+            strongest = max(strongest, found, key=lambda own: own.next)
+    return strongest
+
+
+class _Scores(NamedTuple):
+    """Columns and outcomes of rows, over the standard deviation of the noise.
+
+    Random effects are subtracted from both.
+    """
+
+    terms: Decomposition
+    conditional: Conditional
+    spread: VarianceFunction
+
+    def of(self, rows: Observations, noise: Array | None = None) -> tuple[Array, Array]:
+        """Columns, shape (n, P), and residuals, shape (n, S), of outcomes or of standard noise."""
+        precision = row_weights(self.spread, rows)
+        root = np.sqrt(precision)[:, None] / float(self.conditional.noise_sd)
+        design = self.terms.matrix(rows.inputs, rows.intervened)
+        if noise is None:
+            mean = self.conditional.mean
+            own = (rows.outcome - self.terms.centre - design @ mean)[:, None]
+        else:
+            own = noise / root
+        every = np.concatenate([design, own], axis=1)
+        if self.terms.random_effects is not None:
+            every = within_groups(rows, self.terms.random_effects, every, precision)
+        columns, left = np.split(root * every, [design.shape[1]], axis=1)
+        if noise is not None:
+            covariance = self.conditional.covariance
+            left = left - columns @ (covariance @ (columns.T @ noise))
+        return columns, left
+
+
+def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> Autocorrelation:
+    """Correlation by simulated moments: products of residuals as in tables with such noise.
+
+    Residuals of a fit are less correlated than the noise. Moments are linear in the variances of
+    the persistent and the independent part, which are fitted by least squares for each decay
+    (method of simulated moments: McFadden, Econometrica 1989).
+    """
+    rows, gaps = sequence
+    rng = generator(seed, "correlation")
+    normal = rng.standard_normal((len(rows), SIMULATIONS))
+    steps = gaps / sequence.step
+    position = _positions(gaps)
+    lags = np.arange(MAX_LAG + 1)
+
+    def moments(left: Array) -> Array:
+        """Sum of the products of residuals of rows so many rows apart, by lag."""
+        return np.array(
+            [np.sum((left[m:] * left[: len(left) - m])[position[m:] >= m]) for m in lags]
+        )
+
+    pairs = np.array([np.sum(position >= m) for m in lags])
+    observed = moments(scores.of(rows)[1])
+    independent = moments(scores.of(rows, normal)[1]) / SIMULATIONS
+    used = pairs > 0
+    weights = 1 / np.sqrt(pairs[used])
+    best, found, strongest = np.inf, INDEPENDENT, 0.0
+    for decay in DECAYS:
+        persistent = moments(scores.of(rows, _autoregression(normal, decay**steps))[1])
+        design = np.stack([persistent / SIMULATIONS, independent], axis=1)[used]
+        (own, other), loss = nnls(design * weights[:, None], observed[used] * weights)
+        kernel = decay ** lags[1:]
+        excess = kernel @ (observed / observed[0] - independent / independent[0])[1:] * len(rows)
+        strongest = max(strongest, excess / np.sqrt(kernel**2 @ pairs[1:]))
+        if loss < best:
+            best, found = loss, Autocorrelation(own / (own + other), decay, sequence.step)
+    return found if strongest > MIN_Z else INDEPENDENT
+
+
+def _positions(gaps: Array) -> NDArray[np.intp]:
+    """Number of rows of the unit before each row."""
+    number = np.arange(len(gaps))
+    return number - np.maximum.accumulate(np.where(np.isinf(gaps), number, 0))
+
+
+def _by_position(position: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Rows with one row of the unit before them, with two, and so on."""
+    order = np.argsort(position, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(position))[:-1])[1:]
+
+
+def _autoregression(normal: Array, decay: Array) -> Array:
+    """Autoregressions of unit variance, shape (n, S), from standard normal numbers."""
+    out = normal.copy()
+    for rows in _by_position(_positions(np.where(decay > 0, 1.0, np.inf))):
+        own = decay[rows, None]
+        out[rows] = own * out[rows - 1] + np.sqrt(1 - own**2) * normal[rows]
+    return out
+
+
+def _lagged_scores(
+    sequence: _Sequence, scores: _Scores, correlation: Autocorrelation
+) -> Iterator[tuple[Array, Array]]:
+    """Columns of rows, and the sum of those before them with weights that decay, (n, P) each."""
+    rows, gaps = sequence
+    decay = correlation.decay ** (gaps / correlation.step)
+    carried = np.zeros((1, scores.terms.size))
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        columns = np.concatenate([carried, scores.of(rows.take(some))[0]])
+        own = np.concatenate([[0.0], decay[some]])
+        lagged = np.zeros_like(columns)
+        for at in _by_position(_positions(np.where(own > 0, 1.0, np.inf))):
+            lagged[at] = own[at, None] * (lagged[at - 1] + columns[at - 1])
+        yield columns[1:], lagged[1:]
+        carried = lagged[-1:] + columns[-1:]
