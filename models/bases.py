@@ -118,6 +118,7 @@ class Function(NamedTuple):
     action : int or None
     prior : Mechanism
     gate : Gate
+    of_period : bool
     """
 
     name: str
@@ -125,8 +126,11 @@ class Function(NamedTuple):
     action: int | None
     prior: Mechanism
     gate: Gate = Always()
+    of_period: bool = False
 
     def term(self, component: Component, *inputs: int) -> Term:
         """Term of a component, whose label follows the name."""
         name = f"{self.name} {component.label}" if component.label else self.name
-        return Term(name, self.role, self.action, inputs, component, None, self.gate)
+        return Term(
+            name, self.role, self.action, inputs, component, None, self.gate, self.of_period
+        )

@@ -182,3 +182,42 @@ class ControlError:
         functions = self.control.functions_of_causes(inputs)
         sd = sd_of_residuals(functions, self.control.log_variance)
         return np.asarray((functions @ self.control.root) * (-slope / sd)[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class RateError:
+    """What an error of the rate of carry-over adds to a contribution, to first order.
+
+    The product of the contribution's derivative in the carried-over action and of this action's
+    derivative in the rate. The latter is zero where the action is held.
+
+    Attributes
+    ----------
+    bases : tuple of Basis
+        Functions in the contribution.
+    coefficients : tuple of ndarray
+        Estimated coefficients of each of them.
+    step : float
+        Step of the numerical derivative in the action.
+    """
+
+    bases: tuple[Basis, ...]
+    coefficients: tuple[Array, ...]
+    step: float
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def matrix(self, inputs: Array) -> Array:
+        """Zero at actions that are held, shape (n, 1)."""
+        return np.zeros((len(inputs), 1))
+
+    def at(self, inputs: Array, drift: Array) -> Array:
+        """Function of carried-over actions and their derivatives in the rate, (n, 1) each."""
+        slope = np.zeros(len(inputs))
+        for basis, own in zip(self.bases, self.coefficients, strict=True):
+            ends = (basis.matrix(inputs + step) for step in (self.step / 2, -self.step / 2))
+            after, before = ends
+            slope += (after - before) @ own / self.step
+        return slope[:, None] * drift

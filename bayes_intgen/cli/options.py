@@ -228,7 +228,7 @@ class RowsOfFit:
             rows = rows.with_group_means()
         if not support.covariates_digest:
             return rows
-        support.refuse_other_rows(rows)
+        support.rows_of_fit(rows)
         return rows
 
 

@@ -57,9 +57,9 @@ ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
-    *("series", "time"),
+    *("series", "time", "now", "drift"),
 )
-BY_COLUMN = ("actions", "intervened")
+BY_COLUMN = ("actions", "intervened", "now", "drift")
 
 
 class Rows(ABC):
@@ -115,6 +115,11 @@ class Rows(ABC):
         """
         remedy = option("read them as RegimeData", command="save the file as CSV")
         raise DataError(f"means of groups need rows in memory; {remedy}")
+
+    @property
+    def this_period(self) -> "Rows":
+        """Rows with the actions of their period, which are carried over in memory only."""
+        return self
 
     @abstractmethod
     def with_outcome(self, transformation: "Transformation") -> "Rows":
@@ -395,7 +400,16 @@ do(green) itself.
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Observations(Rows):
-    """Rows in memory, without validation; attributes as of :class:`RegimeData`."""
+    """Rows in memory, without validation; attributes as of :class:`RegimeData`.
+
+    Attributes
+    ----------
+    now : ndarray, shape (N, K), or None
+        Actions of the period of each row, if ``actions`` are carried over from earlier ones.
+    drift : ndarray, shape (N, K), or None
+        Derivatives of ``actions`` in their rates of carry-over, times the prior standard deviation
+        of these.
+    """
 
     names: tuple[str, ...]
     outcome_name: str
@@ -410,6 +424,8 @@ class Observations(Rows):
     within: NDArray[np.float64] | None = None
     series: NDArray[np.int_] | None = None
     time: NDArray[np.float64] | None = None
+    now: NDArray[np.float64] | None = None
+    drift: NDArray[np.float64] | None = None
     dropped: dict[Mask, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -511,6 +527,13 @@ class Observations(Rows):
         """Group of each row, shape (N,), if a grouping is too fine for a column per group."""
         fine = self.columns.fine_grouping
         return None if fine is None else self.covariates[:, fine].astype(int)
+
+    @property
+    def this_period(self) -> Self:
+        """Rows with the actions of their period, if these were carried over."""
+        if self.now is None:
+            return self
+        return self._replace(actions=self.now, now=None, drift=None)
 
     @property
     def smooth_columns(self) -> NDArray[np.float64]:
