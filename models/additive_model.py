@@ -23,6 +23,7 @@ from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.carryover import persists
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
@@ -68,6 +69,8 @@ class AdditiveModel(Model):
         for k, f in enumerate(delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
             terms += [f.term(c, k) for c in of_period.main_effect(f.prior, k)]
+            if data.names[k] in self.carryover and persists(data, k):
+                terms.append(f.term(of_period.past(k), k))
         return self._adjustment(data, bases).decomposition(terms, self.intercept, self.carryover)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
@@ -138,7 +141,7 @@ class AdditiveModel(Model):
     def _bases(self, data: Observations, rows: int | None = None) -> tuple[Bases, Bases]:
         """Bases of carried-over actions, and of those of each row's period."""
         bases = Bases(data, self.bias_mechanisms(data), rows)
-        if data.now is None:
+        if data.periods is None:
             return bases, bases
         return bases, Bases(data.this_period, self.bias_mechanisms(data), rows)
 

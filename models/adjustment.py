@@ -28,6 +28,7 @@ from bayes_intgen.basis.combined import (
 )
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
@@ -356,7 +357,12 @@ def control_terms(
         label = "control" if i == k else f"control, {terms.names[i]}"
         return f.term(Component(label, basis, smooth.interaction), *inputs)
 
-    others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
+    others = (
+        term
+        for term in terms.terms
+        if not (term.role == "bias" and term.inputs == (k,))
+        or isinstance(term.component.basis, PastActions)
+    )
     alone = (
         f.term(replace(component, basis=ControlBasis(control, component.basis)), *inputs)
         for component in smooth.main_effect(column)

@@ -27,6 +27,11 @@ MAX_OTHER_WEIGHT = 0.1
 MAX_RATE = 0.95
 # Step of the numerical derivative in the rate.
 STEP = 0.01
+# Rates and number of periods of means of earlier actions, which tell of hidden causes that persist:
+# one of last week's, and one of the last weeks'.
+PAST_RATES, PAST_PERIODS = (0.3, 0.7), 8
+# Correlation of an action with such a mean, in standard errors, above which it persists.
+MIN_CORRELATION = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,13 @@ class Adstock:
 
     def weights_at(self, rate: float) -> Array:
         """Weights at another rate."""
-        weights = rate ** np.arange(self.length)
-        return np.asarray(weights / weights.sum())
+        return geometric(rate, self.length)
+
+
+def geometric(rate: float, length: int) -> Array:
+    """Geometric weights that sum to one, shape (length,)."""
+    weights = rate ** np.arange(length)
+    return np.asarray(weights / weights.sum())
 
 
 class Window(NamedTuple):
@@ -96,8 +106,8 @@ class Window(NamedTuple):
     exist: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Observations, adstock: Adstock) -> Self:
-        """Find the rows by their units and times.
+    def of(cls, rows: Observations, delay: int, length: int) -> Self:
+        """Find the rows by their units and times, the latest ``delay`` periods ago.
 
         Raises
         ------
@@ -106,7 +116,7 @@ class Window(NamedTuple):
         """
         key = _periods(rows)
         order = np.argsort(key)
-        wanted = key - adstock.delay - np.arange(adstock.length)[:, None]
+        wanted = key - delay - np.arange(length)[:, None]
         at = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
         return cls(order[at], key[order][at] == wanted)
 
@@ -141,6 +151,30 @@ def _periods(rows: Observations) -> NDArray[np.int_]:
     return np.asarray(rows.series * 2 * (1 + number.max()) + number)
 
 
+class Periods(NamedTuple):
+    """Periods of rows whose actions are carried over, as of :class:`Observations`.
+
+    Attributes
+    ----------
+    now, slope : ndarray, shape (n, K)
+        Actions of the period of a row, and derivatives of carried-over ones in their rates.
+    past : ndarray, shape (n, means, K)
+        Means of actions over earlier periods.
+    """
+
+    now: Array
+    slope: Array
+    past: Array
+
+    @classmethod
+    def of(cls, rows: Observations) -> Self | None:
+        """Periods of rows; None if their actions are those of a single period."""
+        if rows.periods is None:
+            return None
+        each = rows.periods.reshape(len(rows), -1, len(rows.names))
+        return cls(each[:, 0], each[:, 1], each[:, 2:])
+
+
 def carried_over(data: Rows, carryover: Mapping[str, Adstock], worst: float | None = None) -> Rows:
     """Replace actions by carried-over ones, without rows whose windows say too little.
 
@@ -155,7 +189,7 @@ def carried_over(data: Rows, carryover: Mapping[str, Adstock], worst: float | No
     DataError
         If the rows are not in memory, have no order, or none of an experiment is left.
     """
-    if not carryover or (isinstance(data, Observations) and data.now is not None):
+    if not carryover or (isinstance(data, Observations) and data.periods is not None):
         return data
     refuse_unknown_actions(carryover, data.names, ModelError, "carryover: ")
     if not isinstance(data, Observations):
@@ -163,22 +197,30 @@ def carried_over(data: Rows, carryover: Mapping[str, Adstock], worst: float | No
             "carry-over needs the rows of a unit together: "
             + option("read them with RegimeData.from_frame", command="save the file as CSV")
         )
-    actions, drift = data.actions.copy(), np.zeros(data.actions.shape)
+    actions, slope = data.actions.copy(), np.zeros(data.actions.shape)
+    past, earlier = np.zeros((len(PAST_RATES), *slope.shape)), Window.of(data, 1, PAST_PERIODS)
     usable, categories = np.ones(len(data), dtype=bool), list(data.categories)
     for name, adstock in carryover.items():
         k = data.names.index(name)
         levels, categories[k] = categories[k], None
         if levels is not None and not levels.numeric:
             raise ModelError(f"carryover: action {name!r} has named levels, which have no mean")
-        window = Window.of(data, adstock)
-        actions[:, k], drift[:, k] = _carried(window, data.actions[:, k], adstock)
+        window, values = Window.of(data, adstock.delay, adstock.length), data.actions[:, k]
+        actions[:, k], slope[:, k] = _carried(window, values, adstock)
+        for mean, rate in zip(past, PAST_RATES, strict=True):
+            mean[:, k] = earlier.mean(values, geometric(rate, PAST_PERIODS))
         if worst is None:
             usable &= _is_usable(window, data.intervened[:, k], adstock.weights)
         else:
             usable &= _is_usable(window, np.zeros(len(data), bool), adstock.weights_at(worst))
+    periods = np.concatenate([data.actions, slope, *past], axis=1)
     carried = replace(
-        data, actions=actions, now=data.actions, drift=drift, categories=tuple(categories)
-    ).take(usable)
+        data.take(usable),
+        actions=actions[usable],
+        periods=periods[usable],
+        categories=tuple(categories),
+        left_out=int((~usable).sum()),
+    )
     for mask in data.regimes:
         if mask not in carried.regimes:
             raise DataError(
@@ -203,3 +245,19 @@ def _is_usable(window: Window, was_set: NDArray[np.bool_], weights: Array) -> ND
     """Whether little of the weight of a row's window is on other periods, shape (n,)."""
     of_kind = window.exist & (was_set[window.rows] | ~was_set)
     return np.asarray(1 - weights @ of_kind <= MAX_OTHER_WEIGHT)
+
+
+def persists(rows: Observations, k: int) -> bool:
+    """Whether an action that was not set depends on its earlier periods.
+
+    Then hidden causes that move it may persist, and its earlier periods tell of them. Its bias is a
+    function of these, too: they would pass for carry-over otherwise.
+    """
+    periods = Periods.of(rows)
+    if periods is None:
+        return False
+    free = ~rows.intervened[:, k]
+    now, past = periods.now[free, k], periods.past[free, 0, k]
+    if not now.std() * past.std():
+        return False
+    return bool(abs(np.corrcoef(now, past)[0, 1]) * np.sqrt(free.sum()) > MIN_CORRELATION)

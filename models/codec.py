@@ -41,9 +41,9 @@ from bayes_intgen.basis.control import (
     ControlError,
     ControlVariable,
     NormalScores,
-    RateError,
 )
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import ModelError, SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
@@ -66,7 +66,7 @@ _BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
-    RateError,
+    RateError, PastActions,
 )  # fmt: skip
 # Classes in saved fits, by name.
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.laws import OutcomeLaw
 from bayes_intgen.models.population import Population, ResampledUnits, Units
-from bayes_intgen.models.terms import Decomposition, Periods, Term, periods_of
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
 from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
@@ -302,7 +303,7 @@ class Prediction:
         Random effects are marginalised in each row.
         """
         working = self.law.working_rows(rows).in_memory
-        predictor = self.predictor(working.inputs, working.intervened, periods_of(working))
+        predictor = self.predictor(working.inputs, working.intervened, Periods.of(working))
         sd = self.noise_sd(working.actions, working.intervened) / np.sqrt(self._units(working))
         between = self._between_sd(working)
         sd = sd if between is None else np.hypot(sd, between)
@@ -310,7 +311,7 @@ class Prediction:
 
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
-        predictor = self.predictor(rows.inputs, rows.intervened, periods_of(rows))
+        predictor = self.predictor(rows.inputs, rows.intervened, Periods.of(rows))
         between = self._between_sd(rows)
         if between is not None:
             predictor = predictor + between * rng.standard_normal(predictor.shape)

@@ -24,15 +24,16 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, Evaluation
-from bayes_intgen.basis.control import ControlBasis, ControlError, RateError
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.identification.regimes import Mask, masks_of, regime_weights
-from bayes_intgen.models.carryover import Adstock
+from bayes_intgen.models.carryover import Adstock, Periods
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.population import Population
@@ -144,24 +145,6 @@ class InRegime:
 Gate = Always | WhereNotSet | OfPair | InRegime
 
 
-class Periods(NamedTuple):
-    """Actions of the periods of rows, and how carried-over ones change with their rates.
-
-    Attributes
-    ----------
-    now, drift : ndarray, shape (n, K)
-        As of :class:`Observations`.
-    """
-
-    now: Array
-    drift: Array
-
-
-def periods_of(rows: Observations) -> Periods | None:
-    """Periods of rows whose actions are carried over."""
-    return None if rows.now is None or rows.drift is None else Periods(rows.now, rows.drift)
-
-
 @dataclass(frozen=True, eq=False)
 class Term:
     """One summand of the mean.
@@ -203,7 +186,7 @@ class Term:
         basis = self.component.basis
         if isinstance(basis, ControlBasis):
             return len(basis.arguments) > 1
-        return any(k != self.action for k in self.inputs)
+        return isinstance(basis, PastActions) or any(k != self.action for k in self.inputs)
 
     @property
     def is_interaction(self) -> bool:
@@ -521,8 +504,10 @@ class Decomposition:
             joint = units is not None and isinstance(basis, ControlBasis | ControlError)
             covers = joint or all(population is not None and population.covers(i) for i in others)
             values = (of_units if joint else evaluation) if own_covariates or covers else None
-            if periods is not None and isinstance(basis, RateError):
-                out[columns] = basis.at(inputs[:, term.inputs], periods.drift[:, term.inputs]).T
+            if periods is not None and isinstance(basis, RateError | PastActions):
+                (k,) = term.inputs
+                own = inputs[:, [k]], periods.slope[:, [k]], periods.past[:, :, k]
+                out[columns] = basis.of_rows(*own).T
             elif periods is not None and term.of_period:
                 out[columns] = of_period(basis, term.inputs)
             else:
@@ -585,7 +570,7 @@ class Decomposition:
 
     def design(self, rows: Observations) -> Array:
         """Design matrix of rows, shape (n, P)."""
-        return self.matrix(rows.inputs, rows.intervened, periods=periods_of(rows))
+        return self.matrix(rows.inputs, rows.intervened, periods=Periods.of(rows))
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:
         """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).

@@ -57,9 +57,9 @@ ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
-    *("series", "time", "now", "drift"),
+    *("series", "time", "periods"),
 )
-BY_COLUMN = ("actions", "intervened", "now", "drift")
+BY_COLUMN = ("actions", "intervened", "periods")
 
 
 class Rows(ABC):
@@ -404,11 +404,12 @@ class Observations(Rows):
 
     Attributes
     ----------
-    now : ndarray, shape (N, K), or None
-        Actions of the period of each row, if ``actions`` are carried over from earlier ones.
-    drift : ndarray, shape (N, K), or None
-        Derivatives of ``actions`` in their rates of carry-over, times the prior standard deviation
-        of these.
+    periods : ndarray, shape (N, 4 K), or None
+        If ``actions`` are carried over from earlier periods: actions of the period of each row,
+        derivatives of ``actions`` in their rates of carry-over, in units of their prior standard
+        deviations, and two means of actions over earlier periods.
+    left_out : int
+        Number of rows that were left out because earlier periods say too little about them.
     """
 
     names: tuple[str, ...]
@@ -424,8 +425,8 @@ class Observations(Rows):
     within: NDArray[np.float64] | None = None
     series: NDArray[np.int_] | None = None
     time: NDArray[np.float64] | None = None
-    now: NDArray[np.float64] | None = None
-    drift: NDArray[np.float64] | None = None
+    periods: NDArray[np.float64] | None = None
+    left_out: int = 0
     dropped: dict[Mask, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -531,9 +532,9 @@ class Observations(Rows):
     @property
     def this_period(self) -> Self:
         """Rows with the actions of their period, if these were carried over."""
-        if self.now is None:
+        if self.periods is None:
             return self
-        return self._replace(actions=self.now, now=None, drift=None)
+        return self._replace(actions=self.periods[:, : len(self.names)], periods=None)
 
     @property
     def smooth_columns(self) -> NDArray[np.float64]:

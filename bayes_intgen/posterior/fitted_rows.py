@@ -14,7 +14,8 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.models import Model
-from bayes_intgen.models.terms import Decomposition, PseudoObservations, periods_of
+from bayes_intgen.models.carryover import Periods
+from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.population import fixed_scales
 from bayes_intgen.posterior.schema import draw_coordinates, with_groups
@@ -218,7 +219,7 @@ class FittedRows(PosteriorDraws):
             self.model,
             self.terms,
             {name: ratio / scale for name, ratio in fixed_scales(self.tree).items()},
-            self.terms.functions(data.inputs, periods=periods_of(data)),
+            self.terms.functions(data.inputs, periods=Periods.of(data)),
             self.terms.gates(data.intervened),
             relative_noise_sd(self.spread, data),
             data.outcome,

@@ -13,9 +13,9 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.carryover import carried_over
+from bayes_intgen.models.carryover import Periods, carried_over
 from bayes_intgen.models.specification import checked_model
-from bayes_intgen.models.terms import Decomposition, periods_of
+from bayes_intgen.models.terms import Decomposition
 
 
 def prior_predictive(
@@ -68,7 +68,7 @@ def prior_predictive(
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
-            jnp.asarray(terms.functions(some.inputs, periods=periods_of(some))),
+            jnp.asarray(terms.functions(some.inputs, periods=Periods.of(some))),
             jnp.asarray(terms.gates(some.intervened)),
             jnp.ones(len(positions)),
             own_units=True,

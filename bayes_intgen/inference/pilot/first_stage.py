@@ -17,11 +17,11 @@ from bayes_intgen.basis.control import (
     ControlError,
     ControlVariable,
     NormalScores,
-    RateError,
     functions_of_causes,
     sd_of_residuals,
 )
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of

@@ -13,7 +13,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import CentredBasis
-from bayes_intgen.basis.control import ControlError, RateError
+from bayes_intgen.basis.control import ControlError
+from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import refuse_exact_replicates
