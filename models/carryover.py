@@ -106,29 +106,37 @@ class Window(NamedTuple):
     exist: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Observations, delay: int, length: int) -> Self:
-        """Find the rows by their units and times, the latest ``delay`` periods ago.
+    def of(cls, number: NDArray[np.int_], delay: int, length: int) -> Self:
+        """Find the rows by the numbers of their periods, the latest ``delay`` periods ago."""
+        order = np.argsort(number)
+        wanted = number - delay - np.arange(length)[:, None]
+        at = np.minimum(np.searchsorted(number[order], wanted), len(number) - 1)
+        return cls(order[at], number[order][at] == wanted)
 
-        Raises
-        ------
-        DataError
-            If rows have no times, or two rows of a unit share one.
-        """
-        key = _periods(rows)
-        order = np.argsort(key)
-        wanted = key - delay - np.arange(length)[:, None]
-        at = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
-        return cls(order[at], key[order][at] == wanted)
-
-    def mean(self, values: Array, weights: Array) -> Array:
-        """Weighted mean of the values in the periods with a row, shape (n,)."""
-        shares = weights[:, None] * self.exist
+    def mean(self, values: Array, weights: Array, at: NDArray[np.intp]) -> Array:
+        """Weighted means of values in the periods with a row, for the rows at some positions."""
+        shares = weights[:, None] * self.exist[:, at]
         total = shares.sum(axis=0)
-        return np.asarray((shares * values[self.rows]).sum(axis=0) / np.where(total > 0, total, 1))
+        sums = (shares * values[self.rows[:, at]]).sum(axis=0)
+        return np.asarray(sums / np.where(total > 0, total, 1))
+
+    def is_complete(self, weights: Array, was_set: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether enough of the weight is on periods with a row, shape (n,).
+
+        For rows in which the action was set, on periods in which it was.
+        """
+        counts = self.exist & (was_set[self.rows] | ~was_set)
+        return np.asarray(1 - weights @ counts <= MAX_OTHER_WEIGHT)
 
 
-def _periods(rows: Observations) -> NDArray[np.int_]:
-    """Number of the period of each row; those of different units are far apart."""
+def _numbers_of_periods(rows: Observations) -> NDArray[np.int_]:
+    """Number of the period of each row; those of different units are far apart.
+
+    Raises
+    ------
+    DataError
+        If rows have no times, or two rows of a unit share one.
+    """
     if rows.time is None or rows.series is None:
         raise DataError(
             "carry-over needs to know which rows follow which: name the columns of their time and "
@@ -175,7 +183,88 @@ class Periods(NamedTuple):
         return cls(each[:, 0], each[:, 1], each[:, 2:])
 
 
-def carried_over(data: Rows, carryover: Mapping[str, Adstock], worst: float | None = None) -> Rows:
+@dataclass(frozen=True, eq=False)
+class Lags:
+    """Earlier rows of each row, from which its actions are carried over.
+
+    Attributes
+    ----------
+    data : Observations
+    windows : mapping from action to Window
+    past : Window
+        Rows of the periods before.
+    """
+
+    data: Observations
+    windows: Mapping[str, Window]
+    past: Window
+
+    @classmethod
+    def of(cls, data: Rows, carryover: Mapping[str, Adstock]) -> Self:
+        """Find earlier rows.
+
+        Raises
+        ------
+        ModelError
+            On unknown actions, and on actions with named levels.
+        DataError
+            If the rows are not in memory, or have no order.
+        """
+        refuse_unknown_actions(carryover, data.names, ModelError, "carryover: ")
+        for name in carryover:
+            levels = data.categories[data.names.index(name)]
+            if levels is not None and not levels.numeric:
+                raise ModelError(f"carryover: action {name!r} has named levels, which have no mean")
+        if not isinstance(data, Observations):
+            raise DataError(
+                "carry-over needs the rows of a unit together: "
+                + option("read them with RegimeData.from_frame", command="save the file as CSV")
+            )
+        number = _numbers_of_periods(data)
+        windows = {
+            name: Window.of(number, adstock.delay, adstock.length)
+            for name, adstock in carryover.items()
+        }
+        return cls(data, windows, Window.of(number, 1, PAST_PERIODS))
+
+    def usable(self, carryover: Mapping[str, Adstock], whole: bool = True) -> NDArray[np.bool_]:
+        """Whether the windows of each row say enough, shape (n,).
+
+        Unless they need to be ``whole``, that there are rows suffices.
+        """
+        was_set, usable = self.data.intervened & whole, np.ones(len(self.data), dtype=bool)
+        for name, window in self.windows.items():
+            own = was_set[:, self.data.names.index(name)]
+            usable &= window.is_complete(carryover[name].weights, own)
+        return usable
+
+    def carried(self, carryover: Mapping[str, Adstock], at: NDArray[np.intp]) -> Observations:
+        """Rows at some positions with carried-over actions."""
+        own, every, categories = self.data.take(at), self.data.actions, list(self.data.categories)
+        actions, slope = own.actions.copy(), np.zeros(own.actions.shape)
+        past = np.zeros((len(PAST_RATES), *slope.shape))
+        for name, window in self.windows.items():
+            k, adstock = self.data.names.index(name), carryover[name]
+            categories[k] = None
+            actions[:, k] = window.mean(every[:, k], adstock.weights, at)
+            if adstock.sd:
+                rate = adstock.rate or 0.0
+                ends = np.clip([rate - STEP, rate + STEP], 0.0, MAX_RATE).tolist()
+                before, after = (
+                    window.mean(every[:, k], adstock.weights_at(end), at) for end in ends
+                )
+                slope[:, k] = (after - before) / (ends[1] - ends[0]) * adstock.sd
+            for mean, rate in zip(past, PAST_RATES, strict=True):
+                mean[:, k] = self.past.mean(every[:, k], geometric(rate, PAST_PERIODS), at)
+        return replace(
+            own,
+            actions=actions,
+            periods=np.concatenate([own.actions, slope, *past], axis=1),
+            categories=tuple(categories),
+        )
+
+
+def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
     """Replace actions by carried-over ones, without rows whose windows say too little.
 
     Those are rows with more than ``MAX_OTHER_WEIGHT`` of the weight on periods without a row, and
@@ -184,67 +273,22 @@ def carried_over(data: Rows, carryover: Mapping[str, Adstock], worst: float | No
 
     Raises
     ------
-    ModelError
-        On unknown actions, and on actions with named levels.
-    DataError
-        If the rows are not in memory, have no order, or none of an experiment is left.
+    ModelError, DataError
+        As in :meth:`Lags.of`, and if no row of an experiment is left.
     """
     if not carryover or (isinstance(data, Observations) and data.periods is not None):
         return data
-    refuse_unknown_actions(carryover, data.names, ModelError, "carryover: ")
-    if not isinstance(data, Observations):
-        raise DataError(
-            "carry-over needs the rows of a unit together: "
-            + option("read them with RegimeData.from_frame", command="save the file as CSV")
-        )
-    actions, slope = data.actions.copy(), np.zeros(data.actions.shape)
-    past, earlier = np.zeros((len(PAST_RATES), *slope.shape)), Window.of(data, 1, PAST_PERIODS)
-    usable, categories = np.ones(len(data), dtype=bool), list(data.categories)
-    for name, adstock in carryover.items():
-        k = data.names.index(name)
-        levels, categories[k] = categories[k], None
-        if levels is not None and not levels.numeric:
-            raise ModelError(f"carryover: action {name!r} has named levels, which have no mean")
-        window, values = Window.of(data, adstock.delay, adstock.length), data.actions[:, k]
-        actions[:, k], slope[:, k] = _carried(window, values, adstock)
-        for mean, rate in zip(past, PAST_RATES, strict=True):
-            mean[:, k] = earlier.mean(values, geometric(rate, PAST_PERIODS))
-        if worst is None:
-            usable &= _is_usable(window, data.intervened[:, k], adstock.weights)
-        else:
-            usable &= _is_usable(window, np.zeros(len(data), bool), adstock.weights_at(worst))
-    periods = np.concatenate([data.actions, slope, *past], axis=1)
-    carried = replace(
-        data.take(usable),
-        actions=actions[usable],
-        periods=periods[usable],
-        categories=tuple(categories),
-        left_out=int((~usable).sum()),
-    )
+    lags = Lags.of(data, carryover)
+    usable = lags.usable(carryover)
+    carried = lags.carried(carryover, np.flatnonzero(usable))
     for mask in data.regimes:
         if mask not in carried.regimes:
             raise DataError(
                 f"no row of {mask_label(data.names, mask)} has a window in which its actions were "
-                f"set throughout; hold them for longer, or give a shorter length in carryover"
+                "set throughout; hold them for longer, or give a shorter length in carryover"
             )
     check_enough_rows(carried)
-    return carried
-
-
-def _carried(window: Window, values: Array, adstock: Adstock) -> tuple[Array, Array]:
-    """Carried-over action, shape (n,), and its derivative in the rate, in units of its sd."""
-    carried, rate = window.mean(values, adstock.weights), adstock.rate or 0.0
-    if not adstock.sd:
-        return carried, np.zeros(len(carried))
-    ends = np.clip([rate - STEP, rate + STEP], 0.0, MAX_RATE)
-    before, after = (window.mean(values, adstock.weights_at(end)) for end in ends.tolist())
-    return carried, (after - before) / np.ptp(ends) * adstock.sd
-
-
-def _is_usable(window: Window, was_set: NDArray[np.bool_], weights: Array) -> NDArray[np.bool_]:
-    """Whether little of the weight of a row's window is on other periods, shape (n,)."""
-    of_kind = window.exist & (was_set[window.rows] | ~was_set)
-    return np.asarray(1 - weights @ of_kind <= MAX_OTHER_WEIGHT)
+    return replace(carried, left_out=int((~usable).sum()))
 
 
 def persists(rows: Observations, k: int) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.models.carryover import Window, carried_over
+from bayes_intgen.models.carryover import Lags, carried_over
 
 NAMES = ["tv", "radio"]
 
@@ -55,6 +55,7 @@ def moments(draws) -> tuple[np.ndarray, np.ndarray]:
 
 POINTS = np.array([[-0.5, 0.3], [0.4, -0.6], [0.8, 0.5]])
 TRUTH = np.tanh(POINTS[:, 0]) + 0.5 * POINTS[:, 1]
+DELAYED = {"tv": bi.Adstock(0.5, delay=2, length=2)}
 OPEN = dict.fromkeys(NAMES, bi.Adstock())
 
 
@@ -78,11 +79,12 @@ def test_windows_are_of_the_same_unit_in_any_order() -> None:
 
 def test_a_delay_and_a_missing_week() -> None:
     frame = panel(0.0, regions=3, weeks=40)
-    window = Window.of(read(frame), 2, 2)
+    window = Lags.of(read(frame), DELAYED).windows["tv"]
     at = np.flatnonzero(frame["week"] == 7)
     np.testing.assert_array_equal(frame["week"].to_numpy()[window.rows[:, at]].T, [[5, 4]] * 3)
     without = frame[(frame["week"] != 5) | (frame["region"] != "r0")]
-    exist = Window.of(read(without), 2, 2).exist[:, (without["week"] == 7).to_numpy()]
+    window = Lags.of(read(without), DELAYED).windows["tv"]
+    exist = window.exist[:, (without["week"] == 7).to_numpy()]
     assert exist.T.tolist() == [[False, True], [True, True], [True, True]]
 
 

@@ -1,23 +1,27 @@
 """Rates of carry-over, by the evidence of quick fits before a fit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bayes_intgen.data.rows import Rows
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._progress import stage
+from bayes_intgen.data.rows import Observations, Rows, even_shares
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.models import Model
-from bayes_intgen.models.carryover import carried_over
+from bayes_intgen.models.carryover import Adstock, Lags, carried_over
 from bayes_intgen.models.variance_function import VarianceFunction
 
 # Rates that are compared, and the prior standard deviation of a rate: that of a uniform
 # distribution from 0 to 1.
-RATES, RATE_SD = np.linspace(0.0, 0.9, 10), 0.3
-# First rate of all actions, and the number of times that each is compared given the others.
-START, SWEEPS = 0.3, 2
+RATES, RATE_SD = np.linspace(0.0, 0.9, 10).round(1).tolist(), 0.3
+# First rate of all actions, and the maximum number of times that each is compared given the others.
+START, SWEEPS = 0.3, 3
 
 
 def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows, M]:
@@ -36,21 +40,39 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
         return carried_over(data, model.carryover), model
     start = {name: replace(model.carryover[name], rate=START, sd=RATE_SD) for name in unknown}
     best = {**model.carryover, **start}
-    for _ in range(SWEEPS):
-        for name in unknown:
-            each = [{**best, name: replace(best[name], rate=float(rate))} for rate in RATES]
-            best = max(
-                each, key=lambda own: _evidence(data, replace(model, carryover=own), progress)
-            )
-    known = replace(model, carryover=best)
-    return carried_over(data, best), known
+    lags = Lags.of(data, best)
+    rows = _sample(
+        lags, {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
+    )
+
+    def evidence(carryover: Mapping[str, Adstock]) -> float:
+        return _evidence(lags.carried(carryover, rows), replace(model, carryover=carryover))
+
+    with single_blas_thread(), stage("Carry-over", progress):
+        for _ in range(SWEEPS):
+            before = best
+            for name in unknown:
+                each = [{**best, name: replace(best[name], rate=rate)} for rate in RATES]
+                best = max(each, key=evidence)
+            if best == before:
+                break
+    return carried_over(data, best), replace(model, carryover=best)
 
 
-def _evidence(data: Rows, model: Model, progress: bool) -> float:
-    """Log posterior density of the hyperparameters at their mode; rates do not change the rows."""
-    rows = carried_over(data, model.carryover, RATES[-1])
-    rows = model.law.working_rows(rows.sample(PILOT_ROWS)).in_memory
+def _sample(lags: Lags, carryover: Mapping[str, Adstock]) -> NDArray[np.intp]:
+    """Positions of rows whose windows are complete, at most about ``PILOT_ROWS``."""
+    at = np.flatnonzero(lags.usable(carryover, whole=False))
+    if len(at) <= PILOT_ROWS:
+        return at
+    complete = lags.data.take(at)
+    shares = even_shares(complete.regimes, PILOT_ROWS)
+    return at[complete.sampled(complete.priorities(at), shares)]
+
+
+def _evidence(rows: Observations, model: Model) -> float:
+    """Log posterior density of the hyperparameters at their mode."""
+    rows, spread = model.law.working_rows(rows).in_memory, VarianceFunction()
     terms, _ = with_observed_causes(rows.this_period, model, model.decompose(rows), ())
-    sums = sufficient_statistics(rows, terms, VarianceFunction(), progress)
-    fit = Pilot.of(MarginalPosterior.of(model, terms, sums), VarianceFunction(), progress)
+    sums = sufficient_statistics(rows, terms, spread, False)
+    fit = Pilot.of(MarginalPosterior.of(model, terms, sums), spread, False)
     return -fit.posterior.value(fit.mode)
