@@ -23,7 +23,7 @@ from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
-from bayes_intgen.models.carryover import persists
+from bayes_intgen.models.carryover import has_past
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
@@ -69,7 +69,7 @@ class AdditiveModel(Model):
         for k, f in enumerate(delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
             terms += [f.term(c, k) for c in of_period.main_effect(f.prior, k)]
-            if data.names[k] in self.carryover and persists(data, k):
+            if data.names[k] in self.carryover and has_past(data, k):
                 terms.append(f.term(of_period.past(k), k))
         return self._adjustment(data, bases).decomposition(terms, self.intercept, self.carryover)
 

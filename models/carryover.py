@@ -17,7 +17,6 @@ from bayes_intgen._arguments import real_number, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows
 from bayes_intgen.errors import DataError, ModelError
-from bayes_intgen.identification.regimes import mask_label
 from bayes_intgen.text.messages import option, refuse_unknown_actions
 
 # Maximum share of a window's weight on periods without a row, or, for an action that was set, on
@@ -232,15 +231,31 @@ class Lags:
 
         Unless they need to be ``whole``, that there are rows suffices.
         """
-        was_set, usable = self.data.intervened & whole, np.ones(len(self.data), dtype=bool)
+        usable, every = np.ones(len(self.data), dtype=bool), np.arange(len(self.data))
         for name, window in self.windows.items():
-            own = was_set[:, self.data.names.index(name)]
-            usable &= window.is_complete(carryover[name].weights, own)
+            k = self.data.names.index(name)
+            values, was_set = self.data.actions[:, k], self.data.intervened[:, k]
+            past = self.past.mean(values, geometric(PAST_RATES[0], PAST_PERIODS), every)
+            strict = whole and _persists(values, past, was_set)
+            usable &= window.is_complete(carryover[name].weights, was_set & strict)
         return usable
 
     def carried(self, carryover: Mapping[str, Adstock], at: NDArray[np.intp]) -> Observations:
-        """Rows at some positions with carried-over actions."""
+        """Rows at some positions with carried-over actions.
+
+        Raises
+        ------
+        DataError
+            If no row of a regime is among them, or too few rows are.
+        """
         own, every, categories = self.data.take(at), self.data.actions, list(self.data.categories)
+        for mask in self.data.regimes:
+            if mask not in own.regimes:
+                raise DataError(
+                    f"no row of {self.data.label(mask)} has earlier rows for as long as its "
+                    "actions act; hold them for longer, or give a shorter length in carryover"
+                )
+        check_enough_rows(own)
         actions, slope = own.actions.copy(), np.zeros(own.actions.shape)
         past = np.zeros((len(PAST_RATES), *slope.shape))
         for name, window in self.windows.items():
@@ -267,9 +282,9 @@ class Lags:
 def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
     """Replace actions by carried-over ones, without rows whose windows say too little.
 
-    Those are rows with more than ``MAX_OTHER_WEIGHT`` of the weight on periods without a row, and
-    rows of an experiment with as much on periods in which the action was not set: what hidden
-    causes did then would pass for an effect. Rows that are carried over already stay as they are.
+    Those are rows with more than ``MAX_OTHER_WEIGHT`` of the weight on periods without a row, and,
+    of an action that persists, rows of an experiment with as much on periods in which it was not
+    set. Rows that are carried over already stay as they are.
 
     Raises
     ------
@@ -281,27 +296,24 @@ def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
     lags = Lags.of(data, carryover)
     usable = lags.usable(carryover)
     carried = lags.carried(carryover, np.flatnonzero(usable))
-    for mask in data.regimes:
-        if mask not in carried.regimes:
-            raise DataError(
-                f"no row of {mask_label(data.names, mask)} has a window in which its actions were "
-                "set throughout; hold them for longer, or give a shorter length in carryover"
-            )
-    check_enough_rows(carried)
     return replace(carried, left_out=int((~usable).sum()))
 
 
-def persists(rows: Observations, k: int) -> bool:
+def has_past(rows: Observations, k: int) -> bool:
+    """Whether the bias of an action is a function of its earlier periods, too: if it persists."""
+    periods = Periods.of(rows)
+    return periods is not None and _persists(
+        periods.now[:, k], periods.past[:, 0, k], rows.intervened[:, k]
+    )
+
+
+def _persists(now: Array, past: Array, was_set: NDArray[np.bool_]) -> bool:
     """Whether an action that was not set depends on its earlier periods.
 
-    Then hidden causes that move it may persist, and its earlier periods tell of them. Its bias is a
-    function of these, too: they would pass for carry-over otherwise.
+    Then hidden causes that move it may persist, of which earlier periods tell: what these seem to
+    do may be what the causes do, and so may what periods before an experiment seem to do.
     """
-    periods = Periods.of(rows)
-    if periods is None:
-        return False
-    free = ~rows.intervened[:, k]
-    now, past = periods.now[free, k], periods.past[free, 0, k]
+    now, past = now[~was_set], past[~was_set]
     if not now.std() * past.std():
         return False
-    return bool(abs(np.corrcoef(now, past)[0, 1]) * np.sqrt(free.sum()) > MIN_CORRELATION)
+    return bool(abs(np.corrcoef(now, past)[0, 1]) * np.sqrt(len(now)) > MIN_CORRELATION)
