@@ -235,8 +235,7 @@ class Lags:
         for name, window in self.windows.items():
             k = self.data.names.index(name)
             values, was_set = self.data.actions[:, k], self.data.intervened[:, k]
-            past = self.past.mean(values, geometric(PAST_RATES[0], PAST_PERIODS), every)
-            strict = whole and _persists(values, past, was_set)
+            strict = whole and _persists(values, self._past_of(k, PAST_RATES[0], every), was_set)
             usable &= window.is_complete(carryover[name].weights, was_set & strict)
         return usable
 
@@ -270,13 +269,20 @@ class Lags:
                 )
                 slope[:, k] = (after - before) / (ends[1] - ends[0]) * adstock.sd
             for mean, rate in zip(past, PAST_RATES, strict=True):
-                mean[:, k] = self.past.mean(every[:, k], geometric(rate, PAST_PERIODS), at)
+                mean[:, k] = self._past_of(k, rate, at)
         return replace(
             own,
             actions=actions,
             periods=np.concatenate([own.actions, slope, *past], axis=1),
             categories=tuple(categories),
         )
+
+    def _past_of(self, k: int, rate: float, at: NDArray[np.intp]) -> Array:
+        """Means over the periods before, in which settings from outside tell of no cause."""
+        values, was_set = self.data.actions[:, k], self.data.intervened[:, k]
+        usual = values[~was_set].mean() if not was_set.all() else 0.0
+        weights = geometric(rate, PAST_PERIODS)
+        return self.past.mean(np.where(was_set, usual, values), weights, at)
 
 
 def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
