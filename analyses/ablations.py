@@ -89,7 +89,12 @@ TECHNIQUES = {
         (*PANELS, "regions", "polynomial"), {"control_variables": False}
     ),
     "errors of control variables": Technique(PANELS, {"control_errors": False}),
-    "finer functions": Technique((*ROUGH, "light tunnel"), {"finer_functions": False}),
+    "usual actions": Technique(
+        (*PANELS, "two years", "two years, few rows", "regions"), {"usual_actions": False}
+    ),
+    "finer functions": Technique(
+        (*ROUGH, "light tunnel", "two years"), {"finer_functions": False}
+    ),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
     "interactions of causes": Technique(
         ("interacting causes", "weakly interacting causes", "rows together", *SMOOTH, *REAL),
@@ -144,6 +149,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return real(kind, seed, rows, rng)
     if kind in PANELS:
         return panel(kind, rows, rng)
+    if kind.startswith("two years"):
+        return two_years(rows if kind == "two years" else round(FEW * rows), rng)
     if kind in ("visits", "regions", "weights"):
         return adjusted(kind, seed, rows)
     if kind in ("products", "thresholds"):
@@ -261,6 +268,38 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
     # Averages are over the observational rows, as those of the fit are.
     truth = every[0][5].mean() + effects(points).sum(axis=1)
     return Case(data, points, truth)
+
+
+def two_years(rows: int, rng: np.random.Generator) -> Case:
+    """Weeks of 24 regions, numbered, with a season and a peak at Christmas in actions and outcome.
+
+    Each experiment takes place in a quarter of the regions, and history in all.
+    """
+    count, regions, weeks = 3, 24, 104
+    slope, bend = rng.normal(0, 0.6, (2, count))
+    gain, level, swing = rng.normal(0, 0.8, count), rng.normal(0, 0.7, regions), rng.uniform(0.4, 1)
+    pull, seasonal = rng.normal(0, 0.4, (regions, count)), rng.normal(0, 0.5, count)
+    phase, kappa = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1, count)
+
+    def effects(actions: np.ndarray) -> np.ndarray:
+        return np.asarray((slope * actions + bend * np.tanh(actions)).sum(axis=1))
+
+    mask = np.eye(count + 1, count, -1, dtype=bool).repeat([5 * rows, *[rows] * count], axis=0)
+    region, week = rng.integers(0, regions, len(mask)), rng.integers(0, weeks, len(mask))
+    own = np.where(mask.any(axis=1), 1 + mask.argmax(axis=1), 0)
+    region = np.where(own > 0, own + 4 * (region % 6) - 1, region)
+    season = np.sin(2 * np.pi * week / 52 + phase) + 2 * (week % 52 > 48)
+    causes = rng.normal(size=mask.shape)
+    usual = pull[region] + np.outer(season, seasonal)
+    observed = usual + kappa * causes + 0.8 * rng.normal(size=mask.shape)
+    actions = np.where(mask, 1.3 * rng.normal(size=mask.shape), observed)
+    common = level[region] + swing * season
+    outcome = effects(actions) + causes @ gain + common + rng.normal(size=len(mask))
+    columns = {"covariates": {"week": week}, "groups": {"region": region.astype(str)}}
+    names = ("tv", "radio", "search")
+    data = bi.RegimeData.from_arrays(actions, outcome, mask, names, **columns)
+    points = 1.3 * rng.normal(size=(POINTS, count))
+    return Case(data, points, common[own == 0].mean() + effects(points))
 
 
 def adjusted(kind: str, seed: int, rows: int) -> Case:

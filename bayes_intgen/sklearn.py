@@ -310,6 +310,7 @@ def _effect_in_rows(
     view = posterior.over(rows)
     query, population = support_of(view).query(values, intervened), view.averages.population
     assert population is not None
+    support_of(view).warn_of_level(query.intervened, view.averages)
     inputs = np.concatenate([values, population.values], axis=1)
     prediction = fitted_prediction(posterior)
     draws = prediction.mean(inputs, query.mask)

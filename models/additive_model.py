@@ -76,9 +76,9 @@ class AdditiveModel(Model):
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
 
-        These are finer functions of smooth contributions and biases, interactions of pairs of
-        actions and of their hidden causes, functions of covariates in a bias, three-way products in
-        a bias, and finer functions of pairs.
+        These are finer functions of smooth contributions and biases, and of numeric covariates,
+        interactions of pairs of actions and of their hidden causes, functions of covariates in a
+        bias, three-way products in a bias, and finer functions of pairs.
         """
         (bases, of_period), (_, delta) = self._bases(data, rows), self._functions(data)
         terms = self._finer_terms(data, candidates_only=True)
@@ -167,7 +167,7 @@ class AdditiveModel(Model):
     def _finer_terms(
         self, data: Observations, refinement: int = 1, candidates_only: bool = False
     ) -> list[Term]:
-        """Functions of each contribution and bias that are finer than those of :meth:`decompose`.
+        """Functions of actions and covariates that are finer than those of :meth:`decompose`.
 
         Parameters
         ----------
@@ -183,6 +183,8 @@ class AdditiveModel(Model):
                 component = bases[f.of_period].finer(f.prior, k, refinement)
                 if component is not None and (f.prior.refines or not candidates_only):
                     terms.append(f.term(component, k))
+        if self.prior.refines or not candidates_only:
+            terms += self._adjustment(data, bases[0]).finer_terms(refinement)
         return terms
 
     def _finer_pairs(

@@ -15,9 +15,10 @@ Covariates and groups that move an action enter its bias through its control var
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, GroupIndicators, LinearBasis
@@ -49,7 +50,14 @@ from bayes_intgen.models.mechanisms.mechanism import (
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
-from bayes_intgen.models.terms import Always, Decomposition, RandomEffects, Term, WhereNotSet
+from bayes_intgen.models.terms import (
+    Always,
+    Decomposition,
+    RandomEffects,
+    Role,
+    Term,
+    WhereNotSet,
+)
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions, unknown_action
 
 # Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
@@ -63,6 +71,8 @@ SLOPE_SCALE = LogNormal(median=0.2, sigma=1.5)
 # Initial variance of random effects, over that of the noise.
 START_RATIO = 0.1
 LEVEL = "level"
+# Variance of a direction of usual actions, relative to the largest, below which it is left out.
+MIN_USUAL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,12 +212,29 @@ class Adjustment:
                 ]
         return out
 
-    def _covariate_terms(self) -> list[Term]:
-        out, count = [], len(self.data.names)
-        for c, name in enumerate(self.data.columns.names):
-            f = Function(f"gamma({name})", "covariate", None, self.prior)
-            out += [f.term(component, count + c) for component in self._components(c)]
+    def finer_terms(self, refinement: int) -> list[Term]:
+        """Finer functions of numeric covariates without a prior of their own, also of dates."""
+        out, count, columns = [], len(self.data.names), self.data.columns
+        for c, levels in enumerate(columns.categories):
+            values = self.data.covariates[:, [c]]
+            column = Column.of(values[:, 0], self.bases.rows)
+            component = self.prior.finer(column, refinement)
+            if levels is None and columns.names[c] not in self.covariates and component is not None:
+                centred = replace(component, basis=self._centred(component.basis, values))
+                out.append(self._function(c).term(centred, count + c))
         return out
+
+    def _covariate_terms(self) -> list[Term]:
+        count = len(self.data.names)
+        return [
+            self._function(c).term(component, count + c)
+            for c in range(len(self.data.columns.names))
+            for component in self._components(c)
+        ]
+
+    def _function(self, c: int) -> Function:
+        """Function of a covariate."""
+        return Function(f"gamma({self.data.columns.names[c]})", "covariate", None, self.prior)
 
     def _components(self, c: int) -> list[Component]:
         """Components of the function of a covariate."""
@@ -369,6 +396,51 @@ def control_terms(
     )
     positions = [p for p, i in enumerate(inputs) if order and i < len(terms.names)]
     return replace(terms, terms=(*others, *alone)), tuple(map(product, positions))
+
+
+def usual_terms(data: Observations, terms: Decomposition) -> tuple[Term, ...]:
+    """Parts of each covariate and grouping in the usual values of actions, as functions of it.
+
+    Functions and levels in the outcome are shrunken. What is shrunken too much of a cause that also
+    moves an action would be taken for the action's effect: regularisation-induced confounding,
+    against which the estimated mean of the treatment becomes a regressor (Hahn, Murray and
+    Carvalho, Bayesian Analysis 2020; for groups Mundlak, Econometrica 1978).
+
+    Parameters
+    ----------
+    data : Observations
+        Rows over which the functions of one input get unit variance, and no correlation.
+    terms : Decomposition
+        With control variables, whose regressions have these parts.
+    """
+    usual: dict[int, list[tuple[Basis, Array]]] = {}
+    controls = {
+        term.component.basis.control: term.inputs
+        for term in terms.terms
+        if isinstance(term.component.basis, ControlBasis)
+    }
+    for control, inputs in controls.items():
+        for position, basis, coefficients in control.mean_by_input:
+            usual.setdefault(inputs[position], []).append((basis, coefficients))
+    covariates = sorted(i for i in usual if i >= len(terms.names))
+    return tuple(_usual_term(data, i, usual[i]) for i in covariates)
+
+
+def _usual_term(data: Observations, i: int, parts: Sequence[tuple[Basis, Array]]) -> Term:
+    """Term of a covariate or grouping, given bases and coefficients of its parts."""
+    basis = reduce(ConcatenatedBasis, [basis for basis, _ in parts])
+    weights = block_diag(*[coefficients[:, None] for _, coefficients in parts])
+    values = basis.matrix(data.inputs[:, [i]]) @ weights
+    variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
+    kept = variances > MIN_USUAL * variances[-1]
+    directions = KarhunenLoeveBasis(basis, weights @ axes[:, kept] / np.sqrt(variances[kept]))
+    position, columns = i - len(data.names), data.columns
+    role: Role = "covariate" if position < len(columns.names) else "group"
+    symbol = {"covariate": "gamma", "group": "level"}[role]
+    name = f"{symbol}({columns.every[position]}) usual"
+    # One standard deviation of the outcome, which hardly shrinks it.
+    component = Component("", directions, CONSTANT.scale)
+    return Term(name, role, None, (i,), component, 1.0, Always())
 
 
 def _outcome_moments(data: Observations) -> tuple[float, float]:

@@ -54,7 +54,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`effect`, on the level only under a log link, where a ratio is the change.
 
         Examples
         --------
@@ -95,7 +95,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`effect`, on the level only where effects add up.
 
         Examples
         --------
@@ -139,7 +139,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`effect`.
+            As :meth:`contrast`.
 
         Examples
         --------
@@ -274,6 +274,11 @@ class Decisions(Pictures):
         ------
         ModelError
             As :meth:`best`, without costs, and if no plan reaches the target.
+
+        Warns
+        -----
+        SupportWarning
+            If the baseline is not supported, and on the level as :meth:`joint_effect`.
 
         Notes
         -----
@@ -419,7 +424,7 @@ class Decisions(Pictures):
         Warns
         -----
         SupportWarning
-            As :meth:`joint_effect`.
+            Where the target is not supported.
         SamplingWarning
             As :meth:`experiments`.
 

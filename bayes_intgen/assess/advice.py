@@ -1,7 +1,7 @@
 """What rows and fits suggest, in words: other priors and columns, and the correction of rows."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_repeats, is_discrete
 from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates
 from bayes_intgen.identification.regimes import groups_under_one_mask
+from bayes_intgen.identification.strata import in_one_sentence, rests_on
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
@@ -122,10 +123,41 @@ def _is_smooth(name: str, model: Model | None) -> bool:
     return any(isinstance(prior, Smooth) for prior in priors)
 
 
-def advice_on_changed_covariates(data: Rows) -> list[str]:
+def separate_covariates(data: Rows) -> dict[str, str]:
+    """Find covariates on whose functions the level of the joint effect rests, with the reasons.
+
+    For rows outside memory the in-memory sample is used.
+
+    Examples
+    --------
+    >>> separate_covariates(data)
+    {}
+    """
+    strata = [own for own in data.in_memory.strata() if own.kind != "group"]
+    return rests_on(data.names, strata, (True,) * len(data.names))
+
+
+def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[str]:
+    """Report what :func:`separate_covariates` found, in one sentence.
+
+    Examples
+    --------
+    >>> advice_on_separate_covariates(data, {})
+    []
+    """
+    if not found:
+        return []
+    remedy = "add history at the dates of experiments"
+    if next(iter(found)) not in data.columns.dates:
+        remedy = "add history there, or omit it if an action changes it"
+    return [f"{in_one_sentence(found)}; {remedy}"]
+
+
+def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> list[str]:
     """Report covariates that actions seem to change, in one sentence.
 
-    False alarms have a joint probability of 1%. No action changes a date. Many rows are sampled.
+    False alarms have a joint probability of 1%. No action changes a date, and some are
+    ``reported`` already. Many rows are sampled.
 
     Examples
     --------
@@ -135,7 +167,7 @@ def advice_on_changed_covariates(data: Rows) -> list[str]:
     rows, columns = data.in_memory, data.columns
     rows = rows.take(random_rows(len(rows), MAX_ROWS))
     dates = [i for i, name in enumerate(columns.names) if name in columns.dates]
-    tested = [i for i in range(len(columns.names)) if i not in dates]
+    tested = [i for i, name in enumerate(columns.names) if i not in dates and name not in reported]
     changes = changed_covariates(
         rows.covariates[:, tested],
         rows.actions,
@@ -223,16 +255,10 @@ def groups_in_words(data: Rows) -> list[str]:
     for i, name in enumerate(columns.groups):
         codes = sample.covariates[:, len(columns.names) + i]
         one, every = groups_under_one_mask(codes, sample.intervened)
-        sentence = (
+        sentences.append(
             f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
-            f"regimes and {one:,} of one"
+            f"regimes and {one:,} of one."
         )
-        if one:
-            sentence += (
-                ", where the group's level and a confounding bias are separated only by the "
-                "assumption that groups are exchangeable"
-            )
-        sentences.append(f"{sentence}.")
     return sentences
 
 
@@ -284,7 +310,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     Parameters
     ----------
     tests : Dataset
-        Result of :func:`fit_tests_dataset`, with the actions' names as coordinate ``action``.
+        Result of :func:`fit_tests_dataset`.
     level : float
         Familywise error rate.
 
@@ -293,8 +319,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     >>> fit_problems(posterior.tree["constant_data"].dataset)
     []
     """
-    actions = tests["action"].values[tests["fit_action"].values]
-    columns = (actions, *(tests[f"fit_{name}"].values for name in ("role", "p", "given")))
+    columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     failed = [FailedTest(*rows[i]) for i in holm(tests["fit_p"].values.tolist(), level)]
     # Where an action alone is not followed, its pairs fail for the same reason.

@@ -20,9 +20,11 @@ from bayes_intgen.assess.advice import (
     advice_on_far_cells,
     advice_on_group_means,
     advice_on_levels,
+    advice_on_separate_covariates,
     far_outcomes_in_words,
     few_valued,
     fit_problems,
+    separate_covariates,
 )
 from bayes_intgen.assess.column_guards import advice_on_outcome, advice_on_units
 from bayes_intgen.assess.diagnostics import Diagnostics
@@ -147,14 +149,15 @@ def warn_of(found: Iterable[Finding]) -> None:
 
 def of_rows(rows: Rows, model: Model | None, posterior: None = None) -> list[Finding]:
     """Guard before a fit. For rows outside memory the in-memory sample is used."""
-    few = few_valued(rows, model)
+    few, apart = few_valued(rows, model), separate_covariates(rows)
     # Regressions do not add up effects, and a log link multiplies them.
     adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
     return _named(
         {
             "levels": [advice_on_levels(few)] if few else [],
             "far cells": advice_on_far_cells(rows),
-            "changed covariates": advice_on_changed_covariates(rows),
+            "separate covariates": advice_on_separate_covariates(rows, apart),
+            "changed covariates": advice_on_changed_covariates(rows, apart),
             "units": advice_on_units(rows),
             "group means": advice_on_group_means(rows.in_memory),
             "outcome": advice_on_outcome(rows) if adds_up else [],

@@ -233,7 +233,7 @@ def summarise_data(
 
     settings = settings_of(names, sample.actions, sample.intervened, sample.categories)
     questions = question_table(
-        data.regimes, reference, settings, joint.under_one_mask, verdict if support else None
+        data.regimes, reference, settings, sample.strata(), verdict if support else None
     )
     actions = action_summaries(sample, joint.states)
     found = findings((of_regimes, of_rows, of_copies), data)
@@ -264,7 +264,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             regimes,
             reference,
             reference.settings(),
-            support.under_one_mask,
+            support.strata,
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }

@@ -13,6 +13,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
+from bayes_intgen.identification.strata import Strata
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.carryover import MAX_OTHER_WEIGHT
@@ -71,7 +72,7 @@ def question_table(
     regimes: Mapping[Mask, int],
     reference: ReferenceRows,
     settings: Mapping[str, tuple[Label, ...]],
-    under_one_mask: Mapping[str, tuple[int, int]],
+    strata: Sequence[Strata],
     verdict_at: Callable[[Array, Mask], Verdict] | None,
 ) -> xr.Dataset:
     """Certificates and supported shares of the joint effect and of single interventions."""
@@ -79,8 +80,9 @@ def question_table(
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     masks = list(dict.fromkeys([(True,) * count, *single]))
     targets = [list(compress(names, mask)) for mask in masks]
-    # One certificate, the first, counts the groups under one mask.
-    answers = certificates(names, regimes, targets, settings, under_one_mask)
+    # Findings in the rows name the covariates on which levels rest.
+    groups = [own for own in strata if own.kind == "group"]
+    answers = certificates(names, regimes, targets, settings, groups)
     points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
     if verdict_at is not None:
         supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
@@ -96,7 +98,8 @@ def question_table(
                 ],
             ),
             "in_data": ("question", [mask in regimes for mask in masks]),
-            "certificate": ("question", [str(c) for c in answers]),
+            # What the level of the first rests on, those of the others do, too.
+            "certificate": ("question", [str(answers[0]), *(c.verdict for c in answers[1:])]),
             "supported": ("question", supported),
         },
         coords={"question": [mask_label(names, mask) for mask in masks], "regime": labels},

@@ -6,6 +6,7 @@ same observed causes (Imbens and Newey, Econometrica 2009). In location-scale fa
 standardised residual says the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -88,6 +89,15 @@ class ControlVariable:
     def functions_of_causes(self, inputs: Array) -> Array:
         """Constant and functions of the causes, shape (n, 1 + M), from inputs, (n, 1 + causes)."""
         return functions_of_causes(self.bases, self.arguments, inputs)
+
+    @property
+    def mean_by_input(self) -> Iterator[tuple[int, Basis, Array]]:
+        """Functions of single causes in the mean: position of the input, basis, coefficients."""
+        end = 1
+        for basis, arguments in zip(self.bases, self.arguments, strict=True):
+            start, end = end, end + basis.size
+            if len(arguments) == 1:
+                yield arguments[0], basis, self.coefficients[start:end]
 
     def matrix(self, inputs: Array) -> Array:
         functions = self.functions_of_causes(inputs)

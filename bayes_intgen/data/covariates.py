@@ -16,6 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, listed
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.identification.strata import Kind
 from bayes_intgen.text.messages import hint
 
 # Maximum number of groups that have a column each in the design matrix. The levels of a finer
@@ -80,6 +81,13 @@ class CovariateColumns:
 
     def __len__(self) -> int:
         return len(self.names) + len(self.groups)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What a value of each column is, by its name."""
+        kinds: dict[str, Kind] = dict.fromkeys(self.names, "value")
+        kinds |= dict.fromkeys(self.dates, "date")
+        return kinds | dict.fromkeys(self.groups, "group")
 
     @property
     def order_in_words(self) -> list[str]:

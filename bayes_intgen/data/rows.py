@@ -33,11 +33,11 @@ from bayes_intgen.identification.graph import checked_graph, parents_of
 from bayes_intgen.identification.overlap import ReferenceRows, regime_quantiles
 from bayes_intgen.identification.regimes import (
     Mask,
-    groups_under_one_mask,
     mask_label,
     masks_of,
     requirements,
 )
+from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
@@ -265,8 +265,9 @@ class Rows(ABC):
         -------
         Certificate
             Contains exact weights of the regimes, or the missing experiments. Restricted to
-            single values if experiments on an action have at most three values. Counts groups
-            whose levels nothing but exchangeability separates from those of biases.
+            single values if experiments on an action have at most three values. Says where no
+            date, value of another covariate, or group has both history and an experiment, so that
+            the level of the effect rests on the model of these columns.
 
         Raises
         ------
@@ -275,7 +276,8 @@ class Rows(ABC):
 
         Notes
         -----
-        No graph over the actions changes the result; see docs/method.md.
+        No graph over the actions changes the result; see docs/method.md. Each covariate and
+        grouping is looked at by itself, and for rows outside memory in the in-memory sample.
 
         Examples
         --------
@@ -287,12 +289,7 @@ do(green) itself.
         """
         rows = self.in_memory
         settings = settings_of(self.names, rows.actions, rows.intervened, self.categories)
-        first, groups = len(rows.columns.names), rows.columns.groups
-        counts = {
-            name: groups_under_one_mask(codes, rows.intervened)
-            for name, codes in zip(groups, rows.covariates.T[first:], strict=True)
-        }
-        return certify(self.names, self.regimes, actions, settings, counts)
+        return certify(self.names, self.regimes, actions, settings, rows.strata())
 
     def support(
         self,
@@ -318,7 +315,9 @@ do(green) itself.
             regime's own rows at least as far from the others; ``joint_distance`` and
             ``joint_share``: the same for the action together with its parents; ``needs_met``
             (point, action): whether rows near the point identify the action's contribution;
-            ``supported`` (point): whether they do for all actions.
+            ``supported`` (point): whether they do for all actions. The attribute
+            ``level_rests_on`` names the covariates and groupings of which no value has both
+            history and experiments, as :meth:`identify` explains.
 
         Raises
         ------
@@ -344,12 +343,16 @@ do(green) itself.
         """
         target = checked_mask(self.names if intervened is None else intervened, self.names)
         values = checked_points(points, self.names, self.categories)
-        reference = self.in_memory.reference_rows()
+        rows = self.in_memory
+        reference = rows.reference_rows()
         parents = parents_of(self.names, checked_graph(graph))
         mask = tuple(target.tolist())
         wanted = requirements(parents, reference.masks, mask)
         verdict = reference.verdict(values, mask, wanted, parents)
-        return reference.described(values, mask, parents, verdict)
+        described = reference.described(values, mask, parents, verdict)
+        return described.assign_attrs(
+            level_rests_on=", ".join(rests_on(self.names, rows.strata(), mask))
+        )
 
     def plot_support(self, points: Any = None) -> "Figure":
         """Plot the distribution of each action in each regime: one panel per action.
@@ -453,6 +456,20 @@ class Observations(Rows):
             check_enough_rows(self)
         return ReferenceRows.of(
             self.names, self.actions, self.intervened, self.categories, coordinates
+        )
+
+    def strata(self) -> tuple[Strata, ...]:
+        """Count rows of each regime at values of each covariate, and in the groups."""
+        if not len(self.columns):
+            return ()
+        kinds, levels = self.columns.kinds, (*self.columns.categories, *self.columns.groups)
+        regimes, (masks, which) = [*self.regimes], masks_of(self.intervened)
+        which = np.array([regimes.index(mask) for mask in masks])[which]
+        return tuple(
+            Strata.of(name, kind, values, own is not None, regimes, which)
+            for (name, kind), own, values in zip(
+                kinds.items(), levels, self.covariates.T, strict=True
+            )
         )
 
     def batches(self, rows: int) -> Iterator[Self]:

@@ -236,6 +236,8 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     target, problem = real_number(target, "target"), search.problem
     if not problem.has_costs:
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
+    # Unlike other decisions, a target needs the level of effects.
+    support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best(search.means)
     reached = float(search.value(best[None])[0])
     if reached < target:

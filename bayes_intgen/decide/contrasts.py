@@ -166,6 +166,9 @@ def _ends_of(
         ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
     # One query, so that there is one warning.
     query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
+    if link != posterior.model.link:
+        # Neither a difference of products nor a ratio of sums is a change alone.
+        support_of(posterior).warn_of_level(query.intervened, posterior.averages)
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     coords = coordinates(posterior, labels, within, both)
@@ -192,6 +195,8 @@ def slope(
             f"{name!r} has levels, between which there is no slope; use posterior.contrast"
         )
     query = support_of(posterior).query(at, intervened)
+    if posterior.model.link == "log":
+        support_of(posterior).warn_of_level(query.intervened, posterior.averages)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))

@@ -24,13 +24,14 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import (
     Mask,
     Vector,
+    combined_regimes,
     mask_label,
     null_space_of_regimes,
     project,
     regime_label,
     regime_weights,
-    rest_on_exchangeability,
 )
+from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
 
@@ -82,10 +83,10 @@ class Certificate:
     only_at : mapping of str to tuple of str, bool or float
         Actions of the target whose experiments have few values, with these values, levels by
         name: the certificate holds at these values only. Empty if the values are unknown.
-    under_one_mask : mapping of str to (int, int)
-        Groupings most of whose groups occur under one mask only, with the number of these groups
-        and of all groups. Nothing but the exchangeability of groups separates their levels from
-        those of biases.
+    level_rests_on : mapping of str to str
+        Covariates and groupings at whose values too few regimes have rows together, each with the
+        reason in words. The mean over the observational rows then rests on the trend, say, whereas
+        changes between plans do not. Empty if the regimes determine it.
     """
 
     target: Experiment
@@ -97,12 +98,19 @@ class Certificate:
     regimes: Mapping[str, Experiment]
     reason: str
     only_at: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
-    under_one_mask: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    level_rests_on: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join([self._verdict(), *self._on_groups()])
+        return " ".join(
+            [
+                self.verdict,
+                *(f"{reason[0].upper()}{reason[1:]}." for reason in self.level_rests_on.values()),
+            ]
+        )
 
-    def _verdict(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """The text without the reasons why the level rests on more than regimes."""
         label = regime_label(self.target)
         if not self.identified:
             return f"{label} is not identified: {self.reason}. {self._remedy()}"
@@ -113,14 +121,6 @@ class Certificate:
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__
-
-    def _on_groups(self) -> list[str]:
-        """Sentences on groups that occur under one mask only."""
-        return [
-            f"{few:,} of {every:,} groups of {name!r} occur under one mask only: that groups "
-            "are exchangeable, and nothing else, separates their levels from those of the biases."
-            for name, (few, every) in self.under_one_mask.items()
-        ]
 
     def _where(self) -> str:
         """Clause on the values at which the certificate holds, if experiments have few values."""
@@ -228,7 +228,7 @@ def certify(
     regimes: Mapping[Mask, int],
     actions: Sequence[str],
     settings: Mapping[str, tuple[Label, ...]] | None = None,
-    groups: Mapping[str, tuple[int, int]] | None = None,
+    strata: Sequence[Strata] = (),
 ) -> Certificate:
     """Issue the certificate for setting some actions.
 
@@ -242,8 +242,8 @@ def certify(
         The actions of the target; none for the observational regime.
     settings : mapping of str to tuple of str, bool or float, optional
         Experimental values of actions that have few of them, from :func:`settings_of`.
-    groups : mapping of str to (int, int), optional
-        For each grouping the number of groups that occur under one mask only, and of all groups.
+    strata : sequence of Strata
+        Those of covariates and groups.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def certify(
     do(red, green) is not identified: green was never set. One more experiment would do: \
 do(green), or do(red, green) itself.
     """
-    return certificates(names, regimes, [actions], settings, groups)[0]
+    return certificates(names, regimes, [actions], settings, strata)[0]
 
 
 def certificates(
@@ -264,11 +264,9 @@ def certificates(
     regimes: Mapping[Mask, int],
     targets: Sequence[Sequence[str]],
     settings: Mapping[str, tuple[Label, ...]] | None = None,
-    groups: Mapping[str, tuple[int, int]] | None = None,
+    strata: Sequence[Strata] = (),
 ) -> list[Certificate]:
     """Issue the certificates for several targets, as :func:`certify` does for each.
-
-    The first one counts the groups that occur under one mask only.
 
     Examples
     --------
@@ -290,13 +288,11 @@ def certificates(
     shares = was_set.mean(axis=1).tolist()
     rows = {mask_label(names, mask): count for mask, count in regimes.items()}
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
-    under_one_mask = {
-        name: counts for name, counts in (groups or {}).items() if rest_on_exchangeability(*counts)
-    }
 
-    def certificate(target: Mask, first: bool) -> Certificate:
+    def certificate(target: Mask) -> Certificate:
         changes = project(basis, target)
-        weights = {} if any(changes) else _weights(regimes, independent, target)
+        combined = [target] if target in regimes else independent  # its own rows suffice
+        weights = combined_regimes(combined, target)
         missing = () if weights else missing_experiments(independent, gains, changes, target)
         few = settings if settings and weights else {}
         return Certificate(
@@ -309,10 +305,10 @@ def certificates(
             regimes=actions_by_label,
             reason="" if weights else _reason(names, shares, basis, changes, target),
             only_at={name: few[name] for name in actions_set(target) if name in few},
-            under_one_mask=under_one_mask if first else {},
+            level_rests_on=rests_on(names, strata, target),
         )
 
-    return [certificate(target, i == 0) for i, target in enumerate(masks)]
+    return [certificate(target) for target in masks]
 
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:
@@ -329,16 +325,6 @@ def _state(sizes: NDArray[np.int_]) -> State:
     if not len(sizes):
         return "never set"
     return "set alone" if sizes.min() == 1 else "only together"
-
-
-def _weights(
-    regimes: Mapping[Mask, int], independent: list[Mask], target: Mask
-) -> dict[Mask, Fraction]:
-    """Nonzero weights of a target that is identified."""
-    if target in regimes:  # its own rows, not a combination of others
-        return {target: Fraction(1)}
-    weights = regime_weights(independent, target) or ()
-    return {mask: weight for mask, weight in zip(independent, weights, strict=False) if weight}
 
 
 def _reason(

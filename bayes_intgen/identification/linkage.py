@@ -238,12 +238,35 @@ def class_edges(regimes: Sequence[Array], most_values: int, bins: int, near: flo
     distinct = np.unique(values)
     if len(distinct) <= most_values:
         return np.asarray((distinct[1:] + distinct[:-1]) / 2)
-    borders = []
+    borders: list[Array] = []
     for own in map(np.sort, regimes):
-        wide = np.diff(own) > 2 * near
-        borders += [own[:1], own[:-1][wide], own[1:][wide], own[-1:]]
+        borders += stretches(own, own, 2 * near)
     edges = np.quantile(values, np.arange(1, bins) / bins)
     return np.union1d(edges, _thinned(np.unique(np.concatenate(borders)), near / 2))
+
+
+def stretches(values: Array, positions: Array, gap: float) -> tuple[Array, Array]:
+    """First and last of the values of each stretch without a wide gap.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        In increasing order.
+    positions : ndarray, shape (n,)
+        Those of the values on the line on which gaps are measured.
+    gap : float
+
+    Examples
+    --------
+    >>> values = np.array([1.0, 2.0, 7.0])
+    >>> stretches(values, values, 3.0)
+    (array([1., 7.]), array([2., 7.]))
+    """
+    wide = np.diff(positions) > gap
+    return (
+        np.concatenate([values[:1], values[1:][wide]]),
+        np.concatenate([values[:-1][wide], values[-1:]]),
+    )
 
 
 def _thinned(values: Array, gap: float) -> Array:

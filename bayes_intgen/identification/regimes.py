@@ -104,6 +104,20 @@ def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] 
     return tuple(weights)
 
 
+def combined_regimes(masks: Sequence[Mask], target: Mask) -> dict[Mask, Fraction]:
+    """Nonzero weights of a target that is identified; its own rows alone, if there are any.
+
+    Examples
+    --------
+    >>> combined_regimes([(False,), (True,)], (True,))
+    {(True,): Fraction(1, 1)}
+    """
+    if target in masks:
+        return {target: Fraction(1)}
+    weights = regime_weights(masks, target) or ()
+    return {mask: weight for mask, weight in zip(masks, weights, strict=False) if weight}
+
+
 def is_identified(masks: Sequence[Mask], target: Mask) -> bool:
     """Whether the observed regimes determine the mean outcome under ``target``.
 

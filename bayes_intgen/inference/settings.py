@@ -24,6 +24,8 @@ class Techniques:
         Biases are functions of control variables where actions have likely causes.
     control_errors : bool
         Errors of the control variables' regressions are terms of the biases.
+    usual_actions : bool
+        What covariates and groups make of the actions is a regressor of its own.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
     interactions_of_causes : bool
@@ -46,6 +48,7 @@ class Techniques:
 
     control_variables: bool = True
     control_errors: bool = True
+    usual_actions: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
     interactions_of_causes: bool = True

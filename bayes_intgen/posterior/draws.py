@@ -208,7 +208,9 @@ class PosteriorDraws:
         Warns
         -----
         SupportWarning
-            Where points are not supported: how many, because of which actions, and why.
+            Where points are not supported: how many, because of which actions, and why. Where the
+            level of the effect rests on the trend, say, as no date has both history and an
+            experiment; a contrast does not.
 
         Examples
         --------
@@ -265,6 +267,7 @@ class PosteriorDraws:
         """
         view = self.given(given).over(population)
         query = self._support.query(points, intervened)
+        self._support.warn_of_level(query.intervened, view.averages)
         mean = prediction_of(view).mean(query.values, query.mask)
         return view._labelled("effect", mean, query)
 
@@ -320,6 +323,7 @@ class PosteriorDraws:
         """
         view = self.given(given).over(population)
         query = self._support.query(points, intervened)
+        self._support.warn_of_level(query.intervened, view.averages)
         rng = generator(seed, "outcome")
         outcome = prediction_of(view).draw(query.values, query.mask, rng)
         return view._labelled("outcome", outcome, query)
@@ -329,9 +333,9 @@ class PosteriorDraws:
 
         Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of the
         fit, but for interactions: the data know none, while a point of a fit is supported only if
-        the regimes reach the values of interacting actions together. Covariates and groups do not
-        matter: their terms add to those of the actions. :meth:`given` and :meth:`over` warn where
-        they leave the observed range of a covariate.
+        the regimes reach the values of interacting actions together. Covariates and groups matter
+        to levels only, as the attribute ``level_rests_on`` says. :meth:`given` and
+        :meth:`over` warn where they leave the observed range of a covariate.
 
         Raises
         ------

@@ -88,6 +88,7 @@ def effect_table(
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
     query = support_of(posterior).query_at(together, intervened)
+    support_of(posterior).warn_of_level(query.intervened, posterior.averages)
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
     draws = prediction.mean(values, mask).reshape(-1, len(values))

@@ -26,16 +26,19 @@ from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import (
     Mask,
     Requirement,
-    regime_weights,
+    combined_regimes,
+    mask_label,
     requirements,
 )
+from bayes_intgen.identification.strata import Strata, in_one_sentence, rests_on, strata_of
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, InRegime
 from bayes_intgen.posterior.population import (
+    Standardisation,
     digest_of_covariates,
-    groups_of_one_mask,
+    words_of_value,
 )
 from bayes_intgen.text.messages import option, quoted
 
@@ -67,8 +70,8 @@ class FitSupport:
         Reference rows of each regime.
     has_lift_tests : bool
     covariates_digest : str
-    under_one_mask : mapping from grouping to (int, int)
-        Number of groups that occur under one mask only, and of all groups.
+    strata : tuple of Strata
+        Rows of each regime by values of each covariate, and by groups.
     """
 
     model: Model
@@ -77,7 +80,7 @@ class FitSupport:
     reference: ReferenceRows
     has_lift_tests: bool
     covariates_digest: str
-    under_one_mask: Mapping[str, tuple[int, int]]
+    strata: tuple[Strata, ...]
 
     @classmethod
     def of(cls, tree: xr.DataTree, model: Model, terms: Decomposition) -> Self:
@@ -89,8 +92,11 @@ class FitSupport:
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
         digest, has_tests = tree.attrs["covariates_digest"], "lift_of" in constant
-        few_masks = groups_of_one_mask(tree)
-        return cls(model, terms, regimes, reference, has_tests, digest, few_masks)
+        strata: tuple[Strata, ...] = ()
+        if len(terms.covariates):
+            stored = tree["population"].dataset
+            strata = strata_of(stored, terms.covariates.kinds, [*regimes])
+        return cls(model, terms, regimes, reference, has_tests, digest, strata)
 
     def rows_of_fit(self, data: Rows) -> Rows:
         """Rows as the fit used them; raises DataError on others, as far as it stores them."""
@@ -197,7 +203,10 @@ class FitSupport:
         mask = checked_mask(names if intervened is None else intervened, names)
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
         parents = self._parents or parents_of(names, None)
-        return self.reference.described(values, target, parents, verdict)
+        described = self.reference.described(values, target, parents, verdict)
+        return described.assign_attrs(
+            level_rests_on=", ".join(rests_on(names, self.strata, target))
+        )
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""
@@ -214,6 +223,40 @@ class FitSupport:
             message = f"{reasons}{see}" if reasons else ""
         if message:
             warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
+
+    def warn_of_level(self, intervened: Sequence[str], averages: Standardisation) -> None:
+        """Warn once where the level of an effect rests on more than regimes, or extrapolates.
+
+        Changes between plans do not have this warning, nor answers that only need these.
+        """
+        names = self.terms.names
+        target = tuple(name in intervened for name in names)
+        regimes = [*combined_regimes([*self.regimes], target)]
+        if self._parents is None or not regimes:
+            return
+        covariates = [own for own in self.strata if own.kind != "group"]
+        shares, units = {}, averages.population
+        if units is not None:
+            for own, values in zip(covariates, units.values.T, strict=False):
+                # NaN where the population is the default one.
+                if not np.isnan(values).any():
+                    shares[own.name] = own.shares(values, units.shares)
+        words = []
+        if found := rests_on(names, covariates, target, shares):
+            changes = option("ask for posterior.contrast", command="look at changes, by --from")
+            words.append(f"{in_one_sentence(found)}; {changes}")
+        # Values outside all rows are reported where they are given.
+        given = averages.given.keys() - {*averages.out_of_range}
+        dates = [own for own in covariates if own.kind == "date" and own.name in given]
+        for own in [] if words else dates:
+            if beyond := own.beyond(regimes, shares[own.name]):
+                labels = " and ".join(mask_label(names, own) for own in beyond)
+                value = words_of_value(averages.given[own.name])
+                words.append(
+                    f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
+                )
+        for text in words:
+            warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -235,11 +278,6 @@ def _requirements_of_regression(
     every = tuple(range(len(terms.names)))
     alternatives = [tuple(range(len(masks)))]
     if any(isinstance(term.gate, InRegime) for term in terms.terms):
-        combined = [target] if target in masks else list(masks)
-        weights = regime_weights(combined, target)
-        alternatives = [
-            (masks.index(mask),)
-            for mask, weight in zip(combined, weights or (), strict=False)
-            if weight
-        ] or [()]
+        combined = combined_regimes(masks, target)
+        alternatives = [(masks.index(mask),) for mask in combined] or [()]
     return [Requirement(k, every, regimes) for regimes in alternatives for k in every]

@@ -36,6 +36,7 @@ from bayes_intgen.identification.regimes import (
     groups_under_one_mask,
     rest_on_exchangeability,
 )
+from bayes_intgen.identification.strata import strata_dataset
 from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
@@ -68,12 +69,15 @@ class Standardisation(NamedTuple):
     given : mapping from covariate or grouping to value or list of values
     over : table or "bootstrap", or None
         Rows over which effects are averaged, as users give them.
+    out_of_range : tuple of str
+        Covariates with values outside their ranges.
     """
 
     population: Population | None
     description: str
     given: Mapping[str, Any]
     over: Any
+    out_of_range: tuple[str, ...] = ()
 
     @property
     def bootstrap(self) -> bool:
@@ -132,8 +136,7 @@ def _population_of(
     fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
     if len(columns):
         # Groups whose levels are not centred over these rows.
-        counts = groups_of_one_mask(tree).items()
-        units = [name for name, own in counts if rest_on_exchangeability(*own) and name != fine]
+        units = [name for name in groups_of_one_mask(tree) if name != fine]
         units = [name for name in (fine, *units) if name is not None and name not in given]
         average = " and ".join(f"an average {name}" for name in units)
         count = regimes.get((False,) * len(terms.names), 0)
@@ -158,24 +161,25 @@ def _population_of(
         values = np.where(np.isnan(values[:, None]), rows, values[:, None])
         values = values.reshape(-1, len(columns))
     if given:
-        at = ", ".join(f"{name} = {_words_of_value(value)}" for name, value in given.items())
+        at = ", ".join(f"{name} = {words_of_value(value)}" for name, value in given.items())
         words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
     own = Standardisation(None, words, given, population)
     if not given and own.bootstrap:
         return own
     # Codes of groups follow, which have no range.
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
-    warn_of_range("population", columns.names, values, low, high, columns.dates)
-    return own._replace(population=Population(values, np.full(len(values), 1 / len(values))))
+    out = warn_of_range("population", columns.names, values, low, high, columns.dates)
+    population = Population(values, np.full(len(values), 1 / len(values)))
+    return own._replace(population=population, out_of_range=out)
 
 
-def groups_of_one_mask(tree: xr.DataTree) -> dict[str, tuple[int, int]]:
-    """Number of groups that occur under one mask only, and of all groups, by grouping."""
-    if "population" not in tree.children:
-        return {}
+def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
+    """Groupings most of whose groups occur under one mask only."""
     stored = tree["population"].dataset
     columns = (stored[name].values.tolist() for name in ("grouping", "under_one_mask", "n_groups"))
-    return {name: (few, count) for name, few, count in zip(*columns, strict=True)}
+    return [
+        name for name, *counts in zip(*columns, strict=True) if rest_on_exchangeability(*counts)
+    ]
 
 
 def warn_of_range(
@@ -185,23 +189,24 @@ def warn_of_range(
     low: Array,
     high: Array,
     dates: Sequence[str] = (),
-) -> None:
-    """Warn of columns with values outside their ranges, with the farthest value."""
-    found = []
+) -> tuple[str, ...]:
+    """Warn of columns with values outside their ranges, with the farthest value; return them."""
+    found: dict[str, str] = {}
     for name, column, least, most in zip(names, values.T, low, high, strict=False):
         excess = np.maximum(least - column, column - most)
         if excess.max() > 0:
             words = date_text if name in dates else "{:.4g}".format
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
-            found.append(f"{name!r} at {farthest}, outside its range, {start} to {end}")
+            found[name] = f"{name!r} at {farthest}, outside its range, {start} to {end}"
     if found:
         has, one = ("have", subject) if subject == "points" else ("has", f"a {subject}")
+        which = first_few([*found.values()], 2)
         warnings.warn(
-            f"the {subject} {has} {first_few(found, 2)}: this is extrapolation; choose {one} "
-            "within the range",
+            f"the {subject} {has} {which}: this is extrapolation; choose {one} within the range",
             SupportWarning,
             skip_file_prefixes=(PACKAGE,),
         )
+    return (*found,)
 
 
 def in_population(
@@ -259,7 +264,7 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
     return float(columns.encode_groups(name, [value], PointsError)[0])
 
 
-def _words_of_value(value: Any) -> str:
+def words_of_value(value: Any) -> str:
     """A value in a description, or the values of a list that is averaged over."""
     several = list(value) if is_sequence(value) else [value]
     words = [*map(str, several[:MAX_VALUES_SHOWN])]
@@ -367,6 +372,7 @@ def population_dataset(
             "high": ("covariate", values.max(axis=0)),
             "under_one_mask": ("grouping", under_one_mask),
             "n_groups": ("grouping", n_groups),
+            **strata_dataset(rows.strata()),
         },
         {
             "population_row": np.arange(len(units.values)),

@@ -74,8 +74,8 @@ def fit_tests_dataset(tests: "Sequence[FitTest]", names: Sequence[str]) -> xr.Da
     Returns
     -------
     Dataset, dim fit_test
-        ``fit_p``, ``fit_action``, ``fit_role`` and ``fit_given``: the name of the other action or
-        of the grouping of a joint test, otherwise empty.
+        ``fit_p``, ``fit_role``, ``fit_action``: the name of the action or covariate, and
+        ``fit_given``: that of the other action or of the grouping of a joint test, or empty.
 
     Examples
     --------
@@ -84,6 +84,7 @@ def fit_tests_dataset(tests: "Sequence[FitTest]", names: Sequence[str]) -> xr.Da
     'delta(red)'
     """
     symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
+    symbols["covariate"] = "gamma"
     given = ["" if test.given is None else names[test.given] for test in tests]
     labels = []
     for test, other in zip(tests, given, strict=True):
@@ -93,7 +94,7 @@ def fit_tests_dataset(tests: "Sequence[FitTest]", names: Sequence[str]) -> xr.Da
     return labelled_dataset(
         {
             "fit_p": ("fit_test", np.array([test.p for test in tests], dtype=float)),
-            "fit_action": ("fit_test", np.array([test.action for test in tests], dtype=np.int64)),
+            "fit_action": ("fit_test", np.array([names[t.action] for t in tests], dtype=str)),
             "fit_role": ("fit_test", np.array([test.role for test in tests], dtype=str)),
             "fit_given": ("fit_test", np.array(given, dtype=str)),
         },

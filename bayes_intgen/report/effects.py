@@ -17,6 +17,7 @@ from bayes_intgen.posterior.adjustments import (
 from bayes_intgen.posterior.defaults import default_changes, levels_of
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.population import groups_of_one_mask
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.text.formats import decimals_for, format_interval, format_to_uncertainty
 
@@ -114,6 +115,8 @@ def adjustments_of(
 ) -> dict[str, Any]:
     """Collect charts of ``functions`` and ``effects`` along covariates, and tables of ``groups``.
 
+    ``centre`` says to what the levels of groups are relative.
+
     Parameters
     ----------
     posterior : PosteriorDraws
@@ -144,6 +147,9 @@ def adjustments_of(
         "functions": _charts(posterior, functions, level),
         "effects": _charts(posterior, effects, level),
         "groups": groups,
+        "centre": "an average group"
+        if len(columns) and groups_of_one_mask(posterior.tree)
+        else "the average over the observational rows",
     }
 
 

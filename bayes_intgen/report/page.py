@@ -108,7 +108,7 @@ def page_of(
         content=content,
         posterior=posterior,
         certificate=certify(
-            actions, support.regimes, actions, support.reference.settings(), support.under_one_mask
+            actions, support.regimes, actions, support.reference.settings(), support.strata
         ),
         minus=MINUS,
         check=Check.of_tree(posterior.tree),

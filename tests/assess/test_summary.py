@@ -163,7 +163,8 @@ def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None
     report = summarise_data(rows, support=False)
     assert len(report.problems) == 1
     (line,) = report.sections["Groups"]
-    assert line.startswith("region: 20 groups, 0 with rows of several regimes and 20 of one, where")
+    assert line == "region: 20 groups, 0 with rows of several regimes and 20 of one."
+    assert "rests on groups being exchangeable" in report.sections["Certificates"][0]
 
 
 @pytest.mark.slow

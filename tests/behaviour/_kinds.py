@@ -145,6 +145,7 @@ def regions(count: int, moves: float, adds: float) -> Cause:
 
 
 DAY0 = np.datetime64("2024-01-01")
+AFTER = DAY0 + np.timedelta64(7 * 104, "D")
 
 
 def season(dates: np.ndarray) -> Array:
@@ -175,6 +176,21 @@ def covariates() -> Case:
     return with_population(
         case_of(World(TWO, causes), options=options, given={"age": 48.0, "site": "west"})
     )
+
+
+def history_first(step: float = 1.0) -> Case:
+    """Two years of history, then experiments, and a step of the outcome's level between them."""
+
+    def score(dates: np.ndarray) -> Array:
+        return season(dates) + step * (np.asarray(dates, dtype="datetime64[D]") >= AFTER)
+
+    early = replace(WEEK, score=score)
+    late = replace(early, draw=lambda rng, n: WEEK.draw(rng, n) + (AFTER - DAY0))
+    worlds = [World(TWO, {"week": own}) for own in (early, late)]
+    tables = zip(worlds, ([""], [*TWO]), strict=True)
+    frame = pd.concat([own.table(ROWS, regimes) for own, regimes in tables], ignore_index=True)
+    data = read(frame, worlds[0], covariates=["week"])
+    return Case(worlds[0], frame, data, identified=False)
 
 
 def panel() -> Case:

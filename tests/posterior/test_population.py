@@ -115,17 +115,17 @@ def test_summary_lists_population_covariates_and_groups(fit) -> None:
     assert "sd of their levels" in fit._repr_html_()
 
 
-def test_groups_under_one_mask_are_counted(frame) -> None:
+def test_levels_that_rest_on_exchangeable_groups_are_said_to(frame) -> None:
     """Negative control: regions that occur in every regime."""
     apart = frame.assign(region=frame["region"] + frame["regime"])
     data = data_with_groups(apart, groups=["region"])
     certificate = data.identify(["tv", "promo"])
-    assert certificate.under_one_mask == {"region": (15, 15)}
-    words = "15 of 15 groups of 'region' occur under one mask only"
+    assert [*certificate.level_rests_on] == ["region"]
+    words = "No group of 'region' has both history and any experiment"
     assert words in str(certificate)
-    assert data_with_groups(frame, groups=["region"]).identify(["tv"]).under_one_mask == {}
+    assert data_with_groups(frame, groups=["region"]).identify(["tv"]).level_rests_on == {}
     fit = made_up(data.names, outcome="sales", data=data)
-    assert str(fit).replace("\n    ", " ").count("occur under one mask only") == 1
+    assert str(fit).replace("\n    ", " ").count(words) == 1
     assert "for an average region" in fit.joint_effect(POINTS).attrs["population"]
     assert words in str(bi.report_identification(data)).replace("\n    ", " ")
 

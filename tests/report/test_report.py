@@ -180,12 +180,12 @@ def test_page_mentions_only_what_the_fit_has(posterior, report) -> None:
     assert "Effects add up" in page.text
 
 
-def test_page_counts_groups_under_one_mask(report) -> None:
+def test_page_names_groups_without_common_regimes(report) -> None:
     frame = frame_with_groups()
     apart = frame.assign(region=frame["region"] + frame["regime"])
     data = data_with_groups(apart, groups=["region"])
     text = report(made_up(data.names, outcome="sales", data=data, draws=4)).text
-    assert "15 of 15 groups of 'region' occur under one mask only" in text
+    assert "No group of 'region' has both history and any experiment" in text
     assert "relative to an average group" in text
 
 

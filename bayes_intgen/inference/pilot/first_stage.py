@@ -36,7 +36,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.adjustment import control_terms, population_weights
+from bayes_intgen.models.adjustment import control_terms, population_weights, usual_terms
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
@@ -90,6 +90,7 @@ def with_observed_causes(
     candidates: Sequence[Term],
     data: Rows | None = None,
     progress: bool = False,
+    usual_actions: bool = True,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Learn the graph, and make biases functions of control variables.
 
@@ -106,22 +107,33 @@ def with_observed_causes(
     data : Rows, optional
         All rows, which determine the regressions; by default the sample.
     progress : bool
+    usual_actions : bool
+        Whether the parts of covariates and groups in the usual actions become terms.
     """
     terms = with_parents(sample, model, terms)
     unlikely = {term.name for term in candidates if not terms.is_plausible(term)}
     if sum(t.component.basis.size for t in candidates if t.name in unlikely) > MAX_UNLIKELY:
         candidates = [term for term in candidates if term.name not in unlikely]
     rows = sample if data is None else data
-    terms, products = _with_control_variables(sample, model, terms, rows, progress)
+    finer = [term for term in candidates if term.role == "covariate"]
+    terms, products = _with_control_variables(sample, model, terms, finer, rows, progress)
+    if usual_actions:
+        terms = terms.and_terms(usual_terms(sample, terms))
     return terms, (*candidates, *products)
 
 
 def _with_control_variables(
-    sample: Observations, model: Model, terms: Decomposition, data: Rows, progress: bool
+    sample: Observations,
+    model: Model,
+    terms: Decomposition,
+    finer: Sequence[Term],
+    data: Rows,
+    progress: bool,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Make the bias of each action with likely observed causes a function of its control variable.
 
-    Products with the control variables come second. Parameters as in :func:`with_observed_causes`.
+    Products with the control variables come second. An action may depend on ``finer`` functions of
+    covariates, too. Other parameters as in :func:`with_observed_causes`.
     """
     if not any(term.role == "bias" for term in terms.terms):
         return terms, ()
@@ -129,7 +141,7 @@ def _with_control_variables(
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
     for k in filter(terms.is_ordered, range(len(likely))):
-        own = _causes(sample, terms, numbers, k, np.flatnonzero(likely[k]).tolist())
+        own = _causes(sample, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
             causes[k] = own
     if not causes:
@@ -149,7 +161,12 @@ def _with_control_variables(
 
 
 def _causes(
-    data: Observations, terms: Decomposition, numbers: Array, k: int, parents: list[int]
+    data: Observations,
+    terms: Decomposition,
+    finer: Sequence[Term],
+    numbers: Array,
+    k: int,
+    parents: list[int],
 ) -> Causes | None:
     """Functions of the likely observed causes of an action; None without causes or enough rows."""
     bases = {j: functions_of_action(data.actions[:, [j]], terms, j)[0] for j in parents}
@@ -160,7 +177,7 @@ def _causes(
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
     some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
-    others = _relevant(data, terms, numbers, k, singles, some)
+    others = _relevant(data, terms, finer, numbers, k, singles, some)
     number = numbers[rows].sum()
     for functions in ([*singles, *products, *others], [*singles, *others], singles):
         count = sum(basis.size for basis, _ in functions)
@@ -190,6 +207,7 @@ def _scale(
 def _relevant(
     data: Observations,
     terms: Decomposition,
+    finer: Sequence[Term],
     numbers: Array,
     k: int,
     parents: Sequence[Functions],
@@ -202,7 +220,7 @@ def _relevant(
     """
     remaining: list[Functions] = [
         (term.component.basis, term.inputs)
-        for term in terms.terms
+        for term in (*terms.terms, *finer)
         if term.role in ("covariate", "group") and term.action is None
     ]
     if not remaining or not len(rows):
@@ -436,8 +454,9 @@ def first_terms(
     terms, candidates = _recentred(terms, candidates, data, len(sample), settings.progress)
     if not settings.techniques.control_variables:
         return with_parents(sample.this_period, model, terms), candidates
+    usual_actions, own = settings.techniques.usual_actions, sample.this_period
     terms, candidates = with_observed_causes(
-        sample.this_period, model, terms, candidates, data.this_period, settings.progress
+        own, model, terms, candidates, data.this_period, settings.progress, usual_actions
     )
     # Products with control variables are candidates only where rows select terms.
     return (terms, candidates) if settings.simplify else (terms.and_terms(candidates), ())

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import PiecewiseLinear
+from bayes_intgen.basis.basis import CentredBasis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -66,7 +66,8 @@ class FitTest(NamedTuple):
     Attributes
     ----------
     action : int
-    role : {"unconfounded", "bias", "interaction", "slope"}
+        Counted through actions, covariates and groups: also a covariate, whose function is tested.
+    role : {"unconfounded", "bias", "interaction", "covariate", "slope"}
         ``slope`` is that of the contribution in each group.
     p : float
         P value.
@@ -184,7 +185,7 @@ def suspicious_tests(
     Parameters
     ----------
     tests : sequence of Term
-        Finer functions, each piecewise linear in one action, or products of such.
+        Finer functions, each piecewise linear in one action or covariate, or products of such.
     rows : Observations
     residuals : ndarray, shape (n,)
         Standardised residuals.
@@ -193,18 +194,19 @@ def suspicious_tests(
     count : int
         Number of all rows, of which ``rows`` may be a sample.
     """
-    suspicious, pairs = [], []
+    suspicious, pairs, inputs = [], [], rows.inputs
     for term in tests:
         basis = term.component.basis
         factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
         acting = term.gate(rows.intervened) > 0
         own, cell = residuals[acting], np.zeros(acting.sum(), dtype=int)
         for factor, k in zip(factors, term.inputs, strict=True):
+            factor = factor.basis if isinstance(factor, CentredBasis) else factor
             assert isinstance(factor, PiecewiseLinear)
             # Few rows in each of many cells would hide structure that many share.
             coarse = len(factors) > 1 and len(factor.knots) > SCREENING_STEP
             knots = factor.knots[1::SCREENING_STEP] if coarse else factor.knots
-            interval = np.searchsorted(knots, rows.actions[acting, k], side="right")
+            interval = np.searchsorted(knots, inputs[acting, k], side="right")
             cell = cell * (len(knots) + 1) + interval
         counts = np.bincount(cell)
         sums = np.bincount(cell, own)[counts > 0]
