@@ -24,8 +24,10 @@ from bayes_intgen.text.messages import option, refuse_unknown_actions
 MAX_OTHER_WEIGHT = 0.1
 # Largest rate: of a window of eight periods, nearly equal weights.
 MAX_RATE = 0.95
-# Step of the numerical derivative in the rate.
-STEP = 0.01
+# Step of the numerical derivative in the rate, and a rate that is not known yet.
+STEP, START = 0.01, 0.3
+# Number of periods between the last row of a unit and the first one of another: beyond any window.
+FAR = 1_000_000
 # Rates and number of periods of means of earlier actions, which tell of hidden causes that persist:
 # one of last week's, and one of the last weeks'.
 PAST_RATES, PAST_PERIODS = (0.3, 0.7), 8
@@ -76,8 +78,8 @@ class Adstock:
 
     @property
     def weights(self) -> Array:
-        """Weights of the periods, the latest first, shape (length,)."""
-        return self.weights_at(self.rate or 0.0)
+        """Weights of the periods, the latest first, shape (length,); some if the rate is open."""
+        return self.weights_at(START if self.rate is None else self.rate)
 
     def weights_at(self, rate: float) -> Array:
         """Weights at another rate."""
@@ -143,19 +145,23 @@ def _numbers_of_periods(rows: Observations) -> NDArray[np.int_]:
         )
     order = np.lexsort([rows.time, rows.series])
     series, time = rows.series[order], rows.time[order]
-    steps = np.diff(time)[np.diff(series) == 0]
+    same = np.diff(series) == 0
+    steps = np.diff(time)[same]
     if not (steps > 0).all():
-        at = int(np.flatnonzero((np.diff(series) == 0) & (np.diff(time) == 0))[0])
+        at = int(np.flatnonzero(same)[np.argmin(steps)])
         columns = rows.columns
         unit = f" of {columns.labels_of[columns.unit][series[at]]!r}" if columns.unit else ""
         raise DataError(
             f"two rows{unit} have the same {columns.time}, and carry-over needs their order; name "
             f"the column that tells them apart with {option('unit')}, or add them up"
         )
-    lengths, counts = np.unique(steps, return_counts=True)
-    period = lengths[counts.argmax()] if len(lengths) else 1.0
-    number = np.rint((rows.time - rows.time.min()) / period).astype(np.int_)
-    return np.asarray(rows.series * 2 * (1 + number.max()) + number)
+    # Months differ in length, and rows may be missing.
+    jumps = np.full(len(same), FAR)
+    if steps.size:
+        jumps[same] = np.maximum(1, np.rint(steps / np.median(steps)))
+    number = np.empty(len(rows), dtype=np.int_)
+    number[order] = np.cumsum(np.concatenate([[0], jumps]))
+    return number
 
 
 class Periods(NamedTuple):
@@ -262,7 +268,7 @@ class Lags:
             categories[k] = None
             actions[:, k] = window.mean(every[:, k], adstock.weights, at)
             if adstock.sd:
-                rate = adstock.rate or 0.0
+                rate = START if adstock.rate is None else adstock.rate
                 ends = np.clip([rate - STEP, rate + STEP], 0.0, MAX_RATE).tolist()
                 before, after = (
                     window.mean(every[:, k], adstock.weights_at(end), at) for end in ends

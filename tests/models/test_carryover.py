@@ -92,6 +92,17 @@ def test_a_delay_and_a_missing_week() -> None:
     assert exist.T.tolist() == [[False, True], [True, True], [True, True]]
 
 
+def test_months_of_different_lengths_follow_each_other() -> None:
+    frame = panel(0.0, regions=3, weeks=72)
+    months = pd.date_range("2020-01-01", periods=72, freq="MS")
+    monthly = frame.assign(week=months[frame["week"]])
+    gap = (frame["week"] != 40).to_numpy()
+    for of_month, of_number in ((monthly, frame), (monthly[gap], frame[gap])):
+        one, other = (Lags.of(read(own), DELAYED).windows["tv"] for own in (of_month, of_number))
+        np.testing.assert_array_equal(one.exist, other.exist)
+        np.testing.assert_array_equal(one.rows[one.exist], other.rows[other.exist])
+
+
 def test_held_actions_are_carried_over_as_they_are() -> None:
     frame = panel(0.0).assign(tv=lambda t: t.groupby("region")["tv"].transform("first"))
     rows = carried_over(read(frame), {"tv": bi.Adstock(0.7, sd=0.3)})

@@ -14,14 +14,14 @@ from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.models import Model
-from bayes_intgen.models.carryover import Adstock, Lags, carried_over
+from bayes_intgen.models.carryover import START, Adstock, Lags, carried_over
 from bayes_intgen.models.variance_function import VarianceFunction
 
 # Rates that are compared, and the prior standard deviation of a rate: that of a uniform
 # distribution from 0 to 1.
 RATES, RATE_SD = np.linspace(0.0, 0.9, 10).round(1).tolist(), 0.3
-# First rate of all actions, and the maximum number of times that each is compared given the others.
-START, SWEEPS = 0.3, 3
+# Maximum number of times that the rates of each action are compared given the others.
+SWEEPS = 3
 
 
 def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows, M]:
