@@ -33,6 +33,7 @@ from .errors import (
     SupportWarning,
 )
 from .identification.certificates import Certificate
+from .models.carryover import Adstock
 from .models.mechanisms.mechanism import LogNormal
 from .models.mechanisms.parametric import Levels, Linear, Polynomial
 from .models.mechanisms.smooth import GP, Seasonal, Spline, Trend
@@ -41,6 +42,7 @@ from .posterior.prior_predictive import prior_predictive
 __all__ = [
     "GP",
     "NEW_GROUP",
+    "Adstock",
     "BayesIntgenError",
     "BayesIntgenWarning",
     "CVaR",

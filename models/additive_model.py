@@ -23,6 +23,7 @@ from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.carryover import has_past
 from bayes_intgen.models.mechanisms.mechanism import Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
@@ -62,13 +63,15 @@ class AdditiveModel(Model):
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         parents_of(data.names, self.graph)
-        bases, (phi, delta) = self._bases(data, rows), self._functions(data)
+        (bases, of_period), (phi, delta) = self._bases(data, rows), self._functions(data)
         terms = [f.term(c, k) for k, f in enumerate(phi) for c in bases.main_effect(f.prior, k)]
         terms += self._interactions(data, bases, self._pairs)
         for k, f in enumerate(delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
-            terms += [f.term(c, k) for c in bases.main_effect(f.prior, k)]
-        return self._adjustment(data, bases).decomposition(terms, self.intercept)
+            terms += [f.term(c, k) for c in of_period.main_effect(f.prior, k)]
+            if data.names[k] in self.carryover and has_past(data, k):
+                terms.append(f.term(of_period.past(k), k))
+        return self._adjustment(data, bases).decomposition(terms, self.intercept, self.carryover)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
@@ -77,21 +80,21 @@ class AdditiveModel(Model):
         interactions of pairs of actions and of their hidden causes, functions of covariates in a
         bias, three-way products in a bias, and finer functions of pairs.
         """
-        bases, (_, delta) = self._bases(data, rows), self._functions(data)
+        (bases, of_period), (_, delta) = self._bases(data, rows), self._functions(data)
         terms = self._finer_terms(data, candidates_only=True)
         pairs = self._possible_pairs(data)
         terms += self._interactions(data, bases, [] if self._pairs else pairs)
         for pair in pairs:
             j, k = sorted(map(data.names.index, pair))
-            component = bases.product(delta[j].prior, delta[k].prior, j, k)
+            component = of_period.product(delta[j].prior, delta[k].prior, j, k)
             for f in _of_causes(data, j, k, delta[j].prior):
                 terms.append(f.term(component, j, k))
         if data.columns.names:
-            terms += self._adjustment(data, bases).bias_candidates(delta)
+            terms += self._adjustment(data, of_period).bias_candidates(delta)
         for k, parents in enumerate(parents_of(data.names, self.graph)):
             for j in parents:
                 f = _with_other(delta[k], data.names[j])
-                for c in bases.pairwise(f.prior, k, j):
+                for c in of_period.pairwise(f.prior, k, j):
                     terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
         return (*terms, *self._finer_pairs(data, candidates_only=True))
 
@@ -118,7 +121,7 @@ class AdditiveModel(Model):
         return (
             [Function(f"phi({n})", "unconfounded", k, m) for k, (n, m) in enumerate(contributions)],
             [
-                Function(f"delta({name})", "bias", k, mechanism, WhereNotSet(k))
+                Function(f"delta({name})", "bias", k, mechanism, WhereNotSet(k), of_period=True)
                 for k, (name, mechanism) in enumerate(biases)
             ],
         )
@@ -135,8 +138,12 @@ class AdditiveModel(Model):
         every = combinations(data.names, 2)
         return [pair for pair in every if self.allows_interaction(*pair)]
 
-    def _bases(self, data: Observations, rows: int | None = None) -> Bases:
-        return Bases(data, self.bias_mechanisms(data), rows)
+    def _bases(self, data: Observations, rows: int | None = None) -> tuple[Bases, Bases]:
+        """Bases of carried-over actions, and of those of each row's period."""
+        bases = Bases(data, self.bias_mechanisms(data), rows)
+        if data.periods is None:
+            return bases, bases
+        return bases, Bases(data.this_period, self.bias_mechanisms(data), rows)
 
     def _adjustment(self, data: Observations, bases: Bases) -> Adjustment:
         priors = self.prior, self.mechanisms(data, self.unconfounded)
@@ -173,11 +180,11 @@ class AdditiveModel(Model):
         bases, terms = self._bases(data), []
         for k, functions in enumerate(zip(*self._functions(data), strict=True)):
             for f in functions:
-                component = bases.finer(f.prior, k, refinement)
+                component = bases[f.of_period].finer(f.prior, k, refinement)
                 if component is not None and (f.prior.refines or not candidates_only):
                     terms.append(f.term(component, k))
         if self.prior.refines or not candidates_only:
-            terms += self._adjustment(data, bases).finer_terms(refinement)
+            terms += self._adjustment(data, bases[0]).finer_terms(refinement)
         return terms
 
     def _finer_pairs(
@@ -200,7 +207,7 @@ class AdditiveModel(Model):
                 if other in parents[i]
             ]
             for f, inputs, priors in functions:
-                component = bases.finer_product(priors, inputs, refinement)
+                component = bases[f.of_period].finer_product(priors, inputs, refinement)
                 refines = all(prior.refines or isinstance(prior, Levels) for prior in priors)
                 if component is not None and (refines or not candidates_only):
                     terms.append(f.term(component, *inputs))
@@ -218,10 +225,11 @@ def _of_causes(data: Observations, j: int, k: int, prior: Mechanism) -> Iterator
     what the biases of single actions offset everywhere else.
     """
     one, other = data.names[j], data.names[k]
-    yield Function(f"delta({one}, {other})", "bias", None, prior, OfPair(j, k, False))
+    name = f"delta({one}, {other})"
+    yield Function(name, "bias", None, prior, OfPair(j, k, False), of_period=True)
     if any(mask[j] and mask[k] for mask in data.regimes):
         name = f"psi({one}, {other} | set)"
-        yield Function(name, "interaction", None, prior, OfPair(j, k, True))
+        yield Function(name, "interaction", None, prior, OfPair(j, k, True), of_period=True)
 
 
 def _with_other(bias: Function, other: str) -> Function:

@@ -29,12 +29,14 @@ from bayes_intgen.basis.combined import (
 )
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model, refuse_prior_of_numbers
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
@@ -142,7 +144,10 @@ class Adjustment:
                     )
 
     def decomposition(
-        self, terms: Sequence[Term], intercept: tuple[float, float] | None
+        self,
+        terms: Sequence[Term],
+        intercept: tuple[float, float] | None,
+        carryover: Mapping[str, Adstock] | None = None,
     ) -> Decomposition:
         """Decomposition with these terms, those of covariates and groups, and an intercept.
 
@@ -165,7 +170,7 @@ class Adjustment:
             raise ModelError(f"two terms would be called {label!r}; rename an action")
         decomposition = Decomposition(
             data.names, self.bases.coordinates, every, centre, unit, mean,
-            data.categories, data.columns, self._random_effects(),
+            data.categories, data.columns, self._random_effects(), carryover=carryover or {},
         )  # fmt: skip
         if decomposition.size > MAX_COEFFICIENTS:
             raise ModelError(
@@ -368,7 +373,7 @@ def control_terms(
     smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
     column, order = Column.of(values[:, 0], rows), smooth.pair_order(rows)
     margin = smooth.marginal_basis(column, size)
-    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k))
+    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k), of_period=True)
 
     def product(position: int) -> Term:
         """Products of the control variable with one of the inputs."""
@@ -379,7 +384,12 @@ def control_terms(
         label = "control" if i == k else f"control, {terms.names[i]}"
         return f.term(Component(label, basis, smooth.interaction), *inputs)
 
-    others = (t for t in terms.terms if not (t.role == "bias" and t.inputs == (k,)))
+    others = (
+        term
+        for term in terms.terms
+        if not (term.role == "bias" and term.inputs == (k,))
+        or isinstance(term.component.basis, PastActions)
+    )
     alone = (
         f.term(replace(component, basis=ControlBasis(control, component.basis)), *inputs)
         for component in smooth.main_effect(column)

@@ -16,6 +16,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import Mask
+from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
@@ -57,6 +58,8 @@ class Model(ABC):
     link : {"identity", "log"}
         Scale on which the terms add up: the outcome itself, or its logarithm. Rows that a model
         sees have their outcome on this scale.
+    carryover : mapping from action to Adstock
+        Actions that act for some periods. Rows that a model sees have carried-over actions.
     """
 
     prior: Mechanism
@@ -65,6 +68,7 @@ class Model(ABC):
     noise_scale: LogNormal
     intercept: tuple[float, float] | None
     link: Link = field(default="identity", kw_only=True)
+    carryover: Mapping[str, Adstock] = field(default_factory=dict, kw_only=True)
 
     @property
     def law(self) -> type[OutcomeLaw]:

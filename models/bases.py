@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, PiecewiseLinear
+from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, LinearBasis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.models.carryover import PAST_RATES
 from bayes_intgen.models.mechanisms.mechanism import (
+    CROSS_ACTION_SCALE,
     MAX_LEVELS,
     PAIR_KNOTS,
     Column,
@@ -59,7 +62,7 @@ class Bases:
         self, data: Observations, own: Sequence[Mechanism], rows: int | None = None
     ) -> None:
         self.rows = len(data) if rows is None else rows
-        actions = unit_rows(data)
+        self.actions = actions = unit_rows(data)
         self.coordinates = tuple(Coordinate.of(column) for column in actions.T)
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
         # Marginal bases of covariates, by what they depend on.
@@ -85,6 +88,11 @@ class Bases:
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
         self.marginal_basis = cache(marginal_basis)
+
+    def past(self, k: int) -> Component:
+        """Functions of an action's earlier periods, which tell of hidden causes that persist."""
+        line = LinearBasis.of(self.actions[:, [k]], self.coordinates[k])
+        return Component("past", PastActions(line, len(PAST_RATES)), CROSS_ACTION_SCALE)
 
     def margin(self, mechanism: Mechanism, k: int) -> Basis:
         """Marginal basis of an action as a factor of products."""
@@ -118,6 +126,7 @@ class Function(NamedTuple):
     action : int or None
     prior : Mechanism
     gate : Gate
+    of_period : bool
     """
 
     name: str
@@ -125,8 +134,11 @@ class Function(NamedTuple):
     action: int | None
     prior: Mechanism
     gate: Gate = Always()
+    of_period: bool = False
 
     def term(self, component: Component, *inputs: int) -> Term:
         """Term of a component, whose label follows the name."""
         name = f"{self.name} {component.label}" if component.label else self.name
-        return Term(name, self.role, self.action, inputs, component, None, self.gate)
+        return Term(
+            name, self.role, self.action, inputs, component, None, self.gate, self.of_period
+        )

@@ -36,11 +36,18 @@ from bayes_intgen.basis.combined import (
     KarhunenLoeveBasis,
     TensorProductBasis,
 )
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
+from bayes_intgen.basis.control import (
+    ControlBasis,
+    ControlError,
+    ControlVariable,
+    NormalScores,
+)
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import ModelError, SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
+from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
@@ -59,12 +66,14 @@ _BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
+    RateError, PastActions,
 )  # fmt: skip
 # Classes in saved fits, by name.
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (
     *_BASES, Coordinate, Categories, CovariateColumns, RandomEffects, NormalScores, Trend, Seasonal,
     LogNormal, Component, GP, Spline, Polynomial, Linear, Levels, Term, Decomposition,
-    VarianceFunction, Always, WhereNotSet, OfPair, InRegime, AdditiveModel, RegressionModel,
+    VarianceFunction, Adstock, Always, WhereNotSet, OfPair, InRegime, AdditiveModel,
+    RegressionModel,
 )}  # fmt: skip
 # Integers below this are exact as floats.
 MAX_INTEGER = 2**53

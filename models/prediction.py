@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
+from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.laws import OutcomeLaw
 from bayes_intgen.models.population import Population, ResampledUnits, Units
 from bayes_intgen.models.terms import Decomposition, Term
@@ -73,9 +74,14 @@ class Prediction:
             return predictor
         return np.asarray(np.exp(predictor + self.log_factor(inputs, intervened)))
 
-    def predictor(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Sum of all terms, shape (chain, draw, n), with arguments as of :meth:`mean`."""
-        design = self.design(inputs, intervened)
+    def predictor(
+        self, inputs: Array, intervened: NDArray[np.bool_], periods: Periods | None = None
+    ) -> Array:
+        """Sum of all terms, shape (chain, draw, n), with arguments as of :meth:`mean`.
+
+        ``periods`` are those of rows whose actions are carried over.
+        """
+        design = self.design(inputs, intervened, periods)
         mean = self.coefficients @ design.T + self.terms.centre
         for group in self.unseen:
             mean = mean + group.share * group.effect(inputs)
@@ -93,10 +99,12 @@ class Prediction:
             units = units.sampled(generator(0, "unit"))
         return Population(units.values, units.shares)
 
-    def design(self, inputs: Array, intervened: NDArray[np.bool_]) -> Array:
+    def design(
+        self, inputs: Array, intervened: NDArray[np.bool_], periods: Periods | None = None
+    ) -> Array:
         """Design matrix, shape (n, P), averaged over the population if ``inputs`` are actions."""
         units = self.averaged_units
-        return self.terms.matrix(inputs, intervened, self.population, units=units)
+        return self.terms.matrix(inputs, intervened, self.population, units=units, periods=periods)
 
     def change(self, start: Array, end: Array, intervened: NDArray[np.bool_]) -> Array:
         """Change of the mean between actions under the same masks, shape (chain, draw, n).
@@ -295,7 +303,7 @@ class Prediction:
         Random effects are marginalised in each row.
         """
         working = self.law.working_rows(rows).in_memory
-        predictor = self.predictor(working.inputs, working.intervened)
+        predictor = self.predictor(working.inputs, working.intervened, Periods.of(working))
         sd = self.noise_sd(working.actions, working.intervened) / np.sqrt(self._units(working))
         between = self._between_sd(working)
         sd = sd if between is None else np.hypot(sd, between)
@@ -303,7 +311,7 @@ class Prediction:
 
     def draw_rows(self, rows: Observations, rng: np.random.Generator) -> Array:
         """Draws of the rows' outcomes, shape (chain, draw, n), given their covariates."""
-        predictor = self.predictor(rows.inputs, rows.intervened)
+        predictor = self.predictor(rows.inputs, rows.intervened, Periods.of(rows))
         between = self._between_sd(rows)
         if between is not None:
             predictor = predictor + between * rng.standard_normal(predictor.shape)

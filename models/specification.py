@@ -14,6 +14,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import checked_graph
 from bayes_intgen.models.additive_model import AdditiveModel
 from bayes_intgen.models.base import CovariateMechanism, Model, SpreadName
+from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.laws import Noise
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Linear, Polynomial
@@ -47,6 +48,7 @@ def additive(
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     interactions: Interactions = "auto",
+    carryover: Mapping[str, Adstock] | None = None,
     noise: Noise = "gaussian",
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
@@ -92,6 +94,10 @@ def additive(
         regime. Under ``"auto"`` pairs are added by forward selection, with at most about thirty
         actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
         Interactions of three actions are neither fitted nor tested.
+    carryover : mapping from action to Adstock, optional
+        ``{"tv": bi.Adstock()}`` means that tv acts for some periods, at a rate to be estimated.
+        Rows need a ``time``, and a ``unit`` where several share one. Answers are about actions
+        that are held for as long as they act.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers. Its degrees of freedom are estimated and have no
         draws.
@@ -137,6 +143,7 @@ def additive(
         moderators=_lists("moderators", moderators),
         groups=_lists("groups", groups),
         interactions=_checked_pairs(interactions),
+        carryover=_adstocks(carryover),
     )
 
 
@@ -150,6 +157,7 @@ def multiplicative(
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     interactions: Interactions = "auto",
+    carryover: Mapping[str, Adstock] | None = None,
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
     intercept: tuple[float, float] | None = None,
@@ -163,7 +171,8 @@ def multiplicative(
 
     Parameters
     ----------
-    prior, graph, unconfounded, bias, covariates, moderators, groups, interactions, spread
+    prior, graph, unconfounded, bias, covariates, moderators, groups, interactions, carryover,
+    spread
         As in :func:`additive`, for the logarithm of the outcome.
     noise_scale : LogNormal, optional
         Prior of the noise standard deviation, in standard deviations of the logarithm.
@@ -196,6 +205,7 @@ def multiplicative(
         moderators=moderators,
         groups=groups,
         interactions=interactions,
+        carryover=carryover,
         spread=spread,
         noise_scale=noise_scale,
         intercept=intercept,
@@ -344,6 +354,15 @@ def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...]
     if len({frozenset(pair) for pair in pairs}) < len(pairs):
         raise ModelError("interactions name a pair of actions twice")
     return tuple(map(tuple, pairs))
+
+
+def _adstocks(carryover: Any) -> dict[str, Adstock]:
+    """Validate a mapping from actions to adstocks; raises ModelError."""
+    own = mapping(carryover, "carryover", "actions to bi.Adstock()")
+    return {
+        name: instance(adstock, Adstock, f"carryover[{name!r}]", "bi.Adstock()", ModelError)
+        for name, adstock in own.items()
+    }
 
 
 def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:

@@ -26,11 +26,14 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, Evaluation
 from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.identification.regimes import Mask, masks_of, regime_weights
+from bayes_intgen.models.carryover import Adstock, Periods
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.population import Population
@@ -164,6 +167,8 @@ class Term:
         hyperparameter (intercept and levels).
     gate : Gate
         Weight of the term in each regime.
+    of_period : bool
+        Whether the basis is of the actions of a row's period, also where these carry over.
     """
 
     name: str
@@ -173,6 +178,7 @@ class Term:
     component: Component
     fixed_sd: float | None
     gate: Gate
+    of_period: bool = False
 
     @property
     def cross_action(self) -> bool:
@@ -180,7 +186,7 @@ class Term:
         basis = self.component.basis
         if isinstance(basis, ControlBasis):
             return len(basis.arguments) > 1
-        return any(k != self.action for k in self.inputs)
+        return isinstance(basis, PastActions) or any(k != self.action for k in self.inputs)
 
     @property
     def is_interaction(self) -> bool:
@@ -289,6 +295,8 @@ class Decomposition:
     parents : ndarray, shape (K, K), optional
         Entry ``[k, j]`` is the probability that action j is a parent of action k. None if the graph
         was not learned.
+    carryover : mapping from action to Adstock
+        Actions that act for some periods, with their rates.
     """
 
     names: tuple[str, ...]
@@ -301,6 +309,7 @@ class Decomposition:
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
     parents: Array | None = None
+    carryover: Mapping[str, Adstock] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.categories:
@@ -449,6 +458,7 @@ class Decomposition:
         evaluation: Evaluation | None = None,
         units: Population | None = None,
         gates: Mapping[Gate, Array] | None = None,
+        periods: Periods | None = None,
     ) -> Array:
         """Basis functions of all terms, shape (n, P).
 
@@ -468,6 +478,9 @@ class Decomposition:
         gates : mapping from Gate to ndarray, shape (n,), optional
             Weights of the terms; by default all are one. Functions of weight zero throughout are
             not evaluated.
+        periods : Periods, optional
+            Of rows whose actions are carried over. By default actions are held, and the same in
+            all periods.
         """
         # Each function is contiguous in memory.
         out = np.empty((self.size, len(inputs)))
@@ -477,6 +490,9 @@ class Decomposition:
             averages = None if population is None else population.padded(count)
             evaluation = Evaluation(inputs, averages, count)
         of_units = evaluation
+        of_period = evaluation
+        if periods is not None:
+            of_period = Evaluation(np.column_stack([periods.now, inputs[:, count:]]))
         if units is not None and not own_covariates:
             of_units = Evaluation(inputs, units.padded(count), count)
         for term in self.terms:
@@ -488,7 +504,14 @@ class Decomposition:
             joint = units is not None and isinstance(basis, ControlBasis | ControlError)
             covers = joint or all(population is not None and population.covers(i) for i in others)
             values = (of_units if joint else evaluation) if own_covariates or covers else None
-            out[columns] = 0.0 if values is None else values(basis, term.inputs)
+            if periods is not None and isinstance(basis, RateError | PastActions):
+                (k,) = term.inputs
+                own = inputs[:, [k]], periods.slope[:, [k]], periods.past[:, :, k]
+                out[columns] = basis.of_rows(*own).T
+            elif periods is not None and term.of_period:
+                out[columns] = of_period(basis, term.inputs)
+            else:
+                out[columns] = 0.0 if values is None else values(basis, term.inputs)
             if gates is not None and not isinstance(term.gate, Always):
                 out[columns] *= gates[term.gate]
         return out.T
@@ -536,13 +559,18 @@ class Decomposition:
         population: Population | None = None,
         evaluation: Evaluation | None = None,
         units: Population | None = None,
+        periods: Periods | None = None,
     ) -> Array:
         """Design matrix, shape (n, P): the functions of every term times its gate.
 
         Parameters as in :meth:`functions` and :meth:`gates`.
         """
         gates = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
-        return self.functions(inputs, population, evaluation, units, gates)
+        return self.functions(inputs, population, evaluation, units, gates, periods)
+
+    def design(self, rows: Observations) -> Array:
+        """Design matrix of rows, shape (n, P)."""
+        return self.matrix(rows.inputs, rows.intervened, periods=Periods.of(rows))
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:
         """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).

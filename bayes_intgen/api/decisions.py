@@ -26,6 +26,7 @@ class Decisions(Pictures):
         intervened: Sequence[str] | None = None,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
+        periods: int | None = None,
     ) -> "Contrast":
         """Draws of the change of an effect between points, E[Y | do(to)] - E[Y | do(start)].
 
@@ -35,7 +36,7 @@ class Decisions(Pictures):
             One point, or as many as the other has.
         intervened : sequence of str, optional
             Actions that are set; all by default.
-        given, population
+        given, population, periods
             As in :meth:`joint_effect`.
 
         Returns
@@ -64,7 +65,7 @@ class Decisions(Pictures):
         from bayes_intgen.decide.contrasts import contrast
 
         view = self.given(given).over(population)
-        return contrast(view, to, start, intervened)
+        return contrast(view, to, start, intervened, periods)
 
     def ratio(
         self,

@@ -24,6 +24,7 @@ from bayes_intgen.data.regime_data import RegimeData, with_rows
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError
+from bayes_intgen.inference.pilot.carryover import with_carryover
 from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
@@ -84,6 +85,7 @@ def fit_decomposed(
     # Before the outcome is on the scale on which the model adds up.
     file = None if checkpoint is None else writable_target(checkpoint)
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
+    data, rated = with_carryover(data, model, settings.progress)
     data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
     sample = data.sample(PILOT_ROWS).by_fine_group()
@@ -91,12 +93,12 @@ def fit_decomposed(
     # default, all chains would wait.
     with single_blas_thread(), stage("Pilot fit", settings.progress):
         if saved is None:
-            first = first_terms(data, sample, model, terms, settings)
+            first = first_terms(data, sample, rated, terms, settings)
         else:
             first = saved.terms, saved.candidates
         pilot = pilot_fit(
             data,
-            model,
+            rated,
             *first,
             settings.progress,
             sample,

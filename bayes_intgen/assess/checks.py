@@ -62,6 +62,7 @@ from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import LackOfFitWarning, ModelError
+from bayes_intgen.inference.pilot.carryover import with_carryover
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
@@ -293,6 +294,7 @@ def check(
     level = probability(level, "level")
     held_out = probability(held_out, option("held_out"), or_zero=True)
     found = findings((of_rows, of_copies, *map(_checked_guard, checks)), data, model)
+    data, model = with_carryover(data, model, progress)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
     candidates = alternatives(rows, model)
@@ -306,7 +308,7 @@ def check(
         results = score_tests(null, testable, share, seed)
         variances = variance_tests(null, regimes, share, seed)
         moderated = score_tests(null, moderators(rows, model), level, seed)
-        of_actions = action_tests(rows, model, share, seed)
+        of_actions = action_tests(rows.this_period, model, share, seed)
     lines = [_Line(each.kind, each.label, each.actions, results.get(each)) for each in candidates]
     lines += [
         _Line("variance", f"variance: {each.label}", each.actions, variances.get(each))

@@ -38,11 +38,12 @@ def log_densities(
     """
     train, held_out = (model.law.working_rows(rows).in_memory for rows in (train, held_out))
     with single_blas_thread():
-        first = with_observed_causes(train, model, model.decompose(train), model.candidates(train))
+        terms, candidates = model.decompose(train), model.candidates(train)
+        first = with_observed_causes(train.this_period, model, terms, candidates)
         pilot = pilot_fit(train, model, *first, progress)
         mean, covariance = pilot.posterior.moments(pilot.sites)
     terms = pilot.posterior.terms
-    design = terms.matrix(held_out.inputs, held_out.intervened)
+    design = terms.design(held_out)
     noise = relative_noise_sd(pilot.spread, held_out) ** 2
     variance = noise * float(pilot.sites["noise_sd"]) ** 2
     variance = variance + ((design @ covariance) * design).sum(axis=1)

@@ -59,6 +59,8 @@ MAX_LEVERAGE = 0.95
 # Minimum share of a direction of an alternative's columns that the model's columns, free of their
 # prior, leave unexplained. Rows do not test a direction below it.
 MIN_UNEXPLAINED_SHARE = 1e-4
+# Kinds of alternatives that concern biases.
+OF_CAUSES = ("graph", "confounded interaction")
 NULL_TECHNIQUES = Techniques(interactions_of_causes=False)
 # Singular value, relative to the largest, below which a direction of columns is rounding.
 MIN_SINGULAR_VALUE = 1e-5
@@ -95,11 +97,14 @@ class Alternative:
     scale: LogNormal
     testable: bool
 
-    def matrix(self, values: Array, intervened: NDArray[np.bool_]) -> Array:
-        """Compute its columns, shape (n, size), from actions, (n, K), or with covariates."""
+    def design(self, rows: Observations) -> Array:
+        """Compute its columns, shape (n, size)."""
         count = N_SINGLE if self.kind == "regime" else None
-        pieces = [basis.matrix(values[:, list(inputs)])[:, :count] for basis, inputs in self.pieces]
-        return np.asarray(np.concatenate(pieces, axis=1) * self.gate(intervened)[:, None])
+        # Hidden causes move the actions of their period.
+        own = rows.this_period if self.kind in OF_CAUSES else rows
+        inputs, gate = own.inputs, self.gate(own.intervened)
+        pieces = [basis.matrix(inputs[:, list(i)])[:, :count] for basis, i in self.pieces]
+        return np.asarray(np.concatenate(pieces, axis=1) * gate[:, None])
 
 
 def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
@@ -224,7 +229,7 @@ class NullModel:
     def of(cls, data: Observations, fit: Pilot) -> Self:
         """Compute moments and residuals at the mode."""
         terms, conditional = fit.posterior.terms, fit.posterior.conditional(fit.sites)
-        design = terms.matrix(data.inputs, data.intervened)
+        design = terms.design(data)
         precision = relative_noise_sd(fit.spread, data) ** -2.0
         weights = precision / float(fit.sites["noise_sd"]) ** 2
         leverage = weights * ((design @ conditional.root) ** 2).sum(axis=1)
@@ -321,7 +326,7 @@ def null_fit(
         if t.role == "interaction" and not t.component.label and t.inputs in set_together
     ]
     first = model.decompose(data).and_terms(interactions)
-    first, candidates = with_observed_causes(data, model, first, candidates)
+    first, candidates = with_observed_causes(data.this_period, model, first, candidates)
     pilot = pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)
     terms = pilot.posterior.terms
     passed = {

@@ -72,7 +72,7 @@ def score_tests(
     dict from Alternative to BootstrapResult
         Without alternatives whose columns are combinations of the model's in these rows.
     """
-    blocks = [each.matrix(null.data.inputs, null.data.intervened) for each in candidates]
+    blocks = [each.design(null.data) for each in candidates]
     directions = null.testable_columns(blocks)
     tests = {
         each: _score_test(null, each, block, direction, seed)

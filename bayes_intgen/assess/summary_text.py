@@ -16,7 +16,9 @@ from bayes_intgen.identification.regimes import Mask, mask_label
 from bayes_intgen.identification.strata import Strata
 from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.carryover import MAX_OTHER_WEIGHT
 from bayes_intgen.posterior.adjustments import effect_modifiers
+from bayes_intgen.posterior.carryover import held_in_words, rates
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     central,
@@ -332,6 +334,26 @@ def group_lines(between: xr.Dataset) -> list[str]:
             text = " ".join(interval_of(sd))
         lines.append(f"{head} sd of their {what}{unit} {text}.")
     return lines
+
+
+def carryover_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+    """Rates of carry-over, what answers are about, and rows left out; empty without carry-over."""
+    terms = posterior.terms
+    if not terms.carryover:
+        return ()
+    lines = [f"Answers are about {held_in_words(terms)}, unless periods are given."]
+    for name, draws in rates(terms, prediction_of(posterior).coefficients).items():
+        adstock = terms.carryover[name]
+        rate = " ".join(interval_of(draws)) if adstock.sd else f"{adstock.rate:g}, given"
+        later = f", from {adstock.delay} periods later" if adstock.delay else ""
+        lines.append(f"{name} acts for {adstock.length} periods{later}: rate {rate}.")
+    left_out = int(posterior.tree["constant_data"]["left_out"])
+    if left_out:
+        lines.append(
+            f"{left_out:,} rows are left out: over {MAX_OTHER_WEIGHT:.0%} of what acts in them is "
+            "from periods without a row, or before an action was set."
+        )
+    return tuple(lines)
 
 
 def interaction_lines(sizes: xr.Dataset, of: str = "") -> tuple[str, ...]:

@@ -228,7 +228,7 @@ class RowsOfFit:
             rows = rows.with_group_means()
         if not support.covariates_digest:
             return rows
-        support.refuse_other_rows(rows)
+        support.rows_of_fit(rows)
         return rows
 
 
@@ -260,6 +260,8 @@ class ModelOptions:
         which there is evidence.
     moderators
         Actions whose effects depend on covariates, as drug:age,drug:sex.
+    carryover
+        Actions that act for some periods of --time, as tv, or at a known rate, as tv=0.5.
     prior
         Prior of every function.
     levels
@@ -271,6 +273,7 @@ class ModelOptions:
     graph: Texts = None
     interactions: Texts = None
     moderators: Texts = None
+    carryover: Texts = None
     prior: Literal["gp", "spline", "polynomial", "linear"] = "gp"
     levels: Texts = None
     multiplicative: bool = False
@@ -291,6 +294,7 @@ class ModelOptions:
         moderators = parsing.parse_moderators(self.moderators or ())
         levels = dict.fromkeys(parsing.parse_names(self.levels) or (), Levels(ordered=True))
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
+        settings["carryover"] = parsing.parse_carryover(self.carryover or ())
         settings |= {"unconfounded": levels, "bias": levels}
         if not self.multiplicative:
             return additive(self.prior, graph, noise=noise, **settings)

@@ -10,6 +10,8 @@ from bayes_intgen.errors import DataError, ModelError, PointsError
 if TYPE_CHECKING:
     from cyclopts import Token
 
+    from bayes_intgen.models.carryover import Adstock
+
 # The graph without edges, and unknown parents.
 NO_EDGES, UNKNOWN = "none", "?"
 # A treatment of missing cells, perhaps of one column, whose name may contain commas.
@@ -165,6 +167,28 @@ def parse_moderators(texts: Sequence[str]) -> dict[str, list[str]]:
             raise ModelError(f"{part!r} is not action:covariate, such as drug:age")
         moderators.setdefault(action, []).append(covariate)
     return moderators
+
+
+def parse_carryover(texts: Sequence[str]) -> "dict[str, Adstock]":
+    """Parse actions that carry over, with their rates where these are known.
+
+    Raises
+    ------
+    ModelError
+        If a rate is no number, or out of range.
+
+    Examples
+    --------
+    >>> parse_carryover(["tv,radio=0.5"])["radio"].rate
+    0.5
+    """
+    from bayes_intgen.models.carryover import Adstock
+
+    parts = [part.partition("=") for part in parse_names(texts) or ()]
+    return {
+        name.strip(): Adstock(number(rate, f"the rate of {name.strip()}") if equals else None)
+        for name, equals, rate in parts
+    }
 
 
 def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:

@@ -209,11 +209,14 @@ def _completed(columns: Columns, proposal: Proposal, answered: bool) -> Columns:
     )
     if not answered:
         return known
+    unit, time = proposal.order or (None, None)
     return replace(
         known,
         actions=proposal.columns("action"),
         covariates=proposal.columns("covariate"),
         groups=proposal.columns("group"),
+        unit=columns.unit or unit,
+        time=columns.time or time,
         missing=columns.missing or words_of_missing(proposal.missing)[1:],
     )
 

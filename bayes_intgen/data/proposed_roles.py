@@ -43,6 +43,8 @@ MAX_MISSING_SHARE = 0.05
 
 # Minimum share of rows that differ from the most frequent cell of a proposed covariate.
 MIN_OTHER_SHARE = 0.02
+# Minimum number of rows of each unit, and of each time, on average, in a proposed order of rows.
+MIN_TIMES = 4
 
 # Words in names of columns, in English and German.
 _REGIME = frozenset(
@@ -102,6 +104,8 @@ class Proposal:
         Treatment of missing cells, under "" that of most columns.
     left_out : int
         Rows with missing cells that are left out.
+    order : tuple of str
+        A column of units, and one of their times; empty if there are none.
     """
 
     roles: dict[str, str]
@@ -112,6 +116,7 @@ class Proposal:
     guessed: frozenset[str]
     missing: dict[str, Treatment]
     left_out: int
+    order: tuple[str, ...] = ()
 
     @property
     def open_labels(self) -> list[str]:
@@ -176,6 +181,7 @@ class _Proposer:
         self.roles = dict(known)
         self.reasons: dict[str, str] = {}
         self.codes: dict[str, NDArray[np.float64]] = {}
+        self.times: list[str] = []
 
     def proposal(self) -> Proposal:
         regime = next(iter(self._with_role("regime")), None) or self._regime()
@@ -202,7 +208,9 @@ class _Proposer:
         # The most frequent labels first.
         explained = {text: labels[text] or () for text in rows if text in {*self.given, *guessed}}
         meanings = {**explained, **self.given}
-        return Proposal(roles, self.reasons, labels, rows, meanings, guessed, missing, left_out)
+        return Proposal(
+            roles, self.reasons, labels, rows, meanings, guessed, missing, left_out, self._order()
+        )
 
     def _with_role(self, role: str) -> list[str]:
         return [name for name, own in self.roles.items() if own == role]
@@ -294,6 +302,7 @@ class _Proposer:
                 self.reasons[name] = f"{finer!r} says it, too"
                 continue
             kept.append(name)
+            self.times.append(name)
             is_date = name in dates
             self._set(name, "covariate", "with a trend and a yearly season" if is_date else "time")
         # Where all that was set is a function of time, too, so are its consequences.
@@ -345,6 +354,16 @@ class _Proposer:
                 values = numeric_column(self.table, name, DataError)
                 if np.ptp(values) + 1 == rows:
                     self.reasons[name] = "numbers of rows"
+
+    def _order(self) -> tuple[str, ...]:
+        """A grouping and a time such that each group has many times, each once, and shares them."""
+        for unit in self._with_role("group"):
+            for time in self.times:
+                pairs = np.column_stack([self._codes(unit), self._codes(time)])
+                count, distinct = len(np.unique(pairs, axis=0)), self.contents[time].distinct
+                if count == len(pairs) >= MIN_TIMES * max(distinct, self.contents[unit].distinct):
+                    return unit, time
+        return ()
 
     def _same_units(self, name: str, groups: Sequence[str]) -> str:
         """A grouping that groups the same rows as a column; empty if there is none."""

@@ -57,9 +57,9 @@ ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
-    *("series", "time"),
+    *("series", "time", "periods"),
 )
-BY_COLUMN = ("actions", "intervened")
+BY_COLUMN = ("actions", "intervened", "periods")
 
 
 class Rows(ABC):
@@ -115,6 +115,11 @@ class Rows(ABC):
         """
         remedy = option("read them as RegimeData", command="save the file as CSV")
         raise DataError(f"means of groups need rows in memory; {remedy}")
+
+    @property
+    def this_period(self) -> "Rows":
+        """Rows with the actions of their period, which are carried over in memory only."""
+        return self
 
     @abstractmethod
     def with_outcome(self, transformation: "Transformation") -> "Rows":
@@ -398,7 +403,17 @@ do(green) itself.
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Observations(Rows):
-    """Rows in memory, without validation; attributes as of :class:`RegimeData`."""
+    """Rows in memory, without validation; attributes as of :class:`RegimeData`.
+
+    Attributes
+    ----------
+    periods : ndarray, shape (N, 4 K), or None
+        If ``actions`` are carried over from earlier periods: actions of the period of each row,
+        derivatives of ``actions`` in their rates of carry-over, in units of their prior standard
+        deviations, and two means of actions over earlier periods.
+    left_out : int
+        Number of rows that were left out because earlier periods say too little about them.
+    """
 
     names: tuple[str, ...]
     outcome_name: str
@@ -413,6 +428,8 @@ class Observations(Rows):
     within: NDArray[np.float64] | None = None
     series: NDArray[np.int_] | None = None
     time: NDArray[np.float64] | None = None
+    periods: NDArray[np.float64] | None = None
+    left_out: int = 0
     dropped: dict[Mask, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -528,6 +545,13 @@ class Observations(Rows):
         """Group of each row, shape (N,), if a grouping is too fine for a column per group."""
         fine = self.columns.fine_grouping
         return None if fine is None else self.covariates[:, fine].astype(int)
+
+    @property
+    def this_period(self) -> Self:
+        """Rows with the actions of their period, if these were carried over."""
+        if self.periods is None:
+            return self
+        return self._replace(actions=self.periods[:, : len(self.names)], periods=None)
 
     @property
     def smooth_columns(self) -> NDArray[np.float64]:

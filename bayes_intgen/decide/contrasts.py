@@ -16,6 +16,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
+from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     central,
@@ -101,10 +102,14 @@ def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
 
 
 def contrast(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
+    posterior: PosteriorDraws,
+    to: Any,
+    start: Any,
+    intervened: Sequence[str] | None,
+    periods: int | None = None,
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened)
+    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened, periods=periods)
     draws = prediction_of(posterior).change(starts, ends, mask)
     return Contrast(draws, coords, ("chain", "draw", "point"), "contrast", attrs)
 
@@ -136,6 +141,7 @@ def _ends_of(
     start: Any,
     intervened: Sequence[str] | None,
     link: Link = "identity",
+    periods: int | None = None,
 ) -> tuple[Array, Array, NDArray[np.bool_], dict[str, Any], dict[str, Any]]:
     """Validate both ends, and warn once where they are not supported.
 
@@ -154,18 +160,26 @@ def _ends_of(
         )
     labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
+    both = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
+    if periods is not None:
+        terms = posterior.terms
+        ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
     # One query, so that there is one warning.
     query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
     if link != posterior.model.link:
         # Neither a difference of products nor a ratio of sums is a change alone.
         support_of(posterior).warn_of_level(query.intervened, posterior.averages)
-    both = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     coords = coordinates(posterior, labels, within, both)
     attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
     attrs |= change_attrs(posterior, changed, query.intervened, link)
+    if periods is not None:
+        attrs = restated(attrs, posterior.terms, periods)
+        observed = [name for name in posterior.terms.carryover if name not in query.intervened]
+        if observed:
+            raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
     return starts, ends, query.mask[: len(ends)], coords, attrs
 
 

@@ -17,7 +17,7 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
-from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.queries import checked_points, named_points, point_labels
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
@@ -27,6 +27,7 @@ from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
     Standardisation,
@@ -174,7 +175,12 @@ class PosteriorDraws:
         return view
 
     def joint_effect(
-        self, points: Any, *, given: Mapping[str, Any] | None = None, population: Any = None
+        self,
+        points: Any,
+        *,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        periods: int | None = None,
     ) -> xr.DataArray:
         """Draws of the mean outcome with all actions set, E[Y | do(points)].
 
@@ -187,11 +193,15 @@ class PosteriorDraws:
             Short for ``posterior.given(...)``; see :meth:`given`.
         population : table or "bootstrap", optional
             Short for ``posterior.over(...)``; see :meth:`over`.
+        periods : int, optional
+            For how many periods actions that carry over are set to the points, before which they
+            are at their medians; by default for as long as they act.
 
         Returns
         -------
         DataArray, dims (chain, draw, point)
-            In the outcome's units; the attribute ``population`` says over whom it is averaged.
+            In the outcome's units; the attribute ``population`` says over whom it is averaged, and
+            for how long actions are held that carry over.
             Coordinates along ``point``: the index of a data frame, the values, or names of levels,
             of each action, and ``supported``, whether rows near the point identify the effect.
             Of a binary outcome it is a probability, and the attribute ``outside_0_1`` is the
@@ -214,7 +224,15 @@ class PosteriorDraws:
         >>> posterior.joint_effect([[0.1, 0.2]]).dims
         ('chain', 'draw', 'point')
         """
-        return self.effect(points, self.actions, given=given, population=population)
+        if periods is None:
+            return self.effect(points, self.actions, given=given, population=population)
+        view = self.given(given).over(population)
+        values = checked_points(points, self.actions, self.categories)
+        query = self._support.query_at(after_periods(self.terms, values, periods))
+        mean = prediction_of(view).mean(query.values, query.mask)
+        shown = query._replace(values=values, labels=point_labels(points, len(values)))
+        effect = view._labelled("effect", mean, shown)
+        return effect.assign_attrs(restated(effect.attrs, self.terms, periods))
 
     def effect(
         self,

@@ -33,6 +33,7 @@ from bayes_intgen.identification.regimes import (
 from bayes_intgen.identification.strata import Strata, in_one_sentence, rests_on, strata_of
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, InRegime
 from bayes_intgen.posterior.population import (
     Standardisation,
@@ -97,8 +98,8 @@ class FitSupport:
             strata = strata_of(stored, terms.covariates.kinds, [*regimes])
         return cls(model, terms, regimes, reference, has_tests, digest, strata)
 
-    def refuse_other_rows(self, data: Rows) -> None:
-        """Raise DataError unless the rows are those of the fit, as far as it stores them."""
+    def rows_of_fit(self, data: Rows) -> Rows:
+        """Rows as the fit used them; raises DataError on others, as far as it stores them."""
         checked_data(data)
         remedy = "give the data that were fitted"
         if data.names != self.terms.names:
@@ -106,6 +107,7 @@ class FitSupport:
                 f"the data have actions {quoted(data.names)}, the posterior has "
                 f"{quoted(self.terms.names)}; {remedy}"
             )
+        data = carried_over(data, self.terms.carryover)
         for mask in dict.fromkeys([*self.regimes, *data.regimes]):
             n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
             if n_rows != n_fitted:
@@ -129,6 +131,7 @@ class FitSupport:
             raise DataError(
                 "the rows of the data have other covariates, groups, weights or times; " + remedy
             )
+        return data
 
     def query(self, points: Any, intervened: Iterable[str] | None = None) -> Query:
         """Validate points and the actions that are set, and warn where support is missing.

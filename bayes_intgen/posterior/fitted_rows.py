@@ -14,6 +14,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.models import Model
+from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.population import fixed_scales
@@ -123,7 +124,7 @@ class FittedRows(PosteriorDraws):
         >>> bool(az.loo(posterior.with_log_likelihood(data, rows=200)).elpd < 0)
         True
         """
-        self._support.refuse_other_rows(data)
+        data = self._support.rows_of_fit(data)
         if rows is not None:
             rows = whole_number(rows, "rows", 1, DataError)
         within, prediction = data.in_memory, self._prediction
@@ -197,7 +198,7 @@ class FittedRows(PosteriorDraws):
         """
         from bayes_intgen.inference.gaussian.passes import pseudo_observations, relative_noise_sd
 
-        self._support.refuse_other_rows(data)
+        data = self._support.rows_of_fit(data)
         columns = self.terms.covariates
         if columns.fine_grouping is not None:
             raise ModelError(
@@ -218,7 +219,7 @@ class FittedRows(PosteriorDraws):
             self.model,
             self.terms,
             {name: ratio / scale for name, ratio in fixed_scales(self.tree).items()},
-            self.terms.functions(data.inputs),
+            self.terms.functions(data.inputs, periods=Periods.of(data)),
             self.terms.gates(data.intervened),
             relative_noise_sd(self.spread, data),
             data.outcome,

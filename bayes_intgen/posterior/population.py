@@ -43,6 +43,7 @@ from bayes_intgen.models.population import Population, Units
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
+from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.messages import first_few, hint, in_words, quoted
 
 # Maximum number of averaged values that a description lists.
@@ -90,6 +91,22 @@ class Standardisation(NamedTuple):
 
 
 def standardisation(
+    tree: xr.DataTree,
+    terms: Decomposition,
+    regimes: Mapping[Mask, int],
+    given: Mapping[str, Any],
+    population: Any,
+) -> Standardisation:
+    """Population of a query; says for how long actions that carry over are held, too.
+
+    Parameters and errors as of :func:`_population_of`.
+    """
+    own = _population_of(tree, terms, regimes, given, population)
+    words = [own.description, held_in_words(terms)]
+    return own._replace(description=", with ".join(filter(None, words)))
+
+
+def _population_of(
     tree: xr.DataTree,
     terms: Decomposition,
     regimes: Mapping[Mask, int],

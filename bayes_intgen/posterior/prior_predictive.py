@@ -13,6 +13,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
+from bayes_intgen.models.carryover import Periods, carried_over
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
 
@@ -56,17 +57,19 @@ def prior_predictive(
     ('chain', 'draw', 'row')
     """
     model = additive() if model is None else checked_model(model)
-    data = model.law.working_rows(checked_data(data).in_memory).in_memory
+    carried = carried_over(checked_data(data).in_memory, model.carryover)
+    data = model.law.working_rows(carried).in_memory
     draws, rows = (whole_number(n, of, 1) for n, of in ((draws, "draws"), (rows, "rows")))
     seed = seed_number(seed)
     terms = model.decompose(data)
     positions = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
+    some = data.take(positions)
     with double_precision():
         sites = Predictive(model.program, num_samples=draws)(
             jax.random.key(seed),
             terms,
-            jnp.asarray(terms.functions(data.inputs[positions])),
-            jnp.asarray(terms.gates(data.intervened[positions])),
+            jnp.asarray(terms.functions(some.inputs, periods=Periods.of(some))),
+            jnp.asarray(terms.gates(some.intervened)),
             jnp.ones(len(positions)),
             own_units=True,
         )

@@ -168,7 +168,7 @@ def _constant_data(
     data: Rows, pilot: "Pilot", sampled: "SampledModel", far: "FarOutcomes | None"
 ) -> xr.Dataset:
     """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
-    regimes, fixed = data.regimes, sampled.fixed_scales
+    regimes, fixed, terms = data.regimes, sampled.fixed_scales, sampled.terms
     variables: dict[str, Any] = {
         "rows": ("regime", np.array(list(regimes.values()))),
         "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
@@ -180,6 +180,8 @@ def _constant_data(
         "action": list(data.names),
         "fixed_scale_of": np.array(list(fixed), dtype=str),
     }
+    if terms.carryover:
+        variables["left_out"] = ((), data.in_memory.left_out)
     if data.lift_tests:
         columns = zip(*map(astuple, data.lift_tests), strict=True)
         for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True):

@@ -146,7 +146,7 @@ def bias_of_rows(posterior: PosteriorDraws, data: Rows, action: str) -> xr.Datas
     bayes_intgen.errors.PointsError: the bias of 'red' is a function of 'red' alone: no observed \
 cause is likely to move it, so that it has no control variable
     """
-    support_of(posterior).refuse_other_rows(data)
+    data = support_of(posterior).rows_of_fit(data).this_period
     refuse_unknown_actions([action], posterior.actions, PointsError)
     k, terms = posterior.actions.index(action), posterior.terms
     own = tuple(term for term in terms.terms if term.role == "bias" and term.action == k)

@@ -386,6 +386,33 @@ def test_study_of_the_laplace_approximation(study_of) -> None:
     assert np.isnan(models["pareto k"][0])
 
 
+def test_panels_of_the_study_of_carry_over() -> None:
+    study = import_module("carryover")
+    frame = study.panel(0, 0.6, 8, 0.0, 60)
+    assert frame.groupby("region").size().eq(60).all()
+    for name in study.ACTIONS:
+        own = frame[frame["regime"] == name]
+        assert own.groupby("region").size().tolist() == [16] * 6
+        assert own.groupby("region")[name].nunique().tolist() == [2] * 6
+    steps = np.random.default_rng(0).normal(size=(200, 100))
+    series = study.autocorrelated(steps, 0.8)
+    assert series[:, 50:].std() == pytest.approx(1, rel=0.05)
+    assert np.corrcoef(series[:, 50], series[:, 51])[0, 1] == pytest.approx(0.8, abs=0.1)
+    np.testing.assert_array_equal(study.autocorrelated(steps, 0.0), steps)
+
+
+@pytest.mark.slow
+def test_study_of_carry_over(study_of) -> None:
+    lines, models = study_of("carryover", "--kinds", "fresh")
+    assert len(lines) == len(models) == 2 * 2 * 3
+    assert models["coverage of changes"].between(0, 1).all()
+    errors = models.set_index(["rate", "held", "fit"])["error of effects"]
+    assert in_order(errors, 0.01, 3)
+    # Without carry-over, a rate of zero is the truth.
+    np.testing.assert_allclose(errors[0.0, 1, "true rate"], errors[0.0, 1, "no carry-over"], 0.1)
+    assert errors[0.6, 1, "no carry-over"] > errors[0.6, 1, "true rate"]
+
+
 def test_summary_of_made_up_updates() -> None:
     study = import_module("updates")
     common = {"kind": "linear", "seconds": "1.0"}

@@ -201,6 +201,18 @@ def panel() -> Case:
     return case_of(world, options=options, given={"region": "west", "week": "2024-05-06"})
 
 
+def carry_over() -> Case:
+    """Weeks of one series, in which tv acts for some weeks at a rate that is estimated."""
+    world = World(TWO)
+    frame, rate, length = world.table(ROWS, ["", *TWO], 0), 0.5, 8
+    weights = rate ** np.arange(length) / np.sum(rate ** np.arange(length))
+    lags = [w * frame["tv"].shift(lag, fill_value=0.0) for lag, w in enumerate(weights)]
+    change = np.tanh(sum(lags)) - np.tanh(frame["tv"])
+    frame = frame.assign(y=frame["y"] + change, week=np.arange(len(frame)))
+    model = bi.models.additive(carryover={"tv": bi.Adstock()})
+    return Case(world, frame, read(frame, world, time="week"), model)
+
+
 def moderators() -> Case:
     world = World(TWO, {"age": AGE}, moderated=("radio", "age", 0.4))
     model = bi.models.additive(moderators={"radio": ["age"]})
@@ -400,6 +412,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     ),
     "group_means": group_means,
     "panel": panel,
+    "carry_over": carry_over,
     "weighted": weighted,
     "aggregated": aggregated,
     "lift_test": lift_test,

@@ -52,7 +52,8 @@ def joint_effect(case: Case, fit: bi.Posterior, over: Over) -> None:
     effect = fit.joint_effect(case.points)
     assert effect.dims == ("chain", "draw", "point")
     assert effect.sizes["point"] == 3
-    assert ("population" in effect.attrs) == bool(len(case.data.columns))
+    said = len(case.data.columns) or (case.model is not None and case.model.carryover)
+    assert ("population" in effect.attrs) == bool(said)
     assert_near(effect, case.truth(case.points, over))
 
 
@@ -269,7 +270,7 @@ def program(case: Case, fit: bi.Posterior, over: Over) -> None:
         trace = numpyro.handlers.trace(own).get_trace()
     site = trace["outcome"]
     assert np.isfinite(np.asarray(site["fn"].log_prob(site["value"]))).all()
-    assert len(np.asarray(site["value"])) == len(case.data)
+    assert len(np.asarray(site["value"])) == fit.tree["constant_data"]["rows"].sum()
 
 
 def plots(case: Case, fit: bi.Posterior, over: Over) -> None:

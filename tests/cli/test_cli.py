@@ -208,6 +208,20 @@ def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
     run(*command, "--interactions", "green,blue", code=1)
 
 
+def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
+    frame = pd.read_csv(folder / "data.csv", keep_default_na=False)
+    frame.assign(week=np.arange(len(frame))).to_csv(tmp_path / "weeks.csv", index=False)
+    command = ["fit", tmp_path / "weeks.csv", "-y", "intensity", "-a", "red,green", "-q"]
+    command += ["--prior", "linear", "--method", "laplace", "-o", tmp_path / "f.nc"]
+    assert "--time" in run(*command, "--carryover", "red", code=1).err
+    run(*command, "--time", "week", "--carryover", "red,green=0.5")
+    fit = bi.load(tmp_path / "f.nc")
+    assert fit.model.carryover == {"red": bi.Adstock(), "green": bi.Adstock(0.5)}
+    said = run("effect", tmp_path / "f.nc", "--set", "red=0.1,green=0.2").out
+    assert "Population: red and green held for as long as they act." in said
+    run(*command, "--time", "week", "--carryover", "red=fast", code=1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

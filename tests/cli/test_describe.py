@@ -73,6 +73,18 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     assert "p = " in (tmp_path / "our sales.html").read_text()
 
 
+def test_units_and_their_times_are_proposed(tmp_path, run) -> None:
+    frame = marketing()[0]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    words = next_command(run("describe", tmp_path / "rows.csv").out)
+    assert words[words.index("--unit") + 1] in frame.columns
+    assert words[words.index("--time") + 1] == "Week commencing"
+    # Negative control: weeks that occur twice in a region.
+    twice = pd.concat([frame, frame.assign(Sales=frame["Sales"] + 1)])
+    twice.to_csv(tmp_path / "rows.csv", index=False)
+    assert "--time" not in next_command(run("describe", tmp_path / "rows.csv").out)
+
+
 def test_unknown_texts_in_numbers_are_asked_about_and_answered(tmp_path, run, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame, _ = marketing()

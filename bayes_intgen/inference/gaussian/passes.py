@@ -189,7 +189,7 @@ def weighted_design(
 ) -> tuple[Array, Array, Array]:
     """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
     return (
-        terms.matrix(batch.inputs, batch.intervened),
+        terms.design(batch),
         batch.outcome - terms.centre,
         row_weights(spread, batch),
     )

@@ -21,6 +21,7 @@ from bayes_intgen.basis.control import (
     sd_of_residuals,
 )
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
@@ -37,7 +38,7 @@ from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import control_terms, population_weights, usual_terms
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.terms import Decomposition, Term, WhereNotSet
+from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
@@ -50,6 +51,8 @@ ITERATIONS, SPREAD_ITERATIONS = 50, 10
 MIN_VARIANCE = 1e-8
 # Share of the variance of the fitted mean in directions of its error that are left out.
 NEGLIGIBLE = 1e-3
+# Step of the derivative of a contribution, in spreads of the action.
+RATE_STEP = 0.05
 
 
 class Causes(NamedTuple):
@@ -408,7 +411,27 @@ def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tup
         # The scale is fixed.
         component = Component("", basis, LogNormal(1.0, 1.0))
         name, gate = f"delta({terms.names[k]}) control error", WhereNotSet(k)
-        errors.append(Term(name, "bias", k, own[0].inputs, component, 1 / terms.unit, gate))
+        sd = 1 / terms.unit
+        errors.append(Term(name, "bias", k, own[0].inputs, component, sd, gate, of_period=True))
+    return tuple(errors)
+
+
+def rate_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
+    """Terms for the errors of rates of carry-over, from a fit that takes these as known."""
+    terms, mean, errors = posterior.terms, posterior.conditional(sites).mean, []
+    for name, adstock in terms.carryover.items():
+        k = terms.names.index(name)
+        own = [t for t in terms.terms if t.role == "unconfounded" and t.inputs == (k,)]
+        if not adstock.sd or not own:
+            continue
+        basis = RateError(
+            tuple(term.component.basis for term in own),
+            tuple(mean[terms.columns[term.name]] for term in own),
+            RATE_STEP * terms.coordinates[k].spread,
+        )
+        component = Component("", basis, LogNormal(1.0, 1.0))
+        label = f"phi({name}) rate error"
+        errors.append(Term(label, "unconfounded", k, (k,), component, 1 / terms.unit, Always()))
     return tuple(errors)
 
 
@@ -430,10 +453,10 @@ def first_terms(
         candidates = tuple(considered)
     terms, candidates = _recentred(terms, candidates, data, len(sample), settings.progress)
     if not settings.techniques.control_variables:
-        return with_parents(sample, model, terms), candidates
-    usual_actions = settings.techniques.usual_actions
+        return with_parents(sample.this_period, model, terms), candidates
+    usual_actions, own = settings.techniques.usual_actions, sample.this_period
     terms, candidates = with_observed_causes(
-        sample, model, terms, candidates, data, settings.progress, usual_actions
+        own, model, terms, candidates, data.this_period, settings.progress, usual_actions
     )
     # Products with control variables are candidates only where rows select terms.
     return (terms, candidates) if settings.simplify else (terms.and_terms(candidates), ())

@@ -14,6 +14,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import CentredBasis
 from bayes_intgen.basis.control import ControlError
+from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import refuse_exact_replicates
@@ -31,7 +32,7 @@ from bayes_intgen.inference.gaussian.passes import (
     weighted_design,
 )
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
-from bayes_intgen.inference.pilot.first_stage import control_errors
+from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
@@ -188,7 +189,7 @@ def control_error_scales(
     return {
         term.name: term.fixed_sd * terms.unit
         for term in terms.terms
-        if isinstance(term.component.basis, ControlError)
+        if isinstance(term.component.basis, ControlError | RateError)
         and term.fixed_sd is not None
         and (known is None or not np.any(np.asarray(known.matrix)[:, terms.columns[term.name]]))
     }
@@ -399,6 +400,7 @@ class _Steps:
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
             errors = control_errors(first.posterior, sites)
+        errors += rate_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
         tested = (same.get(term.name, term) for term in more)

@@ -64,7 +64,7 @@ def residuals(
     root = (conditional.root / conditional.noise_sd).astype(np.float32)
 
     def of_batch(batch: Observations) -> Array:
-        design = terms.matrix(batch.inputs, batch.intervened)
+        design = terms.design(batch)
         of_unit = np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
         leverage = row_weights(spread, batch) * of_unit
         residual = batch.outcome - terms.centre - design @ conditional.mean

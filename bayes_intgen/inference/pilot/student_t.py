@@ -88,7 +88,7 @@ class StudentTFit(NamedTuple):
         """
 
         def fitted(batch: Observations) -> Array:
-            design = self.terms.matrix(batch.inputs, batch.intervened)
+            design = self.terms.design(batch)
             return np.asarray(design @ self.mean + self.terms.centre)
 
         mean = np.concatenate(list(rows.map_batches(fitted, "Pseudo-values", False)))
@@ -137,7 +137,7 @@ def fit_student_t(
     spread : VarianceFunction
     """
     terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
-    matrix = terms.matrix(rows.inputs, rows.intervened)
+    matrix = terms.design(rows)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
     sums, gram = posterior.sums, scaled.T @ scaled
     prior_mean, log_sd = posterior.priors.mean, posterior.priors.log_sd(sites)

@@ -62,6 +62,7 @@ def updated_pilot(
         len(added) > MAX_GROWTH * len(earlier)
         or data.regimes.keys() != earlier.regimes.keys()
         or data.lift_tests != earlier.lift_tests
+        or model.carryover
         or len(data.columns)
         or model.noise != "gaussian"
         or any(beyond)

@@ -1,0 +1,78 @@
+"""Rates of carry-over, by the evidence of quick fits before a fit."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._progress import stage
+from bayes_intgen.data.rows import Observations, Rows, even_shares
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
+from bayes_intgen.models import Model
+from bayes_intgen.models.carryover import START, Adstock, Lags, carried_over
+from bayes_intgen.models.variance_function import VarianceFunction
+
+# Rates that are compared, and the prior standard deviation of a rate: that of a uniform
+# distribution from 0 to 1.
+RATES, RATE_SD = np.linspace(0.0, 0.9, 10).round(1).tolist(), 0.3
+# Maximum number of times that the rates of each action are compared given the others.
+SWEEPS = 3
+
+
+def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows, M]:
+    """Rows with carried-over actions, and the model with the rates that were estimated.
+
+    The rate of each action in turn is that with the most evidence given the others. What is
+    between the rates compared is left to the error of the rate, to first order, in the fit.
+
+    Raises
+    ------
+    ModelError, DataError
+        As in :func:`bayes_intgen.models.carryover.carried_over`.
+    """
+    unknown = [name for name, adstock in model.carryover.items() if adstock.rate is None]
+    if not unknown:
+        return carried_over(data, model.carryover), model
+    start = {name: replace(model.carryover[name], rate=START, sd=RATE_SD) for name in unknown}
+    best = {**model.carryover, **start}
+    lags = Lags.of(data, best)
+    rows = _sample(
+        lags, {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
+    )
+
+    def evidence(carryover: Mapping[str, Adstock]) -> float:
+        return _evidence(lags.carried(carryover, rows), replace(model, carryover=carryover))
+
+    with single_blas_thread(), stage("Carry-over", progress):
+        for _ in range(SWEEPS):
+            before = best
+            for name in unknown:
+                each = [{**best, name: replace(best[name], rate=rate)} for rate in RATES]
+                best = max(each, key=evidence)
+            if best == before:
+                break
+    return carried_over(data, best), replace(model, carryover=best)
+
+
+def _sample(lags: Lags, carryover: Mapping[str, Adstock]) -> NDArray[np.intp]:
+    """Positions of rows whose windows are complete, at most about ``PILOT_ROWS``."""
+    at = np.flatnonzero(lags.usable(carryover, whole=False))
+    if len(at) <= PILOT_ROWS:
+        return at
+    complete = lags.data.take(at)
+    shares = even_shares(complete.regimes, PILOT_ROWS)
+    return at[complete.sampled(complete.priorities(at), shares)]
+
+
+def _evidence(rows: Observations, model: Model) -> float:
+    """Log posterior density of the hyperparameters at their mode."""
+    rows, spread = model.law.working_rows(rows).in_memory, VarianceFunction()
+    terms, _ = with_observed_causes(rows.this_period, model, model.decompose(rows), ())
+    sums = sufficient_statistics(rows, terms, spread, False)
+    fit = Pilot.of(MarginalPosterior.of(model, terms, sums), spread, False)
+    return -fit.posterior.value(fit.mode)

@@ -1,0 +1,87 @@
+"""Actions that carry over: draws of their rates, and for how long they are held in an answer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayes_intgen._arguments import whole_number
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.periods import RateError
+from bayes_intgen.errors import PointsError
+from bayes_intgen.models.carryover import MAX_RATE
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.text.messages import in_words
+
+
+def held_in_words(terms: Decomposition, periods: int | None = None) -> str:
+    """Say for how long the actions that carry over are held; empty if none does.
+
+    Parameters
+    ----------
+    terms : Decomposition
+    periods : int, optional
+        By default as long as they act.
+    """
+    if not terms.carryover:
+        return ""
+    names = in_words([*terms.carryover])
+    if periods is None:
+        return f"{names} held for as long as {_they(terms)}"
+    usual = in_words([f"{_usual(terms, name):.4g}" for name in terms.carryover])
+    return f"{names} held for {periods} period{'s' * (periods > 1)}, before at {usual}"
+
+
+def _they(terms: Decomposition) -> str:
+    return "they act" if len(terms.carryover) > 1 else "it acts"
+
+
+def _usual(terms: Decomposition, name: str) -> float:
+    """Median of an action."""
+    return terms.coordinates[terms.names.index(name)].centre
+
+
+def restated(attrs: Mapping[str, str], terms: Decomposition, periods: int) -> dict[str, str]:
+    """Attributes of an answer, with the number of periods in place of as long as actions act."""
+    words = held_in_words(terms), held_in_words(terms, periods)
+    return {**attrs, "population": attrs["population"].replace(*words)}
+
+
+def after_periods(terms: Decomposition, values: Array, periods: int) -> Array:
+    """Carried-over actions at points, shape (M, K), where they have been held for some periods.
+
+    Before that they were at their medians for as long as they act.
+
+    Raises
+    ------
+    PointsError
+        If no action carries over, or the number is not positive.
+    """
+    count = whole_number(periods, "periods", 1, PointsError)
+    if not terms.carryover:
+        raise PointsError("no action carries over in this fit, so that periods are alike; omit it")
+    out = values.copy()
+    for name, adstock in terms.carryover.items():
+        k, usual = terms.names.index(name), _usual(terms, name)
+        share = adstock.weights[: max(0, count - adstock.delay)].sum()
+        out[:, k] = usual + share * (values[:, k] - usual)
+    return out
+
+
+def rates(terms: Decomposition, coefficients: Array) -> dict[str, Array]:
+    """Draws of the rate of each action that carries over, shape (chain, draw); constant if given.
+
+    Parameters
+    ----------
+    terms : Decomposition
+    coefficients : ndarray, shape (chain, draw, P)
+    """
+    out = {
+        name: np.full(coefficients.shape[:2], adstock.rate or 0.0)
+        for name, adstock in terms.carryover.items()
+    }
+    for term in terms.terms:
+        if isinstance(term.component.basis, RateError):
+            name = terms.names[term.inputs[0]]
+            error = coefficients[..., terms.columns[term.name]][..., 0]
+            out[name] = np.clip(out[name] + terms.carryover[name].sd * error, 0.0, MAX_RATE)
+    return out

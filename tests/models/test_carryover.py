@@ -1,0 +1,222 @@
+"""Actions that act for some periods: windows, rows that are usable, and answers."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.models.carryover import Lags, carried_over
+
+NAMES = ["tv", "radio"]
+
+
+def panel(
+    rate: float, seed: int = 0, persistence: float = 0.0, regions: int = 12, weeks: int = 80
+) -> pd.DataFrame:
+    """Regions week by week: a third of them history only, 16 weeks of one experiment in others."""
+    rng = np.random.default_rng(seed)
+    shape = (regions, weeks + 8, 2)
+    causes = rng.normal(size=shape)
+    for t in range(1, shape[1]):
+        fresh = np.sqrt(1 - persistence**2) * causes[:, t]
+        causes[:, t] = persistence * causes[:, t - 1] + fresh
+    actions, regime = causes + rng.normal(size=shape), np.full(shape[:2], "", dtype=object)
+    for region in range(regions):
+        if region % 3 < 2:
+            weeks_set = slice(start := rng.integers(8, weeks - 8), start + 16)
+            actions[region, weeks_set, region % 3] = 1.5 * rng.normal(size=16)
+            regime[region, weeks_set] = NAMES[region % 3]
+    weights = rate ** np.arange(8) / np.sum(rate ** np.arange(8))
+    carried = sum(w * np.roll(actions, lag, axis=1) for lag, w in enumerate(weights))
+    outcome = np.tanh(carried[..., 0]) + 0.5 * carried[..., 1] + 0.8 * causes.sum(axis=-1)
+    outcome = outcome + 0.5 * rng.normal(size=shape[:2])
+    region, week = np.indices((regions, weeks))
+    columns = {"y": outcome, "regime": regime, "tv": actions[..., 0], "radio": actions[..., 1]}
+    return pd.DataFrame({name: cells[:, 8:].ravel() for name, cells in columns.items()}).assign(
+        region=[f"r{i}" for i in region.ravel()], week=week.ravel()
+    )
+
+
+def read(frame: pd.DataFrame, **options: object) -> bi.RegimeData:
+    order = {"unit": "region", "time": "week"}
+    return bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **{**order, **options})
+
+
+def fitted(frame: pd.DataFrame, carryover: dict[str, bi.Adstock] | None) -> bi.Posterior:
+    model = bi.models.additive(carryover=carryover)
+    return bi.fit(read(frame), model, method="laplace", progress=False)
+
+
+def moments(draws) -> tuple[np.ndarray, np.ndarray]:
+    return draws.mean(("chain", "draw")).to_numpy(), draws.std(("chain", "draw")).to_numpy()
+
+
+POINTS = np.array([[-0.5, 0.3], [0.4, -0.6], [0.8, 0.5]])
+TRUTH = np.tanh(POINTS[:, 0]) + 0.5 * POINTS[:, 1]
+DELAYED = {"tv": bi.Adstock(0.5, delay=2, length=2)}
+OPEN = dict.fromkeys(NAMES, bi.Adstock())
+
+
+def test_windows_are_of_the_same_unit_in_any_order() -> None:
+    # Where an action persists, rows of experiments need windows of their own.
+    frame = panel(0.0, seed=2, regions=3, weeks=40, persistence=0.9)
+    rows = carried_over(read(frame), {"tv": bi.Adstock(0.5, length=3)})
+    table = frame.assign(old=frame.groupby("region")["tv"].shift(1))
+    table["older"] = table.groupby("region")["tv"].shift(2)
+    expected = (4 * table["tv"] + 2 * table["old"] + table["older"]) / 7
+    kept = table["week"].isin(range(2, 40)) & (
+        (table["regime"] != "tv") | (table.groupby("region")["regime"].shift(2).eq("tv"))
+    )
+    np.testing.assert_allclose(rows.actions[:, 0], expected[kept])
+    np.testing.assert_array_equal(rows.actions[:, 1], frame["radio"][kept])
+    np.testing.assert_array_equal(rows.this_period.actions[:, 0], frame["tv"][kept])
+    assert rows.left_out == len(frame) - kept.sum() > 0
+    # Negative control.
+    fresh = carried_over(read(panel(0.0, regions=3, weeks=40)), {"tv": bi.Adstock(0.5, length=3)})
+    assert fresh.left_out == 3 * 2
+    shuffled = frame.sample(frac=1, random_state=0)
+    again = carried_over(read(shuffled), {"tv": bi.Adstock(0.5, length=3)})
+    np.testing.assert_allclose(np.sort(again.actions[:, 0]), np.sort(rows.actions[:, 0]))
+
+
+def test_a_delay_and_a_missing_week() -> None:
+    frame = panel(0.0, regions=3, weeks=40)
+    window = Lags.of(read(frame), DELAYED).windows["tv"]
+    at = np.flatnonzero(frame["week"] == 7)
+    np.testing.assert_array_equal(frame["week"].to_numpy()[window.rows[:, at]].T, [[5, 4]] * 3)
+    without = frame[(frame["week"] != 5) | (frame["region"] != "r0")]
+    window = Lags.of(read(without), DELAYED).windows["tv"]
+    exist = window.exist[:, (without["week"] == 7).to_numpy()]
+    assert exist.T.tolist() == [[False, True], [True, True], [True, True]]
+
+
+def test_months_of_different_lengths_follow_each_other() -> None:
+    frame = panel(0.0, regions=3, weeks=72)
+    months = pd.date_range("2020-01-01", periods=72, freq="MS")
+    monthly = frame.assign(week=months[frame["week"]])
+    gap = (frame["week"] != 40).to_numpy()
+    for of_month, of_number in ((monthly, frame), (monthly[gap], frame[gap])):
+        one, other = (Lags.of(read(own), DELAYED).windows["tv"] for own in (of_month, of_number))
+        np.testing.assert_array_equal(one.exist, other.exist)
+        np.testing.assert_array_equal(one.rows[one.exist], other.rows[other.exist])
+
+
+def test_held_actions_are_carried_over_as_they_are() -> None:
+    frame = panel(0.0).assign(tv=lambda t: t.groupby("region")["tv"].transform("first"))
+    rows = carried_over(read(frame), {"tv": bi.Adstock(0.7, sd=0.3)})
+    np.testing.assert_allclose(rows.actions, rows.this_period.actions)
+    np.testing.assert_allclose(rows.periods[:, 2:4], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.6])
+def test_the_sustained_effect_at_an_estimated_rate(rate) -> None:
+    frame = panel(rate, regions=24)
+    fit = fitted(frame, OPEN)
+    mean, sd = moments(fit.joint_effect(POINTS))
+    assert (np.abs(mean - TRUTH) < 3.5 * sd).all()
+    assert sd.max() < 0.5
+    rates = [adstock.rate for adstock in fit.terms.carryover.values()]
+    np.testing.assert_allclose(rates, rate, atol=0.2)
+    if rate:
+        # Negative control: the effect of one week, without carry-over.
+        mean, sd = moments(fitted(frame, None).contrast(POINTS[2:], POINTS[:1]))
+        assert mean - (TRUTH[2] - TRUTH[0]) < -3.5 * sd
+
+
+def test_persistent_causes_do_not_pass_for_carry_over() -> None:
+    frame = panel(0.0, seed=3, persistence=0.8)
+    fit = fitted(frame, OPEN)
+    assert any(term.name == "delta(tv) past" for term in fit.terms.terms)
+    change = fit.contrast(POINTS[1:], POINTS[:1])
+    mean, sd = moments(change)
+    assert (np.abs(mean - (TRUTH[1:] - TRUTH[:1])) < 4 * sd).all()
+    # Negative control: causes that do not persist leave no trace in earlier weeks.
+    fresh = fitted(panel(0.0, seed=3), OPEN)
+    assert not any("past" in term.name for term in fresh.terms.terms)
+
+
+def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
+    fit = fitted(panel(0.6), OPEN | {"radio": bi.Adstock(0.6)})
+    lasting = fit.joint_effect(POINTS)
+    assert lasting.attrs["population"] == "tv and radio held for as long as they act"
+    once = fit.joint_effect(POINTS, periods=1)
+    assert "held for 1 period, before at" in once.attrs["population"]
+    np.testing.assert_array_equal(once["tv"], POINTS[:, 0])
+    change, lasting_change = (
+        fit.contrast(POINTS[1:], POINTS[:1], periods=periods).mean(("chain", "draw"))
+        for periods in (1, None)
+    )
+    assert (np.abs(change) < 0.6 * np.abs(lasting_change)).all()
+    eight = fit.joint_effect(POINTS, periods=8)
+    np.testing.assert_allclose(eight, lasting)
+    text = str(fit)
+    assert "radio acts for 8 periods: rate 0.6, given." in text
+    assert "tv acts for 8 periods: rate 0." in text
+    assert "rows are left out" in " ".join(text.split())
+    fit.save(tmp_path / "fit.nc")
+    again = bi.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(again.joint_effect(POINTS), lasting)
+    assert str(again) == text
+    with pytest.raises(bi.PointsError, match="'radio' is not"):
+        fit.contrast(POINTS[1:], POINTS[:1], intervened=["tv"], periods=1)
+    with pytest.raises(bi.PointsError, match="no action carries over"):
+        fitted(panel(0.0), None).joint_effect(POINTS, periods=1)
+
+
+def test_rows_of_a_fit_are_recognised_and_updated() -> None:
+    frame = panel(0.5)
+    first, rest = frame[frame["week"] < 70], frame[frame["week"] >= 70]
+    fit = fitted(first, {"tv": bi.Adstock()})
+    density = fit.with_log_likelihood(read(first), rows=100)["log_likelihood"]["outcome"]
+    assert np.isfinite(density).all()
+    with pytest.raises(bi.DataError, match="rows of regime"):
+        fit.with_log_likelihood(read(first[:-5]))
+    updated = fit.update(read(rest, require_observational=False), progress=False)
+    whole = fitted(pd.concat([first, rest]), {"tv": bi.Adstock()})
+    np.testing.assert_array_equal(updated.joint_effect(POINTS), whole.joint_effect(POINTS))
+    assert not bi.check(read(frame), fit.model, held_out=0, progress=False).violated
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "carryover", "message"),
+    [
+        ({}, {"unit": None, "time": None}, {"tv": bi.Adstock()}, "with time and unit"),
+        ({}, {"unit": None}, {"tv": bi.Adstock()}, "two rows have the same week"),
+        ({"week": 3}, {}, {"tv": bi.Adstock()}, "two rows of 'r0' have the same week"),
+        ({}, {}, {"print": bi.Adstock()}, "carryover: unknown action 'print'"),
+        ({"tv": "a"}, {}, {"tv": bi.Adstock()}, "'tv' has named levels"),
+        ({}, {}, {"tv": bi.Adstock(0.95, length=90)}, "no row of .*shorter length"),
+        ({}, {}, {"tv": 0.5}, "carryover\\['tv'\\] must be a Adstock.*bi.Adstock\\(\\)"),
+    ],
+)
+def test_unusable_rows_and_models_are_refused(changes, options, carryover, message) -> None:
+    frame = panel(0.0, persistence=0.9).assign(**changes)
+    if "tv" in changes:
+        frame["tv"] = np.where(frame.index % 2, "a", "b")
+    with pytest.raises(bi.BayesIntgenError, match=message):
+        bi.fit(read(frame, **options), bi.models.additive(carryover=carryover), progress=False)
+
+
+def test_streams_are_refused() -> None:
+    frame = panel(0.0)
+    stream = bi.read([frame], NAMES, "y", unit="region", time="week", progress=False)
+    with pytest.raises(bi.DataError, match="RegimeData.from_frame"):
+        bi.fit(stream, bi.models.additive(carryover=OPEN), progress=False)
+
+
+@pytest.mark.parametrize("settings", [{"rate": 1.5}, {"rate": -0.1}, {"delay": -1}, {"length": 0}])
+def test_impossible_adstocks_are_refused(settings) -> None:
+    with pytest.raises(bi.ModelError, match="rate|delay|length"):
+        bi.Adstock(**settings)
+
+
+def test_without_carry_over_draws_are_the_same() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame = panel(0.0)
+        plain = bi.RegimeData.from_frame(frame, NAMES, "y", "regime")
+        draws = bi.fit(plain, method="laplace", progress=False).joint_effect(POINTS)
+        same = fitted(frame, {}).joint_effect(POINTS)
+    np.testing.assert_array_equal(draws, same)
