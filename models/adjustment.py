@@ -54,7 +54,6 @@ from bayes_intgen.models.terms import (
     Always,
     Decomposition,
     RandomEffects,
-    Role,
     Term,
     WhereNotSet,
 )
@@ -434,13 +433,10 @@ def _usual_term(data: Observations, i: int, parts: Sequence[tuple[Basis, Array]]
     variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
     kept = variances > MIN_USUAL * variances[-1]
     directions = KarhunenLoeveBasis(basis, weights @ axes[:, kept] / np.sqrt(variances[kept]))
-    position, columns = i - len(data.names), data.columns
-    role: Role = "covariate" if position < len(columns.names) else "group"
-    symbol = {"covariate": "gamma", "group": "level"}[role]
-    name = f"{symbol}({columns.every[position]}) usual"
+    name = f"usual({data.columns.every[i - len(data.names)]})"
     # One standard deviation of the outcome, which hardly shrinks it.
     component = Component("", directions, CONSTANT.scale)
-    return Term(name, role, None, (i,), component, 1.0, Always())
+    return Term(name, "usual", None, (i,), component, 1.0, Always())
 
 
 def _outcome_moments(data: Observations) -> tuple[float, float]:

@@ -49,6 +49,7 @@ Role = Literal[
     "regression",
     "covariate",
     "group",
+    "usual",
     "moderator",
 ]
 # Roles of terms that forward selection and pruning may treat as absent.

@@ -97,7 +97,11 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
             action = "" if term.action is None else terms.names[term.action]
             grouping = columns.every[term.inputs[-1] - count]
             estimate = "pruned" if term.name in fixed else "posterior"
-            found.append((draws_of_scale(tree, term.name), grouping, action, estimate))
+            sd = draws_of_scale(tree, term.name)
+            if not action and (usual := terms.columns.get(f"usual({grouping})")):
+                coefficients = tree["coefficients"].dataset["coefficients"].values[..., usual]
+                sd = np.sqrt(sd**2 + (coefficients**2).sum(axis=-1))
+            found.append((sd, grouping, action, estimate))
     effects = terms.random_effects
     if effects is not None:
         grouping = columns.every[effects.grouping - count]

@@ -317,10 +317,13 @@ def _unseen_groups(
     shares = (population.shares[:, None] * (population.values == UNSEEN)).sum(axis=0).tolist()
     out: list[UnseenGroup] = []
     for term in terms.terms:
-        if term.role != "group":
-            continue
-        column = term.inputs[-1] - count
-        if shares[column]:
+        column = max(term.inputs, default=0) - count
+        if term.role == "usual" and shares[column]:
+            # Over groups its functions have unit variance.
+            slopes = prediction.coefficients[..., terms.columns[term.name]]
+            effects = (slopes * rng.standard_normal(slopes.shape)).sum(axis=-1, keepdims=True)
+            out.append(UnseenGroup(column, Constant(), None, effects, shares[column]))
+        elif term.role == "group" and shares[column]:
             basis = term.component.basis
             function = basis.factors[0] if isinstance(basis, TensorProductBasis) else Constant()
             scale = scale_of(term.name)[..., None]

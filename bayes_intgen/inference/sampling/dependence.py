@@ -174,7 +174,7 @@ class _Scores(NamedTuple):
         """Columns, shape (n, P), and residuals, shape (n, S), of outcomes or of standard noise."""
         precision = row_weights(self.spread, rows)
         root = np.sqrt(precision)[:, None] / float(self.conditional.noise_sd)
-        design = self.terms.matrix(rows.inputs, rows.intervened)
+        design = self.terms.design(rows)
         if noise is None:
             mean = self.conditional.mean
             own = (rows.outcome - self.terms.centre - design @ mean)[:, None]
