@@ -124,7 +124,8 @@ def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -
     Examples
     --------
     >>> columns = CovariateColumns(groups=("shop",))
-    >>> print(*dependent_rows_in_words(Autocorrelation(1, 0.4, 1, "day", "shop"), columns))
+    >>> found = Autocorrelation(1, 0.4, 1, time="day", unit="shop")
+    >>> print(*dependent_rows_in_words(found, columns))
     neighbouring rows resemble each other (residuals correlate by 0.4 in the order of 'day' within \
 'shop'), so that intervals are too narrow: pass time='day', unit='shop'
     """

@@ -187,7 +187,8 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
 def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: PlannedRows) -> Array:
     """Information of a row of an experiment on average, shape (r, r).
 
-    Covariates and groups are at their averages over the population of the fit.
+    Covariates and groups are at their averages over the population of the fit. Rows are as
+    dependent as those of the fit.
     """
     terms, masks = posterior.terms, np.broadcast_to(planned.mask, planned.actions.shape)
     relative = posterior.spread(planned.actions, masks)
@@ -198,6 +199,8 @@ def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: Plan
             if i < len(terms.names):
                 relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
     prediction = fitted_prediction(posterior)
-    variance = float(np.square(prediction.sd).mean()) * relative
+    variance = (
+        float(np.square(prediction.sd).mean()) * relative * posterior.autocorrelation.inflation
+    )
     design = prediction.design(planned.actions, masks)
     return belief.information(design, 1 / (variance * len(planned.actions)))

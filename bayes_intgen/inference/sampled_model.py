@@ -69,6 +69,8 @@ class Autocorrelation(NamedTuple):
         Its correlation over one step.
     step : float
         Median distance in time of a row from the next.
+    inflation : float
+        Ratio of variances of what the rows inform, over all directions of the coefficients.
     time, unit : str
         For rows without a time, which the coefficients take as independent: a date, and a grouping,
         in whose order neighbours are correlated; empty for the order of the table.
@@ -77,6 +79,7 @@ class Autocorrelation(NamedTuple):
     share: float
     decay: float
     step: float
+    inflation: float = 1.0
     time: str = ""
     unit: str = ""
 

@@ -129,9 +129,11 @@ def correlated_draws(
         added += lagged.T @ columns
     excess = correlation.share * root.T @ (added + added.T) @ root
     values, vectors = np.linalg.eigh(excess)
-    directions = root @ (vectors * np.sqrt(np.maximum(values, 0)))
+    values = np.maximum(values, 0)
+    directions = root @ (vectors * np.sqrt(values))
     normal = generator(seed, "dependence").standard_normal(nothing.shape)
-    return np.asarray(normal @ directions.T), correlation
+    inflation = 1 + float(values.sum() / conditional.share.sum())
+    return np.asarray(normal @ directions.T), correlation._replace(inflation=inflation)
 
 
 def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
@@ -155,7 +157,9 @@ def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
         left = scores.of(rows)[1][:, 0]
         products = (left[1:] * left[:-1])[same] / np.mean(left**2)
         if products.size and products.sum() > MIN_Z_OF_NEIGHBOURS * np.sqrt(products.size):
-            found = Autocorrelation(1.0, float(products.mean()), 1.0, time, unit)
+            found = INDEPENDENT._replace(
+                share=1.0, decay=float(products.mean()), time=time, unit=unit
+            )
             strongest = max(strongest, found, key=lambda own: own.next)
     return strongest
 
