@@ -39,6 +39,7 @@ from bayes_intgen.assess.bootstrap import (
     BootstrapResult,
     BootstrapTest,
     RowScores,
+    blocks_of_rows,
     familywise_results,
     wild_bootstrap,
 )
@@ -99,7 +100,7 @@ def _score_test(
     estimate = mixture.estimate(information)
     residual = null.residual - null.remainder(block @ (direction @ estimate))
     scores = RowScores(slice(None), rows * residual[:, None])
-    (samples,) = wild_bootstrap([scores], len(null.design), rng)
+    (samples,) = wild_bootstrap([scores], blocks_of_rows(null.data), rng)
     mean = mixture.null_mean(information)
     samples += mean
     values, vectors = np.linalg.eigh((shrinkage + shrinkage.T) / 2)

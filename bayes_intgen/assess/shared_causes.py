@@ -52,6 +52,7 @@ from bayes_intgen.assess.bootstrap import (
     BootstrapResult,
     BootstrapTest,
     RowScores,
+    blocks_of_rows,
     familywise_results,
     wild_bootstrap,
 )
@@ -109,7 +110,10 @@ def action_tests(
     pairs = list(combinations(names, 2))
     scores = actions.scores()
     samples = wild_bootstrap(
-        [score.rows for score in scores.values()], len(data), generator(seed, "check", 2)
+        [score.rows for score in scores.values()],
+        # Scores of patients are sums over their rows.
+        blocks_of_rows(data) if data.fine_group is None else np.arange(len(data)),
+        generator(seed, "check", 2),
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
     # Scores with mean zero under each hypothesis: j may move k, or k may move j.

@@ -112,6 +112,19 @@ def test_planned_rows_are_worth_less_where_rows_resemble_each_other() -> None:
     assert needed[1] > 2 * needed[0]
 
 
+def test_persistent_rows_are_no_violation() -> None:
+    p = {False: [], True: []}
+    for seed in range(4):
+        frame = panel(seed, decay=0.8)
+        for has_order in p:
+            rows = bi.RegimeData.from_frame(
+                frame, NAMES, outcome="y", regime="regime", **(ORDER if has_order else {})
+            )
+            p[has_order].append(bi.check(rows, held_out=0, progress=False).p)
+    assert min(p[True]) > 0.01
+    assert np.mean(np.log(p[False])) < np.mean(np.log(p[True])) - 0.4
+
+
 def test_a_stream_with_a_time_is_refused() -> None:
     frame = panel(7, decay=0.0)
     stream = bi.StreamedData.from_batches(
