@@ -48,21 +48,8 @@ def blocks_of_rows(data: Observations) -> NDArray[np.int_]:
 
     Rows of a stretch share a sign, which keeps their dependence (cluster wild bootstrap: Cameron,
     Gelbach and Miller 2008; for series the dependent wild bootstrap: Shao 2010).
-
-    Examples
-    --------
-    >>> blocks_of_rows(data)[:3]
-    array([0, 1, 2])
     """
-    if data.series is None or data.time is None:
-        return np.arange(len(data))
-    order, blocks = np.lexsort((data.time, data.series)), np.empty(len(data), dtype=np.int_)
-    is_first = np.diff(data.series[order], prepend=-1) != 0
-    starts = np.flatnonzero(is_first)
-    place = np.arange(len(data)) - np.repeat(starts, np.diff([*starts, len(data)]))
-    is_first |= place % -(-len(data) // N_BLOCKS) == 0
-    blocks[order] = np.cumsum(is_first)
-    return blocks - 1
+    return data.stretches(-(-len(data) // N_BLOCKS))
 
 
 def wild_bootstrap(

@@ -553,6 +553,25 @@ class Observations(Rows):
             return self
         return self._replace(actions=self.periods[:, : len(self.names)], periods=None)
 
+    def stretches(self, length: int) -> NDArray[np.int_]:
+        """Stretch of each row, shape (N,): so many rows of a unit that follow each other.
+
+        Without a time each row is one.
+
+        Examples
+        --------
+        >>> data.stretches(12)[:3]
+        array([0, 1, 2])
+        """
+        if self.series is None or self.time is None:
+            return np.arange(len(self))
+        order, out = np.lexsort((self.time, self.series)), np.empty(len(self), dtype=np.int_)
+        is_first = np.diff(self.series[order], prepend=-1) != 0
+        starts = np.flatnonzero(is_first)
+        place = np.arange(len(self)) - np.repeat(starts, np.diff([*starts, len(self)]))
+        out[order] = np.cumsum(is_first | (place % length == 0)) - 1
+        return out
+
     @property
     def smooth_columns(self) -> NDArray[np.float64]:
         """Actions and covariates of each row, shape (N, K + C)."""

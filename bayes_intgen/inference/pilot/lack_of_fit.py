@@ -10,7 +10,7 @@ sums the squared scores of the groups (variance component test: Lin, "Variance c
 generalised linear models with random effects", Biometrika 1997). With levels of the groups and a
 common slope projected out, the score of group g is U_g = sum_i x_i e_i over its rows, and its
 variance under the null is estimated by sum_i x_i^2 e_i^2, whatever the variance of the noise in a
-group.
+group. If rows have a time, stretches of some rows take the place of rows.
 
 Where an action was set, its slope is that of its effect. Elsewhere the bias adds to it, and may
 depend on the group's usual value of the action: there slopes that are a polynomial in it are
@@ -55,6 +55,8 @@ MIN_PRECISION_SHARE = 1e-4
 USUAL_DEGREE = 2
 # P value of slopes where the action was set, above which those elsewhere are no evidence.
 CONFIRMED = 0.025
+# Number of rows of a unit that follow each other, and may be dependent.
+STRETCH = 8
 # Singular values, relative to columns of unit length, below which columns are combinations of
 # others.
 MIN_SINGULAR = 1e-6
@@ -279,13 +281,13 @@ def slope_tests(
         Of the fit.
     spread : VarianceFunction
     """
-    root = 1 / relative_noise_sd(spread, rows)
+    root, stretch = 1 / relative_noise_sd(spread, rows), rows.stretches(STRETCH)
     standardised, count = residuals * root, len(rows.names)
 
     def p_value(k: int, codes: NDArray[np.int_], of: NDArray[np.bool_], degree: int) -> float:
         columns = _columns(terms, k, rows)
         return len(columns) * min(
-            _slope_p_value(column[of], codes[of], standardised[of], root[of], degree)
+            _slope_p_value(column[of], codes[of], standardised[of], root[of], degree, stretch[of])
             for column in columns
         )
 
@@ -317,7 +319,12 @@ def _columns(terms: Decomposition, k: int, rows: Observations) -> list[Array]:
 
 
 def _slope_p_value(
-    column: Array, codes: NDArray[np.int_], residual: Array, root: Array, degree: int
+    column: Array,
+    codes: NDArray[np.int_],
+    residual: Array,
+    root: Array,
+    degree: int,
+    stretch: NDArray[np.int_],
 ) -> float:
     """P value of slopes that are a polynomial in the usual value of a group; one without rows.
 
@@ -331,15 +338,21 @@ def _slope_p_value(
     root : ndarray, shape (n,)
         One over this standard deviation.
     degree : int
+    stretch : ndarray of int, shape (n,)
+        Rows of a group that may be dependent.
     """
     if not len(codes):
         return 1.0
     _, group = np.unique(codes, return_inverse=True)
+    _, first, piece = np.unique(
+        group * (stretch.max() + 1) + stretch, return_index=True, return_inverse=True
+    )
+    of_piece = group[first]
 
     def sums(values: Array) -> Array:
         return np.bincount(group, values)
 
-    number, units = sums(np.ones(len(group))), sums(root**2)
+    number, units = np.bincount(of_piece).astype(float), sums(root**2)
     usual = sums(root**2 * column) / units
     x = root * (column - usual[group])
     e = residual - root * (sums(root * residual) / units)[group]
@@ -352,11 +365,11 @@ def _slope_p_value(
     free = 1 - np.sum(span**2, axis=1)
     slopes = span @ (span.T @ _ratio(sums(x * e), np.sqrt(information)))
     e = e - x * _ratio(slopes, np.sqrt(information))[group]
-    score, squares = sums(x * e), (x * e) ** 2
+    score, squares = sums(x * e), np.bincount(piece, x * e) ** 2
     correction = free * _ratio(number, number - 1)
-    variance = correction * sums(squares)
+    variance = correction * np.bincount(of_piece, squares)
     # Squares of single rows are no evidence of a slope that a group's rows share.
-    second = float(np.sum(variance**2 - correction**2 * sums(squares**2)))
+    second = float(np.sum(variance**2 - correction**2 * np.bincount(of_piece, squares**2)))
     if not second > 0:
         return 1.0
     # A chi-squared variable with the skewness of the sum, shifted and scaled.
