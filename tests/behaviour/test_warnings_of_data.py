@@ -148,11 +148,12 @@ def test_sound_tables_are_not_reported(kind: str) -> None:
 
 def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None:
     actions, outcome = world()
-    own = np.random.default_rng(8).normal(size=len(MASKS))
+    noise = 0.2 * np.random.default_rng(8).normal(size=len(MASKS))
+    mood = outcome + 2 * MASKS.any(axis=1) + noise
     days = np.datetime64("2024-01-01") + (np.arange(len(MASKS)) // 3).astype("timedelta64[D]")
     frame = {
         "tv": actions[:, 0], "radio": actions[:, 1], "sales": outcome,
-        "week": np.arange(len(MASKS)) // 20, "mood": outcome + own, "day": days,
+        "week": np.arange(len(MASKS)) // 20, "mood": mood, "day": days,
         "regime": np.select([MASKS[:, 0], MASKS[:, 1]], ["tv", "radio"], ""),
     }  # fmt: skip
     data = bi.RegimeData.from_frame(
