@@ -28,7 +28,9 @@ def table(growth: float, of_biases: float = 0.0, seed: int = 0, late: float = 0.
     actions = np.where(mask, own, 0.8 * causes + 0.6 * own)
     years = days / 365
     sales = (1 + growth * years) * (actions @ SLOPES) + 0.3 * np.sin(2 * np.pi * years)
-    sales += (1 + of_biases * years) * (causes @ [0.6, 0.6, -0.4]) + 0.4 * rng.normal(size=len(mask))
+    sales += (1 + of_biases * years) * (causes @ [0.6, 0.6, -0.4]) + 0.4 * rng.normal(
+        size=len(mask)
+    )
     regime = np.where(mask.any(axis=1), np.array(ACTIONS)[mask.argmax(axis=1)], "")
     frame = pd.DataFrame(dict(zip(ACTIONS, actions.T, strict=True)))
     return frame.assign(sales=sales, day=DAY0 + days.astype("timedelta64[D]"), regime=regime)

@@ -36,12 +36,11 @@ from bayes_intgen.models.terms import Decomposition, Term
 
 # Prior of the scale s, the relative change per standard deviation of the dates.
 RATE = LogNormal(median=0.2, sigma=1.0)
-# Standard deviation of the rates of single actions about the one that they share, over its own. In
-# 240 worlds without growth 3% of fits have a change, as with zero, and fewer of those with growth
-# of one action alone are missed.
+# Standard deviation of the rates of single actions about the one that they share, over its own.
 DEVIATION = 0.5
-# Log Bayes factor up to which effects that change are preferred to biases that do.
-PREFERENCE = 1.0
+# Minimum log Bayes factor of changes, which is near zero where there is hardly any evidence. Of 648
+# tables without changes, 3% have more for those of effects, and of 360 with growth by 30%, 96%.
+MIN_LOG_BAYES_FACTOR = 0.5
 
 # Changes of all effects, or of all biases, along one date.
 Changes = tuple[Term, ...]
@@ -159,13 +158,9 @@ def likely_changes(
             )
             for i, root in remaining.items()
         }
-        worth = {i: own.log_bayes_factor for i, own in evidence.items()}
-        likely = [i for i in worth if worth[i] > 0]
-        if not likely:
+        best = max(evidence, key=lambda i: evidence[i].log_bayes_factor)
+        if evidence[best].log_bayes_factor < MIN_LOG_BAYES_FACTOR:
             break
-        best = max(
-            likely, key=lambda i: worth[i] + PREFERENCE * (changes[i][0].role == "moderator")
-        )
         chosen += changes[best]
         root = remaining.pop(best)
         explained = root.T @ precision
