@@ -51,13 +51,17 @@ PASSES = (
 
 
 class Case(NamedTuple):
-    """Rows, points with their true effect, an outcome at each point, and options of the model."""
+    """Rows, points with their true effect, an outcome at each point, and options of the model.
+
+    Effects are those at the values ``given`` of covariates.
+    """
 
     data: bi.RegimeData
     points: np.ndarray
     truth: np.ndarray
     outcome: np.ndarray | None = None
     options: Mapping[str, Any] = {}
+    given: Mapping[str, Any] = {}
 
 
 class Technique(NamedTuple):
@@ -100,6 +104,9 @@ TECHNIQUES = {
         ("interacting causes", "weakly interacting causes", "rows together", *SMOOTH, *REAL),
         {"interactions_of_causes": False},
     ),
+    "changes in time": Technique(
+        ("growing effects", "experiments in time"), {"changes_in_time": False}
+    ),
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
@@ -135,6 +142,8 @@ TECHNIQUES = {
 }  # fmt: skip
 # Standard deviation of the products of two hidden causes, over the mean one of a cause alone.
 CAUSES = {"interacting causes": 1.0, "weakly interacting causes": 0.3, "rows together": 0.5}
+# Growth of all effects in a year.
+GROWTH = {"growing effects": 0.3, "experiments in time": 0.0}
 LAWS = {
     "zeros and ones": "binary", "counts": "counts of 1.5", "outliers": "gaussian", "t3": "t3",
     "heteroscedastic": "heteroscedastic",
@@ -149,6 +158,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return real(kind, seed, rows, rng)
     if kind in PANELS:
         return panel(kind, rows, rng)
+    if kind in GROWTH:
+        return growing(GROWTH[kind], rows, rng)
     if kind.startswith("two years"):
         return two_years(rows if kind == "two years" else round(FEW * rows), rng)
     if kind in ("visits", "regions", "weights"):
@@ -302,6 +313,34 @@ def two_years(rows: int, rng: np.random.Generator) -> Case:
     return Case(data, points, common[own == 0].mean() + effects(points))
 
 
+def growing(growth: float, rows: int, rng: np.random.Generator) -> Case:
+    """History over two years, and experiments in the second: effects grow, and so does the level.
+
+    The case is a day of the last month.
+    """
+    count = 3
+    slope, bend, shift = rng.uniform((0.5, 0.6, -0.5), (1.2, 1.5, 0.5), (count, 3)).T
+    slope, gain = (x * rng.choice([-1, 1], count) for x in (slope, rng.uniform(0.3, 1.0, count)))
+
+    def effects(actions: np.ndarray, years: np.ndarray) -> np.ndarray:
+        curves = slope * (np.arctan(bend * (actions - shift)) + np.arctan(bend * shift))
+        return np.asarray(curves.sum(axis=1) * (1 + growth * years) + 0.5 * years)
+
+    mask = np.eye(count + 1, count, -1, dtype=bool).repeat(rows, axis=0)
+    was_set = mask.any(axis=1)
+    days = rng.integers(365 * was_set, 730)
+    causes = rng.normal(size=mask.shape)
+    observed = 0.8 * causes + 0.6 * rng.normal(size=mask.shape)
+    actions = np.where(mask, 1.2 * rng.normal(size=mask.shape), observed)
+    outcome = effects(actions, days / 365) + causes @ gain + 0.5 * rng.normal(size=len(mask))
+    names = ("tv", "radio", "search")
+    dates = np.datetime64("2024-01-01") + days
+    data = bi.RegimeData.from_arrays(actions, outcome, mask, names, covariates={"day": dates})
+    points, day = 1.1 * rng.normal(size=(POINTS, count)), 715
+    truth = effects(points, np.full(POINTS, day / 365))
+    return Case(data, points, truth, given={"day": str(np.datetime64("2024-01-01") + day)})
+
+
 def adjusted(kind: str, seed: int, rows: int) -> Case:
     """Panel of regions, trial with several visits per patient, or means of several units."""
     make, name = {
@@ -356,7 +395,8 @@ def score(technique: str, kind: str, seed: int, rows: int, quick: bool) -> list[
             began = time.process_time()
             posterior = fits[name]().posterior
             seconds = time.process_time() - began
-        effect = posterior.joint_effect(case.points).transpose("chain", "draw", ...).to_numpy()
+        effect = posterior.joint_effect(case.points, given=case.given or None)
+        effect = effect.transpose("chain", "draw", ...).to_numpy()
         line: Row = {"technique": technique, "kind": kind, "seed": seed, "rows": rows}
         line |= {"quick": quick, "fit": name, "seconds": f"{seconds:.3f}"}
         line["error"] = f"{rms(effect.mean(axis=(0, 1)) - case.truth):.6g}"

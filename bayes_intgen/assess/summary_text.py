@@ -33,7 +33,7 @@ from bayes_intgen.text.formats import (
     share_text,
     shorter_number,
 )
-from bayes_intgen.text.messages import option
+from bayes_intgen.text.messages import in_words, option
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
@@ -306,11 +306,11 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
         lines = [f"Answers are an {asked.description}, {unless}."]
     if columns.names:
         lines.append(f"Adjusted for {', '.join(columns.names)}.")
-    lines += [
-        f"The effect of {action} depends on {name}."
-        for action, name in effect_modifiers(terms)
-        if name in columns.names
-    ]
+    for name in columns.names:
+        actions = [action for action, other in effect_modifiers(terms) if other == name]
+        if actions:
+            effects = "effects of {} depend" if len(actions) > 1 else "effect of {} depends"
+            lines.append(f"The {effects.format(in_words(actions))} on {name}.")
     return (*lines, *group_lines(between))
 
 

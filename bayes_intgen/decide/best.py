@@ -151,7 +151,10 @@ def search_of(
     measure = risk_measure(objective)
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     problem = Problem.of(posterior, decision, beyond_support)
-    support_of(posterior).query_at(problem.baseline[None], subject="the baseline")
+    support = support_of(posterior)
+    support.query_at(problem.baseline[None], subject="the baseline")
+    every = range(len(posterior.actions))
+    support.warn_of_change(every, posterior.actions, posterior.averages)
     return Search(problem, JointSurface.of(prediction_of(posterior)), measure)
 
 

@@ -174,6 +174,8 @@ def _ends_of(
     coords = coordinates(posterior, labels, within, both)
     attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
+    if link == posterior.model.link:
+        support_of(posterior).warn_of_change(changed, query.intervened, posterior.averages)
     attrs |= change_attrs(posterior, changed, query.intervened, link)
     if periods is not None:
         attrs = restated(attrs, posterior.terms, periods)
@@ -197,6 +199,8 @@ def slope(
     query = support_of(posterior).query(at, intervened)
     if posterior.model.link == "log":
         support_of(posterior).warn_of_level(query.intervened, posterior.averages)
+    else:
+        support_of(posterior).warn_of_change([k], query.intervened, posterior.averages)
     coordinate, values = posterior.terms.coordinates[k], query.values
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))

@@ -30,6 +30,8 @@ class Techniques:
         Candidates of forward selection.
     interactions_of_causes : bool
         The same, and a variance of rows with several actions set.
+    changes_in_time : bool
+        Effects and biases may change along dates.
     informed_directions : bool
         Added terms keep only the directions that the rows inform.
     pruning : bool
@@ -52,6 +54,7 @@ class Techniques:
     finer_functions: bool = True
     finer_pairs: bool = True
     interactions_of_causes: bool = True
+    changes_in_time: bool = True
     informed_directions: bool = True
     pruning: bool = True
     informed_functions: bool = True

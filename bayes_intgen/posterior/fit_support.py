@@ -229,34 +229,73 @@ class FitSupport:
 
         Changes between plans do not have this warning, nor answers that only need these.
         """
-        names = self.terms.names
-        target = tuple(name in intervened for name in names)
-        regimes = [*combined_regimes([*self.regimes], target)]
+        regimes = self._combined(intervened)
         if self._parents is None or not regimes:
             return
+        names, shares = self.terms.names, self._shares(averages)
         covariates = [own for own in self.strata if own.kind != "group"]
-        shares, units = {}, averages.population
-        if units is not None:
-            for own, values in zip(covariates, units.values.T, strict=False):
-                # NaN where the population is the default one.
-                if not np.isnan(values).any():
-                    shares[own.name] = own.shares(values, units.shares)
+        target = tuple(name in intervened for name in names)
         words = []
         if found := rests_on(names, covariates, target, shares):
             changes = option("ask for posterior.contrast", command="look at changes, by --from")
             words.append(f"{in_one_sentence(found)}; {changes}")
-        # Values outside all rows are reported where they are given.
         given = averages.given.keys() - {*averages.out_of_range}
-        dates = [own for own in covariates if own.kind == "date" and own.name in given]
-        for own in [] if words else dates:
-            if beyond := own.beyond(regimes, shares[own.name]):
-                labels = " and ".join(mask_label(names, own) for own in beyond)
+        dates = [own.name for own in covariates if own.kind == "date" and own.name in given]
+        _say(words or self._beyond(dates, regimes, averages))
+
+    def warn_of_change(
+        self, changed: Sequence[int], intervened: Sequence[str], averages: Standardisation
+    ) -> None:
+        """Warn where a change extrapolates in time, since effects depend on it in the model.
+
+        ``changed`` are the positions of the actions that change.
+        """
+        mask = np.isin(self.terms.names, list(intervened))
+        for date in self.terms.covariates.dates:
+            own = [k for k in changed if date in self.terms.moderators_of(k, mask)]
+            regimes = [r for r in self._combined(intervened) if any(r[k] for k in own)]
+            _say(self._beyond([date], regimes, averages))
+
+    def _combined(self, intervened: Sequence[str]) -> list[Mask]:
+        """Regimes whose combination is the effect of these actions."""
+        target = tuple(name in intervened for name in self.terms.names)
+        return [*combined_regimes([*self.regimes], target)]
+
+    def _shares(self, averages: Standardisation) -> dict[str, Array]:
+        """Share of each stratum of covariates over which units are not averaged by default."""
+        shares, units = {}, averages.population
+        if units is not None:
+            for own, values in zip(self.strata, units.values.T, strict=False):
+                # NaN where the population is the default one.
+                if own.kind != "group" and not np.isnan(values).any():
+                    shares[own.name] = own.shares(values, units.shares)
+        return shares
+
+    def _beyond(
+        self, dates: Sequence[str], regimes: Sequence[Mask], averages: Standardisation
+    ) -> list[str]:
+        """Dates of a population that are beyond the rows of regimes, in a sentence each.
+
+        Values outside all rows are reported where they are given.
+        """
+        words, shares = [], self._shares(averages)
+        for own in self.strata:
+            if own.name not in dates or own.name in averages.out_of_range:
+                continue
+            beyond = own.beyond(regimes, shares.get(own.name, own.population))
+            labels = " and ".join(mask_label(self.terms.names, mask) for mask in beyond)
+            if beyond and own.name in averages.given:
                 value = words_of_value(averages.given[own.name])
                 words.append(
                     f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
                 )
-        for text in words:
-            warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
+            elif beyond:
+                remedy = option(f"given={{{own.name!r}: ...}}", command=f"--given {own.name}=...")
+                words.append(
+                    f"effects change with {own.name!r}, and their average is over dates beyond the "
+                    f"rows of {labels}; give a date within these by {remedy}"
+                )
+        return words
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -265,6 +304,12 @@ class FitSupport:
             return None
         # The terms of a fit may lack pruned edges, so they do not determine the graph.
         return parents_of(self.terms.names, self.model.graph)
+
+
+def _say(words: Sequence[str]) -> None:
+    """Warn once for each sentence."""
+    for text in words:
+        warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
 
 def _requirements_of_regression(

@@ -31,6 +31,7 @@ from bayes_intgen.inference.gaussian.passes import (
     unit_precision,
     weighted_design,
 )
+from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
@@ -259,11 +260,11 @@ def pilot_fit(
         comparison = steps.narrowed(comparison, noise.spread)
     sums = steps.sums(comparison.terms, noise.spread, saved)
     selection = comparison.select(sums, model, techniques.informed_directions)
-    posterior = MarginalPosterior.of(model, selection.terms, sums.of(selection.terms))
-    start = posterior.point(first.sites, terms)
-    final = Pilot.of(posterior, noise.spread, progress, start)
+    final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
+    if techniques.changes_in_time:
+        final = steps.changing(final, sample)
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
@@ -431,6 +432,28 @@ class _Steps:
             return TermSums.over(self.data, terms, spread, self.progress)
         known = pseudo_observations(self.data, terms)
         return TermSums(terms, saved.sums._replace(known=known))
+
+    def refit(
+        self, fit: Pilot, spread: VarianceFunction, sums: TermSums, terms: Decomposition
+    ) -> Pilot:
+        """Find the mode with more terms, or by other rows, from that of a fit."""
+        posterior = MarginalPosterior.of(self.model, terms, sums.of(terms))
+        start = posterior.point(fit.sites, fit.posterior.terms)
+        return Pilot.of(posterior, spread, self.progress, start)
+
+    def changing(self, final: Pilot, sample: Observations) -> Pilot:
+        """Let effects or biases change along dates where all rows say so."""
+        changes = changes_in_time(final.posterior, final.sites, sample)
+        if not changes:
+            return final
+        terms = final.posterior.terms
+        every = terms.and_terms([term for own in changes for term in own])
+        sums = TermSums.over(self.data, every, final.spread, self.progress)
+        likely = likely_changes(final.posterior, final.sites, sums, changes)
+        if not likely:
+            return final
+        changed = self.refit(final, final.spread, sums, terms.and_terms(likely))
+        return changed._replace(fit_tests=final.fit_tests)
 
     def fit_tests(
         self,
