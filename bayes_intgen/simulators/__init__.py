@@ -10,6 +10,7 @@ from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColu
 from bayes_intgen.simulators.polynomial import Polynomial
 from bayes_intgen.simulators.repeated_visits import RepeatedVisits
 from bayes_intgen.simulators.violations import Interacting, SharedConfounder, ShiftedSupport
+from bayes_intgen.simulators.weekly_panel import WeeklyPanel
 from bayes_intgen.simulators.zero_inflated import ZeroInflated
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "SharedConfounder",
     "ShiftedSupport",
     "StructuralCausalModel",
+    "WeeklyPanel",
     "ZeroInflated",
 ]

@@ -60,11 +60,12 @@ class MarketingPanel(ObservedCauses):
         *,
         regions: int = 24,
         base: type[StructuralCausalModel] = MediaMix,
+        differences: float = 1.0,
     ) -> Self:
         """A random panel with ``count`` channels.
 
         Levels and season have about the standard deviation of the mean outcome in a random
-        ``base`` model.
+        ``base`` model, times ``differences``, as has what managers do about them.
 
         Examples
         --------
@@ -81,12 +82,12 @@ class MarketingPanel(ObservedCauses):
             model,
             experiment=np.arange(regions) % (count + 1) - 1,
             size=np.full(regions, 1 / regions),
-            level=rng.normal(size=regions) * unit,
+            level=rng.normal(size=regions) * unit * differences,
             response=np.zeros((regions, count)),
-            regional_pull=0.3 * rng.normal(size=(regions, count)),
-            swing=unit * float(rng.uniform(0.5, 1.5)),
+            regional_pull=0.3 * differences * rng.normal(size=(regions, count)),
+            swing=differences * unit * float(rng.uniform(0.5, 1.5)),
             phase=float(rng.uniform(0, 2 * np.pi)),
-            seasonal_pull=0.5 * rng.normal(size=count),
+            seasonal_pull=0.5 * differences * rng.normal(size=count),
         )
 
     def draw_columns(self, regime: Regime, rows: int, rng: Generator) -> ObservedColumns:

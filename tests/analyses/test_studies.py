@@ -1,6 +1,6 @@
 """Studies at quick size, and what they compute of their rows."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 
 import numpy as np
@@ -386,31 +386,59 @@ def test_study_of_the_laplace_approximation(study_of) -> None:
     assert np.isnan(models["pareto k"][0])
 
 
-def test_panels_of_the_study_of_carry_over() -> None:
-    study = import_module("carryover")
-    frame = study.panel(0, 0.6, 8, 0.0, 60)
-    assert frame.groupby("region").size().eq(60).all()
-    for name in study.ACTIONS:
-        own = frame[frame["regime"] == name]
-        assert own.groupby("region").size().tolist() == [16] * 6
-        assert own.groupby("region")[name].nunique().tolist() == [2] * 6
-    steps = np.random.default_rng(0).normal(size=(200, 100))
-    series = study.autocorrelated(steps, 0.8)
-    assert series[:, 50:].std() == pytest.approx(1, rel=0.05)
-    assert np.corrcoef(series[:, 50], series[:, 51])[0, 1] == pytest.approx(0.8, abs=0.1)
-    np.testing.assert_array_equal(study.autocorrelated(steps, 0.0), steps)
+def test_kinds_of_rows_in_time_have_the_panels_that_their_names_say() -> None:
+    study = import_module("rows_in_time")
+    assert {topic for topic, _ in study.KINDS.values()} == set(study.FITS)
+    for kind, (topic, _) in study.KINDS.items():
+        panel = study.world(kind, 1, quick=True)
+        assert panel.concurrent == ("apart" not in kind)
+        assert panel.hold == int(kind.split("held ")[1][0] if "held" in kind else 1)
+        assert (panel.carryover > 0) == ("carry-over 0.3" in kind or "carry-over 0.6" in kind)
+        assert bool(panel.panel.level.any()) == (topic == "dependence")
+        sd = replace(panel, shift=0.0, slope=0.0).frame(1)["outcome"].std()
+        assert panel.shift == pytest.approx(sd / 3 if kind.startswith("shift") else 0)
+        assert panel.slope == pytest.approx(sd / 3 if kind.startswith("slope") else 0)
+
+
+def test_summary_of_made_up_fits_of_rows_in_time() -> None:
+    study = import_module("rows_in_time")
+    common = {"kind": "shift, apart", "reported": "1", "rates": ""}
+    rows = [
+        common
+        | dict.fromkeys(study.COLUMNS[:2], coverage)
+        | dict.fromkeys(study.COLUMNS[2:6], size)
+        | {"fit": fit}
+        for fit, coverage, size in (
+            ("without", "0.5", "1.0"),
+            ("with", "0.8", "2.0"),
+            ("without", "0.7", "4.0"),
+            ("with", "1.0", "2.0"),
+        )
+    ]
+    without, found = study.summary(rows)
+    assert (without["fit"], found["fit"], found["panels"]) == ("without", "with", 2)
+    assert found["coverage of effects"] == "0.900"
+    assert found["standard error of coverage of changes"] == "0.100"
+    # Of twice and half the size.
+    assert found["error of changes, ratio"] == found["width of effects, ratio"] == "1.000"
+    assert found["reported"] == "1.00"
 
 
 @pytest.mark.slow
-def test_study_of_carry_over(study_of) -> None:
-    lines, models = study_of("carryover", "--kinds", "fresh")
-    assert len(lines) == len(models) == 2 * 2 * 3
-    assert models["coverage of changes"].between(0, 1).all()
-    errors = models.set_index(["rate", "held", "fit"])["error of effects"]
-    assert in_order(errors, 0.01, 3)
-    # Without carry-over, a rate of zero is the truth.
-    np.testing.assert_allclose(errors[0.0, 1, "true rate"], errors[0.0, 1, "no carry-over"], 0.1)
-    assert errors[0.6, 1, "no carry-over"] > errors[0.6, 1, "true rate"]
+def test_study_of_rows_in_time(study_of) -> None:
+    lines, models = study_of("rows_in_time")
+    study = import_module("rows_in_time")
+    assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
+    assert len(lines) == len(models) == 2 + 2 + 2 + 3
+    assert in_order(models["coverage of changes"], 0, 1)
+    by_fit = lines.set_index(["kind", "fit"])
+    # The level rests on the trend only where history and experiments share no week.
+    assert by_fit["reported"]["shift, apart", "with"] == 1
+    assert by_fit["reported"]["shift, beside", "with"] == 0
+    assert by_fit["width of effects, ratio"]["noise 0.8, held 4", "with"] > 1.05
+    lasting = by_fit.loc["carry-over 0.6, held 8"]
+    assert lasting["mean rate"]["true rate"] == pytest.approx(0.6)
+    assert lasting["error of effects, ratio"]["true rate"] < 1
 
 
 def test_summary_of_made_up_updates() -> None:
