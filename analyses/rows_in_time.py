@@ -53,6 +53,9 @@ COLUMNS = (
     "error of changes",
     "width of effects",
     "width of changes",
+    "coverage of supported effects",
+    "coverage of supported changes",
+    "supported",
     "reported",
 )
 
@@ -139,24 +142,37 @@ def score(seed: int, kind: str, quick: bool) -> list[Row]:
     truth = panel.joint_effect(points)
     for name, how in FITS[KINDS[kind][0]].items():
         posterior = fitted(table, panel, how)
-        effects = np.asarray(posterior.joint_effect(points))
-        answers = (
-            (effects, truth),
-            (effects[..., 1::2] - effects[..., ::2], truth[1::2] - truth[::2]),
-        )
-        each = [
-            [coverage(draws, true, LEVEL) for draws, true in answers],
-            [rms(draws.mean(axis=(0, 1)) - true) for draws, true in answers],
-            [draws.std(axis=(0, 1)).mean() for draws, _ in answers],
-        ]
-        reported = any(words in str(posterior).replace("\n    ", " ") for words in WORDS)
         rates = [adstock.rate for adstock in posterior.terms.carryover.values()]
+        numbers = map("{:.5g}".format, answers(posterior, points, truth))
         rows.append(
             {"seed": seed, "kind": kind, "quick": quick, "fit": name}
-            | dict(zip(COLUMNS, (f"{x:.5g}" for x in (*np.ravel(each), reported)), strict=True))
+            | dict(zip(COLUMNS, numbers, strict=True))
             | {"rates": " ".join(map(str, rates))}
         )
     return rows
+
+
+def answers(posterior: bi.Posterior, points: np.ndarray, truth: np.ndarray) -> list[float]:
+    """Numbers of ``COLUMNS``."""
+    effects = np.asarray(posterior.joint_effect(points))
+    known = np.asarray(posterior.support(points)["supported"])
+    each = [
+        (effects, truth, known),
+        (
+            effects[..., 1::2] - effects[..., ::2],
+            truth[1::2] - truth[::2],
+            known[1::2] & known[::2],
+        ),
+    ]
+    report = str(posterior).replace("\n    ", " ")
+    return [
+        *(coverage(draws, true, LEVEL) for draws, true, _ in each),
+        *(rms(draws.mean(axis=(0, 1)) - true) for draws, true, _ in each),
+        *(float(draws.std(axis=(0, 1)).mean()) for draws, *_ in each),
+        *(coverage(draws[..., own], true[own], LEVEL) for draws, true, own in each),
+        float(known.mean()),
+        float(any(words in report for words in WORDS)),
+    ]
 
 
 def summary(rows: list[dict[str, str]]) -> list[Row]:
@@ -175,6 +191,8 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
         for name in COLUMNS[2:6]:
             ratio = np.exp(np.mean(np.log(column(own, name) / column(without, name))))
             line[f"{name}, ratio"] = f"{ratio:.3f}"
+        # A panel may have no supported point.
+        line |= {name: f"{np.nanmean(column(own, name)):.3f}" for name in COLUMNS[6:9]}
         rates = [float(rate) for row in own for rate in row["rates"].split()]
         line["reported"] = f"{column(own, 'reported').mean():.2f}"
         line["mean rate"] = f"{np.mean(rates):.2f}" if rates else ""

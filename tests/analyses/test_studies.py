@@ -404,8 +404,8 @@ def test_summary_of_made_up_fits_of_rows_in_time() -> None:
     study = import_module("rows_in_time")
     common = {"kind": "shift, apart", "reported": "1", "rates": ""}
     rows = [
-        common
-        | dict.fromkeys(study.COLUMNS[:2], coverage)
+        dict.fromkeys(study.COLUMNS, coverage)
+        | common
         | dict.fromkeys(study.COLUMNS[2:6], size)
         | {"fit": fit}
         for fit, coverage, size in (

@@ -8,6 +8,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.models.carryover import Lags, carried_over
+from bayes_intgen.simulators import MarketingPanel, WeeklyPanel
 
 NAMES = ["tv", "radio"]
 
@@ -135,6 +136,20 @@ def test_persistent_causes_do_not_pass_for_carry_over() -> None:
     # Negative control: causes that do not persist leave no trace in earlier weeks.
     fresh = fitted(panel(0.0, seed=3), OPEN)
     assert not any("past" in term.name for term in fresh.terms.terms)
+
+
+@pytest.mark.parametrize("seed", [4, 5, 10])
+def test_persistent_noise_does_not_pass_for_slow_carry_over(seed) -> None:
+    def rates(noise: float, rate: float) -> list[float]:
+        regions = MarketingPanel.random(2, seed, regions=9, differences=0.0)
+        weeks = WeeklyPanel(regions, noise=noise, hold=8, carryover=rate).frame(seed)
+        fit = fitted(weeks.rename(columns={"outcome": "y"}), OPEN)
+        return [adstock.rate for adstock in fit.terms.carryover.values()]
+
+    # With all rows taken as independent, one of them is 0.9.
+    assert max(rates(0.9, 0.0)) < 0.3
+    # Control: carry-over is found.
+    np.testing.assert_allclose(rates(0.0, 0.6), 0.6, atol=0.25)
 
 
 def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:

@@ -74,6 +74,10 @@ class GaussianFactor(NamedTuple):
         """Multiply by another factor, for example the likelihood of other rows."""
         return type(self)(self.matrix + other.matrix, self.log_scale + other.log_scale)
 
+    def power(self, exponent: float) -> Self:
+        """The factor to a power."""
+        return type(self)(exponent * self.matrix, exponent * self.log_scale)
+
     def rescale(self, units: Any) -> Self:
         """Express coefficients, and the outcome, in units of shape (..., P + 1)."""
         matrix = self.matrix * units[..., None, :]

@@ -95,6 +95,11 @@ class SufficientStatistics(NamedTuple):
         rows = float(np.asarray(self.rows)) + float(np.asarray(other.rows))
         return type(self)(rows, self.factor.times(other.factor))
 
+    def power(self, exponent: float) -> Self:
+        """Raise the likelihood of the rows to a power, as if there were so many times as many."""
+        rows = exponent * float(np.asarray(self.rows))
+        return self._replace(rows=rows, factor=self.factor.power(exponent))
+
     def combine(self, weights: csr_array) -> Self:
         """Statistics of linear combinations of the columns.
 

@@ -113,6 +113,14 @@ def test_several_points_equal_single_ones_and_one_that_overflows_spoils_no_other
     np.testing.assert_allclose(spoilt[[0, 2]], every.log_evidence[[0, 2]], rtol=1e-12)
 
 
+def test_a_power_of_the_likelihood_is_that_of_as_many_rows() -> None:
+    once = SufficientStatistics.over(X, Y, W)
+    twice, squared = once.merge(once), once.power(2.0)
+    assert squared.rows == twice.rows
+    np.testing.assert_allclose(squared.factor.matrix, twice.factor.matrix)
+    assert squared.factor.log_scale == pytest.approx(twice.factor.log_scale)
+
+
 def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() -> None:
     rows = (KNOWN_X, KNOWN_Y, NOISE**2 / KNOWN_SD**2)
     mixed = (
