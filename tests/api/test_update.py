@@ -25,6 +25,8 @@ def effect_of(posterior: bi.Posterior) -> np.ndarray:
     return posterior.joint_effect(POINTS).to_numpy()
 
 
+# The new rows, which come last, have another level.
+@pytest.mark.filterwarnings("ignore:neighbouring rows")
 def test_an_update_is_the_fit_of_all_rows(first) -> None:
     old, new = confounded_rows(100, seed=5), confounded_rows(10, seed=6)
     # Another intercept, so that the new rows move the posterior.
