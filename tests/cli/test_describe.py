@@ -391,6 +391,8 @@ def test_outcomes_and_their_copies_are_no_covariates(tmp_path, run) -> None:
     assert "a copy of 'Sales'" in reasons["margin"]
 
 
+# Without the columns of week and region.
+@pytest.mark.filterwarnings("ignore:neighbouring rows")
 def test_a_report_takes_labels_of_further_rows(tmp_path, run, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame, _ = marketing()
