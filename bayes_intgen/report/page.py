@@ -16,7 +16,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.diagnostics import Diagnostics
 from bayes_intgen.assess.findings import findings_of_posterior, sentences
-from bayes_intgen.assess.summary_text import assumption_lines, outcome_lines, population_lines
+from bayes_intgen.assess.summary_text import (
+    assumption_lines,
+    dependence_lines,
+    outcome_lines,
+    population_lines,
+)
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.errors import (
     DataWarning,
@@ -178,7 +183,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
         "edges_not_shown": "" if graph is None else missing_evidence_in_words(graph),
-        "outcome_notes": outcome_lines(posterior),
+        "outcome_notes": (*outcome_lines(posterior), *dependence_lines(posterior)),
     }
 
 

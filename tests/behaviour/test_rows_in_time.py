@@ -1,5 +1,7 @@
 """Rows of a unit that follow each other: intervals allow for what they have in common."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +92,14 @@ def test_a_change_is_the_difference_of_its_effects() -> None:
     change = posterior.contrast(POINTS[[1]], POINTS[[0]]).to_numpy()[..., 0]
     effect = posterior.joint_effect(POINTS[:2]).to_numpy()
     np.testing.assert_allclose(change, effect[..., 1] - effect[..., 0], atol=1e-9)
+
+
+def test_summary_and_report_say_what_intervals_allow_for(tmp_path: Path) -> None:
+    posterior = fitted(panel(4, decay=0.8), **ORDER)
+    posterior.report(tmp_path / "page.html")
+    for text in (str(posterior), (tmp_path / "page.html").read_text()):
+        said = " ".join(text.split())
+        assert "Rows of a region follow each other by week; intervals allow for" in said
 
 
 def test_resemblance_of_neighbours_is_reported_without_unit_and_time() -> None:
