@@ -32,7 +32,7 @@ def test_level_and_power_hold_under_heavy_tails() -> None:
         before = checked(data, ADDITIVE)
         alarms.append(before.violated)
         alternative = alternatives(data, ADDITIVE)[0]
-        smoothest = alternative.matrix(data.actions, data.intervened)[:, 0]
+        smoothest = alternative.design(data)[:, 0]
         size = float(before.table["detectable"][0])
         shift = size * smoothest / np.sqrt(np.mean(smoothest**2))
         moved = replace(data, outcome=data.outcome + shift)
