@@ -422,7 +422,9 @@ def usual_terms(data: Observations, terms: Decomposition) -> tuple[Term, ...]:
         for position, basis, coefficients in control.mean_by_input:
             usual.setdefault(inputs[position], []).append((basis, coefficients))
     covariates = sorted(i for i in usual if i >= len(terms.names))
-    return tuple(_usual_term(data, i, usual[i]) for i in covariates)
+    every = (_usual_term(data, i, usual[i]) for i in covariates)
+    # A part may be zero throughout.
+    return tuple(term for term in every if term.component.basis.size)
 
 
 def _usual_term(data: Observations, i: int, parts: Sequence[tuple[Basis, Array]]) -> Term:

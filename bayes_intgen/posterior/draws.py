@@ -88,7 +88,11 @@ class PosteriorDraws:
 
     @property
     def autocorrelation(self) -> Autocorrelation:
-        """Correlation of rows of a unit that follow each other, for which intervals allow."""
+        """Correlation of rows that follow each other.
+
+        Intervals allow for it if the rows have a time. Otherwise it is that of neighbours in an
+        order that can be seen, and they do not.
+        """
         attrs = self.tree["noise"].attrs
         return Autocorrelation(*(attrs[name] for name in Autocorrelation._fields))
 

@@ -39,8 +39,8 @@ SIMULATIONS = 20
 MAX_ROWS, ROWS_AT_ONCE = 20_000, 20_000
 # Standard errors by which residuals of neighbouring rows must be correlated; without a time.
 MIN_Z, MIN_Z_OF_NEIGHBOURS = 2.5, 4.0
-# Rows of a stretch of the table, and number of stretches, that are looked at without a time.
-STRETCH, STRETCHES = 500, 8
+# Number of neighbouring rows, and of places in the table, that are looked at without a time.
+NEIGHBOURS, PLACES = 500, 8
 
 
 class _Sequence(NamedTuple):
@@ -106,10 +106,10 @@ def correlated_draws(
     DataError
         If the rows have a time and are not in memory.
     """
-    terms = posterior.terms
-    nothing = np.zeros((*shape, terms.size))
+    terms, conditional = posterior.terms, posterior.conditional(sites)
+    scores, nothing = _Scores(terms, conditional, spread), np.zeros((*shape, terms.size))
     if not data.columns.time:
-        return nothing, _unknown_order(data, _Scores(terms, posterior.conditional(sites), spread))
+        return nothing, _unknown_order(data, scores)
     if not isinstance(data, Observations):
         remedy = option("read them as RegimeData", command="save the file as CSV")
         raise DataError(
@@ -119,8 +119,6 @@ def correlated_draws(
     sequence = _Sequence.of(data)
     if not sequence.step > 0:
         return nothing, INDEPENDENT
-    conditional = posterior.conditional(sites)
-    scores = _Scores(terms, conditional, spread)
     correlation = _estimated(sequence.first(MAX_ROWS), scores, seed)
     if not correlation.share > 0:
         return nothing, INDEPENDENT
@@ -148,8 +146,8 @@ def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
     for time, unit in [("", ""), *product(columns.dates, ["", *columns.groups])]:
         keys = [inputs[:, columns.every.index(name)] for name in (time, unit) if name]
         order = np.lexsort(keys) if keys else np.arange(len(data))
-        starts = np.linspace(0, max(len(data) - STRETCH, 0), STRETCHES).astype(int)
-        some = np.unique(starts[:, None] + np.arange(min(STRETCH, len(data))))
+        starts = np.linspace(0, max(len(data) - NEIGHBOURS, 0), PLACES).astype(int)
+        some = np.unique(starts[:, None] + np.arange(min(NEIGHBOURS, len(data))))
         rows = data.take(order[some])
         same = np.diff(some) == 1
         if unit:
@@ -238,8 +236,9 @@ def _positions(gaps: Array) -> NDArray[np.intp]:
     return number - np.maximum.accumulate(np.where(np.isinf(gaps), number, 0))
 
 
-def _by_position(position: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Rows with one row of the unit before them, with two, and so on."""
+def _by_position(decay: Array) -> list[NDArray[np.intp]]:
+    """Rows with one row before them on which they depend, with two, and so on."""
+    position = _positions(np.where(decay > 0, 1.0, np.inf))
     order = np.argsort(position, kind="stable")
     return np.split(order, np.cumsum(np.bincount(position))[:-1])[1:]
 
@@ -247,7 +246,7 @@ def _by_position(position: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 def _autoregression(normal: Array, decay: Array) -> Array:
     """Autoregressions of unit variance, shape (n, S), from standard normal numbers."""
     out = normal.copy()
-    for rows in _by_position(_positions(np.where(decay > 0, 1.0, np.inf))):
+    for rows in _by_position(decay):
         own = decay[rows, None]
         out[rows] = own * out[rows - 1] + np.sqrt(1 - own**2) * normal[rows]
     return out
@@ -265,7 +264,7 @@ def _lagged_scores(
         columns = np.concatenate([carried, scores.of(rows.take(some))[0]])
         own = np.concatenate([[0.0], decay[some]])
         lagged = np.zeros_like(columns)
-        for at in _by_position(_positions(np.where(own > 0, 1.0, np.inf))):
+        for at in _by_position(own):
             lagged[at] = own[at, None] * (lagged[at - 1] + columns[at - 1])
         yield columns[1:], lagged[1:]
         carried = lagged[-1:] + columns[-1:]
