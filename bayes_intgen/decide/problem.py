@@ -137,12 +137,30 @@ class Problem:
         return bool(self.rates.any()) or bool(self.prices)
 
     @property
+    def cheapest(self) -> Array:
+        """Cheapest plan, shape (K,)."""
+        costs = (
+            self.cost_of_options(own[:, None], [k]) for k, own in enumerate(self.candidates)
+        )
+        return np.array([own[i.argmin()] for own, i in zip(self.candidates, costs, strict=True)])
+
+    @property
     def least_cost(self) -> float:
         """Cost of the cheapest plan."""
-        return sum(
-            float(self.cost_of_options(values[:, None], [k]).min())
-            for k, values in enumerate(self.candidates)
+        return float(self.cost(self.cheapest[None])[0])
+
+    def nearest(self, points: Array) -> Array:
+        """Plans of the candidates nearest to points, shape (M, K)."""
+        columns = zip(points.T, self.candidates, strict=True)
+        return np.stack(
+            [own[np.abs(column[:, None] - own).argmin(axis=1)] for column, own in columns], axis=1
         )
+
+    def plans_of_rows(self) -> Array:
+        """Plans near the rows that support plans, shape (M, K)."""
+        if self.posterior is None:
+            return np.empty((0, len(self.candidates)))
+        return self.nearest(np.concatenate(support_of(self.posterior).reference.rows))
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
@@ -153,9 +171,14 @@ class Problem:
     def is_feasible(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
         out = self.is_affordable(points)
-        if self.posterior is not None and out.any():
-            out[out] = support_of(self.posterior).supported(points[out])
+        out[out] = self.is_supported(points[out])
         return out
+
+    def is_supported(self, points: Array, nearby: bool = True) -> NDArray[np.bool_]:
+        """Whether the rows support plans, shape (M,); without ``nearby``, rows elsewhere."""
+        if self.posterior is None or not len(points):
+            return np.ones(len(points), dtype=bool)
+        return support_of(self.posterior).supported(points, nearby)
 
 
 def _candidates(

@@ -1,9 +1,13 @@
-"""Search for the best plan: dynamic programming on a grid, then local exchanges.
+"""Search for the best plan: dynamic programming on a grid, then in windows that shrink.
 
 The posterior mean is a sum over components of interacting actions, so that dynamic programming
-finds the global optimum among the candidates of a grid. If the rows do not support that plan, and
-for a measure of risk, which is not a sum, a small grid is enumerated; of a large one random plans
-are tried. Local searches start from these, and from the best plan for the mean of the worst draws.
+finds the global optimum among the candidates of a grid. Plans are supported if rows elsewhere
+support the values of all components beside the baseline; of other plans that are better, the search
+starts from rows, random plans, and for a measure of risk, which is not a sum, from a small grid.
+
+A start is improved by the changes of the objective when one action changes: the plan with the
+largest sum of these within the budget, the best changes of two actions, and of one, are evaluated,
+and the best that is feasible is kept, in windows that shrink around it.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +35,8 @@ DRAWS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 300
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
-MAX_SWEEPS = 30
+# Maximum number of steps in a window, and number of changes of two actions evaluated in each.
+MAX_STEPS, N_PAIRS = 30, 50
 # Smallest improvement that counts, as a share of the range of the effect.
 TOLERANCE = 1e-7
 # Weightings of the draws from which a search for a measure of risk starts, number of starts that
@@ -47,8 +52,9 @@ class Grid:
     Parameters
     ----------
     problem : Problem
-    components : tuple of tuple of int
-        Positions of the actions of each component.
+    components : sequence of tuple of int
+        Positions of the actions of each component. Too many for a grid count as components of
+        their own.
     most : int
         Maximum number of options of a component.
     effect : callable
@@ -64,32 +70,56 @@ class Grid:
     def __init__(
         self,
         problem: Problem,
-        components: tuple[tuple[int, ...], ...],
+        components: Sequence[tuple[int, ...]],
         most: int,
         effect: Callable[[Array], Array],
     ) -> None:
-        self.components, self.count = components, len(problem.candidates)
+        self.problem = problem
+        self.components: list[tuple[int, ...]] = []
         self.options: list[Array] = []
         self.costs: list[Array] = []
         self.gains: list[Array] = []
-        base = effect(problem.baseline[None])
         for component in components:
-            size = max(2, int(most ** (1 / len(component)) + 1e-9))
+            small = 2 ** len(component) <= most
+            self.components += [component] if small else [(k,) for k in component]
+        base = effect(problem.baseline[None])
+        for component in self.components:
+            size = int(most ** (1 / len(component)) + 1e-9)
             options = combinations([thinned(problem.candidates[k], size) for k in component])
             self.options.append(options)
             self.costs.append(problem.cost_of_options(options, component))
             self.gains.append(effect(varied(problem.baseline, [*component], options)) - base)
 
-    def best(self, budget: float | None, cells: int) -> Array:
-        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`."""
+    @cached_property
+    def elsewhere(self) -> list[NDArray[np.bool_]]:
+        """Options that rows elsewhere support beside the baseline, so that all may be combined.
+
+        All options of components without any.
+        """
+        baseline, out = self.problem.baseline, []
+        for component, options in zip(self.components, self.options, strict=True):
+            points = varied(baseline, [*component], options)
+            supported = self.problem.is_supported(points, nearby=False)
+            out.append(supported if supported.any() else ~supported)
+        return out
+
+    def best(self, budget: float | None, cells: int, elsewhere: bool) -> Array:
+        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
+
+        With ``elsewhere``, of options that rows elsewhere support.
+        """
+        every = [np.ones(len(costs), dtype=bool) for costs in self.costs]
+        kept = self.elsewhere if elsewhere else every
+        costs = [own[use] for own, use in zip(self.costs, kept, strict=True)]
         parts = []
         for begin in range(0, len(self.gains[0]), DRAWS_AT_ONCE):
-            own = [gains[begin : begin + DRAWS_AT_ONCE] for gains in self.gains]
-            parts.append(best_choices(own, self.costs, budget, cells))
+            rows = slice(begin, begin + DRAWS_AT_ONCE)
+            gains = [own[rows][:, use] for own, use in zip(self.gains, kept, strict=True)]
+            parts.append(best_choices(gains, costs, budget, cells))
         choices = np.concatenate(parts)
-        out = np.empty((len(choices), self.count))
+        out = np.empty((len(choices), len(self.problem.candidates)))
         for i, component in enumerate(self.components):
-            out[:, [*component]] = self.options[i][choices[:, i]]
+            out[:, [*component]] = self.options[i][kept[i]][choices[:, i]]
         return out
 
 
@@ -162,30 +192,23 @@ def best_choices(
         for own, low in zip(costs, floors, strict=True)
     ]
     every = np.arange(len(values[0]))
-    best = np.zeros((len(every), cells + 1))
-    choices = []
+    # Best sums of the components so far, (S, cells + 1), within each cell.
+    best = [np.zeros((len(every), cells + 1))]
     for own, cell in zip(values, in_cells, strict=True):
-        best, choice = _with_component(best, own, cell)
-        choices.append(choice)
+        new = np.full(best[-1].shape, -np.inf)
+        for at in np.unique(cell[cell <= cells]):
+            most = own[:, cell == at].max(axis=1)
+            np.maximum(
+                new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:]
+            )
+        best.append(new)
     left, out = np.full(len(every), cells), []
-    for choice, cell in zip(reversed(choices), reversed(in_cells), strict=True):
-        out.append(choice[every, left])
-        left = left - cell[out[-1]]
+    for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
+        rest = left[:, None] - cell
+        sums = own + np.where(rest >= 0, before[every[:, None], np.maximum(rest, 0)], -np.inf)
+        out.append(sums.argmax(axis=1))
+        left = np.maximum(left - cell[out[-1]], 0)
     return np.stack(out[::-1], axis=1)
-
-
-def _with_component(best: Array, values: Array, cells: Positions) -> tuple[Array, Positions]:
-    """Best sums with one more component, (S, cells + 1), and its option at each cell."""
-    draws, size = best.shape
-    new, choice = np.full(best.shape, -np.inf), np.zeros(best.shape, dtype=int)
-    for cell in np.unique(cells[cells < size]):
-        own = np.flatnonzero(cells == cell)
-        option = own[values[:, own].argmax(axis=1)]
-        sums = best[:, : size - cell] + values[np.arange(draws), option][:, None]
-        better = sums > new[:, cell:]
-        new[:, cell:] = np.where(better, sums, new[:, cell:])
-        choice[:, cell:] = np.where(better, option[:, None], choice[:, cell:])
-    return new, choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,21 +258,30 @@ class Search:
         ModelError
             If no plan is feasible.
         """
-        problem = self.problem
-        starts = [(means or self.means).best(problem.budget, CELLS)[0]]
-        if self.measure is not None or not problem.is_feasible(starts[0][None])[0]:
-            starts += self._enumerated()
+        problem, means = self.problem, means or self.means
+        free, elsewhere = (means.best(problem.budget, CELLS, own) for own in (False, True))
+        is_free, is_elsewhere = problem.is_feasible(np.concatenate([free, elsewhere]))
+        if is_free and self.measure is None:
+            return self.improved(free)
+        starts = [*free, *elsewhere, *problem.nearest(problem.baseline[None])]
+        starts += self._enumerated()
+        if not is_elsewhere:
+            starts += list(_some_plans(problem))
         if self.measure is not None:
             for _ in range(N_TAILS):
                 # The mean of the draws that are worst at the last plan.
                 draws = self.surface.draws(starts[-1][None])[:, 0]
                 starts.append(self._best_of_worst(np.argsort(draws)[: max(1, len(draws) // 10)]))
-        points = np.unique(np.array([*starts, problem.baseline]), axis=0)
+        points = np.unique(np.array(starts), axis=0)
         points = points[problem.is_feasible(points)]
-        return self.improved(points if len(points) else _random_plans(problem))
+        if not len(points):
+            raise ModelError(
+                f"the rows support no plan within the bounds and the budget; {wider_search()}"
+            )
+        return self.improved(points)
 
     def improved(self, points: Array) -> Array:
-        """Improve feasible plans by local exchanges, and return the best, shape (K,)."""
+        """Improve feasible plans in windows that shrink, and return the best, shape (K,)."""
         values = self.value(points)
         best, best_value = np.asarray(points[0]), -np.inf
         for i in np.argsort(-values)[:N_STARTS]:
@@ -266,7 +298,9 @@ class Search:
         """
         problem, surface = self.problem, self.surface
         grid = self._grid(MAX_OPTIONS_PER_DRAW, surface.draws)
-        points = grid.best(problem.budget, CELLS_PER_DRAW)
+        # Where the rows support the best plan whatever its values, they mostly do those of draws.
+        free = problem.is_feasible(self.means.best(problem.budget, CELLS, elsewhere=False))[0]
+        points = grid.best(problem.budget, CELLS_PER_DRAW, elsewhere=not free)
         distinct, which = np.unique(points, axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
@@ -281,15 +315,16 @@ class Search:
         def mean(points: Array) -> Array:
             return self.surface.draws(points)[which].mean(axis=0, keepdims=True)
 
-        return np.asarray(self._grid(MAX_OPTIONS, mean).best(self.problem.budget, CELLS)[0])
+        grid = self._grid(MAX_OPTIONS, mean)
+        return np.asarray(grid.best(self.problem.budget, CELLS, elsewhere=True)[0])
 
     def _enumerated(self) -> list[Array]:
-        """Best feasible plans among combinations of candidates; random ones of many actions."""
+        """Best feasible plans among combinations of candidates, if these are not too many."""
         problem = self.problem
         sizes = [len(own) for own in problem.candidates]
         least = max(3, int(MAX_PLANS ** (1 / len(sizes))))
-        if np.prod([min(size, least) for size in sizes]) > MAX_PLANS:
-            return list(_random_plans(problem)[:N_STARTS])
+        if np.prod([float(min(size, least)) for size in sizes]) > MAX_PLANS:
+            return []
         plans = combinations([thinned(own, least) for own in problem.candidates])
         plans = plans[problem.is_affordable(plans)]
         order, out = np.argsort(-self.value(plans)), []
@@ -310,46 +345,96 @@ class Search:
         return TOLERANCE * max(1e-12, float(np.ptp(effects)))
 
     def _locally_best(self, point: Array, current: float) -> tuple[Array, float]:
-        """Move one action, or two at the same cost, as long as that improves the plan."""
-        problem = self.problem
+        """Change actions within windows that shrink, as long as that improves the plan."""
         for window in WINDOWS:
-            for _ in range(MAX_SWEEPS):
-                before = current
-                for k in range(len(point)):
-                    for neighbours in (_changes, _exchanges):
-                        moves = neighbours(problem, point, k, window)
-                        values = self.value(moves) if len(moves) else np.empty(0)
-                        # Support takes longer than the objective.
-                        better = np.flatnonzero(values > current + self._tolerance)
-                        better = better[problem.is_feasible(moves[better])]
-                        if len(better):
-                            i = better[values[better].argmax()]
-                            point, current = moves[i], float(values[i])
-                if current <= before + self._tolerance:
+            for _ in range(MAX_STEPS):
+                plans, values = self._moves(point, current, window)
+                better = np.flatnonzero(values > current + self._tolerance)
+                better = better[np.argsort(-values[better])]
+                chosen = None
+                # Support takes longer than the objective.
+                for begin in range(0, len(better), SUPPORTED_AT_ONCE):
+                    some = better[begin : begin + SUPPORTED_AT_ONCE]
+                    feasible = self.problem.is_feasible(plans[some])
+                    if feasible.any():
+                        chosen = some[feasible.argmax()]
+                        break
+                if chosen is None:
                     break
+                point, current = plans[chosen], float(values[chosen])
         return point, current
 
+    def _moves(self, point: Array, current: float, window: float) -> tuple[Array, Array]:
+        """Plans within a window around a plan, shape (M, K), and their values, shape (M,).
 
-def _random_plans(problem: Problem) -> Array:
-    """Feasible plans among random combinations of candidates.
+        They change one action, or two, or are the best by the sum of changes of one action.
+        """
+        problem = self.problem
+        options = [_around(problem, point, k, window) for k in range(len(point))]
+        changes = [varied(point, k, own) for k, own in enumerate(options)]
+        ends = np.cumsum([len(own) for own in options])[:-1]
+        single = np.concatenate(changes)
+        values = self.value(single)
+        gains = np.split(values - current, ends)
+        costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
+        within = np.split(problem.is_supported(single, nearby=False), ends)
+        allowed = [
+            np.where(also | (own == point[k]), gain, -np.inf)[None]
+            for k, (also, own, gain) in enumerate(zip(within, options, gains, strict=True))
+        ]
+        (choice,) = best_choices(allowed, costs, problem.budget, CELLS)
+        together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
+        plans = np.concatenate([together, self._pairs(point, options, gains, costs)])
+        return np.concatenate([single, plans]), np.concatenate([values, self.value(plans)])
 
-    Raises
-    ------
-    ModelError
-        If there are none.
-    """
-    rng = np.random.default_rng(0)
-    points = np.stack([rng.choice(own, N_RANDOM) for own in problem.candidates], axis=1)
-    points = points[problem.is_feasible(points)]
-    if not len(points):
-        raise ModelError(
-            f"the rows support no plan within the bounds and the budget; {wider_search()}"
+    def _pairs(
+        self,
+        point: Array,
+        options: Sequence[Array],
+        gains: Sequence[Array],
+        costs: Sequence[Array],
+    ) -> Array:
+        """Changes of two actions with the largest sums of gains within the budget, (N, K)."""
+        some = [thinned(np.arange(len(own)), N_WINDOW).astype(int) for own in options]
+        own, gain, cost = (
+            np.concatenate([values[i] for values, i in zip(columns, some, strict=True)])
+            for columns in (options, gains, costs)
         )
-    return points
+        action = np.repeat(np.arange(len(options)), [len(i) for i in some])
+        first, second = np.triu_indices(len(own), 1)
+        apart = action[first] != action[second]
+        first, second = first[apart], second[apart]
+        total = gain[first] + gain[second]
+        if self.problem.budget is not None:
+            own_costs = [
+                float(self.problem.cost_of_options(point[None, [k]], [k])[0])
+                for k in range(len(point))
+            ]
+            now = sum(own_costs)
+            extra = cost - np.array(own_costs)[action]
+            left = with_rounding(self.problem.budget) - now
+            total[extra[first] + extra[second] > left] = -np.inf
+        most = np.argsort(-total)[:N_PAIRS]
+        most = most[total[most] > 0]
+        out = np.tile(point, (len(most), 1))
+        rows = np.arange(len(most))
+        out[rows, action[first[most]]] = own[first[most]]
+        out[rows, action[second[most]]] = own[second[most]]
+        return out
 
 
-def _changes(problem: Problem, point: Array, k: int, window: float) -> Array:
-    """Plans that differ in one action, within a window of its range."""
+def _some_plans(problem: Problem) -> Array:
+    """Feasible plans near rows, and among random combinations of candidates."""
+    rng = np.random.default_rng(0)
+    random = np.stack([rng.choice(own, N_RANDOM) for own in problem.candidates], axis=1)
+    # Many actions at random values cost too much.
+    cheap = rng.random(random.shape) < rng.random((N_RANDOM, 1))
+    points = np.concatenate([np.where(cheap, problem.cheapest, random), problem.plans_of_rows()])
+    return points[problem.is_feasible(points)]
+
+
+def _around(problem: Problem, point: Array, k: int, window: float) -> Array:
+    """Values of one action within a window of its range, its present one included."""
     own = values = problem.candidates[k]
     if problem.categories[k] is None:
         if window < 1:
@@ -359,19 +444,4 @@ def _changes(problem: Problem, point: Array, k: int, window: float) -> Array:
             # All of the budget that is left.
             left = (problem.budget - problem.cost(point[None])[0]) / problem.rates[k]
             own = np.append(own, np.clip(point[k] + left, values[0], values[-1]))
-    return varied(point, k, own)
-
-
-def _exchanges(problem: Problem, point: Array, k: int, window: float) -> Array:
-    """Plans of the same cost that move one action and pay from, or into, another."""
-    out = [np.empty((0, len(point)))]
-    if problem.budget is not None and (problem.rates[k] > 0 or k in problem.prices):
-        moved = _changes(problem, point, k, window)
-        extra = problem.cost(moved) - problem.cost(point[None])
-        for j in np.flatnonzero(problem.rates > 0):
-            if j != k and problem.categories[j] is None:
-                low, high = problem.candidates[j][[0, -1]]
-                own = moved.copy()
-                own[:, j] = point[j] - extra / problem.rates[j]
-                out.append(own[(own[:, j] >= low) & (own[:, j] <= high)])
-    return np.concatenate(out)
+    return np.unique(np.append(own, point[k]))

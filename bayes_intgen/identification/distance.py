@@ -1,10 +1,12 @@
-"""Distance between values of one action, and to the nearest rows in several."""
+"""Distance between values of one action, and to the nearest rows in several; values near rows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
@@ -60,6 +62,30 @@ class Neighbours:
         # The nearest of a row's neighbours is the row itself.
         self.within = [np.sort(_distances(rows, rows, rank + 1)) for rows in self._regimes]
 
+    def reach(self, share: float, least: float) -> Array:
+        """Distance up to which points are near each regime, shape (regimes,).
+
+        At least ``least``; otherwise the largest with a conformal p value above ``share``, or above
+        the smallest p value if the regime has too few rows for that.
+        """
+        out = []
+        for within in self.within:
+            size = 1 + len(within)
+            # The tolerance only allows for rounding of multiples of 1 / size.
+            as_far = int(max(share * size, 1.0) + 1e-9 * size)
+            out.append(max(least, within[len(within) - as_far]))
+        return np.array(out)
+
+    def stretches(self, reach: Array) -> "Stretches":
+        """Positions of a single action within the reach of each regime."""
+        ends = []
+        for rows, most in zip((own[:, 0] for own in self._regimes), reach, strict=True):
+            rank = min(self._rank, len(rows))
+            first, last = rows[rank - 1 :] - most, rows[: len(rows) - rank + 1] + most
+            near = first <= last
+            ends.append((first[near], last[near]))
+        return Stretches.of(ends)
+
     def distance(self, points: Array) -> Array:
         """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
         return np.stack([_distances(rows, points, self._rank) for rows in self._regimes], axis=1)
@@ -87,3 +113,45 @@ def _distances_on_line(rows: Array, points: Array, rank: int) -> Array:
     first = np.searchsorted(rows, points)[:, None] + np.arange(rank + 1)
     before, after = points[:, None] - padded[first], padded[first + rank - 1] - points[:, None]
     return np.asarray(np.maximum(before, after).min(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """Intervals of a line for each of several regimes, looked up for all regimes at once.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (n,)
+        Ends of the intervals of all regimes, ascending.
+    inside : ndarray of bool, shape (2 n + 1, regimes)
+        Before the first edge, at it, between it and the second, at that, and so on.
+    """
+
+    edges: Array
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, ends: Sequence[tuple[Array, Array]]) -> Self:
+        """From the first and the last values of the intervals of each regime, both ascending.
+
+        Examples
+        --------
+        >>> Stretches.of([(np.array([0.0, 1.0]), np.array([2.0, 3.0]))]).edges
+        array([0., 3.])
+        """
+        joined = []
+        for first, last in ends:
+            gap = first[1:] > last[:-1]
+            begins = np.concatenate([first[:1], first[1:][gap]])
+            joined.append((begins, np.concatenate([last[:-1][gap], last[-1:]])))
+        edges = np.unique(np.concatenate([own for pair in joined for own in pair]))
+        inside = np.zeros((2 * len(edges) + 1, len(ends)), dtype=bool)
+        for regime, pair in enumerate(joined):
+            for begin, end in zip(*(np.searchsorted(edges, own) for own in pair), strict=True):
+                inside[2 * begin + 1 : 2 * end + 2, regime] = True
+        return cls(edges, inside)
+
+    def __call__(self, values: Array) -> NDArray[np.bool_]:
+        """Whether values, shape (M,), are inside, shape (M, regimes)."""
+        at = np.searchsorted(self.edges, values) + np.searchsorted(self.edges, values, "right")
+        return self.inside[at]

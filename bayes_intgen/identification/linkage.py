@@ -27,7 +27,7 @@ import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.regimes import Mask, is_identified
+from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
 
 Codes = NDArray[np.intp]
 # Entry of a table: whether it is free of confounding (s_k and psi_jk are, u_k is not), the actions
@@ -130,14 +130,12 @@ class Cells:
             Regimes that have rows at the points themselves, in all actions jointly.
         target : mask
         """
-        patterns, which = np.unique(reached, axis=0, return_inverse=True)
-        # The regimes at the point itself mostly suffice: the rank test on their masks.
-        here = [
-            bool(pattern.any()) and is_identified(list(compress(self.masks, pattern)), target)
-            for pattern in patterns
-        ]
-        out = np.array(here, dtype=bool)[which.reshape(-1)]
-        rest = ~out
+        # Rows elsewhere mostly suffice, or the regimes at the point: the rank test on their masks.
+        out = self._linked_elsewhere(codes, target)
+        for pattern in masks_of(reached[~out])[0]:
+            if any(pattern) and is_identified(list(compress(self.masks, pattern)), target):
+                out |= (reached == pattern).all(axis=1)
+        rest = ~out & reached.any(axis=1)
         remaining = np.concatenate([codes, reached], axis=1)[rest]
         distinct, which = np.unique(remaining, axis=0, return_inverse=True)
         count = codes.shape[1]
@@ -147,6 +145,19 @@ class Cells:
         ]
         out[rest] = np.array(determined, dtype=bool)[which.reshape(-1)]
         return out
+
+    def _linked_elsewhere(self, codes: Codes, target: Mask) -> NDArray[np.bool_]:
+        """Whether the equations alone determine the mean outcome under a mask, shape (M,)."""
+        tables = _tables(self.parents, self.pairs, target)
+        total = np.zeros((len(codes), self.dimension + 1))
+        # An entry without an equation.
+        free_entry = np.append(np.zeros(self.dimension), np.inf)
+        for free, of in tables:
+            distinct, which = np.unique(codes[:, of], axis=0, return_inverse=True)
+            found = [self.undetermined.get((free, of, tuple(c))) for c in distinct.tolist()]
+            sums = [free_entry if own is None else np.append(own, 0.0) for own in found]
+            total += np.array(sums).reshape(-1, total.shape[1])[which.reshape(-1)]
+        return np.linalg.norm(total, axis=1) < COORDINATE_TOLERANCE * len(tables)
 
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
         wanted = _entries(self.parents, self.pairs, code, target)
@@ -168,8 +179,6 @@ class Cells:
 
         target_sum = coordinates(wanted)
         tolerance = COORDINATE_TOLERANCE * len(wanted)
-        if not equations:
-            return bool(np.linalg.norm(target_sum) < tolerance)
         known = np.stack([coordinates(equation) for equation in equations])
         # The tolerance is absolute: equations among the reduced ones are zero up to rounding.
         _, sizes, right = np.linalg.svd(known, full_matrices=False)
@@ -278,6 +287,14 @@ def _thinned(values: Array, gap: float) -> Array:
     return np.array(out)
 
 
+def _tables(
+    parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]], mask: Mask
+) -> list[tuple[bool, tuple[int, ...]]]:
+    """Whether the tables of a regime are free of confounding, and their actions."""
+    inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
+    return [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
+
+
 def _entries(
     parents: Sequence[Sequence[int]],
     pairs: Sequence[tuple[int, int]],
@@ -285,8 +302,7 @@ def _entries(
     mask: Mask,
 ) -> list[Entry]:
     """Entries whose sum is the mean outcome in a cell."""
-    inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
-    tables = [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
+    tables = _tables(parents, pairs, mask)
     return [(free, of, tuple(code[j] for j in of)) for free, of in tables]
 
 

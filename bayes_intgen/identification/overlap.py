@@ -37,7 +37,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
-from bayes_intgen.identification.distance import INFINITE, Neighbours, placed
+from bayes_intgen.identification.distance import INFINITE, Neighbours, Stretches, placed
 from bayes_intgen.identification.linkage import Cells, class_edges
 from bayes_intgen.identification.regimes import (
     Mask,
@@ -57,8 +57,9 @@ NEIGHBOUR = 3
 FLAGGED_SHARE = 0.01
 # Distance up to which a point is always near.
 MAX_NEAR_DISTANCE = 0.25
-# Maximum number of places, taken from the rows, at which regimes are compared.
-MAX_PLACES = 300
+# Number of places, taken from the rows of all regimes, at which regimes are compared, and the
+# minimum from each: several for each class of values.
+N_PLACES, PLACES_OF_REGIME = 300, 50
 # Maximum number of distinct values of an action that form a class each; others fall into bins.
 MAX_VALUES = 30
 # Number of quantile bins.
@@ -89,6 +90,7 @@ class ReferenceRows:
     _known_neighbours: dict[tuple[int, ...], Neighbours] = field(
         default_factory=dict, init=False, repr=False
     )
+    _known_stretches: dict[int, Stretches] = field(default_factory=dict, init=False, repr=False)
     _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -189,20 +191,38 @@ class ReferenceRows:
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points lie within the support of each regime, shape (M, regimes)."""
-        distance, share = self.distances(points, inputs)
-        # The smallest p value of few rows is larger. All are multiples of 1 / (1 + rows), so the
-        # tolerance only allows for rounding.
-        flagged = np.maximum(FLAGGED_SHARE, [1 / (1 + len(rows)) for rows in self.rows]) + 1e-9
-        within = (share > flagged) | (distance <= MAX_NEAR_DISTANCE)
-        # No row at another unordered level is near.
-        within &= np.isfinite(distance)
+        inputs = tuple(inputs)
+        if len(inputs) == 1:
+            (k,) = inputs
+            # A level is near rows at the same level only, however close the two are.
+            own = self._placed(points, inputs) if self.categories[k] is None else points[:, inputs]
+            within = self._stretches(k)(own[:, 0])
+        else:
+            neighbours = self._neighbours(inputs)
+            distance = neighbours.distance(self._placed(points, inputs))
+            within = distance <= neighbours.reach(FLAGGED_SHARE, MAX_NEAR_DISTANCE)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
-            if self.categories[k] is not None:
-                # Rows at one level do not support another, however close the two are.
+            if len(inputs) > 1 and self.categories[k] is not None:
                 within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
         return np.asarray(within)
+
+    def _stretches(self, k: int) -> Stretches:
+        """Positions of one action within the support of each regime; codes of its levels."""
+        if k not in self._known_stretches:
+            neighbours, levels = self._neighbours((k,)), self.categories[k]
+            reach = neighbours.reach(FLAGGED_SHARE, MAX_NEAR_DISTANCE)
+            if levels is None:
+                found = neighbours.stretches(reach)
+            else:
+                codes = np.sort(np.array(levels.codes, dtype=float))
+                at = placed(self.coordinates[k], levels, codes)
+                near = neighbours.distance(at[:, None]) <= reach
+                near &= np.stack([np.isin(codes, rows[:, k]) for rows in self.rows], axis=1)
+                found = Stretches.of([(codes[own], codes[own]) for own in near.T])
+            self._known_stretches[k] = found
+        return self._known_stretches[k]
 
     def meets(self, points: Array, wanted: Sequence[Requirement]) -> NDArray[np.bool_]:
         """Test the requirements on each action: the condition of closeness, shape (M, K)."""
@@ -223,6 +243,7 @@ class ReferenceRows:
         parents: Sequence[Sequence[int]] | None,
         pairs: Sequence[tuple[int, int]] = (),
         pairs_set: Collection[tuple[int, int]] = (),
+        nearby: bool = True,
     ) -> Verdict:
         """Test the conditions of support at points.
 
@@ -239,6 +260,8 @@ class ReferenceRows:
             Actions that interact.
         pairs_set : collection of pairs of int
             Those with an interaction that only rows with both set show.
+        nearby : bool
+            Whether rows near a point itself count for its linkage, see :meth:`linked`.
         """
         close = self.meets(points, wanted)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
@@ -260,7 +283,7 @@ class ReferenceRows:
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
-            linked[tested] = self.linked(points[tested], target, parents, pairs)
+            linked[tested] = self.linked(points[tested], target, parents, pairs, nearby)
         return Verdict(close, separated, linked, without_setting, together)
 
     def linked(
@@ -311,14 +334,16 @@ class ReferenceRows:
     @cached_property
     def _places(self) -> tuple[Array, NDArray[np.intp]]:
         """Places at which regimes are compared, and the regime of each; -1 if it is no row."""
-        each = max(1, MAX_PLACES // len(self.masks))
+        each = max(PLACES_OF_REGIME, N_PLACES // len(self.masks))
         places, own = [], []
-        for i, rows in enumerate(self.rows):
-            distinct = np.unique(rows, axis=0)
+        for i, (rows, mask) in enumerate(zip(self.rows, self.masks, strict=True)):
+            # Evenly spaced along the first action that was set.
+            order = np.argsort(~np.array(mask), kind="stable")
+            distinct = np.unique(rows[:, order], axis=0)[:, np.argsort(order)]
             spaced = np.unique(np.linspace(0, len(distinct) - 1, each).round().astype(int))
             places.append(distinct[spaced])
             own.append(np.full(len(spaced), i))
-        rows, which = np.concatenate(places)[:MAX_PLACES], np.concatenate(own)[:MAX_PLACES]
+        rows, which = np.concatenate(places), np.concatenate(own)
         moved = rows.copy()
         for k in range(len(self.names)):
             was_set = [

@@ -162,7 +162,7 @@ class FitSupport:
         masks, labels = np.broadcast_to(mask, values.shape), np.arange(len(values))
         return Query(values, masks, actions, verdict, labels)
 
-    def verdict(self, values: Array, mask: NDArray[np.bool_]) -> Verdict:
+    def verdict(self, values: Array, mask: NDArray[np.bool_], nearby: bool = True) -> Verdict:
         """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
         needs = (
@@ -171,11 +171,17 @@ class FitSupport:
             else requirements(parents, self.reference.masks, target)
         )
         pairs, pairs_set = [*self.terms.interactions], self.terms.pairs_set
-        return self.reference.verdict(values, target, needs, parents, pairs, pairs_set)
+        return self.reference.verdict(values, target, needs, parents, pairs, pairs_set, nearby)
 
-    def supported(self, values: Array) -> NDArray[np.bool_]:
-        """Whether the joint effect is supported at points, shape (M,)."""
-        return self.verdict(values, np.ones(values.shape[1], dtype=bool)).supported
+    def supported(self, values: Array, nearby: bool = True) -> NDArray[np.bool_]:
+        """Whether the joint effect is supported at points, shape (M,).
+
+        Without ``nearby``, whether rows elsewhere suffice: points that are changes of different
+        actions from one such point are then supported together, unless these actions interact.
+        """
+        verdict = self.verdict(values, np.ones(values.shape[1], dtype=bool), nearby)
+        # A regression needs rows near the point itself.
+        return verdict.supported & (nearby or self._parents is not None)
 
     def linked(
         self, values: Array, mask: NDArray[np.bool_], nearby: bool = True
