@@ -31,10 +31,11 @@ class Pictures(FittedRows):
 
     @cached_property
     def default_point(self) -> Array:
-        """Default values of the actions that a plot does not vary, shape (K,).
+        """Usual values of the actions, shape (K,).
 
-        The medians, or the nearest levels, if the joint effect is supported there; otherwise the
-        nearest supported reference row, or the medians if no row is supported. Levels are coded.
+        Decisions take them as the baseline, sliders start there, and plots fix actions at them: the
+        supported observational row nearest to the medians of these rows, and to their most frequent
+        levels. Levels are coded.
 
         Examples
         --------

@@ -325,7 +325,8 @@ def plot(
     action
         Actions to plot along; all by default.
     at
-        Values of the other actions, as radio=1; by default a supported point near their medians.
+        Values of the other actions, as radio=1; by default those of the supported
+        observational row nearest to the medians.
     """
     kind = output.suffix or ".png"
     if output not in PIPES:

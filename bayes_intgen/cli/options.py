@@ -358,7 +358,7 @@ class Points:
     ----------
     set
         Values or levels to set, as tv=2,drug=on; repeat it for further points. Other actions are
-        set to a supported point near their medians.
+        set to those of the supported observational row nearest to the medians.
     points
         File of points to set: CSV, Parquet or Arrow, a column per action.
     """
@@ -390,7 +390,8 @@ class Choice:
         Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as tv=30;
         by default all that rows support.
     baseline
-        Plan to compare with, as tv=30; the medians of actions that are not named.
+        Plan to compare with, as tv=30. Other actions are at those of the supported observational
+        row nearest to the medians.
     """
 
     cost: str | None = None

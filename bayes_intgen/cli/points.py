@@ -63,17 +63,12 @@ def spelled_point(point: Point) -> str:
 def completed(points: list[Point], observed: Point, posterior: "Posterior") -> list[Point]:
     """Complete points with observed values and default values; log the defaults."""
     from bayes_intgen.basis.categories import spelled_label
-    from bayes_intgen.posterior.defaults import medians
 
-    at_median = posterior.default_point == medians(posterior)
     default = default_point(posterior)
     missing = {n for point in points for n in posterior.actions if n not in {**point, **observed}}
-    for k, name in enumerate(posterior.actions):
-        if name in missing:
-            kind = "its median, " if at_median[k] else "a supported value, "
-            if posterior.categories[k] is not None:
-                kind = "the level "
-            log(f"note: {name} is set to {kind}{spelled_label(default[name])}, by default")
+    if missing:
+        own = (f"{n} = {spelled_label(default[n])}" for n in posterior.actions if n in missing)
+        log(f"note: {', '.join(own)} by default, from the observational row nearest to the medians")
     return [{**default, **observed, **point} for point in points]
 
 

@@ -29,7 +29,9 @@ class Decision:
         Values to choose from, by default all that the rows support; one value holds the action
         there.
     baseline : mapping from action to value, optional
-        Plan with which gains are compared: values of some actions; the others are at their medians.
+        Plan with which gains are compared: values of some actions. The others are at those of the
+        supported observational row nearest to the medians and most frequent levels, which is
+        :attr:`bayes_intgen.Posterior.default_point`.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision, RiskMeasure
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import levels_of, medians, varied
+from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
@@ -81,7 +81,7 @@ class Problem:
         names, categories = posterior.actions, levels_of(posterior)
         for role in ("cost", "bounds", "baseline"):
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
-        baseline = medians(posterior)
+        baseline = default_point(posterior)
         for name, value in decision.baseline.items():
             k = names.index(name)
             baseline[k] = checked_value(value, name, posterior.categories[k])
@@ -139,9 +139,7 @@ class Problem:
     @property
     def cheapest(self) -> Array:
         """Cheapest plan, shape (K,)."""
-        costs = (
-            self.cost_of_options(own[:, None], [k]) for k, own in enumerate(self.candidates)
-        )
+        costs = (self.cost_of_options(own[:, None], [k]) for k, own in enumerate(self.candidates))
         return np.array([own[i.argmin()] for own, i in zip(self.candidates, costs, strict=True)])
 
     @property
@@ -215,7 +213,8 @@ def _candidates(
     if not beyond_support:
         # Support of one action does not depend on the others' values, but for their link.
         points = varied(baseline, k, values)
-        verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
+        every = np.ones(points.shape[1], dtype=bool)
+        verdict = support_of(posterior).verdict(points, every, nearby=False)
         values = values[(verdict.close & verdict.separated)[:, k]]
     if not len(values):
         raise ModelError(

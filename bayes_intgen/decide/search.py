@@ -30,8 +30,9 @@ CELLS, CELLS_PER_DRAW = 1000, 300
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
 # Maximum number of plans that are enumerated for a measure of risk.
 MAX_PLANS = 20_000
-# Draws whose best plans are found at once, and plans whose support is.
-DRAWS_AT_ONCE, SUPPORTED_AT_ONCE = 500, 300
+# Draws whose best plans are found at once, and plans whose support is: in a grid, and where most
+# of those that are better are supported.
+DRAWS_AT_ONCE, SUPPORTED_AT_ONCE, BETTER_AT_ONCE = 500, 300, 20
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
@@ -198,9 +199,7 @@ def best_choices(
         new = np.full(best[-1].shape, -np.inf)
         for at in np.unique(cell[cell <= cells]):
             most = own[:, cell == at].max(axis=1)
-            np.maximum(
-                new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:]
-            )
+            np.maximum(new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:])
         best.append(new)
     left, out = np.full(len(every), cells), []
     for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
@@ -353,8 +352,8 @@ class Search:
                 better = better[np.argsort(-values[better])]
                 chosen = None
                 # Support takes longer than the objective.
-                for begin in range(0, len(better), SUPPORTED_AT_ONCE):
-                    some = better[begin : begin + SUPPORTED_AT_ONCE]
+                for begin in range(0, len(better), BETTER_AT_ONCE):
+                    some = better[begin : begin + BETTER_AT_ONCE]
                     feasible = self.problem.is_feasible(plans[some])
                     if feasible.any():
                         chosen = some[feasible.argmax()]

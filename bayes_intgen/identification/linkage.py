@@ -16,7 +16,6 @@ Entries of u_k that belong to a single cell are eliminated within that cell, so 
 remain with an unknown graph, where u_k depends on every action.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -33,6 +32,8 @@ Codes = NDArray[np.intp]
 # Entry of a table: whether it is free of confounding (s_k and psi_jk are, u_k is not), the actions
 # on which it depends, u_k's own first, and their classes.
 Entry = tuple[bool, tuple[int, ...], tuple[int, ...]]
+# The same without the classes.
+Table = tuple[bool, tuple[int, ...]]
 
 # Threshold of singular values that are zero up to rounding, relative to the largest one.
 RANK_TOLERANCE = 1e-7
@@ -99,21 +100,23 @@ class Cells:
         >>> cells.determine(np.array([[0, 0], [0, 1]]), nowhere, (True, True))
         array([ True, False])
         """
-        equations = _equations(parents, pairs, masks, codes, reached)
-        position = _shared_entries(equations, codes.shape[1])
+        codes, reached = _merged(codes, reached)
+        of_masks = [_tables(parents, pairs, mask) for mask in masks]
+        tables = list(dict.fromkeys(chain(*of_masks)))
+        # Whether the mean under each mask has an entry of each table.
+        has = np.array([[table in own for table in tables] for own in of_masks])
+        needed = reached.astype(np.float32) @ has.astype(np.float32) > 0
+        position, at = _shared_entries(tables, codes, needed)
         gram = np.zeros((len(position), len(position)))
-        eliminations: dict[bytes, Array] = {}
-        for cell in equations:
-            inside, outside = _split(cell, position)
-            key = repr(inside.shape).encode() + inside.tobytes()
-            if key not in eliminations:
-                eliminations[key] = scipy.linalg.null_space(inside.T, RANK_TOLERANCE)
-            combinations = eliminations[key]
-            if not outside or not combinations.shape[1]:
-                continue
-            at = list(outside)
-            rest = combinations.T @ np.stack([outside[i] for i in at], axis=1)
-            gram[np.ix_(at, at)] += rest.T @ rest
+        patterns, which = masks_of(np.concatenate([reached, (at >= 0) & needed], axis=1))
+        for i, pattern in enumerate(map(np.array, patterns)):
+            equations, shared = has[pattern[: len(masks)]].astype(float), pattern[len(masks) :]
+            # Entries of a single cell are eliminated within it.
+            own = equations[:, ~shared & equations.any(axis=0)]
+            rest = scipy.linalg.null_space(own.T, RANK_TOLERANCE).T @ equations[:, shared]
+            block = rest.T @ rest
+            for entries in at[which == i][:, shared]:
+                gram[np.ix_(entries, entries)] += block
         null = _null_space_of_gram(gram)
         undetermined = {entry: null[i] for entry, i in position.items()}
         return cls(parents, pairs, masks, undetermined, null.shape[1])
@@ -186,50 +189,43 @@ class Cells:
         return bool(np.linalg.norm(target_sum - span.T @ (span @ target_sum)) < tolerance)
 
 
-def _equations(
-    parents: Sequence[Sequence[int]],
-    pairs: Sequence[tuple[int, int]],
-    masks: Sequence[Mask],
-    codes: Codes,
-    reached: NDArray[np.bool_],
-) -> list[list[list[Entry]]]:
-    """Equations of each cell, one per regime that reaches it."""
-    merged: dict[tuple[int, ...], NDArray[np.bool_]] = {}
-    for code, here in zip(map(tuple, codes.tolist()), reached, strict=True):
-        merged[code] = merged[code] | here if code in merged else here
-    return [
-        [_entries(parents, pairs, code, mask) for mask in compress(masks, here)]
-        for code, here in merged.items()
-    ]
+def _merged(codes: Codes, reached: NDArray[np.bool_]) -> tuple[Codes, NDArray[np.bool_]]:
+    """Distinct cells, and all regimes that reach each."""
+    distinct, which = np.unique(codes, axis=0, return_inverse=True)
+    out = np.zeros((len(distinct), reached.shape[1]), dtype=bool)
+    np.logical_or.at(out, which.reshape(-1), reached)
+    return distinct, out
 
 
-def _shared_entries(cells: list[list[list[Entry]]], actions: int) -> dict[Entry, int]:
-    """Positions of the entries that are not eliminated within a cell."""
-    counts = Counter(entry for cell in cells for entry in dict.fromkeys(chain(*cell)))
-    # Sums at other cells may contain these entries; the others occur in one cell only.
-    shared = [
-        entry
-        for entry, count in counts.items()
-        if count > 1 or len(entry[2]) <= min(2, actions - 1) or entry[0]
-    ]
-    if len(shared) > MAX_SHARED_ENTRIES:
+def _shared_entries(
+    tables: Sequence[Table], codes: Codes, needed: NDArray[np.bool_]
+) -> tuple[dict[Entry, int], Codes]:
+    """Positions of the entries that are not eliminated within a cell, by entry and by cell.
+
+    Those of cells have shape (cells, tables), and are -1 for entries that are eliminated.
+    ``needed`` says whether a cell has an equation with an entry of a table.
+    """
+    found: list[tuple[list[Entry], NDArray[np.intp]]] = []
+    for i, (free, of) in enumerate(tables):
+        distinct, which = np.unique(codes[:, of], axis=0, return_inverse=True)
+        counts = np.bincount(which.reshape(-1), needed[:, i], len(distinct))
+        # Sums at other cells may contain these entries; the others occur in one cell only.
+        low = len(of) <= min(2, codes.shape[1] - 1) or free
+        kept = np.flatnonzero(counts > (0 if low else 1))
+        place = np.full(len(distinct), -1)
+        place[kept] = np.arange(len(kept))
+        entries = [(free, of, tuple(code)) for code in distinct[kept].tolist()]
+        found.append((entries, place[which.reshape(-1)]))
+    if sum(len(entries) for entries, _ in found) > MAX_SHARED_ENTRIES:
         # Treating entries as different between cells only makes the answer conservative.
-        shared = [entry for entry in shared if len(entry[2]) == 1]
-    return {entry: i for i, entry in enumerate(shared)}
-
-
-def _split(cell: list[list[Entry]], position: dict[Entry, int]) -> tuple[Array, dict[int, Array]]:
-    """Coefficients of a cell's equations: of its own entries, and of each shared entry."""
-    own = sorted(set(chain(*cell)) - position.keys())
-    inside = np.zeros((len(cell), len(own)))
-    outside: dict[int, Array] = {}
-    for i, equation in enumerate(cell):
-        for entry in equation:
-            if entry in position:
-                outside.setdefault(position[entry], np.zeros(len(cell)))[i] = 1.0
-            else:
-                inside[i, own.index(entry)] = 1.0
-    return inside, outside
+        found = [
+            own if len(of) == 1 else ([], np.full(len(codes), -1))
+            for (_, of), own in zip(tables, found, strict=True)
+        ]
+    position = {entry: i for i, entry in enumerate(chain(*(entries for entries, _ in found)))}
+    offsets = np.cumsum([0, *(len(entries) for entries, _ in found[:-1])])
+    places = np.stack([place for _, place in found], axis=1)
+    return position, np.where(places >= 0, places + offsets, -1)
 
 
 def class_edges(regimes: Sequence[Array], most_values: int, bins: int, near: float) -> Array:
@@ -289,7 +285,7 @@ def _thinned(values: Array, gap: float) -> Array:
 
 def _tables(
     parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]], mask: Mask
-) -> list[tuple[bool, tuple[int, ...]]]:
+) -> list[Table]:
     """Whether the tables of a regime are free of confounding, and their actions."""
     inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
     return [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
@@ -310,5 +306,6 @@ def _null_space_of_gram(gram: Array) -> Array:
     """Orthonormal basis of the null space of a matrix X, from X'X."""
     if not gram.size:
         return np.zeros((0, 0))
-    values, vectors = np.linalg.eigh(gram)
-    return np.asarray(vectors[:, values <= max(values[-1], 1.0) * GRAM_TOLERANCE])
+    # The largest eigenvalue of entries of at least zero is at most the largest sum of a row.
+    zero = max(float(np.abs(gram).sum(axis=1).max()), 1.0) * GRAM_TOLERANCE
+    return np.asarray(scipy.linalg.eigh(gram, subset_by_value=(-np.inf, zero))[1])

@@ -300,15 +300,21 @@ class ReferenceRows:
         that are then linked one at a time are linked together if no actions interact: a sum of one
         vector each is zero.
         """
-        count = len(self.names)
-        if not nearby:
-            nowhere = np.zeros((len(points), len(self.masks)), dtype=bool)
-            return self._cells(parents, pairs).determine(self._codes(points), nowhere, target)
-        reached = self.covers(points, range(count))
-        # In many dimensions a point that is near jointly may lie beyond the range of one action.
-        for k in range(count):
-            reached &= self.covers(points, (k,))
-        return self._cells(parents, pairs).determine(self._codes(points), reached, target)
+        every, cells, codes = (
+            range(len(self.names)),
+            self._cells(parents, pairs),
+            self._codes(points),
+        )
+        nowhere = np.zeros((len(points), len(self.masks)), dtype=bool)
+        out = cells.determine(codes, nowhere, target)
+        rest = np.flatnonzero(~out)
+        if nearby and len(rest):
+            reached = self.covers(points[rest], every)
+            # In many dimensions a point that is near jointly may lie beyond the range of an action.
+            for k in every:
+                reached &= self.covers(points[rest], (k,))
+            out[rest] = cells.determine(codes[rest], reached, target)
+        return out
 
     def settings(self) -> dict[str, tuple[Label, ...]]:
         """Find actions whose experiments have few values: :func:`settings_of` for these rows."""

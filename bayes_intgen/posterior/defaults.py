@@ -1,4 +1,4 @@
-"""Defaults of pictures and reports: levels, a supported point, and supported changes."""
+"""Defaults of decisions, pictures and reports: levels, a usual point, and supported changes."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, centres
+from bayes_intgen.basis.categories import MAX_DISTINCT, Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
@@ -60,37 +60,32 @@ def levels_of(posterior: PosteriorDraws) -> tuple[Categories | None, ...]:
     return tuple(out)
 
 
-def medians(posterior: PosteriorDraws) -> Array:
-    """Median of each action, or the level nearest to it, shape (K,).
-
-    Examples
-    --------
-    >>> medians(posterior).shape
-    (2,)
-    """
-    middle = [c.centre for c in posterior.terms.coordinates]
-    return np.array(centres(middle, levels_of(posterior)))
-
-
 def default_point(posterior: PosteriorDraws) -> Array:
-    """Values at which pictures fix the actions that they do not vary, shape (K,).
+    """Usual values of the actions, at which decisions, sliders and pictures start, shape (K,).
 
-    The medians, or the nearest levels, where the joint effect is supported there; else the
-    nearest supported reference row; the medians where no row is supported. Levels by their codes.
+    The supported observational row nearest to the medians of these rows, and to their most frequent
+    levels. Any supported row where no observational one is, and the nearest row where none is.
+    Levels by their codes.
 
     Examples
     --------
-    >>> bool((default_point(posterior) == medians(posterior)).all())
+    >>> bool(support_of(posterior).supported(default_point(posterior)[None]))
     True
     """
-    middle, support = medians(posterior), support_of(posterior)
-    if support.supported(middle[None])[0]:
-        return middle
-    for rows in _rows_by_distance(support.reference, middle):
-        supported = support.supported(rows)
-        if supported.any():
-            return np.asarray(rows[supported.argmax()])
-    return middle
+    support, levels = support_of(posterior), levels_of(posterior)
+    reference = support.reference
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    every = np.concatenate(reference.rows)
+    # No rows of a fit to experiments alone are observational.
+    observed = np.concatenate([every[:0], *(rows for rows, mask in regimes if not any(mask))])
+    usual = observed if len(observed) else every
+    middle = np.array([_middle(own, of) for own, of in zip(usual.T, levels, strict=True)])
+    for rows in (usual, every):
+        for nearest in _by_distance(reference, rows, middle):
+            supported = support.supported(nearest)
+            if supported.any():
+                return np.asarray(nearest[supported.argmax()])
+    return np.asarray(next(_by_distance(reference, usual, middle))[0])
 
 
 def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Array]:
@@ -166,9 +161,17 @@ def values_set(reference: ReferenceRows, k: int, *, or_all: bool = False) -> Arr
     return np.concatenate([np.empty(0), *columns])
 
 
-def _rows_by_distance(reference: ReferenceRows, point: Array) -> Iterator[Array]:
+def _middle(values: Array, levels: Categories | None) -> float:
+    """Median, or the most frequent level."""
+    if levels is None:
+        return float(np.median(values))
+    distinct, counts = np.unique(values, return_counts=True)
+    return float(distinct[counts.argmax()])
+
+
+def _by_distance(reference: ReferenceRows, rows: Array, point: Array) -> Iterator[Array]:
     """Yield distinct rows in batches, the nearest to a point first."""
-    rows = np.unique(np.concatenate(reference.rows), axis=0)
+    rows = np.unique(rows, axis=0)
     gaps = np.minimum(np.abs(reference.placed(rows) - reference.placed(point[None])), MAX_GAP)
     order = np.argsort((gaps**2).sum(axis=1), kind="stable")
     for start in range(0, len(rows), BATCH_ROWS):

@@ -64,7 +64,8 @@ def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
     ):
         bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
         atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
-        values = np.union1d(ticks(c.low, c.high, MAX_STEPS), atoms)
+        # The start is exactly the baseline of decisions.
+        values = np.union1d(ticks(c.low, c.high, MAX_STEPS), [*atoms, default[k]])
         stops.append(np.array(levels.codes) if levels else values.clip(c.low, c.high))
     start = []
     for k, values in enumerate(stops):

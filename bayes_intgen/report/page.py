@@ -22,6 +22,7 @@ from bayes_intgen.assess.summary_text import (
     outcome_lines,
     population_lines,
 )
+from bayes_intgen.basis.categories import centres
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.errors import (
     DataWarning,
@@ -36,7 +37,6 @@ from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
     default_point,
     levels_of,
-    medians,
     share_supported,
     usual_range,
 )
@@ -205,9 +205,7 @@ def _reference(posterior: PosteriorDraws, point: Array) -> str:
     """Values of the other actions in charts and changes, as text."""
     texts = zip(posterior.actions, point_texts(posterior, point), strict=True)
     values = ", ".join(f"{name} = {text}" for name, text in texts)
-    if (point == medians(posterior)).all():
-        return f"their medians ({values})"
-    return f"the supported row nearest to their medians ({values})"
+    return f"the observational row nearest to their medians ({values})"
 
 
 def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[dict[str, Any]]:
@@ -225,10 +223,9 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
         mechanisms.append([Curve.of_draws(kind, draws, (level,)) for kind, draws in kinds])
     joint_range = common_range(joint)
     mechanism_range = common_range([curve for pair in mechanisms for curve in pair])
-    typical = (
-        medians(posterior), np.array([c.low for c in coordinates]),
-        np.array([c.high for c in coordinates]), default,
-    )  # fmt: skip
+    middle = centres([c.centre for c in coordinates], levels_of(posterior))
+    ends = ([c.low for c in coordinates], [c.high for c in coordinates])
+    typical = (*map(np.array, (middle, *ends)), default)
     median, low, high, at_default = (point_texts(posterior, values) for values in typical)
     out = []
     for k, levels in enumerate(levels_of(posterior)):
