@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,8 @@ from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 N_VALUES = 101
 # Relative tolerance of costs against the budget.
 ROUNDING = 1e-9
+# Maximum number of rows near which plans are looked for.
+MAX_ROWS = 2_000
 # Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
 
@@ -155,10 +158,20 @@ class Problem:
         )
 
     def plans_of_rows(self) -> Array:
-        """Plans near the rows that support plans, shape (M, K)."""
+        """Plans near the rows that support plans, or some of many, shape (M, K)."""
         if self.posterior is None:
             return np.empty((0, len(self.candidates)))
-        return self.nearest(np.concatenate(support_of(self.posterior).reference.rows))
+        rows = np.concatenate(support_of(self.posterior).reference.rows)
+        return self.nearest(rows[:: 1 + len(rows) // MAX_ROWS])
+
+    @cached_property
+    def supported_elsewhere(self) -> Array:
+        """A plan that rows elsewhere support, near the baseline; the baseline if there is none."""
+        plans = np.concatenate([self.baseline[None], self.plans_of_rows()])
+        spans = np.array([np.ptp(own) for own in self.candidates])
+        gaps = np.abs(plans - self.baseline) / np.where(spans > 0, spans, 1.0)
+        found = np.flatnonzero(self.is_supported(plans, nearby=False))
+        return np.asarray(plans[found[gaps[found].sum(axis=1).argmin()] if len(found) else 0])
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""

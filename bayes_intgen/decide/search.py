@@ -2,7 +2,7 @@
 
 The posterior mean is a sum over components of interacting actions, so that dynamic programming
 finds the global optimum among the candidates of a grid. Plans are supported if rows elsewhere
-support the values of all components beside the baseline; of other plans that are better, the search
+support the values of all components; of other plans that are better, the search
 starts from rows, random plans, and for a measure of risk, which is not a sum, from a small grid.
 
 A start is improved by the changes of the objective when one action changes: the plan with the
@@ -30,9 +30,9 @@ CELLS, CELLS_PER_DRAW = 1000, 300
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
 # Maximum number of plans that are enumerated for a measure of risk.
 MAX_PLANS = 20_000
-# Draws whose best plans are found at once, and plans whose support is: in a grid, and where most
-# of those that are better are supported.
-DRAWS_AT_ONCE, SUPPORTED_AT_ONCE, BETTER_AT_ONCE = 500, 300, 20
+# Draws whose best plans are found at once, and plans whose support is; maximum number of better
+# plans near which rows are looked for in a step.
+DRAWS_AT_ONCE, SUPPORTED_AT_ONCE, NEARBY_AT_ONCE = 500, 300, 100
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
@@ -93,13 +93,13 @@ class Grid:
 
     @cached_property
     def elsewhere(self) -> list[NDArray[np.bool_]]:
-        """Options that rows elsewhere support beside the baseline, so that all may be combined.
+        """Options that rows elsewhere support, so that all may be combined.
 
         All options of components without any.
         """
-        baseline, out = self.problem.baseline, []
+        start, out = self.problem.supported_elsewhere, []
         for component, options in zip(self.components, self.options, strict=True):
-            points = varied(baseline, [*component], options)
+            points = varied(start, [*component], options)
             supported = self.problem.is_supported(points, nearby=False)
             out.append(supported if supported.any() else ~supported)
         return out
@@ -273,6 +273,9 @@ class Search:
                 starts.append(self._best_of_worst(np.argsort(draws)[: max(1, len(draws) // 10)]))
         points = np.unique(np.array(starts), axis=0)
         points = points[problem.is_feasible(points)]
+        if self.measure is None and is_elsewhere:
+            # No sum of supported changes is better than this one.
+            points = points[self.value(points) >= self.value(elsewhere) - self._tolerance]
         if not len(points):
             raise ModelError(
                 f"the rows support no plan within the bounds and the budget; {wider_search()}"
@@ -350,18 +353,22 @@ class Search:
                 plans, values = self._moves(point, current, window)
                 better = np.flatnonzero(values > current + self._tolerance)
                 better = better[np.argsort(-values[better])]
-                chosen = None
-                # Support takes longer than the objective.
-                for begin in range(0, len(better), BETTER_AT_ONCE):
-                    some = better[begin : begin + BETTER_AT_ONCE]
-                    feasible = self.problem.is_feasible(plans[some])
-                    if feasible.any():
-                        chosen = some[feasible.argmax()]
-                        break
+                chosen = self._first_feasible(plans[better])
                 if chosen is None:
                     break
-                point, current = plans[chosen], float(values[chosen])
+                point, current = plans[better[chosen]], float(values[better[chosen]])
         return point, current
+
+    def _first_feasible(self, plans: Array) -> int | None:
+        """Position of the first plan that rows elsewhere support, else of one near rows."""
+        affordable = self.problem.is_affordable(plans)
+        elsewhere = affordable & self.problem.is_supported(plans, nearby=False)
+        if elsewhere.any():
+            return int(elsewhere.argmax())
+        # Rows near a plan take longer to find.
+        some = np.flatnonzero(affordable)[:NEARBY_AT_ONCE]
+        supported = self.problem.is_supported(plans[some])
+        return int(some[supported.argmax()]) if supported.any() else None
 
     def _moves(self, point: Array, current: float, window: float) -> tuple[Array, Array]:
         """Plans within a window around a plan, shape (M, K), and their values, shape (M,).
