@@ -60,6 +60,8 @@ class Plan:
         Change of the objective per unit of a larger budget; None without a budget.
     supported : bool
         Whether rows near the plan identify its joint effect.
+    remarks : tuple of str
+        Where the budget does not pay for the baseline, or no plan is better.
     """
 
     point: dict[str, Label]
@@ -75,6 +77,7 @@ class Plan:
     probability_better: float
     shadow_price: float | None
     supported: bool
+    remarks: tuple[str, ...]
 
     def summary(self, level: float = 0.9) -> xr.Dataset:
         """Mean and central interval of effect, gain and regret, dims (quantity).
@@ -141,7 +144,7 @@ class Plan:
             )
         if not self.supported:
             lines.append("beyond the support of the rows: extrapolation")
-        return lines
+        return [*lines, *self.remarks]
 
 
 def search_of(
@@ -197,6 +200,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         probability_better=float((gain > 0).mean()),
         shadow_price=price,
         supported=bool(support_of(posterior).supported(point[None])[0]),
+        remarks=search.remarks(point),
     )
 
 

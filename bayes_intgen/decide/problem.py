@@ -135,6 +135,12 @@ class Problem:
         return self.cost_of_options(points, range(len(self.candidates)))
 
     @property
+    def cost_of_baseline(self) -> float:
+        """Cost of the baseline; NaN if it has a level outside the bounds, without a price."""
+        priced = all(self.baseline[k] in self.candidates[k] for k in self.prices)
+        return float(self.cost(self.baseline[None])[0]) if priced else np.nan
+
+    @property
     def has_costs(self) -> bool:
         """Whether any plan costs anything."""
         return bool(self.rates.any()) or bool(self.prices)

@@ -23,6 +23,7 @@ from bayes_intgen.decide.decision import CVaR, Quantile
 from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, wider_search, with_rounding
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
+from bayes_intgen.text.formats import shorter_number
 
 # Cells of the budget in dynamic programming: for the posterior mean, and for each draw.
 CELLS, CELLS_PER_DRAW = 1000, 300
@@ -277,9 +278,10 @@ class Search:
             # No sum of supported changes is better than this one.
             points = points[self.value(points) >= self.value(elsewhere) - self._tolerance]
         if not len(points):
-            raise ModelError(
-                f"the rows support no plan within the bounds and the budget; {wider_search()}"
-            )
+            limits = "within the bounds"
+            if problem.budget is not None:
+                limits += f" that costs at most {shorter_number(problem.budget)}"
+            raise ModelError(f"the rows support no plan {limits}; {wider_search()}")
         return self.improved(points)
 
     def improved(self, points: Array) -> Array:
@@ -291,6 +293,20 @@ class Search:
             if own > best_value:
                 best, best_value = point, own
         return best
+
+    def remarks(self, plan: Array) -> tuple[str, ...]:
+        """Say where the budget excludes the baseline, and where the best plan is no better."""
+        problem, out = self.problem, []
+        within = "the bounds and the support of the rows"
+        if problem.budget is not None:
+            cost, budget = problem.cost_of_baseline, shorter_number(problem.budget)
+            within = f"the budget of {budget}"
+            if cost > with_rounding(problem.budget):
+                out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
+        value, usual = self.value(np.stack([plan, problem.baseline]))
+        if value <= usual + self._tolerance:
+            out.append(f"no plan is better than the baseline within {within}")
+        return tuple(out)
 
     def best_of_draws(self, plan: Array) -> tuple[Array, Array]:
         """Best plan under each draw, shape (S, K), and its joint effect, shape (S,).
@@ -401,7 +417,7 @@ class Search:
         costs: Sequence[Array],
     ) -> Array:
         """Changes of two actions with the largest sums of gains within the budget, (N, K)."""
-        some = [thinned(np.arange(len(own)), N_WINDOW).astype(int) for own in options]
+        some = [thinned(np.arange(float(len(own))), N_WINDOW).astype(int) for own in options]
         own, gain, cost = (
             np.concatenate([values[i] for values, i in zip(columns, some, strict=True)])
             for columns in (options, gains, costs)

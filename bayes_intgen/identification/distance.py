@@ -154,4 +154,4 @@ class Stretches:
     def __call__(self, values: Array) -> NDArray[np.bool_]:
         """Whether values, shape (M,), are inside, shape (M, regimes)."""
         at = np.searchsorted(self.edges, values) + np.searchsorted(self.edges, values, "right")
-        return self.inside[at]
+        return np.asarray(self.inside[at])

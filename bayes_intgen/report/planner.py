@@ -45,8 +45,8 @@ def plans_of(
         ``columns``: the baseline, then the best plans in the order of their budgets, each with its
         ``title``, whether it is ``chosen``, the one of the decision's budget, whether it is
         ``supported``, and ``stops``, the nearest positions of the sliders. ``rows``: pairs of a
-        name and the texts of all columns. ``costs`` and ``limits`` in words. ``cost_of_stops``: of
-        each slider, not a number where the decision does not say it.
+        name and the texts of all columns. ``costs``, ``limits`` and ``remarks`` in words.
+        ``cost_of_stops``: of each slider, not a number where the decision does not say it.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def plans_of(
     plans.append(free)
     titles.append("no limit" if decision.cost else "best plan")
     chosen = None if decision.budget is None else format_number(decision.budget)
+    of_budget = free if chosen is None else plans[titles.index(chosen)]
     points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
     table = effect_table(posterior, points, baseline=start, level=level)
     columns = [
@@ -100,6 +101,7 @@ def plans_of(
         "rows": rows,
         "costs": _in_words(decision.cost),
         "limits": _in_words(decision.bounds),
+        "remarks": search.within(decision.budget).remarks(of_budget),
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
     }
 

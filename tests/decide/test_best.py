@@ -1,15 +1,19 @@
 """Best plans of fits: of products, with levels and support, and bad decisions."""
 
 import re
+import time
+import warnings
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.posterior.draws import support_of
 
-from _posteriors import made_up_with_groups, with_log_link
+from _posteriors import made_up, made_up_in_a_band, made_up_with_groups, with_log_link
 
 DECISION = bi.Decision(cost={"red": 1.0, "green": 0.5}, budget=0.8, bounds={"red": (-1, 1.5)})
 
@@ -182,3 +186,73 @@ def test_plans_of_products_that_differ_between_units_need_a_unit() -> None:
     given = {"age": 40, "season": "winter", "region": "region 1"}
     value = fit.given(given).best(bi.Decision(), beyond_support=True).value
     assert value > 0
+
+
+def test_a_budget_below_the_cost_of_the_baseline_is_said(posterior) -> None:
+    """The baseline costs 1.5; what is cheaper has a smaller mean, or not."""
+    cost, baseline = {"red": 1.0, "green": 0.5}, {"red": 1.0, "green": 1.0}
+    words = "the baseline costs 1.5, more than the budget of 1.4"
+    poor = posterior.best(bi.Decision(cost, 1.4, baseline=baseline))
+    assert words in poor.remarks
+    assert words in str(poor)
+    # Negative control.
+    assert not posterior.best(bi.Decision(cost, 1.6, baseline=baseline)).remarks
+
+
+def test_a_plan_no_better_than_the_baseline_is_said(posterior) -> None:
+    best = posterior.best(bi.Decision()).point
+    cost = {"red": 1.0}
+    for budget, words in (
+        (None, "no plan is better than the baseline within the bounds and the support of the rows"),
+        (100, "no plan is better than the baseline within the budget of 100"),
+    ):
+        plan = posterior.best(bi.Decision(cost, budget, baseline=best))
+        assert plan.remarks == (words,)
+        assert words in str(plan)
+    assert not posterior.best(bi.Decision()).remarks
+
+
+def test_no_supported_plan_within_the_budget_is_said() -> None:
+    """Either action has two values, and the regimes do not reach the cheap ones together."""
+    fit = made_up_in_a_band()
+    low, high = np.quantile(
+        np.concatenate([own[:, 0] for own in support_of(fit).reference.rows]), [0.03, 0.97]
+    )
+    bounds = {"one": float(low), "two": (float(high) - 0.1, float(high))}
+    with pytest.raises(bi.ModelError, match="support no plan within the bounds that costs at most"):
+        fit.best(bi.Decision({"two": 1.0}, 10.0, bounds))
+
+
+def many_actions(count: int) -> bi.Posterior:
+    """Actions whose experiments set them over the range of the observational rows."""
+    rng = np.random.default_rng(0)
+    masks = np.repeat([np.zeros(count, bool), *np.eye(count, dtype=bool)], 120, axis=0)
+    actions = rng.uniform(0.0, 1.0, (len(masks), count))
+    names = [f"a{k}" for k in range(count)]
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(masks)), masks, names)
+    return made_up(names, data=data, draws=100)
+
+
+def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
+    """With a graph, values that are linked one at a time are supported together."""
+    fit = many_actions(20)
+    cost = dict.fromkeys(fit.actions, 1.0)
+    begin = time.process_time()
+    plan = fit.best(bi.Decision(cost, budget=5.0))
+    # 3 s on an idle core.
+    assert time.process_time() - begin < 30
+    assert plan.supported
+    assert plan.cost == pytest.approx(5.0, abs=0.01)
+    moved = [abs(plan.point[name] - plan.baseline[name]) > 0.02 for name in fit.actions]
+    assert sum(moved) > 10
+    # No exchange of a tenth between two actions that rows support is better.
+    points = []
+    for j, k in permutations(fit.actions, 2):
+        point = {**plan.point, j: plan.point[j] + 0.1, k: plan.point[k] - 0.1}
+        points.append(point)
+    within = fit.support(points).supported.to_numpy()
+    assert within.any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        means = fit.joint_effect(points).mean(("chain", "draw")).to_numpy()
+    assert means[within].max() <= plan.value + 1e-3

@@ -29,7 +29,9 @@ def usual(posterior: bi.Posterior) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["fitted", "half", "levels"])
 def test_default_point_is_the_nearest_supported_observational_row(posterior, kind) -> None:
-    fit = {"fitted": lambda: posterior, "half": half_supported, "levels": made_up_with_levels}[kind]()
+    fit = {"fitted": lambda: posterior, "half": half_supported, "levels": made_up_with_levels}[
+        kind
+    ]()
     rows, reference = observed_rows(fit), support_of(fit).reference
     assert is_supported(fit, fit.default_point[None]).all()
     assert (rows == fit.default_point).all(axis=1).any()
