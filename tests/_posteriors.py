@@ -85,6 +85,16 @@ def made_up_in_a_band() -> bi.Posterior:
     return made_up(data.names, data=data, model=model)
 
 
+def made_up_over_the_range(count: int) -> bi.Posterior:
+    """Many actions, whose experiments set them over the range of the observational rows."""
+    rng = np.random.default_rng(0)
+    masks = np.repeat([np.zeros(count, bool), *np.eye(count, dtype=bool)], 120, axis=0)
+    actions = rng.uniform(0.0, 1.0, (len(masks), count))
+    names = [f"a{k}" for k in range(count)]
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(masks)), masks, names)
+    return made_up(names, data=data, draws=100)
+
+
 def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -> bi.Posterior:
     """A posterior of two levels, three without an order, of which one is never set, and numbers.
 

@@ -268,7 +268,7 @@ def test_levels_are_set_by_their_names(tmp_path, run) -> None:
     command = ["effect", tmp_path / "fit.nc", "--format", "json"]
     point = "drug=b,size=large,promo=true,spend=2"
     output = run(*command, "--set", point, "--from", "drug=placebo")
-    assert "note: coin is set to the level " in output.err
+    assert "note: coin = 1 by default" in output.err
     (answer,) = json.loads(output.out)["points"]
     values = answer["values"]
     assert values == {"drug": "b", "size": "large", "promo": True, "coin": values["coin"],

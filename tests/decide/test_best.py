@@ -13,7 +13,12 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import support_of
 
-from _posteriors import made_up, made_up_in_a_band, made_up_with_groups, with_log_link
+from _posteriors import (
+    made_up_in_a_band,
+    made_up_over_the_range,
+    made_up_with_groups,
+    with_log_link,
+)
 
 DECISION = bi.Decision(cost={"red": 1.0, "green": 0.5}, budget=0.8, bounds={"red": (-1, 1.5)})
 
@@ -223,19 +228,9 @@ def test_no_supported_plan_within_the_budget_is_said() -> None:
         fit.best(bi.Decision({"two": 1.0}, 10.0, bounds))
 
 
-def many_actions(count: int) -> bi.Posterior:
-    """Actions whose experiments set them over the range of the observational rows."""
-    rng = np.random.default_rng(0)
-    masks = np.repeat([np.zeros(count, bool), *np.eye(count, dtype=bool)], 120, axis=0)
-    actions = rng.uniform(0.0, 1.0, (len(masks), count))
-    names = [f"a{k}" for k in range(count)]
-    data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(masks)), masks, names)
-    return made_up(names, data=data, draws=100)
-
-
 def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
     """With a graph, values that are linked one at a time are supported together."""
-    fit = many_actions(20)
+    fit = made_up_over_the_range(20)
     cost = dict.fromkeys(fit.actions, 1.0)
     begin = time.process_time()
     plan = fit.best(bi.Decision(cost, budget=5.0))

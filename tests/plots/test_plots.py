@@ -107,7 +107,8 @@ def test_levels_are_ticks_and_are_fixed_by_name() -> None:
 def test_pictures_fix_the_other_actions_at_a_supported_point() -> None:
     posterior = half_supported()
     ax = posterior.plot_joint_effect("promo")
-    assert ax.get_title() == f"channel = b, spend = {posterior.default_point[2]:.4g}"
+    _, channel, spend = posterior.default_point
+    assert ax.get_title() == f"channel = {'abc'[int(channel)]}, spend = {spend:.4g}"
     assert not ax.patches
     figure = posterior.plot_sensitivity(rho=[0, 0.1])
     assert figure.axes[0].get_title().startswith("promo = ")

@@ -55,11 +55,9 @@ def test_default_point_is_the_nearest_row_without_any_support() -> None:
 
 def test_one_default_point_is_the_baseline_of_decisions_and_the_start_of_sliders() -> None:
     fit = half_supported()
-    start = fit.best(bi.Decision()).baseline
-    named = {name: fit.default_point[k] for k, name in enumerate(fit.actions)}
-    assert start["spend"] == named["spend"]
-    sliders = sliders_of(fit)
-    assert [s.values[s.start] for s in sliders] == fit.default_point.tolist()
+    start, values = fit.best(bi.Decision()).baseline, fit.default_point
+    assert start["spend"] == values[2]
+    assert [s.values[s.start] for s in sliders_of(fit)] == values.tolist()
 
 
 def test_supported_share_is_over_points_of_the_experiments() -> None:
