@@ -113,6 +113,16 @@ def test_a_decision_without_costs_has_one_best_plan(report) -> None:
     assert numbers(rows["mean outcome"])[1] == pytest.approx(best.value, abs=0.1)
 
 
+def test_a_budget_below_the_cost_of_the_baseline_is_said(report) -> None:
+    fit = made_up(["tv", "radio"], draws=10)
+    cost = fit.default_point[0]
+    budgets = {"poor": 0.9 * cost, "rich": 1.1 * cost}
+    pages = {name: report(fit, decision=bi.Decision({"tv": 1.0}, b)) for name, b in budgets.items()}
+    words = "The baseline costs"
+    assert words in pages["poor"].text
+    assert words not in pages["rich"].text
+
+
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
