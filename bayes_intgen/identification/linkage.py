@@ -42,7 +42,7 @@ GRAM_TOLERANCE = 1e-10
 # The same for coordinates of a sum of entries, per entry.
 COORDINATE_TOLERANCE = 1e-6
 # Maximum number of shared entries; the reduction takes time proportional to its cube.
-MAX_SHARED_ENTRIES = 1500
+MAX_SHARED_ENTRIES = 2500
 
 
 @dataclass(frozen=True, eq=False)
