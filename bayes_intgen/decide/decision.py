@@ -30,12 +30,16 @@ class Decision:
         there.
     baseline : mapping from action to value, optional
         Plan with which gains are compared: values of some actions; the others are at their medians.
+    value : float, optional
+        Worth of a unit of the outcome, in the currency of the costs; negative where less is better.
+        The best plan is then that of the largest profit, value times effect minus cost. Under a
+        link it is a unit of the mean outcome. By default costs only count within a budget.
 
     Raises
     ------
     ModelError
-        On costs that are negative or not finite, a budget without costs, and bounds that are empty
-        or a single point.
+        On costs that are negative or not finite, a budget without costs, bounds that are empty or a
+        single point, and a value of zero.
 
     Examples
     --------
@@ -47,6 +51,7 @@ class Decision:
     budget: float | None = None
     bounds: Mapping[str, Sequence[Label] | Label] = field(default_factory=dict)
     baseline: Mapping[str, Label] = field(default_factory=dict)
+    value: float | None = None
 
     def __post_init__(self) -> None:
         cost = {
@@ -62,9 +67,12 @@ class Decision:
             costs = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
             raise ModelError(f"a budget needs costs; write {costs}")
         baseline = mapping(self.baseline, "baseline", "actions to values")
+        value = None if self.value is None else real_number(self.value, "value")
+        if value == 0:
+            raise ModelError("a value of 0 makes all plans alike; give the worth of a unit")
         checked = {"cost": cost, "bounds": bounds, "budget": budget, "baseline": baseline}
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        for name, own in {**checked, "value": value}.items():
+            object.__setattr__(self, name, own)
 
 
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:

@@ -56,7 +56,8 @@ class Experiment:
         Values to which the actions are set, in turn. By default they are drawn from the rows in
         which the action was set, or from all rows if it never was.
     cost : float
-        Cost of the experiment, in the outcome's units.
+        Cost of the experiment, in the outcome's units, or in the currency of the costs if the
+        decision has a value.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
+from bayes_intgen.text.formats import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +51,13 @@ def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
     for column in segments:
         column[..., 2::3] = np.nan
     return (along[:, None] + offsets).ravel(), *segments
+
+
+def number_axes(ax: "Axes", which: str = "xy") -> None:
+    """Write the numbers at the ticks of axes as texts do: 13,500 rather than 1.35e4."""
+    for name in which:
+        axis = ax.xaxis if name == "x" else ax.yaxis
+        axis.set_major_formatter(lambda value, _: format_number(value))
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
