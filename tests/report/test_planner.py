@@ -163,6 +163,24 @@ def test_page_has_the_profit_of_python(browser, tmp_path) -> None:
     assert page.get_log("browser") == []
 
 
+def test_plans_and_sliders_are_on_paper(browser, tmp_path) -> None:
+    fit = made_up(["tv", "radio", "search"], outcome="sales", draws=20)
+    decision = bi.Decision(cost=rates_of(fit), value=1.0)
+    # As wide as a sheet of A4 between its margins.
+    page = open_page(browser, fit, tmp_path / "report.html", width=720, decision=decision)
+    pressed = page.find_elements("css selector", "input, select, button")
+    assert any(own.is_displayed() for own in pressed)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert not any(own.is_displayed() for own in pressed)
+        for shown in (".slider output", "#effect", "#profile", "#baseline", "#planner thead th.n"):
+            assert all(own.is_displayed() for own in page.find_elements("css selector", shown))
+        table = page.find_element("css selector", "#planner table").rect
+        assert table["x"] + table["width"] <= 720
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_button_moves_the_sliders_near_a_plan(browser, tmp_path) -> None:
     fit = made_up(["tv", "radio"], outcome="sales", draws=20)
     cost, path = rates_of(fit), tmp_path / "report.html"
