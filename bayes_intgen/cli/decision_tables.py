@@ -73,7 +73,12 @@ def contributions_in_text(table: "xr.Dataset") -> str:
 
 def ranking_in_text(table: "xr.Dataset") -> str:
     """Table of experiments, the best first, and sentences."""
-    from bayes_intgen.text.formats import align_columns, decimals_for, format_to_uncertainty
+    from bayes_intgen.text.formats import (
+        align_columns,
+        decimals_for,
+        format_to_uncertainty,
+        shorter_number,
+    )
 
     decimals = decimals_for(float(table["width_before"].max()))
     finer = 1 + decimals_for(float(table["evpi"]))
@@ -83,7 +88,7 @@ def ranking_in_text(table: "xr.Dataset") -> str:
         [
             label, f"{count:,}", format_to_uncertainty(width, decimals),
             format_to_uncertainty(evsi, finer),
-            *([f"{cost:g}", format_to_uncertainty(net, finer)] if costs else []),
+            *([shorter_number(cost), format_to_uncertainty(net, finer)] if costs else []),
         ]
         for label, count, width, evsi, cost, net in zip(
             *(table[name].values.tolist() for name in names), strict=True

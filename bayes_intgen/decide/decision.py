@@ -11,6 +11,7 @@ from bayes_intgen._arguments import items, mapping, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option
 
 
@@ -92,7 +93,9 @@ def checked_price(cost: Any, of: str) -> float:
     """
     number = real_number(cost, f"the cost of {of}")
     if number < 0:
-        raise ModelError(f"the cost of {of} is negative, {number:g}; costs must be at least 0")
+        raise ModelError(
+            f"the cost of {of} is negative, {format_number(number)}; costs must be at least 0"
+        )
     return number
 
 
@@ -111,7 +114,10 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if is_single:
         return values[0]
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
-        raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
+        raise ModelError(
+            f"bounds of {name!r} are empty: {format_number(numbers[0])} is above "
+            f"{format_number(numbers[1])}"
+        )
     if len(set(values)) == 1:
         raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values

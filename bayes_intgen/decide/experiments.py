@@ -391,7 +391,7 @@ def explanations(table: xr.Dataset) -> list[str]:
         )
         evsi = float(own["evsi"])
         part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
-        sentence += f"; a better choice after them is worth {evsi:.2g}{part}"
+        sentence += f"; a better choice after them is worth {shorter_number(evsi, 2)}{part}"
         if float(own["cost"]) > 0:
             verdict = "more" if float(own["net_benefit"]) > 0 else "less"
             sentence += f", {verdict} than their cost of {shorter_number(float(own['cost']))}"

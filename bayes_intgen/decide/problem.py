@@ -16,6 +16,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import levels_of, medians, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
@@ -67,8 +68,8 @@ class Problem:
         least = self.least_cost
         if self.budget is not None and least > with_rounding(self.budget):
             raise ModelError(
-                f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
-                f"{least:g}; raise the budget, or widen the bounds"
+                f"the budget of {format_number(self.budget)} pays for no plan: the cheapest one "
+                f"costs {format_number(least)}; raise the budget, or widen the bounds"
             )
 
     @classmethod

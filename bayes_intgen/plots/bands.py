@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Half the width of the segment at a level, as a share of the gap to the next level.
 HALF_WIDTH = 0.3
+# Maximum number of gaps between the ticks of a horizontal axis.
+MAX_GAPS = 4
 
 
 def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
@@ -58,6 +60,9 @@ def number_axes(ax: "Axes", which: str = "xy") -> None:
     for name in which:
         axis = ax.xaxis if name == "x" else ax.yaxis
         axis.set_major_formatter(lambda value, _: format_number(value))
+    if "x" in which:
+        # More would run together, which Matplotlib does not see.
+        ax.locator_params(axis="x", nbins=MAX_GAPS)
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:
