@@ -37,7 +37,13 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
         title = f"Best plans for profit, a unit of {table.attrs['outcome']} worth "
         title += f"{formats.format_number(value)}, by budget"
     band = f"Gains are over the baseline; band: {table.attrs['level']:.0%} interval."
-    return "\n".join([title, "", formats.align_columns(head, rows, left=0), "", band])
+    text = formats.align_columns(head, rows, left=0)
+    return "\n".join([title, "", text, "", band, *_population(table)])
+
+
+def _population(table: "xr.Dataset") -> list[str]:
+    """Over whom effects are averaged, if units differ."""
+    return [f"Population: {table.attrs['population']}."] if "population" in table.attrs else []
 
 
 def contributions_in_text(table: "xr.Dataset") -> str:
@@ -62,8 +68,8 @@ def contributions_in_text(table: "xr.Dataset") -> str:
             row += [mean + ("" if within or not mean else "*"), band]
         rows.append(row)
     outcome, level = table.attrs["outcome"], f"{table.attrs['level']:.0%}"
-    lines = [f"What actions bring to {outcome} at the baseline; band: {level} interval", ""]
-    lines += [align_columns(head, rows)]
+    lines = [f"What actions bring to {outcome} at the baseline; band: {level} interval"]
+    lines += [*_population(table), "", align_columns(head, rows)]
     if "next_cost" in shown and "value" in table.attrs:
         lines += ["", "Per unit of cost: in the currency of the costs; the next unit pays above 1."]
     if not (table["supported"] & table["next_supported"]).all():
