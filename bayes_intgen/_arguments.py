@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from bayes_intgen.errors import BayesIntgenError, ModelError
+from bayes_intgen.text.formats import format_number
 
 Error = type[BayesIntgenError]
 # Maximum length of a value in a message.
@@ -94,7 +95,10 @@ def real_number(value: Any, name: str, error: Error = ModelError) -> float:
     if number is None or not isfinite(number):
         raise error(f"{name} must be a finite number, not {_shown(value)}")
     if abs(number) > MAX_MAGNITUDE:
-        raise error(f"{name} must be at most {MAX_MAGNITUDE:g}, not {number:g}; use larger units")
+        raise error(
+            f"{name} must be at most {format_number(MAX_MAGNITUDE)}, not "
+            f"{format_number(number)}; use larger units"
+        )
     return number
 
 
@@ -108,10 +112,13 @@ def positive_number(value: Any, name: str) -> float:
     """
     number = real_number(value, name)
     if number <= 0:
-        raise ModelError(f"{name} must be positive, not {number:g}")
+        raise ModelError(f"{name} must be positive, not {format_number(number)}")
     if number < 1 / MAX_MAGNITUDE:
         least = 1 / MAX_MAGNITUDE
-        raise ModelError(f"{name} must be at least {least:g}, not {number:g}; use smaller units")
+        raise ModelError(
+            f"{name} must be at least {format_number(least)}, not {format_number(number)}; use "
+            "smaller units"
+        )
     return number
 
 

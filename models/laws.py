@@ -27,6 +27,7 @@ from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, OutcomeKind, Rows
 from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option
 
 Link = Literal["identity", "log"]
@@ -289,8 +290,8 @@ def _with_log_outcome(rows: Observations, numbered: bool = True) -> Observations
         place = f"row {first}" if numbered else "a row"
         raise DataError(
             "a multiplicative model needs positive outcomes, of at least "
-            f"{1 / MAX_MAGNITUDE:g}: "
-            f"{rows.outcome_name!r} is {rows.outcome[first]:g} in {place} "
+            f"{format_number(1 / MAX_MAGNITUDE)}: "
+            f"{rows.outcome_name!r} is {format_number(rows.outcome[first])} in {place} "
             f"({rows.label(rows.intervened[first])}), and below that in {refused.size} of "
             f"{len(rows)} rows; drop these rows, model zeros apart (as a 0/1 outcome), or "
             + option("use models.additive()", command="omit --multiplicative")

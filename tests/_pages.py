@@ -92,8 +92,8 @@ def plan_of(browser) -> dict[str, float | str]:
 def readout(browser) -> dict[str, list[float]]:
     """Numbers of the explorer with all digits."""
     texts = browser.execute_script(
-        "return [...document.querySelectorAll('.readout [data-of]'), document.getElementById("
-        "'above')].map((c) => [(c.closest('tr')?.id ?? '') + ' ' + (c.dataset.of ?? c.id),"
+        "return [...document.querySelectorAll('.readout [data-of], #above, #gainful')].map((c) => "
+        "[(c.closest('tr')?.id ?? '') + ' ' + (c.dataset.of ?? c.id),"
         "c.dataset.value])"
     )
     return {name.strip(): [float(number) for number in text.split()] for name, text in texts}

@@ -9,6 +9,8 @@ from bayes_intgen.api.pictures import Pictures
 
 # Methods import what decides: most questions to a saved fit are about effects.
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayes_intgen.decide.best import Plan
     from bayes_intgen.decide.contrasts import Contrast
     from bayes_intgen.decide.decision import Decision, Objective
@@ -157,14 +159,14 @@ class Decisions(Pictures):
         *,
         beyond_support: bool = False,
     ) -> "Plan":
-        """Find the values of all actions with the best joint effect.
+        """Find the values of all actions with the best joint effect, or the largest profit.
 
         Parameters
         ----------
         decision : Decision
-            Costs, budget, bounds and baseline.
+            Costs, budget, bounds, baseline, and the value of a unit of the outcome.
         objective : "mean", CVaR or Quantile
-            Of the draws of E[Y | do(plan)].
+            Of the draws of E[Y | do(plan)], or of the profit if the decision has a value.
         beyond_support : bool
             Whether to consider plans that the rows do not support.
 
@@ -226,8 +228,9 @@ class Decisions(Pictures):
         Returns
         -------
         Dataset, dims (budget, action)
-            ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``, ``gain``
-            over the baseline with ``gain_low`` and ``gain_high``, and ``probability_better``.
+            ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``,
+            ``effect``, the mean joint effect, ``gain`` over the baseline, of profit if the decision
+            has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``.
 
         Raises
         ------
@@ -261,7 +264,7 @@ class Decisions(Pictures):
         ----------
         decision : Decision
         target : float
-            In the outcome's units.
+            In the outcome's units, or a profit if the decision has a value.
         objective, beyond_support
             As in :meth:`best`.
 
@@ -294,6 +297,77 @@ class Decisions(Pictures):
 
         search = search_of(self, decision, objective, beyond_support)
         return cheapest_plan(self, search, target)
+
+    def contributions(
+        self, decision: "Decision | None" = None, *, level: float = 0.9
+    ) -> xr.Dataset:
+        """Compute what each action brings at the baseline, and what its next unit would bring.
+
+        Parameters
+        ----------
+        decision : Decision, optional
+            Its baseline, costs and value; bounds and budget are ignored.
+        level : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        Dataset, dims (action)
+            ``contribution``: joint effect of the baseline minus that with the action at
+            ``reference``, which is zero where that is supported, otherwise the lowest supported
+            value, or the first level. ``next_unit``: the :meth:`slope` at the baseline; NaN for
+            levels. ``next_cost``: that per unit of cost, times the value if the decision has one,
+            so that the next unit pays where it is above 1; NaN without a cost per unit. Each has
+            columns ``_low`` and ``_high``; ``supported`` is about the contribution, and
+            ``next_supported`` about the next unit.
+
+        Raises
+        ------
+        ModelError
+            On unknown actions, and bad costs.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`contrast`.
+
+        Notes
+        -----
+        Contributions need not add up to the effect of all actions where these interact.
+
+        Examples
+        --------
+        >>> table = posterior.contributions(bi.Decision(cost={"red": 2.0}))
+        >>> float(table.next_cost.sel(action="red") / table.next_unit.sel(action="red"))
+        0.5
+        """
+        from bayes_intgen.decide.contributions import contributions
+        from bayes_intgen.decide.decision import Decision
+
+        return contributions(self, Decision() if decision is None else decision, level)
+
+    def plot_contributions(
+        self, decision: "Decision | None" = None, *, level: float = 0.9
+    ) -> "Figure":
+        """Plot :meth:`contributions`: what each action brings, and its next unit.
+
+        Parameters
+        ----------
+        decision, level
+            As in :meth:`contributions`. With costs the next unit is one of cost.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Examples
+        --------
+        >>> len(posterior.plot_contributions().axes)
+        2
+        """
+        from bayes_intgen.plots.contributions import plot_contributions
+
+        return plot_contributions(self.contributions(decision, level=level))
 
     def experiments(
         self,

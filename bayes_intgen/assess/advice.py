@@ -22,6 +22,7 @@ from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.inference.sampled_model import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import first_few, in_both, option, quoted
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
@@ -70,7 +71,7 @@ def advice_on_levels(few: Mapping[str, Sequence[float]]) -> str:
     'dose' takes only the values 0, 1, 2.5, too few for a smooth function
     """
     first, *others = few
-    values = ", ".join(f"{value:g}" for value in few[first])
+    values = ", ".join(map(format_number, few[first]))
     subject = f"{first!r} takes only the values {values}"
     if others:
         subject += f" ({first_few([repr(name) for name in others])}: as few)"
@@ -105,10 +106,10 @@ def advice_on_far_cells(data: Rows) -> list[str]:
         row = far[np.argmax(distance[far])]
         # Row numbers of a sample differ from those of the table.
         place = f" in row {row}" if sample is data else ""
-        cell = f"{name!r} is {values[row]:g}{place}"
+        cell = f"{name!r} is {format_number(values[row])}{place}"
         if outliers.size:
             limit = coordinate.high if values[row] > coordinate.high else coordinate.low
-            lone.append(f"{cell}, treated as {limit:g}")
+            lone.append(f"{cell}, treated as {format_number(limit)}")
         else:
             tails.append(f"{cell}, {distance[row]:,.0f} spreads from the median")
     remedies = (
@@ -313,9 +314,9 @@ def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
         side = "above" if far.above > far.below else "below"
         remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
     return (
-        f"outcome {outcome} is {far.value:.6g}{place}, {far.distance:.0f} standard deviations of "
-        f"the noise from the fit ({such} up {far.share:.0%} of its variance): correct errors, "
-        f"{remedy}"
+        f"outcome {outcome} is {format_number(far.value)}{place}, {far.distance:.0f} standard "
+        f"deviations of the noise from the fit ({such} up {far.share:.0%} of its variance): "
+        f"correct errors, {remedy}"
     )
 
 

@@ -66,7 +66,7 @@ from bayes_intgen.inference.pilot.carryover import with_carryover
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
-from bayes_intgen.text.formats import frame_along, to_json
+from bayes_intgen.text.formats import frame_along, shorter_number, to_json
 from bayes_intgen.text.messages import in_words, option
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
@@ -421,21 +421,19 @@ def _p_text(p: float) -> str:
 
 def _violation(row: xr.Dataset, label: str, unit: float) -> str:
     """Describe the alternative of one test."""
-    size = float(row["size"])
-    share = f"{size / unit:.0%}"
-    interaction = (
-        f"an interaction with a standard deviation of {size:.3g}, {share} of the outcome's"
-    )
+    number = float(row["size"])
+    size, share = shorter_number(number, 3), f"{number / unit:.0%}"
+    interaction = f"an interaction with a standard deviation of {size}, {share} of the outcome's"
     return {
         "interaction": interaction,
         "confounded interaction": f"{interaction}, in which hidden causes take part",
         "graph": f"{label}, which the graph does not allow",
-        "regime": f"{label}, by {size:.3g} or {share} of the outcome's standard deviation",
-        "variance": f"{label}, by a standard deviation of {size:.3g} or {share} of the outcome's. "
+        "regime": f"{label}, by {size} or {share} of the outcome's standard deviation",
+        "variance": f"{label}, by a standard deviation of {size} or {share} of the outcome's. "
         "An interaction in which hidden causes take part would explain it",
         "shared cause": "a hidden cause that they share, which correlates them by "
-        f"{size:.2g} where neither is set",
-        "shift": f"{label}: given what moves it, it correlates by {size:.2g} with whether the "
+        f"{number:.2g} where neither is set",
+        "shift": f"{label}: given what moves it, it correlates by {number:.2g} with whether the "
         "experiment runs",
     }[str(row["kind"].item())]
 
@@ -449,8 +447,8 @@ def _reach(table: xr.Dataset) -> Iterator[str]:
         which = "Any other" if (table["hidden_kind"].to_numpy() == "interaction").any() else "Any"
         yield (
             f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{worst:.3g}, {worst / unit:.0%} of the outcome's, would be detected with probability "
-            "0.9, unless the biases offset it."
+            f"{shorter_number(worst, 3)}, {worst / unit:.0%} of the outcome's, would be detected "
+            "with probability 0.9, unless the biases offset it."
         )
     shared = detectable[kinds == "shared cause"]
     if shared.size and np.isfinite(shared).all():

@@ -16,6 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, random_rows
 from bayes_intgen.identification.regimes import masks_of
+from bayes_intgen.text.formats import format_number, shorter_number
 from bayes_intgen.text.messages import in_both, option, quoted
 
 # Minimum gain in log likelihood per row, and minimum skewness of residuals of the outcome itself.
@@ -103,14 +104,14 @@ def _at_an_end(outcome: Array, counts: bool) -> str:
     if not whole and shares[end] * len(np.unique(outcome)) < 2:
         return ""
     value = low if end == "lowest" else high
-    return f"is {value:g}, its {end} value, in {shares[end]:.0%} of rows"
+    return f"is {format_number(value)}, its {end} value, in {shares[end]:.0%} of rows"
 
 
 def _proportion(outcome: Array) -> str:
     low, high = float(outcome.min()), float(outcome.max())
     mean, reach = float(outcome.mean()), FAR_FROM_END * float(outcome.std())
     near = low >= 0 and high <= 1 and reach > min(mean, 1 - mean)
-    return f"is a proportion, {low:.3g} to {high:.3g}" if near else ""
+    return f"is a proportion, {shorter_number(low, 3)} to {shorter_number(high, 3)}" if near else ""
 
 
 def _growing_variance(rows: Observations) -> str:
@@ -137,8 +138,8 @@ def _growing_variance(rows: Observations) -> str:
     if sizes[1] - sizes[0] < max(MIN_GROWTH * sizes[0], STANDARD_ERRORS * np.hypot(*errors)):
         return ""
     return (
-        f"has a variance of {ratios[0]} its mean near {means[0]:.3g} and {ratios[1]} near "
-        f"{means[1]:.3g}"
+        f"has a variance of {ratios[0]} its mean near {shorter_number(means[0], 3)} and "
+        f"{ratios[1]} near {shorter_number(means[1], 3)}"
     )
 
 
@@ -225,9 +226,9 @@ def advice_on_units(data: Rows) -> list[str]:
     names, (low, high, share) = list(found), next(iter(found.values()))
     first = f" ({names[0]!r}: " if len(names) > 1 else " ("
     return [
-        f"{quoted(names)} may mix two units{first}about {low:.3g} in {1 - share:.0%} of rows and "
-        f"{high:.3g} in the others, few between): convert them to one unit, or name the cause of "
-        "the gap as a covariate"
+        f"{quoted(names)} may mix two units{first}about {shorter_number(low, 3)} in "
+        f"{1 - share:.0%} of rows and {shorter_number(high, 3)} in the others, few between): "
+        "convert them to one unit, or name the cause of the gap as a covariate"
     ]
 
 

@@ -82,6 +82,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.fit_support import Query
+from bayes_intgen.text.formats import format_number
 
 
 def inflation(rho: Array, count: int) -> Array:
@@ -169,7 +170,7 @@ def sensitivity(
     sd = _bias_sd(posterior, prediction)
     gamma = real_number(interaction, "interaction", PointsError)
     if gamma < 0:
-        raise PointsError(f"interaction must be at least 0, not {gamma:g}")
+        raise PointsError(f"interaction must be at least 0, not {format_number(gamma)}")
     of_products = gamma * interaction_bound(delta, sd)[..., None, :]
     above, below = (bound + of_products for bound in bounds(delta, sd, steps))
     effect = prediction.mean(values, query.mask)[..., None, :]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import BayesIntgenError, DataError
+from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few, hint
 
 Label = str | bool | float
@@ -256,7 +257,8 @@ def spelled_label(cell: Any) -> str:
     ("'on'", '2', 'True')
     """
     is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-    return f"{cell:g}" if is_number else repr(cell)
+    # Without commas between thousands, as it may be one of a list, and can be typed.
+    return f"{cell:.12g}" if is_number else repr(cell)
 
 
 def short_label(label: Any) -> str:
@@ -267,7 +269,7 @@ def short_label(label: Any) -> str:
     >>> short_label("on"), short_label(1.23456), short_label(True)
     ('on', '1.235', 'True')
     """
-    return str(label) if isinstance(label, str | bool) else f"{label:.4g}"
+    return str(label) if isinstance(label, str | bool) else shorter_number(float(label))
 
 
 def at_most_three(values: Array) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The commands ``best``, ``next`` and ``split``: the best plan, and what to run to improve it."""
+"""Commands about decisions: best plans, what actions bring, and what to run next."""
 
 # Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Callable, Sequence
@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from bayes_intgen.cli.console import DONE, answer
+from bayes_intgen.cli.decision_tables import (
+    budgets_in_text,
+    contributions_in_text,
+    ranking_in_text,
+    shares_in_text,
+)
 from bayes_intgen.cli.options import (
     Bands,
+    BeyondSupport,
     Count,
     Fit,
     Format,
+    Limits,
     Number,
     Over,
     Plans,
     Points,
     Texts,
+    Worth,
     load_fit,
 )
 from bayes_intgen.cli.parsing import count, matched, number, parse_point, without_thousands
@@ -43,7 +52,7 @@ def best(
     over: Over = Over(),
     format: Format = "table",
 ) -> int:
-    """Find the values of all actions with the best mean outcome, within a budget.
+    """Find the values of all actions with the best mean outcome, or with --value the best profit.
 
     Without --bounds an action may take every value that the rows support.
 
@@ -52,12 +61,94 @@ def best(
     risk
         Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.
     """
-    from bayes_intgen.text.formats import to_json
-
     posterior = load_fit(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
-    plan = over.view(posterior).best(decision, objective, beyond_support=choice.beyond_support)
-    answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
+    view, beyond = over.view(posterior), choice.beyond_support
+    _answer_plan(format, view.best(decision, objective, beyond_support=beyond))
+    return DONE
+
+
+def frontier(
+    fit: Fit,
+    *,
+    budget: list[Number],
+    limits: Limits = Limits(),
+    risk: str = "mean",
+    over: Bands = Bands(),
+    beyond_support: BeyondSupport = False,
+    format: Format = "table",
+) -> int:
+    """Find the best plan of each of several budgets.
+
+    Parameters
+    ----------
+    budget
+        Largest total cost; repeat it for further budgets.
+    risk
+        Objective, as in `best`.
+    """
+    import pandas as pd
+
+    from bayes_intgen.text.formats import frame_along, to_json
+
+    posterior = load_fit(fit)
+    table = over.view(posterior).frontier(
+        limits.decision(posterior), budget, parse_risk(risk),
+        level=over.level, beyond_support=beyond_support,
+    )  # fmt: skip
+    document = as_document(table, "budget")
+    plans = pd.DataFrame(table["plan"].to_numpy(), columns=table["action"].to_numpy())
+    for record, plan in zip(document["budgets"], plans.to_dict("records"), strict=True):
+        record["plan"] = plan
+    frame = frame_along(table, "budget").join(plans)
+    answer(format, budgets_in_text(table, limits.value), to_json(document), frame)
+    return DONE
+
+
+def cheapest(
+    fit: Fit,
+    *,
+    target: Number,
+    choice: Plans = Plans(),
+    risk: str = "mean",
+    over: Over = Over(),
+    format: Format = "table",
+) -> int:
+    """Find the cheapest plan whose mean outcome, or profit, reaches a target.
+
+    Parameters
+    ----------
+    target
+        In the units of the outcome; with --value, a profit.
+    risk
+        Objective, as in `best`.
+    """
+    posterior = load_fit(fit)
+    decision, objective = choice.decision(posterior), parse_risk(risk)
+    view, beyond = over.view(posterior), choice.beyond_support
+    _answer_plan(format, view.cheapest(decision, target, objective, beyond_support=beyond))
+    return DONE
+
+
+def contributions(
+    fit: Fit,
+    *,
+    worth: Worth = Worth(),
+    over: Bands = Bands(),
+    format: Format = "table",
+) -> int:
+    """Estimate what each action brings at the baseline, and what its next unit would bring.
+
+    An action is compared with zero where that is supported, otherwise with its lowest supported
+    value. With --cost the next unit is also one of cost.
+    """
+    from bayes_intgen.text.formats import frame_along, to_json
+
+    posterior = load_fit(fit)
+    decision = worth.decision(posterior)
+    table = over.view(posterior).contributions(decision, level=over.level)
+    document = to_json(as_document(table, "action"))
+    answer(format, contributions_in_text(table), document, frame_along(table, "action"))
     return DONE
 
 
@@ -97,7 +188,7 @@ def next_experiment(
         beyond_support=choice.beyond_support,
     )  # fmt: skip
     document = to_json(as_document(table, "experiment"))
-    answer(format, _ranking(table), document, frame_along(table, "experiment"))
+    answer(format, ranking_in_text(table), document, frame_along(table, "experiment"))
     return DONE
 
 
@@ -159,12 +250,25 @@ def split(
         rows = max(1, posterior.rows_for(width, target, **settings))
     table = posterior.split(rows, target, **settings)
     document = to_json(as_document(table, "regime"))
-    answer(format, _shares(table), document, frame_along(table, "regime"))
+    answer(format, shares_in_text(table), document, frame_along(table, "regime"))
     return DONE
 
 
 # Commands about a decision, by their names.
-DECISIONS: dict[str, Callable[..., int]] = {"best": best, "next": next_experiment, "split": split}
+DECISIONS: dict[str, Callable[..., int]] = {
+    "best": best,
+    "frontier": frontier,
+    "cheapest": cheapest,
+    "contributions": contributions,
+    "next": next_experiment,
+    "split": split,
+}
+
+
+def _answer_plan(format: Format, plan: "Plan") -> None:
+    from bayes_intgen.text.formats import to_json
+
+    answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
 
 
 def plan_document(plan: "Plan") -> dict[str, Any]:
@@ -180,12 +284,13 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
 
 
 def plan_frame(plan: "Plan") -> "pd.DataFrame":
-    """Plan and baseline, then effect and gain, as rows; actions and numbers as columns."""
+    """Plan and baseline, then other quantities, as rows; actions and numbers as columns."""
     import pandas as pd
 
     points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
     numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
-    frame = points.join(numbers, how="outer").reindex(["plan", "baseline", "gain", "regret"])
+    order = ["plan", "baseline", *(name for name in numbers.index if name != "plan")]
+    frame = points.join(numbers, how="outer").reindex(order)
     frame.loc["plan", "cost"] = plan.cost
     frame.loc["gain", "probability_better"] = plan.probability_better
     return frame.reset_index(names="quantity")
@@ -282,82 +387,3 @@ def _row_costs(text: str | None, actions: Sequence[str]) -> dict[str, float]:
             label = own
         out[label] = number(cost, f"the cost of a row of {own!r}")
     return out
-
-
-def _ranking(table: "xr.Dataset") -> str:
-    """Table of experiments, the best first, and sentences."""
-    from bayes_intgen.text.formats import align_columns, decimals_for, format_to_uncertainty
-
-    decimals = decimals_for(float(table["width_before"].max()))
-    finer = 1 + decimals_for(float(table["evpi"]))
-    costs = bool((table["cost"] > 0).any())
-    names = ("experiment", "rows", "width_after", "evsi", "cost", "net_benefit")
-    rows = [
-        [
-            label, f"{count:,}", format_to_uncertainty(width, decimals),
-            format_to_uncertainty(evsi, finer),
-            *([f"{cost:g}", format_to_uncertainty(net, finer)] if costs else []),
-        ]
-        for label, count, width, evsi, cost, net in zip(
-            *(table[name].values.tolist() for name in names), strict=True
-        )
-    ]  # fmt: skip
-    level = f"{table.attrs['level']:.0%}"
-    now = format_to_uncertainty(float(table["width_before"][0]), decimals)
-    head = ["", "rows", "width after", "value", *(["cost", "net benefit"] if costs else [])]
-    return "\n".join(
-        [
-            f"Experiments for {table.attrs['outcome']}, the most useful first",
-            "",
-            align_columns(head, rows),
-            "",
-            f"width: of the {level} interval of the gain of {table.attrs['plan']}",
-            f"       over {table.attrs['baseline']}, now {now}",
-            "value: expected gain from choosing the plan after the experiment; perfect",
-            f"       information is worth {format_to_uncertainty(float(table['evpi']), finer)}",
-            *_footnotes(table, "experiment"),
-        ]
-    )
-
-
-def _shares(table: "xr.Dataset") -> str:
-    """Table of shares, and widths as a function of the number of rows."""
-    from bayes_intgen.text.formats import align_columns, decimals_for, format_to_uncertainty
-
-    decimals = 1 + decimals_for(float(table["width"]))
-
-    def width(value: Any) -> str:
-        return format_to_uncertainty(float(value), decimals)
-
-    columns = (table[name].values.tolist() for name in ("regime", "share", "rows"))
-    rows = [[label, f"{s:.0%}", f"{n:,}"] for label, s, n in zip(*columns, strict=True)]
-    widths = (table[name].values.tolist() for name in ("total", "width_of_total"))
-    curve = [[f"{n:,}", width(own)] for n, own in zip(*widths, strict=True)]
-    total = int(table["rows"].sum())
-    return "\n".join(
-        [
-            f"Best split of {total:,} further rows for {table.attrs['outcome']}",
-            "",
-            align_columns(["", "share", "rows"], rows),
-            "",
-            f"{table.attrs['level']:.0%} intervals of {table.attrs['target']}: mean width now "
-            f"{width(table['width_before'])},",
-            f"{width(table['width'])} after this split, {width(table['width_of_equal_split'])} "
-            "after equal shares",
-            "",
-            align_columns(["rows", "width"], curve, left=0),
-            *_footnotes(table, "regime"),
-        ]
-    )
-
-
-def _footnotes(table: "xr.Dataset", dim: str) -> list[str]:
-    """Origins of actions that are not set, unless they are rows' own, and a lack of support."""
-    origins = zip(table[dim].values.tolist(), table["others"].values.tolist(), strict=True)
-    usual = ("none", "as in the rows of the regime")
-    lines = [f"{label}: {origin}" for label, origin in origins if origin not in usual]
-    notes = ["", "Other actions in planned rows:", *lines] if lines else []
-    if table.attrs.get("beyond_support"):
-        text = "Plans that no rows support are considered: their values rest on the prior."
-        notes += ["", text]
-    return notes

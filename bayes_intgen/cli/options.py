@@ -5,7 +5,7 @@ The docstrings of the classes are the help texts.
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -377,35 +377,71 @@ class Points:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Choice:
-    """Plans to choose from, and what they are compared with.
+class Worth:
+    """Costs and worth of plans, and the plan with which they are compared.
 
     Attributes
     ----------
     cost
         Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.
-    budget
-        Largest total cost; no limit by default.
-    bounds
-        Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as tv=30;
-        by default all that rows support.
     baseline
         Plan to compare with, as tv=30. Other actions are at those of the supported observational
         row nearest to the medians.
+    value
+        Worth of a unit of the outcome, in the currency of the costs: plans are then compared by
+        profit, value times mean outcome minus cost.
     """
 
     cost: str | None = None
-    budget: Number | None = None
-    bounds: str | None = None
     baseline: str | None = None
+    value: Number | None = None
 
     def decision(self, posterior: "Posterior") -> "Decision":
         """Parse the parts of a decision on the actions of a fit."""
         from bayes_intgen.decide.decision import Decision
 
         costs = parsing.parse_costs(self.cost, posterior.actions)
+        start = checked_point(self.baseline, posterior)
+        return Decision(costs, baseline=start, value=self.value)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Limits(Worth):
+    """Plans to choose from.
+
+    Attributes
+    ----------
+    bounds
+        Values to choose from, as tv=0..60,drug=off|on, or one to hold the action there, as tv=30;
+        by default all that rows support.
+    """
+
+    bounds: str | None = None
+
+    def decision(self, posterior: "Posterior") -> "Decision":
         bounds = parsing.parse_bounds(self.bounds, posterior.actions)
-        return Decision(costs, self.budget, bounds, checked_point(self.baseline, posterior))
+        return replace(super().decision(posterior), bounds=bounds)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Choice(Limits):
+    """Plans to choose from within a budget.
+
+    Attributes
+    ----------
+    budget
+        Largest total cost; no limit by default.
+    """
+
+    budget: Number | None = None
+
+    def decision(self, posterior: "Posterior") -> "Decision":
+        return replace(super().decision(posterior), budget=self.budget)
+
+
+BeyondSupport = Annotated[bool, Parameter(help="Also consider plans that no rows support.")]
 
 
 @Parameter(name="*")
@@ -413,6 +449,4 @@ class Choice:
 class Plans(Choice):
     """Plans to choose from, perhaps beyond the support of the rows."""
 
-    beyond_support: Annotated[bool, Parameter(help="Also consider plans that no rows support.")] = (
-        False
-    )
+    beyond_support: BeyondSupport = False

@@ -9,6 +9,7 @@ from bayes_intgen._arguments import real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, spelled_label
 from bayes_intgen.errors import DataError
+from bayes_intgen.text.formats import format_number, shorter_number
 
 # Minimum standard error, in standard deviations of the outcome. A smaller one acts like a row
 # without noise.
@@ -55,19 +56,25 @@ class LiftTest:
         for name, value in (("x_from", self.x_from), ("x_to", self.x_to)):
             if not values.min() <= value <= values.max():
                 raise DataError(
-                    f"{name} is {value:g}, and action {self.action!r} is between "
-                    f"{values.min():g} and {values.max():g} in the rows; a fit does not extrapolate"
+                    f"{name} is {format_number(value)}, and action {self.action!r} is between "
+                    f"{format_number(values.min())} and {format_number(values.max())} in the "
+                    "rows; a fit does not extrapolate"
                 )
         if self.x_from == self.x_to:
-            raise DataError(f"x_from and x_to are both {self.x_to:g}; they must differ")
+            raise DataError(
+                f"x_from and x_to are both {format_number(self.x_to)}; they must differ"
+            )
         minimum = MIN_SE * outcome_sd
         if not self.se > minimum:
-            raise DataError(f"se must be positive and above {minimum:.1g}, not {self.se:g}")
+            raise DataError(
+                f"se must be positive and above {shorter_number(minimum, 1)}, not "
+                f"{format_number(self.se)}"
+            )
 
     def in_words(self, levels: Categories | None) -> str:
         """Describe the test in one line, with levels by name."""
         ends = np.array([self.x_from, self.x_to])
         start, end = map(spelled_label, (levels.decode(ends) if levels else ends).tolist())
-        return (
-            f"lift test of {self.action}: {self.effect:+g} (se {self.se:g}) from {start} to {end}"
-        )
+        effect = ("+" if self.effect >= 0 else "") + format_number(self.effect)
+        se = format_number(self.se)
+        return f"lift test of {self.action}: {effect} (se {se}) from {start} to {end}"

@@ -13,6 +13,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.cells import number_of
 from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
         far = np.flatnonzero(np.abs(values[:, k]) > MAX_MAGNITUDE)
         if far.size:
             raise PointsError(
-                f"points set {name!r} to {values[far[0], k]:g} in row {far[0]}; set it to a value "
-                "near those of the data"
+                f"points set {name!r} to {format_number(values[far[0], k])} in row {far[0]}; "
+                "set it to a value near those of the data"
             )
     return values
 

@@ -38,6 +38,7 @@ from bayes_intgen.identification.regimes import (
     requirements,
 )
 from bayes_intgen.identification.strata import Strata, rests_on
+from bayes_intgen.text.formats import format_number, shorter_number
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
@@ -664,7 +665,7 @@ def check_enough_rows(data: Rows) -> None:
         )
         check_varies(column, f"action {name!r}", never)
     outcome, name = sample.outcome, sample.outcome_name
-    check_varies(outcome, f"outcome {name!r}", f": it is {outcome[0]:g} everywhere")
+    check_varies(outcome, f"outcome {name!r}", f": it is {format_number(outcome[0])} everywhere")
 
 
 def check_varies(column: Array, what: str, never: str) -> None:
@@ -675,11 +676,13 @@ def check_varies(column: Array, what: str, never: str) -> None:
         raise DataError(f"{what} never varies{never}")
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
-            f"{what} never varies except for rounding ({spread:.1g} about {low:g}); subtract "
-            "its mean before rounding, or omit it"
+            f"{what} never varies except for rounding ({shorter_number(spread, 1)} about "
+            f"{format_number(low)}); subtract its mean before rounding, or omit it"
         )
     if spread < 1 / MAX_MAGNITUDE:
-        raise DataError(f"{what} varies by no more than {spread:.1g}; use smaller units")
+        raise DataError(
+            f"{what} varies by no more than {shorter_number(spread, 1)}; use smaller units"
+        )
 
 
 def rows_per_batch(rows: int) -> int:

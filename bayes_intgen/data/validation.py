@@ -28,6 +28,7 @@ from bayes_intgen.identification.regimes import (
     null_space_of_regimes,
     project,
 )
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option, quoted
 
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
@@ -37,18 +38,18 @@ MAX_WEIGHT = 1e12
 INFINITE = (
     "column {name!r} has {count} infinite cells, the first in row {row}; correct or drop those rows"
 )
-FAR = "column {name!r} is {value:g} in row {row}, too large for sums of squares; use larger units"
+FAR = "column {name!r} is {value} in row {row}, too large for sums of squares; use larger units"
 NOT_POSITIVE = (
     "weights must be positive, the number of units of which a row is the mean; row {row} has "
-    "{value:g}"
+    "{value}"
 )
 UNEQUAL = (
-    f"weights must lie between {1 / MAX_WEIGHT:g} and {MAX_WEIGHT:g}; row {{row}} has {{value:g}}: "
-    "correct it, or divide all by a factor"
+    f"weights must lie between {format_number(1 / MAX_WEIGHT)} and {format_number(MAX_WEIGHT)}; "
+    "row {row} has {value}: correct it, or divide all by a factor"
 )
 NO_SD = (
-    f"outcome_sd must be finite and not negative, at most {MAX_MAGNITUDE:g}, and weights at least "
-    "1 with it; see row {row}"
+    f"outcome_sd must be finite and not negative, at most {format_number(MAX_MAGNITUDE)}, and "
+    "weights at least 1 with it; see row {row}"
 )
 # Maximum number of targets that are tried for a message, and listed in it.
 MAX_TARGETS, MAX_LISTED = 500, 6
@@ -121,7 +122,7 @@ def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:
     def refuse(wrong: NDArray[np.bool_], column: Array, text: str, name: str = "") -> None:
         bad = np.flatnonzero(wrong)
         if bad.size:
-            row, value = numbers[bad[0]], column[bad[0]]
+            row, value = numbers[bad[0]], format_number(float(column[bad[0]]))
             raise DataError(text.format(name=name, count=bad.size, row=row, value=value))
 
     if not len(rows):

@@ -26,7 +26,7 @@ import scipy
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import tails_of
-from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.formats import format_number, shorter_number
 
 # Width of the central 90% interval of a standard normal distribution, and the ratio of widths below
 # which a direction has heavy tails: with 400 draws, its standard error is 0.04 for normal draws.
@@ -253,8 +253,9 @@ class Allocation:
         most = int(information.argmax())
         if not information[most] <= MAX_INFORMATION:
             raise ModelError(
-                f"{total:.3g} rows at a cost of {self.costs[most]:g} each leave a variance that is "
-                "too small to be computed; give fewer rows, or a larger cost or noise"
+                f"{shorter_number(total, 3)} rows at a cost of {format_number(self.costs[most])} "
+                "each leave a variance that is too small to be computed; give fewer rows, or a "
+                "larger cost or noise"
             )
         if total not in self._best:
             self._best[total] = self._shares(total) * total / self.costs

@@ -23,6 +23,7 @@ from bayes_intgen.text.formats import (
     decimals_for,
     format_estimate,
     format_interval,
+    format_number,
     format_to_uncertainty,
     shorter_number,
 )
@@ -44,18 +45,22 @@ class Plan:
     baseline : dict from action to value
     objective : "mean", CVaR or Quantile
     value : float
-        The objective at the plan, in the outcome's units.
+        The objective at the plan: of the effect, or of the profit.
     cost, budget : float or None
         Cost of the plan; None where nothing costs anything, or there is no budget.
-    effect, gain : DataArray, dims (chain, draw)
-        Joint effect of the plan, and its change from the baseline.
+    effect : DataArray, dims (chain, draw)
+        Joint effect of the plan.
+    profit : DataArray, dims (chain, draw), or None
+        Value times effect minus cost; None without a value of a unit of the outcome.
+    gain : DataArray, dims (chain, draw)
+        Change of the joint effect, or with a value of the profit, from the baseline.
     regret : DataArray, dims (chain, draw)
-        Joint effect of the best plan of each draw minus that of this plan. Its mean, the expected
-        regret, is the expected value of perfect information.
+        Joint effect, or profit, of the best plan of each draw minus that of this plan. Its mean,
+        the expected regret, is the expected value of perfect information.
     best_of_draws : DataArray, dims (chain, draw, action)
         The best plan of each draw; levels by their names.
     probability_better : float
-        Probability that the joint effect of the plan is above that of the baseline.
+        Probability that the gain is positive.
     shadow_price : float or None
         Change of the objective per unit of a larger budget; None without a budget.
     supported : bool
@@ -71,6 +76,7 @@ class Plan:
     cost: float | None
     budget: float | None
     effect: xr.DataArray
+    profit: xr.DataArray | None
     gain: xr.DataArray
     regret: xr.DataArray
     best_of_draws: xr.DataArray
@@ -80,7 +86,7 @@ class Plan:
     remarks: tuple[str, ...]
 
     def summary(self, level: float = 0.9) -> xr.Dataset:
-        """Mean and central interval of effect, gain and regret, dims (quantity).
+        """Mean and central interval of effect, profit, gain and regret, dims (quantity).
 
         Examples
         --------
@@ -89,7 +95,8 @@ class Plan:
         True
         """
         level = probability(level, "level", PointsError)
-        names = ["effect", "gain", "regret"]
+        every = ("effect", "profit", "gain", "regret")
+        names = [name for name in every if getattr(self, name) is not None]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
         return xr.Dataset(
             {name: ("quantity", values) for name, values in central(draws, level).items()},
@@ -100,6 +107,10 @@ class Plan:
     def __str__(self) -> str:
         measure = "mean" if self.objective == "mean" else repr(self.objective)
         title = f"Best plan for {self.gain.attrs['outcome']} ({measure} of the joint effect)"
+        if self.profit is not None:
+            worth = format_number(self.profit.attrs["value"])
+            title = f"Best plan for profit, a unit of {self.gain.attrs['outcome']} worth {worth}"
+            title += f" ({measure} of the profit)"
         return "\n".join([title, "", self._table, "", *self._lines])
 
     def __repr__(self) -> str:
@@ -131,17 +142,23 @@ class Plan:
     def _lines(self) -> list[str]:
         table = self.summary()
         lines = []
-        for name, words in (("effect", "joint effect"), ("gain", "gain"), ("regret", "regret")):
+        words_of = {"effect": "joint effect"}
+        if self.profit is not None:
+            words_of |= {"gain": "gain in profit"}
+        for name in table["quantity"].to_numpy().tolist():
+            words = words_of.get(name, name)
             own = table.sel(quantity=name)
             mean, band = format_estimate(*(float(own[n]) for n in ("mean", "low", "high")))
-            lines.append(f"{words + ':':14}{mean} ({band})")
+            lines.append(f"{words + ':':16}{mean} ({band})")
         share = f"{self.probability_better:.2f}"
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:
             lines.append(
                 f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
-                f"unit of budget adds {self.shadow_price or 0.0:.2g}"
+                f"unit of budget adds {shorter_number(self.shadow_price or 0.0, 2)}"
             )
+        elif self.profit is not None and self.cost is not None:
+            lines.append(f"costs {shorter_number(self.cost)}")
         if not self.supported:
             lines.append("beyond the support of the rows: extrapolation")
         return [*lines, *self.remarks]
@@ -158,17 +175,19 @@ def search_of(
     support.query_at(problem.baseline[None], subject="the baseline")
     every = range(len(posterior.actions))
     support.warn_of_change(every, posterior.actions, posterior.averages)
-    return Search(problem, JointSurface.of(prediction_of(posterior)), measure)
+    return Search(problem, JointSurface.of(prediction_of(posterior), problem.worth), measure)
 
 
 def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
     """Describe a plan: its effect, gain and regret, and the price of the budget."""
     problem = search.problem
-    effects = search.surface.draws(np.stack([point, problem.baseline]))
-    best_points, best_effect = search.best_of_draws(point)
+    both = np.stack([point, problem.baseline])
+    effects = search.surface.effects(both)
+    worth = problem.worth(effects, both)
+    best_points, best_worth = search.best_of_draws(point)
     # The plan itself is finer than the grid on which the best of each draw is searched.
-    regret = np.maximum(best_effect - effects[:, 0], 0.0)
-    gain = effects[:, 0] - effects[:, 1]
+    regret = np.maximum(best_worth - worth[:, 0], 0.0)
+    gain = worth[:, 0] - worth[:, 1]
     names, categories = posterior.actions, posterior.categories
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
@@ -178,6 +197,9 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         values = draws.reshape([len(along) for along in every.values()])
         return xr.DataArray(values, every, list(every), name, attrs)
 
+    profit = None
+    if problem.value is not None:
+        profit = labelled("profit", worth[:, 0]).assign_attrs(value=problem.value)
     value, price = float(search.value(point[None])[0]), None
     if problem.budget is not None:
         # Of a slightly larger budget, near the same plan.
@@ -192,6 +214,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
         budget=problem.budget,
         effect=labelled("effect", effects[:, 0]),
+        profit=profit,
         gain=labelled("gain", gain),
         regret=labelled("regret", regret),
         best_of_draws=labelled(
@@ -225,6 +248,7 @@ def frontier(
     columns = {
         "value": search.value(plans),
         "cost": search.problem.cost(plans),
+        "effect": search.surface.effects(plans).mean(axis=0),
         **central(draws, level, "gain"),
         "probability_better": (draws > 0).mean(axis=0),
     }
@@ -249,8 +273,8 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     reached = float(search.value(best[None])[0])
     if reached < target:
         raise ModelError(
-            f"no plan reaches {target:g}: the best one has {reached:g}; lower the target, or raise "
-            "the budget or the bounds"
+            f"no plan reaches {format_number(target)}: the best one has "
+            f"{shorter_number(reached)}; lower the target, or raise the budget or the bounds"
         )
     # The value of the best plan does not fall with the budget.
     low, high = problem.least_cost, float(problem.cost(best[None])[0])

@@ -25,6 +25,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.effects import change_attrs
+from bayes_intgen.text.formats import shorter_number
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -127,9 +128,10 @@ def ratio(
     if prediction.is_linear and near_zero.size:
         i = near_zero[0]
         raise PointsError(
-            f"the mean of {posterior.outcome_name!r} at point {i} of the start is {mean[i]:.3g} "
-            f"with a posterior standard deviation of {sd[i]:.2g}, too near to zero for a ratio; "
-            "use posterior.contrast, or models.multiplicative() for a positive outcome"
+            f"the mean of {posterior.outcome_name!r} at point {i} of the start is "
+            f"{shorter_number(mean[i], 3)} with a posterior standard deviation of "
+            f"{shorter_number(sd[i], 2)}, too near to zero for a ratio; use posterior.contrast, or "
+            "models.multiplicative() for a positive outcome"
         )
     draws = prediction.mean(ends, mask) / before
     return xr.DataArray(draws, coords, ("chain", "draw", "point"), "ratio", attrs)

@@ -11,6 +11,7 @@ from bayes_intgen._arguments import items, mapping, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option
 
 
@@ -32,12 +33,16 @@ class Decision:
         Plan with which gains are compared: values of some actions. The others are at those of the
         supported observational row nearest to the medians and most frequent levels, which is
         :attr:`bayes_intgen.Posterior.default_point`.
+    value : float, optional
+        Worth of a unit of the outcome, in the currency of the costs; negative where less is better.
+        The best plan is then that of the largest profit, value times effect minus cost. Under a
+        link it is a unit of the mean outcome. By default costs only count within a budget.
 
     Raises
     ------
     ModelError
-        On costs that are negative or not finite, a budget without costs, and bounds that are empty
-        or a single point.
+        On costs that are negative or not finite, a budget without costs, bounds that are empty or a
+        single point, and a value of zero.
 
     Examples
     --------
@@ -49,6 +54,7 @@ class Decision:
     budget: float | None = None
     bounds: Mapping[str, Sequence[Label] | Label] = field(default_factory=dict)
     baseline: Mapping[str, Label] = field(default_factory=dict)
+    value: float | None = None
 
     def __post_init__(self) -> None:
         cost = {
@@ -64,9 +70,12 @@ class Decision:
             costs = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
             raise ModelError(f"a budget needs costs; write {costs}")
         baseline = mapping(self.baseline, "baseline", "actions to values")
+        value = None if self.value is None else real_number(self.value, "value")
+        if value == 0:
+            raise ModelError("a value of 0 makes all plans alike; give the worth of a unit")
         checked = {"cost": cost, "bounds": bounds, "budget": budget, "baseline": baseline}
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        for name, own in {**checked, "value": value}.items():
+            object.__setattr__(self, name, own)
 
 
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
@@ -86,7 +95,9 @@ def checked_price(cost: Any, of: str) -> float:
     """
     number = real_number(cost, f"the cost of {of}")
     if number < 0:
-        raise ModelError(f"the cost of {of} is negative, {number:g}; costs must be at least 0")
+        raise ModelError(
+            f"the cost of {of} is negative, {format_number(number)}; costs must be at least 0"
+        )
     return number
 
 
@@ -105,7 +116,10 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if is_single:
         return values[0]
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
-        raise ModelError(f"bounds of {name!r} are empty: {numbers[0]:g} is above {numbers[1]:g}")
+        raise ModelError(
+            f"bounds of {name!r} are empty: {format_number(numbers[0])} is above "
+            f"{format_number(numbers[1])}"
+        )
     if len(set(values)) == 1:
         raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values

@@ -56,7 +56,8 @@ class Experiment:
         Values to which the actions are set, in turn. By default they are drawn from the rows in
         which the action was set, or from all rows if it never was.
     cost : float
-        Cost of the experiment, in the outcome's units.
+        Cost of the experiment, in the outcome's units, or in the currency of the costs if the
+        decision has a value.
 
     Raises
     ------
@@ -390,7 +391,7 @@ def explanations(table: xr.Dataset) -> list[str]:
         )
         evsi = float(own["evsi"])
         part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
-        sentence += f"; a better choice after them is worth {evsi:.2g}{part}"
+        sentence += f"; a better choice after them is worth {shorter_number(evsi, 2)}{part}"
         if float(own["cost"]) > 0:
             verdict = "more" if float(own["net_benefit"]) > 0 else "less"
             sentence += f", {verdict} than their cost of {shorter_number(float(own['cost']))}"

@@ -23,6 +23,7 @@ from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWar
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.posterior.defaults import values_set
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of rows that represent those of an experiment.
@@ -110,9 +111,9 @@ def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Arra
     outside = codes[(codes < coordinate.low) | (codes > coordinate.high)]
     if posterior.categories[k] is None and len(outside):
         warnings.warn(
-            f"an experiment sets {name!r} to {outside[0]:g}, outside its observed range, "
-            f"{coordinate.low:g} to {coordinate.high:g}, so its value is not known: plan settings "
-            "within the range",
+            f"an experiment sets {name!r} to {format_number(outside[0])}, outside its observed "
+            f"range, {format_number(coordinate.low)} to {format_number(coordinate.high)}, so its "
+            "value is not known: plan settings within the range",
             SupportWarning,
             skip_file_prefixes=(PACKAGE,),
         )

@@ -1,6 +1,6 @@
 """A decision about the actions of one fit, and the joint effect that it improves, as arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -17,6 +17,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
@@ -43,11 +44,13 @@ class Problem:
     rates : ndarray, shape (K,)
         Cost per unit; zero for actions whose levels have prices.
     prices : mapping from position to ndarray
-        Costs of the candidates of an action whose levels have prices.
+        Costs of the levels of an action whose levels have prices; NaN for those without one.
     budget : float or None
     baseline : ndarray, shape (K,)
     posterior : PosteriorDraws or None
         Fit whose rows must support a plan; None if plans beyond the support are allowed.
+    value : float or None
+        Worth of a unit of the effect, in the currency of the costs.
 
     Raises
     ------
@@ -62,13 +65,14 @@ class Problem:
     budget: float | None
     baseline: Array
     posterior: PosteriorDraws | None
+    value: float | None = None
 
     def __post_init__(self) -> None:
         least = self.least_cost
         if self.budget is not None and least > with_rounding(self.budget):
             raise ModelError(
-                f"the budget of {self.budget:g} pays for no plan: the cheapest one costs "
-                f"{least:g}; raise the budget, or widen the bounds"
+                f"the budget of {format_number(self.budget)} pays for no plan: the cheapest one "
+                f"costs {format_number(least)}; raise the budget, or widen the bounds"
             )
 
     @classmethod
@@ -97,12 +101,13 @@ class Problem:
             k = names.index(name)
             levels = posterior.categories[k]
             if isinstance(cost, Mapping):
-                _refuse_unpriced(cost, name, categories[k], candidates[k])
-                prices[k] = costs_of(cost, categories[k], candidates[k])
-            elif levels is None:
+                needed = candidates[k]
+                if decision.value is not None:
+                    # The profit of a plan is compared with that of the baseline.
+                    needed = np.union1d(needed, baseline[[k]])
+                prices[k] = _prices(cost, name, categories[k], needed)
+            elif levels is None or levels.numeric:
                 rates[k] = cost
-            elif levels.numeric:
-                prices[k] = costs_of(cost, levels, candidates[k])
             else:
                 raise ModelError(
                     f"{name!r} has named levels; "
@@ -111,8 +116,10 @@ class Problem:
                         command="leave it out of --cost, which is per unit",
                     )
                 )
-        needed = None if beyond_support else posterior
-        problem = cls(categories, candidates, rates, prices, decision.budget, baseline, needed)
+        limits = None if beyond_support else posterior
+        problem = cls(
+            categories, candidates, rates, prices, decision.budget, baseline, limits, decision.value
+        )
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
                 "the bounds and the support leave one plan only; widen the bounds of an action"
@@ -122,17 +129,22 @@ class Problem:
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).
 
-        An action whose levels have prices is at one of its candidates.
+        An action whose levels have prices is at one of them.
         """
         total = values @ self.rates[list(actions)]
         for k, column in zip(actions, values.T, strict=True):
-            if k in self.prices:
-                total = total + self.prices[k][np.searchsorted(self.candidates[k], column)]
+            levels = self.categories[k]
+            if k in self.prices and levels is not None:
+                total = total + self.prices[k][np.searchsorted(levels.codes, column)]
         return np.asarray(total)
 
     def cost(self, points: Array) -> Array:
         """Cost of plans, shape (M, K), as an array of shape (M,)."""
         return self.cost_of_options(points, range(len(self.candidates)))
+
+    def worth(self, effects: Array, points: Array) -> Array:
+        """Worth of plans, shape (M, K), with effects, shape (..., M): effect, or profit."""
+        return effects if self.value is None else self.value * effects - self.cost(points)
 
     @property
     def cost_of_baseline(self) -> float:
@@ -244,21 +256,22 @@ def _candidates(
 
 def wider_search() -> str:
     """Remedies where the rows support no plan."""
-    beyond = option("beyond_support", "True", command="--beyond-support of best, next and split")
+    beyond = option("beyond_support", "True", command="--beyond-support of the command")
     return f"widen the bounds, or allow plans beyond the support: {beyond}"
 
 
-def _refuse_unpriced(
-    cost: Mapping[Any, float], name: str, levels: Categories | None, candidates: Array
-) -> None:
-    """Raise ModelError if the costs of levels are not those of the candidates."""
+def _prices(
+    cost: Mapping[Any, float], name: str, levels: Categories | None, needed: Array
+) -> Array:
+    """Costs of all levels; raises ModelError if needed ones have none, or others have one."""
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")
-    missing = [label for label in levels.decode(candidates).tolist() if label not in cost]
+    missing = [label for label in levels.decode(needed).tolist() if label not in cost]
     unknown = [label for label in cost if label not in levels.labels]
     if missing or unknown:
         problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
         raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
+    return costs_of(cost, levels, np.array(levels.codes))
 
 
 def costs_of(cost: float | Mapping[Any, float], levels: Categories | None, values: Array) -> Array:
@@ -288,10 +301,10 @@ def with_rounding(budget: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class JointSurface:
-    """Draws and posterior mean of E[Y | do(a)], at plans of shape (M, K).
+    """Draws and posterior mean of the worth of E[Y | do(a)], at plans of shape (M, K).
 
     It is a sum over components: actions that interact, directly or through others, form one.
-    Under a log link all actions do.
+    Under a log link all actions do. Costs add up over actions.
 
     Attributes
     ----------
@@ -299,13 +312,16 @@ class JointSurface:
         Without the terms that are zero where all actions are set.
     components : tuple of tuple of int
         Positions of the actions of each component.
+    worth : callable
+        Maps effects, shape (..., M), and plans to what they are worth, shape (..., M).
     """
 
     prediction: Prediction
     components: tuple[tuple[int, ...], ...]
+    worth: Callable[[Array, Array], Array]
 
     @classmethod
-    def of(cls, prediction: Prediction) -> Self:
+    def of(cls, prediction: Prediction, worth: Callable[[Array, Array], Array]) -> Self:
         """Remove the biases, which vanish under a joint intervention.
 
         Raises
@@ -340,20 +356,25 @@ class JointSurface:
         return cls(
             reduced,
             tuple(tuple(np.flatnonzero(component == i).tolist()) for i in range(size)),
+            worth,
         )
 
-    def draws(self, points: Array) -> Array:
+    def effects(self, points: Array) -> Array:
         """Draws of the joint effect, shape (S, M), chains one after the other."""
         mean = self.prediction.mean(points, np.ones(points.shape, dtype=bool))
         return mean.reshape(-1, len(points))
 
+    def draws(self, points: Array) -> Array:
+        """Draws of the worth, shape (S, M), chains one after the other."""
+        return self.worth(self.effects(points), points)
+
     def measured(self, points: Array, measure: RiskMeasure) -> Array:
-        """Measure of the draws of the joint effect, shape (M,)."""
+        """Measure of the draws of the worth, shape (M,)."""
         parts = range(0, len(points), PLANS_AT_ONCE)
         return np.concatenate([measure(self.draws(points[i : i + PLANS_AT_ONCE])) for i in parts])
 
     def mean(self, points: Array) -> Array:
-        """Posterior mean of the joint effect, shape (M,)."""
+        """Posterior mean of the worth, shape (M,)."""
         prediction = self.prediction
         if not prediction.is_linear:
             # The mean of an exponential is not the exponential at mean coefficients.
@@ -365,4 +386,5 @@ class JointSurface:
             unseen=(),
             resampled=None,
         )
-        return np.asarray(average.mean(points, np.ones(points.shape, dtype=bool))[0, 0])
+        mean = average.mean(points, np.ones(points.shape, dtype=bool))[0, 0]
+        return np.asarray(self.worth(mean, points))

@@ -10,6 +10,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
+from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few
 
 
@@ -125,7 +126,7 @@ def words_of_verdict(
         between = np.zeros(len(points), bool) if levels is None else ~levels.covers(points[:, k])
         near = "no experiment near" if target[k] else "no rows near, with the others near theirs,"
         for reason, applies, where in (
-            ("", beyond, f" is outside its range, {low:.4g} to {high:.4g}"),
+            ("", beyond, f" is outside its range, {shorter_number(low)} to {shorter_number(high)}"),
             ("between levels:", between, ""),
             (near, ~verdict.close[:, k], ""),
             ("never observed without being set near", ~verdict.without_setting[:, k], ""),
@@ -159,4 +160,4 @@ def _values_in_words(values: Array, levels: Categories | None) -> str:
     if levels is not None:
         return " or ".join(map(spelled_label, levels.decode(distinct).tolist()))
     joint = " to " if len(distinct) > 2 else " or "
-    return joint.join(dict.fromkeys(f"{value:.4g}" for value in distinct[[0, -1]]))
+    return joint.join(dict.fromkeys(map(shorter_number, distinct[[0, -1]].tolist())))

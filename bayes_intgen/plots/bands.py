@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
+from bayes_intgen.text.formats import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Half the width of the segment at a level, as a share of the gap to the next level.
 HALF_WIDTH = 0.3
+# Maximum number of gaps between the ticks of a horizontal axis.
+MAX_GAPS = 4
 
 
 def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
@@ -50,6 +53,16 @@ def on_axis(curve: xr.Dataset, *columns: Array) -> tuple[Array, ...]:
     for column in segments:
         column[..., 2::3] = np.nan
     return (along[:, None] + offsets).ravel(), *segments
+
+
+def number_axes(ax: "Axes", which: str = "xy") -> None:
+    """Write the numbers at the ticks of axes as texts do: 13,500 rather than 1.35e4."""
+    for name in which:
+        axis = ax.xaxis if name == "x" else ax.yaxis
+        axis.set_major_formatter(lambda value, _: format_number(value))
+    if "x" in which:
+        # More would run together, which Matplotlib does not see.
+        ax.locator_params(axis="x", nbins=MAX_GAPS)
 
 
 def name_levels(ax: "Axes", codes: Sequence[float], labels: Sequence[Any]) -> None:

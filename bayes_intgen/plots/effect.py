@@ -14,6 +14,7 @@ from bayes_intgen.plots.bands import (
     hatch_unsupported,
     name_levels,
     name_levels_of,
+    number_axes,
     on_axis,
     with_population,
 )
@@ -54,6 +55,7 @@ def plot_effect(
 def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     """Name the action, the effect, and the values of the other actions."""
     actions, name = curve["action"].to_numpy().tolist(), curve.attrs["along"]
+    number_axes(ax)
     name_levels_of(ax, curve)
     # Names are no formulas, whatever dollar signs they have.
     ax.set_xlabel(name, parse_math=False)
@@ -84,7 +86,9 @@ def plot_bias(bias: xr.Dataset, levels: Categories | None, ax: "Axes | None") ->
     largest = float(np.abs(values).max()) or 1.0
     dots = ax.scatter(action, control, 12, values, cmap="RdBu_r", vmin=-largest, vmax=largest)
     dots.set(edgecolor="0.6", linewidth=0.2)
+    number_axes(ax)
     bar = ax.figure.colorbar(dots, ax=ax)
+    number_axes(bar.ax, "y")
     bar.set_label(f"bias of {bias.attrs['outcome']}", parse_math=False)
     ax.set_xlabel(bias.attrs["action"], parse_math=False)
     ax.set_ylabel(f"control variable of {bias.attrs['action']}", parse_math=False)
@@ -133,6 +137,7 @@ def _draw_mechanism(ax: "Axes", curve: xr.Dataset) -> None:
         fontsize=8, color="0.3",
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
     )  # fmt: skip
+    number_axes(ax)
     ax.margins(x=0.05 if "label" in curve.coords else 0)
 
 
@@ -178,5 +183,6 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
     )
     title = ", ".join(f"{name} = {short_label(value)}" for name, value in point)
     ax.set_title(title, fontsize=9, parse_math=False)
+    number_axes(ax)
     ax.set_xlabel("maximum correlation of any two hidden causes")
     ax.margins(x=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.plots.bands import runs, with_population
+from bayes_intgen.plots.bands import number_axes, runs, with_population
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,9 @@ def _draw_panel(
     mesh = ax.pcolormesh(x, y, values.T, cmap=cmap, vmin=low, vmax=high)
     below, above = values.min() < low, values.max() > high
     extend = (("neither", "max"), ("min", "both"))[int(below)][int(above)]
+    number_axes(ax)
     bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
+    number_axes(bar.ax, "y")
     bar.set_label(surface.attrs["outcome"], parse_math=False)
     _cover(ax, x, y, ~surface["supported"].to_numpy())
     for axis, dim in ((ax.xaxis, "x"), (ax.yaxis, "y")):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import MAX_DISTINCT, Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.plots.bands import name_levels
+from bayes_intgen.plots.bands import name_levels, number_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,12 +74,14 @@ def plot_overlap(
             has_dots |= _draw_regime(ax, own, actions[rows, k], height, dots=levels is not None)
         for value in () if points is None else np.unique(points[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
-        if levels is not None:
+        if levels is None:
+            number_axes(ax, "x")
+        else:
             name_levels(ax, levels.codes, levels.labels)
         ax.set_xlabel(name, parse_math=False)
         ax.margins(0.05 if levels is None else 0.15, 0.12)
     counts = zip(regimes, quantiles["rows"].to_numpy(), strict=True)
-    panels[0, 0].set_yticks(heights, [f"{label}  ({n})" for label, n in counts], parse_math=False)
+    panels[0, 0].set_yticks(heights, [f"{label}  ({n:,})" for label, n in counts], parse_math=False)
     _add_legend(figure, has_dots=has_dots, has_points=points is not None)
     return figure
 
@@ -90,7 +92,6 @@ def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
         ax.set_xscale("function", functions=(coordinate.transform, coordinate.inverse_transform))
         at = coordinate.inverse_transform(np.linspace(*coordinate.ends, 5))
         ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
-        ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _draw_regime(ax: "Axes", own: xr.Dataset, values: Array, height: float, *, dots: bool) -> bool:

@@ -10,6 +10,7 @@ from bayes_intgen.basis.periods import RateError
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.carryover import MAX_RATE
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import in_words
 
 
@@ -27,7 +28,7 @@ def held_in_words(terms: Decomposition, periods: int | None = None) -> str:
     names = in_words([*terms.carryover])
     if periods is None:
         return f"{names} held for as long as {_they(terms)}"
-    usual = in_words([f"{_usual(terms, name):.4g}" for name in terms.carryover])
+    usual = in_words([shorter_number(_usual(terms, name)) for name in terms.carryover])
     return f"{names} held for {periods} period{'s' * (periods > 1)}, before at {usual}"
 
 

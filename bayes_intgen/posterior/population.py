@@ -44,6 +44,7 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
 from bayes_intgen.posterior.carryover import held_in_words
+from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few, hint, in_words, quoted
 
 # Maximum number of averaged values that a description lists.
@@ -195,7 +196,7 @@ def warn_of_range(
     for name, column, least, most in zip(names, values.T, low, high, strict=False):
         excess = np.maximum(least - column, column - most)
         if excess.max() > 0:
-            words = date_text if name in dates else "{:.4g}".format
+            words = date_text if name in dates else shorter_number
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
             found[name] = f"{name!r} at {farthest}, outside its range, {start} to {end}"
     if found:

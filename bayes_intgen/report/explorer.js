@@ -13,10 +13,20 @@ const show = (place, text, values) => {
 const showDraws = (row, values, sign) => {
   const ends = band(values, probability), mean = average(values);
   const decimals = ends[1] > ends[0] ? decimalsFor(ends[1] - ends[0]) : 0;
-  const text = (v) => formatToUncertainty(v, decimals, sign);
+  const text = (v) => Number.isNaN(v) ? "–" : formatToUncertainty(v, decimals, sign);
   show(document.querySelector(`#${row} [data-of=mean]`), text(mean), [mean]);
   show(document.querySelector(`#${row} [data-of=band]`), `${text(ends[0])} to ${text(ends[1])}`, ends);
   return `Mean ${text(mean)}, band ${text(ends[0])} to ${text(ends[1])}`;
+};
+const showShare = (place, gain, isSame) => {
+  const share = gain.filter((v) => v > 0).length / draws;
+  show(find(place), isSame || Number.isNaN(gain[0]) ? "–" : shareText(share), [share]);
+};
+// Costs are not numbers at levels without a price.
+const costOf = ({ steps }) => page.costs.reduce((sum, own, k) => sum + own[steps[k]], 0);
+const profitOf = (own) => {
+  const cost = costOf(own);
+  return own.mean.map((v) => page.value * v - cost);
 };
 const shareText = (share) => share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
   : share === 0 ? `< ${(1 / draws).toFixed(4)}` : share.toFixed(share > 0.995 || share < 0.005 ? 4 : 2);
@@ -63,12 +73,17 @@ const update = () => {
     const text = (v) => page.kind === "count" ? formatNumber(v) : formatToUncertainty(v, decimals);
     show(document.querySelector("#outcome [data-of=band]"), `${text(ends[0])} to ${text(ends[1])}`, ends);
   }
-  const gain = mean.map((v, s) => v - baseline.mean[s]);
-  showDraws("change", gain, true);
-  const share = gain.filter((v) => v > 0).length / draws;
-  show(find("above"), same(plan, baseline) ? "–" : shareText(share), [share]);
-  if (page.costs) {
-    const cost = page.costs.reduce((sum, own, k) => sum + own[steps[k]], 0);
+  const change = mean.map((v, s) => v - baseline.mean[s]), isSame = same(plan, baseline);
+  showDraws("change", change, true);
+  showShare("above", change, isSame);
+  if (find("profit")) {
+    const profit = profitOf(plan), before = profitOf(baseline), gain = profit.map((v, s) => v - before[s]);
+    showDraws("profit", profit);
+    showDraws("gain", gain, true);
+    showShare("gainful", gain, isSame);
+  }
+  if (find("cost")) {
+    const cost = costOf(plan);
     show(find("cost"), Number.isNaN(cost) ? "–" : formatNumber(cost), [cost]);
   }
   for (const place of document.querySelectorAll("#explorer .level")) place.textContent = percent(probability);

@@ -107,8 +107,10 @@ def page_of(
         # Under a log link the mean over units that differ in an effect has no such tables.
         if not prediction_of(posterior).factor_varies:
             data = explorer_data(posterior, sliders, level)
-            if plans is not None and plans["costs"]:
-                data["costs"] = plans["cost_of_stops"]
+            if decision is not None and plans is not None:
+                if plans["costs"] or plans["value"]:
+                    data["costs"] = plans["cost_of_stops"]
+                data["value"] = decision.value
     return environment.get_template("page.html.j2").render(
         content=content,
         posterior=posterior,

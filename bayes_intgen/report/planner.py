@@ -5,25 +5,29 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.best import search_of
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of
+from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
 from bayes_intgen.report.effects import named_values, point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.formats import (
     decimals_for,
+    format_interval,
     format_number,
     format_to_uncertainty,
     format_value,
     shorter_number,
 )
 
+# Names of rows, and the texts of all columns.
+Rows = list[tuple[str, list[str]]]
 # Maximum number of steps between budgets: a best plan takes up to seconds.
 MAX_STEPS = 6
 
@@ -45,7 +49,8 @@ def plans_of(
         ``columns``: the baseline, then the best plans in the order of their budgets, each with its
         ``title``, whether it is ``chosen``, the one of the decision's budget, whether it is
         ``supported``, and ``stops``, the nearest positions of the sliders. ``rows``: pairs of a
-        name and the texts of all columns. ``costs``, ``limits`` and ``remarks`` in words.
+        name and the texts of all columns. ``costs``, ``value``, ``limits`` and ``remarks`` in
+        words.
         ``cost_of_stops``: of each slider, not a number where the decision does not say it.
 
     Raises
@@ -92,14 +97,18 @@ def plans_of(
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
         rows.append(("cost", list(map(shorter_number, costs))))
-    rows += _effects(table, prediction_of(posterior).sd.size)
-    if len(plans) > 2:
+    moved = (table["value"] != table["value"][0]).any("action").to_numpy()
+    rows += _effects(table, moved, prediction_of(posterior).sd.size)
+    if decision.value is not None:
+        rows += _profits(search.surface.draws(np.array(plans)), moved, level)
+    elif len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
         rows.append((f"best if a unit of {posterior.outcome_name} is worth", ["", *worth]))
     return {
         "columns": columns,
         "rows": rows,
         "costs": _in_words(decision.cost),
+        "value": "" if decision.value is None else format_number(decision.value),
         "limits": _in_words(decision.bounds),
         "remarks": search.within(decision.budget).remarks(of_budget),
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
@@ -116,31 +125,52 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
     ]
 
 
-def _effects(table: xr.Dataset, draws: int) -> list[tuple[str, list[str]]]:
+def _effects(table: xr.Dataset, moved: NDArray[np.bool_], draws: int) -> Rows:
     """Means, single outcomes, and changes from the baseline, which is the first plan."""
-    moved = (table["value"] != table["value"][0]).any("action").to_numpy()
-    band, outcome, change = ((f"{name}low", f"{name}high") for name in ("", "outcome_", "change_"))
+    number = {str(name): own.to_numpy() for name, own in table.items() if own.dims == ("point",)}
+    mean = (number["mean"], number["low"], number["high"])
+    rows = _estimates(f"mean {table.attrs['outcome']}", *mean)
+    # A binary outcome has no band of single outcomes.
+    if "outcome_low" in number:
+        ends = number["outcome_low"], number["outcome_high"]
+        rows.append(("band of a single outcome", _estimates("", ends[0], *ends)[1][1]))
+    changes = (number["change"], number["change_low"], number["change_high"])
+    words = "change from the baseline", "probability of a positive change"
+    return rows + _gains(words, changes, number["above_zero"], moved, draws)
 
-    def texts(columns: Sequence[str], ends: tuple[str, str], sign: bool = False) -> list[str]:
-        decimals = decimals_for(float((table[ends[1]] - table[ends[0]]).median()))
-        return [
-            " to ".join(format_to_uncertainty(float(v), decimals, sign=sign) for v in own)
-            for own in zip(*(table[column].to_numpy() for column in columns), strict=True)
-        ]
 
-    def of_moved(cells: Sequence[str]) -> list[str]:
-        return [cell if has_moved else "" for cell, has_moved in zip(cells, moved, strict=True)]
+def _profits(profits: Array, moved: NDArray[np.bool_], level: float) -> Rows:
+    """Profits of plans, from draws of shape (S, M), and their gains over the first plan."""
+    gains = profits - profits[:, :1]
+    own, change = (tuple(central(draws, level).values()) for draws in (profits, gains))
+    words = "gain in profit", "probability of a gain in profit"
+    above = (gains > 0).mean(axis=0)
+    return _estimates("profit", *own) + _gains(words, change, above, moved, len(profits))
 
-    rows = [(f"mean {table.attrs['outcome']}", texts(["mean"], band)), ("band", texts(band, band))]
-    # A binary outcome has none of single outcomes.
-    if outcome[0] in table:
-        rows.append(("band of a single outcome", texts(outcome, outcome)))
-    shares = [probability_text(float(share), draws) for share in table["above_zero"]]
+
+def _gains(
+    words: tuple[str, str],
+    change: tuple[Array, ...],
+    above_zero: Array,
+    moved: NDArray[np.bool_],
+    draws: int,
+) -> Rows:
+    """Changes of the plans that differ from the baseline, and probabilities that they are gains."""
+    shares = [probability_text(float(share), draws) for share in above_zero]
+    rows = [*_estimates(words[0], *change, sign=True), (words[1], shares)]
     return [
-        *rows,
-        ("change from the baseline", of_moved(texts(["change"], change, sign=True))),
-        ("band", of_moved(texts(change, change, sign=True))),
-        ("probability of a positive change", of_moved(shares)),
+        (name, [text if own else "" for text, own in zip(texts, moved, strict=True)])
+        for name, texts in rows
+    ]
+
+
+def _estimates(name: str, mean: Array, low: Array, high: Array, *, sign: bool = False) -> Rows:
+    """Means of plans, and their bands, to the digits that most of these support."""
+    decimals = decimals_for(float(np.median(high - low)))
+    bands = zip(low, high, strict=True)
+    return [
+        (name, [format_to_uncertainty(float(own), decimals, sign=sign) for own in mean]),
+        ("band", [format_interval(*ends, decimals, sign=sign) for ends in bands]),
     ]
 
 

@@ -5,6 +5,7 @@ import bayes_intgen as bi
 from bayes_intgen.assess.advice import advice_on_far_cells, advice_on_levels, few_valued
 from bayes_intgen.assess.summary import summarise_data
 from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import spoken
 
 
@@ -52,7 +53,7 @@ def test_far_cell_is_reported_with_row_and_value(error: float) -> None:
     actions[17, 1] = error
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"])
     (sentence,) = advice_on_far_cells(data)
-    assert f"action 'radio' is {error:g} in row 17" in sentence
+    assert f"action 'radio' is {format_number(error)} in row 17" in sentence
     assert "correct such cells" in sentence
     assert any("in row 17" in problem for problem in summarise_data(data).problems)
 

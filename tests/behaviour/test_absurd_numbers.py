@@ -12,6 +12,7 @@ from _kinds import AGE, read
 from _worlds import World, numbers
 
 import bayes_intgen as bi
+from bayes_intgen.text.formats import format_number
 
 POINT = [[1.0, 0.5]]
 RANGES = {"tv": (0, 60), "radio": (0, 20)}
@@ -48,14 +49,13 @@ def warnings_of_numpy_are_errors():
 @pytest.mark.parametrize("rows", [1, 330])
 def test_weights_have_limits(weight, rows) -> None:
     weights = np.where(np.arange(330) < rows, weight, 1.0)
-    with pytest.raises(
-        bi.DataError, match=f"weights must lie between.*row 0 has {weight:g}".replace("+", ".")
-    ):
+    message = f"weights must lie between.*row 0 has {format_number(weight)}"
+    with pytest.raises(bi.DataError, match=message):
         read(table().assign(w=weights), WORLD, weights="w")
 
 
 def test_standard_deviations_have_a_limit() -> None:
-    with pytest.raises(bi.DataError, match="outcome_sd must be.*at most 1e.100.*row 0"):
+    with pytest.raises(bi.DataError, match="outcome_sd must be.*at most .*10¹⁰⁰.*row 0"):
         read(table().assign(w=4, sd=1e200), WORLD, weights="w", outcome_sd="sd")
 
 
@@ -63,18 +63,18 @@ def test_standard_deviations_have_a_limit() -> None:
     ("ask", "message"),
     [
         (lambda fit: fit.joint_effect(POINT, given=3), "given must map.*not int"),
-        (lambda fit: fit.joint_effect([[1e300, 0]]), "'red' to 1e.300 in row 0"),
-        (lambda fit: fit.slope("red", [[1e300, 0]]), "'red' to 1e.300 in row 0"),
+        (lambda fit: fit.joint_effect([[1e300, 0]]), "'red' to .*10³⁰⁰ in row 0"),
+        (lambda fit: fit.slope("red", [[1e300, 0]]), "'red' to .*10³⁰⁰ in row 0"),
         (lambda fit: bi.Experiment("red", 10**400), "rows must be at most"),
         (lambda fit: bi.Experiment("red", 10**18), "rows must be at most.*not 10000"),
         (lambda fit: fit.split(10**18, POINT), "rows must be at most"),
-        (lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-300}), r"do\(red\).* least.*1e-300"),
-        (lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-90}), "9 rows at a cost of 1e-90"),
-        (lambda fit: fit.rows_for(1e-3, POINT, costs={"do(red)": 1e-90}), "at a cost of 1e-90"),
+        (lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-300}), r"do\(red\).* least.*10⁻³⁰⁰"),
+        (lambda fit: fit.split(9, POINT, costs={"do(red)": 1e-90}), "9 rows at a cost of .*10⁻⁹⁰"),
+        (lambda fit: fit.rows_for(1e-3, POINT, costs={"do(red)": 1e-90}), "at a cost of .*10⁻⁹⁰"),
         (lambda fit: bi.design(RANGES, 10**18), "rows must be at most"),
-        (lambda fit: bi.design(RANGES, 500, noise=1e-300), "noise must be at least.*1e-300"),
+        (lambda fit: bi.design(RANGES, 500, noise=1e-300), "noise must be at least.*10⁻³⁰⁰"),
         (lambda fit: bi.design(RANGES, 500, noise=1e-20), "larger cost or noise"),
-        (lambda fit: bi.design(RANGES, 500, noise=1e300), "noise must be at most.*1e.300"),
+        (lambda fit: bi.design(RANGES, 500, noise=1e300), "noise must be at most.*10³⁰⁰"),
         (lambda fit: fit.experiments(DECISION, horizon=1e-300), "horizon must be at least"),
     ],
 )
@@ -107,7 +107,7 @@ def test_outcomes_whose_logarithm_is_absurd_are_refused() -> None:
     frame = table().assign(y=np.exp(table()["y"] / 4))
     fit = fitted(frame, bi.models.multiplicative("linear"))
     more = frame.assign(y=np.where(np.arange(330) == 5, 1e-300, frame["y"]))
-    with pytest.raises(bi.DataError, match="outcomes, of at least 1e-100: 'y' is 1e-300"):
+    with pytest.raises(bi.DataError, match="outcomes, of at least .*10⁻¹⁰⁰: 'y' is .*10⁻³⁰⁰"):
         fit.update(read(more, WORLD), progress=False)
 
 

@@ -55,7 +55,10 @@ def multiplied(values: np.ndarray, factor: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("transform", "seen"),
     [
-        (lambda y: np.maximum(y, -0.5), "'sales' is -0.5, its lowest value, in 3.% of rows"),
+        (
+            lambda y: np.maximum(y, -0.5),
+            "'sales' is .0.5, its lowest value, in 3.% of rows",
+        ),
         (lambda y: np.minimum(y, 1.0), "'sales' is 1, its highest value, in 1.% of rows"),
         (lambda y: np.clip(np.round(3 + 1.3 * y), 1, 5), "'sales' is [15], its .* value, in"),
         (lambda y: 1 / (1 + np.exp(-y)), "'sales' is a proportion, 0.0.* to 0.9"),

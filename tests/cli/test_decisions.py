@@ -1,5 +1,6 @@
-"""The commands ``best``, ``next`` and ``split`` against the methods of the posterior."""
+"""Commands about decisions against the methods of the posterior."""
 
+import io
 import json
 
 import pandas as pd
@@ -34,6 +35,52 @@ def test_risk_is_an_option(posterior, fit, run) -> None:
     document = json.loads(run("best", fit, *OPTIONS, "--risk", "cvar=0.2", "--format", "json").out)
     draws = bi.Decision(DECISION.cost, DECISION.budget, DECISION.bounds)
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
+
+
+def test_profit_is_an_option(posterior, fit, run) -> None:
+    costs = ["--cost", "red=1,green=0.5", "--value", "2"]
+    plan = posterior.best(bi.Decision({"red": 1.0, "green": 0.5}, value=2.0))
+    assert run("best", fit, *costs).out.rstrip() == str(plan)
+    document = json.loads(run("best", fit, *costs, "--format", "json").out)
+    assert document["profit"]["mean"] == pytest.approx(plan.value)
+    assert document["gain"]["mean"] == pytest.approx(float(plan.gain.mean()))
+
+
+def test_a_frontier_has_the_best_plan_of_each_budget(posterior, fit, run) -> None:
+    table = posterior.frontier(bi.Decision({"red": 1.0}, bounds={"red": (-1, 1.5)}), [0.5, 1000.0])
+    arguments = ["frontier", fit, "--cost", "red=1", "--bounds", "red=-1..1.5"]
+    arguments += ["--budget", "0.5", "--budget", "1,000"]
+    records = json.loads(run(*arguments, "--format", "json").out)["budgets"]
+    frame = pd.read_csv(io.StringIO(run(*arguments, "--format", "csv").out))
+    for i, record in enumerate(records):
+        own = table.isel(budget=i)
+        assert record["plan"] == pytest.approx(own["plan"].to_series().to_dict())
+        for name in ("cost", "effect", "gain_low"):
+            assert record[name] == frame[name][i] == pytest.approx(float(own[name]))
+        assert frame["red"][i] == record["plan"]["red"]
+    rows = [line.split() for line in run(*arguments).out.splitlines()]
+    assert [row[0] for row in rows if len(row) > 8] == ["budget", "0.5", "1,000"]
+
+
+def test_the_cheapest_plan_reaches_its_target(posterior, fit, run) -> None:
+    plan = posterior.cheapest(bi.Decision({"red": 1.0, "green": 1.0}), 0.5)
+    costs = ["--cost", "red=1,green=1", "--target"]
+    assert run("cheapest", fit, *costs, "0.5").out.rstrip() == str(plan)
+    error = run("cheapest", fit, *costs, "13,500", code=1).err
+    assert "no plan reaches 13,500" in error
+
+
+def test_contributions_are_those_of_the_method(posterior, fit, run) -> None:
+    table = posterior.contributions(bi.Decision({"red": 2.0}, baseline={"red": 0.5}, value=3.0))
+    arguments = ["contributions", fit, "--cost", "red=2", "--baseline", "red=0.5", "--value", "3"]
+    records = json.loads(run(*arguments, "--format", "json").out)["actions"]
+    for record in records:
+        own = table.sel(action=record["action"])
+        for name in ("contribution_low", "next_unit"):
+            assert record[name] == pytest.approx(float(own[name]))
+    assert records[0]["next_cost"] == pytest.approx(1.5 * records[0]["next_unit"])
+    assert records[1]["next_cost"] is None
+    assert "the next unit pays above 1" in run(*arguments).out
 
 
 def test_next_ranks_the_experiments_of_the_method(posterior, fit, run) -> None:

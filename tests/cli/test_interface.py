@@ -135,7 +135,7 @@ def fit(tmp_path_factory):
     [
         (["--budget", "5"], {"budget": 5}, "write --cost ACTION=1", "write cost={action"),
         (["--bounds", "dose=8..9"], {"bounds": {"dose": (8, 9)}},
-         "--beyond-support of best", "beyond_support=True"),
+         "--beyond-support of the command", "beyond_support=True"),
     ],
 )  # fmt: skip
 def test_decisions_too(fit, run, arguments, decision, of_command_line, of_python) -> None:

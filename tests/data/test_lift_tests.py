@@ -46,7 +46,7 @@ def test_adding_a_test_leaves_the_data_unchanged(data) -> None:
     assert next(again.batches(10)).lift_tests == again.lift_tests
     assert repr(again).endswith(
         "  lift test of red: +0.8 (se 0.1) from 0 to 1\n"
-        "  lift test of green: -0.5 (se 0.2) from 1 to 0"
+        "  lift test of green: \N{MINUS SIGN}0.5 (se 0.2) from 1 to 0"
     )
 
 
@@ -58,7 +58,7 @@ def test_adding_a_test_leaves_the_data_unchanged(data) -> None:
         (("red", 0, 1, None, 1), "effect must be a finite number, not None"),
         (("red", 0, np.nan, 1, 1), "x_to must be a finite number"),
         (("red", 0, 1, np.inf, 1), "effect must be a finite number"),
-        (("red", 0, 1e3, 1, 1), "x_to is 1000, and action 'red' is between"),
+        (("red", 0, 1e3, 1, 1), "x_to is 1,000, and action 'red' is between"),
         (("red", 1, 1, 1, 1), "both 1"),
         (("red", 0, 1, 1, 0), "se must be positive"),
         (("red", 0, 1, 1, -1), "se must be positive"),

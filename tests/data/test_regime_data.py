@@ -87,7 +87,7 @@ BAD_FRAMES = {
     "numbered columns": (frame(), {"actions": [0, 1]}, "must be names of columns"),
     "number": (frame(), {"actions": 3}, "actions must be a list of columns, not int"),
     "numbered outcome": (frame(), {"outcome": 1}, "outcome must be the name of a column"),
-    "huge": (spoil("red", 1e120), {}, "'red' is 1e\\+120 in row 3, too large"),
+    "huge": (spoil("red", 1e120), {}, "'red' is 1.*10¹²⁰ in row 3, too large"),
     "tiny": (frame().assign(red=lambda f: f["red"] * 1e-120), {}, "'red' varies by no more than"),
     "rounding": (frame().assign(green=lambda f: 1e6 + 1e-9 * f["green"]), {},
                  "'green' never varies except for rounding"),

@@ -328,7 +328,7 @@ BAD = {
     "unknown label": (with_cell(250, "regime", "w"), {}, "row 250.*'w'"),
     "no observational rows": (change(regime="tv"), {}, "no observational rows"),
     "few rows": (lambda f: f[:4], {}, "4 rows are fewer"),
-    "negative weights": (with_cell(5, "n", -1), {}, "row 5 has -1"),
+    "negative weights": (with_cell(5, "n", -1), {}, "row 5 has \N{MINUS SIGN}1"),
     "zero weights": (with_cell(5, "n", 0), {}, "row 5 has 0"),
     "infinite weights": (with_cell(5, "n", np.inf), {}, "5 has inf"),
     "negative sd": (

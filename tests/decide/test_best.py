@@ -81,6 +81,69 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
     assert re.search(r" 1\.0+ .* to ", rows["dose"])
 
 
+@pytest.mark.parametrize("value", [0.5, -1.0])
+def test_no_plan_on_a_grid_has_more_profit(posterior, value: float) -> None:
+    cost, bounds = {"red": 0.4, "green": 0.3}, {"red": (-1, 1), "green": (-1, 1)}
+    plan = posterior.best(bi.Decision(cost, bounds=bounds, value=value))
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * 2), axis=-1).reshape(-1, 2)
+    profit = value * posterior.joint_effect(grid).mean(("chain", "draw")).to_numpy()
+    profit = profit - grid @ [0.4, 0.3]
+    assert plan.value == pytest.approx(profit.max(), abs=0.005 * np.ptp(profit))
+    # Negative control: costs matter.
+    free = posterior.best(bi.Decision(cost, bounds=bounds))
+    assert free.profit is None
+    assert value * free.value - free.cost < plan.value - 1e-3 * np.ptp(profit)
+
+
+def test_plans_gain_and_regret_profit(posterior, trial) -> None:
+    decision = replace(DECISION, value=2.0, baseline={"red": 0.5})
+    plan = posterior.best(decision)
+    assert plan.cost <= 0.8 + 1e-9
+    np.testing.assert_allclose(plan.profit, 2.0 * plan.effect - plan.cost)
+    start = posterior.joint_effect([[*plan.baseline.values()]])
+    cost = plan.baseline["red"] + 0.5 * plan.baseline["green"]
+    np.testing.assert_allclose(plan.gain, plan.profit - (2.0 * start.isel(point=0) - cost))
+    assert plan.probability_better == float((plan.gain > 0).mean())
+    row = plan.summary().sel(quantity="profit")
+    assert float(row["mean"]) == pytest.approx(plan.value)
+    assert "gain in profit" in str(plan)
+    # A dear level is not worth its price, a budget apart.
+    prices = {"drug": {"a": 0.0, "b": 5.0, "c": 1.0}}
+    bounds, start = {"dose": (-1, 1)}, {"drug": "a"}
+    drugs = trial.joint_effect({"dose": [0.0] * 3, "drug": ["a", "b", "c"]})
+    a, b, c = drugs.mean(("chain", "draw")).to_numpy()
+    # c pays from 1 / (c - a), and the step to b from 4 / (b - c).
+    for value, best in ((2 / (c - a), "c"), (8 / (b - c), "b"), (0.5 / (c - a), "a")):
+        worth = bi.Decision(prices, bounds=bounds, baseline=start, value=value)
+        assert trial.best(worth).point["drug"] == best
+    # The profit of the baseline needs its price.
+    worth = replace(worth, cost={"drug": {"a": 0.0, "b": 1.0}}, bounds={"drug": ["a", "b"]})
+    trial.best(worth)
+    with pytest.raises(bi.ModelError, match="no cost of 'c'"):
+        trial.best(replace(worth, baseline={"drug": "c"}))
+
+
+def test_budgets_targets_and_experiments_of_profit(posterior) -> None:
+    worth = bi.Decision({"red": 1.0, "green": 0.5}, value=2.0, bounds={"red": (-1, 1.5)})
+    plan = posterior.best(worth)
+    table = posterior.frontier(worth, [0.0, plan.cost, 1e6])
+    np.testing.assert_allclose(table["value"][1:], plan.value, rtol=1e-3)
+    np.testing.assert_allclose(table["value"], 2.0 * table["effect"] - table["cost"])
+    assert float(table["value"][0]) < plan.value
+    target = plan.value - 0.2
+    cheapest = posterior.cheapest(worth, target)
+    assert cheapest.value == pytest.approx(target, abs=0.01)
+    assert cheapest.cost < plan.cost
+    # Without costs a value only changes the unit.
+    plain, scaled = (
+        posterior.experiments(bi.Decision(bounds={"red": (-1, 1.5)}, value=value), rows=50)
+        for value in (None, 4.0)
+    )
+    scaled = scaled.sel(experiment=plain.experiment)
+    np.testing.assert_allclose(scaled["evsi"], 4 * plain["evsi"], rtol=0.02)
+    np.testing.assert_allclose(scaled["width_after"], 4 * plain["width_after"], rtol=0.02)
+
+
 def test_a_value_holds_an_action(posterior, trial) -> None:
     held = posterior.best(bi.Decision(bounds={"red": 0.25}))
     assert held.point["red"] == 0.25
@@ -119,6 +182,7 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
         (lambda: bi.Decision({"red": -1.0}), "is negative"),
         (lambda: bi.Decision({"red": float("nan")}), "finite number"),
         (lambda: bi.Decision(budget=3), "a budget needs costs"),
+        (lambda: bi.Decision(value=0), "a value of 0 makes all plans alike"),
         (lambda: bi.Decision({"red": 1.0}, budget=-50), "pays for no plan"),
         (lambda: bi.Decision(bounds={"red": (1, 0)}), "1 is above 0"),
         (lambda: bi.Decision(bounds={"red": ()}), "are empty"),

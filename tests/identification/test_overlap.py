@@ -168,7 +168,7 @@ def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
             ask(points)
         (message,) = [str(warning.message) for warning in caught]
         assert message.startswith("2 of 3 points are not supported by the data")
-        assert "'red' = 99 is outside its range, -2.655 to 2.803" in message
+        assert "'red' = 99 is outside its range, \N{MINUS SIGN}2.655 to 2.803" in message
         assert "no experiment near 'red' = 2.7" in message
         assert "green" not in message
         assert caught[0].filename == __file__

@@ -1,3 +1,5 @@
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -185,6 +187,26 @@ def test_pairs_without_interaction_are_rejected(posterior, pair, message) -> Non
     with pytest.raises(bi.PointsError, match=r"bi.models.additive\(interactions="):
         posterior.plot_interaction("red", "green")
     assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("draw", ["plot_joint_effect", "plot_contributions", "plot_support"])
+def test_numbers_at_axes_are_those_of_texts(draw: str) -> None:
+    rng, masks = np.random.default_rng(0), np.array([[False, False], [True, False], [False, True]])
+    actions, intervened = rng.gamma(9.0, 3_000.0, (300, 2)), np.repeat(masks, 100, axis=0)
+    outcome = 2e6 + 2e5 * rng.normal(size=300)
+    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["tv", "radio"])
+    fit = made_up(["tv", "radio"], data=data, unit=2e5)
+    figure = {
+        "plot_joint_effect": lambda: fit.plot_joint_effect("tv").figure,
+        "plot_contributions": lambda: fit.plot_contributions(),
+        "plot_support": lambda: data.plot_support(),
+    }[draw]()
+    figure.canvas.draw()
+    axes = [own for ax in figure.axes for own in (ax.xaxis, ax.yaxis)]
+    texts = [text.get_text() for axis in axes for text in axis.get_ticklabels()]
+    assert any(re.fullmatch(r"[\d,]+,000", text) for text in texts)
+    assert not any(re.search(r"\d{4}|\de", text) for text in texts)
+    assert not any(axis.get_offset_text().get_text() for axis in axes)
 
 
 def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:

@@ -144,6 +144,53 @@ def test_page_without_a_decision_says_how_to_get_plans(report) -> None:
     assert "to have them, write it with costs, a budget" in page.text
 
 
+def test_page_has_the_profit_of_python(browser, tmp_path) -> None:
+    fit, path = made_up(["tv", "radio"], outcome="sales", draws=50), tmp_path / "report.html"
+    decision = bi.Decision(cost=rates_of(fit), value=2.5)
+    page = open_page(browser, fit, path, decision=decision)
+    rows = Page(path.read_text()).plans
+    best = fit.best(decision)
+    for name, own in best.point.items():
+        assert numbers(rows[name])[-1] == pytest.approx(own, rel=0.01)
+    assert numbers(rows["profit"])[-1] == pytest.approx(best.value, rel=0.01)
+    gain = numbers(rows["gain in profit"][1:])[-1]
+    assert gain == pytest.approx(float(best.gain.mean()), rel=0.05)
+    assert not any("is worth" in name for name in rows)
+    start = plan_of(page)
+    page.find_elements("css selector", "#planner button")[-1].click()
+    shown, plan = readout(page), plan_of(page)
+    with warnings.catch_warnings():
+        # Plans of both ends need not be supported.
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        effect = fit.joint_effect({k: [plan[k], start[k]] for k in plan}).to_numpy().reshape(-1, 2)
+    costs = [sum(decision.cost[k] * own[k] for k in own) for own in (plan, start)]
+    profit = 2.5 * effect - costs
+    gain = profit[:, 0] - profit[:, 1]
+    assert shown["profit mean"][0] == pytest.approx(profit[:, 0].mean(), abs=1e-6)
+    np.testing.assert_allclose(shown["gain band"], np.quantile(gain, [0.05, 0.95]), atol=1e-6)
+    assert shown["gainful"][0] == pytest.approx((gain > 0).mean())
+    assert shown["above"][0] == pytest.approx((effect[:, 0] > effect[:, 1]).mean())
+    assert page.get_log("browser") == []
+
+
+def test_plans_and_sliders_are_on_paper(browser, tmp_path) -> None:
+    fit = made_up(["tv", "radio", "search"], outcome="sales", draws=20)
+    decision = bi.Decision(cost=rates_of(fit), value=1.0)
+    # As wide as a sheet of A4 between its margins.
+    page = open_page(browser, fit, tmp_path / "report.html", width=720, decision=decision)
+    pressed = page.find_elements("css selector", "input, select, button")
+    assert any(own.is_displayed() for own in pressed)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert not any(own.is_displayed() for own in pressed)
+        for shown in (".slider output", "#effect", "#profile", "#baseline", "#planner thead th.n"):
+            assert all(own.is_displayed() for own in page.find_elements("css selector", shown))
+        table = page.find_element("css selector", "#planner table").rect
+        assert table["x"] + table["width"] <= 720
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_button_moves_the_sliders_near_a_plan(browser, tmp_path) -> None:
     fit = made_up(["tv", "radio"], outcome="sales", draws=20)
     cost, path = rates_of(fit), tmp_path / "report.html"

@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 from io import BytesIO
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,7 @@ from _pages import move_sliders, open_page, plan_of, positions, readout, stops, 
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.text.formats import format_number, format_to_uncertainty
 
 from _posteriors import (
     asked,
@@ -405,6 +407,19 @@ def test_explorer_names_levels(opened) -> None:
     assert [tick.text for tick in ticks] == ["a", "b", "c"]
     assert page.find_elements("css selector", "#profile .set-dot")
     assert not page.find_elements("css selector", "#profile .set")
+
+
+def test_page_writes_numbers_as_python_does(browser) -> None:
+    script = (Path(bi.__file__).parent / "report" / "number_format.js").read_text()
+    sizes = [0.0, 1.0, 1.005, 13_500.0, 13_512.7, 999_999.6, 1.35e8, 2.5e9, 1e120, 0.012345, 3e-7]
+    values = [sign * size for size in sizes for sign in (1, -1) if size or sign > 0]
+    shown = browser.execute_script(f"{script}; return arguments[0].map(formatNumber)", values)
+    assert shown == [format_number(value) for value in values]
+    assert shown[values.index(13_500.0)] == "13,500"
+    shown = browser.execute_script(
+        f"{script}; return arguments[0].map((v) => formatToUncertainty(v, -1, true))", values
+    )
+    assert shown == [format_to_uncertainty(value, -1, sign=True) for value in values]
 
 
 def test_keyboard_moves_a_slider(opened, posterior) -> None:

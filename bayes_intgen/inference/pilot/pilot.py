@@ -66,6 +66,7 @@ from bayes_intgen.models.variance_function import (
     VarianceFunctionEstimate,
     estimate_variance_function,
 )
+from bayes_intgen.text.formats import shorter_number
 
 # Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
@@ -540,8 +541,9 @@ def refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
     if not noise_sd > MIN_NOISE * unit:
         raise DataError(
             f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{noise_sd:.1g} for a standard deviation of {unit:.3g}), so there is nothing to "
-            "infer; check that the outcome was not computed from the actions"
+            f"{shorter_number(noise_sd, 1)} for a standard deviation of "
+            f"{shorter_number(unit, 3)}), so there is nothing to infer; check that the outcome "
+            "was not computed from the actions"
         )
 
 

@@ -1,0 +1,71 @@
+"""What each action brings at a plan, and what its next unit would bring."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from bayes_intgen._arguments import instance
+from bayes_intgen._typing import Array
+from bayes_intgen.basis.categories import decoded_table
+from bayes_intgen.data.queries import named_points
+from bayes_intgen.decide.contrasts import contrast, slope
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.problem import Problem
+from bayes_intgen.errors import ModelError, SupportWarning
+from bayes_intgen.posterior.defaults import varied
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+
+# Endings of the names of a mean and of the ends of its interval.
+ENDS = ("", "_low", "_high")
+
+
+def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -> xr.Dataset:
+    """Compare each action with none of it; see :meth:`bayes_intgen.Posterior.contributions`."""
+    instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+    # Values beyond the support are shown as such.
+    problem = Problem.of(posterior, replace(decision, bounds={}, budget=None), True)
+    names, categories, plan = posterior.actions, posterior.categories, problem.baseline
+    none = np.array([_lowest(posterior, plan, k, own) for k, own in enumerate(problem.candidates)])
+    without = np.where(np.eye(len(names), dtype=bool), none, plan)
+    to, start = (named_points(points, names, categories) for points in (plan[None], without))
+    brought = contrast(posterior, to, start, None)
+    columns = {f"contribution{end}": own for end, own in _ends(brought.summary(level)).items()}
+    columns["supported"] = brought["supported"].to_numpy()
+    # Levels have no next unit.
+    next_unit = {end: np.full(len(names), np.nan) for end in ENDS}
+    with warnings.catch_warnings():
+        # They are at the plan, of which the contrast has warned.
+        warnings.simplefilter("ignore", SupportWarning)
+        for k in (k for k, own in enumerate(categories) if own is None):
+            per_unit = _ends(slope(posterior, names[k], to, None).summary(level))
+            for end, own in per_unit.items():
+                next_unit[end][k] = own[0]
+    columns |= {f"next_unit{end}": own for end, own in next_unit.items()}
+    factor = (problem.value or 1.0) / np.where(problem.rates > 0, problem.rates, np.nan)
+    middle, *ends = (factor * next_unit[end] for end in ENDS)
+    # A negative value turns an interval round.
+    per_cost = [middle, *np.sort(ends, axis=0)]
+    columns |= {f"next_cost{end}": own for end, own in zip(ENDS, per_cost, strict=True)}
+    columns["next_supported"] = np.repeat(support_of(posterior).supported(plan[None]), len(names))
+    of_plans = decoded_table(np.stack([plan, none]), categories)
+    columns |= dict(zip(("baseline", "reference"), of_plans, strict=True))
+    attrs = {**brought.attrs, "level": level}
+    if problem.value is not None:
+        attrs["value"] = problem.value
+    table = {name: ("action", own) for name, own in columns.items()}
+    return xr.Dataset(table, {"action": list(names)}, attrs)
+
+
+def _lowest(posterior: PosteriorDraws, plan: Array, k: int, values: Array) -> float:
+    """Zero where that is supported, otherwise the lowest supported value of an action."""
+    supported = support_of(posterior).supported(varied(plan, k, values))
+    among = values[supported] if supported.any() else values
+    return 0.0 if 0.0 in among else float(among[0])
+
+
+def _ends(summary: xr.Dataset) -> dict[str, Array]:
+    """Mean and ends of the interval, by the endings of their names."""
+    columns = zip(ENDS, ("mean", "low", "high"), strict=True)
+    return {end: summary[name].to_numpy() for end, name in columns}
