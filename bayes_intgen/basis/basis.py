@@ -462,6 +462,11 @@ class CentredBasis:
     basis: Basis
     centres: Array
 
+    @classmethod
+    def over(cls, basis: Basis, actions: Array) -> Self:
+        """Centre a basis over rows of equal weight."""
+        return cls(basis, basis.matrix(actions).mean(axis=0))
+
     @property
     def size(self) -> int:
         return self.basis.size
