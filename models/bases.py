@@ -96,12 +96,11 @@ class Bases:
         Its coordinate is that of the values of all of them. Like any contribution, it averages zero
         over the values of each.
         """
-        own = [self.actions[:, [k]] for k in actions]
-        components = mechanism.main_effect(Column.of(np.concatenate(own)[:, 0], self.rows))
-        return tuple(
-            replace(c, basis=SumBasis(tuple(CentredBasis.over(c.basis, x) for x in own)))
-            for c in components
-        )
+        own, out = [self.actions[:, [k]] for k in actions], list[Component]()
+        for c in mechanism.main_effect(Column.of(np.concatenate(own)[:, 0], self.rows)):
+            parts = (CentredBasis(c.basis, c.basis.matrix(x).mean(axis=0)) for x in own)
+            out.append(replace(c, basis=SumBasis(tuple(parts))))
+        return tuple(out)
 
     def past(self, k: int) -> Component:
         """Functions of an action's earlier periods, which tell of hidden causes that persist."""

@@ -462,11 +462,6 @@ class CentredBasis:
     basis: Basis
     centres: Array
 
-    @classmethod
-    def over(cls, basis: Basis, actions: Array) -> Self:
-        """Centre a basis over rows of equal weight."""
-        return cls(basis, basis.matrix(actions).mean(axis=0))
-
     @property
     def size(self) -> int:
         return self.basis.size

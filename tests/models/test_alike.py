@@ -1,10 +1,13 @@
 """Actions that are alike: what they share, how far they deviate, and answers about each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.periods import RateError
 from bayes_intgen.decide.problem import JointSurface
 from bayes_intgen.posterior.draws import prediction_of
 
@@ -38,8 +41,8 @@ def changes(data: bi.Rows, model=None, **more) -> tuple[np.ndarray, np.ndarray]:
 
 def test_actions_with_the_same_curve_tell_of_each_other() -> None:
     truth = np.log1p(ENDS).sum(axis=1) - np.log1p(START).sum(axis=1)
-    own = [changes(rows(seed=seed)) for seed in range(3)]
-    shared = [changes(rows(seed=seed), ALIKE) for seed in range(3)]
+    own = [changes(rows(seed=seed)) for seed in range(2)]
+    shared = [changes(rows(seed=seed), ALIKE) for seed in range(2)]
     sds = [np.array([sd for _, sd in fits]) for fits in (shared, own)]
     assert (sds[0] / sds[1]).mean() < 0.9
     errors = [np.concatenate([mean - truth for mean, _ in fits]) for fits in (shared, own)]
@@ -98,10 +101,31 @@ def test_a_lift_test_of_one_action_tells_of_those_like_it() -> None:
     assert moved[0] > 0.03 > 0.02 > abs(moved[1])
 
 
+def test_an_error_of_a_rate_changes_what_actions_share() -> None:
+    data = rows()
+    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
+    weeks = bi.RegimeData.from_frame(
+        frame.assign(week=np.arange(len(frame))), NAMES, "y", "regime", time="week"
+    )
+    model = replace(ALIKE, carryover={"tv": bi.Adstock()})
+    fit, of_tv = bi.fit(weeks, model, **SETTINGS), np.array([0.8, 2.0])
+    (basis,) = (t.component.basis for t in fit.terms.terms if t.name == "phi(tv) rate error")
+    assert isinstance(basis, RateError)
+    slopes = basis.of_rows(of_tv[:, None], np.ones((2, 1)), np.empty((2, 0)))[:, 0]
+    for value, slope in zip(of_tv, slopes, strict=True):
+        ends = np.tile(START[0], (2, 1))
+        ends[:, 0] = value + np.array([-0.1, 0.1])
+        own = fit.mechanisms(ends)["unconfounded"].sel(action="tv").mean(("chain", "draw"))
+        assert slope == pytest.approx(float(own.diff("point")[0]) / 0.2, rel=0.3)
+
+
+def labels(data: bi.RegimeData) -> list[str]:
+    return ["".join(np.array(NAMES)[mask]) for mask in data.intervened]
+
+
 def test_streamed_rows_have_the_same_fit() -> None:
     data = rows()
-    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome)
-    frame["regime"] = ["".join(np.array(NAMES)[mask]) for mask in data.intervened]
+    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
     stream = bi.StreamedData.from_batches(
         [frame[:400], frame[400:]], NAMES, "y", "regime", progress=False
     )
