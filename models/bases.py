@@ -1,6 +1,7 @@
 """Bases of a model's terms for specific data, and functions whose components have a term each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, LinearBasis, PiecewiseLinear
-from bayes_intgen.basis.combined import TensorProductBasis
+from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.rows import Observations
@@ -88,6 +89,18 @@ class Bases:
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
         self.marginal_basis = cache(marginal_basis)
+
+    def shared(self, mechanism: Mechanism, actions: Sequence[int]) -> tuple[Component, ...]:
+        """Components of a function that actions with the same unit share.
+
+        Its coordinate is that of the values of all of them. Like any contribution, it averages zero
+        over the values of each.
+        """
+        own, out = [self.actions[:, [k]] for k in actions], list[Component]()
+        for c in mechanism.main_effect(Column.of(np.concatenate(own)[:, 0], self.rows)):
+            parts = (CentredBasis(c.basis, c.basis.matrix(x).mean(axis=0)) for x in own)
+            out.append(replace(c, basis=SumBasis(tuple(parts))))
+        return tuple(out)
 
     def past(self, k: int) -> Component:
         """Functions of an action's earlier periods, which tell of hidden causes that persist."""

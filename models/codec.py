@@ -34,6 +34,7 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    SumBasis,
     TensorProductBasis,
 )
 from bayes_intgen.basis.control import (
@@ -66,7 +67,7 @@ _BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
-    RateError, PastActions,
+    RateError, PastActions, SumBasis,
 )  # fmt: skip
 # Classes in saved fits, by name.
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (

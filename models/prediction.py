@@ -323,13 +323,15 @@ class Prediction:
         terms = self.terms
         shape = (*self.coefficients.shape[:2], len(terms.names), len(actions))
         unconfounded, bias = np.zeros(shape), np.zeros(shape)
-        functions = terms.functions(actions, self.population, units=self.averaged_units)
-        none_set = np.zeros(actions.shape, dtype=bool)
+        none_set, units = np.zeros(actions.shape, dtype=bool), self.averaged_units
         for k in range(len(terms.names)):
             for out, is_bias in ((unconfounded, False), (bias, True)):
-                own = [t for t in terms.terms if t.action == k and (t.role == "bias") == is_bias]
-                for columns in (terms.columns[term.name] for term in own):
-                    out[:, :, k] += self.coefficients[..., columns] @ functions[:, columns].T
+                own = [t for t in terms.summands if t.action == k and (t.role == "bias") == is_bias]
+                reduced = replace(terms, terms=tuple(own))
+                functions = reduced.functions(actions, self.population, units=units)
+                for name, columns in reduced.columns.items():
+                    coefficients = self.coefficients[..., terms.columns[name]]
+                    out[:, :, k] += coefficients @ functions[:, columns].T
                 out[:, :, k] += self.shift_of_population(actions, none_set, own)
         for group in self.unseen:
             if group.input is not None:

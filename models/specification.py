@@ -48,6 +48,7 @@ def additive(
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     interactions: Interactions = "auto",
+    alike: Sequence[Sequence[str]] = (),
     carryover: Mapping[str, Adstock] | None = None,
     noise: Noise = "gaussian",
     spread: SpreadName | None = None,
@@ -94,6 +95,10 @@ def additive(
         regime. Under ``"auto"`` pairs are added by forward selection, with at most about thirty
         actions; the interactions of named pairs are in every fit, under a prior that shrinks them.
         Interactions of three actions are neither fitted nor tested.
+    alike : sequence of groups of actions, optional
+        ``[["tv", "radio"]]`` means that the contributions of tv and radio, which have the same
+        unit, are a common function plus deviations of each, whose estimated scales say how alike
+        they are. The more alike, the more the rows of one tell of the other.
     carryover : mapping from action to Adstock, optional
         ``{"tv": bi.Adstock()}`` means that tv acts for some periods, at a rate to be estimated.
         Rows need a ``time``, and a ``unit`` where several share one. Answers are about actions
@@ -143,6 +148,7 @@ def additive(
         moderators=_lists("moderators", moderators),
         groups=_lists("groups", groups),
         interactions=_checked_pairs(interactions),
+        alike=_checked_groups(alike),
         carryover=_adstocks(carryover),
     )
 
@@ -157,6 +163,7 @@ def multiplicative(
     moderators: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     interactions: Interactions = "auto",
+    alike: Sequence[Sequence[str]] = (),
     carryover: Mapping[str, Adstock] | None = None,
     spread: SpreadName | None = None,
     noise_scale: LogNormal | None = None,
@@ -171,8 +178,8 @@ def multiplicative(
 
     Parameters
     ----------
-    prior, graph, unconfounded, bias, covariates, moderators, groups, interactions, carryover,
-    spread
+    prior, graph, unconfounded, bias, covariates, moderators, groups, interactions, alike,
+    carryover, spread
         As in :func:`additive`, for the logarithm of the outcome.
     noise_scale : LogNormal, optional
         Prior of the noise standard deviation, in standard deviations of the logarithm.
@@ -205,6 +212,7 @@ def multiplicative(
         moderators=moderators,
         groups=groups,
         interactions=interactions,
+        alike=alike,
         carryover=carryover,
         spread=spread,
         noise_scale=noise_scale,
@@ -354,6 +362,23 @@ def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...]
     if len({frozenset(pair) for pair in pairs}) < len(pairs):
         raise ModelError("interactions name a pair of actions twice")
     return tuple(map(tuple, pairs))
+
+
+def _checked_groups(alike: Any) -> tuple[tuple[str, ...], ...]:
+    """Validate groups of actions that are alike; raises ModelError."""
+    groups = [
+        items(group, "a group of alike", "actions")
+        for group in items(alike, "alike", "groups of actions")
+    ]
+    seen: set[str] = set()
+    for group in groups:
+        if len(group) < 2 or not all(isinstance(name, str) for name in group):
+            raise ModelError(f"alike: {quoted(group)} must be two or more actions")
+        for name in group:
+            if name in seen:
+                raise ModelError(f"alike: {name!r} is named twice; an action is in one group")
+            seen.add(name)
+    return tuple(map(tuple, groups))
 
 
 def _adstocks(carryover: Any) -> dict[str, Adstock]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.combined import ConcatenatedBasis, Evaluation
+from bayes_intgen.basis.combined import ConcatenatedBasis, Evaluation, SumBasis
 from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.periods import PastActions, RateError
@@ -153,11 +153,12 @@ class Term:
     Attributes
     ----------
     name : str
-        ``phi(red)``, ``psi(red, green)``, ``psi(red, green | set)``, ``delta(red)``,
-        ``delta(red | green)`` or ``delta(red, green)``, followed by the component's label.
+        ``phi(red)``, ``phi(red, green)``, ``psi(red, green)``, ``psi(red, green | set)``,
+        ``delta(red)``, ``delta(red | green)`` or ``delta(red, green)``, followed by the component's
+        label.
     role : Role
     action : int or None
-        Action of the mechanism; None for a function of two actions jointly.
+        Action of the mechanism; None for a function of two actions jointly, or that actions share.
     inputs : tuple of int
         Arguments of the basis: actions, then covariates and groups, counted through. At most one
         of them is a covariate or group.
@@ -187,7 +188,21 @@ class Term:
         basis = self.component.basis
         if isinstance(basis, ControlBasis):
             return len(basis.arguments) > 1
-        return isinstance(basis, PastActions) or any(k != self.action for k in self.inputs)
+        own = ((term.action, k) for term in self.summands for k in term.inputs)
+        return isinstance(basis, PastActions) or any(k != action for action, k in own)
+
+    @property
+    def summands(self) -> tuple["Term", ...]:
+        """Functions of inputs that do not interact, with the coefficients and name of the term.
+
+        A function that actions share is a sum over them; any other term is its own summand.
+        """
+        if not isinstance(self.component.basis, SumBasis):
+            return (self,)
+        return tuple(
+            replace(self, action=k, inputs=(k,), component=replace(self.component, basis=part))
+            for k, part in zip(self.inputs, self.component.basis.parts, strict=True)
+        )
 
     @property
     def is_interaction(self) -> bool:
@@ -325,6 +340,11 @@ class Decomposition:
         """Remove terms by name."""
         return replace(self, terms=tuple(t for t in self.terms if t.name not in names))
 
+    @cached_property
+    def summands(self) -> tuple[Term, ...]:
+        """Summands of all terms, so that functions of one action alone have it as their action."""
+        return tuple(own for term in self.terms for own in term.summands)
+
     def and_terms(self, more: Sequence[Term]) -> "Decomposition":
         """Append terms; their columns come last."""
         return replace(self, terms=(*self.terms, *more))
@@ -378,8 +398,22 @@ class Decomposition:
 
     @cached_property
     def scaled(self) -> tuple[str, ...]:
-        """Terms whose scale is a hyperparameter."""
-        return tuple(term.name for term in self.terms if term.fixed_sd is None)
+        """Labels of the scales that are hyperparameters: terms, and names of shared scales."""
+        return tuple(self.scales)
+
+    @cached_property
+    def scales(self) -> dict[str, LogNormal]:
+        """Scales that are hyperparameters, with their priors."""
+        return {
+            self.scale_of[term.name]: term.component.scale
+            for term in self.terms
+            if term.fixed_sd is None
+        }
+
+    @cached_property
+    def scale_of(self) -> dict[str, str]:
+        """Label of each term's scale, by the term's name."""
+        return {term.name: term.component.shared_scale or term.name for term in self.terms}
 
     @cached_property
     def lengthscales(self) -> dict[str, LogNormal]:
@@ -398,12 +432,13 @@ class Decomposition:
         hidden cause. So those with the same kernel and prior share a lengthscale, named after the
         action. Further lengthscales are named after their first term.
         """
-        label_of_key: dict[tuple[int | None, str | None, LogNormal], str] = {}
+        label_of_key: dict[tuple[int | tuple[int, ...] | None, str | None, LogNormal], str] = {}
         labels = {}
         for term in self.terms:
             if term.component.lengthscale is None:
                 continue
-            key = (term.action, term.component.kernel, term.component.lengthscale)
+            owner = term.action if len(term.summands) == 1 else term.inputs
+            key = (owner, term.component.kernel, term.component.lengthscale)
             if key not in label_of_key:
                 name = term.name if term.action is None else self.names[term.action]
                 label_of_key[key] = term.name if name in label_of_key.values() else name
@@ -427,16 +462,17 @@ class Decomposition:
         for term in self.terms:
             columns = self.columns[term.name]
             if term.fixed_sd is None:
-                scale_of[columns] = self.scaled.index(term.name) + 1
+                scale_of[columns] = self.scaled.index(self.scale_of[term.name]) + 1
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
-                assert isinstance(term.component.basis, HSGPBasis | CentredBasis | ControlBasis)
+                basis = term.component.basis
+                assert isinstance(basis, HSGPBasis | CentredBasis | ControlBasis | SumBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
-                frequency[columns] = term.component.basis.frequencies
+                frequency[columns] = basis.frequencies
                 kernel_of[columns] = kernels.index(term.component.kernel)
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        scales = _log_normals([t.component.scale for t in self.terms if t.name in self.scaled])
+        scales = _log_normals(list(self.scales.values()))
         return Hyperpriors(
             scales._replace(log_median=scales.log_median + log_unit),
             _log_normals(list(self.lengthscales.values())),
@@ -584,7 +620,7 @@ class Decomposition:
         out = np.zeros((len(tests), self.size))
         for row, test in zip(out, tests, strict=True):
             k = self.names.index(test.action)
-            own = [t for t in self.terms if t.role == "unconfounded" and t.action == k]
+            own = [t for t in self.summands if t.role == "unconfounded" and t.action == k]
             if not own:
                 raise ModelError(
                     "lift tests measure an action's own contribution, which only "

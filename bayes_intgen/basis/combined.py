@@ -32,6 +32,41 @@ class ConcatenatedBasis:
 
 
 @dataclass(frozen=True, eq=False)
+class SumBasis:
+    """Sums over several inputs: function i is that of the first part, plus that of the second, ...
+
+    The inputs share the coefficients, and do not interact.
+
+    Attributes
+    ----------
+    parts : tuple of CentredBasis
+        One per input, of the same size.
+
+    Examples
+    --------
+    >>> line = PiecewiseLinear.exchangeable(np.array([[0.0], [1.0]]), (0.0, 1.0))
+    >>> part = CentredBasis(line, np.zeros(1))
+    >>> SumBasis((part, part)).matrix(np.array([[0.0, 1.0], [1.0, 1.0]])).round(3).tolist()
+    [[0.0], [1.414]]
+    """
+
+    parts: tuple[CentredBasis, ...]
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    @property
+    def frequencies(self) -> Array:
+        """Frequencies of parts that are each an :class:`HSGPBasis`, shape (size,)."""
+        return self.parts[0].frequencies
+
+    def matrix(self, actions: Array) -> Array:
+        values = [part.matrix(actions[:, [i]]) for i, part in enumerate(self.parts)]
+        return np.asarray(np.sum(values, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
 class TensorProductBasis:
     """Tensor product of bases of several actions, up to a total order.
 

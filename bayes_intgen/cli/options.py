@@ -258,6 +258,10 @@ class ModelOptions:
     interactions
         Pairs of actions that interact, as tv,radio; none: no pair interacts; by default those for
         which there is evidence.
+    alike
+        Actions with the same unit whose effects are alike, such as channels, as tv,radio: they
+        share what their rows tell as far as the rows say that they are. Repeat it for further
+        groups.
     moderators
         Actions whose effects depend on covariates, as drug:age,drug:sex.
     carryover
@@ -272,6 +276,7 @@ class ModelOptions:
 
     graph: Texts = None
     interactions: Texts = None
+    alike: Texts = None
     moderators: Texts = None
     carryover: Texts = None
     prior: Literal["gp", "spline", "polynomial", "linear"] = "gp"
@@ -294,6 +299,7 @@ class ModelOptions:
         moderators = parsing.parse_moderators(self.moderators or ())
         levels = dict.fromkeys(parsing.parse_names(self.levels) or (), Levels(ordered=True))
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
+        settings["alike"] = parsing.parse_name_groups(self.alike or ())
         settings["carryover"] = parsing.parse_carryover(self.carryover or ())
         settings |= {"unconfounded": levels, "bias": levels}
         if not self.multiplicative:

@@ -144,6 +144,17 @@ def parse_interactions(
         return "auto"
     if list(texts) == [NO_EDGES]:
         return None
+    return parse_name_groups(texts)
+
+
+def parse_name_groups(texts: Sequence[str]) -> list[tuple[str, ...]]:
+    """Parse groups of names, separated by commas within each.
+
+    Examples
+    --------
+    >>> parse_name_groups(["tv, radio", "a,b,c"])
+    [('tv', 'radio'), ('a', 'b', 'c')]
+    """
     return [tuple(name.strip() for name in text.split(",")) for text in texts]
 
 

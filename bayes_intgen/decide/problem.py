@@ -349,8 +349,8 @@ class JointSurface:
             coefficients=prediction.coefficients[..., columns],
         )
         together = np.full((count, count), not prediction.is_linear)
-        for term in kept:
-            actions = [i for i in term.inputs if i < count]
+        for own in reduced.terms.summands:
+            actions = [i for i in own.inputs if i < count]
             together[np.ix_(actions, actions)] = True
         size, component = connected_components(together, directed=False)
         return cls(

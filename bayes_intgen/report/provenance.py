@@ -65,6 +65,7 @@ def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:
             (f"prior of gamma({name})", "; ".join(map(_prior, parts)))
             for name, parts in model.covariates.items()
         ]
+        rows += [("actions that are alike", ", ".join(group)) for group in model.alike]
         rows.append(("graph over the actions", _graph(posterior, model.graph)))
         rows += [
             (f"moderators of {name}", ", ".join(own)) for name, own in model.moderators.items()

@@ -107,6 +107,8 @@ class Component:
     kernel : str or None
     lengthscale : LogNormal or None
         In units of the action's coordinate; None if and only if ``kernel`` is None.
+    shared_scale : str
+        Name of a scale that terms share; empty for a scale of the term's own.
     """
 
     label: str
@@ -115,6 +117,7 @@ class Component:
     inputs: tuple[int, ...] = (0,)
     kernel: KernelName | None = None
     lengthscale: LogNormal | None = None
+    shared_scale: str = ""
 
 
 class Column(NamedTuple):

@@ -204,6 +204,28 @@ def test_study_of_interactions(study_of, capsys) -> None:
     assert "coverage90" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_study_of_alike_actions(study_of) -> None:
+    lines, models = study_of("alike", figures=False)
+    study = import_module("alike")
+    assert len(models) == 2 * 2 * 2 * 2
+    assert lines["kind"].tolist() == ["equal", "equal", "two groups", "two groups"]
+    assert in_order(models["error"], 1e-3, 1)
+    assert in_order(models["coverage90"], 0, 1)
+    ratios = lines.set_index(["kind", "asked"])["error ratio"]
+    assert (ratios["equal"] < 0.95).all()
+    errors = models.pivot(index=["kind", "seed", "asked"], columns="fit", values="error")
+    logs = np.log(errors["alike"] / errors["own curves"]).groupby(["kind", "asked"]).mean()
+    np.testing.assert_allclose(ratios.sort_index(), np.exp(logs), rtol=2e-3)
+    # Reallocations cost nothing, and the curves differ where they should.
+    for kind in study.KINDS:
+        world = study.World(kind, 100)
+        plans = world.plans()["reallocation"]
+        np.testing.assert_allclose(plans.sum(axis=1), study.TODAY * world.count)
+        alone = study.TODAY * np.eye(world.count)
+        assert (np.ptp(world.effect(alone)) < 1e-12) == (kind == "equal")
+
+
 # Covariates, groups and weights
 
 

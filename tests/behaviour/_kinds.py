@@ -415,6 +415,10 @@ KINDS: dict[str, Callable[..., Case]] = {
     "carry_over": carry_over,
     "weighted": weighted,
     "aggregated": aggregated,
+    "alike_actions": lambda: case_of(
+        World({"tv": spend(), "radio": spend(0.3), "dose": numbers()}),
+        model=bi.models.additive(alike=[["tv", "radio"]]),
+    ),
     "lift_test": lift_test,
     "lift_test_beside_rows": lift_test_beside_rows,
     "joint_regimes": lambda: case_of(

@@ -200,13 +200,16 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
         run(*again, code=1)
 
 
-def test_interactions_are_pairs_of_names(folder, tmp_path, run) -> None:
+def test_interactions_and_alike_actions_are_groups_of_names(folder, tmp_path, run) -> None:
     command = ["fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", "-q"]
     command += ["--prior", "linear", "--method", "laplace", "-o", tmp_path / "f.nc"]
     for text, interactions in (("green,red", (("green", "red"),)), ("none", None)):
         run(*command, "--interactions", text)
         assert bi.load(tmp_path / "f.nc").model.interactions == interactions
     run(*command, "--interactions", "green,blue", code=1)
+    run(*command, "--alike", "green,red")
+    assert bi.load(tmp_path / "f.nc").model.alike == (("green", "red"),)
+    assert "'blue'" in run(*command, "--alike", "green,blue", code=1).err
 
 
 def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:

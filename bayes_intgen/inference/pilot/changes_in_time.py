@@ -90,7 +90,7 @@ def _changes(
     other = terms.covariates.every[date - len(terms.names)]
     moderated = {term.inputs for term in terms.terms if term.role == "moderator"}
     for k, action in enumerate(terms.names):
-        own = [t for t in terms.terms if (t.role, t.action) == (role, k) and _is_alone(t)]
+        own = [t for t in terms.summands if (t.role, t.action) == (role, k) and _is_alone(t)]
         if not own or (role == "unconfounded" and (k, date) in moderated):
             continue
         basis, inputs = own[0].component.basis, own[0].inputs

@@ -421,7 +421,7 @@ def rate_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[
     terms, mean, errors = posterior.terms, posterior.conditional(sites).mean, []
     for name, adstock in terms.carryover.items():
         k = terms.names.index(name)
-        own = [t for t in terms.terms if t.role == "unconfounded" and t.inputs == (k,)]
+        own = [t for t in terms.summands if t.role == "unconfounded" and t.inputs == (k,)]
         if not adstock.sd or not own:
             continue
         basis = RateError(

@@ -1,0 +1,176 @@
+"""Actions that are alike: what they share, how far they deviate, and answers about each."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.basis.periods import RateError
+from bayes_intgen.decide.problem import JointSurface
+from bayes_intgen.posterior.draws import prediction_of
+
+SETTINGS = {"method": "laplace", "progress": False}
+NAMES = ("tv", "radio", "search", "print")
+ALIKE = bi.models.additive(graph={}, alike=[NAMES])
+# Changes of one action, and reallocations between two.
+START = np.full((5, 4), 1.5)
+STEPS = [[-1.2, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 2, 0], [-1, 1, 0, 0], [0, 0, 1.2, -1.2]]
+ENDS = START + np.array(STEPS)
+
+
+def rows(weights=(1.0, 1.0, 1.0, 1.0), seed: int = 0, regimes=range(4)) -> bi.RegimeData:
+    """Spend with concave returns and hidden causes, and an experiment on each of some actions."""
+    rng = np.random.default_rng(seed)
+    masks = np.vstack([np.zeros((500, 4)), np.repeat(np.eye(4)[[*regimes]], 120, axis=0)]) > 0
+    causes = rng.normal(size=masks.shape)
+    usual = np.exp(0.5 * causes + 0.4 * rng.normal(size=masks.shape))
+    actions = np.where(masks, rng.uniform(0, 4, size=masks.shape), usual)
+    noise = 0.7 * rng.normal(size=len(masks))
+    outcome = np.log1p(actions) @ weights + causes @ [0.5, -0.4, 0.3, 0.5] + noise
+    return bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
+
+
+def changes(data: bi.Rows, model=None, **more) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the changes of the joint effect."""
+    model = model or bi.models.additive(graph={})
+    draws = bi.fit(data, model, **SETTINGS | more).contrast(ENDS, START)
+    return draws.mean(("chain", "draw")).to_numpy(), draws.std(("chain", "draw")).to_numpy()
+
+
+def test_actions_with_the_same_curve_tell_of_each_other() -> None:
+    truth = np.log1p(ENDS).sum(axis=1) - np.log1p(START).sum(axis=1)
+    own = [changes(rows(seed=seed)) for seed in range(2)]
+    shared = [changes(rows(seed=seed), ALIKE) for seed in range(2)]
+    sds = [np.array([sd for _, sd in fits]) for fits in (shared, own)]
+    assert (sds[0] / sds[1]).mean() < 0.9
+    errors = [np.concatenate([mean - truth for mean, _ in fits]) for fits in (shared, own)]
+    assert np.square(errors[0]).mean() < 0.8 * np.square(errors[1]).mean()
+    assert max(np.abs((mean - truth) / sd).max() for mean, sd in shared) < 3.5
+
+
+def test_actions_with_unlike_curves_keep_their_own() -> None:
+    """Negative control of sharing: one action does the opposite of the others."""
+    weights = np.array([1.5, -1.5, 1.0, 0.0])
+    truth = (np.log1p(ENDS) - np.log1p(START)) @ weights
+    mean, sd = changes(rows(weights), ALIKE)
+    assert np.abs((mean - truth) / sd).max() < 3.5
+    own_mean, own_sd = changes(rows(weights))
+    assert (np.abs(mean - own_mean) < 1.5 * own_sd).all()
+    assert (sd > 0.7 * own_sd).all()
+
+
+@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
+def test_a_shared_function_is_the_sum_of_those_of_single_actions(prior) -> None:
+    data = rows()
+    terms = bi.models.additive(prior, graph={}, alike=[["radio", "tv"]]).decompose(data)
+    functions = terms.functions(data.actions)
+    shared = [term for term in terms.terms if term.name.startswith("phi(radio, tv)")]
+    assert shared
+    for term in shared:
+        assert [own.action for own in term.summands] == [1, 0]
+        parts = [own.component.basis.matrix(data.actions[:, own.inputs]) for own in term.summands]
+        np.testing.assert_allclose(sum(parts), functions[:, terms.columns[term.name]], atol=1e-12)
+        # Like any contribution, it averages zero over the values of each action.
+        np.testing.assert_allclose([part.mean(axis=0) for part in parts], 0, atol=1e-12)
+        # It is the same function, up to a level.
+        both = [own.component.basis.matrix(np.array([[0.3], [2.0]])) for own in term.summands]
+        np.testing.assert_allclose(*(np.diff(part, axis=0) for part in both), atol=1e-12)
+
+
+def test_a_shared_function_belongs_to_the_contributions_and_is_no_interaction() -> None:
+    fit = bi.fit(rows(), ALIKE, **SETTINGS)
+    own = [fit.mechanisms(points)["unconfounded"].sum("action") for points in (ENDS, START)]
+    np.testing.assert_allclose(own[0] - own[1], fit.contrast(ENDS, START), atol=1e-9)
+    assert JointSurface.of(prediction_of(fit)).components == ((0,), (1,), (2,), (3,))
+    assert not fit.terms.interactions
+
+
+def test_a_lift_test_of_one_action_tells_of_those_like_it() -> None:
+    data, of_tv = rows(), np.array([[3.0, 1.5, 1.5, 1.5]])
+    moved = []
+    for model in (ALIKE, bi.models.additive(graph={})):
+        low, high = (
+            bi.fit(data.add_lift_test("radio", 1.5, 3.0, effect=effect, se=0.03), model, **SETTINGS)
+            .contrast(of_tv, START[:1])
+            .mean()
+            for effect in (0.2, 1.2)
+        )
+        moved.append(float(high - low))
+    assert moved[0] > 0.03 > 0.02 > abs(moved[1])
+
+
+def test_an_error_of_a_rate_changes_what_actions_share() -> None:
+    data = rows()
+    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
+    weeks = bi.RegimeData.from_frame(
+        frame.assign(week=np.arange(len(frame))), NAMES, "y", "regime", time="week"
+    )
+    model = replace(ALIKE, carryover={"tv": bi.Adstock()})
+    fit, of_tv = bi.fit(weeks, model, **SETTINGS), np.array([0.8, 2.0])
+    (basis,) = (t.component.basis for t in fit.terms.terms if t.name == "phi(tv) rate error")
+    assert isinstance(basis, RateError)
+    slopes = basis.of_rows(of_tv[:, None], np.ones((2, 1)), np.empty((2, 0)))[:, 0]
+    for value, slope in zip(of_tv, slopes, strict=True):
+        ends = np.tile(START[0], (2, 1))
+        ends[:, 0] = value + np.array([-0.1, 0.1])
+        own = fit.mechanisms(ends)["unconfounded"].sel(action="tv").mean(("chain", "draw"))
+        assert slope == pytest.approx(float(own.diff("point")[0]) / 0.2, rel=0.3)
+
+
+def labels(data: bi.RegimeData) -> list[str]:
+    return ["".join(np.array(NAMES)[mask]) for mask in data.intervened]
+
+
+def test_streamed_rows_have_the_same_fit() -> None:
+    data = rows()
+    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
+    stream = bi.StreamedData.from_batches(
+        [frame[:400], frame[400:]], NAMES, "y", "regime", progress=False
+    )
+    for one, other in zip(changes(data, ALIKE), changes(stream, ALIKE), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.02)
+
+
+def test_actions_with_the_same_levels_share_a_table() -> None:
+    rng, masks = np.random.default_rng(0), np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, 80, 0)
+    doses = rng.integers(0, 3, masks.shape).astype(float)
+    outcome = np.array([0.0, 1.0, 0.5])[doses.astype(int)].sum(axis=1) + rng.normal(size=len(masks))
+    own = {name: bi.Levels() for name in ("drug", "rival")}
+    data = bi.RegimeData.from_arrays(doses, outcome, masks, tuple(own))
+    sds = []
+    for alike in ((), [own]):
+        model = bi.models.additive(graph={}, unconfounded=own, bias=own, alike=alike)
+        change = bi.fit(data, model, **SETTINGS).contrast([[1.0, 0.0]], [[0.0, 0.0]])
+        assert abs(float(change.mean()) - 1.0) < 3 * float(change.std())
+        sds.append(float(change.std()))
+    assert sds[1] < sds[0]
+
+
+@pytest.mark.parametrize(
+    ("alike", "message"),
+    [
+        (["tv", "radio"], r"a group of alike must be a list of actions; write \['tv'\]"),
+        ("tv", "alike must be a list of groups of actions"),
+        ([["tv"]], "alike: 'tv' must be two or more actions"),
+        ([["tv", 3]], "must be two or more actions"),
+        ([["tv", "radio"], ["radio", "search"]], "'radio' is named twice"),
+        ([["tv", "tv"]], "'tv' is named twice; an action is in one group"),
+    ],
+)
+def test_groups_of_other_forms_raise(alike, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.models.additive(alike=alike)
+
+
+def test_actions_that_cannot_share_a_function_raise() -> None:
+    with pytest.raises(bi.ModelError, match="alike: unknown action 'rado'; did you mean 'radio'"):
+        bi.models.additive(alike=[["tv", "rado"]]).decompose(rows())
+    model = bi.models.additive(unconfounded={"radio": "linear"}, alike=[["tv", "radio"]])
+    with pytest.raises(bi.ModelError, match="'tv' and 'radio' have different priors, GP"):
+        model.decompose(rows())
+    words = np.array([["a", "x"], ["b", "y"], ["c", "z"]] * 40, dtype=object)
+    data = bi.RegimeData.from_arrays(words, np.arange(120.0), np.zeros((120, 2)), ("one", "other"))
+    with pytest.raises(bi.ModelError, match="'one' and 'other' have different levels"):
+        bi.models.additive(alike=[["one", "other"]]).decompose(data)
