@@ -137,8 +137,10 @@ class GP(Smooth):
         Number of basis functions; None for 20, and more from 30,000 rows on.
     shape : {"free", "increasing", "decreasing", "concave", "increasing concave"}
         What is known of the unconfounded contribution, in the action's own units, over the range
-        of the rows, at any tested value of an interacting action. Biases have no shape. Draws are
-        projected on it, those of a fit alone: ``prior_predictive``, ``posterior.program`` and
+        of the rows, at any tested value of an interacting action, averaged over covariates. Biases
+        have no shape. In a multiplicative model it is that of medians, and with
+        ``spread="constant"`` of means too, which cannot be concave. Draws of a fit are projected on
+        it (Lin and Dunson, Biometrika 2014); ``prior_predictive``, ``posterior.program`` and
         ``calibration.ranks`` are without it. ``bi.check`` tests it.
 
     Examples

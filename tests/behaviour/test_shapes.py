@@ -1,5 +1,7 @@
 """Shapes of effects: draws obey them, errors say where they make no sense, `check` tests them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,17 @@ def test_shapes_of_the_default_prior_concern_every_action() -> None:
     model = bi.models.additive(bi.GP(shape="decreasing"))
     for rows in (data, swapped):
         assert largest_fall(-curves(fit(rows, model), rows, 2.0)) < 0.01
+
+
+def test_means_increase_in_a_multiplicative_model_of_constant_spread() -> None:
+    data = table()
+    positive = replace(data, outcome=np.exp(data.outcome / 3))
+    falls = []
+    for shape in ("free", "increasing"):
+        model = bi.models.multiplicative(bi.GP(shape=shape), spread="constant")
+        falls.append(largest_fall(curves(fit(positive, model), positive, 2.0)))
+    assert falls[0] > 0.05
+    assert falls[1] < 0.01
 
 
 def test_levels_with_an_order_have_a_shape() -> None:
