@@ -68,8 +68,9 @@ def _shaped(
 ) -> Array:
     """Project coefficients on the shapes of contributions, in the metric of their covariance.
 
-    That of few draws is shrunk towards the covariance at the pilot's mode. Hyperparameters keep
-    their draws: under their density times P(shape | data, theta) / P(shape | theta), with draws of
+    It is the mean of that of the draws and of that given the hyperparameters at the pilot's mode:
+    with the former alone intervals are shorter, with the latter errors of nearly straight effects
+    larger. Hyperparameters keep their draws: under their density times P(shape | data, theta) / P(shape | theta), with draws of
     the truncated Gaussian, coverage of 90% intervals falls from 0.92 to 0.77 or less in worlds of
     saturating curves.
     """
@@ -80,9 +81,7 @@ def _shaped(
     terms, flat = posterior.terms, coefficients.reshape(-1, posterior.terms.size)
     each = inequalities(terms, shapes, rows.actions, N_VALUES, neighbours=True)
     matrix = np.concatenate([own.matrix for own in each])
-    trust = len(flat) / (len(flat) + terms.size)
-    of_mode = posterior.conditional(pilot.sites).covariance
-    covariance = trust * np.cov(flat.T) + (1 - trust) * of_mode
+    covariance = (np.cov(flat.T) + posterior.conditional(pilot.sites).covariance) / 2
     return projected(flat, covariance, matrix).reshape(coefficients.shape)
 
 
