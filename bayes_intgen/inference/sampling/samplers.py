@@ -71,8 +71,8 @@ def _shaped(
     It is the mean of that of the draws and of that given the hyperparameters at the pilot's mode:
     with the former alone intervals are shorter, with the latter errors of nearly straight effects
     larger. Hyperparameters keep their draws: with weights P(shape | data, theta) / P(shape | theta)
-    and draws of the truncated Gaussian, coverage of 90% intervals falls from 0.92 to 0.77 or less
-    in worlds of saturating curves.
+    few are effective, 2 to 50 of 150, and with draws of the truncated Gaussian coverage of 90%
+    intervals is 0.77 instead of 0.92 in eight worlds of saturating curves.
     """
     rows = data.in_memory
     shapes = model.shapes(rows)
