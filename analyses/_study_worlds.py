@@ -1,7 +1,7 @@
 """Worlds of studies: few or uniform settings, steep and stepped effects, a typing error."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -254,6 +254,40 @@ class Steep(ZeroInflated):
 
     def draw_set_amount(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.uniform(0, 2 * self.budget[action], rows)
+
+
+Curve = Literal["hill", "log", "exponential"]
+CURVES: tuple[Curve, ...] = get_args(Curve)
+
+
+@dataclass(frozen=True, eq=False)
+class Saturating(ZeroInflated):
+    """Non-negative actions with effects that increase, each unit less than the one before.
+
+    With x = a / half_k, effect_k is size_k times x / (1 + x), log(1 + x) or 1 - exp(-x). In half of
+    the random models there are zeros.
+
+    Attributes as in :class:`ZeroInflated`, whose ``steepness`` is one.
+    """
+
+    curve: Curve
+
+    @classmethod
+    def random(cls, count: int, seed: int, *, curve: Curve = "hill") -> Self:
+        """A random model with ``count`` actions."""
+        base = ZeroInflated.random(count, seed)
+        common = {field.name: getattr(base, field.name) for field in fields(base)}
+        common |= {"size": np.abs(base.size), "steepness": np.ones(count)}
+        if seed % 2:
+            common |= {"pause": np.full(count, -np.inf), "set_pause": np.zeros(count)}
+        return cls(**common, curve=curve)
+
+    def effect_of(self, action: int, values: Array) -> Array:
+        if self.curve == "hill":
+            return super().effect_of(action, values)
+        x = values / self.half[action]
+        share = np.log1p(x) if self.curve == "log" else -np.expm1(-x)
+        return np.asarray(self.size[action] * share)
 
 
 Shape = Literal["step", "sigmoid", "sine 1", "sine 2", "hinge", "u"]

@@ -24,7 +24,7 @@ from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.carryover import has_past
-from bayes_intgen.models.mechanisms.mechanism import Mechanism
+from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
 from bayes_intgen.text.messages import option, refuse_unknown_actions
@@ -61,13 +61,14 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            where = option(f"{kind} has a prior for ", command="--levels: ")
+            where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
             refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         grouped = (name for group in self.alike for name in group)
         refuse_unknown_actions(grouped, data.names, ModelError, "alike: ")
         parents_of(data.names, self.graph)
+        self.shapes(data)
         (bases, of_period), (phi, delta) = self._bases(data, rows), self._functions(data)
         terms = self._contributions(data, bases, phi)
         terms += self._interactions(data, bases, self._pairs)
@@ -115,6 +116,28 @@ class AdditiveModel(Model):
     def allows_interaction(self, one: str, other: str) -> bool:
         """Whether two actions may interact in this model."""
         return self.interactions == "auto" or {one, other} in map(set, self._pairs)
+
+    def shapes(self, data: Observations) -> dict[int, Shape]:
+        """Shapes of the contributions of actions, by their positions.
+
+        Raises
+        ------
+        ModelError
+            If the levels of such an action have no order.
+        """
+        out: dict[int, Shape] = {}
+        for k, mechanism in enumerate(self.mechanisms(data, self.unconfounded)):
+            levels = data.categories[k]
+            if mechanism.shape == "free":
+                continue
+            if levels is not None and not levels.ordered:
+                raise ModelError(
+                    f"action {data.names[k]!r} cannot be {mechanism.shape}: its levels "
+                    f"({levels.spelled()}) have no order; "
+                    + option("leave out its shape", command="omit it from --shape")
+                )
+            out[k] = mechanism.shape
+        return out
 
     def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         return self.mechanisms(data, self.bias)

@@ -19,10 +19,11 @@ from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.hyperpriors import Hyperpriors
 from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear
 from bayes_intgen.models.mechanisms.smooth import Seasonal, Trend
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
+from bayes_intgen.text.messages import option
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -35,8 +36,11 @@ def refuse_prior_of_numbers(column: str, levels: Categories, prior: CovariateMec
     """Raise ModelError if a column with named levels has a prior for numbers."""
     if not (levels.numeric or isinstance(prior, Levels)):
         raise ModelError(
-            f"{column} has named levels ({levels.spelled()}), but {type(prior).__name__}() is for "
-            "numbers; use bi.Levels(), or omit its prior"
+            f"{column} has named levels ({levels.spelled()}), but "
+            + option(
+                f"{type(prior).__name__}() is for numbers; use bi.Levels(), or omit its prior",
+                command="a shape is of numbers; leave it out, or name it in --levels, too",
+            )
         )
 
 
@@ -117,11 +121,17 @@ class Model(ABC):
                 mechanism = mechanism or self.prior
             elif mechanism is None:
                 straight = categories.numeric and isinstance(self.prior, Linear)
-                mechanism = self.prior if straight else Levels(categories.ordered)
+                shape = self.prior.shape if categories.numeric and categories.ordered else "free"
+                levels = Levels(categories.ordered, shape=shape)
+                mechanism = self.prior if straight else levels
             else:
                 refuse_prior_of_numbers(f"action {name!r}", categories, mechanism)
             mechanisms.append(mechanism)
         return tuple(mechanisms)
+
+    def shapes(self, data: Observations) -> dict[int, Shape]:
+        """Shapes of the contributions of actions, by their positions; none in a regression."""
+        return {}
 
     def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         """Prior of each action's confounding bias; of a model without biases, of its functions."""

@@ -16,7 +16,7 @@ from bayes_intgen.models.additive_model import AdditiveModel
 from bayes_intgen.models.base import CovariateMechanism, Model, SpreadName
 from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.laws import Noise
-from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism
+from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, refuse_shape
 from bayes_intgen.models.mechanisms.parametric import Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.regression import RegressionModel
@@ -26,6 +26,8 @@ PriorName = Literal["gp", "spline", "polynomial", "linear"]
 Prior = PriorName | Mechanism
 CovariatePrior = Prior | Trend | Seasonal
 Interactions = Literal["auto"] | Sequence[Sequence[str]] | None
+# Prior, noise, variance function, scale of the noise and intercept of a model.
+Settings = tuple[Mechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]
 OWN_PRIORS = "actions to priors"
 
 _PRIORS: dict[str, type[GP] | type[Spline] | type[Polynomial] | type[Linear]] = {
@@ -136,6 +138,8 @@ def additive(
         name: {action: as_mechanism(p) for action, p in mapping(own, name, OWN_PRIORS).items()}
         for name, own in (("unconfounded", unconfounded), ("bias", bias))
     }
+    for action, own in single["bias"].items():
+        refuse_shape(own, f"bias[{action!r}]")
     return AdditiveModel(
         *validated(prior, noise, spread, noise_scale, intercept),
         unconfounded=single["unconfounded"],
@@ -218,6 +222,12 @@ def multiplicative(
         noise_scale=noise_scale,
         intercept=intercept,
     )
+    for mechanism in (model.prior, *model.unconfounded.values()):
+        if "concave" in mechanism.shape:
+            raise ModelError(
+                "a multiplicative model cannot be concave: only the logarithm of its outcome adds "
+                "up, and may bend otherwise; use the shape 'increasing'"
+            )
     return replace(model, link="log")
 
 
@@ -249,7 +259,7 @@ def pooled(
     >>> pooled("polynomial").prior.degree
     3
     """
-    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), False)
+    return _regression(validated(prior, noise, spread, noise_scale, intercept), by_regime=False)
 
 
 def saturated(
@@ -281,7 +291,13 @@ def saturated(
     >>> saturated("polynomial").prior.degree
     3
     """
-    return RegressionModel(*validated(prior, noise, spread, noise_scale, intercept), True)
+    return _regression(validated(prior, noise, spread, noise_scale, intercept), by_regime=True)
+
+
+def _regression(settings: Settings, *, by_regime: bool) -> RegressionModel:
+    """Build a regression; raises ModelError if its prior has a shape."""
+    refuse_shape(settings[0], "a regression")
+    return RegressionModel(*settings, by_regime)
 
 
 def as_mechanism(prior: Prior) -> Mechanism:
@@ -307,7 +323,7 @@ def validated(
     spread: SpreadName | None,
     noise_scale: LogNormal | None,
     intercept: tuple[float, float] | None,
-) -> tuple[Mechanism, Noise, SpreadName, LogNormal, tuple[float, float] | None]:
+) -> Settings:
     """Validate the fields of a model, in their order, and fill in defaults.
 
     Raises
@@ -394,7 +410,10 @@ def _priors(priors: Any) -> tuple[CovariateMechanism, ...]:
     """Mechanisms of a covariate, from one prior or a sequence of them."""
     if isinstance(priors, list | tuple):
         return tuple(mechanism for prior in priors for mechanism in _priors(prior))
-    return (priors if isinstance(priors, Trend | Seasonal) else as_mechanism(priors),)
+    if isinstance(priors, Trend | Seasonal):
+        return (priors,)
+    refuse_shape(mechanism := as_mechanism(priors), "a function of a covariate")
+    return (mechanism,)
 
 
 def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:

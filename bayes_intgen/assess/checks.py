@@ -3,9 +3,9 @@
 `check` tests the mean of the additive model against every alternative that the regimes in the data
 can reveal (`hypotheses`), the variance where several actions are set (`score_tests`), and each pair
 of actions for a shared hidden cause, and for an experiment on one that changes how the other is set
-(`shared_causes`). It compares the model with a regression per regime on held-out rows. The
-strongest tests compare mean and variance of rows with several actions set with what the other rows
-predict.
+(`shared_causes`), and the shapes that the model gives effects (`shapes`). It compares the model
+with a regression per regime on held-out rows. The strongest tests compare mean and variance of rows
+with several actions set with what the other rows predict.
 
 Notes
 -----
@@ -58,6 +58,7 @@ from bayes_intgen.assess.hypotheses import (
     null_fit,
 )
 from bayes_intgen.assess.score_tests import score_tests, variance_tests
+from bayes_intgen.assess.shapes import shape_tests
 from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
@@ -73,7 +74,12 @@ from bayes_intgen.text.messages import in_words, option
 # the normal approximation and for unusual noise.
 FAMILYWISE_LEVEL = 0.025
 # Families of tests whose p values are corrected together.
-FAMILIES = {"shared cause": "actions", "shift": "actions", "variance": "variance"}
+FAMILIES = {
+    "shared cause": "actions",
+    "shift": "actions",
+    "variance": "variance",
+    "shape": "shape",
+}
 # Maximum number of untestable alternatives that the statement names.
 MAX_NAMED = 3
 
@@ -86,14 +92,15 @@ class Check:
     ----------
     table : Dataset, dim test
         ``kind`` ("interaction", "graph", "regime", "confounded interaction", "variance", "shared
-        cause" or "shift"), ``p``, ``p_familywise`` (over all tests), ``size`` and ``detectable``
-        (in the outcome's units, or its logarithm's in a multiplicative model: the estimate's
-        standard deviation, or root mean square in a regime, and the size detected with probability
-        0.9; for a variance the standard deviation of what the noise has beyond the prediction; for
-        a shared cause the correlation that it gives the two actions where neither is set; for a
-        shift the correlation of an action with whether the other is set), and ``between`` (test,
-        action), the actions concerned. ``log_bayes_factor`` and ``weight`` (probability of each
-        alternative if one of them holds) are NaN for variances, shared causes and shifts.
+        cause", "shift" or "shape"), ``p``, ``p_familywise`` (over all tests), ``size`` and
+        ``detectable`` (in the outcome's units, or its logarithm's in a multiplicative model: the
+        estimate's standard deviation, or root mean square in a regime, and the size detected with
+        probability 0.9; for a variance the standard deviation of what the noise has beyond the
+        prediction; for a shared cause the correlation that it gives the two actions where neither
+        is set; for a shift the correlation of an action with whether the other is set; for a shape
+        the largest change against it), and ``between`` (test, action), the actions concerned.
+        ``log_bayes_factor`` and ``weight`` (probability of each alternative if one of them holds)
+        are NaN for variances, shared causes, shifts and shapes.
         ``hidden`` names the alternatives that these rows cannot test, with ``hidden_kind``,
         ``hidden_between`` and ``hidden_obstacle``, why a pair is not tested for a shared cause.
         ``fit_p`` (fit_test): p values of tests of whether each action's functions follow the rows.
@@ -187,7 +194,7 @@ class Check:
         # a wrong mean adds to the variance of residuals.
         names = ("kind", "p_familywise", "log_bayes_factor")
         kind, p, evidence = (self.table[name].to_numpy() for name in names)
-        evidence = np.where(np.isin(kind, ("shared cause", "shift")), np.inf, evidence)
+        evidence = np.where(np.isin(kind, ("shared cause", "shift", "shape")), np.inf, evidence)
         evidence = np.where(kind == "variance", np.finfo(float).min, evidence)
         best = int(np.argmax(np.where(p == p.min(), evidence, -np.inf)))
         return str(self.table["test"].to_numpy()[best])
@@ -211,7 +218,10 @@ class Check:
 
     def sentences(self, said: Collection[Finding] = ()) -> list[str]:
         """List the sentences of the statement, without findings that are said elsewhere."""
-        lines = [_verdict(self.table, self.likeliest, self.p, self.level)]
+        lines = [
+            _verdict(self.table, self.likeliest, self.p, self.level),
+            *_other_shapes(self.table, self.likeliest, self.level),
+        ]
         if not self.violated:
             lines += _reach(self.table)
         lines += [
@@ -301,13 +311,15 @@ def check(
     testable = [each for each in candidates if each.testable]
     regimes = [each for each in testable if each.kind == "regime"]
     # Each family of tests has its share of the level: mean, variance and actions.
-    share = 1 - (1 - level) ** (1 / (3 if regimes else 2))
+    families = 2 + bool(regimes) + bool(model.shapes(rows))
+    share = 1 - (1 - level) ** (1 / families)
     with single_blas_thread():
         fit = null_fit(rows, model, testable, progress)
         null = NullModel.of(rows, fit)
         results = score_tests(null, testable, share, seed)
         variances = variance_tests(null, regimes, share, seed)
         moderated = score_tests(null, moderators(rows, model), level, seed)
+        of_shapes = shape_tests(null, model, share, seed)
         of_actions = action_tests(rows.this_period, model, share, seed)
     lines = [_Line(each.kind, each.label, each.actions, results.get(each)) for each in candidates]
     lines += [
@@ -320,6 +332,7 @@ def check(
         if kind == "shift":
             label = f"{second} set otherwise in the experiment on {first}"
         lines.append(_Line(kind, label, pair, result))
+    lines += [_Line("shape", each.label, (each.action,), each.result) for each in of_shapes]
     table = _table(rows.names, lines)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
@@ -409,10 +422,21 @@ def _verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) -
     weight = float(row["weight"])
     if not np.isnan(weight):
         stated += f"; probability {weight:.2f} if one of the tested interactions and biases exists"
+    where = f"between {where}" if len(between) > 1 else f"by {where}"
     return (
-        f"Violated, most likely between {where} ({stated}): "
+        f"Violated, most likely {where} ({stated}): "
         f"{_violation(row, likeliest, table.attrs['outcome_sd'])}."
     )
+
+
+def _other_shapes(table: xr.Dataset, likeliest: str | None, level: float) -> Iterator[str]:
+    """Contradicted shapes, other than what the verdict names."""
+    contradicted = (table["kind"] == "shape") & (table["p_familywise"] <= level)
+    for label in table["test"].to_numpy()[contradicted.to_numpy()]:
+        if label != likeliest:
+            row = table.sel(test=label)
+            violation = _violation(row, str(label), table.attrs["outcome_sd"])
+            yield f"Also, {violation} ({_p_text(float(row['p_familywise']))})."
 
 
 def _p_text(p: float) -> str:
@@ -428,6 +452,7 @@ def _violation(row: xr.Dataset, label: str, unit: float) -> str:
         "interaction": interaction,
         "confounded interaction": f"{interaction}, in which hidden causes take part",
         "graph": f"{label}, which the graph does not allow",
+        "shape": f"{label}, by {size} or {share} of the outcome's standard deviation",
         "regime": f"{label}, by {size} or {share} of the outcome's standard deviation",
         "variance": f"{label}, by a standard deviation of {size} or {share} of the outcome's. "
         "An interaction in which hidden causes take part would explain it",

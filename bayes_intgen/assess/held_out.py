@@ -15,6 +15,7 @@ from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import pilot_fit
 from bayes_intgen.models import AdditiveModel, Model, saturated
+from bayes_intgen.models.mechanisms.mechanism import without_shape
 from bayes_intgen.text.messages import option
 
 
@@ -72,7 +73,8 @@ def log_density_difference(
             f"needed, and {len(held_out)} to predict; choose another share, or "
             f"{option('held_out', '0')} for no comparison"
         )
-    per_regime = saturated(model.prior, noise_scale=model.noise_scale, spread=model.spread)
+    prior = without_shape(model.prior)
+    per_regime = saturated(prior, noise_scale=model.noise_scale, spread=model.spread)
     per_regime = replace(per_regime, link=model.link)
     first, second = (log_densities(m, train, held_out, progress) for m in (model, per_regime))
     each = first - second

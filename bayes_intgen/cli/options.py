@@ -270,6 +270,9 @@ class ModelOptions:
         Prior of every function.
     levels
         Actions with few values, such as doses, whose effects at these are estimated one by one.
+    shape
+        What is known of effects, as tv=increasing,radio="increasing concave": free, increasing,
+        decreasing, concave or increasing concave.
     multiplicative
         The outcome is positive and its logarithm adds up: revenue, durations.
     """
@@ -281,6 +284,7 @@ class ModelOptions:
     carryover: Texts = None
     prior: Literal["gp", "spline", "polynomial", "linear"] = "gp"
     levels: Texts = None
+    shape: Texts = None
     multiplicative: bool = False
 
     def model(self, noise: Literal["gaussian", "student_t"] = "gaussian") -> "AdditiveModel":
@@ -301,7 +305,8 @@ class ModelOptions:
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
         settings["alike"] = parsing.parse_name_groups(self.alike or ())
         settings["carryover"] = parsing.parse_carryover(self.carryover or ())
-        settings |= {"unconfounded": levels, "bias": levels}
+        shaped = parsing.parse_shapes(self.shape or (), self.prior, levels)
+        settings |= {"unconfounded": {**levels, **shaped}, "bias": levels}
         if not self.multiplicative:
             return additive(self.prior, graph, noise=noise, **settings)
         if noise != "gaussian":

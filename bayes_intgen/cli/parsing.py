@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bayes_intgen.errors import DataError, ModelError, PointsError
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from cyclopts import Token
 
     from bayes_intgen.models.carryover import Adstock
+    from bayes_intgen.models.mechanisms.mechanism import Mechanism
 
 # The graph without edges, and unknown parents.
 NO_EDGES, UNKNOWN = "none", "?"
@@ -200,6 +202,35 @@ def parse_carryover(texts: Sequence[str]) -> "dict[str, Adstock]":
         name.strip(): Adstock(number(rate, f"the rate of {name.strip()}") if equals else None)
         for name, equals, rate in parts
     }
+
+
+def parse_shapes(
+    texts: Sequence[str], prior: str, levels: "Mapping[str, Mechanism]"
+) -> "dict[str, Mechanism]":
+    """Parse the shapes of effects, as priors of actions.
+
+    Raises
+    ------
+    ModelError
+        If a shape is unknown, or the prior cannot have one.
+
+    Examples
+    --------
+    >>> parse_shapes(["tv=increasing concave"], "gp", {})["tv"].shape
+    'increasing concave'
+    """
+    from bayes_intgen.models.mechanisms.parametric import Levels
+    from bayes_intgen.models.mechanisms.smooth import GP, Spline
+    from bayes_intgen.models.specification import as_mechanism
+
+    out: dict[str, Mechanism] = {}
+    for part in parse_names(texts) or ():
+        name, _, shape = (text.strip() for text in part.partition("="))
+        own = levels.get(name) or as_mechanism(cast(Any, prior))
+        if not isinstance(own, GP | Spline | Levels):
+            raise ModelError(f"--shape needs --prior gp or spline, not {prior}")
+        out[name] = replace(own, shape=cast(Any, shape))
+    return out
 
 
 def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:

@@ -9,14 +9,14 @@ deviation, and lengthscales in units of the action's coordinate
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayes_intgen._arguments import instance, real_number
+from bayes_intgen._arguments import instance, one_of, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import (
     CLOSEST_KNOTS,
@@ -30,6 +30,8 @@ from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
 from bayes_intgen.errors import ModelError
 
 KernelName = Literal["squared_exponential", "matern32", "matern52"]
+# What is known beforehand of the effect of an action, in its own units.
+Shape = Literal["free", "increasing", "decreasing", "concave", "increasing concave"]
 # Smoothness nu of each kernel in the Matérn family.
 SMOOTHNESS: dict[str, float] = {
     "squared_exponential": math.inf,
@@ -152,14 +154,18 @@ class Mechanism(ABC):
         Scales of functions of another action, alone and in products with the own action.
     refines : bool
         Whether the functions of :meth:`finer` are candidates of forward selection.
+    shape : {"free", "increasing", "decreasing", "concave", "increasing concave"}
+        Of the unconfounded contribution; biases and functions of covariates have none.
     """
 
     scale: LogNormal = SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
     refines = False
+    shape: Shape = "free"
 
     def __post_init__(self) -> None:
+        one_of(self.shape, "shape", get_args(Shape))
         for field in fields(cast(Any, self)):
             if isinstance(field.default, LogNormal):
                 remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
@@ -185,6 +191,20 @@ class Mechanism(ABC):
         rows = min(len(column.values), KNOT_ROWS)
         count = refinement * min(round(FINER_KNOTS * (rows / 1000) ** (1 / 3)), MAX_FINER_KNOTS)
         return Component(finer_label(refinement), random_walk(column, count), FINER_SCALE)
+
+
+def without_shape(mechanism: Mechanism) -> Mechanism:
+    """Replace the shape of a mechanism by none."""
+    return mechanism if mechanism.shape == "free" else replace(cast(Any, mechanism), shape="free")
+
+
+def refuse_shape(mechanism: Mechanism, where: str) -> None:
+    """Raise ModelError if a function that is no unconfounded contribution has a shape."""
+    if mechanism.shape != "free":
+        raise ModelError(
+            f"{where} cannot be {mechanism.shape}: only unconfounded contributions of actions have "
+            "a shape; omit it there"
+        )
 
 
 def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple[Component, ...]:

@@ -17,6 +17,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
     Component,
     LogNormal,
     Mechanism,
+    Shape,
 )
 from bayes_intgen.text.messages import option
 
@@ -100,6 +101,8 @@ class Levels(Mechanism):
         Standard deviation of the values, in units of the outcome's standard deviation.
     cross_action, interaction : LogNormal
         Scales of functions of another action, alone and in products with the own action.
+    shape : {"free", "increasing", "decreasing", "concave", "increasing concave"}
+        Of the unconfounded contribution, in the action's own units: see :class:`GP`.
 
     Examples
     --------
@@ -111,6 +114,12 @@ class Levels(Mechanism):
     scale: LogNormal = SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
+    shape: Shape = "free"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shape != "free" and not self.ordered:
+            raise ModelError(f"levels without an order cannot be {self.shape}; omit ordered=False")
 
     def marginal_basis(self, column: Column, size: int) -> Basis:
         levels = tuple(np.unique(column.values).tolist())

@@ -32,6 +32,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
     KernelName,
     LogNormal,
     Mechanism,
+    Shape,
     log_spectral_sd,
     scaled_order,
 )
@@ -134,6 +135,13 @@ class GP(Smooth):
         Fixed lengthscale of these functions.
     size : int or None
         Number of basis functions; None for 20, and more from 30,000 rows on.
+    shape : {"free", "increasing", "decreasing", "concave", "increasing concave"}
+        What is known of the unconfounded contribution, in the action's own units, over the range
+        of the rows, at any tested value of an interacting action, averaged over covariates. Biases
+        have no shape. In a multiplicative model it is that of medians, and with
+        ``spread="constant"`` of means too, which cannot be concave. Draws of a fit are projected on
+        it (Lin and Dunson, Biometrika 2014); ``prior_predictive``, ``posterior.program`` and
+        ``calibration.ranks`` are without it. ``bi.check`` tests it.
 
     Examples
     --------
@@ -149,6 +157,7 @@ class GP(Smooth):
     interaction: LogNormal = INTERACTION_SCALE
     interaction_lengthscale: float = 2.0
     size: int | None = None
+    shape: Shape = "free"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,6 +200,8 @@ class Spline(Smooth):
         deviation.
     cross_action, interaction : LogNormal
         Scales of functions of another action, alone and in products with the own action.
+    shape : {"free", "increasing", "decreasing", "concave", "increasing concave"}
+        Of the unconfounded contribution, in the action's own units: see :class:`GP`.
 
     Examples
     --------
@@ -204,6 +215,7 @@ class Spline(Smooth):
     slope: LogNormal = LINE_SCALE
     cross_action: LogNormal = CROSS_ACTION_SCALE
     interaction: LogNormal = INTERACTION_SCALE
+    shape: Shape = "free"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -177,6 +177,17 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
 
 
 @pytest.mark.slow
+def test_study_of_shapes(study_of) -> None:
+    study = import_module("shapes")
+    lines, models = study_of("shapes", figures=False)
+    assert set(lines["kind"]) == set(study.WORLDS)
+    free = lines["shape"] == study.FREE
+    assert (lines["error over free"][free] == 1).all()
+    assert in_order(lines["error over free"][lines["kind"] != study.WRONG], 0.3, 1.5)
+    assert models["contradicted"][models["shape"] == study.FREE].isna().all()
+
+
+@pytest.mark.slow
 def test_study_of_lift_tests(study_of) -> None:
     lines, models = study_of("lift_tests")
     assert len(models) == 2 * 3 * 2

@@ -109,6 +109,28 @@ def test_levels_are_estimated_one_by_one_where_asked(tmp_path, run) -> None:
     assert model.unconfounded == model.bias == {"dose": bi.Levels(ordered=True)}
 
 
+def test_shapes_are_priors_of_single_actions(tmp_path, run) -> None:
+    table, fit = tmp_path / "rows.csv", tmp_path / "fit.nc"
+    rows().to_csv(table, index=False)
+    words = command("fit", table, "--method", "laplace", "--levels", "dose", "-o", fit)
+    run(*words, "--shape", "dose=increasing,TV spend=increasing concave")
+    model = bi.load(fit).model
+    shapes = {name: (type(own), own.shape) for name, own in model.unconfounded.items()}
+    assert shapes == {
+        "dose": (bi.Levels, "increasing"),
+        "TV spend": (bi.GP, "increasing concave"),
+    }
+    assert model.bias["dose"].shape == "free"
+    assert "unknown shape 'rising'" in run(*words, "--shape", "dose=rising", code=1).err
+    assert "--levels or --shape: " in run(*words, "--shape", "radio=increasing", code=1).err
+    straight = run(*words, "--prior", "linear", "--shape", "TV spend=increasing", code=1).err
+    assert "needs --prior gp or spline" in straight
+    named = rows(dose=np.where(rows()["dose"] > 0, "on", "off"))
+    named.to_csv(table, index=False)
+    words = command("fit", table, "--method", "laplace", "--shape", "dose=increasing", "-o", fit)
+    assert "a shape is of numbers; leave it out, or name it in --levels" in run(*words, code=1).err
+
+
 def test_stored_findings_are_shown_in_the_words_of_their_reader(tmp_path, run) -> None:
     frame, table, fit = rows(), tmp_path / "rows.csv", tmp_path / "fit.nc"
     frame.to_csv(table, index=False)

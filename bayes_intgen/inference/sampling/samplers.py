@@ -13,6 +13,7 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
 from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.projection import projected
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
 from bayes_intgen.inference.sampling.convergence import monitored_points
@@ -20,10 +21,13 @@ from bayes_intgen.inference.sampling.dependence import correlated_draws
 from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
+from bayes_intgen.models.shapes import inequalities
 
 # Number of test points of a surrogate. With a few dozen, outliers among them would determine the
 # sizes of the blocks of coefficients.
 N_TEST_POINTS = 400
+# Number of evenly spaced values of an action, and of quantiles, between which its shape holds.
+N_VALUES = 30
 
 
 def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings) -> SampledModel:
@@ -51,12 +55,34 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     return SampledModel(
         pruned.terms,
         sites,
-        coefficients + added,
+        _shaped(data, model, pilot, pruned.complete, coefficients + added),
         draws.statistics,
         pruned.fixed,
         autocorrelation,
         draws.importance,
     )
+
+
+def _shaped(
+    data: Rows, model: Model, pilot: Pilot, posterior: MarginalPosterior, coefficients: Array
+) -> Array:
+    """Project coefficients on the shapes of contributions, in the metric of their covariance.
+
+    It is the mean of that of the draws and of that given the hyperparameters at the pilot's mode:
+    with the former alone intervals are shorter, with the latter errors of nearly straight effects
+    larger. Hyperparameters keep their draws: with weights P(shape | data, theta) / P(shape | theta)
+    few are effective, 2 to 50 of 150, and with draws of the truncated Gaussian coverage of 90%
+    intervals is 0.77 instead of 0.92 in eight worlds of saturating curves.
+    """
+    rows = data.in_memory
+    shapes = model.shapes(rows)
+    if not shapes:
+        return coefficients
+    terms, flat = posterior.terms, coefficients.reshape(-1, posterior.terms.size)
+    each = inequalities(terms, shapes, rows.actions, N_VALUES, neighbours=True)
+    matrix = np.concatenate([own.matrix for own in each])
+    covariance = (np.cov(flat.T) + posterior.conditional(pilot.sites).covariance) / 2
+    return projected(flat, covariance, matrix).reshape(coefficients.shape)
 
 
 def _sample_by_nuts(

@@ -1,0 +1,97 @@
+"""Tests of the shapes of effects against the free fit.
+
+The statistic of an action is the largest violation of its shape, in posterior standard deviations,
+between any two values, or of a chord between any three. Its null distribution is that of a flat
+effect, or of a straight one, where every inequality is tight: the least favourable case, since
+elsewhere the statistic is smaller.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
+from bayes_intgen.assess.bootstrap import (
+    N_BOOTSTRAP,
+    POWER_SAMPLES,
+    BootstrapResult,
+    BootstrapTest,
+    familywise_results,
+)
+from bayes_intgen.assess.hypotheses import NullModel
+from bayes_intgen.assess.score_tests import SIZES
+from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models.mechanisms.mechanism import Shape
+from bayes_intgen.models.shapes import Inequalities, inequalities
+
+# Number of evenly spaced values of an action, and of quantiles, that are compared.
+N_VALUES = 8
+
+
+class ShapeTest(NamedTuple):
+    """Result of the test of a shape.
+
+    Attributes
+    ----------
+    action : str
+    label : str
+        Where the effect violates the shape most.
+    result : BootstrapResult
+        ``size`` is the largest difference or distance from a chord against the shape, in the
+        outcome's units.
+    """
+
+    action: str
+    label: str
+    result: BootstrapResult
+
+
+def shape_tests(null: NullModel, model: AdditiveModel, level: float, seed: int) -> list[ShapeTest]:
+    """Test the shapes of all actions, with familywise p values."""
+    data, terms = null.data, null.fit.posterior.terms
+    shapes = model.shapes(data)
+    tests: dict[int, BootstrapTest] = {}
+    labels: dict[int, str] = {}
+    normal = generator(seed, "check", 4).standard_normal((N_BOOTSTRAP, terms.size))
+    bounds: dict[int, list[Inequalities]] = {}
+    for bound in inequalities(terms, shapes, data.actions, N_VALUES, neighbours=False):
+        bounds.setdefault(bound.action, []).append(bound)
+    for k, own in bounds.items():
+        worst, tests[k] = _test(null, np.concatenate([bound.matrix for bound in own]), normal)
+        labels[k] = _label(data.names[k], shapes[k], own, worst)
+    results = familywise_results(tests, level)
+    return [ShapeTest(data.names[k], labels[k], result) for k, result in results.items()]
+
+
+def _test(null: NullModel, matrix: Array, normal: Array) -> tuple[int, BootstrapTest]:
+    """Test of non-negative functions of the coefficients; the first result is the worst one."""
+    root = matrix @ null.conditional.root
+    sd = np.sqrt((root**2).sum(axis=1))
+    # What no row informs, and no prior lets vary, is no violation.
+    root = root / np.maximum(sd, 1e-9 * sd.max())[:, None]
+    violations = -matrix @ null.conditional.mean / np.maximum(sd, 1e-9 * sd.max())
+    worst, samples = int(violations.argmax()), normal @ root.T
+    statistics = np.append(violations.max(), samples.max(axis=1))
+    towards, unit = root @ root[worst] / sd[worst], null.fit.posterior.terms.unit
+
+    def moved(size: float) -> Array:
+        return np.asarray((samples[:POWER_SAMPLES] + size * towards).max(axis=1))
+
+    size = max(float(violations[worst] * sd[worst]), 0.0)
+    sizes = unit * SIZES[0], unit * SIZES[1]
+    return worst, BootstrapTest(statistics, statistics[1:], moved, size, sizes)
+
+
+def _label(name: str, shape: Shape, bounds: list[Inequalities], worst: int) -> str:
+    """Where an effect violates its shape most, in words."""
+    for bound in bounds:
+        if worst < len(bound.matrix):
+            break
+        worst -= len(bound.matrix)
+    first, last = bound.ends[worst]
+    wrong = "lies below its chord"
+    if bound.rising:
+        wrong = "rises" if shape == "decreasing" else "falls"
+    where = f"between {name} = {first:.3g} and {last:.3g}"
+    return f"the effect of {name} is not {shape}: it {wrong} {where}"
