@@ -73,7 +73,8 @@ class Neighbours:
             size = 1 + len(within)
             # The tolerance only allows for rounding of multiples of 1 / size.
             as_far = int(max(share * size, 1.0) + 1e-9 * size)
-            out.append(max(least, within[len(within) - as_far]))
+            # No row at another unordered level is near.
+            out.append(min(max(least, within[len(within) - as_far]), INFINITE / 2))
         return np.array(out)
 
     def stretches(self, reach: Array) -> "Stretches":

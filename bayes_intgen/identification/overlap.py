@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
@@ -206,6 +207,12 @@ class ReferenceRows:
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
             if len(inputs) > 1 and self.categories[k] is not None:
                 within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
+            # An atom has an effect of its own, on which rows beside it say nothing.
+            at_atom = points[:, k] == self._atoms[k]
+            if at_atom.any():
+                regimes = zip(self.rows, self.masks, strict=True)
+                visits = [not m[k] or (rows[:, k] == self._atoms[k]).any() for rows, m in regimes]
+                within &= ~at_atom[:, None] | np.array(visits)
         return np.asarray(within)
 
     def _stretches(self, k: int) -> Stretches:
@@ -439,6 +446,17 @@ class ReferenceRows:
     def placed(self, points: Array) -> Array:
         """Positions of points along each action, shape (M, K)."""
         return self._placed(points, range(len(self.names)))
+
+    @cached_property
+    def _atoms(self) -> tuple[float, ...]:
+        """Value of each action that many rows share in which it was not set, NaN without one."""
+        out = []
+        for k in range(len(self.names)):
+            regimes = zip(self.rows, self.masks, strict=True)
+            free = [rows[:, k] for rows, mask in regimes if not mask[k]]
+            atom = Atom.of(np.concatenate(free)[:, None]) if free else None
+            out.append(np.nan if atom is None else atom.value)
+        return tuple(out)
 
     def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
         columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
