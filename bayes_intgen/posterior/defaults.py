@@ -65,7 +65,7 @@ def default_point(posterior: PosteriorDraws) -> Array:
 
     The supported observational row nearest to the medians of these rows, and to their most frequent
     levels. Any supported row where no observational one is, and the nearest row where none is.
-    Levels by their codes.
+    Rounded to about a hundredth of an action's spread, if that is supported. Levels by their codes.
 
     Examples
     --------
@@ -84,8 +84,19 @@ def default_point(posterior: PosteriorDraws) -> Array:
         for nearest in _by_distance(reference, rows, middle):
             supported = support.supported(nearest)
             if supported.any():
-                return np.asarray(nearest[supported.argmax()])
+                found = np.asarray(nearest[supported.argmax()])
+                columns = zip(found, levels, posterior.terms.coordinates, strict=True)
+                rounded = np.array([_plain(*column) for column in columns])
+                return rounded if support.supported(rounded[None])[0] else found
     return np.asarray(next(_by_distance(reference, usual, middle))[0])
+
+
+def _plain(value: float, levels: Categories | None, coordinate: Coordinate) -> float:
+    """Round a value of an action without levels to about a hundredth of its spread."""
+    if levels is not None:
+        return value
+    rounded = np.round(value, decimals_for(coordinate.spread))
+    return float(np.clip(rounded, coordinate.low, coordinate.high))
 
 
 def default_changes(posterior: PosteriorDraws, point: Array) -> tuple[Array, Array]:

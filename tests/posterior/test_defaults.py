@@ -34,14 +34,16 @@ def test_default_point_is_the_nearest_supported_observational_row(posterior, kin
     ]()
     rows, reference = observed_rows(fit), support_of(fit).reference
     assert is_supported(fit, fit.default_point[None]).all()
-    assert (rows == fit.default_point).all(axis=1).any()
+    # It is a row, rounded to about a hundredth of an action's spread.
+    spread = np.array([own.spread for own in fit.terms.coordinates])
+    assert (abs(rows - fit.default_point) <= 0.05 * spread).all(axis=1).any()
     # No supported row is nearer.
     gaps, own = (
         reference.placed(points) - reference.placed(usual(fit)[None])
         for points in (rows, fit.default_point[None])
     )
     distance = (np.minimum(np.abs(gaps), 10) ** 2).sum(axis=1)[is_supported(fit, rows)]
-    assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 1e-9
+    assert (np.minimum(np.abs(own), 10) ** 2).sum() <= distance.min() + 0.05
     if kind == "half":
         # Negative control: the medians are not supported.
         assert not is_supported(fit, usual(fit)[None])

@@ -441,8 +441,11 @@ def test_an_atom_is_a_stop_of_its_slider(opened) -> None:
     values, others = stops(opened(fit))
     assert 3.77 in values
     assert 3.77 in others
-    steps = np.diff(values[~np.isin(values, [3.77, fit.default_point[0]])])
-    np.testing.assert_allclose(steps, steps[0])
+    # The others are round numbers, but for the start.
+    round_ones = values[values != 3.77]
+    steps = round_ones / np.median(np.diff(round_ones))
+    uneven = round_ones[abs(steps - steps.round()) > 1e-9]
+    assert set(uneven) <= {fit.default_point[0]}
 
 
 def test_explorer_states_missing_experiments(opened) -> None:
