@@ -326,12 +326,7 @@ def check(
         _Line("variance", f"variance: {each.label}", each.actions, variances.get(each))
         for each in regimes
     ]
-    for (kind, j, k), result in of_actions.items():
-        first, second = pair = rows.names[j], rows.names[k]
-        label = f"hidden cause shared by {first} and {second}"
-        if kind == "shift":
-            label = f"{second} set otherwise in the experiment on {first}"
-        lines.append(_Line(kind, label, pair, result))
+    lines += _lines_of_actions(rows.names, of_actions)
     lines += [_Line("shape", each.label, (each.action,), each.result) for each in of_shapes]
     table = _table(rows.names, lines)
     table = table.assign_attrs(
@@ -380,6 +375,18 @@ class _Line(NamedTuple):
     label: str
     actions: tuple[str, ...]
     result: BootstrapResult | str | None
+
+
+def _lines_of_actions(
+    names: Sequence[str], tests: Mapping[tuple[str, int, int], BootstrapResult | str]
+) -> Iterator[_Line]:
+    """Lines of the tests of two actions."""
+    for (kind, j, k), result in tests.items():
+        first, second = pair = names[j], names[k]
+        label = f"hidden cause shared by {first} and {second}"
+        if kind == "shift":
+            label = f"{second} set otherwise in the experiment on {first}"
+        yield _Line(kind, label, pair, result)
 
 
 def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:

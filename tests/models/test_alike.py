@@ -83,7 +83,12 @@ def test_a_shared_function_belongs_to_the_contributions_and_is_no_interaction() 
     fit = bi.fit(rows(), ALIKE, **SETTINGS)
     own = [fit.mechanisms(points)["unconfounded"].sum("action") for points in (ENDS, START)]
     np.testing.assert_allclose(own[0] - own[1], fit.contrast(ENDS, START), atol=1e-9)
-    assert JointSurface.of(prediction_of(fit)).components == ((0,), (1,), (2,), (3,))
+    assert JointSurface.of(prediction_of(fit), lambda effects, _: effects).components == (
+        (0,),
+        (1,),
+        (2,),
+        (3,),
+    )
     assert not fit.terms.interactions
 
 
