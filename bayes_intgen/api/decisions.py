@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayes_intgen.api.pictures import Pictures
+from bayes_intgen.decide.decision import CAUTIOUS
 
 # Methods import what decides: most questions to a saved fit are about effects.
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Decisions(Pictures):
         Returns
         -------
         Contrast, dims (chain, draw, point)
-            A DataArray in the outcome's units, with a method ``summary``. Coordinates along
+            A DataArray in the outcome's units, with a method ``summary``. It is not corrected for
+            a choice of ``to`` as the best of many plans, as :meth:`best` is. Coordinates along
             ``point``: the index of a data frame, the values of each action and, after ``from``,
             those at the start, and ``supported``, whether both ends are.
 
@@ -155,7 +157,7 @@ class Decisions(Pictures):
     def best(
         self,
         decision: "Decision",
-        objective: "Objective" = "mean",
+        objective: "Objective" = CAUTIOUS,
         *,
         beyond_support: bool = False,
     ) -> "Plan":
@@ -166,14 +168,18 @@ class Decisions(Pictures):
         decision : Decision
             Costs, budget, bounds, baseline, and the value of a unit of the outcome.
         objective : "mean", CVaR or Quantile
-            Of the draws of E[Y | do(plan)], or of the profit if the decision has a value.
+            Of the draws of the gain over the baseline, in E[Y | do(plan)], or in profit if the
+            decision has a value. By default ``Quantile(0.05)``, the lower end of the 90% interval:
+            plans chosen by it gain more than those chosen by the mean in random worlds.
         beyond_support : bool
             Whether to consider plans that the rows do not support.
 
         Returns
         -------
         Plan
-            It prints as a few lines.
+            It prints as a few lines. Its gain and effect are corrected for the choice of the best
+            of many plans; those of the same plan in :meth:`contrast` are not. It is the baseline
+            where no plan is expected to be better.
 
         Raises
         ------
@@ -189,9 +195,13 @@ class Decisions(Pictures):
         -----
         The objective need not be concave. The posterior mean is a sum over components of
         interacting actions (in a multiplicative model all actions form one): dynamic programming
-        over a grid finds its global optimum there, and exchanges between actions refine it. A
-        measure of risk is enumerated on a grid with few actions, and searched from several starts
-        with more.
+        over a grid finds its global optimum there, and exchanges between actions refine it. For
+        a measure of risk the grid has the mean less a multiple of the variance, which is repeated
+        with the multiple that fits the plan found, a minorise-maximise algorithm.
+
+        The correction is the optimism of the search for the best of noisy gains (Smith and Winkler,
+        "The optimizer's curse", Management Science, 2006): by how much draws of the posterior
+        overrate their own best plans, in standard deviations of the gain.
 
         Examples
         --------
@@ -199,16 +209,16 @@ class Decisions(Pictures):
         >>> plan.cost <= 1.0 and plan.probability_better > 0.9
         True
         """
-        from bayes_intgen.decide.best import plan_of, search_of
+        from bayes_intgen.decide.best import best_plan, search_of
 
         search = search_of(self, decision, objective, beyond_support)
-        return plan_of(self, search, search.best())
+        return best_plan(self, search)
 
     def frontier(
         self,
         decision: "Decision",
         budgets: Sequence[float],
-        objective: "Objective" = "mean",
+        objective: "Objective" = CAUTIOUS,
         *,
         level: float = 0.9,
         beyond_support: bool = False,
@@ -295,7 +305,7 @@ class Decisions(Pictures):
         """
         from bayes_intgen.decide.best import cheapest_plan, search_of
 
-        search = search_of(self, decision, objective, beyond_support)
+        search = search_of(self, decision, objective, beyond_support, of_level=True)
         return cheapest_plan(self, search, target)
 
     def contributions(

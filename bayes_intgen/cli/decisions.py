@@ -48,18 +48,19 @@ def best(
     fit: Fit,
     *,
     choice: Plans = Plans(),
-    risk: str = "mean",
+    risk: str = "quantile=0.05",
     over: Over = Over(),
     format: Format = "table",
 ) -> int:
-    """Find the values of all actions with the best mean outcome, or with --value the best profit.
+    """Find the values of all actions with the best joint effect, or with --value the best profit.
 
     Without --bounds an action may take every value that the rows support.
 
     Parameters
     ----------
     risk
-        Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.1.
+        Objective: mean, cvar=0.1 (worst tenth of the draws), or quantile=0.05 of the gain over the
+        baseline, the lower end of its 90% interval.
     """
     posterior = load_fit(fit)
     decision, objective = choice.decision(posterior), parse_risk(risk)
@@ -73,7 +74,7 @@ def frontier(
     *,
     budget: list[Number],
     limits: Limits = Limits(),
-    risk: str = "mean",
+    risk: str = "quantile=0.05",
     over: Bands = Bands(),
     beyond_support: BeyondSupport = False,
     format: Format = "table",
@@ -275,7 +276,7 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
     """Plan as nested dicts and numbers."""
     table = plan.summary()
     numbers = table.to_dataframe().to_dict("index")
-    names = ("probability_better", "cost", "budget", "shadow_price", "supported")
+    names = ("optimism", "probability_better", "cost", "budget", "shadow_price", "supported")
     return {
         "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
         "level": table.attrs["level"], "value": plan.value,

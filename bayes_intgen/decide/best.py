@@ -11,7 +11,7 @@ import xarray as xr
 from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
-from bayes_intgen.data.queries import named_points
+from bayes_intgen.data.queries import checked_points, named_points
 from bayes_intgen.decide.decision import Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import Search
@@ -38,6 +38,12 @@ MAX_STEPS, TOLERANCE = 30, 1e-3
 class Plan:
     """Best plan of a decision, from :meth:`bayes_intgen.Posterior.best`.
 
+    The best of many plans is best in part by chance: its gain and its joint effect are lower than
+    those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
+    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which is measured by what draws of
+    the posterior find in place of its mean. `analyses/chosen_plans.py` compares predicted and true
+    gains. No plan is chosen whose gain is expected to be negative while the baseline is feasible.
+
     Attributes
     ----------
     point : dict from action to value
@@ -45,15 +51,19 @@ class Plan:
     baseline : dict from action to value
     objective : "mean", CVaR or Quantile
     value : float
-        The objective at the plan: of the effect, or of the profit.
+        The objective at the plan: of the gain, or for a cheapest plan of the effect or profit, less
+        ``optimism``.
     cost, budget : float or None
         Cost of the plan; None where nothing costs anything, or there is no budget.
     effect : DataArray, dims (chain, draw)
-        Joint effect of the plan.
+        Joint effect of the plan, less ``optimism``.
     profit : DataArray, dims (chain, draw), or None
         Value times effect minus cost; None without a value of a unit of the outcome.
     gain : DataArray, dims (chain, draw)
-        Change of the joint effect, or with a value of the profit, from the baseline.
+        Change of the joint effect, or with a value of the profit, from the baseline, less
+        ``optimism``.
+    optimism : float
+        Expected excess of the predicted gain that comes from the choice of the plan.
     regret : DataArray, dims (chain, draw)
         Joint effect, or profit, of the best plan of each draw minus that of this plan. Its mean,
         the expected regret, is the expected value of perfect information.
@@ -78,6 +88,7 @@ class Plan:
     effect: xr.DataArray
     profit: xr.DataArray | None
     gain: xr.DataArray
+    optimism: float
     regret: xr.DataArray
     best_of_draws: xr.DataArray
     probability_better: float
@@ -105,12 +116,11 @@ class Plan:
         )
 
     def __str__(self) -> str:
-        measure = "mean" if self.objective == "mean" else repr(self.objective)
-        title = f"Best plan for {self.gain.attrs['outcome']} ({measure} of the joint effect)"
+        title = f"Best plan for {self.gain.attrs['outcome']} (by the {self.objective})"
         if self.profit is not None:
             worth = format_number(self.profit.attrs["value"])
             title = f"Best plan for profit, a unit of {self.gain.attrs['outcome']} worth {worth}"
-            title += f" ({measure} of the profit)"
+            title += f" (by the {self.objective})"
         return "\n".join([title, "", self._table, "", *self._lines])
 
     def __repr__(self) -> str:
@@ -149,7 +159,12 @@ class Plan:
             words = words_of.get(name, name)
             own = table.sel(quantity=name)
             mean, band = format_estimate(*(float(own[n]) for n in ("mean", "low", "high")))
-            lines.append(f"{words + ':':16}{mean} ({band})")
+            before = format_estimate(
+                *(float(own[n]) + self.optimism for n in ("mean", "low", "high"))
+            )
+            less = f"; {before[0]} before a correction for choosing the best"
+            corrects = name == "gain" and self.optimism > 0
+            lines.append(f"{words + ':':16}{mean} ({band}){less if corrects else ''}")
         share = f"{self.probability_better:.2f}"
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:
@@ -165,7 +180,11 @@ class Plan:
 
 
 def search_of(
-    posterior: PosteriorDraws, decision: Decision, objective: Objective, beyond_support: bool
+    posterior: PosteriorDraws,
+    decision: Decision,
+    objective: Objective,
+    beyond_support: bool,
+    of_level: bool = False,
 ) -> Search:
     """Match a decision with a fit, and warn of a baseline that its rows do not support."""
     measure = risk_measure(objective)
@@ -175,7 +194,19 @@ def search_of(
     support.query_at(problem.baseline[None], subject="the baseline")
     every = range(len(posterior.actions))
     support.warn_of_change(every, posterior.actions, posterior.averages)
-    return Search(problem, JointSurface.of(prediction_of(posterior), problem.worth), measure)
+    surface = JointSurface.of(prediction_of(posterior), problem.worth)
+    return Search(problem, surface, measure, of_level)
+
+
+def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
+    """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
+    plan, problem = plan_of(posterior, search, search.best()), search.problem
+    start = problem.baseline[None]
+    # The nearest candidates are the baseline itself unless it is beyond the bounds.
+    may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
+    if float(plan.gain.mean()) > 0 or not may_stay:
+        return plan
+    return plan_of(posterior, search, problem.baseline)
 
 
 def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
@@ -184,10 +215,11 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
     both = np.stack([point, problem.baseline])
     effects = search.surface.effects(both)
     worth = problem.worth(effects, both)
-    best_points, best_worth = search.best_of_draws(point)
+    best = search.best_of_draws(point)
     # The plan itself is finer than the grid on which the best of each draw is searched.
-    regret = np.maximum(best_worth - worth[:, 0], 0.0)
+    regret = np.maximum(best.worth - worth[:, 0], 0.0)
     gain = worth[:, 0] - worth[:, 1]
+    optimism = best.in_deviations * float(gain.std())
     names, categories = posterior.actions, posterior.categories
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
@@ -199,7 +231,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
 
     profit = None
     if problem.value is not None:
-        profit = labelled("profit", worth[:, 0]).assign_attrs(value=problem.value)
+        profit = labelled("profit", worth[:, 0] - optimism).assign_attrs(value=problem.value)
     value, price = float(search.value(point[None])[0]), None
     if problem.budget is not None:
         # Of a slightly larger budget, near the same plan.
@@ -210,17 +242,18 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         point=_named(point, names, categories),
         baseline=_named(problem.baseline, names, categories),
         objective=search.measure or "mean",
-        value=value,
+        value=value - optimism,
         cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
         budget=problem.budget,
-        effect=labelled("effect", effects[:, 0]),
+        effect=labelled("effect", effects[:, 0] - optimism / (problem.value or 1.0)),
         profit=profit,
-        gain=labelled("gain", gain),
+        gain=labelled("gain", gain - optimism),
+        optimism=optimism,
         regret=labelled("regret", regret),
         best_of_draws=labelled(
-            "best of draws", decoded_table(best_points, categories), action=list(names)
+            "best of draws", decoded_table(best.points, categories), action=list(names)
         ),
-        probability_better=float((gain > 0).mean()),
+        probability_better=float((gain > optimism).mean()),
         shadow_price=price,
         supported=bool(support_of(posterior).supported(point[None])[0]),
         remarks=search.remarks(point),
@@ -243,21 +276,24 @@ def frontier(
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     first = replace(decision, budget=min(values))
     search = search_of(posterior, first, objective, beyond_support)
-    plans = np.stack([search.within(budget).best(search.means) for budget in values])
-    draws = search.surface.draws(plans) - search.surface.draws(search.problem.baseline[None])
+    plans = [best_plan(posterior, search.within(budget)) for budget in values]
+    draws = np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1)
     columns = {
-        "value": search.value(plans),
-        "cost": search.problem.cost(plans),
-        "effect": search.surface.effects(plans).mean(axis=0),
+        "value": [plan.value for plan in plans],
+        "cost": [plan.cost if plan.cost is not None else 0.0 for plan in plans],
+        "effect": [float(plan.effect.mean()) for plan in plans],
         **central(draws, level, "gain"),
-        "probability_better": (draws > 0).mean(axis=0),
+        "optimism": [plan.optimism for plan in plans],
+        "probability_better": [plan.probability_better for plan in plans],
     }
+    names, categories = posterior.actions, posterior.categories
+    points = np.concatenate([checked_points(plan.point, names, categories) for plan in plans])
     return xr.Dataset(
         {
             **{name: ("budget", column) for name, column in columns.items()},
-            "plan": (("budget", "action"), decoded_table(plans, posterior.categories)),
+            "plan": (("budget", "action"), decoded_table(points, categories)),
         },
-        {"budget": values, "action": list(posterior.actions)},
+        {"budget": values, "action": list(names)},
         {"outcome": posterior.outcome_name, "level": level, **posterior.averages.attrs},
     )
 
@@ -269,27 +305,28 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
-    best = search.best(search.means)
-    reached = float(search.value(best[None])[0])
-    if reached < target:
+    best = search.best()
+    plan = plan_of(posterior, search, best)
+    if plan.value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
-            f"{shorter_number(reached)}; lower the target, or raise the budget or the bounds"
+            f"{shorter_number(plan.value)}; lower the target, or raise the budget or the bounds"
         )
-    # The value of the best plan does not fall with the budget.
+    # The value of the best plan hardly falls with the budget.
     low, high = problem.least_cost, float(problem.cost(best[None])[0])
     tolerance = TOLERANCE * max(high - low, 1e-12)
     for _ in range(MAX_STEPS):
         if high - low <= tolerance:
             break
         middle = (low + high) / 2
-        point = search.within(middle).best(search.means)
-        if search.value(point[None])[0] >= target:
+        own = search.within(middle)
+        point = own.best()
+        if own.value(point[None])[0] - own.optimism(point) >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:
             low = middle
-    own = search.within(max(high, float(problem.cost(best[None])[0])))
-    return plan_of(posterior, own, best)
+    # Its budget is no limit of the user's.
+    return replace(plan_of(posterior, search.within(high), best), remarks=())
 
 
 def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:

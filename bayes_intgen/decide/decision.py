@@ -1,11 +1,12 @@
 """A decision in the user's words: costs, a budget, bounds, a baseline, and a measure of risk."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
+from scipy.special import ndtri
 
 from bayes_intgen._arguments import items, mapping, probability, real_number
 from bayes_intgen._typing import Array
@@ -156,6 +157,9 @@ class CVaR:
 
     share: float
 
+    def __str__(self) -> str:
+        return f"mean of the worst {100 * self.share:.3g}% of draws of the gain"
+
     def __post_init__(self) -> None:
         probability(self.share, "share of CVaR")
 
@@ -167,6 +171,12 @@ class CVaR:
         ordered = np.partition(draws, min(whole, len(draws) - 1), axis=0)
         worst = ordered[:whole].sum(axis=0) + (size - whole) * ordered[min(whole, len(draws) - 1)]
         return np.asarray(worst / size)
+
+    @property
+    def deviations(self) -> float:
+        """Standard deviations of a normal distribution by which it is below the mean."""
+        quantile = ndtri(self.share)
+        return float(np.exp(-(quantile**2) / 2) / np.sqrt(2 * np.pi) / self.share)
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,9 @@ class Quantile:
 
     probability: float
 
+    def __str__(self) -> str:
+        return f"{100 * self.probability:.3g}% quantile of the gain"
+
     def __post_init__(self) -> None:
         probability(self.probability, "probability of Quantile")
 
@@ -198,12 +211,20 @@ class Quantile:
         """Measure draws, shape (S, M), per column, shape (M,)."""
         return np.asarray(np.quantile(draws, self.probability, axis=0))
 
+    @property
+    def deviations(self) -> float:
+        """Standard deviations of a normal distribution by which it is below the mean."""
+        return float(-ndtri(self.probability))
 
-Objective = Literal["mean"] | CVaR | Quantile
-RiskMeasure = Callable[[Array], Array]
+
+RiskMeasure = CVaR | Quantile
+Objective = Literal["mean"] | RiskMeasure
+# The lower end of the 90% interval of the gain. In `analyses/chosen_plans.py` plans chosen by it
+# gain more than those chosen by the mean.
+CAUTIOUS = Quantile(0.05)
 
 
-def risk_measure(objective: Any) -> CVaR | Quantile | None:
+def risk_measure(objective: Any) -> RiskMeasure | None:
     """Measure of an objective, or None for the mean; raises ModelError for anything else.
 
     Examples

@@ -228,7 +228,7 @@ def plans_after(search: Search, plan: Array) -> Array:
     for factor in FACTORS:
         moved = replace(some, coefficients=centre + factor * (some.coefficients - centre))
         of_moved = replace(search, surface=replace(surface, prediction=moved))
-        candidates.append(of_moved.best_of_draws(plan)[0])
+        candidates.append(of_moved.best_of_draws(plan).points)
     points = np.unique(np.concatenate(candidates), axis=0)
     points = np.unique(with_budget_spent(search.problem, surface, points), axis=0)
     others = points[(points != plan).any(axis=1)]

@@ -12,9 +12,10 @@ from scipy.sparse.csgraph import connected_components
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.queries import checked_value
-from bayes_intgen.decide.decision import Decision, RiskMeasure
+from bayes_intgen.decide.decision import Decision
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Term
 from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.formats import format_number
@@ -340,14 +341,7 @@ class JointSurface:
         count = len(terms.names)
         gates = terms.gates(np.ones((1, count), dtype=bool))[0]
         kept = [term for term, gate in zip(terms.terms, gates, strict=True) if gate != 0]
-        columns = np.concatenate(
-            [np.arange(terms.size)[terms.columns[term.name]] for term in kept]
-        ).astype(int)
-        reduced = replace(
-            prediction,
-            terms=replace(terms, terms=tuple(kept)),
-            coefficients=prediction.coefficients[..., columns],
-        )
+        reduced = _restricted(prediction, kept)
         together = np.full((count, count), not prediction.is_linear)
         for own in reduced.terms.summands:
             actions = [i for i in own.inputs if i < count]
@@ -359,6 +353,19 @@ class JointSurface:
             worth,
         )
 
+    @cached_property
+    def parts(self) -> tuple["JointSurface", ...]:
+        """The terms that change with each action, of length K: those of its component."""
+        if len(self.components) == 1:
+            return (self,) * len(self.components[0])
+        terms = self.prediction.terms.terms
+        parts: dict[int, JointSurface] = {}
+        for own in self.components:
+            kept = [term for term in terms if not set(own).isdisjoint(term.inputs)]
+            part = replace(self, prediction=_restricted(self.prediction, kept), components=(own,))
+            parts |= dict.fromkeys(own, part)
+        return tuple(parts[k] for k in sorted(parts))
+
     def effects(self, points: Array) -> Array:
         """Draws of the joint effect, shape (S, M), chains one after the other."""
         mean = self.prediction.mean(points, np.ones(points.shape, dtype=bool))
@@ -368,17 +375,14 @@ class JointSurface:
         """Draws of the worth, shape (S, M), chains one after the other."""
         return self.worth(self.effects(points), points)
 
-    def measured(self, points: Array, measure: RiskMeasure) -> Array:
-        """Measure of the draws of the worth, shape (M,)."""
-        parts = range(0, len(points), PLANS_AT_ONCE)
-        return np.concatenate([measure(self.draws(points[i : i + PLANS_AT_ONCE])) for i in parts])
-
     def mean(self, points: Array) -> Array:
         """Posterior mean of the worth, shape (M,)."""
         prediction = self.prediction
         if not prediction.is_linear:
             # The mean of an exponential is not the exponential at mean coefficients.
-            return self.measured(points, lambda draws: draws.mean(axis=0))
+            parts = range(0, len(points), PLANS_AT_ONCE)
+            means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
+            return np.concatenate(means)
         # Deviations of an unseen group and of a resampled population average zero.
         average = replace(
             prediction,
@@ -388,3 +392,14 @@ class JointSurface:
         )
         mean = average.mean(points, np.ones(points.shape, dtype=bool))[0, 0]
         return np.asarray(self.worth(mean, points))
+
+
+def _restricted(prediction: Prediction, kept: Sequence[Term]) -> Prediction:
+    """Prediction by some of the terms."""
+    terms = prediction.terms
+    columns = [np.arange(terms.size)[terms.columns[term.name]] for term in kept]
+    return replace(
+        prediction,
+        terms=replace(terms, terms=tuple(kept)),
+        coefficients=prediction.coefficients[..., np.concatenate([*columns, []]).astype(int)],
+    )

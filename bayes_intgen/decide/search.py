@@ -14,13 +14,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import CVaR, Quantile
-from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, wider_search, with_rounding
+from bayes_intgen.decide.decision import RiskMeasure
+from bayes_intgen.decide.problem import (
+    PLANS_AT_ONCE,
+    ROUNDING,
+    JointSurface,
+    Problem,
+    wider_search,
+    with_rounding,
+)
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.text.formats import shorter_number
@@ -41,9 +49,9 @@ N_WINDOW = 21
 MAX_STEPS, N_PAIRS = 30, 50
 # Smallest improvement that counts, as a share of the range of the effect.
 TOLERANCE = 1e-7
-# Weightings of the draws from which a search for a measure of risk starts, number of starts that
-# are improved, and of random plans.
-N_TAILS, N_STARTS, N_RANDOM = 4, 4, 4_000
+# Maximum number of steps towards a plan for a measure of risk, number of starts that are improved,
+# and of random plans.
+N_CAUTIOUS, N_STARTS, N_RANDOM = 6, 2, 4_000
 
 Positions = NDArray[np.int_]
 
@@ -54,16 +62,17 @@ class Grid:
     Parameters
     ----------
     problem : Problem
-    components : sequence of tuple of int
-        Positions of the actions of each component. Too many for a grid count as components of
-        their own.
+    surface : JointSurface
+        Components too large for a grid count as one per action.
     most : int
         Maximum number of options of a component.
     effect : callable
-        Maps plans, shape (M, K), to their effects under each of S draws, shape (S, M).
+        Maps a surface and plans, shape (M, K), to the effects under each of S draws, shape (S, M).
 
     Attributes
     ----------
+    components : list of tuple of int
+        Positions of the actions of each component.
     options : list of ndarray, each (n, actions of the component)
     costs : list of ndarray, each (n,)
     gains : list of ndarray, each (S, n)
@@ -72,25 +81,26 @@ class Grid:
     def __init__(
         self,
         problem: Problem,
-        components: Sequence[tuple[int, ...]],
+        surface: JointSurface,
         most: int,
-        effect: Callable[[Array], Array],
+        effect: Callable[[JointSurface, Array], Array],
     ) -> None:
         self.problem = problem
         self.components: list[tuple[int, ...]] = []
+        for component in surface.components:
+            small = 2 ** len(component) <= most
+            self.components += [component] if small else [(k,) for k in component]
         self.options: list[Array] = []
         self.costs: list[Array] = []
         self.gains: list[Array] = []
-        for component in components:
-            small = 2 ** len(component) <= most
-            self.components += [component] if small else [(k,) for k in component]
-        base = effect(problem.baseline[None])
         for component in self.components:
             size = int(most ** (1 / len(component)) + 1e-9)
             options = combinations([thinned(problem.candidates[k], size) for k in component])
+            part = surface.parts[component[0]]
+            base = effect(part, problem.baseline[None])
             self.options.append(options)
             self.costs.append(problem.cost_of_options(options, component))
-            self.gains.append(effect(varied(problem.baseline, [*component], options)) - base)
+            self.gains.append(effect(part, varied(problem.baseline, [*component], options)) - base)
 
     @cached_property
     def elsewhere(self) -> list[NDArray[np.bool_]]:
@@ -105,19 +115,26 @@ class Grid:
             out.append(supported if supported.any() else ~supported)
         return out
 
-    def best(self, budget: float | None, cells: int, elsewhere: bool) -> Array:
+    def best(
+        self,
+        budget: float | None,
+        cells: int,
+        elsewhere: bool,
+        gains: Sequence[Array] | None = None,
+    ) -> Array:
         """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
 
-        With ``elsewhere``, of options that rows elsewhere support.
+        With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
         """
+        every_gain = self.gains if gains is None else gains
         every = [np.ones(len(costs), dtype=bool) for costs in self.costs]
         kept = self.elsewhere if elsewhere else every
         costs = [own[use] for own, use in zip(self.costs, kept, strict=True)]
         parts = []
-        for begin in range(0, len(self.gains[0]), DRAWS_AT_ONCE):
+        for begin in range(0, len(every_gain[0]), DRAWS_AT_ONCE):
             rows = slice(begin, begin + DRAWS_AT_ONCE)
-            gains = [own[rows][:, use] for own, use in zip(self.gains, kept, strict=True)]
-            parts.append(best_choices(gains, costs, budget, cells))
+            some = [own[rows][:, use] for own, use in zip(every_gain, kept, strict=True)]
+            parts.append(best_choices(some, costs, budget, cells))
         choices = np.concatenate(parts)
         out = np.empty((len(choices), len(self.problem.candidates)))
         for i, component in enumerate(self.components):
@@ -211,6 +228,24 @@ def best_choices(
     return np.stack(out[::-1], axis=1)
 
 
+class BestOfDraws(NamedTuple):
+    """Best plan under each draw.
+
+    Attributes
+    ----------
+    points : ndarray, shape (S, K)
+    worth : ndarray, shape (S,)
+        What they are worth under their own draws.
+    in_deviations : float
+        Optimism: by how much draws overrate the gains of their own best plans, on average, in
+        posterior standard deviations of these gains.
+    """
+
+    points: Array
+    worth: Array
+    in_deviations: float
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """Search for the plan with the best posterior mean, or the best measure of risk.
@@ -221,57 +256,69 @@ class Search:
     surface : JointSurface
     measure : CVaR or Quantile, optional
         Measure of risk of draws; the mean by default.
+    of_level : bool
+        Whether it is one of the joint effect, and not of its gain over the baseline.
     """
 
     problem: Problem
     surface: JointSurface
-    measure: CVaR | Quantile | None = None
+    measure: RiskMeasure | None = None
+    of_level: bool = False
 
     def within(self, budget: float | None) -> "Search":
-        """The same search with another budget."""
-        return replace(self, problem=replace(self.problem, budget=budget))
+        """The same search with another budget, which shares the options and their effects."""
+        other = replace(self, problem=replace(self.problem, budget=budget))
+        shared = {name: getattr(self, name) for name in ("means", "per_draw", "base")}
+        vars(other).update(shared)
+        return other
 
     @cached_property
     def means(self) -> Grid:
         """Options and their means, the same for every budget."""
-        return self._grid(MAX_OPTIONS, lambda points: self.surface.mean(points)[None])
+        return Grid(self.problem, self.surface, MAX_OPTIONS, lambda part, x: part.mean(x)[None])
 
-    def _grid(self, most: int, effect: Callable[[Array], Array]) -> Grid:
-        return Grid(self.problem, self.surface.components, most, effect)
+    @cached_property
+    def per_draw(self) -> Grid:
+        """Options and their draws, the same for every budget."""
+        return Grid(self.problem, self.surface, MAX_OPTIONS_PER_DRAW, lambda part, x: part.draws(x))
+
+    @cached_property
+    def base(self) -> Array:
+        """Draws of the joint effect over which plans gain, shape (S, 1)."""
+        draws = self.surface.draws(self.problem.baseline[None])
+        return np.zeros_like(draws) if self.of_level else draws
+
+    def gains(self, points: Array) -> Array:
+        """Draws of the gains of plans of shape (M, K), shape (S, M)."""
+        return np.asarray(self.surface.draws(points) - self.base)
 
     def value(self, points: Array) -> Array:
         """Objective at plans of shape (M, K), shape (M,)."""
         if self.measure is None:
-            return self.surface.mean(points)
-        return self.surface.measured(points, self.measure)
+            return np.asarray(self.surface.mean(points) - self.base.mean())
+        parts = (points[i : i + PLANS_AT_ONCE] for i in range(0, len(points), PLANS_AT_ONCE))
+        return np.concatenate([self.measure(self.gains(part)) for part in parts])
 
-    def best(self, means: Grid | None = None) -> Array:
+    def best(self) -> Array:
         """Best plan, shape (K,).
-
-        Parameters
-        ----------
-        means : Grid, optional
-            Those of the same decision with another budget.
 
         Raises
         ------
         ModelError
             If no plan is feasible.
         """
-        problem, means = self.problem, means or self.means
-        free, elsewhere = (means.best(problem.budget, CELLS, own) for own in (False, True))
+        problem = self.problem
+        free, elsewhere = (self.means.best(problem.budget, CELLS, own) for own in (False, True))
         is_free, is_elsewhere = problem.is_feasible(np.concatenate([free, elsewhere]))
         if is_free and self.measure is None:
             return self.improved(free)
         starts = [*free, *elsewhere, *problem.nearest(problem.baseline[None])]
-        starts += self._enumerated()
+        if self.measure is not None:
+            starts += self._cautious(self.measure.deviations, elsewhere=not is_free)
+        if not is_free:
+            starts += self._enumerated()
         if not is_elsewhere:
             starts += list(_some_plans(problem))
-        if self.measure is not None:
-            for _ in range(N_TAILS):
-                # The mean of the draws that are worst at the last plan.
-                draws = self.surface.draws(starts[-1][None])[:, 0]
-                starts.append(self._best_of_worst(np.argsort(draws)[: max(1, len(draws) // 10)]))
         points = np.unique(np.array(starts), axis=0)
         points = points[problem.is_feasible(points)]
         if self.measure is None and is_elsewhere:
@@ -297,7 +344,7 @@ class Search:
     def remarks(self, plan: Array) -> tuple[str, ...]:
         """Say where the budget excludes the baseline, and where the best plan is no better."""
         problem, out = self.problem, []
-        within = "the bounds and the support of the rows"
+        within = "the bounds and the support"
         if problem.budget is not None:
             cost, budget = problem.cost_of_baseline, shorter_number(problem.budget)
             within = f"the budget of {budget}"
@@ -305,36 +352,64 @@ class Search:
                 out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
         value, usual = self.value(np.stack([plan, problem.baseline]))
         if value <= usual + self._tolerance:
-            out.append(f"no plan is better than the baseline within {within}")
+            out.append(f"no plan is expected to be better than the baseline within {within}")
         return tuple(out)
 
-    def best_of_draws(self, plan: Array) -> tuple[Array, Array]:
-        """Best plan under each draw, shape (S, K), and its joint effect, shape (S,).
+    def best_of_draws(self, plan: Array) -> BestOfDraws:
+        """Best plan under each draw.
 
         Plans on the grid that the rows do not support are replaced by the best of the other
         draws' plans and ``plan``.
+
+        Notes
+        -----
+        The maximum of an estimated surface overrates itself: the optimizer's curse (Smith and
+        Winkler 2006). By the bootstrap principle, what a draw finds in the posterior mean's place
+        shows by how much (Efron's optimism): its own gain at its best plan, minus that of the
+        posterior mean there.
         """
-        problem, surface = self.problem, self.surface
-        grid = self._grid(MAX_OPTIONS_PER_DRAW, surface.draws)
+        problem = self.problem
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
         free = problem.is_feasible(self.means.best(problem.budget, CELLS, elsewhere=False))[0]
-        points = grid.best(problem.budget, CELLS_PER_DRAW, elsewhere=not free)
+        points = self.per_draw.best(problem.budget, CELLS_PER_DRAW, elsewhere=not free)
         distinct, which = np.unique(points, axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
-        effects = surface.draws(pool)
+        worth = self.surface.draws(pool)
         positions = np.cumsum(feasible)
-        choice = np.where(feasible[which], positions[which], effects.argmax(axis=1))
-        return pool[choice], effects[np.arange(len(choice)), choice]
+        choice = np.where(feasible[which], positions[which], worth.argmax(axis=1))
+        chosen = np.arange(len(choice)), choice
+        gains = worth - self.surface.draws(problem.baseline[None])
+        mean, sd = gains.mean(axis=0)[choice], gains.std(axis=0)[choice]
+        excess = np.divide(gains[chosen] - mean, sd, out=np.zeros_like(sd), where=sd > 0)
+        return BestOfDraws(pool[choice], worth[chosen], float(excess.mean()))
 
-    def _best_of_worst(self, which: Positions) -> Array:
-        """Best plan on the grid for the mean over some of the draws, shape (K,)."""
+    def optimism(self, plan: Array) -> float:
+        """Expected excess of the predicted gain of a plan that was chosen as the best."""
+        start = self.problem.baseline
+        draws = self.surface.draws(np.stack([plan, start]))
+        return self.best_of_draws(plan).in_deviations * float((draws[:, 0] - draws[:, 1]).std())
 
-        def mean(points: Array) -> Array:
-            return self.surface.draws(points)[which].mean(axis=0, keepdims=True)
+    def _cautious(self, deviations: float, elsewhere: bool) -> list[Array]:
+        """Plans with ever larger means of the gain less some of its standard deviations.
 
-        grid = self._grid(MAX_OPTIONS, mean)
-        return np.asarray(grid.best(self.problem.budget, CELLS, elsewhere=True)[0])
+        Notes
+        -----
+        A minorise-maximise algorithm (Hunter and Lange 2004): with the standard deviation s at the
+        last plan, that of any plan is at most (variance / s + s) / 2. The variance is taken for a
+        sum over components, whose draws hardly depend on each other.
+        """
+        grid, budget = self.per_draw, self.problem.budget
+        means, variances = ([f(g, axis=0)[None] for g in grid.gains] for f in (np.mean, np.var))
+        plans, weight = [], 0.0
+        for _ in range(N_CAUTIOUS):
+            values = [m - weight * v for m, v in zip(means, variances, strict=True)]
+            plans.append(grid.best(budget, CELLS, elsewhere, values)[0])
+            sd = float(self.gains(plans[-1][None]).std())
+            if sd == 0 or weight == deviations / (2 * sd):
+                break
+            weight = deviations / (2 * sd)
+        return plans
 
     def _enumerated(self) -> list[Array]:
         """Best feasible plans among combinations of candidates, if these are not too many."""
@@ -396,8 +471,8 @@ class Search:
         changes = [varied(point, k, own) for k, own in enumerate(options)]
         ends = np.cumsum([len(own) for own in options])[:-1]
         single = np.concatenate(changes)
-        values = self.value(single)
-        gains = np.split(values - current, ends)
+        gains = self._gains_of_changes(point, current, changes)
+        values = current + np.concatenate(gains)
         costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
         within = np.split(problem.is_supported(single, nearby=False), ends)
         allowed = [
@@ -408,6 +483,17 @@ class Search:
         together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
         plans = np.concatenate([together, self._pairs(point, options, gains, costs)])
         return np.concatenate([single, plans]), np.concatenate([values, self.value(plans)])
+
+    def _gains_of_changes(
+        self, point: Array, current: float, changes: Sequence[Array]
+    ) -> list[Array]:
+        """What the objective gains by changes of one action, per action."""
+        parts = zip(self.surface.parts, changes, strict=True)
+        if self.measure is None:
+            return [part.mean(own) - part.mean(point[None]) for part, own in parts]
+        now = self.gains(point[None])
+        moved = (now + part.draws(own) - part.draws(point[None]) for part, own in parts)
+        return [self.measure(draws) - current for draws in moved]
 
     def _pairs(
         self,

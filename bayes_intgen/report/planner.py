@@ -8,9 +8,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import search_of
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.data.queries import checked_points
+from bayes_intgen.decide.best import Plan, best_plan, search_of
+from bayes_intgen.decide.decision import CAUTIOUS, Decision
 from bayes_intgen.decide.problem import costs_of
+from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of
 from bayes_intgen.posterior.effects import effect_table
@@ -58,27 +60,20 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    search = search_of(posterior, decision, "mean", False)
-    problem, free = search.problem, search.within(None).best(search.means)
-    low, high = problem.least_cost, float(problem.cost(free[None])[0])
-    budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
-    if decision.budget is not None:
-        budgets.add(decision.budget)
-    plans, titles = [problem.baseline], ["baseline"]
-    for budget in sorted(budgets):
-        try:
-            plans.append(search.within(budget).best(search.means))
-            titles.append(format_number(budget))
-        except ModelError:
-            # Rows may support dearer plans only.
-            if budget == decision.budget:
-                raise
-    plans.append(free)
-    titles.append("no limit" if decision.cost else "best plan")
+    search = search_of(posterior, decision, CAUTIOUS, False)
+    found, titles = _found(posterior, search, decision)
+    plans = [search.problem.baseline]
+    plans += [
+        checked_points(plan.point, posterior.actions, posterior.categories)[0] for plan in found
+    ]
     chosen = None if decision.budget is None else format_number(decision.budget)
-    of_budget = free if chosen is None else plans[titles.index(chosen)]
     points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
-    table = effect_table(posterior, points, baseline=start, level=level)
+    optimism = np.array([0.0, *(plan.optimism for plan in found)])
+    table = _corrected(
+        effect_table(posterior, points, baseline=start, level=level),
+        optimism / (decision.value or 1.0),
+        search.surface.effects(np.array(plans)),
+    )
     columns = [
         {
             "title": title,
@@ -100,7 +95,7 @@ def plans_of(
     moved = (table["value"] != table["value"][0]).any("action").to_numpy()
     rows += _effects(table, moved, prediction_of(posterior).sd.size)
     if decision.value is not None:
-        rows += _profits(search.surface.draws(np.array(plans)), moved, level)
+        rows += _profits(search.surface.draws(np.array(plans)) - optimism, moved, level)
     elif len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
         rows.append((f"best if a unit of {posterior.outcome_name} is worth", ["", *worth]))
@@ -110,9 +105,30 @@ def plans_of(
         "costs": _in_words(decision.cost),
         "value": "" if decision.value is None else format_number(decision.value),
         "limits": _in_words(decision.bounds),
-        "remarks": search.within(decision.budget).remarks(of_budget),
+        "remarks": (found[-1] if chosen is None else found[titles.index(chosen) - 1]).remarks,
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
     }
+
+
+def _found(
+    posterior: PosteriorDraws, search: Search, decision: Decision
+) -> tuple[list[Plan], list[str]]:
+    """Best plans of round budgets and without one, and titles of the baseline and these."""
+    free = best_plan(posterior, search.within(None))
+    low, high = search.problem.least_cost, free.cost or 0.0
+    budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
+    if decision.budget is not None:
+        budgets.add(decision.budget)
+    found, titles = [], ["baseline"]
+    for budget in sorted(budgets):
+        try:
+            found.append(best_plan(posterior, search.within(budget)))
+            titles.append(format_number(budget))
+        except ModelError:
+            # Rows may support dearer plans only.
+            if budget == decision.budget:
+                raise
+    return [*found, free], [*titles, "no limit" if decision.cost else "best plan"]
 
 
 def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array]) -> list[Array]:
@@ -123,6 +139,15 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
         costs_of(cost, levels if cost else None, own)
         for cost, levels, own in zip(costs, posterior.categories, values, strict=True)
     ]
+
+
+def _corrected(table: xr.Dataset, optimism: Array, effects: Array) -> xr.Dataset:
+    """Table of effects of plans less their optimism; of effects, shape (S, plans), the draws."""
+    changes = effects - effects[:, :1] - optimism
+    lower = ["mean", "low", "high", "outcome_low", "outcome_high"]
+    lower += ["change", "change_low", "change_high"]
+    less = {name: table[name] - optimism for name in lower if name in table}
+    return table.assign({**less, "above_zero": ("point", (changes > 0).mean(axis=0))})
 
 
 def _effects(table: xr.Dataset, moved: NDArray[np.bool_], draws: int) -> Rows:

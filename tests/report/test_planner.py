@@ -59,7 +59,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
     np.testing.assert_allclose(shown / spans, table["plan"] / spans, atol=0.01)
     tolerance = 0.01 + 0.02 * float(np.ptp(table["value"].to_numpy()))
     for name, column in (
-        (f"mean {fit.outcome_name}", "value"),
+        (f"mean {fit.outcome_name}", "effect"),
         ("cost", "cost"),
         ("change from the baseline", "gain"),
         ("probability of a positive change", "probability_better"),
@@ -110,7 +110,7 @@ def test_a_decision_without_costs_has_one_best_plan(report) -> None:
     rows = report(fit, decision=bi.Decision()).plans
     assert rows[""] == ["baseline", "best plan"]
     assert "cost" not in rows
-    assert numbers(rows["mean outcome"])[1] == pytest.approx(best.value, abs=0.1)
+    assert numbers(rows["mean outcome"])[1] == pytest.approx(float(best.effect.mean()), abs=0.1)
 
 
 def test_a_budget_below_the_cost_of_the_baseline_is_said(report) -> None:
@@ -152,7 +152,7 @@ def test_page_has_the_profit_of_python(browser, tmp_path) -> None:
     best = fit.best(decision)
     for name, own in best.point.items():
         assert numbers(rows[name])[-1] == pytest.approx(own, rel=0.01)
-    assert numbers(rows["profit"])[-1] == pytest.approx(best.value, rel=0.01)
+    assert numbers(rows["profit"])[-1] == pytest.approx(float(best.profit.mean()), rel=0.01)
     gain = numbers(rows["gain in profit"][1:])[-1]
     assert gain == pytest.approx(float(best.gain.mean()), rel=0.05)
     assert not any("is worth" in name for name in rows)
