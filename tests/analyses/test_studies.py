@@ -419,6 +419,37 @@ def test_study_of_the_laplace_approximation(study_of) -> None:
     assert np.isnan(models["pareto k"][0])
 
 
+@pytest.mark.slow
+def test_study_of_chosen_plans(study_of) -> None:
+    lines, models = study_of("chosen_plans")
+    assert set(lines["choice"]) == {"cautious", "mean", "frontier", "cheapest"}
+    assert set(models["kind"]) == {"unequal returns", "compiler"}
+    # The correction lowers gains, and belongs to chosen plans only.
+    assert (models["predicted"] <= models["uncorrected"] + 1e-9).mean() > 0.8
+    kept = models[models["kept"] == 1]
+    assert (kept[["predicted", "true", "sd"]] == 0).all(axis=None)
+
+
+def test_worlds_with_decisions_have_the_truths_that_their_rows_show() -> None:
+    worlds = import_module("_decision_worlds")
+    for kind in worlds.KINDS:
+        world = worlds.decision_world(kind, 1)
+        names, rng = list(world.data.names), np.random.default_rng(0)
+        rows = world.data.actions[rng.choice(len(world.data.outcome), 400)]
+        effect = world.effect(rows)
+        assert effect.shape == (400,)
+        assert np.ptp(effect) > 0
+        plan, start = (dict(zip(names, row.tolist(), strict=True)) for row in rows[:2])
+        gain, error = world.gain(plan, start)
+        assert gain == pytest.approx(effect[0] - effect[1])
+        assert error == 0
+    # The equal split is the best one.
+    equal = worlds.decision_world(worlds.AT_OPTIMUM, 1)
+    start = dict(equal.decision.baseline)
+    moved = start | {"a1": start["a1"] + 0.3, "a2": start["a2"] - 0.3}
+    assert equal.gain(moved, start)[0] < 0
+
+
 def test_kinds_of_rows_in_time_have_the_panels_that_their_names_say() -> None:
     study = import_module("rows_in_time")
     assert {topic for topic, _ in study.KINDS.values()} == set(study.FITS)
