@@ -40,7 +40,8 @@ SHARES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
 # Values of all channels but the last, among which the simulator's best plan is found.
 N_VALUES = 481
 UNLIMITED, OPTIMUM = "best without limits", "simulator's best"
-COLOURS = {"today": "0.45", "history alone": "C3", "best": "C0", "cautious": "C2", UNLIMITED: "C1"}
+BY_MEAN = "best by the mean"
+COLOURS = {"today": "0.45", "history alone": "C3", "best": "C0", BY_MEAN: "C2", UNLIMITED: "C1"}
 
 Row = dict[str, Any]
 
@@ -72,11 +73,13 @@ def true_best(firm: MediaMix, decision: bi.Decision) -> np.ndarray:
 def compare(
     posterior: bi.Posterior,
     plans: Mapping[str, Mapping[str, float]],
-    best: bi.Plan,
+    chosen: Mapping[str, bi.Plan],
     firm: MediaMix,
     optimum: np.ndarray,
 ) -> tuple[list[Row], dict[str, np.ndarray]]:
     """Gains over today and regrets of plans, by the posterior and by the simulator.
+
+    Gains of plans that the posterior chose are corrected for that.
 
     Returns
     -------
@@ -86,7 +89,8 @@ def compare(
     """
     points = np.array([[plan[name] for name in CHANNELS] for plan in plans.values()])
     effects = posterior.joint_effect(points).to_numpy().reshape(-1, len(points))
-    highest = (best.effect + best.regret).to_numpy().ravel()
+    best = chosen["best"]
+    highest = (best.effect + best.optimism + best.regret).to_numpy().ravel()
     today = list(plans).index("today")
     truth, limit = firm.joint_effect(points), float(firm.joint_effect(optimum[None])[0])
     rows, regrets = [], {}
@@ -94,6 +98,7 @@ def compare(
         gain = effects[:, i] - effects[:, today]
         # Within the grid of the search no plan is better than the best of its draw.
         regrets[name] = np.maximum(highest - effects[:, i], 0.0)
+        gain = gain - (chosen[name].optimism if name in chosen else 0.0)
         low, high = np.quantile(gain, [0.05, 0.95])
         rows.append(
             {
@@ -261,17 +266,19 @@ def main() -> None:
     decision = decision_of(today, sum(today.values()))
     best, seconds = timed(lambda: posterior.best(decision))
     print(f"\n{best}\nFound in {seconds:.1f} s\n")
-    cautious = posterior.best(decision, bi.CVaR(0.1))
+    chosen = {
+        "best": best,
+        BY_MEAN: posterior.best(decision, "mean"),
+        UNLIMITED: posterior.best(replace(decision, bounds={})),
+    }
     optimum = true_best(firm, decision)
     plans = {
         "today": today,
         "history alone": naive.best(decision).point,
-        "best": best.point,
-        "cautious": cautious.point,
-        UNLIMITED: posterior.best(replace(decision, bounds={})).point,
+        **{name: plan.point for name, plan in chosen.items()},
         OPTIMUM: dict(zip(CHANNELS, optimum.tolist(), strict=True)),
     }
-    rows, regrets = compare(posterior, plans, best, firm, optimum)
+    rows, regrets = compare(posterior, plans, chosen, firm, optimum)
     print_table(rows)
 
     frontier = frontier_of(posterior, firm, today, SHARES[1::3] if args.quick else SHARES)

@@ -107,7 +107,7 @@ def run_loop(seed: int, kind: str, strategy: str, batches: int) -> list[Row]:
         posterior = fit(pieces, seed) if reported or strategy == "chosen" else None
         if reported:
             assert posterior is not None
-            plan = posterior.best(decision, beyond_support=True)
+            plan = posterior.best(decision, "mean", beyond_support=True)
             point = [[float(plan.point[name]) for name in CHANNELS]]
             rows.append(
                 {
