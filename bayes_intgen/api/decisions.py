@@ -240,7 +240,8 @@ class Decisions(Pictures):
         Dataset, dims (budget, action)
             ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``,
             ``effect``, the mean joint effect, ``gain`` over the baseline, of profit if the decision
-            has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``.
+            has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``, all less
+            ``optimism``, as in :meth:`best`.
 
         Raises
         ------
@@ -275,7 +276,9 @@ class Decisions(Pictures):
         decision : Decision
         target : float
             In the outcome's units, or a profit if the decision has a value.
-        objective, beyond_support
+        objective : "mean", CVaR or Quantile
+            Of the draws of E[Y | do(plan)] or of the profit, less the plan's optimism.
+        beyond_support
             As in :meth:`best`.
 
         Returns
