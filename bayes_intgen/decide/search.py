@@ -297,7 +297,11 @@ class Search:
         if self.measure is None:
             return np.asarray(self.surface.mean(points) - self.base.mean())
         parts = (points[i : i + PLANS_AT_ONCE] for i in range(0, len(points), PLANS_AT_ONCE))
-        return np.concatenate([self.measure(self.gains(part)) for part in parts])
+        return np.concatenate([self.measured(self.gains(part)) for part in parts])
+
+    def measured(self, draws: Array) -> Array:
+        """Objective of draws, shape (S, M), per column, shape (M,)."""
+        return draws.mean(axis=0) if self.measure is None else self.measure(draws)
 
     def best(self) -> Array:
         """Best plan, shape (K,).

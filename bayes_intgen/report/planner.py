@@ -68,11 +68,10 @@ def plans_of(
     ]
     chosen = None if decision.budget is None else format_number(decision.budget)
     points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
-    optimism = np.array([0.0, *(plan.optimism for plan in found)])
+    draws = [search.surface.effects(search.problem.baseline[None])[:, 0]]
+    draws += [plan.effect.to_numpy().ravel() for plan in found]
     table = _corrected(
-        effect_table(posterior, points, baseline=start, level=level),
-        optimism / (decision.value or 1.0),
-        search.surface.effects(np.array(plans)),
+        effect_table(posterior, points, baseline=start, level=level), np.stack(draws, axis=1), level
     )
     columns = [
         {
@@ -95,7 +94,8 @@ def plans_of(
     moved = (table["value"] != table["value"][0]).any("action").to_numpy()
     rows += _effects(table, moved, prediction_of(posterior).sd.size)
     if decision.value is not None:
-        rows += _profits(search.surface.draws(np.array(plans)) - optimism, moved, level)
+        profits = decision.value * np.stack(draws, axis=1) - costs
+        rows += _profits(profits, moved, level)
     elif len(plans) > 2:
         worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
         rows.append((f"best if a unit of {posterior.outcome_name} is worth", ["", *worth]))
@@ -141,13 +141,15 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
     ]
 
 
-def _corrected(table: xr.Dataset, optimism: Array, effects: Array) -> xr.Dataset:
-    """Table of effects of plans less their optimism; of effects, shape (S, plans), the draws."""
-    changes = effects - effects[:, :1] - optimism
-    lower = ["mean", "low", "high", "outcome_low", "outcome_high"]
-    lower += ["change", "change_low", "change_high"]
-    less = {name: table[name] - optimism for name in lower if name in table}
-    return table.assign({**less, "above_zero": ("point", (changes > 0).mean(axis=0))})
+def _corrected(table: xr.Dataset, effects: Array, level: float) -> xr.Dataset:
+    """Table of effects of plans, with these draws of them, shape (S, plans), for its own."""
+    changes = effects - effects[:, :1]
+    columns = central(effects, level) | central(changes, level, "change")
+    columns["above_zero"] = (changes > 0).mean(axis=0)
+    for name in ("outcome_low", "outcome_high"):
+        if name in table:
+            columns[name] = table[name].to_numpy() + columns["mean"] - table["mean"].to_numpy()
+    return table.assign({name: ("point", column) for name, column in columns.items()})
 
 
 def _effects(table: xr.Dataset, moved: NDArray[np.bool_], draws: int) -> Rows:

@@ -65,9 +65,11 @@ def test_a_correction_belongs_to_the_plan() -> None:
     plan = posterior.best(DECISION)
     assert plan.optimism > 0
     change = posterior.contrast(plan.point, plan.baseline).isel(point=0)
-    np.testing.assert_allclose(plan.gain, change - plan.optimism)
-    effect = posterior.joint_effect(plan.point).isel(point=0)
-    np.testing.assert_allclose(plan.effect, effect - plan.optimism)
+    assert float(plan.gain.mean()) == pytest.approx(float(change.mean()) - plan.optimism)
+    # It spreads more, for what the correction leaves.
+    assert 1.05 < float(plan.gain.std() / change.std()) < 1.2
+    start = posterior.joint_effect(plan.baseline).isel(point=0)
+    np.testing.assert_allclose(plan.effect, start + plan.gain)
     assert plan.value == pytest.approx(float(np.quantile(plan.gain, 0.05)))
     assert plan.probability_better == float((plan.gain > 0).mean())
     assert "before a correction for choosing the best" in str(plan)

@@ -39,7 +39,8 @@ def test_default_experiments_are_ranked(posterior, table) -> None:
     assert set(table.experiment.to_numpy()) == every
     assert (table.rows == 300).all()
     assert (table.net_benefit.diff("experiment") <= 0).all()
-    gain = posterior.best(DECISION, "mean").gain
+    plan = posterior.best(DECISION, "mean")
+    gain = posterior.contrast(plan.point, plan.baseline)
     width = float(np.ptp(np.quantile(gain, [0.05, 0.95])))
     np.testing.assert_allclose(table.width_before, width)
     assert "narrow the 90% interval" in str(table.explanation[0].item())
