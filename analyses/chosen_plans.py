@@ -16,8 +16,9 @@ The table has the means over the worlds of a kind: the predicted gain before and
 correction that `posterior.best` makes, the true gain, their difference in posterior standard
 deviations, and the coverage of 90% intervals. ``kept`` is the share of worlds in which the plan is
 the baseline. Their gains are zero and exact, and left out of excesses and of the coverage where
-plans move; to move is a choice, too. In the kind "equal returns" the baseline is the optimum. The true gains of real tables have standard errors,
-which count as part of the intervals. An interrupted run resumes.
+plans move; to move is a choice, too. In the kind "equal returns" the baseline is the optimum. The
+true gains of real tables have standard errors, which count as part of the intervals. An interrupted
+run resumes.
 """
 
 from collections.abc import Mapping
