@@ -1,9 +1,10 @@
 """Search for the best plan: dynamic programming on a grid, then in windows that shrink.
 
 The posterior mean is a sum over components of interacting actions, so that dynamic programming
-finds the global optimum among the candidates of a grid. Plans are supported if rows elsewhere
-support the values of all components; of other plans that are better, the search
-starts from rows, random plans, and for a measure of risk, which is not a sum, from a small grid.
+finds the global optimum among the candidates of a grid. A measure of risk is not a sum: there the
+search starts from the best sums of means less multiples of variances. Plans are supported if rows
+elsewhere support the values of all components; where the best plan is not, the search starts from
+rows, random plans, and the plans of a small grid.
 
 A start is improved by the changes of the objective when one action changes: the plan with the
 largest sum of these within the budget, the best changes of two actions, and of one, are evaluated,
@@ -37,7 +38,7 @@ from bayes_intgen.text.formats import shorter_number
 CELLS, CELLS_PER_DRAW = 1000, 300
 # Maximum number of options of a component of interacting actions: as with cells.
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
-# Maximum number of plans that are enumerated for a measure of risk.
+# Maximum number of plans that are enumerated where rows do not support the best one.
 MAX_PLANS = 20_000
 # Draws whose best plans are found at once, and plans whose support is; maximum number of better
 # plans near which rows are looked for in a step.
