@@ -31,8 +31,8 @@ from bayes_intgen.text.formats import (
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
 # Standard deviation of the excess that optimism leaves in the gains of chosen plans, in posterior
-# standard deviations, over the kinds of random worlds of `analyses/chosen_plans.py`: with three sets
-# of seeds 0.3, 0.8 and 0.7, of which standard errors of 0.25 per kind are a part.
+# standard deviations. Over the kinds of random worlds of `analyses/chosen_plans.py` it is 0.3, 0.8
+# and 0.7 with three sets of seeds, of which standard errors of 0.25 per kind are a part.
 EXCESS_LEFT = 0.5
 # Bisection steps, and tolerance of the budget, relative to the range of budgets.
 MAX_STEPS, TOLERANCE = 30, 1e-3
