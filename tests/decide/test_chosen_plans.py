@@ -49,7 +49,7 @@ def test_gains_of_chosen_plans_come_true(equal) -> None:
 
 
 def test_the_best_of_plans_is_not_moved_for_noise(equal) -> None:
-    """In most worlds the equal split stays; without a correction all would leave it."""
+    """In most worlds the equal split, which is the optimum, stays."""
     plans = [posterior.best(DECISION) for posterior in equal]
     assert np.mean([plan.point == plan.baseline for plan in plans]) > 0.5
     kept = next(plan for plan in plans if plan.point == plan.baseline)
