@@ -164,12 +164,11 @@ class Plan:
             words = words_of.get(name, name)
             own = table.sel(quantity=name)
             mean, band = format_estimate(*(float(own[n]) for n in ("mean", "low", "high")))
-            before = format_estimate(
-                *(float(own[n]) + self.optimism for n in ("mean", "low", "high"))
-            )
-            less = f"; {before[0]} before a correction for choosing the best"
-            corrects = name == "gain" and self.optimism > 0
-            lines.append(f"{words + ':':16}{mean} ({band}){less if corrects else ''}")
+            line = f"{words + ':':16}{mean} ({band})"
+            if name == "gain" and self.optimism > 0:
+                ends = (float(own[n]) + self.optimism for n in ("mean", "low", "high"))
+                line += f"; {format_estimate(*ends)[0]} before a correction for choosing the best"
+            lines.append(line)
         share = f"{self.probability_better:.2f}"
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:

@@ -158,7 +158,7 @@ class CVaR:
     share: float
 
     def __str__(self) -> str:
-        return f"mean of the worst {100 * self.share:.3g}% of draws of the gain"
+        return f"mean of the worst {100 * self.share:.3g}% of draws"
 
     def __post_init__(self) -> None:
         probability(self.share, "share of CVaR")
@@ -202,7 +202,7 @@ class Quantile:
     probability: float
 
     def __str__(self) -> str:
-        return f"{100 * self.probability:.3g}% quantile of the gain"
+        return f"{100 * self.probability:.3g}% quantile"
 
     def __post_init__(self) -> None:
         probability(self.probability, "probability of Quantile")

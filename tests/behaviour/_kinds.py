@@ -419,6 +419,10 @@ KINDS: dict[str, Callable[..., Case]] = {
         World({"tv": spend(), "radio": spend(0.3), "dose": numbers()}),
         model=bi.models.additive(alike=[["tv", "radio"]]),
     ),
+    "shaped": lambda: case_of(
+        World({"tv": spend(), "radio": spend(0.3), "dose": numbers()}),
+        model=bi.models.additive(unconfounded={"tv": bi.GP(shape="increasing")}),
+    ),
     "lift_test": lift_test,
     "lift_test_beside_rows": lift_test_beside_rows,
     "joint_regimes": lambda: case_of(

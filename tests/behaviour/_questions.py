@@ -10,6 +10,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,33 @@ def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert (table.gain_low <= table.gain_high).all()
 
 
+def profit(case: Case, fit: bi.Posterior, over: Over) -> None:
+    """Profit is value times effect minus cost, and no plan of a budget has more by the mean."""
+    own = replace(decision(case), value=2.0)
+    plan = fit.best(own, "mean")
+    np.testing.assert_allclose(plan.profit, 2.0 * plan.effect - plan.cost, rtol=1e-6)
+    assert float(plan.gain.mean()) > -1e-9
+    _, high = lowest_and_highest_cost(own)
+    within = fit.frontier(own, [float(high)], "mean")
+    before = float(plan.gain.mean()) + plan.optimism
+    assert before >= float(within.gain[0] + within.optimism[0]) - 1e-3 * float(plan.gain.std())
+
+
+def contributions(case: Case, fit: bi.Posterior, over: Over) -> None:
+    """What an action brings is the contrast of the baseline with its reference."""
+    table = fit.contributions(decision(case))
+    assert table.contribution.dims == ("action",)
+    assert (table.contribution_low <= table.contribution_high).all()
+    start = pd.DataFrame([dict(zip(case.actions, table.baseline.to_numpy(), strict=True))])
+    for k, name in enumerate(case.actions):
+        without = start.assign(**{name: [table.reference.to_numpy()[k]]})
+        change = fit.contrast(start, without)[..., 0]
+        assert float(change.mean()) == pytest.approx(float(table.contribution[k]), abs=1e-9)
+        assert_near(change, case.truth(start, over)[0] - case.truth(without, over)[0])
+    levels = [own is not None for own in fit.categories]
+    assert table.next_unit.isnull().to_numpy().tolist() == levels
+
+
 def cheapest(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = decision(case)
     table = fit.frontier(own, lowest_and_highest_cost(own).tolist())
@@ -403,7 +431,8 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 QUESTIONS = (
     joint_effect, effect, outcome, contrast, ratio, slope, mechanisms, support, contraction,
-    sensitivity, best, best_cvar, frontier, cheapest, experiments, split, check,
+    sensitivity, best, best_cvar, profit, frontier, cheapest, contributions, experiments, split,
+    check,
     with_log_likelihood, program, plots, printed, saved_again, command_line, estimator, report,
 )  # fmt: skip
 # Those that take neither given nor population.

@@ -40,7 +40,10 @@ REFUSED = {
     ("heavy_tails_in_a_stream", "program"): "RegimeData.from_frame",
     ("lift_test", "ratio"): "too near to zero",
     **dict.fromkeys(
-        [("lift_test", question) for question in ("best", "best_cvar", "frontier", "cheapest")],
+        [
+            ("lift_test", question)
+            for question in ("best", "best_cvar", "profit", "frontier", "cheapest")
+        ],
         "beyond_support=True",
     ),
     ("lift_test", "command_line"): "supported by the rows",

@@ -43,7 +43,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
     fit = asked(plain, **over)
     cost = rates_of(fit)
     with warnings.catch_warnings():
-        # The medians, which are the baseline, need not be supported.
+        # The baseline need not be supported.
         warnings.simplefilter("ignore", bi.SupportWarning)
         free = sum(cost[k] * v for k, v in fit.best(bi.Decision()).point.items())
         decision = bi.Decision(cost=cost, budget=0.7 * free if free > 0 else 1.2 * free)
