@@ -59,7 +59,7 @@ html_title = "bayes-intgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 # Pages without others beside them.
-html_sidebars = dict.fromkeys(["index", "gallery", "contributing", "search"], [])
+html_sidebars = {page: [] for page in ("index", "gallery", "contributing", "search")}
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
