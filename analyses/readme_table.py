@@ -19,7 +19,7 @@ from _tables import commits, read_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "analyses" / "results"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("performance", "gallery")))
+PAGES = (ROOT / "README.md", ROOT / "docs" / "explanation" / "performance.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 
 Row = dict[str, str]
