@@ -29,6 +29,7 @@ extensions = [
     "figures",
     "llms",
     "mathml",
+    "notebooks",
 ]
 exclude_patterns = ["extensions"]
 # A link to a heading, and to a file of the repository, leads somewhere.
