@@ -2,8 +2,8 @@
 
     sphinx-build -W --keep-going -b html docs build/site
 
-`-D nb_execution_mode=off` leaves the notebooks out, `-D nb_execution_mode=cache` runs those that
-have changed.
+With `-D nb_execution_mode=off` no page is executed, with
+`-D nb_execution_mode=cache` those that have changed.
 """
 
 import os
@@ -60,7 +60,9 @@ html_title = "bayes-intgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 # Pages without others beside them.
-html_sidebars = {page: [] for page in ("index", "gallery", "contributing", "search")}
+html_sidebars = {
+    page: [] for page in ("index", "gallery", "contributing", "search")
+}
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
