@@ -52,6 +52,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autosummary_generate = False
 numpydoc_show_class_members = False
+# Names in docstrings lead somewhere.
+nitpicky = True
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
