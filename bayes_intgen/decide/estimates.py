@@ -6,11 +6,15 @@ from html import escape
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from bayes_intgen._arguments import probability
+from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import group_label
 from bayes_intgen.data.tables import to_frame
-from bayes_intgen.decide.contrasts import estimates_of
+from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.draws import central
 from bayes_intgen.text.formats import align_columns, format_estimate, format_number
 
 # Maximum number of estimates that a printed table shows.
@@ -66,28 +70,29 @@ class Estimates:
         >>> [*posterior.slopes("red").to_dataframe()]
         ['red', 'green', 'term', 'contrast', 'estimate', 'sd', 'low', 'high', 'supported']
         """
-        columns = estimates_of(self.draws.to_numpy(), prob)
         supported = self.draws["supported"].to_numpy()
-        return to_frame({**self.labels, **columns, "supported": supported}, self.kind)
+        return to_frame(
+            {**self.labels, **self._statistics(prob), "supported": supported}, self.kind
+        )
+
+    def _statistics(self, prob: float) -> dict[str, Array]:
+        draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
+        mean, low, high = central(draws.T, probability(prob, "prob", PointsError)).values()
+        return {"estimate": mean, "sd": draws.std(axis=1), "low": low, "high": high}
 
     def __str__(self) -> str:
-        columns = estimates_of(self.draws.to_numpy()[..., :MAX_SHOWN], 0.9)
-        bands = zip(*(columns[name] for name in ("estimate", "low", "high")), strict=True)
+        estimate, _, *ends = self._statistics(0.9).values()
+        bands = [format_estimate(*band) for band in zip(estimate, *ends, strict=True)]
+        columns = {name: map(_shown, cells) for name, cells in self.labels.items()}
+        columns |= dict(zip(("estimate", "90% interval"), zip(*bands, strict=True), strict=True))
         supported = self.draws["supported"].to_numpy()
-        some = not supported.all()
-        labels = zip(*self.labels.values(), strict=True) if self.labels else [()] * len(self)
-        rows = [
-            [*map(_shown, cells), *format_estimate(*band), *["yes" if own else "no"] * some]
-            for cells, band, own in zip(labels, bands, supported, strict=False)
-        ]
-        head = [*self.labels, "estimate", "90% interval", *["supported"] * some]
-        more = len(self) - len(rows)
-        lines = [
-            f"{self.draws.name} of {self.draws.attrs['outcome']}",
-            "",
-            align_columns(head, rows),
-            *[f"and {more:,} more; see to_dataframe()"] * (more > 0),
-        ]
+        if not supported.all():
+            columns["supported"] = map(str, np.where(supported, "yes", "no"))
+        rows = [*zip(*columns.values(), strict=True)]
+        lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
+        lines.append(align_columns([*columns], rows[:MAX_SHOWN]))
+        if len(rows) > MAX_SHOWN:
+            lines.append(f"and {len(rows) - MAX_SHOWN:,} more; see to_dataframe()")
         if "population" in self.draws.attrs:
             lines += ["", f"Population: {self.draws.attrs['population']}."]
         return "\n".join(lines)
