@@ -56,14 +56,17 @@ class NewRows(NamedTuple):
 
     Attributes
     ----------
-    table : narwhals DataFrame
+    frame : DataFrame
         With a column for each action.
     values : ndarray, shape (n, K)
         Values of the actions, levels as codes.
+    kind : str
+        Library of the table from which they were read.
     """
 
-    table: "nw.DataFrame[Any]"
+    frame: pd.DataFrame
     values: Array
+    kind: str
 
     @classmethod
     def of(cls, posterior: PosteriorDraws, newdata: Any) -> Self:
@@ -73,28 +76,26 @@ class NewRows(NamedTuple):
         def named(points: Array) -> pd.DataFrame:
             return pd.DataFrame(named_points(points, names, categories))
 
-        usual = named(default_point(posterior)[None])
+        usual, table = named(default_point(posterior)[None]), None
         if newdata is None:
-            newdata = usual
+            frame = usual
         elif isinstance(newdata, str):
             one_of(newdata, "newdata", ("mean", "median"), PointsError)
-            newdata = named(typical_point(posterior, of_means=newdata == "mean")[None])
-        table = as_table(newdata)
-        if table is None and isinstance(newdata, Mapping):
+            frame = named(typical_point(posterior, of_means=newdata == "mean")[None])
+        elif (table := as_table(newdata)) is not None:
+            frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
+        elif isinstance(newdata, Mapping):
             known = (*names, *posterior.terms.covariates.every)
-            table = as_table(_frame_of_columns(newdata, names, known))
-        elif table is None:
-            many = is_list_of_dicts(newdata)
-            points = newdata if many else checked_points(newdata, names, categories)
-            table = as_table(pd.DataFrame(points) if many else named(points))
-        assert table is not None
-        if not len(table):
+            frame = _frame_of_columns(newdata, names, known)
+        elif is_list_of_dicts(newdata):
+            frame = pd.DataFrame(newdata)
+        else:
+            frame = named(checked_points(newdata, names, categories))
+        if frame.empty:
             raise PointsError("newdata has no rows")
-        lacking = [name for name in names if name not in table.columns]
-        table = table.with_columns(
-            *(nw.lit(usual[name].tolist()[0]).alias(name) for name in lacking)
-        )
-        return cls(table, checked_points(table, names, categories))
+        frame = frame.assign(**{n: usual[n].tolist()[0] for n in names if n not in frame})
+        kind = "pandas" if table is None else table.implementation.value
+        return cls(frame, checked_points(frame, names, categories), kind)
 
 
 class Request(NamedTuple):
@@ -207,7 +208,7 @@ def estimates(
     n = len(rows.values)
     every = [points for request in requests for points in request.points]
     query = support_of(posterior).query_at(np.concatenate(every), intervened)
-    averages, parts = predictions_of_rows(posterior, rows.table)
+    averages, parts = predictions_of_rows(posterior, nw.from_native(rows.frame))
     if quantity.link is None:
         support_of(posterior).warn_of_level(query.intervened, averages)
     else:
@@ -232,38 +233,28 @@ def estimates(
     combined = quantity.combine(*(np.moveaxis(own, 0, -1) / counts for own in sums.values()))
     dims = ("chain", "draw", "estimate")
     labelled = xr.DataArray(combined, coords, dims, quantity.name, attrs | averages.attrs)
-    return Estimates(labelled, labels, rows.table.implementation.value)
+    return Estimates(labelled, labels, rows.kind)
 
 
 def _groups(
     rows: NewRows, requests: Sequence[Request], by: By
-) -> tuple[dict[str, list[Any]], NDArray[np.int_]]:
+) -> tuple[pd.DataFrame, NDArray[np.int_]]:
     """Labels of estimates, and the estimate to which each row of each request belongs, (R, n)."""
-    columns: dict[str, list[Any]] = {
-        name: [] for name in (*rows.table.columns, *requests[0].labels)
-    }
-    own = {name: rows.table[name].to_list() for name in rows.table.columns}
-    n = len(rows.values)
-    for request in requests:
-        for name, cells in columns.items():
-            cells += [request.labels[name]] * n if name in request.labels else own[name]
-    if by is None or by is False:
-        return columns, np.arange(len(requests) * n).reshape(-1, n)
-    wanted = [] if by is True else [by] if isinstance(by, str) else list(items(by, "by", "columns"))
-    unknown = [name for name in wanted if name not in columns]
-    if unknown:
-        known = [*columns]
-        raise PointsError(
-            f"by: newdata has no column {unknown[0]!r}; {hint(unknown[0], known)} columns are "
-            f"{quoted(known)}"
-        )
-    keys = [name for name in columns if name in wanted or name in ("term", "contrast")]
-    cells_of = [*zip(*(columns[name] for name in keys), strict=True)] or [()] * (len(requests) * n)
-    position = {key: i for i, key in enumerate(dict.fromkeys(cells_of))}
-    labels = {
-        name: list(cells) for name, cells in zip(keys, zip(*position, strict=True), strict=True)
-    }
-    return labels, np.array([position[key] for key in cells_of]).reshape(-1, n)
+    every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
+    which = np.arange(len(every))
+    if by is not None and by is not False:
+        columns = () if by is True else (by,) if isinstance(by, str) else items(by, "by", "columns")
+        for name in columns:
+            if name not in every:
+                raise PointsError(
+                    f"by: newdata has no column {name!r}; {hint(name, [*every])} columns are "
+                    f"{quoted([*every])}"
+                )
+        every = every[[name for name in every if name in (*columns, "term", "contrast")]]
+        # Without any column all rows are alike.
+        groups = every.assign(all=0).groupby([*every, "all"], sort=False, dropna=False)
+        which, every = groups.ngroup().to_numpy(), every.loc[groups.head(1).index]
+    return every.reset_index(drop=True), which.reshape(len(requests), -1)
 
 
 def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:

@@ -1,12 +1,12 @@
 """Estimates as a tidy table: a row for each, with its draws."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_intgen._arguments import probability
@@ -33,14 +33,14 @@ class Estimates:
         In the outcome's units, or for ratios without units. Coordinate ``supported`` (estimate)
         says whether rows near all points of the estimate identify it; the attribute ``population``
         over whom effects are averaged.
-    labels : dict from str to list
-        Columns of the table that say what is estimated.
+    labels : DataFrame
+        Columns that say what is estimated, with a row per estimate.
     kind : str
         Kind of table, "pandas", "polars" or "pyarrow", that :meth:`to_dataframe` gives.
     """
 
     draws: xr.DataArray
-    labels: Mapping[str, Sequence[Any]]
+    labels: pd.DataFrame
     kind: str
 
     def __len__(self) -> int:
@@ -71,9 +71,8 @@ class Estimates:
         ['red', 'green', 'term', 'contrast', 'estimate', 'sd', 'low', 'high', 'supported']
         """
         supported = self.draws["supported"].to_numpy()
-        return to_frame(
-            {**self.labels, **self._statistics(prob), "supported": supported}, self.kind
-        )
+        frame = self.labels.assign(**self._statistics(prob), supported=supported)
+        return frame if self.kind == "pandas" else to_frame(frame.to_dict("list"), self.kind)
 
     def _statistics(self, prob: float) -> dict[str, Array]:
         draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
@@ -83,14 +82,14 @@ class Estimates:
     def __str__(self) -> str:
         estimate, _, *ends = self._statistics(0.9).values()
         bands = [format_estimate(*band) for band in zip(estimate, *ends, strict=True)]
-        columns = {name: map(_shown, cells) for name, cells in self.labels.items()}
-        columns |= dict(zip(("estimate", "90% interval"), zip(*bands, strict=True), strict=True))
+        table = self.labels.map(_shown)
+        table[["estimate", "90% interval"]] = bands
         supported = self.draws["supported"].to_numpy()
         if not supported.all():
-            columns["supported"] = map(str, np.where(supported, "yes", "no"))
-        rows = [*zip(*columns.values(), strict=True)]
+            table["supported"] = np.where(supported, "yes", "no")
+        rows = table.to_numpy().tolist()
         lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
-        lines.append(align_columns([*columns], rows[:MAX_SHOWN]))
+        lines.append(align_columns([*table], rows[:MAX_SHOWN]))
         if len(rows) > MAX_SHOWN:
             lines.append(f"and {len(rows) - MAX_SHOWN:,} more; see to_dataframe()")
         if "population" in self.draws.attrs:

@@ -50,7 +50,7 @@ def test_a_ratio_of_averages_is_no_average_of_ratios(posterior) -> None:
     one, two = (posterior.joint_effect(far | {"red": red}).mean("point") for red in (1.0, 2.0))
     ratios = posterior.ratio(far | {"red": 2.0}, far | {"red": 1.0})
     np.testing.assert_allclose(own.draws[..., 0], two / one)
-    assert own.labels["contrast"] == ["2 / 1"]
+    assert own.labels["contrast"].tolist() == ["2 / 1"]
     assert np.abs(own.draws[..., 0] - ratios.mean("point")).mean() > 1e-3
     assert "above_one" in ratios.summary()
     with pytest.raises(bi.PointsError, match="too near to zero"):
@@ -72,14 +72,14 @@ def test_levels_are_compared_with_the_first() -> None:
     fit = made_up_with_levels()
     own = fit.comparisons("drug")
     base = fit.predictions().to_dataframe()
-    assert own.labels["contrast"] == ["b - a", "placebo - a"]
+    assert own.labels["contrast"].tolist() == ["b - a", "placebo - a"]
     start, end = (
         {name: base[name][0] for name in fit.actions} | {"drug": drug} for drug in ("a", "b")
     )
     np.testing.assert_allclose(own.draws[..., 0], fit.contrast(end, start)[..., 0])
     turned = fit.comparisons({"drug": ["b", "a"]})
     np.testing.assert_allclose(turned.draws[..., 0], -own.draws[..., 0], atol=1e-12)
-    assert fit.predictions(variables="drug").labels["drug"] == ["a", "b", "placebo"]
+    assert fit.predictions(variables="drug").labels["drug"].tolist() == ["a", "b", "placebo"]
 
 
 def test_slopes_at_an_atom_are_those_just_above() -> None:
@@ -87,7 +87,7 @@ def test_slopes_at_an_atom_are_those_just_above() -> None:
     rows = {"promo": "off", "channel": "a", "spend": [3.0, 14.0]}
     own = fit.slopes("spend", rows)
     np.testing.assert_allclose(own.draws, fit.slope("spend", rows))
-    assert own.labels["contrast"] == ["dY/dX"] * 2
+    assert own.labels["contrast"].tolist() == ["dY/dX"] * 2
 
 
 @pytest.mark.parametrize("link", ["identity", "log"])
@@ -99,8 +99,11 @@ def test_rows_have_their_own_covariates(grouped, names, link) -> None:
     actions = rows[["tv", "promo"]]
     own = fit.predictions(rows[["tv", "promo", *names]])
     change = fit.comparisons({"tv": [0.0, 0.5]}, rows[["tv", "promo", *names]])
+    slope = fit.slopes("tv", rows[["tv", "promo", *names]])
     for i, given in enumerate(rows[names].to_dict("records")):
         view = fit.given(given)
+        expected = view.slope("tv", actions.iloc[[i]])[..., 0]
+        np.testing.assert_allclose(slope.draws[..., i], expected, rtol=1e-6)
         expected = view.joint_effect(actions.iloc[[i]])[..., 0]
         np.testing.assert_allclose(own.draws[..., i], expected, rtol=1e-8)
         ends = (actions.iloc[[i]].assign(tv=tv) for tv in (0.5, 0.0))
@@ -205,7 +208,7 @@ def test_mistakes_are_answered_with_a_remedy(ask, message) -> None:
 def test_every_answer_has_a_table(posterior, data) -> None:
     table = posterior.contrast(ROWS.set_index("shop"), [[0.0, 0.0]]).to_dataframe(prob=0.8)
     assert table.index.tolist() == ["a", "b", "b"]
-    assert [*table] == ["red", "green", "from red", "from green", *STATISTICS]
+    assert {"from red", *STATISTICS} <= {*table}
     summary = posterior.contrast(ACTIONS, [[0.0, 0.0]]).summary(0.8)
     np.testing.assert_allclose(table["low"], summary["low"])
     plan = posterior.best(bi.Decision())
