@@ -24,7 +24,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import default_point, levels_of, values_set, varied
+from bayes_intgen.plots.bands import BETWEEN
+from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.report.charts import ticks
 
@@ -39,9 +40,9 @@ TABLES = ("effect", "d")
 REASONS = (
     "",
     "never set in an experiment",
+    BETWEEN,
     "no experiment sets this level",
-    "outside the range of its experiments",
-    "between the values of its experiments",
+    "outside the rows of its experiments",
     "not observed there without being set",
     "too few regimes reach this value",
     "no regimes reach it together with the other values",
@@ -142,6 +143,7 @@ def explorer_data(
         "sd": prediction.sd[0],
         "start": kept,
         "reasons": REASONS,
+        "between": REASONS.index(BETWEEN),
         "actions": actions,
         "pairs": [
             _pair_data(posterior, prediction.coefficients[0], sliders, pair)
@@ -227,13 +229,11 @@ def _reasons(
     """
     points, support = varied(point, action, stops), support_of(posterior)
     verdict, reference = support.verdict(points, np.ones(len(point), bool)), support.reference
-    settings = values_set(reference, action)
-    low, high = settings.min(initial=np.inf), settings.max(initial=-np.inf)
     close, separated = verdict.close[:, action], verdict.separated[:, action]
     applies = (
-        np.full(len(stops), not len(settings)),
+        np.full(len(stops), not len(reference.values_set(action))),
+        verdict.between[:, action],
         ~close & (levels_of(posterior)[action] is not None),
-        ~close & ((stops < low) | (stops > high)),
         ~close,
         ~separated & ~verdict.without_setting[:, action],
         ~separated,

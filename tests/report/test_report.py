@@ -389,7 +389,7 @@ def test_page_calls_supported_what_python_does(opened, kind) -> None:
     expected = {
         "apart": {"outside the range of its experiments"},
         "band": {"this combination"},
-        "levels": {"no experiment sets this level", "between the values of its experiments"},
+        "levels": {"no experiment sets this level", "between tested levels"},
         "many": set(),
     }[kind]
     assert expected <= found, found
