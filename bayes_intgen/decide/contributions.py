@@ -1,6 +1,7 @@
 """What each action brings at a plan, and what its next unit would bring."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,14 @@ ENDS = ("", "_low", "_high")
 def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -> xr.Dataset:
     """Compare each action with none of it; see :meth:`bayes_intgen.Posterior.contributions`."""
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+    # Levels have no next unit, so that their prices, which may be of some only, do not matter.
+    cost = {
+        name: own
+        for name, own in decision.cost.items()
+        if not (name in posterior.actions and isinstance(own, Mapping))
+    }
     # Values beyond the support are shown as such.
-    problem = Problem.of(posterior, replace(decision, bounds={}, budget=None), True)
+    problem = Problem.of(posterior, replace(decision, cost=cost, bounds={}, budget=None), True)
     names, categories, plan = posterior.actions, posterior.categories, problem.baseline
     none = np.array([_lowest(posterior, plan, k, own) for k, own in enumerate(problem.candidates)])
     without = np.where(np.eye(len(names), dtype=bool), none, plan)

@@ -57,21 +57,25 @@ class Slider(NamedTuple):
     reasons: NDArray[np.int_]
 
 
-def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
-    """Stops of each action: levels, or round values and those that many rows share."""
-    default, stops = default_point(posterior), []
+def sliders_of(posterior: PosteriorDraws, baseline: Array | None = None) -> list[Slider]:
+    """Stops of each action: levels, or round values and those that many rows share.
+
+    They start at a baseline; without one, near the default point where rows support that.
+    """
+    default, stops = default_point(posterior) if baseline is None else baseline, []
     for k, (c, levels) in enumerate(
         zip(posterior.terms.coordinates, levels_of(posterior), strict=True)
     ):
         bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
         atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
         # The start is exactly the baseline of decisions.
-        values = np.union1d(ticks(c.low, c.high, MAX_STEPS), [*atoms, default[k]])
-        stops.append(np.array(levels.codes) if levels else values.clip(c.low, c.high))
+        values = np.clip([*ticks(c.low, c.high, MAX_STEPS), *atoms], c.low, c.high)
+        stops.append(np.array(levels.codes) if levels else np.union1d(values, default[k]))
     start = []
     for k, values in enumerate(stops):
         within, gaps = _reasons(posterior, default, k, values) == 0, np.abs(values - default[k])
-        start.append(int(np.where(within | ~within.any(), gaps, np.inf).argmin()))
+        anywhere = baseline is not None or not within.any()
+        start.append(int(np.where(within | anywhere, gaps, np.inf).argmin()))
     point = np.array([values[i] for values, i in zip(stops, start, strict=True)])
     return [
         Slider(values, start[k], _reasons(posterior, point, k, values))
