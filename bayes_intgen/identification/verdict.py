@@ -11,7 +11,7 @@ from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import first_few
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few
 
 
 class Verdict(NamedTuple):
@@ -53,13 +53,11 @@ class Verdict(NamedTuple):
         return np.asarray(self.needs_met.all(axis=1))
 
     @property
-    def interpolated(self) -> NDArray[np.bool_]:
-        """Whether the effect lacks support between tested levels, and only there, shape (M,).
-
-        Elsewhere an effect that is not supported is outside the rows.
-        """
+    def why(self) -> NDArray[np.str_]:
+        """Why the effect is not supported, in few words, shape (M,); empty where it is."""
         missing = ~(self.close & self.separated)
-        return np.asarray(missing.any(axis=1) & (self.between | ~missing).all(axis=1))
+        in_gaps = missing.any(axis=1) & (self.between | ~missing).all(axis=1)
+        return np.where(self.supported, "", np.where(in_gaps, BETWEEN, OUTSIDE))
 
 
 def separates(
@@ -141,7 +139,7 @@ def words_of_verdict(
         for reason, applies, where in (
             ("", beyond, f" is outside its range, {shorter_number(low)} to {shorter_number(high)}"),
             ("between levels:", between, ""),
-            ("between tested levels:", verdict.between[:, k], ""),
+            (f"{BETWEEN}:", verdict.between[:, k], ""),
             (near, ~verdict.close[:, k], ""),
             ("never observed without being set near", ~verdict.without_setting[:, k], ""),
             ("too few regimes reach", failed, ""),

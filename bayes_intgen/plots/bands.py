@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 # Probabilities of the bands of pictures.
 LEVELS = (0.5, 0.9)
-# Why rows do not identify an effect, in the words of pictures and pages, and how it is shown there:
-# both are pale, and the second is hatched too.
-BETWEEN, OUTSIDE = "between tested levels", "outside the rows"
+# Points that are not supported are pale, and hatched outside the rows.
 HATCHES = {BETWEEN: "", OUTSIDE: "///"}
 # Half the width of the segment at a level, as a share of the gap to the next level.
 HALF_WIDTH = 0.3
@@ -175,21 +174,7 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
     ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
 
 
-def zones_of(supported: NDArray[np.bool_], between: NDArray[np.bool_]) -> dict[str, Any]:
-    """Split points without support by the words for why.
-
-    Examples
-    --------
-    >>> zones = zones_of(np.array([True, False, False]), np.array([False, False, True]))
-    >>> zones["between tested levels"].tolist(), zones["outside the rows"].tolist()
-    ([False, False, True], [False, True, False])
-    """
-    return {BETWEEN: ~supported & between, OUTSIDE: ~supported & ~between}
-
-
-def shade_unsupported(
-    ax: "Axes", along: Array, supported: NDArray[np.bool_], between: NDArray[np.bool_]
-) -> None:
+def shade_unsupported(ax: "Axes", along: Array, why: NDArray[np.str_]) -> None:
     """Shade the intervals of an axis where rows do not identify the effect.
 
     Each interval ends halfway between its last point and the next one.
@@ -198,17 +183,16 @@ def shade_unsupported(
     --------
     >>> import matplotlib.pyplot as plt
     >>> _, ax = plt.subplots()
-    >>> within = np.array([True, True, False, False])
-    >>> shade_unsupported(ax, np.arange(4.0), within, np.zeros(4, dtype=bool))
+    >>> shade_unsupported(ax, np.arange(4.0), np.array(["", "", OUTSIDE, OUTSIDE]))
     >>> ax.patches[0].get_label(), float(ax.patches[0].get_x())
     ('outside the rows', 1.5)
     >>> plt.close()
     """
-    for label, own in zones_of(supported, between).items():
-        for i, (start, end) in enumerate(intervals_of(along, own)):
+    for words, hatch in HATCHES.items():
+        for i, (start, end) in enumerate(intervals_of(along, why == words)):
             ax.axvspan(
-                start, end, facecolor="0.94", edgecolor="0.82", hatch=HATCHES[label], linewidth=0,
-                zorder=0, label="_" if i else label,
+                start, end, facecolor="0.94", edgecolor="0.82", hatch=hatch, linewidth=0,
+                zorder=0, label="_" if i else words,
             )  # fmt: skip
 
 

@@ -53,9 +53,8 @@ def plot_effect(
         label = f"{curve.attrs['predictive']:.0%} of outcomes"
         lines = ax.plot(along, ends.T, color=color, linestyle=":", linewidth=1.2, label="_")
         lines[0].set_label(label)
-    zones = (curve[name].to_numpy() for name in ("supported", "between"))
-    each = len(along) // curve.sizes["point"]
-    shade_unsupported(ax, along, *(np.repeat(own, each) for own in zones))
+    why = np.repeat(curve["why"].to_numpy(), len(along) // curve.sizes["point"])
+    shade_unsupported(ax, along, why)
     _label_axes(ax, curve)
     # In a figure of the user's other panels may have the same.
     if figure is not None:

@@ -15,7 +15,6 @@ from bayes_intgen.plots.bands import (
     number_axes,
     runs,
     with_population,
-    zones_of,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     words = f"half the width of the {surface.attrs['level']:.0%} interval"
     _draw_panel(panels[1], surface, "half_width", words, ("viridis", 0.0, widest))
     title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
-    if not surface["supported"].all():
+    if (surface["why"] != "").any():
         title += "; pale where not supported"
         add_legend(figure)
     figure.suptitle(with_population(title, surface, 90), fontsize="medium", parse_math=False)
@@ -52,12 +51,12 @@ def largest_supported(surface: xr.Dataset, name: str) -> float:
 
     Examples
     --------
-    >>> cells = {"mean": [[-2.0, 1.0]], "supported": [[True, False]]}
+    >>> cells = {"mean": [[-2.0, 1.0]], "why": [["", "outside the rows"]]}
     >>> surface = xr.Dataset({name: (("x", "y"), values) for name, values in cells.items()})
     >>> largest_supported(surface, "mean")
     2.0
     """
-    values, supported = np.abs(surface[name].to_numpy()), surface["supported"].to_numpy()
+    values, supported = np.abs(surface[name].to_numpy()), surface["why"].to_numpy() == ""
     return float(values[supported].max() if supported.any() else values.max()) or 1.0
 
 
@@ -74,9 +73,8 @@ def _draw_panel(
     bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
     number_axes(bar.ax, "y")
     bar.set_label(surface.attrs["outcome"], parse_math=False)
-    zones = zones_of(surface["supported"].to_numpy(), surface["between"].to_numpy())
-    for words, selected in zones.items():
-        _cover(ax, x, y, selected, words)
+    for words in HATCHES:
+        _cover(ax, x, y, surface["why"].to_numpy() == words, words)
     if "x_label" in surface.coords:
         name_levels(ax, range(len(x) - 1), surface["x_label"].to_numpy().tolist())
     if "y_label" in surface.coords:

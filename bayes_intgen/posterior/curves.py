@@ -58,11 +58,11 @@ def effect_along(
     Returns
     -------
     Dataset
-        ``effect`` (chain, draw, point); ``supported`` (point); ``between`` (point), whether it is
-        not because of values between tested levels; ``outcome`` (bound, point), the ends of the
-        predictive band, unless the outcome is binary. Coordinates: ``along``
-        (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
-        point), of all actions. The attribute ``population`` says over whom it is averaged.
+        ``effect`` (chain, draw, point); ``why`` (point) it is not supported, in words, empty where
+        it is; ``outcome`` (bound, point), the ends of the predictive band, unless the outcome is
+        binary. Coordinates: ``along`` (point), the action's values; ``label`` (point) if it has
+        levels; ``value`` (action, point), of all actions. The attribute ``population`` says over
+        whom it is averaged.
 
     Examples
     --------
@@ -86,9 +86,7 @@ def effect_along(
         effect=(("chain", "draw", "point"), effect)
     )
     # No warning: pictures shade points that are not supported.
-    verdict = support_of(posterior).verdict(points, all_set[0])
-    curve["supported"] = ("point", verdict.supported)
-    curve["between"] = ("point", verdict.interpolated)
+    curve["why"] = ("point", support_of(posterior).verdict(points, all_set[0]).why)
     curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
     if predictive is not None:
         single = prediction.outcome_summary(points, all_set, tails_of(predictive))

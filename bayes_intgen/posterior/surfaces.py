@@ -75,10 +75,10 @@ def interaction_surface(
     Dataset
         ``mean`` (x, y): the posterior mean at values of the first and the second action, in the
         outcome's units. ``half_width`` (x, y): half the width of the central interval.
-        ``supported`` (x, y), and ``between`` (x, y), whether it is not because of values between
-        tested levels. Coordinates: ``x`` and ``y``, the values; ``x_label`` and ``y_label`` if the
-        action has levels. Attributes ``first``, ``second``, ``outcome``, ``level``, and
-        ``population``, if there are covariates or groups.
+        ``why`` (x, y) the joint effect is not supported, in words, empty where it is. Coordinates:
+        ``x`` and ``y``, the values; ``x_label`` and ``y_label`` if the action has levels.
+        Attributes ``first``, ``second``, ``outcome``, ``level``, and ``population``, if there are
+        covariates or groups.
 
     Raises
     ------
@@ -107,8 +107,7 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
         {
             "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
             "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "supported": (("x", "y"), verdict.supported.reshape(shape)),
-            "between": (("x", "y"), verdict.interpolated.reshape(shape)),
+            "why": (("x", "y"), verdict.why.reshape(shape)),
         },
         coords={"x": x, "y": y},
         attrs={

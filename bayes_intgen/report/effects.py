@@ -165,7 +165,9 @@ def _charts(
     charts, y_range, dates = [], common_range(curves), posterior.terms.covariates.dates
     for (caption, name, _), curve in zip(parts, curves, strict=True):
         values, labels = values_along(posterior, name)
-        chart = draw(values, [curve], y_range, {}, labels=labels, dates=name in dates)
+        chart = draw(
+            values, [curve], y_range, np.full(len(values), ""), labels=labels, dates=name in dates
+        )
         charts.append({"caption": caption, "chart": chart})
     return charts
 

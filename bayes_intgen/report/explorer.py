@@ -24,10 +24,10 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.plots.bands import BETWEEN
 from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.report.charts import ticks
+from bayes_intgen.text.messages import BETWEEN
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
 # to load for little precision.

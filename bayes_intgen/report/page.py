@@ -35,7 +35,6 @@ from bayes_intgen.errors import (
     SupportWarning,
 )
 from bayes_intgen.identification.certificates import certify
-from bayes_intgen.plots.bands import BETWEEN, OUTSIDE, zones_of
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.curves import points_along
 from bayes_intgen.posterior.defaults import (
@@ -62,6 +61,7 @@ from bayes_intgen.report.provenance import (
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.formats import MINUS
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
@@ -175,15 +175,15 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     actions = _actions(posterior, default, level)
     interactions = interactions_of(posterior, default, level)
     charts = [own[kind]["beyond"] for own in actions for kind in ("joint", "mechanism")]
-    drawn = {why for chart in charts for why, *_ in chart}
-    drawn |= {why for pair in interactions["pairs"] for why in pair["mean"]["beyond"]}
+    drawn = {words for chart in charts for words, *_ in chart}
+    drawn |= {words for pair in interactions["pairs"] for words in pair["mean"]["beyond"]}
     return {
         "actions": actions,
         "names": _listed(posterior.actions, MAX_TITLE),
         "changes": _listed(
             [own.in_words for own in changes[:-1]], MAX_SENTENCE, " as in the table below"
         ),
-        "zones": [words for words in (BETWEEN, OUTSIDE) if words.split()[0] in drawn],
+        "drawn": sorted(drawn),
         "level": f"{100 * level:g}%",
         "support": support,
         "support_tone": tone,
@@ -264,15 +264,15 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
         beside = {i for pair in posterior.terms.interactions if k in pair for i in pair} - {k}
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
         verdict = verdicts[k]
-        everywhere = zones_of(verdict.supported, verdict.interpolated)
-        own = zones_of(verdict.needs_met[:, k], verdict.between[:, k])
+        own = np.where(verdict.between[:, k], BETWEEN, OUTSIDE)
+        own = np.where(verdict.needs_met[:, k], "", own)
         out.append(
             {
                 "name": names[k],
                 "median": median[k],
                 "low": low[k],
                 "high": high[k],
-                "joint": draw(values, [joint[k]], joint_range, everywhere, **axis),
+                "joint": draw(values, [joint[k]], joint_range, verdict.why, **axis),
                 "mechanism": draw(values, mechanisms[k], mechanism_range, own, **axis),
                 "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
             }
