@@ -70,13 +70,14 @@ def number_axes(ax: "Axes", which: str = "xy") -> None:
     for name in which:
         axis = ax.xaxis if name == "x" else ax.yaxis
         axis.set_major_formatter(lambda value, _: format_number(value))
-    for gaps in range(MAX_GAPS, 0, -1) if "x" in which else ():
+    is_linear = "x" in which and ax.get_xscale() == "linear"
+    for gaps in range(MAX_GAPS, 0, -1) if is_linear else ():
         ax.locator_params(axis="x", nbins=gaps)
         low, high = sorted(ax.get_xlim())
         at = [float(value) for value in ax.get_xticks() if low <= value <= high]
         widest = max((len(format_number(value)) for value in at), default=0)
         between = np.diff(at).min(initial=high - low) / (high - low) * _room(ax)
-        if widest < between or ax.get_xscale() != "linear":
+        if widest < between:
             break
 
 
@@ -114,9 +115,9 @@ def effect_label(attrs: Mapping[str, Any]) -> str:
     return textwrap.fill(f"{of}, all actions set", LABEL_WIDTH)
 
 
-def add_legend(figure: "Figure") -> None:
-    """Add one legend of what is in all panels of a figure, below them."""
-    handles = {
+def add_legend(figure: "Figure", handles: Mapping[str, Any] | None = None) -> None:
+    """Add one legend below the panels of a figure, by default of what is in all of them."""
+    handles = handles or {
         label: handle
         for ax in figure.axes
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
@@ -133,11 +134,12 @@ def values_in_words(values: Mapping[str, Any], width: int) -> str:
 
     Examples
     --------
-    >>> values_in_words({"red": 1.0, "green": 0.5}, 10)
+    >>> values_in_words({"red": 1.0, "green": 0.5}, 15)
     'red = 1,\ngreen = 0.5'
     """
     texts = (f"{name} = {short_label(value)}".replace(" ", "\0") for name, value in values.items())
-    return textwrap.fill(", ".join(texts), width).replace("\0", " ")
+    lines = textwrap.wrap(", ".join(texts), width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 def with_population(title: str, curve: xr.Dataset, width: int) -> str:
