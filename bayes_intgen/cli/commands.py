@@ -314,9 +314,10 @@ def plot(
     output: Output,
     action: Annotated[Texts, Parameter(alias="-a")] = None,
     at: str | None = None,
+    outcomes: bool = False,
     over: Bands = Bands(),
 ) -> int:
-    """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
+    """Plot the joint effect along actions: mean and bands.
 
     The suffix of the output file determines its format: png, svg, pdf.
 
@@ -327,6 +328,8 @@ def plot(
     at
         Values of the other actions, as radio=1; by default those of the supported
         observational row nearest to the medians.
+    outcomes
+        Add a band of single outcomes, dotted.
     """
     kind = output.suffix or ".png"
     if output not in PIPES:
@@ -343,7 +346,9 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     refuse_unknown_actions(names, posterior.actions, PointsError)
-    figure = plot_effect_grid(over.view(posterior), names, point, level=over.level)
+    figure = plot_effect_grid(
+        over.view(posterior), names, point, level=over.level, outcomes=outcomes
+    )
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=kind.removeprefix("."))
