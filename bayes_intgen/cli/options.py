@@ -394,7 +394,7 @@ class Worth:
     Attributes
     ----------
     cost
-        Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.
+        Cost per unit of actions, as tv=1,radio=0.4, 0 for the others; 1 alone: of every action.
     baseline
         Plan to compare with, as tv=30. Other actions are at those of the supported observational
         row nearest to the medians.

@@ -197,6 +197,26 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
     assert "--label Registry= --label " in text
 
 
+def test_what_is_held_in_an_arm_was_set_there_too(tmp_path, run) -> None:
+    frame = trial()
+    patients = frame["patient"] % 2 == 0
+    mono = (frame["study"] == "A-101") & patients
+    frame.loc[mono, ["study", "drug_b"]] = ["Mono A", 0]
+    text = described(frame, tmp_path, run)[2]
+    assert "--label A-101=drug_a " in text
+    assert "--label 'Mono A=drug_a+drug_b'" in text
+    # Negative control: a drug that nobody takes outside its trial is not held anywhere.
+    frame.loc[frame["study"] != "B-202", "drug_b"] = 0
+    assert "--label 'Mono A=drug_a' " in described(frame, tmp_path, run)[2]
+
+
+def test_the_next_command_has_the_levels_that_are_advised(tmp_path, run) -> None:
+    frame = trial().assign(drug_b=np.random.default_rng(0).choice([0, 5, 10], 900))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    fit = next_command(run(*next_command(run("describe", tmp_path / "rows.csv").out)).out)
+    assert fit[fit.index("--levels") + 1] == "drug_b"
+
+
 def test_consequences_and_copies_of_actions_are_named(tmp_path, run) -> None:
     frame = trial(150).drop(columns="responder")
     frame["effect seen"] = np.where(frame["score"] > 1.5, "Y", "N")
