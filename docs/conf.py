@@ -32,6 +32,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "docstrings",
+    "figures",
     "llms",
     "mathml",
 ]
@@ -47,6 +48,7 @@ nb_execution_in_temp = True
 # Progress and warnings.
 nb_output_stderr = "remove"
 nb_merge_streams = True
+nb_render_image_options = {"alt": "Figure made by the code above"}
 
 # Until all tutorials are there.
 suppress_warnings = ["toc.not_readable"]
@@ -62,6 +64,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "bayes-intgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+# Pages without others beside them.
+html_sidebars = {page: [] for page in ("index", "gallery", "contributing", "search")}
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
