@@ -210,6 +210,18 @@ def test_what_is_held_in_an_arm_was_set_there_too(tmp_path, run) -> None:
     assert "--label 'Mono A=drug_a' " in described(frame, tmp_path, run)[2]
 
 
+def test_lines_fit_into_a_narrow_terminal(tmp_path, run, monkeypatch) -> None:
+    trial().to_csv(tmp_path / "rows.csv", index=False)
+    lengths = {}
+    for columns in (70, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        explained = run("describe", tmp_path / "rows.csv").out
+        described = run(*next_command(explained)).out
+        lines = [line for text in (explained, described) for line in text.splitlines()[1:-1]]
+        lengths[columns] = max(map(len, lines))
+    assert lengths[70] <= 70 < lengths[200] <= 100
+
+
 def test_the_next_command_has_the_levels_that_are_advised(tmp_path, run) -> None:
     frame = trial().assign(drug_b=np.random.default_rng(0).choice([0, 5, 10], 900))
     frame.to_csv(tmp_path / "rows.csv", index=False)
