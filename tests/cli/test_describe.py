@@ -68,8 +68,9 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     assert json.loads(effect[3]).keys() == json.loads(point).keys()
     answer = json.loads(run("effect", "our sales.nc", "--set", point, "--format", "json").out)
     assert answer["points"][0]["low"] < truth < answer["points"][0]["high"]
-    # The fit knows the labels and the treatment of missing cells.
-    run(*report)
+    # The fit knows the labels and the treatment of missing cells, of which it has warned.
+    assert "warning: " in fitted
+    assert "warning: " not in run(*report).err
     assert "p = " in (tmp_path / "our sales.html").read_text()
 
 
