@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -25,8 +25,12 @@ from bayes_intgen.text.formats import (
     format_interval,
     format_number,
     format_to_uncertainty,
+    frame_along,
     shorter_number,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
@@ -102,7 +106,7 @@ class Plan:
     remarks: tuple[str, ...]
 
     def summary(self, level: float = 0.9) -> xr.Dataset:
-        """Mean and central interval of effect, profit, gain and regret, dims (quantity).
+        """Mean, sd and central interval of effect, profit, gain and regret, dims (quantity).
 
         Examples
         --------
@@ -114,11 +118,23 @@ class Plan:
         every = ("effect", "profit", "gain", "regret")
         names = [name for name in every if getattr(self, name) is not None]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
+        columns = central(draws, level) | {"sd": draws.std(axis=0)}
         return xr.Dataset(
-            {name: ("quantity", values) for name, values in central(draws, level).items()},
+            {name: ("quantity", values) for name, values in columns.items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
+
+    def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":
+        """Table with a row per quantity: :meth:`summary`, with ``estimate`` for ``mean``.
+
+        Examples
+        --------
+        >>> [*posterior.best(bi.Decision()).to_dataframe()]
+        ['quantity', 'estimate', 'low', 'high', 'sd']
+        """
+        frame = frame_along(self.summary(prob), "quantity")
+        return frame.rename(columns={"mean": "estimate"})
 
     def __str__(self) -> str:
         title = f"Best plan for {self.gain.attrs['outcome']} (by the {self.objective})"
