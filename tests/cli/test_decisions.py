@@ -41,6 +41,8 @@ def test_profit_is_an_option(posterior, fit, run) -> None:
     costs = ["--cost", "red=1,green=0.5", "--value", "2"]
     plan = posterior.best(bi.Decision({"red": 1.0, "green": 0.5}, value=2.0))
     assert run("best", fit, *costs).out.rstrip() == str(plan)
+    equal = run("best", fit, "--cost", "red=1,green=1", "--value", "2").out
+    assert run("best", fit, "--cost", "1", "--value", "2").out == equal
     document = json.loads(run("best", fit, *costs, "--format", "json").out)
     assert document["profit"]["mean"] == pytest.approx(float(plan.profit.mean()))
     assert document["gain"]["mean"] == pytest.approx(float(plan.gain.mean()))
