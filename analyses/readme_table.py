@@ -17,7 +17,9 @@ from _tables import commits, read_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "analyses" / "results"
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("performance", "gallery")))
+PAGES = tuple(
+    ROOT / page for page in ("README.md", "docs/explanation/performance.md", "docs/gallery.md")
+)
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 
 Row = dict[str, str]

@@ -215,7 +215,7 @@ class Posterior(Decisions):
         2002), with the functions and the variance function of this fit. Once rows have grown by
         more than an eighth, or where new rows are unlike the earlier ones, all rows are fitted
         anew with ``method="laplace"``, or with NUTS where Pareto k or the effective sample size
-        says that importance weights do not suffice; see docs/data.md for the other cases.
+        says that importance weights do not suffice; see docs/how-to/data.md for the other cases.
 
         Parameters
         ----------

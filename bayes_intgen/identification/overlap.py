@@ -1,6 +1,7 @@
 """Overlap: whether rows near a point identify the effect there, and their distance from it.
 
-A point is supported under a target mask if four conditions hold. docs/method.md motivates them.
+A point is supported under a target mask if four conditions hold, which docs/explanation/method.md
+motivates.
 
 - **Closeness.** An action that is set has its value near rows in which it was set. For an action
   that is observed, (a_k, a_pa(k)) is jointly near rows in which it was not set; with an unknown

@@ -15,7 +15,7 @@ from bayes_intgen.text.messages import first_few
 
 
 class Verdict(NamedTuple):
-    """Conditions of support that hold at points; see docs/method.md for the conditions.
+    """Conditions of support that hold at points; see docs/explanation/method.md for the conditions.
 
     Attributes
     ----------
