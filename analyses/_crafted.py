@@ -151,13 +151,13 @@ def _attribute(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
 def _model_of_other_types(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     """Replace one number, text or truth value within a model by a value of another type."""
     name = str(rng.choice(MODELS))
-    model = json.loads(file.attrs[name])
+    model = json.loads(file["fit"].attrs[name])
     holders = list(_leaves(model))
     holder, key = holders[rng.integers(len(holders))]
     others: list[Any] = [{"kind": "array", "shape": [1], "values": [0.0]}, [[]], float("nan")]
     others += [7] if isinstance(holder[key], str) else ["x"]
     holder[key] = others[rng.integers(len(others))]
-    file.attrs[name] = json.dumps(model)
+    file["fit"].attrs[name] = json.dumps(model)
 
 
 def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -123,7 +123,7 @@ def write_fits(folder: Path) -> list[Path]:
         warnings.simplefilter("ignore", bi.BayesIntgenWarning)
         posterior = bi.fit(rows, draws=60, chains=2, progress=False)
         check = bi.check(rows, held_out=0, progress=False)
-        tree = posterior.with_log_likelihood(rows, rows=100)
+        tree = posterior.to_arviz(rows, rows=100)
     paths = [folder / f"intact{i}.nc" for i in range(2)]
     posterior.with_check(check).save(paths[0])
     bi.Posterior(tree).save(paths[1])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen.api.pictures import Pictures
+from bayes_intgen.api.answers import Answers
 from bayes_intgen.decide.decision import CAUTIOUS
 
 # Methods import what decides: most questions to a saved fit are about effects.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bayes_intgen.decide.experiments import Experiment
 
 
-class Decisions(Pictures):
+class Decisions(Answers):
     """Methods of a posterior that compare and choose plans, and plan the collection of rows."""
 
     def contrast(
@@ -45,10 +45,10 @@ class Decisions(Pictures):
         Returns
         -------
         Contrast, dims (chain, draw, point)
-            A DataArray in the outcome's units, with a method ``summary``. It is not corrected for
-            a choice of ``to`` as the best of many plans, as :meth:`best` is. Coordinates along
-            ``point``: the index of a data frame, the values of each action and, after ``from``,
-            those at the start, and ``supported``, whether both ends are.
+            A DataArray in the outcome's units, with methods ``summary`` and ``to_dataframe``. It
+            is not corrected for a choice of ``to`` as the best of many plans, as :meth:`best` is.
+            Coordinates along ``point``: the index of a data frame, the values of each action and,
+            after ``from``, those at the start, and ``supported``, whether both ends are.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Decisions(Pictures):
         start: Any,
         *,
         intervened: Sequence[str] | None = None,
-    ) -> xr.DataArray:
+    ) -> "Contrast":
         """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
 
         Parameters
@@ -87,8 +87,8 @@ class Decisions(Pictures):
 
         Returns
         -------
-        DataArray, dims (chain, draw, point)
-            1.2 is an increase by 20%. Coordinates as of :meth:`contrast`.
+        Contrast, dims (chain, draw, point)
+            1.2 is an increase by 20%. Coordinates and methods as of :meth:`contrast`.
 
         Raises
         ------

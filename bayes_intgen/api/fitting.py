@@ -282,5 +282,5 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
     What was ``found`` in the rows before is kept with the posterior.
     """
     copies = of_copies(data, fit.model)
-    store_findings(fit.posterior.tree.attrs, [*found, *copies])
+    store_findings(fit.posterior.tree["fit"].attrs, [*found, *copies])
     warn_of([*copies, *of_fit(data, fit.model, fit.posterior)])

@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     Refit = Callable[[RegimeData, bool], "Posterior"]
 
 
+# ArviZ converts by class: with the group that it asks for, a posterior counts as its tree.
+@xr.DataTree.register
 class Posterior(Decisions):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
-    ``print`` shows regimes, certificates, support, checks and sampling on one screen.
+    ``print`` shows regimes, certificates, support, checks and sampling on one screen. Functions of
+    ArviZ that look at hyperparameters take it as it is, such as ``az.summary(posterior)``;
+    :meth:`to_arviz` makes what the others need.
 
     Attributes
     ----------
     tree : DataTree
         All data of the posterior: groups ``posterior`` (hyperparameters and intercept),
         ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``,
-        ``support`` (reference rows of each regime), and ``population`` (covariates and groups).
+        ``support`` (reference rows of each regime), ``population`` (covariates and groups), and
+        ``fit``, with the model in its attributes.
     model : Model
     terms : Decomposition
     spread : VarianceFunction
@@ -47,6 +52,25 @@ class Posterior(Decisions):
 
     # The update of a fit whose rows are in memory.
     _refit: "Refit | None" = None
+
+    @property
+    def name(self) -> str | None:
+        """Name of the tree."""
+        return self.tree.name
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """Draws of the hyperparameters and the intercept."""
+        return self.tree.children["posterior"]
+
+    @property
+    def azstats(self) -> Any:
+        """ArviZ's accessor of statistics, once ArviZ is imported."""
+        return self.tree.azstats
+
+    def __getitem__(self, group: str) -> xr.DataTree | xr.DataArray:
+        """Group of the tree, or a variable by its path."""
+        return self.tree[group]
 
     def __str__(self) -> str:
         return str(self._report())

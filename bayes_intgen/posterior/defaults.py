@@ -1,6 +1,7 @@
 """Defaults of decisions, pictures and reports: levels, a usual point, and supported changes."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -74,11 +75,7 @@ def default_point(posterior: PosteriorDraws) -> Array:
     """
     support, levels = support_of(posterior), levels_of(posterior)
     reference = support.reference
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    every = np.concatenate(reference.rows)
-    # No rows of a fit to experiments alone are observational.
-    observed = np.concatenate([every[:0], *(rows for rows, mask in regimes if not any(mask))])
-    usual = observed if len(observed) else every
+    every, usual = np.concatenate(reference.rows), usual_rows(reference)
     middle = np.array([_middle(own, of) for own, of in zip(usual.T, levels, strict=True)])
     for rows in (usual, every):
         for nearest in _by_distance(reference, rows, middle):
@@ -89,6 +86,31 @@ def default_point(posterior: PosteriorDraws) -> Array:
                 rounded = np.array([_plain(*column) for column in columns])
                 return rounded if support.supported(rounded[None])[0] else found
     return np.asarray(next(_by_distance(reference, usual, middle))[0])
+
+
+def usual_rows(reference: ReferenceRows) -> Array:
+    """Observational reference rows, or all where no rows are observational, shape (n, K)."""
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    every = np.concatenate(reference.rows)
+    observed = np.concatenate([every[:0], *(rows for rows, mask in regimes if not any(mask))])
+    return observed if len(observed) else every
+
+
+def typical_point(posterior: PosteriorDraws, kind: Literal["mean", "median"]) -> Array:
+    """Means or medians of the actions over the observational rows, shape (K,); modes of levels.
+
+    Examples
+    --------
+    >>> typical_point(posterior, "mean").shape
+    (2,)
+    """
+    columns = zip(usual_rows(support_of(posterior).reference).T, posterior.categories, strict=True)
+    return np.array(
+        [
+            float(own.mean()) if levels is None and kind == "mean" else _middle(own, levels)
+            for own, levels in columns
+        ]
+    )
 
 
 def _plain(value: float, levels: Categories | None, coordinate: Coordinate) -> float:

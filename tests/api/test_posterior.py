@@ -92,7 +92,7 @@ def test_repr_computes_nothing(posterior) -> None:
 
 
 def test_log_likelihood_and_log_prior(data, posterior) -> None:
-    tree = posterior.with_log_likelihood(data, rows=40, seed=3)
+    tree = posterior.to_arviz(data, rows=40, seed=3)
     rows = tree["log_likelihood"]["row"].to_numpy()
     assert len(set(rows)) == 40
     row = int(rows[7])
@@ -117,11 +117,11 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     )
     assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
     # All rows, in several batches.
-    whole = posterior.with_log_likelihood(data, rows=None)["log_likelihood"]["outcome"]
+    whole = posterior.to_arviz(data, rows=None)["log_likelihood"]["outcome"]
     assert whole.sizes["row"] == len(data)
     with pytest.raises(bi.DataError, match="rows must be a whole number of at least 1, not 0"):
-        posterior.with_log_likelihood(data, rows=0)
-    again = bi.Posterior(tree).with_log_likelihood(data, rows=5)
+        posterior.to_arviz(data, rows=0)
+    again = bi.Posterior(tree).to_arviz(data, rows=5)
     assert again["log_likelihood"].sizes["row"] == 5
     np.testing.assert_allclose(whole[..., row], expected, rtol=1e-9)
 
@@ -132,17 +132,15 @@ def test_arviz_compares_models(data, posterior) -> None:
 
     pooled = bi.fit(data, bi.models.pooled(), method="laplace", progress=False)
     trees = {
-        "additive": posterior.with_log_likelihood(data, rows=300),
-        "pooled": pooled.with_log_likelihood(data, rows=300),
+        "additive": posterior.to_arviz(data, rows=300),
+        "pooled": pooled.to_arviz(data, rows=300),
     }
     table = az.compare(trees)
     assert table.index[0] == "additive"
     assert abs(table.loc["pooled", "elpd_diff"]) > 2 * table.loc["pooled", "dse"]
     az.plot_loo_pit(trees["additive"])
     plt.close("all")
-    sensitivity = az.psense_summary(
-        posterior.with_log_likelihood(data, rows=None), var_names=["noise_sd"]
-    )
+    sensitivity = az.psense_summary(posterior.to_arviz(data, rows=None), var_names=["noise_sd"])
     # The data decide the noise, not its prior.
     likelihood, prior = sensitivity.loc["noise_sd", ["likelihood", "prior"]].astype(float)
     assert likelihood > 0.05
@@ -151,15 +149,15 @@ def test_arviz_compares_models(data, posterior) -> None:
 
 def test_the_likelihood_of_other_rows_raises(posterior, data) -> None:
     with pytest.raises(bi.DataError, match=r"0 rows of regime do\(green\), the fit had 300"):
-        posterior.with_log_likelihood(data.only([], ["red"]))
+        posterior.to_arviz(data.only([], ["red"]))
     more = joined(data, replace(data.take(slice(5)), intervened=np.ones((5, 2), bool)))
     with pytest.raises(bi.DataError, match=r"5 rows of regime do\(red, green\), the fit had 0"):
-        posterior.with_log_likelihood(more)
+        posterior.to_arviz(more)
     shifted = replace(data, actions=data.actions + 0.1)
     with pytest.raises(bi.DataError, match="other values of the actions"):
-        posterior.with_log_likelihood(shifted)
+        posterior.to_arviz(shifted)
     # Negative control: a copy of the same rows.
-    posterior.with_log_likelihood(replace(data), rows=5)
+    posterior.to_arviz(replace(data), rows=5)
 
 
 LEVELS = {"drug": "a", "size": "medium", "promo": True, "coin": 1, "spend": 2.5}

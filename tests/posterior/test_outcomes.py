@@ -83,7 +83,7 @@ def test_effects_on_binary_outcomes_outside_their_range_say_so(binary) -> None:
 
 def with_kind(posterior: bi.Posterior, kind: str) -> bi.Posterior:
     tree = posterior.tree.copy()
-    tree.attrs["outcome_kind"] = kind
+    tree["fit"].attrs["outcome_kind"] = kind
     return bi.Posterior(tree)
 
 
@@ -130,7 +130,7 @@ def loo_pit(noise, seed: int) -> np.ndarray:
     actions = rng.normal(size=masks.shape)
     outcome = actions @ [1.0, 0.5] + noise(len(masks), rng)
     data = bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
-    tree = fit(data, "linear").with_log_likelihood(data, rows=None)
+    tree = fit(data, "linear").to_arviz(data, rows=None)
     return np.asarray(az.loo_pit(tree)["outcome"])
 
 

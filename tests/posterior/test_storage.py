@@ -74,6 +74,7 @@ def rewrite(path, change) -> None:
     path.write_bytes(with_checksum(path.read_bytes()))
 
 
+FIT = "fit"
 GROUPS = ("posterior", "sample_stats", "constant_data", "coefficients", "noise", "support")
 OTHER_VERSION = "another version of bayes-intgen; fit again"
 
@@ -85,10 +86,16 @@ OTHER_VERSION = "another version of bayes-intgen; fit again"
         (lambda tree: tree.attrs.update(format=99), OTHER_VERSION),
         (lambda tree: tree.attrs.update(format="1"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
-        (lambda tree: tree.attrs.pop("terms"), "'terms' is missing"),
-        (lambda tree: tree.attrs.update(terms="{"), "model cannot be read"),
-        (lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
-        (lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'), "model cannot be"),
+        (lambda tree: tree[FIT].attrs.pop("terms"), "'terms' is missing"),
+        (lambda tree: tree[FIT].attrs.update(terms="{"), "model cannot be read"),
+        (
+            lambda tree: tree["fit"].attrs.update(terms='{"kind": "Popen", "args": ["true"]}'),
+            "Popen",
+        ),
+        (
+            lambda tree: tree["fit"].attrs.update(model='{"kind": "GP", "size": 1}'),
+            "model cannot be",
+        ),
     ],
 )
 def test_file_with_other_parts_is_rejected(saved, change, message) -> None:
@@ -107,7 +114,7 @@ def test_other_programs_open_the_file(posterior, saved) -> None:
 
 def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> None:
     check = bi.check(data, held_out=0, progress=False)
-    tree = posterior.with_check(check).with_log_likelihood(data, rows=20)
+    tree = posterior.with_check(check).to_arviz(data, rows=20)
     tree.attrs["note"] = "of the first experiment"
     tree["posterior"]["noise_sd"].attrs.update(units="lux", exponents=[1, 2])
     bi.Posterior(tree).save(tmp_path / "fit.nc")
@@ -126,7 +133,7 @@ def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> 
     ("change", "message"),
     [
         (lambda tree: tree["coefficients"]["coefficients"].values.fill(np.nan), "not finite"),
-        (lambda tree: tree.attrs.pop("outcome"), "'outcome' is missing"),
+        (lambda tree: tree[FIT].attrs.pop("outcome"), "'outcome' is missing"),
     ],
 )
 def test_what_could_not_be_loaded_is_not_saved(posterior, saved, change, message) -> None:
