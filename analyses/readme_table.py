@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import bayes_intgen as bi
+
 from _tables import commits, read_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "analyses" / "results"
-PAGES = tuple(
-    ROOT / page for page in ("README.md", "docs/explanation/performance.md", "docs/gallery.md")
-)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "explanation" / "performance.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
 
 Row = dict[str, str]
@@ -115,6 +115,14 @@ def source(name: str) -> str:
     """Link from the README to a table of results, and the commits that made it."""
     link, by = f"[{name}](analyses/results/{name}.csv)", made_by(name)
     return f"{link}, commit {by}" if by else link
+
+
+def example_rows() -> list[list[str]]:
+    """First rows of each regime of the table that the README's example fits."""
+    frame = bi.datasets.light_tunnel().frame
+    rows = frame.groupby("regime").head(2).itertuples(index=False)
+    lines = [[str(row[0]), str(row[1]), number(row[2], 0), str(row[3])] for row in rows]
+    return [[str(name) for name in frame.columns], *lines]
 
 
 def summary() -> list[list[str]]:
@@ -496,6 +504,7 @@ def bad_input() -> list[list[str]]:
 
 # Each table, and the results that it shows.
 TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
+    "rows": (example_rows, ()),
     "summary": (summary, ()),  # which names the commits beside each row
     "real": (real, ("real_worlds",)),
     "published": (published, ("published_main",)),

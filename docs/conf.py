@@ -26,6 +26,7 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "docstrings",
+    "figures",
     "llms",
     "mathml",
 ]
@@ -41,6 +42,7 @@ nb_execution_in_temp = True
 # Progress and warnings.
 nb_output_stderr = "remove"
 nb_merge_streams = True
+nb_render_image_options = {"alt": "Figure made by the code above"}
 
 # Until all tutorials are there.
 suppress_warnings = ["toc.not_readable"]
@@ -49,7 +51,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autosummary_generate = False
 numpydoc_show_class_members = False
-python_maximum_signature_line_length = 72
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
@@ -57,6 +58,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "bayes-intgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+# Pages without others beside them.
+html_sidebars = {page: [] for page in ("index", "gallery", "contributing", "search")}
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
