@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.data.covariates import NEW_GROUP, UNSEEN, group_label
+from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
@@ -21,7 +21,7 @@ from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
-from bayes_intgen.posterior.draws import fitted_prediction, prediction_of, support_of
+from bayes_intgen.posterior.draws import predictions_of_rows, support_of
 from bayes_intgen.text.messages import quoted
 
 try:
@@ -306,15 +306,14 @@ def _effect_in_rows(
         new = [group_label(cell) not in labels for cell in others[name]]
         is_new = np.array(new) & ~missing_in(others[name])
         others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
-    rows = xr.Dataset({name: ("row", column) for name, column in others.items()})
-    view = posterior.over(rows)
-    query, population = support_of(view).query(values, intervened), view.averages.population
-    assert population is not None
-    support_of(view).warn_of_level(query.intervened, view.averages)
-    inputs = np.concatenate([values, population.values], axis=1)
-    prediction = fitted_prediction(posterior)
-    draws = prediction.mean(inputs, query.mask)
-    for group in prediction_of(view).unseen:
-        unseen = population.values[:, group.column] == UNSEEN
-        draws = prediction.law.plus(draws, unseen * group.effect(values))
-    return draws
+    rows = as_table(xr.Dataset({name: ("row", column) for name, column in others.items()}))
+    assert rows is not None
+    averages, parts = predictions_of_rows(posterior, rows)
+    query = support_of(posterior).query(values, intervened)
+    support_of(posterior).warn_of_level(query.intervened, averages)
+    each = [
+        (own.rows, prediction.mean(own.inputs(values), query.mask[own.rows]))
+        for own, prediction in parts
+    ]
+    order = np.argsort(np.concatenate([rows for rows, _ in each]))
+    return np.concatenate([draws for _, draws in each], axis=-1)[..., order]

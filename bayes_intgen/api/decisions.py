@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.answers import Answers
 from bayes_intgen.decide.decision import CAUTIOUS
 
@@ -382,6 +384,7 @@ class Decisions(Answers):
 
         return plot_contributions(self.contributions(decision, level=level))
 
+    @takes_rng
     def experiments(
         self,
         decision: "Decision",
@@ -391,7 +394,7 @@ class Decisions(Answers):
         horizon: float = 1.0,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Rank experiments by their value for a decision, without a refit.
 
@@ -456,10 +459,11 @@ class Decisions(Answers):
         from bayes_intgen.decide.experiments import experiment_values
 
         return experiment_values(
-            self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
-            beyond_support=beyond_support,
+            self, decision, experiments, rows=rows, horizon=horizon, level=level,
+            seed=seed_number(seed), beyond_support=beyond_support,
         )  # fmt: skip
 
+    @takes_rng
     def split(
         self,
         rows: int,
@@ -469,7 +473,7 @@ class Decisions(Answers):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Split further rows over regimes so that joint effects become as precise as possible.
 
@@ -530,10 +534,11 @@ class Decisions(Answers):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
         ).best(rows)  # fmt: skip
 
+    @takes_rng
     def rows_for(
         self,
         width: float,
@@ -543,7 +548,7 @@ class Decisions(Answers):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> int:
         """Count the further rows that narrow intervals to a width, in the best split.
 
@@ -574,6 +579,6 @@ class Decisions(Answers):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
         ).rows_for(width)  # fmt: skip

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen._arguments import instance
+from bayes_intgen._arguments import instance, seed_number
 from bayes_intgen._atomic import atomic_write
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.decisions import Decisions
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
@@ -78,12 +79,13 @@ class Posterior(Decisions):
     def _repr_html_(self) -> str:
         return self._report()._repr_html_()
 
+    @takes_rng
     def contraction(
         self,
         points: Any,
         intervened: Sequence[str] | None = None,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Compute the widths of the posterior relative to those of the prior.
 
@@ -121,7 +123,7 @@ class Posterior(Decisions):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        return contraction(self, support_of(self).query(points, intervened), seed)
+        return contraction(self, support_of(self).query(points, intervened), seed_number(seed))
 
     def sensitivity(
         self,

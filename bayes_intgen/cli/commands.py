@@ -406,13 +406,12 @@ def check(
     """
     import bayes_intgen as bi
     from bayes_intgen.data.files import regular_file
-    from bayes_intgen.text.formats import frame_along
 
     model = options.model()
     with regular_file(data) as source:
         rows = columns.rows(source)
         result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
-    answer(format, str(result), result.to_json(), frame_along(result.table, "test"))
+    answer(format, str(result), result.to_json(), result.to_dataframe())
     return DONE if result.violated is False else DOUBTFUL
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,8 @@ from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.tables import to_frame
+from bayes_intgen.decide.contrasts import estimates_of
 from bayes_intgen.decide.decision import Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import Search
@@ -27,6 +29,9 @@ from bayes_intgen.text.formats import (
     format_to_uncertainty,
     shorter_number,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
@@ -111,14 +116,31 @@ class Plan:
         True
         """
         level = probability(level, "level", PointsError)
-        every = ("effect", "profit", "gain", "regret")
-        names = [name for name in every if getattr(self, name) is not None]
-        draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
+        names, draws = self._quantities
         return xr.Dataset(
             {name: ("quantity", values) for name, values in central(draws, level).items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
+
+    def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":
+        """Table of effect, profit, gain and regret: estimate, standard deviation and interval.
+
+        Examples
+        --------
+        >>> [*posterior.best(bi.Decision()).to_dataframe()]
+        ['quantity', 'estimate', 'sd', 'low', 'high', 'supported']
+        """
+        names, draws = self._quantities
+        columns = estimates_of(draws[None], prob)
+        return to_frame({"quantity": names, **columns, "supported": [self.supported] * len(names)})
+
+    @property
+    def _quantities(self) -> tuple[list[str], Array]:
+        """Names and draws, shape (draws, number of names)."""
+        every = ("effect", "profit", "gain", "regret")
+        names = [name for name in every if getattr(self, name) is not None]
+        return names, np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
 
     def __str__(self) -> str:
         title = f"Best plan for {self.gain.attrs['outcome']} (by the {self.objective})"

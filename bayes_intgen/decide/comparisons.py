@@ -251,7 +251,7 @@ def _estimated(
     sums: dict[int, Array] = {}
     for own, prediction in parts:
         for request, to in zip(requests, group, strict=True):
-            points = (np.hstack([at[own.rows], own.values]) for at in request.points)
+            points = (own.inputs(at) for at in request.points)
             each = quantity.evaluate(prediction, query.mask[: len(own.rows)], *points)
             for i, draws in enumerate(each):
                 total = sums.setdefault(i, np.zeros((len(counts), *draws.shape[:2])))

@@ -5,6 +5,7 @@ Every result has dims (chain, draw, ...), the quantity's own dims last.
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points, point_labels
@@ -288,6 +289,7 @@ class PosteriorDraws:
         mean = prediction_of(view).mean(query.values, query.mask)
         return view._labelled("effect", mean, query)
 
+    @takes_rng
     def outcome(
         self,
         points: Any,
@@ -295,7 +297,7 @@ class PosteriorDraws:
         *,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.DataArray:
         """Draws of the outcome itself, Y given do(a_S) and a_rest.
 
@@ -562,15 +564,16 @@ def predictions_of_rows(
     known, columns = posterior.averages, posterior.terms.covariates
     averages, parts = of_rows(posterior.tree, known, columns, table)
     scale_of = partial(draws_of_scale, posterior.tree)
-    return averages, (
-        (own, in_population(posterior._prediction, _at(known, own), scale_of)) for own in parts
-    )
 
+    def prediction_for(own: RowsAlike) -> Prediction:
+        if not own.values.shape[1]:
+            view = known._replace(population=own.population)
+            return in_population(posterior._prediction, view, scale_of)
+        # Of a population only its groups that are not in the data matter to rows with all values.
+        view = known._replace(population=own.population, over=None)
+        return replace(in_population(posterior._prediction, view, scale_of), population=None)
 
-def _at(known: Standardisation, own: RowsAlike) -> Standardisation:
-    """Population of rows; that of the fit, of which nothing is used, where rows have all values."""
-    over = None if own.values.shape[1] else known.over
-    return known._replace(population=own.population, over=over)
+    return averages, ((own, prediction_for(own)) for own in parts)
 
 
 def fitted_prediction(posterior: PosteriorDraws) -> Prediction:

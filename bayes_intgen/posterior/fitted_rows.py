@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import whole_number
-from bayes_intgen._random import generator
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
@@ -90,13 +90,14 @@ class Program:
 class FittedRows(PosteriorDraws):
     """Methods of a posterior that take the rows of the fit."""
 
+    @takes_rng
     def to_arviz(
         self,
         data: Rows | None = None,
         points: Any = None,
         *,
         rows: int | None = 2000,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.DataTree:
         """Convert the posterior to ArviZ's schema, for all of ArviZ's functions.
 
@@ -152,7 +153,7 @@ class FittedRows(PosteriorDraws):
         if points is not None:
             groups["effects"] = self.joint_effect(points).to_dataset()
         if data is not None:
-            groups |= self._groups_of_rows(data, rows, seed)
+            groups |= self._groups_of_rows(data, rows, seed_number(seed))
         origin = {name: value for name, value in self.tree.attrs.items() if name != "format"}
         tree = xr.DataTree.from_dict({n: own.assign_attrs(origin) for n, own in groups.items()})
         tree.attrs = origin

@@ -6,7 +6,7 @@ population is the average over its rows (standardisation, the g-formula; Robins 
 
 import hashlib
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -195,6 +195,10 @@ class RowsAlike(NamedTuple):
     population: Population | None
     values: Array
 
+    def inputs(self, actions: Array) -> Array:
+        """Inputs of a prediction from the actions of all rows, shape (n, K)."""
+        return np.hstack([actions[self.rows], self.values])
+
 
 def of_rows(
     tree: xr.DataTree,
@@ -220,19 +224,18 @@ def of_rows(
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
     out = warn_of_range("points", columns.names, values, low, high, columns.dates)
     at = [columns.every.index(name) for name in names]
-    distinct, which, counts = np.unique(
-        values[:, at], axis=0, return_inverse=True, return_counts=True
-    )
+    distinct, counts = np.unique(values[:, at], axis=0, return_counts=True)
     base = known.population or Population(np.full((1, len(columns)), np.nan), np.ones(1))
     units = np.tile(base.values, (len(distinct), 1, 1))
     units[:, :, at] = distinct[:, None]
-    # Conditional on all values, rows need no averages. Groups that are not in the data have them.
-    has_all = len(names) == len(asked_for(columns))
-    alone = has_all & (values != UNSEEN).all(axis=1)
-    parts = [RowsAlike(np.flatnonzero(alone), None, values[alone])] if alone.any() else []
-    for i, own in enumerate(units):
-        rows = np.flatnonzero((which.ravel() == i) & ~alone)
-        if len(rows):
+    parts = []
+    if len(names) == len(asked_for(columns)):
+        # Conditional on all values, only groups that are not in the data need a distribution.
+        for pattern, rows in _alike(np.where(values == UNSEEN, UNSEEN, 0.0)):
+            unseen = Population(pattern[None], np.ones(1)) if pattern.any() else None
+            parts.append(RowsAlike(rows, unseen, values[rows]))
+    else:
+        for own, (_, rows) in zip(units, _alike(values[:, at]), strict=True):
             parts.append(RowsAlike(rows, Population(own, base.shares), values[rows, :0]))
     together = Population(
         units.reshape(-1, len(columns)), np.outer(counts / len(table), base.shares).ravel()
@@ -243,6 +246,13 @@ def of_rows(
         words += f"; otherwise {known.description}"
     averages = Standardisation(together, words, {**known.given, **cells}, known.over, out)
     return averages, parts
+
+
+def _alike(values: Array) -> Iterator[tuple[Array, NDArray[np.int_]]]:
+    """Distinct rows in order, each with its positions."""
+    distinct, which = np.unique(values, axis=0, return_inverse=True)
+    for i, row in enumerate(distinct):
+        yield row, np.flatnonzero(which.ravel() == i)
 
 
 def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
