@@ -2,8 +2,8 @@
 
     sphinx-build -W --keep-going -b html docs build/site
 
-`-D nb_execution_mode=off` leaves the notebooks out, `-D nb_execution_mode=cache` runs those that
-have changed.
+With `-D nb_execution_mode=off` no page is executed, with
+`-D nb_execution_mode=cache` those that have changed.
 """
 
 import os
@@ -29,6 +29,7 @@ extensions = [
     "figures",
     "llms",
     "mathml",
+    "notebooks",
 ]
 exclude_patterns = ["extensions"]
 # A link to a heading, and to a file of the repository, leads somewhere.
@@ -51,6 +52,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autosummary_generate = False
 numpydoc_show_class_members = False
+# Names in docstrings lead somewhere.
+nitpicky = True
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
@@ -59,7 +62,9 @@ html_title = "bayes-intgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 # Pages without others beside them.
-html_sidebars = {page: [] for page in ("index", "gallery", "contributing", "search")}
+html_sidebars = {
+    page: [] for page in ("index", "gallery", "contributing", "search")
+}
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False

@@ -98,7 +98,7 @@ class Model(ABC):
         return ()
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
-        """Known edges of the graph over the actions, as from :func:`known_edges`.
+        """Probabilities of edges of the graph over the actions, where they are known.
 
         NaN where the graph is to be learned from the actions; None if the model has no graph.
         """

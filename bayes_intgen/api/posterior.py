@@ -144,7 +144,8 @@ class Posterior(Decisions):
     ) -> xr.Dataset:
         """Bound the change of the joint effect if hidden causes were correlated, or interacted.
 
-        :mod:`bayes_intgen.assess.sensitivity` states its assumptions.
+        The bounds are for normal causes that one further cause correlates, and an outcome that is
+        linear in them: ``bayes_intgen/assess/sensitivity.py`` derives them.
 
         Parameters
         ----------

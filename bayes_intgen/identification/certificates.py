@@ -54,7 +54,7 @@ MAX_SETS_TRIED = 5000
 class Certificate:
     """Proof that the regimes in the data identify a target, or a list of missing experiments.
 
-    Returned by :meth:`RegimeData.identify`. The target is the mean outcome with the actions in
+    Returned by :meth:`Rows.identify`. The target is the mean outcome with the actions in
     ``target`` set and the others observed, at values of the actions that every regime with a
     weight reaches. The test is sharp, whatever the graph; docs/explanation/method.md has the proof.
 
