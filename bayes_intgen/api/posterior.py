@@ -1,7 +1,7 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,15 @@ class Posterior(Decisions):
     def azstats(self) -> Any:
         """ArviZ's accessor of statistics, once ArviZ is imported."""
         return self.tree.azstats
+
+    @property
+    def children(self) -> Mapping[str, xr.DataTree]:
+        """Groups of the tree, by their names."""
+        return self.tree.children
+
+    def get(self, group: str, default: Any = None) -> Any:
+        """Group of the tree, or the default where there is none."""
+        return self.tree.get(group, default)
 
     def __getitem__(self, group: str) -> xr.DataTree | xr.DataArray:
         """Group of the tree, or a variable by its path."""
