@@ -18,10 +18,12 @@ sys.path.append(str(DOCS / "extensions"))
 os.environ["PYTHONPATH"] = str(DOCS.parent)
 os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")
 # The command is the one installed beside the Python that builds.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+BIN = str(Path(sys.executable).parent)
+os.environ["PATH"] = os.pathsep.join([BIN, os.environ["PATH"]])
 # Text is wrapped as in a terminal that fits into the page.
 os.environ["COLUMNS"] = "76"
-# Output of commands arrives in pieces; nb_merge_streams would end a line after each.
+# Output of commands arrives in pieces; nb_merge_streams would end a line
+# after each.
 NotebookClient.coalesce_streams = True
 
 project = "bayes-intgen"
