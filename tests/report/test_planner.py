@@ -236,4 +236,6 @@ def test_page_has_what_actions_bring_and_the_answer_in_words(report) -> None:
     assert "What each action brings" not in plain.text
     assert "The best plan" not in plain.text
     cheap = bi.Decision(cost=rates_of(fit), value=2.0, baseline=best.point)
-    assert "No plan is expected to be better than the baseline." in report(fit, decision=cheap).text
+    text = report(fit, decision=cheap).text
+    assert "The best plan is the baseline: tv" in text
+    assert text.count("No plan is expected to be better than the baseline") == 1
