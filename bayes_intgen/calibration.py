@@ -73,10 +73,6 @@ def ranks(
     ModelError
         For noise that is not Gaussian.
 
-    See Also
-    --------
-    simuk : the same for models of PyMC, Bambi and NumPyro.
-
     Examples
     --------
     >>> model = bi.models.additive("linear")

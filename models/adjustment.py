@@ -348,8 +348,8 @@ def control_terms(
 
     They average zero given the observed causes, of which the control variable is independent: so
     does the bias if hidden causes shift the outcome by the same amount at every action
-    (docs/method.md, "The mean of a bias"). Products of the control variable with the action, and
-    with each parent, are candidates of forward selection.
+    (docs/explanation/method.md, "The mean of a bias"). Products of the control variable with the
+    action, and with each parent, are candidates of forward selection.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 A subclass defines the terms of the mean (``decompose``). A default fit adapts the model to the data
 before sampling, so that the sampled posterior differs from that of ``Model.program``:
-:meth:`bayes_intgen.Posterior.program` returns the adapted program, and docs/method.md ("The program
-and the sampled posterior") lists the differences.
+:meth:`bayes_intgen.Posterior.program` returns the adapted program, and
+docs/explanation/method.md ("The program and the sampled posterior") lists the differences.
 """
 
 from abc import ABC, abstractmethod
@@ -98,7 +98,7 @@ class Model(ABC):
         return ()
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
-        """Known edges of the graph over the actions, as from :func:`known_edges`.
+        """Probabilities of edges of the graph over the actions, where they are known.
 
         NaN where the graph is to be learned from the actions; None if the model has no graph.
         """

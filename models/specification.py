@@ -67,7 +67,7 @@ def additive(
     prior : {"gp", "spline", "polynomial", "linear"} or a mechanism
         Prior of every unconfounded contribution and confounding bias: a name, or a ``GP``,
         ``Spline``, ``Polynomial``, ``Linear`` or ``Levels`` with custom settings, or a
-        :class:`Mechanism` of your own (docs/extend.md). Actions with two
+        :class:`Mechanism` of your own (docs/how-to/extend.md). Actions with two
         values, and columns of text, booleans or categories, get ``Levels`` unless ``unconfounded``
         or ``bias`` names another prior. Under ``Linear``, an action with two numbers gets a
         straight line.

@@ -1,6 +1,8 @@
-"""Examples, settings and file names in the documentation, page by page."""
+"""Examples, commands, settings and names in the documentation, page by page."""
 
+import inspect
 import re
+import shlex
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,45 +11,56 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.cli.commands import app
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text())
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+MODULES = {
+    "": bi,
+    "datasets.": bi.datasets,
+    "models.": bi.models,
+    "simulators.": bi.simulators,
+}
 
 
-def code_of(page: Path) -> str:
-    blocks = re.findall(r"^( *)```python\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
-    return "\n".join(
-        re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in blocks
-    )
+def blocks_of(page: Path, language: str) -> list[str]:
+    blocks = re.findall(rf"^( *)```{language}\n(.*?)^ *```", page.read_text(), re.S | re.M)
+    return [re.sub(f"^{indent}", "", block, flags=re.M) for indent, block in blocks]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def commands_of(page: Path) -> list[str]:
+    lines = "".join(blocks_of(page, "sh")).replace("\\\n", " ").splitlines()
+    return [line[line.index("bayes-intgen ") :] for line in lines if "bayes-intgen " in line]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks_of(page, "python")], ids=lambda page: page.stem
+)
 def test_examples_run(page, request, tmp_path, monkeypatch) -> None:
-    """The tutorial makes its own data; the other pages use the fixtures `data` and `posterior`."""
+    """Pages use the fixtures `data` and `posterior`; the build runs those with outputs."""
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {"bi": bi, "np": np, "pd": pd}
-    if page.stem == "tutorial":
-        whole = bi.fit
-
-        def quick(data: bi.RegimeData, **settings: int) -> bi.Posterior:
-            return whole(data, draws=100, warmup=100, progress=False, **settings)
-
-        monkeypatch.setattr(bi, "fit", quick)
-    else:
-        space |= {name: request.getfixturevalue(name) for name in ("data", "posterior")}
-    exec(code_of(page), space)
+    space |= {name: request.getfixturevalue(name) for name in ("data", "posterior")}
+    exec("\n".join(blocks_of(page, "python")), space)
     plt.close("all")
-    if page.stem == "tutorial":
-        change = space["change"]
-        error = abs(float(change.mean()) - 2 * np.tanh(1))
-        assert error < 4 * float(change.std()) < 1
-        assert space["again"].actions == ("tv", "radio")
-        assert str(space["data"].identify(["tv", "radio"])) in (DOCS / "tutorial.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for page in (*PAGES, ROOT / "README.md") for command in commands_of(page)],
+)
+def test_commands_have_options_that_exist(command: str) -> None:
+    words = shlex.split(re.split(r" [|>] ", command)[0], comments=True)[1:]
+    words = ["./-" if word == "-" else word for word in words]
+    function, _, unused = app.parse_args(words, exit_on_error=False, print_error=False)[:3]
+    assert function.__name__.strip("_") == words[0].replace("-", "_")
+    assert not unused
 
 
 def test_documented_defaults_are_those_of_the_code() -> None:
     """The default priors in the table of the page on priors."""
-    page = (DOCS / "priors.md").read_text()
+    page = (DOCS / "how-to" / "priors.md").read_text()
     gp = bi.GP()
     assert gp.scale == bi.LogNormal(0.3, 1.25)
     assert "| standard deviations of the outcome | 0.3, sigma 1.25 |" in page
@@ -61,11 +74,25 @@ def test_documented_defaults_are_those_of_the_code() -> None:
     assert "| standard deviations of the outcome | 0.5, sigma 1 |" in page
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_files_named_in_pages_exist(page) -> None:
-    root = DOCS.parent
-    text = page.read_text()
-    for name in re.findall(r"`(?:python )?(analyses/[\w./]+)", text):
-        assert (root / name).exists(), name
-    for name in re.findall(r"\(results/([\w.]+)\)", text):
-        assert (root / "analyses" / "results" / name).exists(), name
+    for name in re.findall(r"`(?:python )?(analyses/[\w./]+)", page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+def public_names() -> set[str]:
+    """Names that users may import, and what posteriors have."""
+    named = {
+        f"{prefix}{name}"
+        for prefix, module in MODULES.items()
+        for name in module.__all__
+        if not inspect.ismodule(getattr(module, name)) and name != "__version__"
+    }
+    return named | {f"Posterior.{name}" for name in dir(bi.Posterior) if name[0] != "_"}
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    pages = "".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    entries = re.findall(r"^\.\. auto\w+:: (?:bayes_intgen\.)?(\S+)", pages, flags=re.M)
+    assert public_names() <= {*entries}
+    assert len(entries) == len({*entries})

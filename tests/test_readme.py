@@ -23,20 +23,21 @@ def test_the_quick_start_prints_the_output_below_it(tmp_path, monkeypatch, capsy
     exec(code.replace("fit(known.data, seed=0)", "fit(known.data, seed=0, progress=False)"), names)
     printed = capsys.readouterr().out
     number = r"\b\d+,\d{3}\b"
-    mean, low, high = map(as_number, re.findall(number, printed))
-    joint = names["known"].joint.set_index(["red", "green"]).loc[(60, 25)]
+    mean, low, high, history = map(as_number, re.findall(number, printed))
+    joint = names["known"].joint.set_index(["red", "green"]).loc[(25, 8)]
     # A 90% interval is 3.3 standard deviations wide.
     sd = (high - low) / 3.3
     assert low < mean < high
     assert abs(mean - joint["effect"]) < 4 * np.hypot(sd, joint["standard_error"])
-    assert high - low < joint["effect"] / 10
-    # The same words and rows; estimates up to the Monte Carlo error of 400 effective draws.
+    assert high - low < joint["effect"] / 4
+    assert abs(history - joint["effect"]) > 4 * sd
+    # The same words; estimates up to the Monte Carlo error of 400 effective draws.
     assert re.sub(number, "", printed) == re.sub(number, "", shown)
-    assert list(map(as_number, re.findall(number, shown))) == pytest.approx(
-        [mean, low, high], abs=sd / 3
-    )
-    (answer,) = re.findall(rf"reads ({number}) with both", text)
-    assert as_number(answer) == pytest.approx(joint["effect"], abs=1)
+    stated = list(map(as_number, re.findall(number, shown)))
+    assert stated == pytest.approx([mean, low, high, history], abs=sd / 3)
+    # The first screen says the same.
+    first = [f"{value:,.0f}" for value in [*stated[:3], joint["effect"], stated[3]]]
+    assert re.findall(number, text[text.index("**What comes out**") :])[:5] == first
     assert f"{len(names['known'].frame):,} readings" in text
     assert (tmp_path / "fit.nc").stat().st_size > 0
     plt.close("all")

@@ -243,7 +243,7 @@ class Decisions(Answers):
             ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``,
             ``effect``, the mean joint effect, ``gain`` over the baseline, of profit if the decision
             has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``, all less
-            ``optimism``, as in :meth:`best`.
+            ``optimism``, as in :meth:`best`, and its ``remarks``, in lines.
 
         Raises
         ------
@@ -364,7 +364,7 @@ class Decisions(Answers):
     def plot_contributions(
         self, decision: "Decision | None" = None, *, level: float = 0.9
     ) -> "Figure":
-        """Plot :meth:`contributions`: what each action brings, and its next unit.
+        """Plot :meth:`Posterior.contributions`: what each action brings, and its next unit.
 
         Parameters
         ----------
@@ -444,10 +444,10 @@ class Decisions(Answers):
 
         Notes
         -----
-        Bayes linear update of the covariance of the draws by the design matrix of planned rows;
-        :mod:`bayes_intgen.decide.belief` has the formulas. Hyperparameters count as uncertain
-        coefficients do. The noise variance is that of the fit at the planned values and mask, and
-        covariates and groups are at their averages.
+        Bayes linear update of the covariance of the draws by the design matrix of planned rows
+        (docs/explanation/method.md). Hyperparameters count as uncertain coefficients do. The noise
+        variance is that of the fit at the planned values and mask, and covariates and groups are at
+        their averages.
 
         Examples
         --------

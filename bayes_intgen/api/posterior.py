@@ -1,7 +1,7 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,15 @@ class Posterior(Decisions):
         """ArviZ's accessor of statistics, once ArviZ is imported."""
         return self.tree.azstats
 
+    @property
+    def children(self) -> Mapping[str, xr.DataTree]:
+        """Groups of the tree, by their names."""
+        return self.tree.children
+
+    def get(self, group: str, default: Any = None) -> Any:
+        """Group of the tree, or the default where there is none."""
+        return self.tree.get(group, default)
+
     def __getitem__(self, group: str) -> xr.DataTree | xr.DataArray:
         """Group of the tree, or a variable by its path."""
         return self.tree[group]
@@ -135,7 +144,8 @@ class Posterior(Decisions):
     ) -> xr.Dataset:
         """Bound the change of the joint effect if hidden causes were correlated, or interacted.
 
-        :mod:`bayes_intgen.assess.sensitivity` states its assumptions.
+        The bounds are for normal causes that one further cause correlates, and an outcome that is
+        linear in them: ``bayes_intgen/assess/sensitivity.py`` derives them.
 
         Parameters
         ----------
@@ -185,7 +195,7 @@ class Posterior(Decisions):
         level: float = 0.9,
         decision: "Decision | None" = None,
     ) -> None:
-        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
+        """Write an HTML report: the answer on a first page, then charts, an explorer and details.
 
         The report is a single file that needs neither a network nor this package. Its explorer has
         a slider for every action. It includes the check that :meth:`with_check` added. All answers
@@ -197,7 +207,8 @@ class Posterior(Decisions):
         level : float
             Probability of the credible intervals.
         decision : Decision, optional
-            Costs, limits and a budget: the report then has the best plans for a range of budgets.
+            Costs, limits and a budget: the report then has the best plans for a range of budgets,
+            and what each action brings at the baseline, at which its sliders start.
 
         Raises
         ------
@@ -241,7 +252,7 @@ class Posterior(Decisions):
         2002), with the functions and the variance function of this fit. Once rows have grown by
         more than an eighth, or where new rows are unlike the earlier ones, all rows are fitted
         anew with ``method="laplace"``, or with NUTS where Pareto k or the effective sample size
-        says that importance weights do not suffice; see docs/data.md for the other cases.
+        says that importance weights do not suffice; see docs/how-to/data.md for the other cases.
 
         Parameters
         ----------

@@ -43,7 +43,7 @@ class RegimeData(Observations):
     intervened : ndarray, shape (N, K), bool
         Mask R of each row: True if the action was set from outside.
     lift_tests : tuple of LiftTest
-        Experiments known by their summary only: :meth:`add_lift_test`.
+        Experiments known by their summary only: :meth:`Rows.add_lift_test`.
     categories : tuple of Categories or None, length K
         Levels of each action whose values are text, booleans, categories or two distinct numbers;
         None for other actions.

@@ -214,7 +214,8 @@ class Rows(ABC):
 
         Fits treat it as one Gaussian observation of phi_k(x_to) - phi_k(x_from), the change of
         action k's own contribution: a direct effect, with the other actions unchanged or set
-        from outside. See docs/lift-tests.md for total effects and for the required population.
+        from outside. See docs/how-to/lift-tests.md for total effects and for the required
+        population.
 
         Parameters
         ----------
@@ -277,8 +278,9 @@ class Rows(ABC):
 
         Notes
         -----
-        No graph over the actions changes the result; see docs/method.md. Each covariate and
-        grouping is looked at by itself, and for rows outside memory in the in-memory sample.
+        No graph over the actions changes the result; see docs/explanation/method.md. Each
+        covariate and grouping is looked at by itself, and for rows outside memory in the in-memory
+        sample.
 
         Examples
         --------
@@ -330,9 +332,9 @@ do(green) itself.
 
         Notes
         -----
-        docs/method.md states the conditions of support ("Where an effect is identified"). Actions
-        are taken not to interact: ``posterior.support`` knows the interactions of a fit, and
-        requires more at points that it calls supported.
+        docs/explanation/method.md states the conditions of support ("Where an effect is
+        identified"). Actions are taken not to interact: ``posterior.support`` knows the
+        interactions of a fit, and requires more at points that it calls supported.
 
         Examples
         --------

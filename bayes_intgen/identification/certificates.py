@@ -3,7 +3,7 @@
 The rank test of :mod:`bayes_intgen.identification.regimes` decides whether a target is identified,
 at values of the actions that the regimes share (:mod:`bayes_intgen.identification.overlap` tests
 single points). The test is sharp for every graph over the actions, which is why no function here
-takes a graph. See docs/method.md for the proof.
+takes a graph. See docs/explanation/method.md for the proof.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +54,9 @@ MAX_SETS_TRIED = 5000
 class Certificate:
     """Proof that the regimes in the data identify a target, or a list of missing experiments.
 
-    Returned by :meth:`RegimeData.identify`. The target is the mean outcome with the actions in
+    Returned by :meth:`Rows.identify`. The target is the mean outcome with the actions in
     ``target`` set and the others observed, at values of the actions that every regime with a
-    weight reaches. The test is sharp, whatever the graph; see docs/method.md for the proof.
+    weight reaches. The test is sharp, whatever the graph; docs/explanation/method.md has the proof.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 For fixed actions the mean outcome is affine in the mask R (Kekić et al. 2025,
 arXiv 2506.04945, equation for E[Y | a, R]; here for any masks). The effect under a target mask R*
 is therefore identified if and only if (1, R*) is a linear combination of the rows (1, R) of the
-observed regimes. The proof is in docs/method.md.
+observed regimes. The proof is in docs/explanation/method.md.
 
 The level of a group that occurs under one mask only and the level of a bias enter the same rows, so
 that the likelihood does not tell them apart: the prior does, by which groups are exchangeable.
@@ -121,7 +121,7 @@ def combined_regimes(masks: Sequence[Mask], target: Mask) -> dict[Mask, Fraction
 def is_identified(masks: Sequence[Mask], target: Mask) -> bool:
     """Whether the observed regimes determine the mean outcome under ``target``.
 
-    The test is sharp, and no graph over the actions identifies more; see docs/method.md.
+    The test is sharp, and no graph over the actions identifies more: docs/explanation/method.md.
 
     Examples
     --------

@@ -350,10 +350,10 @@ class PosteriorDraws:
     def support(self, points: Any, intervened: Sequence[str] | None = None) -> xr.Dataset:
         """Support of the effect at points, and distances to the rows of each regime.
 
-        Equals :meth:`RegimeData.support` with the graph of the model and the reference rows of the
-        fit, but for interactions: the data know none, while a point of a fit is supported only if
-        the regimes reach the values of interacting actions together. Covariates and groups matter
-        to levels only, as the attribute ``level_rests_on`` says. :meth:`given` and
+        Equals :meth:`bayes_intgen.Rows.support` with the graph of the model and the reference rows
+        of the fit, but for interactions: the data know none, while a point of a fit is supported
+        only if the regimes reach the values of interacting actions together. Covariates and groups
+        matter to levels only, as the attribute ``level_rests_on`` says. :meth:`given` and
         :meth:`over` warn where they leave the observed range of a covariate.
 
         Raises

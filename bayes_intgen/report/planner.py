@@ -8,10 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.queries import checked_points
-from bayes_intgen.decide.best import Plan, best_plan, search_of
-from bayes_intgen.decide.decision import CAUTIOUS, Decision
-from bayes_intgen.decide.problem import costs_of
+from bayes_intgen.decide.best import Chosen, choose
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.problem import Problem, costs_of
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of
@@ -21,6 +20,7 @@ from bayes_intgen.report.effects import named_values, point_texts, probability_t
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.formats import (
     decimals_for,
+    format_estimate,
     format_interval,
     format_number,
     format_to_uncertainty,
@@ -37,6 +37,7 @@ MAX_STEPS = 6
 def plans_of(
     posterior: PosteriorDraws,
     decision: Decision,
+    search: Search,
     sliders: Sequence[Slider],
     level: float,
 ) -> dict[str, Any]:
@@ -48,28 +49,25 @@ def plans_of(
     Returns
     -------
     dict
-        ``columns``: the baseline, then the best plans in the order of their budgets, each with its
-        ``title``, whether it is ``chosen``, the one of the decision's budget, whether it is
-        ``supported``, and ``stops``, the nearest positions of the sliders. ``rows``: pairs of a
-        name and the texts of all columns. ``costs``, ``value``, ``limits`` and ``remarks`` in
-        words.
-        ``cost_of_stops``: of each slider, not a number where the decision does not say it.
+        ``answer``: the plan of the decision's budget in sentences. ``columns``: the baseline, then
+        the best plans in the order of their budgets, each with its ``title``, whether it is
+        ``chosen``, the one of the decision's budget, whether it is ``supported``, and ``stops``,
+        the nearest positions of the sliders. ``rows``: pairs of a name and the texts of all
+        columns. ``costs``, ``value``, ``limits`` and ``remarks`` in words. ``cost_of_stops``: of
+        each slider, not a number where the decision does not say it.
 
     Raises
     ------
     ModelError
         As ``posterior.best``.
     """
-    search = search_of(posterior, decision, CAUTIOUS, False)
-    found, titles = _found(posterior, search, decision)
-    plans = [search.problem.baseline]
-    plans += [
-        checked_points(plan.point, posterior.actions, posterior.categories)[0] for plan in found
-    ]
+    found, titles = _found(search, decision)
+    plans = [search.problem.baseline, *(plan.point for plan in found)]
     chosen = None if decision.budget is None else format_number(decision.budget)
+    best = found[-1 if chosen is None else titles.index(chosen) - 1]
     points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
     draws = [search.surface.effects(search.problem.baseline[None])[:, 0]]
-    draws += [plan.effect.to_numpy().ravel() for plan in found]
+    draws += [plan.effect for plan in found]
     table = _corrected(
         effect_table(posterior, points, baseline=start, level=level), np.stack(draws, axis=1), level
     )
@@ -105,24 +103,43 @@ def plans_of(
         "costs": _in_words(decision.cost),
         "value": "" if decision.value is None else format_number(decision.value),
         "limits": _in_words(decision.bounds),
-        "remarks": (found[-1] if chosen is None else found[titles.index(chosen) - 1]).remarks,
+        "remarks": best.remarks,
+        "answer": _answer(posterior, search.problem, best, chosen, level),
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
     }
 
 
-def _found(
-    posterior: PosteriorDraws, search: Search, decision: Decision
-) -> tuple[list[Plan], list[str]]:
+def _answer(
+    posterior: PosteriorDraws, problem: Problem, best: Chosen, budget: str | None, level: float
+) -> str:
+    """Describe the best plan, and what it gains, in sentences."""
+    within = "" if budget is None else f" within a budget of {budget}"
+    if (best.point == problem.baseline).all():
+        return f"No plan{within} is expected to be better than the baseline."
+    texts = zip(posterior.actions, point_texts(posterior, best.point), strict=True)
+    gained = f"the mean of {posterior.outcome_name}" if problem.value is None else "the profit"
+    mean, low, high = (float(own[0]) for own in central(best.gain[:, None], level).values())
+    rounded = (round(own, decimals_for(high - low)) for own in (mean, low, high))
+    gain, band = format_estimate(*rounded, sign=True)
+    share = probability_text(best.probability_better, len(best.gain))
+    return (
+        f"The best plan{within}: {', '.join(map(' '.join, texts))}. It changes {gained} by {gain} "
+        f"from the baseline ({100 * level:g}% interval {band}); the probability of a gain is "
+        f"{share}."
+    )
+
+
+def _found(search: Search, decision: Decision) -> tuple[list[Chosen], list[str]]:
     """Best plans of round budgets and without one, and titles of the baseline and these."""
-    free = best_plan(posterior, search.within(None))
-    low, high = search.problem.least_cost, free.cost or 0.0
+    free = choose(search.within(None))
+    low, high = search.problem.least_cost, free.cost
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
         budgets.add(decision.budget)
     found, titles = [], ["baseline"]
     for budget in sorted(budgets):
         try:
-            found.append(best_plan(posterior, search.within(budget)))
+            found.append(choose(search.within(budget)))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.

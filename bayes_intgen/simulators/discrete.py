@@ -24,8 +24,10 @@ class Binary(Confounded):
 
     Attributes
     ----------
-    names, graph, hidden
-        As in :class:`Confounded`.
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Coefficients of the hidden causes.
     share : ndarray, shape (K,)
         Approximate observational share of ones.
     usual : ndarray, shape (K,)
@@ -107,8 +109,10 @@ class Ordered(Confounded):
 
     Attributes
     ----------
-    names, graph, hidden
-        As in :class:`Confounded`.
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Coefficients of the hidden causes.
     cuts : ndarray, shape (K, L - 1)
         Increasing.
     effects : ndarray, shape (K, L)
@@ -187,8 +191,10 @@ class Counts(Confounded):
 
     Attributes
     ----------
-    names, graph, hidden
-        As in :class:`Confounded`.
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Coefficients of the hidden causes.
     usual : ndarray, shape (K,)
         Mean count at a linear predictor of zero.
     set_mean : ndarray, shape (K,)

@@ -22,7 +22,7 @@ class MarketingPanel(ObservedCauses):
     """Weekly spend and sales of regions, with at most one experiment per region.
 
     History exists in every region, rows of an experiment only in its own regions. The level of a
-    region and the season, a sine over the year, move sales; managers react to both:
+    region and the season, a sine over the year, move sales; managers react to both::
 
         l(a, region, week) = level_region + swing sin(2 pi week / 52 + phase)
                              + sum_k response_(region, k) effect_k(a_k)

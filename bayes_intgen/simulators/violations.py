@@ -86,8 +86,9 @@ class Interacting(Violation):
 
     Attributes
     ----------
-    base, strength
-        As in :class:`Violation`.
+    base : StructuralCausalModel
+    strength : float
+        Strength of the violation; zero for none.
     pair : tuple of two str, optional
         The actions that interact; by default the first two.
 

@@ -32,8 +32,10 @@ class ZeroInflated(Confounded):
 
     Attributes
     ----------
-    names, graph, hidden
-        As in :class:`Confounded`.
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Coefficients of the hidden causes.
     budget : ndarray, shape (K,)
         Usual spend in rows without a zero.
     pause, switch : ndarray, shape (K,)

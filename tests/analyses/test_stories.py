@@ -10,6 +10,16 @@ from studies import assert_figures, read, run
 import bayes_intgen as bi
 
 
+def test_diagram_of_the_assumption(tmp_path, monkeypatch) -> None:
+    assumption = run("assumption", monkeypatch, tmp_path)
+    assert_figures(tmp_path / "assumption")
+    # A bias is in the sum of a regime where its action was not set, and only there.
+    for chosen, total in assumption.REGIMES.values():
+        assert {a for a in ("tv", "radio") if f"delta_{{{a}}}" in total} == {"tv", "radio"} - set(
+            chosen
+        )
+
+
 @pytest.mark.slow
 def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> None:
     media_mix = run("media_mix", monkeypatch, tmp_path)

@@ -43,6 +43,10 @@ def test_tree_follows_the_schema_of_arviz(posterior) -> None:
     plt.close("all")
     diagnostics = az.diagnose(posterior.tree, return_diagnostics=True, show_diagnostics=False)
     assert diagnostics is not None
+    # ArviZ takes the posterior for its tree.
+    assert az.diagnose(posterior, return_diagnostics=True, show_diagnostics=False) is not None
+    assert az.summary(posterior, round_to="none").equals(summary)
+    assert [*az.convert_to_datatree(posterior).children] == [*posterior.tree.children]
     assert posterior.tree.attrs["inference_library"] == "numpyro"
 
 

@@ -5,7 +5,7 @@ coefficients that are nearly independent of each other are marginalised separate
 covariances between blocks enter to first order about one expansion point, at which value and
 gradient are exact. NUTS samples this surrogate, and the exact density corrects it: delayed
 acceptance (Christen and Fox, "Markov chain Monte Carlo using an approximation", JCGS 2005). See
-docs/method.md for the derivation.
+docs/explanation/method.md for the derivation.
 """
 
 from collections.abc import Sequence
@@ -337,7 +337,7 @@ class ExpansionPoint:
         Notes
         -----
         The second-order terms, in the covariance of two coefficients, of the log determinant and
-        the quadratic form, with every other covariance set to zero; see docs/method.md.
+        the quadratic form, with every other covariance set to zero; see docs/explanation/method.md.
         """
         prior_sd, noise_sd = _prior_sd(self.posterior, points)
         precision_change = self.sd**2 / (prior_sd**2 + self.floor) - 1

@@ -3,7 +3,7 @@
 With an unknown graph most cross-action terms are absent. Sampling their scales would cost the cube
 of the number of coefficients per step without changing the result. Terms with evidence against them
 therefore get a fixed scale in units of the noise, and their coefficients are marginalised once.
-Given that scale this is exact; see docs/method.md ("Selection of terms").
+Given that scale this is exact; see docs/explanation/method.md ("Selection of terms").
 """
 
 from __future__ import annotations
