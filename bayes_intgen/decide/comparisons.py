@@ -205,9 +205,15 @@ def estimates(
 ) -> Estimates:
     """Evaluate requests at rows, and average draws over the rows of each estimate."""
     rows, requests, quantity = question
-    n = len(rows.values)
-    every = [points for request in requests for points in request.points]
-    query = support_of(posterior).query_at(np.concatenate(every), intervened)
+    # The support of a slope is that at the row itself.
+    of_slopes = quantity is SLOPE
+    every = [(rows.values,) if of_slopes else request.points for request in requests]
+    # Points that occur often count once in the warning.
+    points, which = np.unique(
+        np.reshape(every, (-1, rows.values.shape[1])), axis=0, return_inverse=True
+    )
+    query = support_of(posterior).query_at(points, intervened)
+    supported = query.verdict.supported[which].reshape(len(requests), -1, len(rows.values))
     averages, parts = predictions_of_rows(posterior, nw.from_native(rows.frame))
     if quantity.link is None:
         support_of(posterior).warn_of_level(query.intervened, averages)
@@ -220,15 +226,14 @@ def estimates(
     sums: dict[int, Array] = {}
     for own, prediction in parts:
         for request, to in zip(requests, group, strict=True):
-            points = (own.inputs(at) for at in request.points)
-            each = quantity.evaluate(prediction, query.mask[: len(own.rows)], *points)
-            for i, draws in enumerate(each):
+            inputs = [own.inputs(at) for at in request.points]
+            mask = np.broadcast_to(query.mask[0], (len(own.rows), points.shape[1]))
+            for i, draws in enumerate(quantity.evaluate(prediction, mask, *inputs)):
                 total = sums.setdefault(i, np.zeros((len(counts), *draws.shape[:2])))
                 np.add.at(total, to[own.rows], np.moveaxis(draws, -1, 0))
-    of_rows = query.verdict.supported.reshape(len(requests), -1, n).all(axis=1)
-    supported = np.ones(len(counts), dtype=bool)
-    np.logical_and.at(supported, group, of_rows)
-    coords = {**draw_coordinates(posterior.tree), "supported": ("estimate", supported)}
+    of_all = np.ones(len(counts), dtype=bool)
+    np.logical_and.at(of_all, group, supported.all(axis=1))
+    coords = {**draw_coordinates(posterior.tree), "supported": ("estimate", of_all)}
     attrs = {"outcome": posterior.outcome_name, "intervened": ", ".join(query.intervened)}
     combined = quantity.combine(*(np.moveaxis(own, 0, -1) / counts for own in sums.values()))
     dims = ("chain", "draw", "estimate")

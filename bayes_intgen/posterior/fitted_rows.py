@@ -191,7 +191,7 @@ class FittedRows(PosteriorDraws):
         own_draws = self.tree["posterior"].to_dataset()
         groups["log_prior"] = _log_prior(self.model, self.terms.without(fixed), own_draws)
         of_prior = hyperparameter_draws(self.terms, fixed, sites, coefficients, draws)
-        groups["prior"] = of_prior[[*own_draws.data_vars]]
+        groups["prior"] = of_prior[[name for name in own_draws.data_vars if name in of_prior]]
         return groups
 
     def program(self, data: Rows) -> Program:

@@ -174,6 +174,9 @@ def test_support_is_of_all_points_of_an_estimate(posterior) -> None:
         whole = posterior.predictions({"red": [0.0, 50.0], "green": 0.1}, by=True)
     assert whole.to_dataframe()["supported"].tolist() == [False]
     assert "supported" not in str(posterior.predictions(ROWS))
+    # A point counts once, and a slope as the row itself.
+    with pytest.warns(bi.SupportWarning, match="^1 of 2 points"):
+        posterior.slopes(["red", "green"], {"red": [0.0, 50.0], "green": 0.1})
 
 
 def test_long_tables_are_shortened_in_print(posterior) -> None:
