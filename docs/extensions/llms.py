@@ -7,14 +7,14 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
-SENTENCE = re.compile(r".*?[.?!:](?=\s|$)")
+SENTENCE = re.compile(r".*?[.?!](?=\s|$)")
 
 
 def first_sentence(page: nodes.document) -> str:
     """First sentence of the first paragraph that has one."""
     for paragraph in page.findall(nodes.paragraph):
         if found := SENTENCE.match(" ".join(paragraph.astext().split())):
-            return found[0].rstrip(":")
+            return found[0]
     return ""
 
 

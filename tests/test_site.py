@@ -1,0 +1,49 @@
+"""The built site in a browser, from a folder on disk: widths on a phone, and what searches find."""
+
+import time
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+
+SITE = Path(__file__).parents[1] / "build" / "site"
+WIDTH = "return document.documentElement.scrollWidth"
+FINISHED = "return document.querySelector('.search-summary')?.textContent.includes('finished')"
+FIRST = "return document.querySelector('ul.search a').href"
+SEARCHES = {
+    "TV and radio together": "tutorials/",
+    "endogenous spend": "explanation/fit-or-not",
+    "factorial effects": "explanation/fit-or-not",
+    "interference: do not use": "explanation/fit-or-not",
+}
+
+pytestmark = pytest.mark.skipif(not SITE.exists(), reason="the site is not built: CONTRIBUTING.md")
+
+
+@pytest.fixture
+def phone(browser):
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_no_page_is_wider_than_a_phone(phone) -> None:
+    pages = [page for page in SITE.rglob("*.html") if "_static" not in page.parts]
+    assert SITE / "index.html" in pages
+    widths = {}
+    for page in pages:
+        phone.get(page.as_uri())
+        widths[page.name] = phone.execute_script(WIDTH)
+    assert {name: width for name, width in widths.items() if width > 390} == {}
+    phone.execute_script("document.querySelector('main').innerHTML = 'x'.repeat(300)")
+    assert phone.execute_script(WIDTH) > 390
+
+
+@pytest.mark.parametrize("words", SEARCHES)
+def test_a_search_finds_the_right_page_first(browser, words) -> None:
+    browser.get(f"{(SITE / 'search.html').as_uri()}?q={quote_plus(words)}")
+    end = time.monotonic() + 20
+    while not browser.execute_script(FINISHED) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert SEARCHES[words] in browser.execute_script(FIRST)
