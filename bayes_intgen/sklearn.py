@@ -53,7 +53,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         not has the spread between groups in its standard deviation.
     model : Model, optional
         Replaces ``additive(prior, graph)``.
-    method : {"nuts", "laplace"}
+    method : {"laplace", "nuts"}
+        By default a Laplace approximation: searches and cross-validation fit many times.
     chains, draws, warmup : int
         As in :func:`bayes_intgen.fit`.
     random_state : int or None
@@ -83,7 +84,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         covariates: Sequence[str | int] = (),
         groups: Sequence[str | int] = (),
         model: Model | None = None,
-        method: Method = "nuts",
+        method: Method = "laplace",
         chains: int = 4,
         draws: int | None = None,
         warmup: int = 75,

@@ -74,6 +74,15 @@ def test_scikit_learn_estimator_checks() -> None:
     assert all("rows are fewer than a fit can use" in str(error) for error in few)
 
 
+@pytest.mark.slow
+def test_scikit_learn_estimator_checks_of_real_fits() -> None:
+    """Half a minute on an idle core."""
+    checks = check_estimator(
+        JointEffectRegressor(), expected_failed_checks=EXPECTED_TO_FAIL, on_skip=None
+    )
+    assert {check["status"] for check in checks} <= {"passed", "xfail", "skipped"}
+
+
 @pytest.fixture(scope="module")
 def fitted(data) -> JointEffectRegressor:
     frame = pd.DataFrame(data.actions, columns=list(data.names))

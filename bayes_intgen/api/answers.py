@@ -66,9 +66,9 @@ class Answers(Pictures):
         >>> table.to_dataframe()["red"].tolist()
         [0.0, 0.5]
         """
-        from bayes_intgen.decide.comparisons import predictions
+        from bayes_intgen.decide.comparisons import estimates, predictions
 
-        return predictions(self, newdata, by, variables, intervened)
+        return estimates(self, predictions(self, newdata, variables), by, intervened)
 
     def comparisons(
         self,
@@ -114,9 +114,10 @@ class Answers(Pictures):
         >>> effect.to_dataframe()["contrast"].tolist()
         ['0.5 - 0', '0.5 - 0']
         """
-        from bayes_intgen.decide.comparisons import comparisons
+        from bayes_intgen.decide.comparisons import comparisons, estimates
 
-        return comparisons(self, variables, newdata, by, comparison, intervened)
+        asked = comparisons(self, variables, newdata, comparison)
+        return estimates(self, asked, by, intervened)
 
     def slopes(
         self,
@@ -158,6 +159,6 @@ class Answers(Pictures):
         >>> len(average), bool(average.to_dataframe()["low"][0] > 0)
         (1, True)
         """
-        from bayes_intgen.decide.comparisons import slopes
+        from bayes_intgen.decide.comparisons import estimates, slopes
 
-        return slopes(self, variables, newdata, by, intervened)
+        return estimates(self, slopes(self, variables, newdata), by, intervened)

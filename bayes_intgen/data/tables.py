@@ -45,16 +45,15 @@ def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
         raise DataError(f"the {type(frame).__name__} cannot be read ({error})") from error
 
 
-def to_frame(columns: Mapping[str, Any], kind: Any = "pandas") -> Any:
-    """Build a table of a kind, such as "pandas", "polars" or "pyarrow", from columns of cells.
+def to_frame(columns: Mapping[str, list[Any]], kind: Any) -> Any:
+    """Build a table of a library, such as "pandas", "polars" or "pyarrow", from columns of cells.
 
     Examples
     --------
-    >>> to_frame({"tv": [1.0, 2.0]}).shape
+    >>> to_frame({"tv": [1.0, 2.0]}, "pandas").shape
     (2, 1)
     """
-    lists = {n: c.tolist() if isinstance(c, np.ndarray) else list(c) for n, c in columns.items()}
-    return nw.from_dict(lists, backend=kind).to_native()
+    return nw.from_dict(columns, backend=kind).to_native()
 
 
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":

@@ -12,8 +12,6 @@ from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points
-from bayes_intgen.data.tables import to_frame
-from bayes_intgen.decide.contrasts import estimates_of
 from bayes_intgen.decide.decision import Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import Search
@@ -27,6 +25,7 @@ from bayes_intgen.text.formats import (
     format_interval,
     format_number,
     format_to_uncertainty,
+    frame_along,
     shorter_number,
 )
 
@@ -107,7 +106,7 @@ class Plan:
     remarks: tuple[str, ...]
 
     def summary(self, level: float = 0.9) -> xr.Dataset:
-        """Mean and central interval of effect, profit, gain and regret, dims (quantity).
+        """Mean, sd and central interval of effect, profit, gain and regret, dims (quantity).
 
         Examples
         --------
@@ -116,31 +115,26 @@ class Plan:
         True
         """
         level = probability(level, "level", PointsError)
-        names, draws = self._quantities
+        every = ("effect", "profit", "gain", "regret")
+        names = [name for name in every if getattr(self, name) is not None]
+        draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
+        columns = central(draws, level) | {"sd": draws.std(axis=0)}
         return xr.Dataset(
-            {name: ("quantity", values) for name, values in central(draws, level).items()},
+            {name: ("quantity", values) for name, values in columns.items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
 
     def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":
-        """Table of effect, profit, gain and regret: estimate, standard deviation and interval.
+        """Table with a row per quantity: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Examples
         --------
         >>> [*posterior.best(bi.Decision()).to_dataframe()]
-        ['quantity', 'estimate', 'sd', 'low', 'high', 'supported']
+        ['quantity', 'estimate', 'low', 'high', 'sd']
         """
-        names, draws = self._quantities
-        columns = estimates_of(draws[None], prob)
-        return to_frame({"quantity": names, **columns, "supported": [self.supported] * len(names)})
-
-    @property
-    def _quantities(self) -> tuple[list[str], Array]:
-        """Names and draws, shape (draws, number of names)."""
-        every = ("effect", "profit", "gain", "regret")
-        names = [name for name in every if getattr(self, name) is not None]
-        return names, np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
+        frame = frame_along(self.summary(prob), "quantity")
+        return frame.rename(columns={"mean": "estimate"})
 
     def __str__(self) -> str:
         title = f"Best plan for {self.gain.attrs['outcome']} (by the {self.objective})"

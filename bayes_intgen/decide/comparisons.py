@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -34,7 +35,6 @@ from bayes_intgen.decide.contrasts import (
 from bayes_intgen.decide.estimates import Estimates
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import (
     default_changes,
     default_point,
@@ -47,9 +47,6 @@ from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
 
-if TYPE_CHECKING:
-    import narwhals as nw
-
 type Comparison = Literal["difference", "ratio"]
 type By = str | Sequence[str] | bool | None
 
@@ -59,46 +56,46 @@ class NewRows(NamedTuple):
 
     Attributes
     ----------
-    table : narwhals DataFrame
+    frame : DataFrame
         With a column for each action.
     values : ndarray, shape (n, K)
         Values of the actions, levels as codes.
+    kind : str
+        Library of the table from which they were read.
     """
 
-    table: "nw.DataFrame[Any]"
+    frame: pd.DataFrame
     values: Array
+    kind: str
 
     @classmethod
     def of(cls, posterior: PosteriorDraws, newdata: Any) -> Self:
         """Read ``newdata``; actions without a column are at the default point."""
         names, categories = posterior.actions, posterior.categories
 
-        def named(point: Array) -> dict[str, list[Any]]:
-            columns = named_points(point, names, categories)
-            return {name: column.tolist() for name, column in columns.items()}
+        def named(points: Array) -> pd.DataFrame:
+            return pd.DataFrame(named_points(points, names, categories))
 
+        usual, table = named(default_point(posterior)[None]), None
         if newdata is None:
-            newdata = named(default_point(posterior)[None])
+            frame = usual
         elif isinstance(newdata, str):
-            kind = one_of(newdata, "newdata", ("mean", "median"), PointsError)
-            newdata = named(typical_point(posterior, kind)[None])  # type: ignore[arg-type]
-        if isinstance(newdata, Mapping):
-            newdata = _frame_of_columns(newdata, names, posterior.terms.covariates.every)
+            one_of(newdata, "newdata", ("mean", "median"), PointsError)
+            frame = named(typical_point(posterior, of_means=newdata == "mean")[None])
+        elif (table := as_table(newdata)) is not None:
+            frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
+        elif isinstance(newdata, Mapping):
+            known = (*names, *posterior.terms.covariates.every)
+            frame = _frame_of_columns(newdata, names, known)
         elif is_list_of_dicts(newdata):
-            newdata = pd.DataFrame(newdata)
-        table = as_table(newdata)
-        if table is None:
-            table = as_table(pd.DataFrame(named(checked_points(newdata, names, categories))))
-        assert table is not None
-        if not len(table):
+            frame = pd.DataFrame(newdata)
+        else:
+            frame = named(checked_points(newdata, names, categories))
+        if frame.empty:
             raise PointsError("newdata has no rows")
-        lacking = [name for name in names if name not in table.columns]
-        if lacking:
-            import narwhals as nw
-
-            usual = named(default_point(posterior)[None])
-            table = table.with_columns(*(nw.lit(usual[name][0]).alias(name) for name in lacking))
-        return cls(table, checked_points(table, names, categories))
+        frame = frame.assign(**{n: usual[n].tolist()[0] for n in names if n not in frame})
+        kind = "pandas" if table is None else table.implementation.value
+        return cls(frame, checked_points(frame, names, categories), kind)
 
 
 class Request(NamedTuple):
@@ -125,62 +122,70 @@ class Quantity(NamedTuple):
     evaluate : callable
         Draws of one or two quantities at the points of a request, each (chain, draw, n), from
         predictions, masks and points.
-    combine : callable
-        Draws of the estimate from the averages of these.
     link : Link or None
         Link under which it is a change of sums of terms; None for levels.
+    combine : callable
+        Draws of the estimate from the averages of these.
     """
 
     name: str
     evaluate: Callable[..., tuple[Array, ...]]
-    combine: Callable[..., Array]
     link: Link | None
+    combine: Callable[..., Array] = np.asarray
 
 
-def predictions(
-    posterior: PosteriorDraws,
-    newdata: Any,
-    by: By,
-    variables: Any,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+class Question(NamedTuple):
+    """What is asked at which rows; ``estimates`` answers."""
+
+    rows: NewRows
+    requests: Sequence[Request]
+    quantity: Quantity
+
+
+LEVEL = Quantity("prediction", lambda own, mask, at: (own.mean(at, mask),), None)
+DIFFERENCE = Quantity(
+    "difference", lambda own, mask, start, end: (own.change(start, end, mask),), "identity"
+)
+# One action alone differs.
+SLOPE = Quantity(
+    "slope",
+    lambda own, mask, below, above: (
+        own.change(below, above, mask) / (above - below).sum(axis=1, where=above > below),
+    ),
+    "identity",
+)
+
+
+def predictions(posterior: PosteriorDraws, newdata: Any, variables: Any) -> Question:
     """Joint effects at rows; see :meth:`bayes_intgen.Posterior.predictions`."""
-    rows = NewRows.of(posterior, newdata)
+    rows, requests = NewRows.of(posterior, newdata), []
     grid = {} if variables is None else _grid(posterior, variables)
-    requests = []
     for point in product(*grid.values()):
         values = rows.values.copy()
         values[:, [*grid]] = point
         labels = named_points(values[:1], posterior.actions, posterior.categories)
         names = [posterior.actions[k] for k in grid]
         requests.append(Request({name: labels[name].tolist()[0] for name in names}, (values,)))
-    return _estimated(posterior, rows, requests, LEVEL, by, intervened)
+    return Question(rows, requests, LEVEL)
 
 
 def comparisons(
-    posterior: PosteriorDraws,
-    variables: Any,
-    newdata: Any,
-    by: By,
-    comparison: Comparison,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+    posterior: PosteriorDraws, variables: Any, newdata: Any, comparison: Comparison
+) -> Question:
     """Changes of joint effects; see :meth:`bayes_intgen.Posterior.comparisons`."""
     rows = NewRows.of(posterior, newdata)
     one_of(comparison, "comparison", ("difference", "ratio"), PointsError)
+    ratio = Quantity(
+        "ratio",
+        lambda own, mask, start, end: (own.mean(end, mask), own.mean(start, mask)),
+        "log",
+        partial(quotient, posterior),
+    )
     requests = [*_changes(posterior, variables, rows.values, comparison)]
-    ratio = Quantity("ratio", _both_ends, partial(quotient, posterior), "log")
-    quantity = ratio if comparison == "ratio" else DIFFERENCE
-    return _estimated(posterior, rows, requests, quantity, by, intervened)
+    return Question(rows, requests, DIFFERENCE if comparison == "difference" else ratio)
 
 
-def slopes(
-    posterior: PosteriorDraws,
-    variables: Any,
-    newdata: Any,
-    by: By,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+def slopes(posterior: PosteriorDraws, variables: Any, newdata: Any) -> Question:
     """Derivatives of joint effects; see :meth:`bayes_intgen.Posterior.slopes`."""
     rows = NewRows.of(posterior, newdata)
     levels = zip(posterior.actions, posterior.categories, strict=True)
@@ -192,54 +197,18 @@ def slopes(
         )
         for name in _names(posterior, names)
     ]
-    return _estimated(posterior, rows, requests, SLOPE, by, intervened)
+    return Question(rows, requests, SLOPE)
 
 
-def _level(prediction: Prediction, mask: NDArray[np.bool_], at: Array) -> tuple[Array, ...]:
-    return (prediction.mean(at, mask),)
-
-
-def _both_ends(
-    prediction: Prediction, mask: NDArray[np.bool_], start: Array, end: Array
-) -> tuple[Array, ...]:
-    return prediction.mean(end, mask), prediction.mean(start, mask)
-
-
-def _change(
-    prediction: Prediction, mask: NDArray[np.bool_], start: Array, end: Array
-) -> tuple[Array, ...]:
-    return (prediction.change(start, end, mask),)
-
-
-def _per_unit(
-    prediction: Prediction, mask: NDArray[np.bool_], below: Array, above: Array
-) -> tuple[Array, ...]:
-    # One action alone differs.
-    return (prediction.change(below, above, mask) / (above - below).sum(axis=1),)
-
-
-def _itself(mean: Array) -> Array:
-    return mean
-
-
-LEVEL = Quantity("prediction", _level, _itself, None)
-DIFFERENCE = Quantity("difference", _change, _itself, "identity")
-SLOPE = Quantity("slope", _per_unit, _itself, "identity")
-
-
-def _estimated(
-    posterior: PosteriorDraws,
-    rows: NewRows,
-    requests: Sequence[Request],
-    quantity: Quantity,
-    by: By,
-    intervened: Sequence[str] | None,
+def estimates(
+    posterior: PosteriorDraws, question: Question, by: By, intervened: Sequence[str] | None
 ) -> Estimates:
     """Evaluate requests at rows, and average draws over the rows of each estimate."""
+    rows, requests, quantity = question
     n = len(rows.values)
     every = [points for request in requests for points in request.points]
     query = support_of(posterior).query_at(np.concatenate(every), intervened)
-    averages, parts = predictions_of_rows(posterior, rows.table)
+    averages, parts = predictions_of_rows(posterior, nw.from_native(rows.frame))
     if quantity.link is None:
         support_of(posterior).warn_of_level(query.intervened, averages)
     else:
@@ -264,38 +233,28 @@ def _estimated(
     combined = quantity.combine(*(np.moveaxis(own, 0, -1) / counts for own in sums.values()))
     dims = ("chain", "draw", "estimate")
     labelled = xr.DataArray(combined, coords, dims, quantity.name, attrs | averages.attrs)
-    return Estimates(labelled, labels, rows.table.implementation.value)
+    return Estimates(labelled, labels, rows.kind)
 
 
 def _groups(
     rows: NewRows, requests: Sequence[Request], by: By
-) -> tuple[dict[str, list[Any]], NDArray[np.int_]]:
+) -> tuple[pd.DataFrame, NDArray[np.int_]]:
     """Labels of estimates, and the estimate to which each row of each request belongs, (R, n)."""
-    columns: dict[str, list[Any]] = {
-        name: [] for name in (*rows.table.columns, *requests[0].labels)
-    }
-    own = {name: rows.table[name].to_list() for name in rows.table.columns}
-    n = len(rows.values)
-    for request in requests:
-        for name, cells in columns.items():
-            cells += [request.labels[name]] * n if name in request.labels else own[name]
-    if by is None or by is False:
-        return columns, np.arange(len(requests) * n).reshape(-1, n)
-    wanted = [] if by is True else [by] if isinstance(by, str) else list(items(by, "by", "columns"))
-    unknown = [name for name in wanted if name not in columns]
-    if unknown:
-        known = [*columns]
-        raise PointsError(
-            f"by: newdata has no column {unknown[0]!r}; {hint(unknown[0], known)} columns are "
-            f"{quoted(known)}"
-        )
-    keys = [name for name in columns if name in wanted or name in ("term", "contrast")]
-    cells_of = [*zip(*(columns[name] for name in keys), strict=True)] or [()] * (len(requests) * n)
-    position = {key: i for i, key in enumerate(dict.fromkeys(cells_of))}
-    labels = {
-        name: list(cells) for name, cells in zip(keys, zip(*position, strict=True), strict=True)
-    }
-    return labels, np.array([position[key] for key in cells_of]).reshape(-1, n)
+    every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
+    which = np.arange(len(every))
+    if by is not None and by is not False:
+        columns = () if by is True else (by,) if isinstance(by, str) else items(by, "by", "columns")
+        for name in columns:
+            if name not in every:
+                raise PointsError(
+                    f"by: newdata has no column {name!r}; {hint(name, [*every])} columns are "
+                    f"{quoted([*every])}"
+                )
+        every = every[[name for name in every if name in (*columns, "term", "contrast")]]
+        # Without any column all rows are alike.
+        groups = every.assign(all=0).groupby([*every, "all"], sort=False, dropna=False)
+        which, every = groups.ngroup().to_numpy(), every.loc[groups.head(1).index]
+    return every.reset_index(drop=True), which.reshape(len(requests), -1)
 
 
 def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:
@@ -359,19 +318,17 @@ def _changes(
 
 
 def _frame_of_columns(
-    columns: Mapping[Any, Any], actions: Sequence[str], covariates: Sequence[str]
+    columns: Mapping[Any, Any], actions: Sequence[str], known: Sequence[str]
 ) -> pd.DataFrame:
     """Frame of columns of values, or single values; names are refused that may be misspelled."""
-    known = [*actions, *covariates]
     unknown = [name for name in columns if name not in known]
     if unknown and any(name not in columns for name in actions):
         raise PointsError(
             f"newdata: unknown column {unknown[0]!r}; {hint(unknown[0], known)} fit has "
             f"{quoted(known)}"
         )
-    lists = {name: list(own) if is_sequence(own) else [own] for name, own in columns.items()}
-    most = max(map(len, lists.values()), default=0)
+    several = any(map(is_sequence, columns.values()))
     try:
-        return pd.DataFrame({n: own * most if len(own) == 1 else own for n, own in lists.items()})
+        return pd.DataFrame(dict(columns), index=None if several else [0])
     except ValueError as error:
         raise PointsError(f"newdata has columns of different lengths ({error})") from error

@@ -14,7 +14,6 @@ from bayes_intgen.data.queries import (
     checked_points,
     point_labels,
 )
-from bayes_intgen.data.tables import to_frame
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.carryover import after_periods, restated
@@ -27,7 +26,7 @@ from bayes_intgen.posterior.draws import (
 )
 from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.population import Standardisation
-from bayes_intgen.text.formats import shorter_number
+from bayes_intgen.text.formats import frame_along, shorter_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +99,7 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
 
     def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":  # type: ignore[override]
-        """Table with a row per point: its labels, ``estimate``, ``sd``, ``low`` and ``high``.
+        """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Parameters
         ----------
@@ -111,27 +110,11 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         --------
         >>> change = posterior.contrast([[0.5, 0.5]], [[0.0, 0.0]])
         >>> [*change.to_dataframe()]
-        ['red', 'green', 'from red', 'from green', 'estimate', 'sd', 'low', 'high', 'supported']
+        ['estimate', 'sd', 'low', 'high', 'above_zero', 'red', 'green', 'from red', 'from green', \
+'supported']
         """
-        labels = {str(n): c.to_numpy() for n, c in self.coords.items() if c.dims == ("point",)}
-        supported = labels.pop("supported")
-        del labels["point"]
-        draws = self.transpose("chain", "draw", "point").to_numpy()
-        frame = to_frame({**labels, **estimates_of(draws, prob), "supported": supported})
-        return frame.set_axis(self["point"].to_numpy(), axis=0)
-
-
-def estimates_of(draws: Array, prob: float) -> dict[str, Array]:
-    """Mean, standard deviation and central interval of draws, shape (chain, draw, n), as columns.
-
-    Examples
-    --------
-    >>> [*estimates_of(np.zeros((1, 10, 2)), 0.9)]
-    ['estimate', 'sd', 'low', 'high']
-    """
-    flat = draws.reshape(-1, draws.shape[-1])
-    mean, low, high = central(flat, probability(prob, "prob", PointsError)).values()
-    return {"estimate": mean, "sd": flat.std(axis=0), "low": low, "high": high}
+        frame = frame_along(self.summary(prob), "point").set_index("point")
+        return frame.rename(columns={"mean": "estimate"})
 
 
 def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:

@@ -1,16 +1,20 @@
 """Estimates as a tidy table: a row for each, with its draws."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
+from bayes_intgen._arguments import probability
+from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import group_label
 from bayes_intgen.data.tables import to_frame
-from bayes_intgen.decide.contrasts import estimates_of
+from bayes_intgen.errors import PointsError
+from bayes_intgen.posterior.draws import central
 from bayes_intgen.text.formats import align_columns, format_estimate, format_number
 
 # Maximum number of estimates that a printed table shows.
@@ -29,14 +33,14 @@ class Estimates:
         In the outcome's units, or for ratios without units. Coordinate ``supported`` (estimate)
         says whether rows near all points of the estimate identify it; the attribute ``population``
         over whom effects are averaged.
-    labels : dict from str to list
-        Columns of the table that say what is estimated.
+    labels : DataFrame
+        Columns that say what is estimated, with a row per estimate.
     kind : str
         Kind of table, "pandas", "polars" or "pyarrow", that :meth:`to_dataframe` gives.
     """
 
     draws: xr.DataArray
-    labels: Mapping[str, Sequence[Any]]
+    labels: pd.DataFrame
     kind: str
 
     def __len__(self) -> int:
@@ -66,28 +70,28 @@ class Estimates:
         >>> [*posterior.slopes("red").to_dataframe()]
         ['red', 'green', 'term', 'contrast', 'estimate', 'sd', 'low', 'high', 'supported']
         """
-        columns = estimates_of(self.draws.to_numpy(), prob)
         supported = self.draws["supported"].to_numpy()
-        return to_frame({**self.labels, **columns, "supported": supported}, self.kind)
+        frame = self.labels.assign(**self._statistics(prob), supported=supported)
+        return frame if self.kind == "pandas" else to_frame(frame.to_dict("list"), self.kind)
+
+    def _statistics(self, prob: float) -> dict[str, Array]:
+        draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
+        mean, low, high = central(draws.T, probability(prob, "prob", PointsError)).values()
+        return {"estimate": mean, "sd": draws.std(axis=1), "low": low, "high": high}
 
     def __str__(self) -> str:
-        columns = estimates_of(self.draws.to_numpy()[..., :MAX_SHOWN], 0.9)
-        bands = zip(*(columns[name] for name in ("estimate", "low", "high")), strict=True)
+        estimate, _, *ends = self._statistics(0.9).values()
+        bands = [format_estimate(*band) for band in zip(estimate, *ends, strict=True)]
+        table = self.labels.map(_shown)
+        table[["estimate", "90% interval"]] = bands
         supported = self.draws["supported"].to_numpy()
-        some = not supported.all()
-        labels = zip(*self.labels.values(), strict=True) if self.labels else [()] * len(self)
-        rows = [
-            [*map(_shown, cells), *format_estimate(*band), *["yes" if own else "no"] * some]
-            for cells, band, own in zip(labels, bands, supported, strict=False)
-        ]
-        head = [*self.labels, "estimate", "90% interval", *["supported"] * some]
-        more = len(self) - len(rows)
-        lines = [
-            f"{self.draws.name} of {self.draws.attrs['outcome']}",
-            "",
-            align_columns(head, rows),
-            *[f"and {more:,} more; see to_dataframe()"] * (more > 0),
-        ]
+        if not supported.all():
+            table["supported"] = np.where(supported, "yes", "no")
+        rows = table.to_numpy().tolist()
+        lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
+        lines.append(align_columns([*table], rows[:MAX_SHOWN]))
+        if len(rows) > MAX_SHOWN:
+            lines.append(f"and {len(rows) - MAX_SHOWN:,} more; see to_dataframe()")
         if "population" in self.draws.attrs:
             lines += ["", f"Population: {self.draws.attrs['population']}."]
         return "\n".join(lines)

@@ -1,7 +1,6 @@
 """Defaults of decisions, pictures and reports: levels, a usual point, and supported changes."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 
@@ -96,18 +95,18 @@ def usual_rows(reference: ReferenceRows) -> Array:
     return observed if len(observed) else every
 
 
-def typical_point(posterior: PosteriorDraws, kind: Literal["mean", "median"]) -> Array:
+def typical_point(posterior: PosteriorDraws, *, of_means: bool) -> Array:
     """Means or medians of the actions over the observational rows, shape (K,); modes of levels.
 
     Examples
     --------
-    >>> typical_point(posterior, "mean").shape
+    >>> typical_point(posterior, of_means=True).shape
     (2,)
     """
     columns = zip(usual_rows(support_of(posterior).reference).T, posterior.categories, strict=True)
     return np.array(
         [
-            float(own.mean()) if levels is None and kind == "mean" else _middle(own, levels)
+            float(own.mean()) if levels is None and of_means else _middle(own, levels)
             for own, levels in columns
         ]
     )
