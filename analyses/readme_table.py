@@ -248,7 +248,7 @@ def real() -> list[list[str]]:
         "error, published": "published",
         "error, history": "history",
         "error, joint rows": "rows together alone",
-        "share of draws below the better": "draws in which it beats pooled rows and by hand",
+        "share of draws below the better": "share it wins",
     }
     head = ["table", *columns.values(), "coverage of 90% intervals", "`bi.check` reports"]
     lines = [head]
