@@ -125,7 +125,7 @@ def _missing(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     what = [*VARIABLES, *GROUPS, *(f"@{name}" for name in (*MODELS, "outcome", "creation_library"))]
     name = str(rng.choice(what))
     if name.startswith("@"):
-        del file.attrs[name[1:]]
+        del (file if name == "@creation_library" else file["fit"]).attrs[name[1:]]
     else:
         del file[name]
 
@@ -145,19 +145,19 @@ def _attribute(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
         '{"kind": "LogNormal", "median": 1, "sigma": 1}', np.zeros((3, 3)), h5py.Empty("f8"),
         ["a", "b"], '{"kind": "Popen", "args": ["true"]}', '{"kind": ["GP"]}', "1e999", "NaN",
     ]  # fmt: skip
-    file.attrs[str(rng.choice(MODELS))] = values[rng.integers(len(values))]
+    file["fit"].attrs[str(rng.choice(MODELS))] = values[rng.integers(len(values))]
 
 
 def _model_of_other_types(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     """Replace one number, text or truth value within a model by a value of another type."""
     name = str(rng.choice(MODELS))
-    model = json.loads(file.attrs[name])
+    model = json.loads(file["fit"].attrs[name])
     holders = list(_leaves(model))
     holder, key = holders[rng.integers(len(holders))]
     others: list[Any] = [{"kind": "array", "shape": [1], "values": [0.0]}, [[]], float("nan")]
     others += [7] if isinstance(holder[key], str) else ["x"]
     holder[key] = others[rng.integers(len(others))]
-    file.attrs[name] = json.dumps(model)
+    file["fit"].attrs[name] = json.dumps(model)
 
 
 def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -171,7 +171,7 @@ def _leaves(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def _findings(file: h5py.File, rng: np.random.Generator, base: Path) -> None:
     """Findings that are no pairs of texts."""
-    file.attrs["findings"] = ["[1", '[["a"]]', "null", '[["copies", ""]]'][rng.integers(4)]
+    file["fit"].attrs["findings"] = ["[1", '[["a"]]', "null", '[["copies", ""]]'][rng.integers(4)]
 
 
 CRAFTS: dict[str, Craft] = {

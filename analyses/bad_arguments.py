@@ -219,12 +219,12 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
         "outcome(seed)": (seed, lambda v: posterior.outcome(point, seed=v)),
         "contraction(seed)": (
             Kind(seed.right[:1], seed.wrong), lambda v: posterior.contraction(point, seed=v)),
-        "with_log_likelihood(seed)": (
-            seed, lambda v: posterior.with_log_likelihood(data, rows=9, seed=v)),
-        "with_log_likelihood(rows)": (
+        "to_arviz(seed)": (
+            seed, lambda v: posterior.to_arviz(data, rows=9, seed=v)),
+        "to_arviz(rows)": (
             Kind(count.right, [w for w in count.wrong if w(np.random.default_rng(0)) is not None]),
-            lambda v: posterior.with_log_likelihood(data, rows=v)),
-        "with_log_likelihood(data)": (others, posterior.with_log_likelihood),
+            lambda v: posterior.to_arviz(data, rows=v)),
+        "to_arviz(data)": (others, posterior.to_arviz),
         "check(seed)": (Kind([], seed.wrong), lambda v: bi.check(data, linear, seed=v)),
         "check(level)": (Kind([], PROBABILITY.wrong), lambda v: bi.check(data, linear, level=v)),
         "check(data)": (Kind([], others.wrong), lambda v: bi.check(v, linear)),

@@ -219,7 +219,7 @@ def note_comparison(
     """Compare both models by leave-one-out cross-validation on the training rows."""
     models = {"additive": posterior, "saturated": saturated}
     elpds = {
-        name: az.loo(fitted.with_log_likelihood(data, rows=None), pointwise=True)
+        name: az.loo(fitted.to_arviz(data, rows=None), pointwise=True)
         for name, fitted in models.items()
     }
     for name, elpd in elpds.items():

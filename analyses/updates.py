@@ -61,7 +61,11 @@ def score(seed: int, kind: str, actions: int, rows: int, points: int, quick: boo
         line[f"distance {name}"] = f"{rms((own.mean(axis=0) - mean) / sd):.4f}"
         line[f"sd {name}"] = f"{np.exp(np.mean(np.log(own.std(axis=0) / sd))):.4f}"
     # A new pilot fit has another variance function.
-    line["pilot"] = "same" if update.tree.attrs["spread"] == before.tree.attrs["spread"] else "new"
+    line["pilot"] = (
+        "same"
+        if update.tree["fit"].attrs["spread"] == before.tree["fit"].attrs["spread"]
+        else "new"
+    )
     return [{**line, "seconds update": f"{seconds_of_update:.3f}", "seconds": f"{seconds:.3f}"}]
 
 

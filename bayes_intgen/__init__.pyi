@@ -18,6 +18,7 @@ from .data.rows import Rows
 from .decide.best import Plan
 from .decide.contrasts import Contrast
 from .decide.decision import CVaR, Decision, Quantile
+from .decide.estimates import Estimates
 from .decide.experiments import Experiment
 from .decide.split import design
 from .errors import (
@@ -53,6 +54,7 @@ __all__ = [
     "DataWarning",
     "Decision",
     "DistributedData",
+    "Estimates",
     "Experiment",
     "Finding",
     "LackOfFitWarning",

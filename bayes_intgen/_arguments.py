@@ -48,8 +48,12 @@ def row_count(value: Any) -> int:
 
 
 def seed_number(value: Any) -> int:
-    """Validate a seed."""
-    return whole_number(value, "seed", 0)
+    """Validate a seed; the functions that take one turn a generator into a number before."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ModelError(
+            f"seed must be a whole number of at least 0, or a NumPy Generator, not {_shown(value)}"
+        )
+    return int(value)
 
 
 def probability(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from numpyro.infer import Predictive
 
 from bayes_intgen._jax import double_precision
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior
@@ -154,11 +154,12 @@ def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
     return share
 
 
+@takes_rng
 def coverage(
     world: StructuralCausalModel,
     *,
     rows: int,
-    seed: int,
+    seed: Seed,
     model: Model | None = None,
     points: int = 1000,
     levels: Sequence[float] = LEVELS,

@@ -1,5 +1,6 @@
 """Scikit-learn regressor around the default fit; needs the extra ``sklearn``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from numbers import Integral
@@ -12,16 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
-from bayes_intgen.data.covariates import NEW_GROUP, UNSEEN, group_label
+from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
-from bayes_intgen.errors import DataError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
-from bayes_intgen.posterior.draws import fitted_prediction, prediction_of, support_of
+from bayes_intgen.posterior.draws import predictions_of_rows, support_of
 from bayes_intgen.text.messages import quoted
 
 try:
@@ -53,7 +54,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         not has the spread between groups in its standard deviation.
     model : Model, optional
         Replaces ``additive(prior, graph)``.
-    method : {"nuts", "laplace"}
+    method : {"laplace", "nuts"}
+        By default a Laplace approximation: searches and cross-validation fit many times.
     chains, draws, warmup : int
         As in :func:`bayes_intgen.fit`.
     random_state : int or None
@@ -83,7 +85,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         covariates: Sequence[str | int] = (),
         groups: Sequence[str | int] = (),
         model: Model | None = None,
-        method: Method = "nuts",
+        method: Method = "laplace",
         chains: int = 4,
         draws: int | None = None,
         warmup: int = 75,
@@ -172,6 +174,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         )
         # Predictions without a mask are joint effects if any row of the fit was intervened on.
         self._predicts_joint = bool(data.intervened.any())
+        self._has_free_actions = not data.intervened.all()
         return self
 
     def predict(
@@ -235,8 +238,26 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         intervened: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """R^2 of the predictions under each row's mask."""
-        predictions = self.predict(X, intervened)
+        """R^2 of the predictions under each row's mask.
+
+        Warns
+        -----
+        DataWarning
+            Where ``intervened`` is missing, as it is in searches without metadata routing, though
+            the rows of the fit differ in what was set.
+        """
+        check_is_fitted(self)
+        if intervened is None and self._predicts_joint and self._has_free_actions:
+            warnings.warn(
+                "rows are scored as if every action had been set in them; pass intervened, in "
+                "searches with sklearn.set_config(enable_metadata_routing=True)",
+                DataWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
+        with warnings.catch_warnings():
+            # Of rows as they are: the score shows how well they are predicted.
+            warnings.simplefilter("ignore", SupportWarning)
+            predictions = self.predict(X, intervened)
         return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     @property
@@ -306,15 +327,14 @@ def _effect_in_rows(
         new = [group_label(cell) not in labels for cell in others[name]]
         is_new = np.array(new) & ~missing_in(others[name])
         others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
-    rows = xr.Dataset({name: ("row", column) for name, column in others.items()})
-    view = posterior.over(rows)
-    query, population = support_of(view).query(values, intervened), view.averages.population
-    assert population is not None
-    support_of(view).warn_of_level(query.intervened, view.averages)
-    inputs = np.concatenate([values, population.values], axis=1)
-    prediction = fitted_prediction(posterior)
-    draws = prediction.mean(inputs, query.mask)
-    for group in prediction_of(view).unseen:
-        unseen = population.values[:, group.column] == UNSEEN
-        draws = prediction.law.plus(draws, unseen * group.effect(values))
-    return draws
+    rows = as_table(xr.Dataset({name: ("row", column) for name, column in others.items()}))
+    assert rows is not None
+    averages, parts = predictions_of_rows(posterior, rows)
+    query = support_of(posterior).query(values, intervened)
+    support_of(posterior).warn_of_level(query.intervened, averages)
+    each = [
+        (own.rows, prediction.mean(own.inputs(values), query.mask[own.rows]))
+        for own, prediction in parts
+    ]
+    order = np.argsort(np.concatenate([rows for rows, _ in each]))
+    return np.concatenate([draws for _, draws in each], axis=-1)[..., order]

@@ -10,11 +10,21 @@ import os
 import sys
 from pathlib import Path
 
+from nbclient import NotebookClient
+
 DOCS = Path(__file__).parent
 sys.path.append(str(DOCS / "extensions"))
 # Executed pages use this checkout, and their figures this style.
 os.environ["PYTHONPATH"] = str(DOCS.parent)
 os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")
+# The command is the one installed beside the Python that builds.
+BIN = str(Path(sys.executable).parent)
+os.environ["PATH"] = os.pathsep.join([BIN, os.environ["PATH"]])
+# Text is wrapped as in a terminal that fits into the page.
+os.environ["COLUMNS"] = "76"
+# Output of commands arrives in pieces; nb_merge_streams would end a line
+# after each.
+NotebookClient.coalesce_streams = True
 
 project = "bayes-intgen"
 author = "the authors of bayes-intgen"

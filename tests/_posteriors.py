@@ -197,7 +197,7 @@ def made_up(
 def with_log_link(posterior: bi.Posterior) -> bi.Posterior:
     """The same draws as those of the logarithm of an outcome."""
     tree = posterior.tree.copy()
-    tree.attrs["model"] = codec.dumps(replace(posterior.model, link="log"))
+    tree["fit"].attrs["model"] = codec.dumps(replace(posterior.model, link="log"))
     return bi.Posterior(tree)
 
 

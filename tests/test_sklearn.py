@@ -74,6 +74,15 @@ def test_scikit_learn_estimator_checks() -> None:
     assert all("rows are fewer than a fit can use" in str(error) for error in few)
 
 
+@pytest.mark.slow
+def test_scikit_learn_estimator_checks_of_real_fits() -> None:
+    """Half a minute on an idle core."""
+    checks = check_estimator(
+        JointEffectRegressor(), expected_failed_checks=EXPECTED_TO_FAIL, on_skip=None
+    )
+    assert {check["status"] for check in checks} <= {"passed", "xfail", "skipped"}
+
+
 @pytest.fixture(scope="module")
 def fitted(data) -> JointEffectRegressor:
     frame = pd.DataFrame(data.actions, columns=list(data.names))
@@ -114,6 +123,16 @@ def test_method_is_passed_on(data) -> None:
     regressor = JointEffectRegressor("linear", method="laplace", draws=20)
     regressor.fit(data.actions, data.outcome, intervened=data.intervened)
     assert "pareto_k" in regressor.posterior_.tree["sample_stats"].attrs
+
+
+def test_a_score_without_masks_is_doubted(data, fitted) -> None:
+    rows = pd.DataFrame(data.actions, columns=list(data.names)), data.outcome
+    with pytest.warns(bi.DataWarning, match="enable_metadata_routing"):
+        without = fitted.score(*rows)
+    # Warnings are errors here.
+    assert fitted.score(*rows, data.intervened) > without
+    all_set = JointEffectRegressor(**QUICK).fit(*rows, intervened=np.ones_like(data.intervened))
+    all_set.score(*rows)
 
 
 @pytest.mark.usefixtures("straight_lines")

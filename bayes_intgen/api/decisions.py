@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen.api.pictures import Pictures
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
+from bayes_intgen.api.answers import Answers
 from bayes_intgen.decide.decision import CAUTIOUS
 
 # Methods import what decides: most questions to a saved fit are about effects.
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from bayes_intgen.decide.experiments import Experiment
 
 
-class Decisions(Pictures):
+class Decisions(Answers):
     """Methods of a posterior that compare and choose plans, and plan the collection of rows."""
 
     def contrast(
@@ -45,10 +47,10 @@ class Decisions(Pictures):
         Returns
         -------
         Contrast, dims (chain, draw, point)
-            A DataArray in the outcome's units, with a method ``summary``. It is not corrected for
-            a choice of ``to`` as the best of many plans, as :meth:`best` is. Coordinates along
-            ``point``: the index of a data frame, the values of each action and, after ``from``,
-            those at the start, and ``supported``, whether both ends are.
+            A DataArray in the outcome's units, with methods ``summary`` and ``to_dataframe``. It
+            is not corrected for a choice of ``to`` as the best of many plans, as :meth:`best` is.
+            Coordinates along ``point``: the index of a data frame, the values of each action and,
+            after ``from``, those at the start, and ``supported``, whether both ends are.
 
         Raises
         ------
@@ -77,7 +79,7 @@ class Decisions(Pictures):
         start: Any,
         *,
         intervened: Sequence[str] | None = None,
-    ) -> xr.DataArray:
+    ) -> "Contrast":
         """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
 
         Parameters
@@ -87,8 +89,8 @@ class Decisions(Pictures):
 
         Returns
         -------
-        DataArray, dims (chain, draw, point)
-            1.2 is an increase by 20%. Coordinates as of :meth:`contrast`.
+        Contrast, dims (chain, draw, point)
+            1.2 is an increase by 20%. Coordinates and methods as of :meth:`contrast`.
 
         Raises
         ------
@@ -241,7 +243,7 @@ class Decisions(Pictures):
             ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``,
             ``effect``, the mean joint effect, ``gain`` over the baseline, of profit if the decision
             has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``, all less
-            ``optimism``, as in :meth:`best`.
+            ``optimism``, as in :meth:`best`, and its ``remarks``, in lines.
 
         Raises
         ------
@@ -382,6 +384,7 @@ class Decisions(Pictures):
 
         return plot_contributions(self.contributions(decision, level=level))
 
+    @takes_rng
     def experiments(
         self,
         decision: "Decision",
@@ -391,7 +394,7 @@ class Decisions(Pictures):
         horizon: float = 1.0,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Rank experiments by their value for a decision, without a refit.
 
@@ -456,10 +459,11 @@ class Decisions(Pictures):
         from bayes_intgen.decide.experiments import experiment_values
 
         return experiment_values(
-            self, decision, experiments, rows=rows, horizon=horizon, level=level, seed=seed,
-            beyond_support=beyond_support,
+            self, decision, experiments, rows=rows, horizon=horizon, level=level,
+            seed=seed_number(seed), beyond_support=beyond_support,
         )  # fmt: skip
 
+    @takes_rng
     def split(
         self,
         rows: int,
@@ -469,7 +473,7 @@ class Decisions(Pictures):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Split further rows over regimes so that joint effects become as precise as possible.
 
@@ -530,10 +534,11 @@ class Decisions(Pictures):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
         ).best(rows)  # fmt: skip
 
+    @takes_rng
     def rows_for(
         self,
         width: float,
@@ -543,7 +548,7 @@ class Decisions(Pictures):
         regimes: Sequence[str | Sequence[str] | None] | None = None,
         level: float = 0.9,
         beyond_support: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> int:
         """Count the further rows that narrow intervals to a width, in the best split.
 
@@ -574,6 +579,6 @@ class Decisions(Pictures):
         from bayes_intgen.decide.split import PlannedSplit
 
         return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
         ).rows_for(width)  # fmt: skip

@@ -7,10 +7,11 @@ from functools import partial
 from os import PathLike
 from typing import NamedTuple
 
-from bayes_intgen._arguments import hints_for_names, instance
+from bayes_intgen._arguments import hints_for_names, instance, seed_number
 from bayes_intgen._atomic import writable_target
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
     Finding,
@@ -120,12 +121,13 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
 
 
 @hints_for_names(OTHER_NAMES)
+@takes_rng
 def fit(
     data: Rows,
     model: Model | None = None,
     *,
     method: Method = "nuts",
-    seed: int = 0,
+    seed: Seed = 0,
     chains: int = 4,
     draws: int | None = None,
     warmup: int = 75,
@@ -155,8 +157,10 @@ def fit(
         Draws of ``"laplace"`` are equally weighted and
         independent of each other; the group ``sample_stats`` has the attributes ``pareto_k`` and
         ``importance_ess`` instead of divergences.
-    seed : int
-        The same seed gives the same draws.
+    seed : int or NumPy Generator
+        The same seed gives the same draws: the default is 0, so that a table always has the same
+        answer. Here and wherever a seed is taken, ``rng`` is another name for it, and a generator
+        draws a seed.
     chains : int
         Number of chains.
     draws : int, optional
@@ -228,7 +232,7 @@ def fit(
     data, model = checked_data(data), checked_model(model)
     refuse_unsaved(model)
     settings = SamplerSettings(
-        seed, chains, draws, warmup, target_accept, simplify, progress, method
+        seed_number(seed), chains, draws, warmup, target_accept, simplify, progress, method
     )
     found = of_rows(data, model)
     warn_of(found)
@@ -282,5 +286,5 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
     What was ``found`` in the rows before is kept with the posterior.
     """
     copies = of_copies(data, fit.model)
-    store_findings(fit.posterior.tree.attrs, [*found, *copies])
+    store_findings(fit.posterior.tree["fit"].attrs, [*found, *copies])
     warn_of([*copies, *of_fit(data, fit.model, fit.posterior)])

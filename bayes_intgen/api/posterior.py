@@ -1,14 +1,15 @@
 """The class Posterior: results, plots, reports and files of a fit."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen._arguments import instance
+from bayes_intgen._arguments import instance, seed_number
 from bayes_intgen._atomic import atomic_write
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.decisions import Decisions
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity
@@ -28,17 +29,22 @@ if TYPE_CHECKING:
     Refit = Callable[[RegimeData, bool], "Posterior"]
 
 
+# ArviZ converts by class: with the group that it asks for, a posterior counts as its tree.
+@xr.DataTree.register
 class Posterior(Decisions):
     """Posterior of a fit, from :func:`bayes_intgen.fit` or :func:`bayes_intgen.load`.
 
-    ``print`` shows regimes, certificates, support, checks and sampling on one screen.
+    ``print`` shows regimes, certificates, support, checks and sampling on one screen. Functions of
+    ArviZ that look at hyperparameters take it as it is, such as ``az.summary(posterior)``;
+    :meth:`to_arviz` makes what the others need.
 
     Attributes
     ----------
     tree : DataTree
         All data of the posterior: groups ``posterior`` (hyperparameters and intercept),
         ``sample_stats`` and ``constant_data`` in ArviZ's schema, ``coefficients``, ``noise``,
-        ``support`` (reference rows of each regime), and ``population`` (covariates and groups).
+        ``support`` (reference rows of each regime), ``population`` (covariates and groups), and
+        ``fit``, with the model in its attributes.
     model : Model
     terms : Decomposition
     spread : VarianceFunction
@@ -48,18 +54,47 @@ class Posterior(Decisions):
     # The update of a fit whose rows are in memory.
     _refit: "Refit | None" = None
 
+    @property
+    def name(self) -> str | None:
+        """Name of the tree."""
+        return self.tree.name
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """Draws of the hyperparameters and the intercept."""
+        return self.tree.children["posterior"]
+
+    @property
+    def azstats(self) -> Any:
+        """ArviZ's accessor of statistics, once ArviZ is imported."""
+        return self.tree.azstats
+
+    @property
+    def children(self) -> Mapping[str, xr.DataTree]:
+        """Groups of the tree, by their names."""
+        return self.tree.children
+
+    def get(self, group: str, default: Any = None) -> Any:
+        """Group of the tree, or the default where there is none."""
+        return self.tree.get(group, default)
+
+    def __getitem__(self, group: str) -> xr.DataTree | xr.DataArray:
+        """Group of the tree, or a variable by its path."""
+        return self.tree[group]
+
     def __str__(self) -> str:
         return str(self._report())
 
     def _repr_html_(self) -> str:
         return self._report()._repr_html_()
 
+    @takes_rng
     def contraction(
         self,
         points: Any,
         intervened: Sequence[str] | None = None,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.Dataset:
         """Compute the widths of the posterior relative to those of the prior.
 
@@ -97,7 +132,7 @@ class Posterior(Decisions):
         >>> bool((posterior.contraction([[0.1, 0.2]]).contraction < 0.5).all())
         True
         """
-        return contraction(self, support_of(self).query(points, intervened), seed)
+        return contraction(self, support_of(self).query(points, intervened), seed_number(seed))
 
     def sensitivity(
         self,
@@ -160,7 +195,7 @@ class Posterior(Decisions):
         level: float = 0.9,
         decision: "Decision | None" = None,
     ) -> None:
-        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
+        """Write an HTML report: the answer on a first page, then charts, an explorer and details.
 
         The report is a single file that needs neither a network nor this package. Its explorer has
         a slider for every action. It includes the check that :meth:`with_check` added. All answers
@@ -172,7 +207,8 @@ class Posterior(Decisions):
         level : float
             Probability of the credible intervals.
         decision : Decision, optional
-            Costs, limits and a budget: the report then has the best plans for a range of budgets.
+            Costs, limits and a budget: the report then has the best plans for a range of budgets,
+            and what each action brings at the baseline, at which its sliders start.
 
         Raises
         ------

@@ -28,7 +28,7 @@ import json
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,7 @@ from scipy.special import logsumexp
 from bayes_intgen._arguments import instance, probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.assess.bootstrap import BootstrapResult
 from bayes_intgen.assess.findings import (
     Finding,
@@ -69,6 +70,9 @@ from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
 from bayes_intgen.text.formats import frame_along, shorter_number, to_json
 from bayes_intgen.text.messages import in_words, option
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Familywise probability of a false alarm: half of the customary 5%, as a margin for the error of
 # the normal approximation and for unusual noise.
@@ -204,6 +208,17 @@ class Check:
 
     __repr__ = __str__
 
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Table with a row per test.
+
+        Examples
+        --------
+        >>> result = check(data, held_out=0, progress=False)
+        >>> len(result.to_dataframe()) == result.table.sizes["test"]
+        True
+        """
+        return frame_along(self.table, "test")
+
     def to_json(self) -> str:
         """Convert the statement and the tests to JSON."""
         names = ("state", "violated", "obstacle", "p", "level", "likeliest", "moderators")
@@ -212,9 +227,14 @@ class Check:
                 **{name: getattr(self, name) for name in names},
                 "statement": self.sentences(),
                 "held_out": {str(k): v.item() for k, v in self.held_out.data_vars.items()},
-                "tests": frame_along(self.table, "test").to_dict("records"),
+                "tests": self.to_dataframe().to_dict("records"),
             }
         )
+
+    @property
+    def blind_spots(self) -> list[str]:
+        """Sentences on violations that these tests would miss."""
+        return [*(() if self.violated else _reach(self.table)), *_hidden(self.table)]
 
     def sentences(self, said: Collection[Finding] = ()) -> list[str]:
         """List the sentences of the statement, without findings that are said elsewhere."""
@@ -222,10 +242,8 @@ class Check:
             _verdict(self.table, self.likeliest, self.p, self.level),
             *_other_shapes(self.table, self.likeliest, self.level),
         ]
-        if not self.violated:
-            lines += _reach(self.table)
         lines += [
-            *_hidden(self.table),
+            *self.blind_spots,
             *(finding.sentence for finding in self.findings if finding not in said),
             *_moderation(self.table, self.moderators),
         ]
@@ -234,13 +252,14 @@ class Check:
         return lines
 
 
+@takes_rng
 def check(
     data: Rows,
     model: Model | None = None,
     *,
     level: float = FAMILYWISE_LEVEL,
     held_out: float = 0.25,
-    seed: int = 0,
+    seed: Seed = 0,
     checks: Sequence[Guard] = (),
     progress: bool = True,
 ) -> Check:

@@ -16,22 +16,22 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import ModelError
-from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.curves import fixed_values, points_along, points_of_curve
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     fitted_prediction,
     labelled_points,
     prediction_of,
+    tails_of,
 )
 from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import in_population
+from bayes_intgen.posterior.prior import prior_draws
 
 PRIOR_DRAWS = 2000
 # Number of points along an action.
@@ -50,26 +50,12 @@ def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
     (1, 2000)
     """
     prediction, terms = fitted_prediction(posterior), posterior.terms
-    scale, coefficients = prior_draws(posterior.model, terms, seed)
+    sites, coefficients = prior_draws(posterior.model, terms, (1, PRIOR_DRAWS), seed)
     noise_sd = np.resize(prediction.sd.ravel(), (1, PRIOR_DRAWS))
-    prediction = replace(prediction, coefficients=coefficients[None], sd=noise_sd)
-    scale_of = dict(zip(terms.scaled, scale.T[:, None], strict=True))
+    prediction = replace(prediction, coefficients=coefficients, sd=noise_sd)
+    scales = np.moveaxis(sites["scale"], -1, 0) if terms.scaled else ()
+    scale_of = dict(zip(terms.scaled, scales, strict=True))
     return in_population(prediction, posterior.averages, scale_of.__getitem__)
-
-
-def prior_draws(model: Model, terms: Decomposition, seed: int) -> tuple[Array, Array]:
-    """Draws of scales, shape (2000, number of scales), and of coefficients, shape (2000, P)."""
-    rng = generator(seed, "prior")
-    priors = model.hyperpriors(terms)
-    hyperparameters = {
-        name: np.exp(
-            prior.log_median + prior.sigma * rng.standard_normal((PRIOR_DRAWS, len(prior.sigma)))
-        )
-        for name, prior in (("scale", priors.scale), ("lengthscale", priors.lengthscale))
-    }
-    log_sd = np.broadcast_to(priors.log_sd(hyperparameters), (PRIOR_DRAWS, terms.size))
-    coefficients = priors.mean + np.exp(log_sd) * rng.standard_normal(log_sd.shape)
-    return hyperparameters["scale"], np.asarray(coefficients)
 
 
 def widths(draws: Array) -> Array:
@@ -123,7 +109,7 @@ def mechanism_curves(
     -------
     list of Dataset, length K
         ``posterior`` (mechanism, chain, draw, point); ``prior_low`` and ``prior_high``
-        (mechanism, point), the central 68% interval; ``share`` (mechanism), the median ratio of
+        (mechanism, point), the central 90% interval; ``share`` (mechanism), the median ratio of
         the widths of posterior and prior. Coordinates as of :func:`effect_along`.
 
     Examples
@@ -143,7 +129,7 @@ def mechanism_curves(
             np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
             for unconfounded, bias in (own.contributions(points) for own in predictions)
         )
-        low, high = np.quantile(before_data, ENDS, axis=(1, 2))
+        low, high = np.quantile(before_data, tails_of(0.9), axis=(1, 2))
         pairs = zip(before_data, after_data, strict=True)
         curve = (
             points_of_curve(posterior, k, points)

@@ -69,7 +69,7 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
         values = _of_table(table, names, levels)
     elif isinstance(points, Mapping):
         values = _of_dict(points, names, levels)
-    elif _is_list_of_dicts(points):
+    elif is_list_of_dicts(points):
         for row, point in enumerate(points):
             _check_names(point, names, f" (row {row})")
         columns = {name: [point[name] for point in points] for name in names}
@@ -256,7 +256,8 @@ def is_sequence(value: Any) -> bool:
     return not isinstance(value, str) and np.ndim(value) > 0
 
 
-def _is_list_of_dicts(points: Any) -> bool:
+def is_list_of_dicts(points: Any) -> bool:
+    """Whether points are dicts, one for each."""
     return (
         isinstance(points, list | tuple)
         and bool(points)

@@ -1,5 +1,6 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import narwhals as nw
@@ -42,6 +43,17 @@ def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
         ) from error
     except Exception as error:  # any error of the library of a lazy table
         raise DataError(f"the {type(frame).__name__} cannot be read ({error})") from error
+
+
+def to_frame(columns: Mapping[str, list[Any]], kind: Any) -> Any:
+    """Build a table of a library, such as "pandas", "polars" or "pyarrow", from columns of cells.
+
+    Examples
+    --------
+    >>> to_frame({"tv": [1.0, 2.0]}, "pandas").shape
+    (2, 1)
+    """
+    return nw.from_dict(columns, backend=kind).to_native()
 
 
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":

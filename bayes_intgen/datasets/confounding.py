@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2_contingency
 
 from bayes_intgen._arguments import instance, items, probability, whole_number
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
@@ -83,6 +83,7 @@ class Dataset(NamedTuple):
         return RegimeData.from_frame(self.frame, self.actions, outcome=self.outcome, regime=REGIME)
 
 
+@takes_rng
 def confound(
     frame: pd.DataFrame,
     actions: Sequence[str],
@@ -92,7 +93,7 @@ def confound(
     strength: float = 0.8,
     rows: int | None = None,
     joint_rows: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Dataset:
     """Make history and single experiments of a randomised table, and hide the causes.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_intgen._arguments import one_of
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.datasets.confounding import Dataset, confound
 from bayes_intgen.errors import DataError
 
@@ -21,13 +22,14 @@ PASSES = (
 )  # fmt: skip
 
 
+@takes_rng
 def light_tunnel(
     hidden: str = "blue",
     outcome: str = "ir_1",
     *,
     strength: float = 0.8,
     rows: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Dataset:
     """Readings of a sensor in a real light tunnel: two colours are actions, the third is hidden.
 
@@ -92,13 +94,14 @@ def light_tunnel(
     )
 
 
+@takes_rng
 def compiler(
     actions: Sequence[str] = ("called_value_propagation", "pgo_memop_opt", "adce"),
     causes: Sequence[str] = ("ipsccp", "inline", "tailcallelim"),
     *,
     strength: float = 0.8,
     rows: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Dataset:
     """Run times of a program compiled with every combination of 16 passes of the compiler LLVM.
 
@@ -148,13 +151,14 @@ def compiler(
     return confound(table, actions, causes, "run_time", strength=strength, rows=rows, seed=seed)
 
 
+@takes_rng
 def tax_plans(
     actions: Sequence[str] = ("taxrate3", "taxrate6"),
     causes: Sequence[str] = ("taxrate1", "taxrate2"),
     *,
     strength: float = 0.8,
     rows: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Dataset:
     """Judgements of tax plans in a survey experiment: whether a plan was chosen, 0 or 1.
 

@@ -1,7 +1,7 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -25,7 +25,11 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.effects import change_attrs
-from bayes_intgen.text.formats import shorter_number
+from bayes_intgen.posterior.population import Standardisation
+from bayes_intgen.text.formats import frame_along, shorter_number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -38,9 +42,9 @@ MIN_DISTANCE = 4.0
 
 
 class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
-    """Draws of a contrast or slope, dims (chain, draw, point), in labelled form.
+    """Draws of a contrast, ratio or slope, dims (chain, draw, point), in labelled form.
 
-    An xarray DataArray with one more method.
+    An xarray DataArray that summarises its draws.
     """
 
     __slots__ = ()
@@ -61,8 +65,8 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         -------
         Dataset, dims (point)
             ``mean``, ``sd``, ``low``, ``high``, ``above_zero``, the probability of a positive
-            value, and with ``equivalent`` the probabilities ``below``, ``within`` and ``above``
-            that region.
+            value (of a ratio ``above_one``), and with ``equivalent`` the probabilities ``below``,
+            ``within`` and ``above`` that region.
 
         Raises
         ------
@@ -83,13 +87,34 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
             "sd": draws.std(axis=0),
             "low": low,
             "high": high,
-            "above_zero": (draws > 0).mean(axis=0),
         }
+        if self.name == "ratio":
+            columns["above_one"] = (draws > 1).mean(axis=0)
+        else:
+            columns["above_zero"] = (draws > 0).mean(axis=0)
         if equivalent is not None:
             columns |= _equivalence(draws, equivalent)
         own = {name: c for name, c in self.coords.items() if c.dims == ("point",)}
         attrs = {**self.attrs, "level": level}
         return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
+
+    def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":  # type: ignore[override]
+        """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
+
+        Parameters
+        ----------
+        prob : float
+            Probability of the central intervals.
+
+        Examples
+        --------
+        >>> change = posterior.contrast([[0.5, 0.5]], [[0.0, 0.0]])
+        >>> [*change.to_dataframe()]
+        ['estimate', 'sd', 'low', 'high', 'above_zero', 'red', 'green', 'from red', 'from green', \
+'supported']
+        """
+        frame = frame_along(self.summary(prob), "point").set_index("point")
+        return frame.rename(columns={"mean": "estimate"})
 
 
 def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
@@ -117,24 +142,29 @@ def contrast(
 
 def ratio(
     posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
-) -> xr.DataArray:
+) -> Contrast:
     """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
     starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened, "log")
     prediction = prediction_of(posterior)
     before = prediction.mean(starts, mask[: len(starts)])
-    mean, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
-    near_zero = np.flatnonzero(np.abs(mean) < MIN_DISTANCE * sd)
+    draws = quotient(posterior, prediction.mean(ends, mask), before)
+    return Contrast(draws, coords, ("chain", "draw", "point"), "ratio", attrs)
+
+
+def quotient(posterior: PosteriorDraws, mean: Array, before: Array) -> Array:
+    """Ratio of draws of means, shape (chain, draw, n); refused where the start is near zero."""
+    middle, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
+    near_zero = np.flatnonzero(np.abs(middle) < MIN_DISTANCE * sd)
     # Under a log link no mean is zero.
-    if prediction.is_linear and near_zero.size:
+    if posterior.model.link == "identity" and near_zero.size:
         i = near_zero[0]
         raise PointsError(
             f"the mean of {posterior.outcome_name!r} at point {i} of the start is "
-            f"{shorter_number(mean[i], 3)} with a posterior standard deviation of "
-            f"{shorter_number(sd[i], 2)}, too near to zero for a ratio; use posterior.contrast, or "
+            f"{shorter_number(middle[i], 3)} with a posterior standard deviation of "
+            f"{shorter_number(sd[i], 2)}, too near to zero for a ratio; use differences, or "
             "models.multiplicative() for a positive outcome"
         )
-    draws = prediction.mean(ends, mask) / before
-    return xr.DataArray(draws, coords, ("chain", "draw", "point"), "ratio", attrs)
+    return np.asarray(mean / before)
 
 
 def _ends_of(
@@ -168,16 +198,12 @@ def _ends_of(
         ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
     # One query, so that there is one warning.
     query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
-    if link != posterior.model.link:
-        # Neither a difference of products nor a ratio of sums is a change alone.
-        support_of(posterior).warn_of_level(query.intervened, posterior.averages)
+    changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
+    warn_of_effects(posterior, changed, query.intervened, posterior.averages, link)
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     coords = coordinates(posterior, labels, within, both)
     attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
-    changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
-    if link == posterior.model.link:
-        support_of(posterior).warn_of_change(changed, query.intervened, posterior.averages)
     attrs |= change_attrs(posterior, changed, query.intervened, link)
     if periods is not None:
         attrs = restated(attrs, posterior.terms, periods)
@@ -187,23 +213,54 @@ def _ends_of(
     return starts, ends, query.mask[: len(ends)], coords, attrs
 
 
+def warn_of_effects(
+    posterior: PosteriorDraws,
+    changed: Sequence[int],
+    intervened: Sequence[str],
+    averages: Standardisation,
+    link: Link = "identity",
+) -> None:
+    """Warn of changes of some actions, by the link under which they are sums of terms."""
+    support = support_of(posterior)
+    if link != posterior.model.link:
+        # Neither a difference of products nor a ratio of sums is a change alone.
+        support.warn_of_level(intervened, averages)
+    else:
+        support.warn_of_change(changed, intervened, averages)
+
+
 def slope(
     posterior: PosteriorDraws, action: str, at: Any, intervened: Sequence[str] | None
 ) -> Contrast:
     """Draws of the derivative of an effect; see :meth:`bayes_intgen.Posterior.slope`."""
-    actions, categories = posterior.actions, posterior.categories
-    (name,) = checked_actions([action], actions)
-    k = actions.index(name)
-    if categories[k] is not None:
-        raise PointsError(
-            f"{name!r} has levels, between which there is no slope; use posterior.contrast"
-        )
+    (name,) = checked_actions([action], posterior.actions)
+    k = position_of_slope(posterior, name)
     query = support_of(posterior).query(at, intervened)
-    if posterior.model.link == "log":
-        support_of(posterior).warn_of_level(query.intervened, posterior.averages)
-    else:
-        support_of(posterior).warn_of_change([k], query.intervened, posterior.averages)
-    coordinate, values = posterior.terms.coordinates[k], query.values
+    warn_of_effects(posterior, [k], query.intervened, posterior.averages)
+    values = query.values
+    below, above = either_side(posterior, k, values)
+    draws = prediction_of(posterior).change(below, above, query.mask) / (above - below)[:, k]
+    coords = coordinates(posterior, query.labels, query.verdict.supported, {"": values})
+    words = ", ".join(query.intervened)
+    attrs = {"action": name, "intervened": words, "outcome": posterior.outcome_name}
+    attrs |= change_attrs(posterior, [k], query.intervened)
+    return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
+
+
+def position_of_slope(posterior: PosteriorDraws, name: str) -> int:
+    """Position of an action that has slopes; raises PointsError for levels."""
+    k = posterior.actions.index(name)
+    if posterior.categories[k] is not None:
+        raise PointsError(
+            f"{name!r} has levels, between which there is no slope; use posterior.comparisons, or "
+            "posterior.contrast"
+        )
+    return k
+
+
+def either_side(posterior: PosteriorDraws, k: int, values: Array) -> tuple[Array, Array]:
+    """Points just below and above values of action ``k``, for its derivative, shape (M, K)."""
+    coordinate = posterior.terms.coordinates[k]
     # Far outside the range, numbers that differ by less are the same.
     step = np.maximum(STEP * coordinate.spread, np.spacing(np.abs(values[:, k])))
     below, above = values.copy(), values.copy()
@@ -214,11 +271,4 @@ def slope(
     above[:, k] = np.minimum(values[:, k] + step, high)
     # Neither end is at a value with an effect of its own, such as no spend at all.
     inset = INSET * (above - below)
-    below, above = below + inset, above - inset
-    prediction = prediction_of(posterior)
-    draws = prediction.change(below, above, query.mask) / (above - below)[:, k]
-    coords = coordinates(posterior, query.labels, query.verdict.supported, {"": values})
-    words = ", ".join(query.intervened)
-    attrs = {"action": name, "intervened": words, "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, [k], query.intervened)
-    return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
+    return below + inset, above - inset

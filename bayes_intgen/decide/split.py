@@ -21,7 +21,7 @@ from bayes_intgen._arguments import (
     real_number,
     row_count,
 )
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
@@ -196,6 +196,7 @@ def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
     return out
 
 
+@takes_rng
 def design(
     actions: Any,
     rows: int,
@@ -206,7 +207,7 @@ def design(
     regimes: Sequence[str | Sequence[str] | None] | None = None,
     costs: Mapping[str, float] | None = None,
     level: float = 0.9,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Split the rows of a first study over regimes, before there are any outcomes.
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import islice
 from math import comb
 from operator import and_
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
@@ -32,8 +32,11 @@ from bayes_intgen.identification.regimes import (
     regime_weights,
 )
 from bayes_intgen.identification.strata import Strata, rests_on
-from bayes_intgen.text.formats import format_value
+from bayes_intgen.text.formats import format_value, frame_along
 from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
@@ -145,6 +148,16 @@ class Certificate:
         example = "for example " if len(sets) > 1 else ""
         needed = in_words([_phrase(experiment) for experiment in sets[0]])
         return f"{sentence} With one action set at a time it takes {example}{needed}."
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Table with a row per regime: its weight and number of rows.
+
+        Examples
+        --------
+        >>> [*data.identify(["red", "green"]).to_dataframe()]
+        ['regime', 'weights', 'rows']
+        """
+        return frame_along(self.to_dataset(), "regime")
 
     def to_dataset(self) -> xr.Dataset:
         """Convert to labelled arrays.

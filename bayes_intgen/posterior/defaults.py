@@ -74,11 +74,7 @@ def default_point(posterior: PosteriorDraws) -> Array:
     """
     support, levels = support_of(posterior), levels_of(posterior)
     reference = support.reference
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    every = np.concatenate(reference.rows)
-    # No rows of a fit to experiments alone are observational.
-    observed = np.concatenate([every[:0], *(rows for rows, mask in regimes if not any(mask))])
-    usual = observed if len(observed) else every
+    every, usual = np.concatenate(reference.rows), usual_rows(reference)
     middle = np.array([_middle(own, of) for own, of in zip(usual.T, levels, strict=True)])
     for rows in (usual, every):
         for nearest in _by_distance(reference, rows, middle):
@@ -89,6 +85,31 @@ def default_point(posterior: PosteriorDraws) -> Array:
                 rounded = np.array([_plain(*column) for column in columns])
                 return rounded if support.supported(rounded[None])[0] else found
     return np.asarray(next(_by_distance(reference, usual, middle))[0])
+
+
+def usual_rows(reference: ReferenceRows) -> Array:
+    """Observational reference rows, or all where no rows are observational, shape (n, K)."""
+    regimes = zip(reference.rows, reference.masks, strict=True)
+    every = np.concatenate(reference.rows)
+    observed = np.concatenate([every[:0], *(rows for rows, mask in regimes if not any(mask))])
+    return observed if len(observed) else every
+
+
+def typical_point(posterior: PosteriorDraws, *, of_means: bool) -> Array:
+    """Means or medians of the actions over the observational rows, shape (K,); modes of levels.
+
+    Examples
+    --------
+    >>> typical_point(posterior, of_means=True).shape
+    (2,)
+    """
+    columns = zip(usual_rows(support_of(posterior).reference).T, posterior.categories, strict=True)
+    return np.array(
+        [
+            float(own.mean()) if levels is None and of_means else _middle(own, levels)
+            for own, levels in columns
+        ]
+    )
 
 
 def _plain(value: float, levels: Categories | None, coordinate: Coordinate) -> float:
@@ -157,19 +178,10 @@ def share_supported(posterior: PosteriorDraws) -> float:
     """
     support, rng = support_of(posterior), generator(0, "support")
     points = [
-        rng.choice(values_set(support.reference, k, or_all=True), N_SUPPORT_POINTS)
+        rng.choice(support.reference.values_set(k, or_all=True), N_SUPPORT_POINTS)
         for k in range(len(posterior.actions))
     ]
     return float(support.supported(np.stack(points, axis=1)).mean())
-
-
-def values_set(reference: ReferenceRows, k: int, *, or_all: bool = False) -> Array:
-    """Values to which an action was set in reference rows; or all, if it never was, shape (n,)."""
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    columns = [rows[:, k] for rows, mask in regimes if mask[k]]
-    if or_all and not columns:
-        columns = [rows[:, k] for rows in reference.rows]
-    return np.concatenate([np.empty(0), *columns])
 
 
 def _middle(values: Array, levels: Categories | None) -> float:
@@ -208,7 +220,7 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
     """Candidate ends of one action's change, in ascending order."""
     if levels is not None:
         return np.array(levels.codes)
-    values = np.unique(values_set(support_of(posterior).reference, k))
+    values = np.unique(support_of(posterior).reference.values_set(k))
     if 1 < len(values) <= MAX_DISTINCT:
         return values
     coordinate = posterior.terms.coordinates[k]

@@ -3,10 +3,11 @@
 Every result has dims (chain, draw, ...), the quantity's own dims last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import xarray as xr
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points, point_labels
@@ -30,14 +31,19 @@ from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
+    RowsAlike,
     Standardisation,
     draws_of_scale,
     in_population,
+    of_rows,
     standardisation,
     warn_of_range,
 )
-from bayes_intgen.posterior.schema import draw_coordinates, size_of_draws
+from bayes_intgen.posterior.schema import FIT, draw_coordinates, size_of_draws
 from bayes_intgen.posterior.stored_fit import stored_prediction
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 # Coordinates of draws that the name of an action does not replace.
 RESERVED = ("chain", "draw", "point", "supported")
@@ -52,9 +58,10 @@ class PosteriorDraws:
 
     def __init__(self, tree: xr.DataTree) -> None:
         self.tree = tree
-        self.model: Model = serialise.loads(tree.attrs["model"], Model)
-        self.terms: Decomposition = serialise.loads(tree.attrs["terms"], Decomposition)
-        self.spread: VarianceFunction = serialise.loads(tree.attrs["spread"], VarianceFunction)
+        attrs = tree[FIT].attrs
+        self.model: Model = serialise.loads(attrs["model"], Model)
+        self.terms: Decomposition = serialise.loads(attrs["terms"], Decomposition)
+        self.spread: VarianceFunction = serialise.loads(attrs["spread"], VarianceFunction)
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))
@@ -79,7 +86,7 @@ class PosteriorDraws:
     @property
     def outcome_name(self) -> str:
         """Name of the outcome."""
-        return str(self.tree.attrs["outcome"])
+        return str(self.tree[FIT].attrs["outcome"])
 
     @property
     def predictor_name(self) -> str:
@@ -282,6 +289,7 @@ class PosteriorDraws:
         mean = prediction_of(view).mean(query.values, query.mask)
         return view._labelled("effect", mean, query)
 
+    @takes_rng
     def outcome(
         self,
         points: Any,
@@ -289,7 +297,7 @@ class PosteriorDraws:
         *,
         given: Mapping[str, Any] | None = None,
         population: Any = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> xr.DataArray:
         """Draws of the outcome itself, Y given do(a_S) and a_rest.
 
@@ -539,6 +547,33 @@ def prediction_of(posterior: PosteriorDraws) -> Prediction:
     """Predictions in the population asked about, as arrays without validation or labels."""
     scale_of = partial(draws_of_scale, posterior.tree)
     return in_population(posterior._prediction, posterior.averages, scale_of)
+
+
+def predictions_of_rows(
+    posterior: PosteriorDraws, table: "nw.DataFrame[Any]"
+) -> tuple[Standardisation, Iterator[tuple[RowsAlike, Prediction]]]:
+    """Predictions at the covariates and groups of each row of a table, where it has columns.
+
+    Returns
+    -------
+    averages : Standardisation
+        Of all rows together.
+    parts : iterator
+        Rows, and predictions for them at actions that their ``values`` follow.
+    """
+    known, columns = posterior.averages, posterior.terms.covariates
+    averages, parts = of_rows(posterior.tree, known, columns, table)
+    scale_of = partial(draws_of_scale, posterior.tree)
+
+    def prediction_for(own: RowsAlike) -> Prediction:
+        if not own.values.shape[1]:
+            view = known._replace(population=own.population)
+            return in_population(posterior._prediction, view, scale_of)
+        # Of a population only its groups that are not in the data matter to rows with all values.
+        view = known._replace(population=own.population, over=None)
+        return replace(in_population(posterior._prediction, view, scale_of), population=None)
+
+    return averages, ((own, prediction_for(own)) for own in parts)
 
 
 def fitted_prediction(posterior: PosteriorDraws) -> Prediction:

@@ -91,7 +91,7 @@ class FitSupport:
         )
         masks = map(tuple, (constant["intervened"].values > 0).tolist())
         regimes = dict(zip(masks, constant["rows"].values.tolist(), strict=True))
-        digest, has_tests = tree.attrs["covariates_digest"], "lift_of" in constant
+        digest, has_tests = tree["fit"].attrs["covariates_digest"], "lift_of" in constant
         strata: tuple[Strata, ...] = ()
         if len(terms.covariates):
             stored = tree["population"].dataset

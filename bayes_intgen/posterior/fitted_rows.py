@@ -1,14 +1,14 @@
-"""A fit with the rows that it was fitted to: log likelihood, and its generative NumPyro program."""
+"""A fit with the rows that it was fitted to: ArviZ's groups, and its generative NumPyro program."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import whole_number
-from bayes_intgen._random import generator
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
@@ -18,7 +18,8 @@ from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.population import fixed_scales
-from bayes_intgen.posterior.schema import draw_coordinates, with_groups
+from bayes_intgen.posterior.prior import prior_draws
+from bayes_intgen.posterior.schema import draw_coordinates, hyperparameter_draws
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -89,73 +90,109 @@ class Program:
 class FittedRows(PosteriorDraws):
     """Methods of a posterior that take the rows of the fit."""
 
-    def with_log_likelihood(
-        self, data: Rows, *, rows: int | None = 2000, seed: int = 0
+    @takes_rng
+    def to_arviz(
+        self,
+        data: Rows | None = None,
+        points: Any = None,
+        *,
+        rows: int | None = 2000,
+        seed: Seed = 0,
     ) -> xr.DataTree:
-        """Tree with the groups that ArviZ uses to compare and check models.
+        """Convert the posterior to ArviZ's schema, for all of ArviZ's functions.
 
-        ``az.loo``, ``az.compare`` and ``az.plot_loo_pit`` use the log densities and predictive
-        draws of rows; ``az.psense_summary`` also uses the prior density of the hyperparameters,
-        with the coefficients marginalised.
+        With data, ``az.loo``, ``az.compare``, ``az.loo_pit`` and ``az.psense_summary`` use the
+        log densities of rows and hyperparameters, ``az.plot_ppc_dist`` and
+        ``az.plot_prior_posterior`` the draws from posterior and prior.
 
         Parameters
         ----------
-        data : Observations, StreamedData or DistributedData
+        data : Observations, StreamedData or DistributedData, optional
             The data of the fit; of rows out of memory their sample is used.
+        points : points as in :meth:`joint_effect`, optional
+            Where joint effects are wanted.
         rows : int or None
             Maximum number of rows, sampled at random; None for all. The same seed samples the
             same rows, as comparisons of models need.
-        seed : int
+        seed : int or Generator
+            Seed of rows, of outcomes, and of draws from the prior.
 
         Returns
         -------
         DataTree
-            The tree of the fit with groups ``log_likelihood``, ``log_prior``,
-            ``posterior_predictive`` and ``observed_data``.
+            Groups ``posterior``, ``sample_stats`` and ``constant_data`` of the fit. With points
+            ``effects``, whose variable ``effect`` has dims (chain, draw, point). With data
+            ``observed_data``, ``posterior_predictive``, ``prior_predictive`` and
+            ``log_likelihood``, each with ``outcome`` at the same coordinates ``row``, the
+            positions of rows in the data; ``prior``, which has the variables of ``posterior`` and
+            as many draws; and ``log_prior``, the prior density of the hyperparameters, with the
+            coefficients marginalised. The prior is that of the terms of the fit, with scales that
+            it did not sample, and its estimates of how the noise varies.
 
         Raises
         ------
         DataError
             Where the data have other actions, or ``rows`` is not positive.
+        PointsError
+            As :meth:`joint_effect`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`joint_effect`.
 
         Examples
         --------
         >>> import arviz as az
-        >>> bool(az.loo(posterior.with_log_likelihood(data, rows=200)).elpd < 0)
-        True
+        >>> tree = posterior.to_arviz(data, points=[[0.1, 0.2]], rows=200)
+        >>> bool(az.loo(tree).elpd < 0), tree["effects"]["effect"].dims
+        (True, ('chain', 'draw', 'point'))
         """
-        data = self._support.rows_of_fit(data)
-        if rows is not None:
-            rows = whole_number(rows, "rows", 1, DataError)
-        within, prediction = data.in_memory, self._prediction
+        names = ("posterior", "sample_stats", "constant_data")
+        groups = {name: self.tree[name].to_dataset() for name in names}
+        if points is not None:
+            groups["effects"] = self.joint_effect(points).to_dataset()
+        if data is not None:
+            groups |= self._groups_of_rows(data, rows, seed_number(seed))
+        origin = {name: value for name, value in self.tree.attrs.items() if name != "format"}
+        tree = xr.DataTree.from_dict({n: own.assign_attrs(origin) for n, own in groups.items()})
+        tree.attrs = origin
+        return tree
+
+    def _groups_of_rows(self, data: Rows, rows: int | None, seed: int) -> dict[str, xr.Dataset]:
+        """Groups of the outcomes of rows, and of the prior."""
+        within = self._support.rows_of_fit(data).in_memory
         sample = np.arange(len(within))
-        if rows is not None and rows < len(sample):
+        if rows is not None and whole_number(rows, "rows", 1, DataError) < len(sample):
             sample = np.sort(generator(seed, "rows").choice(len(sample), rows, replace=False))
-        rng = generator(seed, "outcome", 1)
-        log_density, outcome = [], []
+        prediction, fixed = self._prediction, fixed_scales(self.tree)
+        sites, coefficients = prior_draws(self.model, self.terms, prediction.sd.shape, seed, fixed)
+        prior = replace(prediction, coefficients=coefficients, sd=sites["noise_sd"])
+        draws = draw_coordinates(self.tree)
+        by_rows: dict[str, list[Array]] = {}
+        rng, rng_of_prior = generator(seed, "outcome", 1), generator(seed, "prior", 1)
         size = prediction.sd.size * len(sample)
         for part in np.array_split(sample, -(-size // MAX_DENSITIES)):
             own = within.take(part)
-            log_density.append(prediction.log_density(own))
-            outcome.append(prediction.draw_rows(own, rng))
-
-        def labelled(draws: list[Array]) -> xr.Dataset:
-            values = (("chain", "draw", "row"), np.concatenate(draws, axis=-1))
-            coords = {**draw_coordinates(self.tree), "row": sample}
-            return xr.Dataset({"outcome": values}, coords)
-
-        observed = {"outcome": ("row", within.outcome[sample])}
-        sampled = self.terms.without(fixed_scales(self.tree))
-        hyperparameters = self.tree["posterior"].to_dataset()
-        return with_groups(
-            self.tree,
-            {
-                "/log_likelihood": labelled(log_density),
-                "/posterior_predictive": labelled(outcome),
-                "/observed_data": xr.Dataset(observed, {"row": sample}),
-                "/log_prior": _log_prior(self.model, sampled, hyperparameters),
-            },
+            for name, values in (
+                ("log_likelihood", prediction.log_density(own)),
+                ("posterior_predictive", prediction.draw_rows(own, rng)),
+                ("prior_predictive", prior.draw_rows(own, rng_of_prior)),
+            ):
+                by_rows.setdefault(name, []).append(values)
+        dims, coords = ("chain", "draw", "row"), {**draws, "row": sample}
+        groups = {
+            name: xr.Dataset({"outcome": (dims, np.concatenate(parts, axis=-1))}, coords)
+            for name, parts in by_rows.items()
+        }
+        groups["observed_data"] = xr.Dataset(
+            {"outcome": ("row", within.outcome[sample])}, {"row": sample}
         )
+        own_draws = self.tree["posterior"].to_dataset()
+        groups["log_prior"] = _log_prior(self.model, self.terms.without(fixed), own_draws)
+        of_prior = hyperparameter_draws(self.terms, fixed, sites, coefficients, draws)
+        groups["prior"] = of_prior[[*own_draws.data_vars]]
+        return groups
 
     def program(self, data: Rows) -> Program:
         """Generative NumPyro program whose posterior was sampled.

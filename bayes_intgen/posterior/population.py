@@ -6,12 +6,13 @@ population is the average over its rows (standardisation, the g-formula; Robins 
 
 import hashlib
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
@@ -46,6 +47,9 @@ from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_gr
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few, hint, in_words, quoted
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
@@ -174,6 +178,83 @@ def _population_of(
     return own._replace(population=population, out_of_range=out)
 
 
+class RowsAlike(NamedTuple):
+    """Rows that a prediction answers together.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (m,)
+        Their positions.
+    population : Population or None
+        Over which each is averaged; None for that of the fit.
+    values : ndarray, shape (m, C + G) or (m, 0)
+        Values of all covariates and groups where each row has its own.
+    """
+
+    rows: NDArray[np.int_]
+    population: Population | None
+    values: Array
+
+    def inputs(self, actions: Array) -> Array:
+        """Inputs of a prediction from the actions of all rows, shape (n, K)."""
+        return np.hstack([actions[self.rows], self.values])
+
+
+def of_rows(
+    tree: xr.DataTree,
+    known: Standardisation,
+    columns: CovariateColumns,
+    table: "nw.DataFrame[Any]",
+) -> tuple[Standardisation, list[RowsAlike]]:
+    """Give each row of a table its own values of covariates and groups, where it has columns.
+
+    Other values are those ``known`` before.
+
+    Returns
+    -------
+    averages : Standardisation
+        Of all rows together, for words and warnings.
+    parts : list of RowsAlike
+    """
+    names = [name for name in asked_for(columns) if name in table.columns]
+    if not names:
+        every = np.arange(len(table))
+        return known, [RowsAlike(every, known.population, np.empty((len(table), 0)))]
+    values = _values_of_columns(columns, table, names)
+    low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
+    out = warn_of_range("points", columns.names, values, low, high, columns.dates)
+    at = [columns.every.index(name) for name in names]
+    distinct, counts = np.unique(values[:, at], axis=0, return_counts=True)
+    base = known.population or Population(np.full((1, len(columns)), np.nan), np.ones(1))
+    units = np.tile(base.values, (len(distinct), 1, 1))
+    units[:, :, at] = distinct[:, None]
+    parts = []
+    if len(names) == len(asked_for(columns)):
+        # Conditional on all values, only groups that are not in the data need a distribution.
+        for pattern, rows in _alike(np.where(values == UNSEEN, UNSEEN, 0.0)):
+            unseen = Population(pattern[None], np.ones(1)) if pattern.any() else None
+            parts.append(RowsAlike(rows, unseen, values[rows]))
+    else:
+        for own, (_, rows) in zip(units, _alike(values[:, at]), strict=True):
+            parts.append(RowsAlike(rows, Population(own, base.shares), values[rows, :0]))
+    together = Population(
+        units.reshape(-1, len(columns)), np.outer(counts / len(table), base.shares).ravel()
+    )
+    cells = {name: list(dict.fromkeys(table[name].to_list())) for name in names}
+    words = f"at the {in_words(names)} of each row"
+    if known.description and len(names) < len(columns):
+        words += f"; otherwise {known.description}"
+    averages = Standardisation(together, words, {**known.given, **cells}, known.over, out)
+    return averages, parts
+
+
+def _alike(values: Array) -> Iterator[tuple[Array, NDArray[np.int_]]]:
+    """Distinct rows in order, each with its positions."""
+    distinct, which = np.unique(values, axis=0, return_inverse=True)
+    for i, row in enumerate(distinct):
+        yield row, np.flatnonzero(which.ravel() == i)
+
+
 def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
     """Groupings most of whose groups occur under one mask only."""
     stored = tree["population"].dataset
@@ -285,15 +366,26 @@ def _values_of_table(columns: CovariateColumns, population: Any, given: Collecti
         raise PointsError(f"population must be {KINDS}, not {type(population).__name__}")
     if not len(table):
         raise PointsError("the population has no rows")
-    fine = columns.fine_grouping
-    wanted = [name for i, name in enumerate(columns.every) if i != fine and name not in given]
+    wanted = [name for name in asked_for(columns) if name not in given]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise PointsError(
             f"the population has no column {quoted(missing)}; the fit needs {quoted(wanted)}"
         )
+    return _values_of_columns(columns, table, wanted)
+
+
+def asked_for(columns: CovariateColumns) -> list[str]:
+    """Covariates and groupings whose values a question can fix: all but a fine grouping."""
+    return [name for i, name in enumerate(columns.every) if i != columns.fine_grouping]
+
+
+def _values_of_columns(
+    columns: CovariateColumns, table: "nw.DataFrame[Any]", names: Sequence[str]
+) -> Array:
+    """Numbers and codes of some columns, shape (R, C + G); NaN in the others."""
     values = np.full((len(table), len(columns)), np.nan)
-    for name in wanted:
+    for name in names:
         at = columns.every.index(name)
         if name in columns.groups:
             cells = label_cells(table, name, PointsError)
@@ -301,7 +393,7 @@ def _values_of_table(columns: CovariateColumns, population: Any, given: Collecti
         elif name in columns.dates:
             undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:
-                raise PointsError(f"the population has no date {name!r} in row {undated[0]}")
+                raise PointsError(f"there is no date {name!r} in row {undated[0]}")
             values[:, at] = days_of_column(table[name].to_list(), name, PointsError)
         else:
             own = table.select([name])

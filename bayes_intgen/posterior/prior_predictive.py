@@ -9,6 +9,7 @@ from numpyro.infer import Predictive
 
 from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._jax import double_precision
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
@@ -18,13 +19,14 @@ from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
 
 
+@takes_rng
 def prior_predictive(
     data: Rows,
     model: Model | None = None,
     *,
     draws: int = 500,
     rows: int = 500,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> xr.DataTree:
     """Draw hyperparameters and outcomes from the prior, at rows of the data.
 

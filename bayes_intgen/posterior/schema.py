@@ -1,7 +1,8 @@
 """Schema of a fit's DataTree: draws in ArviZ's schema, and the model behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, astuple
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
+from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
+from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
 from bayes_intgen.posterior.stored_fit import fit_tests_dataset
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.settings import SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
+# Group whose attributes are the model and what else no other program reads.
+FIT = "fit"
 
 
 def build_tree(
     data: Rows, model: Model, pilot: "Pilot", sampled: "SampledModel", settings: "SamplerSettings"
 ) -> xr.DataTree:
-    """Assemble the DataTree of a fit, with the model as JSON in its attributes.
+    """Assemble the DataTree of a fit, with the model as JSON in the attributes of group ``fit``.
 
     Parameters
     ----------
@@ -54,7 +59,9 @@ def build_tree(
     draws = dict(zip(_DRAW_DIMS, map(np.arange, sampled.coefficients.shape[:2]), strict=True))
     tree = xr.DataTree.from_dict(
         {
-            "posterior": _posterior(sampled, draws),
+            "posterior": hyperparameter_draws(
+                sampled.terms, sampled.fixed_scales, sampled.sites, sampled.coefficients, draws
+            ),
             "sample_stats": labelled_dataset(
                 {name: (_DRAW_DIMS, values) for name, values in sampled.statistics.items()},
                 draws,
@@ -76,12 +83,18 @@ def build_tree(
     del chosen["techniques"]
     # A Laplace approximation runs no code of NumPyro.
     library = "numpyro" if importance is None else "bayes-intgen"
-    tree.attrs = {
+    origin = {
+        "created_at": datetime.now(UTC).isoformat(),
         "creation_library": "bayes-intgen",
         "creation_library_version": version("bayes-intgen"),
-        "format": FORMAT,
         "inference_library": library,
         "inference_library_version": version(library),
+    }
+    tree.attrs = {**origin, "format": FORMAT}
+    for group in ("posterior", "sample_stats"):
+        tree[group].attrs |= origin
+    tree[FIT] = xr.DataTree()
+    tree[FIT].attrs = {
         "outcome": data.outcome_name,
         "outcome_kind": kind,
         "settings": serialise.dumps(chosen),
@@ -147,15 +160,31 @@ def _noise(
     return labelled_dataset(variables, labels, sampled.autocorrelation._asdict())
 
 
-def _posterior(sampled: "SampledModel", draws: Mapping[str, NDArray[np.int_]]) -> xr.Dataset:
-    """Intercept and hyperparameters."""
-    terms = sampled.terms
-    free = terms.without(sampled.fixed_scales)
+def hyperparameter_draws(
+    terms: Decomposition,
+    fixed: Collection[str],
+    sites: Mapping[str, Array],
+    coefficients: Array,
+    draws: Mapping[str, NDArray[np.int_]],
+) -> xr.Dataset:
+    """Label draws of the intercept and the hyperparameters, of the posterior or the prior.
+
+    Parameters
+    ----------
+    terms : Decomposition
+    fixed : collection of str
+        Terms whose scale is not sampled.
+    sites : mapping from hyperparameter to ndarray, shape (chain, draw, ...)
+    coefficients : ndarray, shape (chain, draw, P)
+    draws : mapping
+        Labels of chains and draws.
+    """
+    free = terms.without(fixed)
     labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
-    intercept = sampled.coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
+    intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
     coords: dict[str, Any] = dict(draws)
-    for name, values in sampled.sites.items():
+    for name, values in sites.items():
         dims: tuple[str, ...] = _DRAW_DIMS
         if name in labels:
             dims = (*dims, f"{name}_of")

@@ -15,6 +15,7 @@ from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.models import AdditiveModel, codec
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.layout import of_netcdf, to_netcdf
+from bayes_intgen.posterior.schema import FIT
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Texts in the attributes of every fit.
@@ -73,12 +74,13 @@ def _bytes_of(source: Path) -> bytes:
 
 def _check_content[T: PosteriorDraws](kind: Callable[[xr.DataTree], T], tree: xr.DataTree) -> T:
     """Decode a fit; refuse one that cannot be evaluated."""
+    attrs = tree[FIT].attrs
     for name in ATTRIBUTES:
-        if not isinstance(tree.attrs.get(name), str):
+        if not isinstance(attrs.get(name), str):
             raise SavedFitError(f"attribute {name!r} is missing")
     try:
-        codec.loads(tree.attrs["settings"], dict)
-        for about, text in json.loads(tree.attrs.get("findings", "[]")):
+        codec.loads(attrs["settings"], dict)
+        for about, text in json.loads(attrs.get("findings", "[]")):
             if not (isinstance(about, str) and isinstance(text, str) and text):
                 raise SavedFitError("its findings are no sentences")
         posterior = kind(tree)

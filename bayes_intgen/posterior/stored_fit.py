@@ -41,7 +41,7 @@ def stored_prediction(
         tree["coefficients"].dataset["coefficients"].values,
         tree["posterior"].dataset["noise_sd"].values,
         noise["deviation"].values if "deviation" in noise else None,
-        stored_law(link, tree.attrs["outcome_kind"], noise),
+        stored_law(link, tree["fit"].attrs["outcome_kind"], noise),
         units,
     )
 

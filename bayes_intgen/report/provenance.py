@@ -23,7 +23,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     """List priors, graph, noise, terms and sampler settings of a fit."""
     model = posterior.model
     n_fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
-    sampler = serialise.loads(posterior.tree.attrs["settings"])
+    sampler = serialise.loads(posterior.tree["fit"].attrs["settings"])
     # Of a Laplace approximation, the settings of chains say nothing about the draws.
     by_chains = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None
     unused = () if by_chains else ("warmup", "target_accept", "chains", "draws")

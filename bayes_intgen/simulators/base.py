@@ -13,6 +13,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
@@ -118,10 +119,11 @@ class StructuralCausalModel(ABC):
             outcome = outcome + self.contribution(k, actions[:, k], causes[:, k])
         return actions, outcome + self.interaction(actions)
 
+    @takes_rng
     def dataset(
         self,
         rows: RowCounts,
-        seed: int,
+        seed: Seed,
         regimes: Iterable[Regime] | None = None,
     ) -> RegimeData:
         """Sample a data set with rows of several regimes.

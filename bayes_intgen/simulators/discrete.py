@@ -8,6 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed
@@ -43,7 +44,8 @@ class Binary(Confounded):
     size: Array
 
     @classmethod
-    def random(cls, count: int, seed: int, *, share: tuple[float, float] = (0.3, 0.7)) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed, *, share: tuple[float, float] = (0.3, 0.7)) -> Self:
         """A random model with ``count`` actions.
 
         Parameters
@@ -121,7 +123,8 @@ class Ordered(Confounded):
     effects: Array
 
     @classmethod
-    def random(cls, count: int, seed: int, *, levels: int = 3, monotone: bool = True) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed, *, levels: int = 3, monotone: bool = True) -> Self:
         """A random model with ``count`` actions.
 
         Parameters
@@ -206,7 +209,8 @@ class Counts(Confounded):
     reach: Array
 
     @classmethod
-    def random(cls, count: int, seed: int) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed) -> Self:
         """A random model with ``count`` actions.
 
         Examples

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.special import expit
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
 from bayes_intgen.simulators.confounded import Confounding, EffectModification
@@ -69,7 +70,8 @@ class DoseResponse(EffectModification):
     noise_sd: float
 
     @classmethod
-    def random(cls, count: int, seed: int) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed) -> Self:
         """A random model with ``count`` drugs.
 
         Examples

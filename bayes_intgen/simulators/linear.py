@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel, random_graph, random_weights
 
@@ -45,7 +46,8 @@ class Linear(StructuralCausalModel):
     noise_sd: float
 
     @classmethod
-    def random(cls, count: int, seed: int) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed) -> Self:
         """A random model with ``count`` actions.
 
         Examples

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.media_mix import MediaMix
@@ -53,10 +55,11 @@ class MarketingPanel(ObservedCauses):
     seasonal_pull: Array
 
     @classmethod
+    @takes_rng
     def random(
         cls,
         count: int,
-        seed: int,
+        seed: Seed,
         *,
         regions: int = 24,
         base: type[StructuralCausalModel] = MediaMix,
@@ -76,6 +79,7 @@ class MarketingPanel(ObservedCauses):
         >>> panel.joint_effect(data.actions[:3], data).shape
         (3,)
         """
+        seed = seed_number(seed)
         model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, regions])
         return cls(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
@@ -88,7 +89,8 @@ class ObservedCauses(ABC):
         outcome = outcome + self.adjustment(actions, columns)
         return actions, outcome + self.draw_group_effects(columns, rng), columns
 
-    def dataset(self, rows: int, seed: int) -> RegimeData:
+    @takes_rng
+    def dataset(self, rows: int, seed: Seed) -> RegimeData:
         """Sample a data set of observational rows and single interventions.
 
         Parameters

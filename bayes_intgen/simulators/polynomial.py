@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel, random_graph
 
@@ -65,7 +66,8 @@ class Polynomial(StructuralCausalModel):
     settings: NDArray[np.float64]
 
     @classmethod
-    def random(cls, count: int, seed: int, *, moment_rows: int = 100_000) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed, *, moment_rows: int = 100_000) -> Self:
         """A random model with ``count`` actions.
 
         Parameters

@@ -6,6 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
@@ -48,10 +50,11 @@ class RepeatedVisits(ObservedCauses):
     age_pull: Array
 
     @classmethod
+    @takes_rng
     def random(
         cls,
         count: int,
-        seed: int,
+        seed: Seed,
         *,
         visits: int = 3,
         base: type[StructuralCausalModel] = DoseResponse,
@@ -72,6 +75,7 @@ class RepeatedVisits(ObservedCauses):
         """
         if visits < 1:
             raise ModelError(f"visits must be at least 1, not {visits}")
+        seed = seed_number(seed)
         model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, count])
         return cls(

@@ -9,6 +9,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import probability, real_number, seed_number, whole_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
@@ -112,7 +113,8 @@ class WeeklyPanel:
         """The actions."""
         return self.panel.names
 
-    def frame(self, seed: int) -> pd.DataFrame:
+    @takes_rng
+    def frame(self, seed: Seed) -> pd.DataFrame:
         """Sample a table: actions, ``outcome``, ``regime``, ``region`` and ``week``.
 
         Examples
@@ -143,7 +145,8 @@ class WeeklyPanel:
         )
         return table[self._recorded(rows)].reset_index(drop=True)
 
-    def dataset(self, seed: int) -> RegimeData:
+    @takes_rng
+    def dataset(self, seed: Seed) -> RegimeData:
         """Sample a data set with regions and weeks as columns, units and times."""
         return RegimeData.from_frame(
             self.frame(seed),

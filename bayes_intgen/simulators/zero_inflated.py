@@ -8,6 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.confounded import (
     Confounded,
@@ -61,7 +62,8 @@ class ZeroInflated(Confounded):
     steepness: Array
 
     @classmethod
-    def random(cls, count: int, seed: int) -> Self:
+    @takes_rng
+    def random(cls, count: int, seed: Seed) -> Self:
         """A random model with ``count`` actions, with 30 to 60% zeros in observational rows.
 
         Examples

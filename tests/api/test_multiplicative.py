@@ -48,7 +48,7 @@ def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
 def test_contributions_are_of_the_logarithm(fitted) -> None:
     assert fitted.mechanisms([[0.5, 0.5]]).attrs["scale"] == "log sales"
     assert "add up to log sales" in str(fitted)
-    assert fitted.plot_contraction().axes[0].get_ylabel() == "unconfounded (log sales)"
+    assert fitted.plot_contraction().axes[0].get_ylabel() == "where set\n(log sales)"
     assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
 
 
@@ -64,7 +64,7 @@ def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome(rows,
     other = [log_densities(m, *logs, False) for m in (LINEAR, additive)]
     assert other[0].sum() < other[1].sum() + 5
     # The scale of the outcome does not matter.
-    tree = fitted.with_log_likelihood(rows, rows=200)
+    tree = fitted.to_arviz(rows, rows=200)
     density = tree["log_likelihood"]["outcome"].mean(("chain", "draw")).to_numpy()
     outcome = tree["observed_data"]["outcome"].to_numpy()
     spread = np.abs(np.log(outcome)).max()

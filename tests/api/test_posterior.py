@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,10 @@ def test_tree_follows_the_schema_of_arviz(posterior) -> None:
     plt.close("all")
     diagnostics = az.diagnose(posterior.tree, return_diagnostics=True, show_diagnostics=False)
     assert diagnostics is not None
+    # ArviZ takes the posterior for its tree.
+    assert az.diagnose(posterior, return_diagnostics=True, show_diagnostics=False) is not None
+    assert az.summary(posterior, round_to="none").equals(summary)
+    assert [*az.convert_to_datatree(posterior).children] == [*posterior.tree.children]
     assert posterior.tree.attrs["inference_library"] == "numpyro"
 
 
@@ -92,7 +97,7 @@ def test_repr_computes_nothing(posterior) -> None:
 
 
 def test_log_likelihood_and_log_prior(data, posterior) -> None:
-    tree = posterior.with_log_likelihood(data, rows=40, seed=3)
+    tree = posterior.to_arviz(data, rows=40, seed=3)
     rows = tree["log_likelihood"]["row"].to_numpy()
     assert len(set(rows)) == 40
     row = int(rows[7])
@@ -100,7 +105,7 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     mean = posterior.effect(
         data.actions[[row]], [name for name, is_set in mask if is_set]
     ).to_numpy()[..., 0]
-    deviations = tree["noise"]["deviation"].to_numpy()
+    deviations = posterior.tree["noise"]["deviation"].to_numpy()
     variance = posterior.spread.drawn(data.actions[[row]], data.intervened[[row]], deviations)
     sd = tree["posterior"]["noise_sd"].to_numpy() * np.sqrt(variance[..., 0])
     expected = norm.logpdf(data.outcome[row], mean, sd)
@@ -117,12 +122,10 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     )
     assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
     # All rows, in several batches.
-    whole = posterior.with_log_likelihood(data, rows=None)["log_likelihood"]["outcome"]
+    whole = posterior.to_arviz(data, rows=None)["log_likelihood"]["outcome"]
     assert whole.sizes["row"] == len(data)
     with pytest.raises(bi.DataError, match="rows must be a whole number of at least 1, not 0"):
-        posterior.with_log_likelihood(data, rows=0)
-    again = bi.Posterior(tree).with_log_likelihood(data, rows=5)
-    assert again["log_likelihood"].sizes["row"] == 5
+        posterior.to_arviz(data, rows=0)
     np.testing.assert_allclose(whole[..., row], expected, rtol=1e-9)
 
 
@@ -132,34 +135,87 @@ def test_arviz_compares_models(data, posterior) -> None:
 
     pooled = bi.fit(data, bi.models.pooled(), method="laplace", progress=False)
     trees = {
-        "additive": posterior.with_log_likelihood(data, rows=300),
-        "pooled": pooled.with_log_likelihood(data, rows=300),
+        "additive": posterior.to_arviz(data, rows=300),
+        "pooled": pooled.to_arviz(data, rows=300),
     }
     table = az.compare(trees)
     assert table.index[0] == "additive"
     assert abs(table.loc["pooled", "elpd_diff"]) > 2 * table.loc["pooled", "dse"]
     az.plot_loo_pit(trees["additive"])
     plt.close("all")
-    sensitivity = az.psense_summary(
-        posterior.with_log_likelihood(data, rows=None), var_names=["noise_sd"]
-    )
+    sensitivity = az.psense_summary(posterior.to_arviz(data, rows=None), var_names=["noise_sd"])
     # The data decide the noise, not its prior.
     likelihood, prior = sensitivity.loc["noise_sd", ["likelihood", "prior"]].astype(float)
     assert likelihood > 0.05
     assert likelihood > prior
 
 
+def test_a_posterior_is_summarised_as_it_is(posterior) -> None:
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    expected = az.summary(posterior.to_arviz())
+    pd.testing.assert_frame_equal(az.summary(posterior), expected)
+    assert len(expected) > 5
+    xr.testing.assert_equal(az.ess(posterior), az.ess(posterior.to_arviz()))
+    az.plot_forest(posterior, var_names=["noise_sd"])
+    plt.close("all")
+
+
+def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    tree = posterior.to_arviz(data, POINTS, rows=150, seed=1)
+    row = tree["observed_data"]["row"]
+    np.testing.assert_array_equal(tree["observed_data"]["outcome"], data.outcome[row])
+    for group in ("posterior_predictive", "prior_predictive", "log_likelihood"):
+        xr.testing.assert_equal(tree[group]["row"], row)
+        assert tree[group]["outcome"].sizes == {"chain": 4, "draw": 250, "row": 150}
+    assert tree["prior"].sizes == tree["posterior"].sizes
+    xr.testing.assert_equal(tree["effects"]["effect"], posterior.joint_effect(POINTS))
+    # The posterior knows more of the outcome than the prior, which is as wide as it says.
+    after, before = (
+        tree[group]["outcome"].std() for group in ("posterior_predictive", "prior_predictive")
+    )
+    assert after < 0.5 * before
+    scale = posterior.model.hyperpriors(posterior.terms).noise_sd
+    drawn = np.log(tree["prior"]["noise_sd"])
+    assert abs(float(drawn.mean()) - scale.log_median) < 4 * scale.sigma / np.sqrt(drawn.size)
+    for draw in (
+        lambda: az.plot_ppc_dist(tree, num_samples=10),
+        lambda: az.plot_prior_posterior(tree, var_names=["noise_sd"]),
+        lambda: az.plot_forest(tree, group="effects"),
+    ):
+        draw()
+        plt.close("all")
+    assert az.loo_pit(tree)["outcome"].sizes == {"row": 150}
+    assert len(az.summary(tree, group="effects")) == len(POINTS)
+
+
+def test_groups_for_arviz_say_where_they_are_from(posterior, data) -> None:
+    tree = posterior.to_arviz(data, rows=5)
+    names = ("created_at", "inference_library", "inference_library_version")
+    for node in (posterior.tree, posterior.tree["posterior"], *tree.subtree):
+        assert set(names) <= set(node.attrs), node.path
+    made = datetime.fromisoformat(tree.attrs["created_at"])
+    assert made.utcoffset() == timedelta(0)
+    assert len(str(tree.attrs)) < 500
+    assert len(str(posterior.tree.attrs)) < 500
+    assert sorted(posterior.to_arviz().children) == ["constant_data", "posterior", "sample_stats"]
+
+
 def test_the_likelihood_of_other_rows_raises(posterior, data) -> None:
     with pytest.raises(bi.DataError, match=r"0 rows of regime do\(green\), the fit had 300"):
-        posterior.with_log_likelihood(data.only([], ["red"]))
+        posterior.to_arviz(data.only([], ["red"]))
     more = joined(data, replace(data.take(slice(5)), intervened=np.ones((5, 2), bool)))
     with pytest.raises(bi.DataError, match=r"5 rows of regime do\(red, green\), the fit had 0"):
-        posterior.with_log_likelihood(more)
+        posterior.to_arviz(more)
     shifted = replace(data, actions=data.actions + 0.1)
     with pytest.raises(bi.DataError, match="other values of the actions"):
-        posterior.with_log_likelihood(shifted)
+        posterior.to_arviz(shifted)
     # Negative control: a copy of the same rows.
-    posterior.with_log_likelihood(replace(data), rows=5)
+    posterior.to_arviz(replace(data), rows=5)
 
 
 LEVELS = {"drug": "a", "size": "medium", "promo": True, "coin": 1, "spend": 2.5}

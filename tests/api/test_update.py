@@ -51,7 +51,7 @@ def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
     first = bi.fit(old, progress=False)
     second = first.update(new, progress=False)
     third = second.update(more, progress=False)
-    spreads = [each.tree.attrs["spread"] for each in (first, second, third)]
+    spreads = [each.tree["fit"].attrs["spread"] for each in (first, second, third)]
     assert spreads == spreads[:1] * 3
     assert int(third.tree["constant_data"]["rows"].sum()) == 528
     # Both start from the first fit, so that importance weights do not multiply.
@@ -59,7 +59,7 @@ def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
     np.testing.assert_array_equal(effect_of(third), effect_of(at_once))
     # More than an eighth of the rows.
     fourth = third.update(confounded_rows(8, seed=8), progress=False)
-    assert fourth.tree.attrs["spread"] != spreads[0]
+    assert fourth.tree["fit"].attrs["spread"] != spreads[0]
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
@@ -70,7 +70,7 @@ def test_rows_unlike_the_earlier_ones_get_a_new_pilot_fit() -> None:
     def keeps_terms(rows: bi.RegimeData) -> bool:
         updated = first.update(rows, progress=False)
         assert int(updated.tree["constant_data"]["rows"].sum()) == 504
-        return bool(updated.tree.attrs["spread"] == first.tree.attrs["spread"])
+        return bool(updated.tree["fit"].attrs["spread"] == first.tree["fit"].attrs["spread"])
 
     assert keeps_terms(new)
     far = new.actions.copy()

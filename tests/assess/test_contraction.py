@@ -6,7 +6,8 @@ import pytest
 from numpyro.infer import Predictive
 
 import bayes_intgen as bi
-from bayes_intgen.assess.contraction import PRIOR_DRAWS, prior_draws, widths
+from bayes_intgen.assess.contraction import PRIOR_DRAWS, widths
+from bayes_intgen.posterior.prior import prior_draws
 
 from _posteriors import data_with_groups
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
 def test_prior_draws_match_the_generative_program(data) -> None:
     model = bi.models.additive(bias={"red": "linear"})
     terms = model.decompose(data)
-    _, mine = prior_draws(model, terms, seed=0)
+    _, mine = prior_draws(model, terms, (PRIOR_DRAWS,), seed=0)
     some = slice(0, 5)
     with jax.enable_x64(True):
         samples = Predictive(model.program, num_samples=PRIOR_DRAWS)(
@@ -40,9 +41,9 @@ def test_prior_draws_have_the_scales_of_covariates_and_groups() -> None:
         groups={"region": ["level", "tv"]},
     )
     terms = model.decompose(data_with_groups())
-    scales, _ = prior_draws(model, terms, seed=0)
+    sites, _ = prior_draws(model, terms, (PRIOR_DRAWS,), seed=0)
     prior_of = {term.name: term.component.scale for term in terms.terms}
-    for name, draws in zip(terms.scaled, scales.T, strict=True):
+    for name, draws in zip(terms.scaled, sites["scale"].T, strict=True):
         error = np.log(np.median(draws) / terms.unit / prior_of[name].median)
         # Standard error of the median of 2000 draws.
         assert abs(error) < 4 * 1.2533 * prior_of[name].sigma / np.sqrt(len(draws)), name

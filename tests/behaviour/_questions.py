@@ -288,13 +288,84 @@ def check(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert str(fit.with_check(result))
 
 
-def with_log_likelihood(case: Case, fit: bi.Posterior, over: Over) -> None:
-    tree = fit.with_log_likelihood(case.data, rows=50)
-    density = tree["log_likelihood"]["outcome"]
-    assert density.dims[:2] == ("chain", "draw")
-    assert density.shape[2] == 50
-    assert np.isfinite(density).all()
+def predictions(case: Case, fit: bi.Posterior, over: Over) -> None:
+    """At rows, on average, and at the covariates of each row."""
+    points = case.points
+    own = fit.predictions(points)
+    np.testing.assert_allclose(own.draws, fit.joint_effect(points), rtol=1e-9)
+    assert_near(own.draws, case.truth(points, over))
+    whole = fit.predictions(points, by=True)
+    assert_near(whole.draws, case.truth(points, over).mean(keepdims=True))
+    np.testing.assert_allclose(whole.draws[..., 0], own.draws.mean("estimate"), rtol=1e-9)
+    names = [name for name in case.given if name not in over.get("given", {})]
+    if names and "population" not in over:
+        rows = points.assign(**{name: case.given[name] for name in names})
+        at = fit.predictions(rows)
+        given = fit.given({name: case.given[name] for name in names})
+        np.testing.assert_allclose(at.draws, given.joint_effect(points), rtol=1e-6, atol=1e-9)
+    first = case.actions[0]
+    values = points[first].drop_duplicates().tolist()
+    grid = fit.predictions(points.head(1), variables={first: values}).to_dataframe()
+    assert grid[first].tolist() == values
+    assert str(own)
+
+
+def comparisons(case: Case, fit: bi.Posterior, over: Over) -> None:
+    """Each action alone, in turn, from the start."""
+    ends = {
+        name: [case.start[name].iloc[0], *case.points[name].drop_duplicates()]
+        for name in case.actions
+    }
+    own = fit.comparisons(ends, case.points)
+    table = own.to_dataframe()
+    assert table["term"].nunique() == len(case.actions)
+    assert (table["low"] <= table["estimate"]).all()
+    assert (table["estimate"] <= table["high"]).all()
+    done = 0
+    for name, values in ends.items():
+        start = case.points.assign(**{name: values[0]})
+        before = case.truth(start, over)
+        for value in values[1:]:
+            end = case.points.assign(**{name: value})
+            draws = own.draws[..., done : done + len(end)]
+            assert_near(draws, case.truth(end, over) - before)
+            unit = float(np.abs(fit.joint_effect(end)).max())
+            np.testing.assert_allclose(draws, fit.contrast(end, start), rtol=1e-6, atol=1e-9 * unit)
+            done += len(end)
+    assert done == len(own)
+    averages = fit.comparisons(ends, case.points, by=True)
+    assert len(averages) == done / len(case.points)
+
+
+def slopes(case: Case, fit: bi.Posterior, over: Over) -> None:
+    for name in set(case.actions) - set(case.smooth):
+        with pytest.raises(bi.PointsError, match="levels"):
+            fit.slopes(name, case.points)
+    if not case.smooth:
+        with pytest.raises(bi.PointsError, match="no levels"):
+            fit.slopes(newdata=case.points)
+        return
+    own = fit.slopes(newdata=case.points)
+    each = [fit.slope(name, case.points) for name in case.smooth]
+    np.testing.assert_allclose(own.draws, np.concatenate(each, axis=-1), rtol=1e-6, atol=1e-9)
+    average = fit.slopes(case.smooth[0], case.points, by=True)
+    np.testing.assert_allclose(average.draws[..., 0], each[0].mean("point"), rtol=1e-6, atol=1e-9)
+
+
+def to_arviz(case: Case, fit: bi.Posterior, over: Over) -> None:
+    tree = fit.to_arviz(case.data, case.points, rows=50)
+    for name in ("log_likelihood", "posterior_predictive", "prior_predictive"):
+        own = tree[name]["outcome"]
+        assert own.dims == ("chain", "draw", "row")
+        assert own["row"].equals(tree["observed_data"]["row"])
+        assert own.sizes["row"] == 50
+        assert np.isfinite(own).all()
+    for name in ("posterior", "prior"):
+        np.testing.assert_array_equal([*tree[name].data_vars], [*tree["posterior"].data_vars])
+        assert tree[name].sizes == tree["posterior"].sizes
+    assert np.isfinite(tree["prior"].to_dataset().to_array()).all()
     assert np.isfinite(tree["log_prior"].to_dataset().to_array()).all()
+    xr.testing.assert_equal(tree["effects"]["effect"], fit.joint_effect(case.points))
 
 
 def program(case: Case, fit: bi.Posterior, over: Over) -> None:
@@ -432,8 +503,8 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
 QUESTIONS = (
     joint_effect, effect, outcome, contrast, ratio, slope, mechanisms, support, contraction,
     sensitivity, best, best_cvar, profit, frontier, cheapest, contributions, experiments, split,
-    check,
-    with_log_likelihood, program, plots, printed, saved_again, command_line, estimator, report,
+    check, predictions, comparisons, slopes,
+    to_arviz, program, plots, printed, saved_again, command_line, estimator, report,
 )  # fmt: skip
 # Those that take neither given nor population.
-ALWAYS_ALIKE = (support, check, with_log_likelihood, program, printed, estimator)
+ALWAYS_ALIKE = (support, check, program, printed, estimator)

@@ -117,16 +117,18 @@ def test_a_whole_number_is_a_median() -> None:
 
 
 def with_huge_number(tree: xr.DataTree, attribute: str, name: str) -> None:
-    changed = re.sub(f'"{name}": [^,}}]*', f'"{name}": {10**30}', tree.attrs[attribute], count=1)
-    tree.attrs[attribute] = changed
+    changed = re.sub(
+        f'"{name}": [^,}}]*', f'"{name}": {10**30}', tree["fit"].attrs[attribute], count=1
+    )
+    tree["fit"].attrs[attribute] = changed
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tree: tree.attrs.update(settings="null"), "it could not be loaded"),
-        (lambda tree: tree.attrs.update(settings="[1]"), "it could not be loaded"),
-        (lambda tree: tree.attrs.update(settings="{"), "it could not be loaded"),
+        (lambda tree: tree["fit"].attrs.update(settings="null"), "it could not be loaded"),
+        (lambda tree: tree["fit"].attrs.update(settings="[1]"), "it could not be loaded"),
+        (lambda tree: tree["fit"].attrs.update(settings="{"), "it could not be loaded"),
         (lambda tree: with_huge_number(tree, "model", "median"), "invalid median"),
         (lambda tree: with_huge_number(tree, "terms", "centre"), "invalid centre"),
         (lambda tree: tree["support"]["intervened"].values.fill(7), "regimes"),

@@ -172,7 +172,7 @@ def test_as_many_rows_again_halve_the_variance() -> None:
 
 def test_predicted_outcomes_have_the_tails_of_the_rows(rows) -> None:
     frame, fit = rows
-    tree = fit.with_log_likelihood(read(frame, WORLD, covariates=["age"]), rows=None)
+    tree = fit.to_arviz(read(frame, WORLD, covariates=["age"]), rows=None)
     drawn = tree["posterior_predictive"].dataset["outcome"]
     low, high = (drawn.quantile(p, ("chain", "draw")).to_numpy() for p in (0.25, 0.75))
     inside = (low < frame["y"]) & (frame["y"] < high)

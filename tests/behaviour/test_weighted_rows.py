@@ -56,7 +56,7 @@ def moments(posterior: bi.Posterior) -> tuple[np.ndarray, np.ndarray]:
 
 def surprise(posterior: bi.Posterior, frame: pd.DataFrame) -> tuple[float, float]:
     """Root mean square of standardised outcomes, in rows of few and of many units."""
-    tree = posterior.with_log_likelihood(read(frame), rows=None)
+    tree = posterior.to_arviz(read(frame), rows=None)
     drawn = tree["posterior_predictive"].dataset["outcome"]
     mean, sd = (getattr(drawn, name)(("chain", "draw")).to_numpy() for name in ("mean", "std"))
     z = (frame["y"].to_numpy() - mean) / sd

@@ -184,10 +184,10 @@ def test_rows_of_a_fit_are_recognised_and_updated() -> None:
     frame = panel(0.5)
     first, rest = frame[frame["week"] < 70], frame[frame["week"] >= 70]
     fit = fitted(first, {"tv": bi.Adstock()})
-    density = fit.with_log_likelihood(read(first), rows=100)["log_likelihood"]["outcome"]
+    density = fit.to_arviz(read(first), rows=100)["log_likelihood"]["outcome"]
     assert np.isfinite(density).all()
     with pytest.raises(bi.DataError, match="rows of regime"):
-        fit.with_log_likelihood(read(first[:-5]))
+        fit.to_arviz(read(first[:-5]))
     updated = fit.update(read(rest, require_observational=False), progress=False)
     whole = fitted(pd.concat([first, rest]), {"tv": bi.Adstock()})
     np.testing.assert_array_equal(updated.joint_effect(POINTS), whole.joint_effect(POINTS))

@@ -83,7 +83,7 @@ def test_effects_on_binary_outcomes_outside_their_range_say_so(binary) -> None:
 
 def with_kind(posterior: bi.Posterior, kind: str) -> bi.Posterior:
     tree = posterior.tree.copy()
-    tree.attrs["outcome_kind"] = kind
+    tree["fit"].attrs["outcome_kind"] = kind
     return bi.Posterior(tree)
 
 
@@ -91,11 +91,12 @@ def test_pictures_of_binary_outcomes_show_probabilities(binary) -> None:
     import matplotlib.pyplot as plt
 
     ax = binary.plot_joint_effect("red", predictive=0.9)
-    assert ax.get_ylabel() == "P(outcome = 1 | do(red, green))"
-    assert not any("outcomes" in text.get_text() for text in ax.get_legend().get_texts())
+    assert ax.get_ylabel() == "P(outcome = 1), all actions set"
+    texts = ax.figure.legends[0].get_texts()
+    assert not any("outcomes" in text.get_text() for text in texts)
     # Negative control.
     other = with_kind(binary, "continuous").plot_joint_effect("red", predictive=0.9)
-    assert other.get_ylabel() == "E[outcome | do(red, green)]"
+    assert other.get_ylabel() == "mean of outcome, all actions set"
     plt.close("all")
 
 
@@ -130,7 +131,7 @@ def loo_pit(noise, seed: int) -> np.ndarray:
     actions = rng.normal(size=masks.shape)
     outcome = actions @ [1.0, 0.5] + noise(len(masks), rng)
     data = bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
-    tree = fit(data, "linear").with_log_likelihood(data, rows=None)
+    tree = fit(data, "linear").to_arviz(data, rows=None)
     return np.asarray(az.loo_pit(tree)["outcome"])
 
 

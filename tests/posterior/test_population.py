@@ -141,8 +141,8 @@ def test_levels_that_rest_on_exchangeable_groups_are_said_to(frame) -> None:
 )
 def test_rows_with_other_covariates_are_other_rows(fit, frame, change, options, message) -> None:
     with pytest.raises(bi.DataError, match=message):
-        fit.with_log_likelihood(data_with_groups(frame.assign(**change), **options))
-    assert "log_likelihood" in fit.with_log_likelihood(data_with_groups(frame), rows=20).children
+        fit.to_arviz(data_with_groups(frame.assign(**change), **options))
+    assert "log_likelihood" in fit.to_arviz(data_with_groups(frame), rows=20).children
 
 
 @pytest.mark.parametrize(

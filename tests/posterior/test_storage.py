@@ -74,7 +74,8 @@ def rewrite(path, change) -> None:
     path.write_bytes(with_checksum(path.read_bytes()))
 
 
-GROUPS = ("posterior", "sample_stats", "constant_data", "coefficients", "noise", "support")
+FIT = "fit"
+GROUPS = (FIT, "posterior", "sample_stats", "constant_data", "coefficients", "noise", "support")
 OTHER_VERSION = "another version of bayes-intgen; fit again"
 
 
@@ -85,16 +86,44 @@ OTHER_VERSION = "another version of bayes-intgen; fit again"
         (lambda tree: tree.attrs.update(format=99), OTHER_VERSION),
         (lambda tree: tree.attrs.update(format="1"), OTHER_VERSION),
         (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
-        (lambda tree: tree.attrs.pop("terms"), "'terms' is missing"),
-        (lambda tree: tree.attrs.update(terms="{"), "model cannot be read"),
-        (lambda tree: tree.attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
-        (lambda tree: tree.attrs.update(model='{"kind": "GP", "size": 1}'), "model cannot be"),
+        (lambda tree: tree[FIT].attrs.pop("terms"), "'terms' is missing"),
+        (lambda tree: tree[FIT].attrs.update(terms="{"), "model cannot be read"),
+        (
+            lambda tree: tree["fit"].attrs.update(terms='{"kind": "Popen", "args": ["true"]}'),
+            "Popen",
+        ),
+        (
+            lambda tree: tree["fit"].attrs.update(model='{"kind": "GP", "size": 1}'),
+            "model cannot be",
+        ),
     ],
 )
 def test_file_with_other_parts_is_rejected(saved, change, message) -> None:
     rewrite(saved, change)
     with pytest.raises(bi.SavedFitError, match=message):
         bi.load(saved)
+
+
+def of_format_2(path) -> None:
+    """Rewrite a file as earlier versions wrote it, with the model in the root's attributes."""
+    tree = bi.load(path).tree
+    older = {name: own for name, own in tree.attrs.items() if name != "created_at"}
+    older |= tree[FIT].attrs | {"format": 2}
+    del tree[FIT]
+    tree.attrs = older
+    tree.to_netcdf(path, engine="h5netcdf")
+    path.write_bytes(with_checksum(path.read_bytes()))
+
+
+def test_files_of_the_format_before_load(posterior, saved, tmp_path) -> None:
+    of_format_2(saved)
+    with xr.open_datatree(saved) as opened:
+        assert "model" in opened.attrs
+    loaded = bi.load(saved)
+    np.testing.assert_array_equal(loaded.joint_effect(POINTS), posterior.joint_effect(POINTS))
+    assert "model" not in loaded.tree.attrs
+    loaded.save(tmp_path / "again.nc")
+    xr.testing.assert_identical(bi.load(tmp_path / "again.nc").tree, loaded.tree)
 
 
 def test_other_programs_open_the_file(posterior, saved) -> None:
@@ -107,7 +136,7 @@ def test_other_programs_open_the_file(posterior, saved) -> None:
 
 def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> None:
     check = bi.check(data, held_out=0, progress=False)
-    tree = posterior.with_check(check).with_log_likelihood(data, rows=20)
+    tree = posterior.with_check(check).tree
     tree.attrs["note"] = "of the first experiment"
     tree["posterior"]["noise_sd"].attrs.update(units="lux", exponents=[1, 2])
     bi.Posterior(tree).save(tmp_path / "fit.nc")
@@ -126,7 +155,7 @@ def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> 
     ("change", "message"),
     [
         (lambda tree: tree["coefficients"]["coefficients"].values.fill(np.nan), "not finite"),
-        (lambda tree: tree.attrs.pop("outcome"), "'outcome' is missing"),
+        (lambda tree: tree[FIT].attrs.pop("outcome"), "'outcome' is missing"),
     ],
 )
 def test_what_could_not_be_loaded_is_not_saved(posterior, saved, change, message) -> None:

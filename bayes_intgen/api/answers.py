@@ -1,0 +1,164 @@
+"""Tidy answers from a posterior: predictions, comparisons and slopes at the rows of a table."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bayes_intgen.api.pictures import Pictures
+
+# Methods import what answers: most questions to a saved fit are about single points.
+if TYPE_CHECKING:
+    from bayes_intgen.decide.comparisons import By, Comparison
+    from bayes_intgen.decide.estimates import Estimates
+
+
+class Answers(Pictures):
+    """Methods of a posterior that answer with a tidy table."""
+
+    def predictions(
+        self,
+        newdata: Any = None,
+        *,
+        by: "By" = None,
+        variables: Any = None,
+        intervened: Sequence[str] | None = None,
+    ) -> "Estimates":
+        """Estimate the mean outcome with actions set, at each row of a table or on average.
+
+        Parameters
+        ----------
+        newdata : table, dict of columns, points, "mean" or "median", optional
+            A row for each estimate, with columns for actions, in their own units and levels by
+            their names, and for covariates and groups. Actions without a column are at
+            :attr:`default_point`, and effects are averaged over covariates and groups without
+            one, as :meth:`given` and :meth:`over` say. Other columns are kept. ``"mean"`` and
+            ``"median"`` are one row with the means or medians of the actions over the
+            observational rows, and their most frequent levels; by default the row is
+            :attr:`default_point`.
+        by : str, sequence of str or True, optional
+            Columns of newdata; estimates are averages over its rows with the same cells. With
+            True the average over all rows. Draws are averaged, so that intervals are those of the
+            average.
+        variables : str, sequence of str or mapping from action to values, optional
+            Actions that take each of some values at every row, in all combinations, such as
+            ``{"tv": [0, 10], "radio": [0, 5]}``. Without values all levels, or two usual values.
+        intervened : sequence of str, optional
+            Actions that are set; all by default.
+
+        Returns
+        -------
+        Estimates
+            It prints as a table; ``to_dataframe()`` gives one of the library of newdata, and
+            ``draws`` the posterior draws.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`joint_effect`, and on unknown columns.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`joint_effect`.
+
+        Examples
+        --------
+        >>> table = posterior.predictions({"green": 0.2}, variables={"red": [0.0, 0.5]})
+        >>> table.to_dataframe()["red"].tolist()
+        [0.0, 0.5]
+        """
+        from bayes_intgen.decide.comparisons import estimates, predictions
+
+        return estimates(self, predictions(self, newdata, variables), by, intervened)
+
+    def comparisons(
+        self,
+        variables: Any = None,
+        newdata: Any = None,
+        *,
+        by: "By" = None,
+        comparison: "Comparison" = "difference",
+        intervened: Sequence[str] | None = None,
+    ) -> "Estimates":
+        """Compare mean outcomes between values of actions, at each row of a table or on average.
+
+        Parameters
+        ----------
+        variables : str, sequence of str or mapping from action to change, optional
+            Actions, one after the other, the others as in newdata; all by default. A change is a
+            list of values, each of which but the first is compared with the first, or for a
+            number what is added to each row's value: ``{"tv": 10}``, ``{"tv": "sd"}`` for its
+            standard deviation over the observational rows. By default 1, or the first level.
+        newdata, by, intervened
+            As in :meth:`predictions`.
+        comparison : {"difference", "ratio"}
+            E[Y | do(end)] minus, or over, E[Y | do(start)]. The ratio with ``by`` is of averages.
+
+        Returns
+        -------
+        Estimates
+            As of :meth:`predictions`, with the columns ``term``, the action, and ``contrast``.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`predictions`, and for ratios as :meth:`ratio`.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`contrast`.
+
+        Examples
+        --------
+        >>> effect = posterior.comparisons({"red": [0.0, 0.5]}, {"green": [0.0, 0.2]})
+        >>> effect.to_dataframe()["contrast"].tolist()
+        ['0.5 - 0', '0.5 - 0']
+        """
+        from bayes_intgen.decide.comparisons import comparisons, estimates
+
+        asked = comparisons(self, variables, newdata, comparison)
+        return estimates(self, asked, by, intervened)
+
+    def slopes(
+        self,
+        variables: Any = None,
+        newdata: Any = None,
+        *,
+        by: "By" = None,
+        intervened: Sequence[str] | None = None,
+    ) -> "Estimates":
+        """Estimate derivatives of the mean outcome, at each row of a table or on average.
+
+        Parameters
+        ----------
+        variables : str or sequence of str, optional
+            Actions; by default all without levels.
+        newdata, by, intervened
+            As in :meth:`predictions`.
+
+        Returns
+        -------
+        Estimates
+            As of :meth:`comparisons`, in the outcome's units per unit of the action. At a value
+            that many rows share, such as no spend, the derivative just above it; see
+            :meth:`slope`.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`predictions`, and for an action with levels.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`contrast`.
+
+        Examples
+        --------
+        >>> average = posterior.slopes("red", {"red": [-0.5, 0.0, 0.5]}, by=True)
+        >>> len(average), bool(average.to_dataframe()["low"][0] > 0)
+        (1, True)
+        """
+        from bayes_intgen.decide.comparisons import estimates, slopes
+
+        return estimates(self, slopes(self, variables, newdata), by, intervened)
