@@ -11,7 +11,7 @@ WIDTH = "return document.documentElement.scrollWidth"
 FINISHED = "return document.querySelector('.search-summary')?.textContent.includes('finished')"
 FIRST = "return document.querySelector('ul.search a').href"
 SEARCHES = {
-    "TV and radio together": "tutorials/",
+    "TV and radio together": "tutorials/marketing",
     "endogenous spend": "explanation/fit-or-not",
     "factorial effects": "explanation/fit-or-not",
     "interference: do not use": "explanation/fit-or-not",
