@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 import bayes_intgen as bi
 
-from _figures import legend, save_figure
+from _figures import headroom, legend, save_figure
 from _scores import rms, timed
 from _study import story_arguments
 from _tables import publish_table
@@ -86,6 +86,7 @@ def draw_settings(lines: list[dict[str, str]], ax: Axes) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,.0f}")
     legend(ax, loc="upper left")
+    headroom(ax, 0.2)
 
 
 def main() -> None:

@@ -157,7 +157,7 @@ def draw_response(
 ) -> None:
     """Plot sales against radio spend, with today's spend and the plan marked."""
     at = {name: plan[name] for name in CHANNELS if name != "radio"}
-    posterior.plot_joint_effect("radio", at=at, predictive=0.9, ax=ax)
+    posterior.plot_joint_effect("radio", at=at, ax=ax)
     along = np.asarray(ax.lines[0].get_xdata(), dtype=float)
     points = np.stack(
         [along if n == "radio" else np.full(len(along), plan[n]) for n in CHANNELS], axis=1

@@ -1,5 +1,6 @@
 """Scikit-learn regressor around the default fit; needs the extra ``sklearn``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from numbers import Integral
@@ -16,7 +17,7 @@ from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
-from bayes_intgen.errors import DataError
+from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
@@ -173,6 +174,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         )
         # Predictions without a mask are joint effects if any row of the fit was intervened on.
         self._predicts_joint = bool(data.intervened.any())
+        self._has_free_actions = not data.intervened.all()
         return self
 
     def predict(
@@ -236,8 +238,26 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         intervened: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """R^2 of the predictions under each row's mask."""
-        predictions = self.predict(X, intervened)
+        """R^2 of the predictions under each row's mask.
+
+        Warns
+        -----
+        DataWarning
+            Where ``intervened`` is missing, as it is in searches without metadata routing, though
+            the rows of the fit differ in what was set.
+        """
+        check_is_fitted(self)
+        if intervened is None and self._predicts_joint and self._has_free_actions:
+            warnings.warn(
+                "rows are scored as if every action had been set in them; pass intervened, in "
+                "searches with sklearn.set_config(enable_metadata_routing=True)",
+                DataWarning,
+                skip_file_prefixes=(PACKAGE,),
+            )
+        with warnings.catch_warnings():
+            # Of rows as they are: the score shows how well they are predicted.
+            warnings.simplefilter("ignore", SupportWarning)
+            predictions = self.predict(X, intervened)
         return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     @property

@@ -10,11 +10,21 @@ import os
 import sys
 from pathlib import Path
 
+from nbclient import NotebookClient
+
 DOCS = Path(__file__).parent
 sys.path.append(str(DOCS / "extensions"))
 # Executed pages use this checkout, and their figures this style.
 os.environ["PYTHONPATH"] = str(DOCS.parent)
 os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")
+# The command is the one installed beside the Python that builds.
+BIN = str(Path(sys.executable).parent)
+os.environ["PATH"] = os.pathsep.join([BIN, os.environ["PATH"]])
+# Text is wrapped as in a terminal that fits into the page.
+os.environ["COLUMNS"] = "76"
+# Output of commands arrives in pieces; nb_merge_streams would end a line
+# after each.
+NotebookClient.coalesce_streams = True
 
 project = "bayes-intgen"
 author = "the authors of bayes-intgen"
@@ -36,6 +46,8 @@ exclude_patterns = ["extensions"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 
+# Cells of other languages, where pages are not executed.
+suppress_warnings = ["misc.highlighting_failure"]
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
@@ -44,9 +56,6 @@ nb_execution_in_temp = True
 nb_output_stderr = "remove"
 nb_merge_streams = True
 nb_render_image_options = {"alt": "Figure made by the code above"}
-
-# Until all tutorials are there.
-suppress_warnings = ["toc.not_readable"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import bayes_intgen as bi
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def run(program: str) -> str:
@@ -64,9 +68,50 @@ def test_saved_fits_answer_without_jax(posterior, tmp_path) -> None:
     assert second == "['jax', 'numpyro']"
 
 
-def test_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    assert bi.__version__ == project["version"]
+def only(pattern: str, file: str) -> str:
+    """The only place of a file that fits a pattern."""
+    (found,) = re.findall(pattern, (ROOT / file).read_text(), re.MULTILINE)
+    return found
+
+
+def test_version_is_the_same_everywhere() -> None:
+    latest = re.findall(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    cited = only(r"^version: (.+)$", "CITATION.cff")
+    packed = only(r'^  version: "(.+)"$', "recipe/recipe.yaml")
+    assert [bi.__version__, latest, cited, packed] == [PROJECT["version"]] * 4
+
+
+def test_a_release_has_one_date() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    day = re.findall(r"^## \S+ - (.+)$", changes, re.MULTILINE)[0]
+    assert day in ("unreleased", only(r"^date-released: (\d{4}-\d\d-\d\d)$", "CITATION.cff"))
+
+
+def test_names_and_address_are_the_same_everywhere() -> None:
+    address = PROJECT["urls"]["Repository"]
+    assert only("^repository-code: (.+)$", "CITATION.cff") == address
+    assert only("^  repository: (.+)$", "recipe/recipe.yaml") == address
+    assert all(url.startswith(address) for url in PROJECT["urls"].values())
+    assert PROJECT["authors"] == [{"name": only("^  - name: (.+)$", "CITATION.cff")}]
+
+
+def test_conda_recipe_asks_for_what_the_project_asks_for() -> None:
+    block = only(r"^  run:\n((?:    - .+\n)+)", "recipe/recipe.yaml")
+    least = only(r'^  python_min: "(.+)"$', "recipe/recipe.yaml")
+    asked = block.replace("${{ python_min }}", least).replace(" ", "").split("\n-")
+    python = f"python{PROJECT['requires-python']}"
+    # Packages that need matplotlib, and no window, ask conda for its base.
+    others = [one.replace("matplotlib>", "matplotlib-base>") for one in PROJECT["dependencies"]]
+    assert sorted(one.strip("-\n") for one in asked) == sorted([python, *others])
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert only(r"^    - (setuptools .+)$", "recipe/recipe.yaml").replace(" ", "") in build
+    (command,) = PROJECT["scripts"].items()
+    assert only(r"^      - (\S+ = .+)$", "recipe/recipe.yaml") == " = ".join(command)
+
+
+def test_hooks_format_with_the_locked_version() -> None:
+    hook = only(r"/ruff-pre-commit\n(?:    #.*\n)?    rev: v(.+)$", ".pre-commit-config.yaml")
+    assert hook == only(r'^name = "ruff"\nversion = "(.+)"$', "uv.lock")
 
 
 def test_checkout_without_symbolic_links_fails_with_instructions(tmp_path) -> None:

@@ -125,6 +125,16 @@ def test_method_is_passed_on(data) -> None:
     assert "pareto_k" in regressor.posterior_.tree["sample_stats"].attrs
 
 
+def test_a_score_without_masks_is_doubted(data, fitted) -> None:
+    rows = pd.DataFrame(data.actions, columns=list(data.names)), data.outcome
+    with pytest.warns(bi.DataWarning, match="enable_metadata_routing"):
+        without = fitted.score(*rows)
+    # Warnings are errors here.
+    assert fitted.score(*rows, data.intervened) > without
+    all_set = JointEffectRegressor(**QUICK).fit(*rows, intervened=np.ones_like(data.intervened))
+    all_set.score(*rows)
+
+
 @pytest.mark.usefixtures("straight_lines")
 def test_masks_are_routed_through_cross_validation(data) -> None:
     rows = np.random.default_rng(0).permutation(len(data))

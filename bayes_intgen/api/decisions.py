@@ -243,7 +243,7 @@ class Decisions(Answers):
             ``plan`` (budget, action); and per budget ``value``, the objective, ``cost``,
             ``effect``, the mean joint effect, ``gain`` over the baseline, of profit if the decision
             has a value, with ``gain_low`` and ``gain_high``, and ``probability_better``, all less
-            ``optimism``, as in :meth:`best`.
+            ``optimism``, as in :meth:`best`, and its ``remarks``, in lines.
 
         Raises
         ------

@@ -12,6 +12,7 @@ from bayes_intgen.assess.contraction import mechanism_curves
 from bayes_intgen.assess.sensitivity import sensitivity
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.data.rows import Rows
+from bayes_intgen.plots.bands import LEVELS
 from bayes_intgen.plots.effect import plot_bias, plot_contraction, plot_effect, plot_sensitivity
 from bayes_intgen.plots.graph import plot_graph
 from bayes_intgen.plots.interaction import plot_interaction
@@ -49,7 +50,7 @@ class Pictures(FittedRows):
         action: str,
         at: Mapping[str, Label] | None = None,
         *,
-        levels: Sequence[float] = (0.5, 0.9),
+        levels: Sequence[float] = LEVELS,
         predictive: float | None = None,
         size: int = 100,
         color: str = "C0",
@@ -57,7 +58,8 @@ class Pictures(FittedRows):
     ) -> "Axes":
         """Plot the joint effect along one action, with credible bands.
 
-        Stretches without support are hatched. The title says over whom the effect is averaged.
+        Stretches that the rows do not support are pale: between tested levels, or, hatched, outside
+        the rows. The title says over whom the effect is averaged.
 
         Parameters
         ----------
@@ -73,7 +75,8 @@ class Pictures(FittedRows):
             Number of points along the line.
         color : str
         ax : matplotlib Axes, optional
-            By default in a new figure.
+            By default in a new figure, with a legend. Axes of your own have none until you call
+            ``ax.legend()``.
 
         Returns
         -------
@@ -98,8 +101,9 @@ class Pictures(FittedRows):
 
         The interaction psi(a_j, a_k) is what the joint effect has beyond the contributions of
         the two actions alone, in every regime. Its average over the rows' values of either action
-        is zero. Points are hatched where the joint effect is not supported, the other actions at
-        :attr:`default_point`, or where no regime has rows near both values. The title says over
+        is zero. Points are pale where the joint effect is not supported, the other actions at
+        :attr:`default_point`, or where no regime has rows near both values: between tested levels,
+        or, hatched, outside the rows. The title says over
         whom effects are averaged; interactions of actions are the same for everyone.
 
         Parameters
@@ -204,7 +208,8 @@ class Pictures(FittedRows):
         Returns
         -------
         matplotlib Figure
-            Unconfounded contributions above, confounded ones below, a column per action.
+            Contributions where the action is set above, where it is observed below, with bands of
+            50% and 90%; a column per action.
 
         Raises
         ------

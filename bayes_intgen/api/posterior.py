@@ -195,7 +195,7 @@ class Posterior(Decisions):
         level: float = 0.9,
         decision: "Decision | None" = None,
     ) -> None:
-        """Write an HTML report with effects, mechanisms, diagnostics and an explorer.
+        """Write an HTML report: the answer on a first page, then charts, an explorer and details.
 
         The report is a single file that needs neither a network nor this package. Its explorer has
         a slider for every action. It includes the check that :meth:`with_check` added. All answers
@@ -207,7 +207,8 @@ class Posterior(Decisions):
         level : float
             Probability of the credible intervals.
         decision : Decision, optional
-            Costs, limits and a budget: the report then has the best plans for a range of budgets.
+            Costs, limits and a budget: the report then has the best plans for a range of budgets,
+            and what each action brings at the baseline, at which its sliders start.
 
         Raises
         ------

@@ -231,16 +231,19 @@ class Check:
             }
         )
 
+    @property
+    def blind_spots(self) -> list[str]:
+        """Sentences on violations that these tests would miss."""
+        return [*(() if self.violated else _reach(self.table)), *_hidden(self.table)]
+
     def sentences(self, said: Collection[Finding] = ()) -> list[str]:
         """List the sentences of the statement, without findings that are said elsewhere."""
         lines = [
             _verdict(self.table, self.likeliest, self.p, self.level),
             *_other_shapes(self.table, self.likeliest, self.level),
         ]
-        if not self.violated:
-            lines += _reach(self.table)
         lines += [
-            *_hidden(self.table),
+            *self.blind_spots,
             *(finding.sentence for finding in self.findings if finding not in said),
             *_moderation(self.table, self.moderators),
         ]

@@ -27,6 +27,7 @@ from bayes_intgen.posterior.draws import (
     fitted_prediction,
     labelled_points,
     prediction_of,
+    tails_of,
 )
 from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import in_population
@@ -108,7 +109,7 @@ def mechanism_curves(
     -------
     list of Dataset, length K
         ``posterior`` (mechanism, chain, draw, point); ``prior_low`` and ``prior_high``
-        (mechanism, point), the central 68% interval; ``share`` (mechanism), the median ratio of
+        (mechanism, point), the central 90% interval; ``share`` (mechanism), the median ratio of
         the widths of posterior and prior. Coordinates as of :func:`effect_along`.
 
     Examples
@@ -128,7 +129,7 @@ def mechanism_curves(
             np.stack([unconfounded[:, :, k], (unconfounded + bias)[:, :, k]])
             for unconfounded, bias in (own.contributions(points) for own in predictions)
         )
-        low, high = np.quantile(before_data, ENDS, axis=(1, 2))
+        low, high = np.quantile(before_data, tails_of(0.9), axis=(1, 2))
         pairs = zip(before_data, after_data, strict=True)
         curve = (
             points_of_curve(posterior, k, points)

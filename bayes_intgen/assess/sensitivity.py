@@ -176,7 +176,8 @@ def sensitivity(
     effect = prediction.mean(values, query.mask)[..., None, :]
     tail = (1 - level) / 2
     dims = ("rho", "point")
-    table = labelled_points(posterior, values).assign_coords(rho=steps).assign_attrs(level=level)
+    table = labelled_points(posterior, values).assign_coords(rho=steps)
+    table.attrs |= {"level": level, "outcome_kind": prediction.law.kind}
     return table.assign(
         effect=("point", effect.mean(axis=(0, 1))[0]),
         above=(dims, above.mean(axis=(0, 1))),

@@ -54,7 +54,7 @@ from bayes_intgen.posterior.draws import (
 from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
-from bayes_intgen.text.formats import LINE_WIDTH, to_json
+from bayes_intgen.text.formats import line_width, to_json
 from bayes_intgen.text.messages import option, quoted, spoken
 
 # Sections with tables, whose lines are not wrapped.
@@ -125,7 +125,7 @@ class Report:
     def __str__(self) -> str:
         lines = [self.head]
         # Options of the command line have hyphens, and names may have.
-        text = TextWrapper(LINE_WIDTH, "  ", "    ", break_on_hyphens=False)
+        text = TextWrapper(line_width(), "  ", "    ", break_on_hyphens=False)
         for title, body in self.sections.items():
             lines.append(title)
             for line in body:

@@ -99,6 +99,7 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
             report: Any = explained(data, source, columns)
             notes = report.notes
         else:
+            from bayes_intgen.assess.advice import few_valued
             from bayes_intgen.assess.summary import summarise_data
             from bayes_intgen.data.proposed_roles import propose_roles
             from bayes_intgen.data.validation import check_covariates
@@ -110,7 +111,10 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
             reasons = propose_roles(table, roles, rows.columns.meanings).reasons
             notes = explain_columns(table, roles, reasons)
             output = named_after(data, ".nc").name
-            following = command("fit", data, *columns.words(), "-o", output)
+            # --levels splits names at commas.
+            few = ",".join(name for name in few_valued(rows) if "," not in name)
+            levels = ["--levels", few] if few else []
+            following = command("fit", data, *columns.words(), *levels, "-o", output)
             report = summarise_data(rows, support=False, columns=notes, command=following)
     answer(format, str(report), report.to_json(), notes)
     return DONE
@@ -284,7 +288,8 @@ def effect(
     observed_point = checked_point(observed, posterior)
     values = points.read(posterior, observed_point)
     if not values:
-        raise PointsError("there is no point; write --set tv=2,radio=1, or --points FILE")
+        example = shlex.quote(spelled_point(default_point(posterior)))
+        raise PointsError(f"there is no point; write --set {example}, or --points FILE")
     baseline = None
     if from_ is not None:
         start = checked_point(from_, posterior)
@@ -314,9 +319,10 @@ def plot(
     output: Output,
     action: Annotated[Texts, Parameter(alias="-a")] = None,
     at: str | None = None,
+    outcomes: bool = False,
     over: Bands = Bands(),
 ) -> int:
-    """Plot the joint effect along actions: mean, bands, and a band of outcomes (dotted).
+    """Plot the joint effect along actions: mean and bands.
 
     The suffix of the output file determines its format: png, svg, pdf.
 
@@ -327,6 +333,8 @@ def plot(
     at
         Values of the other actions, as radio=1; by default those of the supported
         observational row nearest to the medians.
+    outcomes
+        Add a band of single outcomes, dotted.
     """
     kind = output.suffix or ".png"
     if output not in PIPES:
@@ -343,7 +351,9 @@ def plot(
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     refuse_unknown_actions(names, posterior.actions, PointsError)
-    figure = plot_effect_grid(over.view(posterior), names, point, level=over.level)
+    figure = plot_effect_grid(
+        over.view(posterior), names, point, level=over.level, outcomes=outcomes
+    )
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=kind.removeprefix("."))

@@ -38,7 +38,13 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
         title += f"{formats.format_number(value)}, by budget"
     band = f"Gains are over the baseline; band: {table.attrs['level']:.0%} interval."
     text = formats.align_columns(head, rows, left=0)
-    return "\n".join([title, "", text, "", band, *_population(table)])
+    columns = (table[name].values.tolist() for name in ("budget", "remarks"))
+    said = [
+        f"{formats.format_number(budget)}: {remark}"
+        for budget, remarks in zip(*columns, strict=True)
+        for remark in remarks.splitlines()
+    ]
+    return "\n".join([title, "", text, *said, "", band, *_population(table)])
 
 
 def _population(table: "xr.Dataset") -> list[str]:
@@ -48,33 +54,13 @@ def _population(table: "xr.Dataset") -> list[str]:
 
 def contributions_in_text(table: "xr.Dataset") -> str:
     """Table of what each action brings, and of its next unit."""
-    from bayes_intgen.basis.categories import short_label
-    from bayes_intgen.text.formats import align_columns, format_estimate
+    from bayes_intgen.decide.contributions import cells_of, notes_on
+    from bayes_intgen.text.formats import align_columns
 
-    kinds = {"contribution": "brings", "next_unit": "next unit", "next_cost": "per unit of cost"}
-    shown = [name for name in kinds if table[name].notnull().any()]
-    head = ["", "baseline", "against"]
-    for name in shown:
-        head += [kinds[name], "band"]
-    rows = []
-    for action in range(table.sizes["action"]):
-        own = table.isel(action=action)
-        cells = [own[name].item() for name in ("action", "baseline", "reference")]
-        row = [str(cells[0]), *map(short_label, cells[1:])]
-        for name in shown:
-            ends = [float(own[f"{name}{end}"]) for end in ("", "_low", "_high")]
-            within = own["supported" if name == "contribution" else "next_supported"].item()
-            mean, band = format_estimate(*ends, sign=True) if ends[0] == ends[0] else ("", "")
-            row += [mean + ("" if within or not mean else "*"), band]
-        rows.append(row)
     outcome, level = table.attrs["outcome"], f"{table.attrs['level']:.0%}"
     lines = [f"What actions bring to {outcome} at the baseline; band: {level} interval"]
-    lines += [*_population(table), "", align_columns(head, rows)]
-    if "next_cost" in shown and "value" in table.attrs:
-        lines += ["", "Per unit of cost: in the currency of the costs; the next unit pays above 1."]
-    if not (table["supported"] & table["next_supported"]).all():
-        lines += ["", "* no rows near these values identify it: the answer rests on the prior"]
-    return "\n".join(lines)
+    lines += [*_population(table), "", align_columns(*cells_of(table))]
+    return "\n".join([*lines, *(line for note in notes_on(table) for line in ("", note))])
 
 
 def ranking_in_text(table: "xr.Dataset") -> str:

@@ -100,7 +100,7 @@ def frontier(
     document = as_document(table, "budget")
     plans = pd.DataFrame(table["plan"].to_numpy(), columns=table["action"].to_numpy())
     for record, plan in zip(document["budgets"], plans.to_dict("records"), strict=True):
-        record["plan"] = plan
+        record |= {"plan": plan, "remarks": record["remarks"].splitlines()}
     frame = frame_along(table, "budget").join(plans)
     answer(format, budgets_in_text(table, limits.value), to_json(document), frame)
     return DONE
@@ -281,6 +281,7 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
         "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
         "level": table.attrs["level"], "value": plan.value,
         **numbers, **{name: getattr(plan, name) for name in names},
+        "remarks": list(plan.remarks),
     }  # fmt: skip
 
 

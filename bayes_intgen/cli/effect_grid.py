@@ -5,8 +5,9 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from bayes_intgen._arguments import probability
-from bayes_intgen.basis.categories import Label, short_label
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.errors import PointsError
+from bayes_intgen.plots.bands import LEVELS, add_legend, values_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ def plot_effect_grid(
     at: Mapping[str, Label],
     *,
     level: float = 0.9,
+    outcomes: bool = False,
 ) -> "Figure":
     """Plot the joint effect along each of some actions, with one legend.
 
@@ -38,6 +40,8 @@ def plot_effect_grid(
         Values of all actions; each panel replaces that of its own action.
     level : float
         Probability of the outer band and of the band of outcomes.
+    outcomes : bool
+        Draw a band of single outcomes too, dotted.
 
     Examples
     --------
@@ -57,36 +61,22 @@ def plot_effect_grid(
     for ax, name in zip(axes.flat, actions, strict=False):
         others = {other: value for other, value in at.items() if other != name}
         posterior.plot_joint_effect(
-            name, others, levels=sorted({0.5, level}),
-            predictive=level, ax=ax,
+            name, others, levels=sorted({LEVELS[0], level}),
+            predictive=level if outcomes else None, ax=ax,
         )  # fmt: skip
         ax.set_title("")
-        ax.get_legend().remove()
-        ax.set_ylabel("")
+        label, _ = ax.get_ylabel(), ax.set_ylabel("")
     for ax in axes.flat[len(actions) :]:
         ax.remove()
-    _add_legend(figure, columns)
-    figure.supylabel(
-        f"mean of {posterior.outcome_name}, all actions set", fontsize=10, parse_math=False
-    )
+    add_legend(figure)
+    figure.supylabel(label, fontsize=10, parse_math=False)
     width, title = max(TITLE_WIDTH * columns, MIN_TITLE_WIDTH), ""
     fixed = {name: value for name, value in at.items() if [name] != list(actions)}
     if fixed:
-        values = ", ".join(f"{name} = {short_label(value)}" for name, value in fixed.items())
-        title = fill(f"Values of actions that are not on the axis: {values}", width)
+        title = values_in_words(fixed, width)
+        title = f"Values of actions that are not on the axis:\n{title}"
     over = posterior.averages.description
     if title or over:
         title = "\n".join(filter(None, [title, fill(over and f"Population: {over}", width)]))
         figure.suptitle(title, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
-
-
-def _add_legend(figure: "Figure", columns: int) -> None:
-    """Add one legend of the elements of all panels, which differ in hatching."""
-    handles = {
-        label: handle
-        for ax in figure.axes
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    ncols = 5 if columns > 1 else 3
-    figure.legend(handles.values(), handles, loc="outside lower left", ncols=ncols, frameon=False)

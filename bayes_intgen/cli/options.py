@@ -4,6 +4,7 @@ The docstrings of the classes are the help texts.
 """
 
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from bayes_intgen.cli.points import (
     points_of_file,
     refuse_observed,
 )
-from bayes_intgen.errors import DataError, ModelError
+from bayes_intgen.errors import DataError, DataWarning, ModelError
 from bayes_intgen.text.messages import in_words
 
 if TYPE_CHECKING:
@@ -208,22 +209,25 @@ class RowsOfFit:
         means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
         covariates = [name for name in columns.names if name not in means]
         regime, cells = self.regime or columns.regime or "regime", parsing.parse_cells(self.cell)
-        rows = read(
-            source if kind_of(source) == "parquet" else read_table(source, regime, cells=cells),
-            posterior.actions,
-            posterior.outcome_name,
-            regime,
-            covariates=covariates,
-            groups=columns.groups,
-            weights=columns.weights or None,
-            outcome_sd=columns.outcome_sd or None,
-            unit=columns.unit or None,
-            time=columns.time or None,
-            labels={**columns.meanings, **parsing.parse_labels(self.label)},
-            missing=parsing.parse_missing(self.missing) or columns.missing,
-            require_observational=False,
-            progress=show_progress(),
-        )
+        with warnings.catch_warnings():
+            # The fit has said how the file was read.
+            warnings.simplefilter("ignore", DataWarning)
+            rows = read(
+                source if kind_of(source) == "parquet" else read_table(source, regime, cells=cells),
+                posterior.actions,
+                posterior.outcome_name,
+                regime,
+                covariates=covariates,
+                groups=columns.groups,
+                weights=columns.weights or None,
+                outcome_sd=columns.outcome_sd or None,
+                unit=columns.unit or None,
+                time=columns.time or None,
+                labels={**columns.meanings, **parsing.parse_labels(self.label)},
+                missing=parsing.parse_missing(self.missing) or columns.missing,
+                require_observational=False,
+                progress=show_progress(),
+            )
         if len(covariates) < len(columns.names):
             rows = rows.with_group_means()
         if not support.covariates_digest:
@@ -394,7 +398,7 @@ class Worth:
     Attributes
     ----------
     cost
-        Cost per unit of actions, as tv=1,radio=0.4; 0 for the others.
+        Cost per unit of actions, as tv=1,radio=0.4, 0 for the others; 1 alone: of every action.
     baseline
         Plan to compare with, as tv=30. Other actions are at those of the supported observational
         row nearest to the medians.

@@ -346,7 +346,7 @@ def _folded(name: str) -> str:
 
 
 def parse_costs(text: str | None, names: Sequence[str] = ()) -> dict[str, float]:
-    """Parse costs per unit from ``tv=1,radio=0.4``; empty without a text.
+    """Parse costs per unit from ``tv=1,radio=0.4``, or one of all; empty without a text.
 
     Raises
     ------
@@ -355,9 +355,11 @@ def parse_costs(text: str | None, names: Sequence[str] = ()) -> dict[str, float]
 
     Examples
     --------
-    >>> parse_costs("tv=1,radio=0.4")
-    {'tv': 1.0, 'radio': 0.4}
+    >>> parse_costs("tv=1,radio=0.4"), parse_costs("1", ["tv", "radio"])
+    ({'tv': 1.0, 'radio': 0.4}, {'tv': 1.0, 'radio': 1.0})
     """
+    if text and not set(text) & set("={"):
+        return dict.fromkeys(names, number(text, "cost"))
     costs = parse_point(text, names)
     return {name: number(value, f"cost of {name!r}") for name, value in costs.items()}
 

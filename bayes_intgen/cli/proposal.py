@@ -15,7 +15,7 @@ from bayes_intgen.data.files import INPUTS, kind_of, read_table
 from bayes_intgen.data.missing import words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
-from bayes_intgen.text.formats import LINE_WIDTH, align_columns, to_json
+from bayes_intgen.text.formats import align_columns, line_width, to_json
 from bayes_intgen.text.messages import first_few
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Explanation:
     def __str__(self) -> str:
         lines = [self.title]
         for line in note_lines(self.notes):
-            lines += wrap(line, LINE_WIDTH, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(line, line_width(), initial_indent="  ", subsequent_indent="    ")
         regime, labels = self.proposal.columns("regime"), _label_lines(self.proposal)
         lines += [f"Labels in {regime[0]!r}", *(f"  {line}" for line in labels)] if regime else []
         if self.proposal.left_out:

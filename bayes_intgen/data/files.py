@@ -295,7 +295,10 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
 def parquet_tables(
     path: str | PathLike[str], wanted: Sequence[str], groups: Sequence[int] | None = None
 ) -> Iterator[Any]:
-    """Yield record batches of a file or of some of its row groups, with the columns present."""
+    """Yield record batches of a file or of some of its row groups, with the columns wanted.
+
+    Where one is absent all columns, so that an error can name the one that was meant.
+    """
     with parquet_file(path) as file:
-        present = [name for name in wanted if name in file.schema_arrow.names]
-        yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=present)
+        columns = wanted if {*wanted} <= {*file.schema_arrow.names} else None
+        yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=columns)

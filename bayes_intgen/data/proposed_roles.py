@@ -195,6 +195,7 @@ class _Proposer:
             read = {text: self.given.get(text, _exact(text, names)) for text in rows}
             labels = _meanings(read, self._likely(names))
             guessed = frozenset(text for text, own in labels.items() if own != read[text])
+            labels |= {text: self._with_held(labels, texts, text) for text in guessed}
             for name in dict.fromkeys(name for own in labels.values() for name in own or ()):
                 self._set(name, "action", "named by the labels")
         self._outcome("a guess: the last column of numbers", self._last_numbers())
@@ -211,6 +212,20 @@ class _Proposer:
         return Proposal(
             roles, self.reasons, labels, rows, meanings, guessed, missing, left_out, self._order()
         )
+
+    def _with_held(
+        self, labels: Mapping[str, tuple[str, ...] | None], texts: Sequence[str], label: str
+    ) -> tuple[str, ...]:
+        """Actions of a label, and those held fixed in its rows only, as drugs in monotherapy."""
+        own, cells = labels[label] or (), np.array(texts) == label
+        actions = dict.fromkeys(name for names in labels.values() for name in names or ())
+
+        def is_held(name: str) -> bool:
+            free = [name not in (labels[text] or ()) for text in texts]
+            codes = self._codes(name)
+            return len(set(codes[cells])) == 1 < len(set(codes[free]))
+
+        return tuple(dict.fromkeys([*own, *(filter(is_held, actions) if own else ())]))
 
     def _with_role(self, role: str) -> list[str]:
         return [name for name, own in self.roles.items() if own == role]

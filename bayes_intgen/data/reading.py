@@ -39,7 +39,8 @@ def read(
         A table of any kind, as in :meth:`RegimeData.from_frame`. The path of a CSV file (``.csv``,
         ``.tsv``, ``.txt``, also with ``.gz``), of an Arrow file (``.arrow``, ``.feather``,
         ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``), which is streamed like
-        a sequence of such paths. Batches: an iterable of tables, or a function that returns one.
+        a sequence of such paths unless its rows have a ``time``. Batches: an iterable of tables, or
+        a function that returns one.
     actions, outcome, covariates, groups, weights, outcome_sd, unit, time, labels, missing
         As in :meth:`RegimeData.from_frame`.
     regime : str
@@ -54,8 +55,9 @@ def read(
     Returns
     -------
     RegimeData, StreamedData or DistributedData
-        Rows in memory, of a table, CSV or Arrow file; rows streamed from Parquet files or batches;
-        rows on a cluster, of a Dask frame and with ``client``.
+        Rows in memory, of a table, CSV or Arrow file, and of a Parquet file with ``time``; rows
+        streamed from Parquet files or batches; rows on a cluster, of a Dask frame and with
+        ``client``.
 
     Raises
     ------
@@ -81,7 +83,9 @@ def read(
         return DistributedData.from_parquet(
             source, *columns, client=client, progress=progress, **options
         )
-    if isinstance(source, str | PathLike) and kind_of(Path(source)) != "parquet":
+    # Rows that follow each other are compared with the next ones, so all must be in memory.
+    in_memory = options.get("time") is not None
+    if isinstance(source, str | PathLike) and (kind_of(Path(source)) != "parquet" or in_memory):
         source = read_table(Path(source), regime)
     if _are_paths(source):
         return StreamedData.from_parquet(source, *columns, progress=progress, **options)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import xarray as xr
@@ -11,10 +11,10 @@ import xarray as xr
 from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
-from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.decision import Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
-from bayes_intgen.decide.search import Search
+from bayes_intgen.decide.search import BestOfDraws, Search
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of, support_of
 from bayes_intgen.posterior.schema import draw_coordinates
@@ -218,33 +218,84 @@ def search_of(
     return Search(problem, surface, measure, of_level)
 
 
-def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
-    """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-    plan, problem = plan_of(posterior, search, search.best()), search.problem
-    start = problem.baseline[None]
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A plan that was chosen as the best, in arrays, its numbers corrected for the choice.
+
+    Attributes
+    ----------
+    point : ndarray, shape (K,)
+    best : BestOfDraws
+    effect, worth, gain : ndarray, shape (S,)
+    optimism, value, cost : float
+    remarks : tuple of str
+        As those of :class:`Plan`.
+    """
+
+    point: Array
+    best: BestOfDraws
+    effect: Array
+    worth: Array
+    gain: Array
+    optimism: float
+    value: float
+    cost: float
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, search: Search, point: Array, best: BestOfDraws) -> Self:
+        """Correct the draws of a plan for its choice."""
+        problem = search.problem
+        both = np.stack([point, problem.baseline])
+        effects = search.surface.effects(both)
+        worth = problem.worth(effects, both)
+        gain = worth[:, 0] - worth[:, 1]
+        optimism = best.in_deviations * float(gain.std())
+        # What optimism leaves is as uncertain as it was in other worlds.
+        wider = np.hypot(1, EXCESS_LEFT) - 1
+        correction = wider * (gain - gain.mean()) - optimism
+        gain, own = gain + correction, worth[:, 0] + correction
+        return cls(
+            point=point,
+            best=best,
+            effect=effects[:, 0] + correction / (problem.value or 1.0),
+            worth=own,
+            gain=gain,
+            optimism=optimism,
+            value=float(search.measured((own if search.of_level else gain)[:, None])[0]),
+            cost=float(problem.cost(point[None])[0]),
+            remarks=search.remarks(point),
+        )
+
+    @property
+    def probability_better(self) -> float:
+        """Probability that the gain is positive."""
+        return float((self.gain > 0).mean())
+
+
+def choose(search: Search) -> Chosen:
+    """Choose the best plan, or the baseline where no gain is expected of that."""
+    problem, point = search.problem, search.best()
+    best, start = search.best_of_draws(point), problem.baseline[None]
+    chosen = Chosen.of(search, point, best)
     # The nearest candidates are the baseline itself unless it is beyond the bounds.
     may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
-    if float(plan.gain.mean()) > 0 or not may_stay:
-        return plan
-    return plan_of(posterior, search, problem.baseline)
+    if float(chosen.gain.mean()) > 0 or not may_stay:
+        return chosen
+    return Chosen.of(search, problem.baseline, best)
 
 
-def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
+def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
+    """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
+    return plan_of(posterior, search, choose(search))
+
+
+def plan_of(posterior: PosteriorDraws, search: Search, chosen: Chosen) -> Plan:
     """Describe a plan: its effect, gain and regret, and the price of the budget."""
-    problem = search.problem
-    both = np.stack([point, problem.baseline])
-    effects = search.surface.effects(both)
-    worth = problem.worth(effects, both)
-    best = search.best_of_draws(point)
+    problem, point, best = search.problem, chosen.point, chosen.best
     # The plan itself is finer than the grid on which the best of each draw is searched.
-    regret = np.maximum(best.worth - worth[:, 0], 0.0)
-    gain = worth[:, 0] - worth[:, 1]
-    optimism = best.in_deviations * float(gain.std())
-    # What optimism leaves is as uncertain as it was in other worlds.
-    wider = np.hypot(1, EXCESS_LEFT) - 1
-    correction = wider * (gain - gain.mean()) - optimism
-    gain, worth = gain + correction, worth[:, 0] + correction
-    measured = worth if search.of_level else gain
+    worth = problem.worth(search.surface.effects(point[None]), point[None])[:, 0]
+    regret = np.maximum(best.worth - worth, 0.0)
     names, categories = posterior.actions, posterior.categories
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
@@ -256,7 +307,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
 
     profit = None
     if problem.value is not None:
-        profit = labelled("profit", worth).assign_attrs(value=problem.value)
+        profit = labelled("profit", chosen.worth).assign_attrs(value=problem.value)
     price = None
     if problem.budget is not None:
         # Of a slightly larger budget, near the same plan.
@@ -268,21 +319,21 @@ def plan_of(posterior: PosteriorDraws, search: Search, point: Array) -> Plan:
         point=_named(point, names, categories),
         baseline=_named(problem.baseline, names, categories),
         objective=search.measure or "mean",
-        value=float(search.measured(measured[:, None])[0]),
-        cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
+        value=chosen.value,
+        cost=chosen.cost if problem.has_costs else None,
         budget=problem.budget,
-        effect=labelled("effect", effects[:, 0] + correction / (problem.value or 1.0)),
+        effect=labelled("effect", chosen.effect),
         profit=profit,
-        gain=labelled("gain", gain),
-        optimism=optimism,
+        gain=labelled("gain", chosen.gain),
+        optimism=chosen.optimism,
         regret=labelled("regret", regret),
         best_of_draws=labelled(
             "best of draws", decoded_table(best.points, categories), action=list(names)
         ),
-        probability_better=float((gain > 0).mean()),
+        probability_better=chosen.probability_better,
         shadow_price=price,
         supported=bool(support_of(posterior).supported(point[None])[0]),
-        remarks=search.remarks(point),
+        remarks=chosen.remarks,
     )
 
 
@@ -302,24 +353,23 @@ def frontier(
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     first = replace(decision, budget=min(values))
     search = search_of(posterior, first, objective, beyond_support)
-    plans = [best_plan(posterior, search.within(budget)) for budget in values]
-    draws = np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1)
+    plans = [choose(search.within(budget)) for budget in values]
     columns = {
         "value": [plan.value for plan in plans],
-        "cost": [plan.cost if plan.cost is not None else 0.0 for plan in plans],
+        "cost": [plan.cost for plan in plans],
         "effect": [float(plan.effect.mean()) for plan in plans],
-        **central(draws, level, "gain"),
+        **central(np.stack([plan.gain for plan in plans], axis=1), level, "gain"),
         "optimism": [plan.optimism for plan in plans],
         "probability_better": [plan.probability_better for plan in plans],
+        "remarks": ["\n".join(plan.remarks) for plan in plans],
     }
-    names, categories = posterior.actions, posterior.categories
-    points = np.concatenate([checked_points(plan.point, names, categories) for plan in plans])
+    points = np.stack([plan.point for plan in plans])
     return xr.Dataset(
         {
             **{name: ("budget", column) for name, column in columns.items()},
-            "plan": (("budget", "action"), decoded_table(points, categories)),
+            "plan": (("budget", "action"), decoded_table(points, posterior.categories)),
         },
-        {"budget": values, "action": list(names)},
+        {"budget": values, "action": list(posterior.actions)},
         {"outcome": posterior.outcome_name, "level": level, **posterior.averages.attrs},
     )
 
@@ -332,11 +382,11 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()
-    plan = plan_of(posterior, search, best)
-    if plan.value < target:
+    value = Chosen.of(search, best, search.best_of_draws(best)).value
+    if value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
-            f"{shorter_number(plan.value)}; lower the target, or raise the budget or the bounds"
+            f"{shorter_number(value)}; lower the target, or raise the budget or the bounds"
         )
     # The value of the best plan hardly falls with the budget.
     low, high = problem.least_cost, float(problem.cost(best[None])[0])
@@ -352,7 +402,9 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
         else:
             low = middle
     # Its budget is no limit of the user's.
-    return replace(plan_of(posterior, search.within(high), best), remarks=())
+    within = search.within(high)
+    chosen = Chosen.of(within, best, within.best_of_draws(best))
+    return plan_of(posterior, within, replace(chosen, remarks=()))
 
 
 def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What each action brings at a plan, and what its next unit would bring."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import xarray as xr
 
 from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import decoded_table
+from bayes_intgen.basis.categories import decoded_table, short_label
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.contrasts import contrast, slope
 from bayes_intgen.decide.decision import Decision
@@ -16,6 +17,7 @@ from bayes_intgen.decide.problem import Problem
 from bayes_intgen.errors import ModelError, SupportWarning
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.text.formats import format_estimate
 
 # Endings of the names of a mean and of the ends of its interval.
 ENDS = ("", "_low", "_high")
@@ -24,8 +26,14 @@ ENDS = ("", "_low", "_high")
 def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -> xr.Dataset:
     """Compare each action with none of it; see :meth:`bayes_intgen.Posterior.contributions`."""
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
+    # Levels have no next unit, so that their prices, which may be of some only, do not matter.
+    cost = {
+        name: own
+        for name, own in decision.cost.items()
+        if not (name in posterior.actions and isinstance(own, Mapping))
+    }
     # Values beyond the support are shown as such.
-    problem = Problem.of(posterior, replace(decision, bounds={}, budget=None), True)
+    problem = Problem.of(posterior, replace(decision, cost=cost, bounds={}, budget=None), True)
     names, categories, plan = posterior.actions, posterior.categories, problem.baseline
     none = np.array([_lowest(posterior, plan, k, own) for k, own in enumerate(problem.candidates)])
     without = np.where(np.eye(len(names), dtype=bool), none, plan)
@@ -69,3 +77,34 @@ def _ends(summary: xr.Dataset) -> dict[str, Array]:
     """Mean and ends of the interval, by the endings of their names."""
     columns = zip(ENDS, ("mean", "low", "high"), strict=True)
     return {end: summary[name].to_numpy() for end, name in columns}
+
+
+def cells_of(table: xr.Dataset) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of `contributions` as text; a star marks what is not supported."""
+    kinds = {"contribution": "brings", "next_unit": "next unit", "next_cost": "per unit of cost"}
+    shown = [name for name in kinds if table[name].notnull().any()]
+    head = ["", "baseline", "against"]
+    for name in shown:
+        head += [kinds[name], "band"]
+    rows = []
+    for action in range(table.sizes["action"]):
+        own = table.isel(action=action)
+        cells = [own[name].item() for name in ("action", "baseline", "reference")]
+        row = [str(cells[0]), *map(short_label, cells[1:])]
+        for name in shown:
+            ends = [float(own[f"{name}{end}"]) for end in ENDS]
+            within = own["supported" if name == "contribution" else "next_supported"].item()
+            mean, band = format_estimate(*ends, sign=True) if ends[0] == ends[0] else ("", "")
+            row += [mean + ("" if within or not mean else "*"), band]
+        rows.append(row)
+    return head, rows
+
+
+def notes_on(table: xr.Dataset) -> list[str]:
+    """Sentences under the cells of `contributions`."""
+    notes = []
+    if "value" in table.attrs and table["next_cost"].notnull().any():
+        notes.append("Per unit of cost: in the currency of the costs; the next unit pays above 1.")
+    if not (table["supported"] & table["next_supported"]).all():
+        notes.append("* no rows near these values identify it: the answer rests on the prior")
+    return notes

@@ -21,7 +21,6 @@ from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update
 from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
-from bayes_intgen.posterior.defaults import values_set
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
@@ -98,7 +97,7 @@ def planned_rows(
         if k in values:
             rows[:, k] = np.resize(values[k], len(rows))
         else:
-            rows[:, k] = rng.choice(values_set(reference, k, or_all=True), len(rows))
+            rows[:, k] = rng.choice(reference.values_set(k, or_all=True), len(rows))
     moved = _respond(posterior, rows, mask, rng)
     return PlannedRows(rows, mask, _others(posterior, mask, moved, origin))
 

@@ -271,11 +271,12 @@ class ReferenceRows:
         nearby : bool
             Whether rows near a point itself count for its linkage, see :meth:`linked`.
         """
-        close = self.meets(points, wanted)
+        close, (low, high) = self.meets(points, wanted), self._ends_set
+        between = ~close & (points > low) & (points < high) & np.array(target)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
         if parents is None or not len(points):
-            return Verdict(close, separated, linked, without_setting, together)
+            return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
             reached = self.covers(points, pair)
             own = separates(self.masks, reached, target, pair, parents)
@@ -292,7 +293,7 @@ class ReferenceRows:
         tested = (close & separated).all(axis=1)
         if tested.any():
             linked[tested] = self.linked(points[tested], target, parents, pairs, nearby)
-        return Verdict(close, separated, linked, without_setting, together)
+        return Verdict(close, separated, linked, without_setting, together, between)
 
     def linked(
         self,
@@ -323,6 +324,28 @@ class ReferenceRows:
                 reached &= self.covers(points[rest], (k,))
             out[rest] = cells.determine(codes[rest], reached, target)
         return out
+
+    def values_set(self, k: int, *, or_all: bool = False) -> Array:
+        """Values to which an action was set; or all, if it never was, shape (n,)."""
+        regimes = zip(self.rows, self.masks, strict=True)
+        columns = [rows[:, k] for rows, mask in regimes if mask[k]]
+        if or_all and not columns:
+            columns = [rows[:, k] for rows in self.rows]
+        return np.concatenate([np.empty(0), *columns])
+
+    @cached_property
+    def _ends_set(self) -> tuple[Array, Array]:
+        """Lowest and highest of the few values of each action in its experiments.
+
+        No value lies between named levels, or between values that are many.
+        """
+        ends = []
+        for k, levels in enumerate(self.categories):
+            values = np.unique(self.values_set(k))
+            few = levels is None and 0 < len(values) <= MAX_VALUES
+            ends.append((values[0], values[-1]) if few else (np.inf, -np.inf))
+        low, high = np.array(ends).T
+        return low, high
 
     def settings(self) -> dict[str, tuple[Label, ...]]:
         """Find actions whose experiments have few values: :func:`settings_of` for these rows."""
@@ -360,10 +383,7 @@ class ReferenceRows:
         rows, which = np.concatenate(places), np.concatenate(own)
         moved = rows.copy()
         for k in range(len(self.names)):
-            was_set = [
-                own[:, k] for own, mask in zip(self.rows, self.masks, strict=True) if mask[k]
-            ]
-            values = np.unique(np.concatenate(was_set)) if was_set else np.empty(0)
+            values = np.unique(self.values_set(k))
             # Rows are rarely at the settings of several experiments by themselves.
             if 0 < len(values) <= MAX_VALUES:
                 column = (self.coordinates[k], self.categories[k])

@@ -11,7 +11,7 @@ from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import first_few
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few
 
 
 class Verdict(NamedTuple):
@@ -30,6 +30,9 @@ class Verdict(NamedTuple):
     together : ndarray of bool, shape (M, K)
         Whether the regimes that reach the values of the action and of each action with which it
         interacts separate their functions of both.
+    between : ndarray of bool, shape (M, K)
+        Whether an action that is set lies between the few values to which experiments set it, near
+        none of them.
     """
 
     close: NDArray[np.bool_]
@@ -37,6 +40,7 @@ class Verdict(NamedTuple):
     linked: NDArray[np.bool_]
     without_setting: NDArray[np.bool_]
     together: NDArray[np.bool_]
+    between: NDArray[np.bool_]
 
     @property
     def needs_met(self) -> NDArray[np.bool_]:
@@ -47,6 +51,13 @@ class Verdict(NamedTuple):
     def supported(self) -> NDArray[np.bool_]:
         """Whether the effect is supported, shape (M,)."""
         return np.asarray(self.needs_met.all(axis=1))
+
+    @property
+    def why(self) -> NDArray[np.str_]:
+        """Why the effect is not supported, in few words, shape (M,); empty where it is."""
+        missing = ~(self.close & self.separated)
+        in_gaps = missing.any(axis=1) & (self.between | ~missing).all(axis=1)
+        return np.where(self.supported, "", np.where(in_gaps, BETWEEN, OUTSIDE))
 
 
 def separates(
@@ -128,6 +139,7 @@ def words_of_verdict(
         for reason, applies, where in (
             ("", beyond, f" is outside its range, {shorter_number(low)} to {shorter_number(high)}"),
             ("between levels:", between, ""),
+            (f"{BETWEEN}:", verdict.between[:, k], ""),
             (near, ~verdict.close[:, k], ""),
             ("never observed without being set near", ~verdict.without_setting[:, k], ""),
             ("too few regimes reach", failed, ""),

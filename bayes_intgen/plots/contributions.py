@@ -23,7 +23,8 @@ def plot_contributions(table: xr.Dataset) -> "Figure":
     )
     columns = (table[name].to_numpy().tolist() for name in ("action", "baseline", "reference"))
     labels = [
-        f"{name}\n{short_label(now)} against {short_label(then)}"
+        f"{name}\n{short_label(now)}"
+        + (", its lowest" if now == then else f" against {short_label(then)}")
         for name, now, then in zip(*columns, strict=True)
     ]
     left.set_yticks(range(len(labels)), labels, parse_math=False)

@@ -7,15 +7,19 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._arguments import probabilities
-from bayes_intgen.basis.categories import Categories, short_label
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.errors import PointsError
 from bayes_intgen.plots.bands import (
+    LEVELS,
+    add_legend,
     draw_bands,
-    hatch_unsupported,
+    effect_label,
     name_levels,
     name_levels_of,
     number_axes,
     on_axis,
+    shade_unsupported,
+    values_in_words,
     with_population,
 )
 
@@ -23,11 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Kinds of mechanisms as labels.
+WORDS = {"unconfounded": "where set", "confounded": "where observed"}
+
 
 def plot_effect(
     curve: xr.Dataset,
     *,
-    levels: Sequence[float] = (0.5, 0.9),
+    levels: Sequence[float] = LEVELS,
     color: str = "C0",
     ax: "Axes | None" = None,
 ) -> "Axes":
@@ -37,18 +44,21 @@ def plot_effect(
     levels = probabilities(levels, "levels", PointsError)
     draws = curve["effect"].to_numpy().reshape(-1, curve.sizes["point"])
     along, draws = on_axis(curve, draws)
+    figure = None
     if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+        figure, ax = plt.subplots(layout="constrained")
     draw_bands(ax, along, draws, levels, color)
     if "outcome" in curve:
         _, ends = on_axis(curve, curve["outcome"].to_numpy())
         label = f"{curve.attrs['predictive']:.0%} of outcomes"
         lines = ax.plot(along, ends.T, color=color, linestyle=":", linewidth=1.2, label="_")
         lines[0].set_label(label)
-    if "supported" in curve:
-        supported = curve["supported"].to_numpy()
-        hatch_unsupported(ax, along, np.repeat(supported, len(along) // len(supported)))
+    why = np.repeat(curve["why"].to_numpy(), len(along) // curve.sizes["point"])
+    shade_unsupported(ax, along, why)
     _label_axes(ax, curve)
+    # In a figure of the user's other panels may have the same.
+    if figure is not None:
+        add_legend(figure)
     return ax
 
 
@@ -59,20 +69,14 @@ def _label_axes(ax: "Axes", curve: xr.Dataset) -> None:
     name_levels_of(ax, curve)
     # Names are no formulas, whatever dollar signs they have.
     ax.set_xlabel(name, parse_math=False)
-    # The mean of zeros and ones is the probability of a one.
-    given = f"| do({', '.join(actions)})"
-    binary = curve.attrs.get("outcome_kind") == "binary"
-    outcome = curve.attrs["outcome"]
-    effect = f"P({outcome} = 1 {given})" if binary else f"E[{outcome} {given}]"
-    ax.set_ylabel(effect, parse_math=False)
+    ax.set_ylabel(effect_label(curve.attrs), parse_math=False)
     if curve.attrs.get("outside_0_1"):
         for bound in (0, 1):
             ax.axhline(bound, color="0.4", linestyle="--", linewidth=0.8, zorder=0.5)
-    values = zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True)
-    title = ", ".join(f"{n} = {short_label(value)}" for n, value in values if n != name)
-    ax.set_title(with_population(title, curve, 72), fontsize="medium", parse_math=False)
-    # Opaque enough to be readable over hatching.
-    ax.legend(framealpha=0.85, edgecolor="none")
+    at = dict(zip(actions, curve["value"].to_numpy()[:, 0].tolist(), strict=True))
+    at.pop(name)
+    title = with_population(values_in_words(at, 72), curve, 72)
+    ax.set_title(title, fontsize="medium", parse_math=False)
 
 
 def plot_bias(bias: xr.Dataset, levels: Categories | None, ax: "Axes | None") -> "Axes":
@@ -116,29 +120,32 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
         name_levels_of(column[-1], curve)
         column[-1].set_xlabel(curve.attrs["along"], parse_math=False)
     for ax, kind in zip(panels[:, 0], kinds, strict=True):
-        ax.set_ylabel(f"{kind} ({curves[0].attrs['outcome']})", parse_math=False)
+        ax.set_ylabel(f"{WORDS[kind]}\n({curves[0].attrs['outcome']})", parse_math=False)
     population = with_population("", curves[0], 40 * len(curves))
     if population:
-        figure.supxlabel(population, fontsize=9, parse_math=False)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+        figure.suptitle(population, fontsize=9, parse_math=False)
+    add_legend(figure)
     return figure
 
 
 def _draw_mechanism(ax: "Axes", curve: xr.Dataset) -> None:
     """Draw the prior in grey, the posterior over it, and the ratio of their widths as text."""
     draws = curve["posterior"].to_numpy().reshape(-1, curve.sizes["point"])
+    # The posterior sets the axis; the prior may be far wider.
+    least, most = np.quantile(draws, [0.05, 0.95], axis=0)
+    reach = most.max() - least.min()
+    ax.set_ylim(least.min() - reach, most.max() + reach)
     ends = (curve[name].to_numpy() for name in ("prior_low", "prior_high"))
     along, draws, low, high = on_axis(curve, draws, *ends)
-    ax.fill_between(along, low, high, color="0.85", linewidth=0, label="prior, 68%")
-    draw_bands(ax, along, draws, (0.683, 0.95), "C0")
+    ax.fill_between(along, low, high, color="0.85", linewidth=0, label="90% of the prior")
+    draw_bands(ax, along, draws, LEVELS, "C0")
     ax.text(
         0.03, 0.04, f"{float(curve['share']):.1%} of the prior's width", transform=ax.transAxes,
         fontsize=8, color="0.3",
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
     )  # fmt: skip
-    number_axes(ax)
     ax.margins(x=0.05 if "label" in curve.coords else 0)
+    number_axes(ax)
 
 
 def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure":
@@ -150,17 +157,15 @@ def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure
 
     count = correlated.sizes["point"]
     figure, panels = plt.subplots(
-        1, count, squeeze=False, sharey=True, layout="constrained", figsize=(1.4 + 3 * count, 3.6)
+        1, count, squeeze=False, sharey=True, layout="constrained", figsize=(2.4 + 3 * count, 4.2)
     )
     for point, ax in enumerate(panels[0]):
         _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
-    names = ", ".join(correlated["action"].to_numpy())
-    panels[0, 0].set_ylabel(f"E[{correlated.attrs['outcome']} | do({names})]", parse_math=False)
+    panels[0, 0].set_ylabel(effect_label(correlated.attrs), parse_math=False)
     population = with_population("", correlated, 40 * count + 20)
     if population:
         figure.suptitle(population, fontsize=9, parse_math=False)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+    add_legend(figure)
     return figure
 
 
@@ -178,11 +183,9 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
     for end in (float(independent["low"]), float(independent["high"])):
         ax.axhline(end, color="C0", linewidth=1, linestyle=":")
     ax.axhline(effect, color="C0", label="posterior mean and band, causes independent")
-    point = zip(
-        correlated["action"].to_numpy(), correlated["value"].to_numpy().tolist(), strict=True
-    )
-    title = ", ".join(f"{name} = {short_label(value)}" for name, value in point)
+    columns = (correlated[name].to_numpy().tolist() for name in ("action", "value"))
+    title = values_in_words(dict(zip(*columns, strict=True)), 44)
     ax.set_title(title, fontsize=9, parse_math=False)
-    number_axes(ax)
     ax.set_xlabel("maximum correlation of any two hidden causes")
     ax.margins(x=0)
+    number_axes(ax)

@@ -10,6 +10,7 @@ from bayes_intgen.text.edges import (
     LIKELY,
     edges_from,
     format_edge_probability,
+    is_learned,
     pairs_without_evidence,
     shows_edges,
 )
@@ -55,6 +56,8 @@ def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = Non
             ax.plot(*ends.T, color="0.55", linestyle=":", zorder=1)
         if unknown:
             title += "\nDotted: these experiments do not show it"
+        elif not edges and not is_learned(graph):
+            title = "The graph was given: no action moves another"
         elif not edges:
             title = f"No action is likely to move another\n(probabilities below {threshold:g})"
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.3, 1.3), aspect="equal")

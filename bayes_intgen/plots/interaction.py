@@ -8,20 +8,27 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.plots.bands import number_axes, runs, with_population
+from bayes_intgen.plots.bands import (
+    HATCHES,
+    add_legend,
+    name_levels,
+    number_axes,
+    runs,
+    with_population,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# White over points that are not supported, so that their colours are pale.
-VEIL = (1.0, 1.0, 1.0, 0.6)
+# Grey over points that are not supported, so that their colours are pale.
+VEIL = (0.94, 0.94, 0.94, 0.65)
 
 
 def plot_interaction(surface: xr.Dataset) -> "Figure":
     """Draw `interaction_surface`; see :meth:`bayes_intgen.Posterior.plot_interaction`.
 
-    The colours are scaled to the points that are supported; the others are pale and hatched.
+    The colours are scaled to the points that are supported; the others are pale.
     """
     import matplotlib.pyplot as plt
 
@@ -32,8 +39,9 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     words = f"half the width of the {surface.attrs['level']:.0%} interval"
     _draw_panel(panels[1], surface, "half_width", words, ("viridis", 0.0, widest))
     title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
-    if not surface["supported"].all():
-        title += "; hatched where not supported"
+    if (surface["why"] != "").any():
+        title += "; pale where not supported"
+        add_legend(figure)
     figure.suptitle(with_population(title, surface, 90), fontsize="medium", parse_math=False)
     return figure
 
@@ -43,12 +51,12 @@ def largest_supported(surface: xr.Dataset, name: str) -> float:
 
     Examples
     --------
-    >>> cells = {"mean": [[-2.0, 1.0]], "supported": [[True, False]]}
+    >>> cells = {"mean": [[-2.0, 1.0]], "why": [["", "outside the rows"]]}
     >>> surface = xr.Dataset({name: (("x", "y"), values) for name, values in cells.items()})
     >>> largest_supported(surface, "mean")
     2.0
     """
-    values, supported = np.abs(surface[name].to_numpy()), surface["supported"].to_numpy()
+    values, supported = np.abs(surface[name].to_numpy()), surface["why"].to_numpy() == ""
     return float(values[supported].max() if supported.any() else values.max()) or 1.0
 
 
@@ -65,11 +73,13 @@ def _draw_panel(
     bar = ax.figure.colorbar(mesh, ax=ax, extend=extend)
     number_axes(bar.ax, "y")
     bar.set_label(surface.attrs["outcome"], parse_math=False)
-    _cover(ax, x, y, ~surface["supported"].to_numpy())
-    for axis, dim in ((ax.xaxis, "x"), (ax.yaxis, "y")):
-        if f"{dim}_label" in surface.coords:
-            names = [short_label(own) for own in surface[f"{dim}_label"].to_numpy().tolist()]
-            axis.set_ticks(range(len(names)), names, parse_math=False)
+    for words in HATCHES:
+        _cover(ax, x, y, surface["why"].to_numpy() == words, words)
+    if "x_label" in surface.coords:
+        name_levels(ax, range(len(x) - 1), surface["x_label"].to_numpy().tolist())
+    if "y_label" in surface.coords:
+        names = [short_label(own) for own in surface["y_label"].to_numpy().tolist()]
+        ax.set_yticks(range(len(names)), names, parse_math=False)
     ax.set_xlabel(surface.attrs["first"], parse_math=False)
     ax.set_ylabel(surface.attrs["second"], parse_math=False)
     ax.set_title(title, fontsize="medium")
@@ -92,8 +102,8 @@ def runs_of_cells(
     ]
 
 
-def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
-    """Cover cells, shape (x, y), with a pale veil and hatching."""
+def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_], words: str) -> None:
+    """Cover cells, shape (x, y), with a pale veil, which may be hatched."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -106,8 +116,8 @@ def _cover(ax: "Axes", x: Array, y: Array, selected: NDArray[np.bool_]) -> None:
     # One path, so that the hatching runs through.
     ax.add_patch(
         PathPatch(
-            Path.make_compound_path(*cells), facecolor=VEIL, edgecolor="0.45", hatch="///",
-            linewidth=0, label="beyond support",
+            Path.make_compound_path(*cells), facecolor=VEIL, edgecolor="0.7", hatch=HATCHES[words],
+            linewidth=0, label=words,
         )
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import MAX_DISTINCT, Categories
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.plots.bands import name_levels, number_axes
+from bayes_intgen.plots.bands import add_legend, name_levels, number_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def plot_overlap(
     regimes = quantiles["regime"].to_numpy()
     figure, panels = plt.subplots(
         1, len(names), squeeze=False, sharey=True, layout="constrained",
-        figsize=(1.6 + 2.4 * len(names), 1.4 + 0.36 * len(regimes)),
+        figsize=(1.6 + 2.4 * len(names), 1.6 + 0.36 * len(regimes)),
     )  # fmt: skip
     heights = np.arange(len(regimes))[::-1]
     members = [(intervened == mask).all(axis=1) for mask in quantiles["was_set"].to_numpy()]
@@ -90,7 +90,7 @@ def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
     """Use the scale of the action in the model if its tails are long."""
     if coordinate.high - coordinate.low > MAX_LINEAR_RANGE * coordinate.spread:
         ax.set_xscale("function", functions=(coordinate.transform, coordinate.inverse_transform))
-        at = coordinate.inverse_transform(np.linspace(*coordinate.ends, 5))
+        at = coordinate.inverse_transform(np.linspace(*coordinate.ends, 3))
         ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
 
 
@@ -117,13 +117,11 @@ def _draw_regime(ax: "Axes", own: xr.Dataset, values: Array, height: float, *, d
 def _add_legend(figure: "Figure", *, has_dots: bool, has_points: bool) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=SET_COLOR, linewidth=6, label="set"),
-        Line2D([], [], color=OBSERVED_COLOR, linewidth=6, label="observed"),
-    ]
+    colors = {"set": SET_COLOR, "observed": OBSERVED_COLOR}
+    handles = {name: Line2D([], [], color=color, linewidth=6) for name, color in colors.items()}
     if has_points:
-        handles.append(Line2D([], [], color="k", linestyle=":", label="points"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+        handles["points"] = Line2D([], [], color="k", linestyle=":")
+    add_legend(figure, handles)
     title = "50, 90 and 99% of the rows of each regime"
     if has_dots:
         title += ";\nfor levels and few values, dot area is the share of rows"

@@ -58,11 +58,11 @@ def effect_along(
     Returns
     -------
     Dataset
-        ``effect`` (chain, draw, point); ``supported`` (point), where the fit has reference rows;
-        ``outcome`` (bound, point), the ends of the predictive band, unless the outcome is
-        binary. Coordinates: ``along``
-        (point), the action's values; ``label`` (point) if it has levels; ``value`` (action,
-        point), of all actions. The attribute ``population`` says over whom it is averaged.
+        ``effect`` (chain, draw, point); ``why`` (point) it is not supported, in words, empty where
+        it is; ``outcome`` (bound, point), the ends of the predictive band, unless the outcome is
+        binary. Coordinates: ``along`` (point), the action's values; ``label`` (point) if it has
+        levels; ``value`` (action, point), of all actions. The attribute ``population`` says over
+        whom it is averaged.
 
     Examples
     --------
@@ -85,8 +85,8 @@ def effect_along(
     curve = points_of_curve(posterior, k, points).assign(
         effect=(("chain", "draw", "point"), effect)
     )
-    # No warning: pictures hatch points that are not supported.
-    curve["supported"] = ("point", support_of(posterior).supported(points))
+    # No warning: pictures shade points that are not supported.
+    curve["why"] = ("point", support_of(posterior).verdict(points, all_set[0]).why)
     curve.attrs |= {"outcome_kind": prediction.law.kind, **shares_out_of_range(prediction, effect)}
     if predictive is not None:
         single = prediction.outcome_summary(points, all_set, tails_of(predictive))

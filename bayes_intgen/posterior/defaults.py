@@ -178,19 +178,10 @@ def share_supported(posterior: PosteriorDraws) -> float:
     """
     support, rng = support_of(posterior), generator(0, "support")
     points = [
-        rng.choice(values_set(support.reference, k, or_all=True), N_SUPPORT_POINTS)
+        rng.choice(support.reference.values_set(k, or_all=True), N_SUPPORT_POINTS)
         for k in range(len(posterior.actions))
     ]
     return float(support.supported(np.stack(points, axis=1)).mean())
-
-
-def values_set(reference: ReferenceRows, k: int, *, or_all: bool = False) -> Array:
-    """Values to which an action was set in reference rows; or all, if it never was, shape (n,)."""
-    regimes = zip(reference.rows, reference.masks, strict=True)
-    columns = [rows[:, k] for rows, mask in regimes if mask[k]]
-    if or_all and not columns:
-        columns = [rows[:, k] for rows in reference.rows]
-    return np.concatenate([np.empty(0), *columns])
 
 
 def _middle(values: Array, levels: Categories | None) -> float:
@@ -229,7 +220,7 @@ def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) ->
     """Candidate ends of one action's change, in ascending order."""
     if levels is not None:
         return np.array(levels.codes)
-    values = np.unique(values_set(support_of(posterior).reference, k))
+    values = np.unique(support_of(posterior).reference.values_set(k))
     if 1 < len(values) <= MAX_DISTINCT:
         return values
     coordinate = posterior.terms.coordinates[k]

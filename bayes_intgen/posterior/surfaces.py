@@ -75,9 +75,10 @@ def interaction_surface(
     Dataset
         ``mean`` (x, y): the posterior mean at values of the first and the second action, in the
         outcome's units. ``half_width`` (x, y): half the width of the central interval.
-        ``supported`` (x, y). Coordinates: ``x`` and ``y``, the values; ``x_label`` and ``y_label``
-        if the action has levels. Attributes ``first``, ``second``, ``outcome``, ``level``, and
-        ``population``, if there are covariates or groups.
+        ``why`` (x, y) the joint effect is not supported, in words, empty where it is. Coordinates:
+        ``x`` and ``y``, the values; ``x_label`` and ``y_label`` if the action has levels.
+        Attributes ``first``, ``second``, ``outcome``, ``level``, and ``population``, if there are
+        covariates or groups.
 
     Raises
     ------
@@ -100,12 +101,13 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     basis, columns = known[own]
     draws = prediction.coefficients[..., columns] @ basis.matrix(points[:, list(own)]).T
     low, high = np.quantile(draws, tails_of(level), axis=(0, 1))
+    verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
     shape = (len(x), len(y))
     surface = xr.Dataset(
         {
             "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
             "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "supported": (("x", "y"), support_of(posterior).supported(points).reshape(shape)),
+            "why": (("x", "y"), verdict.why.reshape(shape)),
         },
         coords={"x": x, "y": y},
         attrs={

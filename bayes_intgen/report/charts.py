@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, short_label
-from bayes_intgen.plots.bands import intervals_of
+from bayes_intgen.plots.bands import HATCHES, intervals_of
 from bayes_intgen.posterior.draws import tails_of
 from bayes_intgen.text.formats import format_number
 
@@ -77,7 +77,7 @@ def draw(
     along: Array,
     curves: Sequence[Curve],
     y_range: tuple[float, float],
-    supported: NDArray[np.bool_],
+    why: NDArray[np.str_],
     *,
     labels: Sequence[Label] | None = None,
     usual: tuple[float, float] | None = None,
@@ -89,8 +89,8 @@ def draw(
     ----------
     y_range : (float, float)
         Shared by charts that are compared.
-    supported : ndarray of bool, shape (n,)
-        Whether rows identify the effect.
+    why : ndarray of str, shape (n,)
+        Why rows do not identify the effect; empty where they do.
     labels : sequence, length n, optional
         Labels of the values, if they are levels: these are evenly spaced, curves side by side.
     usual : (float, float), optional
@@ -105,15 +105,15 @@ def draw(
         charts of the same range; ``x_ticks`` and ``y_ticks``; ``marks``, pairs of a path and its
         class in the style sheet, from back to front; ``zero``, its position, None if it is outside;
         ``usual``, the ends of the usual range, None for levels and covariates; and ``beyond``, the
-        ends of the unsupported intervals.
+        unsupported intervals: why, and their ends.
 
     Examples
     --------
     >>> curve = Curve("set", np.array([1.0, 2.0]), [(np.zeros(2), np.full(2, 3.0))])
-    >>> levels, within = np.arange(2.0), np.array([True, False])
-    >>> chart = draw(levels, [curve], (0.0, 3.0), within, labels=["off", "on"])
-    >>> [tick.label for tick in chart["x_ticks"]], len(chart["beyond"])
-    (['off', 'on'], 1)
+    >>> levels, why = np.arange(2.0), np.array(["", "outside the rows"])
+    >>> chart = draw(levels, [curve], (0.0, 3.0), why, labels=["off", "on"])
+    >>> [tick.label for tick in chart["x_ticks"]], [words for words, *_ in chart["beyond"]]
+    (['off', 'on'], ['outside the rows'])
     """
     low, high = _with_ticks(y_range)
     texts = {v: format_number(v) for v in ticks(low, high, 5)}
@@ -131,7 +131,7 @@ def draw(
                 there, back = _points(x(along), y(lower)), _points(x(along)[::-1], y(upper)[::-1])
                 marks.append((f"M{there}L{back}Z", f"{curve.kind}-band"))
         marks += [(f"M{_points(x(along), y(curve.middle))}", curve.kind) for curve in curves]
-        beyond = [(float(x(a)), float(x(b))) for a, b in intervals_of(along, ~supported)]
+        ends = {words: x(np.array(intervals_of(along, why == words))) for words in HATCHES}
         middle_half = None if usual is None else (float(x(usual[0])), float(x(usual[1])))
     else:
         width = (WIDTH - RIGHT - left) / len(labels)
@@ -140,15 +140,16 @@ def draw(
         for i, curve in enumerate(curves):
             beside = centres + gap * (2 * i - len(curves) + 1)
             for kind, (lower, upper) in zip(("range", "inner"), curve.bands, strict=False):
-                ends = zip(beside, y(lower), y(upper), strict=True)
-                path = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in ends)
+                bars = zip(beside, y(lower), y(upper), strict=True)
+                path = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in bars)
                 marks.append((path, f"{curve.kind}-{kind}"))
             dots = zip(beside, y(curve.middle), strict=True)
             marks.append(("".join(f"M{a:.1f} {b:.1f}h0" for a, b in dots), f"{curve.kind}-dot"))
         room, short = max(int(width / CHARACTER_WIDTH), 2), map(short_label, labels)
         at_levels = zip(centres.tolist(), short, strict=True)
         x_ticks = [Tick(at, shortened(name, room), name) for at, name in at_levels]
-        beyond = [(at - width / 2, at + width / 2) for at in centres[~supported].tolist()]
+        half = np.array([-width / 2, width / 2])
+        ends = {words: centres[why == words][:, None] + half for words in HATCHES}
     return {
         "left": left,
         "x_ticks": x_ticks,
@@ -156,7 +157,7 @@ def draw(
         "marks": marks,
         "zero": float(y(0.0)) if low < 0 < high else None,
         "usual": middle_half,
-        "beyond": beyond,
+        "beyond": [(words, *map(float, own)) for words, every in ends.items() for own in every],
     }
 
 

@@ -96,9 +96,11 @@ def contrasts_of(
 
 def rows_on_axis(low: Array, middle: Array, high: Array) -> tuple[list[dict[str, Any]], float]:
     """Format estimates and their bands, and place them, and zero, on a common axis in percent."""
+    decimals = decimals_for(float(np.median(high - low)))
+    # Thousands, not single euros, where the bands are that wide.
+    low, middle, high = (np.round(own, decimals) for own in (low, middle, high))
     start, end = min(0.0, float(low.min())), max(0.0, float(high.max()))
-    length, decimals = (end - start) or 1.0, decimals_for(float(np.median(high - low)))
-    columns = {"low": low, "middle": middle, "high": high}
+    length, columns = (end - start) or 1.0, {"low": low, "middle": middle, "high": high}
     rows = [
         {
             "estimate": format_to_uncertainty(float(middle[i]), decimals, sign=True),
@@ -163,8 +165,9 @@ def _charts(
     charts, y_range, dates = [], common_range(curves), posterior.terms.covariates.dates
     for (caption, name, _), curve in zip(parts, curves, strict=True):
         values, labels = values_along(posterior, name)
-        everywhere = np.ones(len(values), dtype=bool)
-        chart = draw(values, [curve], y_range, everywhere, labels=labels, dates=name in dates)
+        chart = draw(
+            values, [curve], y_range, np.full(len(values), ""), labels=labels, dates=name in dates
+        )
         charts.append({"caption": caption, "chart": chart})
     return charts
 

@@ -124,9 +124,10 @@ let axis = null;
 const drawProfile = () => {
   const { steps } = plan;
   const action = actions[along], last = action.values.length - 1, stops = [...action.values.keys()];
-  const supported = stops.map((step) => {
+  const zones = stops.map((step) => {
     const at = moved(steps, along, step);
-    return isSupported(along, step) && !apart(at).length && !pairs.some((pair) => pair.actions.includes(along) && unreached(pair, at));
+    if (isSupported(along, step)) return apart(at).length || pairs.some((pair) => pair.actions.includes(along) && unreached(pair, at)) ? "outside" : "";
+    return action.reasons[step] === page.between ? "between" : "outside";
   });
   const ofStops = stops.map((step) => planAt(moved(steps, along, step), plan).mean);
   const lines = { mean: ofStops.map(average), wide: ofStops.map((own) => band(own, probability)), narrow: ofStops.map((own) => band(own, 0.5)) };
@@ -157,13 +158,13 @@ const drawProfile = () => {
     shape("line", { class: "tick", x1: at, x2: at, y1: H - bottom, y2: H - bottom + 4 }, svg);
     shape("text", { class: "x", x: at, y: H - bottom + 17 }, svg, label);
   }
-  // Hatching of unsupported steps, up to halfway to the next supported ones.
+  // Stretches of unsupported steps, up to halfway to the next ones.
   const edge = (i) => action.labels ? left + room * i : x((action.values[Math.max(i - 1, 0)] + action.values[Math.min(i, last)]) / 2);
   for (let i = 0; i <= last; i++) {
-    if (supported[i]) continue;
+    if (!zones[i]) continue;
     const first = i;
-    while (i < last && !supported[i + 1]) i++;
-    shape("rect", { class: "beyond", x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
+    while (i < last && zones[i + 1] === zones[first]) i++;
+    for (const kind of ["beyond", zones[first]]) shape("rect", { class: kind, x: edge(first), y: top, width: edge(i + 1) - edge(first), height: H - top - bottom }, svg);
   }
   const short = (text) => shortened(text, Math.floor(W / 9));
   shape("text", { class: "x label", x: (left + W - right) / 2, y: H - 6 }, svg, short(action.name));

@@ -24,9 +24,10 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.posterior.defaults import default_point, levels_of, values_set, varied
+from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
 from bayes_intgen.report.charts import ticks
+from bayes_intgen.text.messages import BETWEEN
 
 # Maximum numbers of draws and of steps between the stops of a slider: more would make the page slow
 # to load for little precision.
@@ -39,9 +40,9 @@ TABLES = ("effect", "d")
 REASONS = (
     "",
     "never set in an experiment",
+    BETWEEN,
     "no experiment sets this level",
-    "outside the range of its experiments",
-    "between the values of its experiments",
+    "outside the rows of its experiments",
     "not observed there without being set",
     "too few regimes reach this value",
     "no regimes reach it together with the other values",
@@ -56,21 +57,25 @@ class Slider(NamedTuple):
     reasons: NDArray[np.int_]
 
 
-def sliders_of(posterior: PosteriorDraws) -> list[Slider]:
-    """Stops of each action: levels, or round values and those that many rows share."""
-    default, stops = default_point(posterior), []
+def sliders_of(posterior: PosteriorDraws, baseline: Array | None = None) -> list[Slider]:
+    """Stops of each action: levels, or round values and those that many rows share.
+
+    They start at a baseline; without one, near the default point where rows support that.
+    """
+    default, stops = default_point(posterior) if baseline is None else baseline, []
     for k, (c, levels) in enumerate(
         zip(posterior.terms.coordinates, levels_of(posterior), strict=True)
     ):
         bases = [t.component.basis for t in posterior.terms.terms if t.action == k]
         atoms = [basis.value for basis in bases if isinstance(basis, Atom)]
         # The start is exactly the baseline of decisions.
-        values = np.union1d(ticks(c.low, c.high, MAX_STEPS), [*atoms, default[k]])
-        stops.append(np.array(levels.codes) if levels else values.clip(c.low, c.high))
+        values = np.clip([*ticks(c.low, c.high, MAX_STEPS), *atoms], c.low, c.high)
+        stops.append(np.array(levels.codes) if levels else np.union1d(values, default[k]))
     start = []
     for k, values in enumerate(stops):
         within, gaps = _reasons(posterior, default, k, values) == 0, np.abs(values - default[k])
-        start.append(int(np.where(within | ~within.any(), gaps, np.inf).argmin()))
+        anywhere = baseline is not None or not within.any()
+        start.append(int(np.where(within | anywhere, gaps, np.inf).argmin()))
     point = np.array([values[i] for values, i in zip(stops, start, strict=True)])
     return [
         Slider(values, start[k], _reasons(posterior, point, k, values))
@@ -142,6 +147,7 @@ def explorer_data(
         "sd": prediction.sd[0],
         "start": kept,
         "reasons": REASONS,
+        "between": REASONS.index(BETWEEN),
         "actions": actions,
         "pairs": [
             _pair_data(posterior, prediction.coefficients[0], sliders, pair)
@@ -227,13 +233,11 @@ def _reasons(
     """
     points, support = varied(point, action, stops), support_of(posterior)
     verdict, reference = support.verdict(points, np.ones(len(point), bool)), support.reference
-    settings = values_set(reference, action)
-    low, high = settings.min(initial=np.inf), settings.max(initial=-np.inf)
     close, separated = verdict.close[:, action], verdict.separated[:, action]
     applies = (
-        np.full(len(stops), not len(settings)),
+        np.full(len(stops), not len(reference.values_set(action))),
+        verdict.between[:, action],
         ~close & (levels_of(posterior)[action] is not None),
-        ~close & ((stops < low) | (stops > high)),
         ~close,
         ~separated & ~verdict.without_setting[:, action],
         ~separated,

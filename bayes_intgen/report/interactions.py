@@ -13,11 +13,8 @@ from matplotlib.image import imsave
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.plots.interaction import (
-    cell_edges,
-    largest_supported,
-    runs_of_cells,
-)
+from bayes_intgen.plots.bands import HATCHES
+from bayes_intgen.plots.interaction import cell_edges, largest_supported, runs_of_cells
 from bayes_intgen.posterior.draws import PosteriorDraws, central
 from bayes_intgen.posterior.surfaces import interaction_sd, interaction_surface
 from bayes_intgen.report.charts import CHARACTER_WIDTH, MIN_LEFT, Tick, scale, shortened, ticks
@@ -83,14 +80,14 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     dict
         Of a map of 320 by 250 pixels with a colour bar on the right: ``left`` and ``right``, its
         ends; ``image``, a PNG as an address; ``kind``, the gradient of the bar; ticks and titles
-        of the axes; ``beyond``, a path around unsupported points, empty if there are none.
+        of the axes; ``beyond``, a path around unsupported points for each reason why.
 
     Examples
     --------
     >>> surface = xr.Dataset(
     ...     {
     ...         "mean": (("x", "y"), [[-1.0, 0.5, 1.0], [2.0, 0.0, 1.0]]),
-    ...         "supported": (("x", "y"), np.ones((2, 3), dtype=bool)),
+    ...         "why": (("x", "y"), np.full((2, 3), "")),
     ...     },
     ...     coords={"x": [0.0, 1.0], "y": [0.0, 1.0, 2.0]},
     ...     attrs={"first": "red", "second": "green"},
@@ -110,7 +107,8 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     x, y = scale(x_low, x_high, left, right), scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
     along = _labels(surface, "x")
     room = int((right - left) / len(along) / CHARACTER_WIDTH)
-    runs = runs_of_cells(x(edges[0]), y(edges[1]), ~surface["supported"].to_numpy())
+    why, ends = surface["why"].to_numpy(), (x(edges[0]), y(edges[1]))
+    runs = {words: runs_of_cells(*ends, why == words) for words in HATCHES}
     at = scale(low, largest, HEIGHT - BOTTOM, TOP)
     return {
         "left": left,
@@ -124,7 +122,11 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
         "bar_ticks": tuple(Tick(float(at(v)), label) for v, label in bar.items()),
         "x_title": shortened(surface.attrs["first"], MAX_TITLE),
         "y_title": shortened(surface.attrs["second"], MAX_TITLE),
-        "beyond": "".join(f"M{a:.1f} {c:.1f}H{b:.1f}V{d:.1f}H{a:.1f}Z" for a, b, c, d in runs),
+        "beyond": {
+            words: "".join(f"M{a:.1f} {c:.1f}H{b:.1f}V{d:.1f}H{a:.1f}Z" for a, b, c, d in own)
+            for words, own in runs.items()
+            if own
+        },
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import warnings
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from bayes_intgen.assess.summary_text import (
     population_lines,
 )
 from bayes_intgen.basis.categories import centres
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.best import search_of
+from bayes_intgen.decide.contributions import cells_of, contributions, notes_on
+from bayes_intgen.decide.decision import CAUTIOUS, Decision
 from bayes_intgen.errors import (
     DataWarning,
     LackOfFitWarning,
@@ -58,6 +61,7 @@ from bayes_intgen.report.provenance import (
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.formats import MINUS
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
@@ -70,6 +74,8 @@ N_POINTS = 61
 MIN_EDGE = 0.1
 # Minimum shares of supported points for good and for moderate support.
 MIN_GOOD_SUPPORT, MIN_MODERATE_SUPPORT = 0.9, 0.5
+# Maximum length of a list of actions in the title, and of their changes in a sentence.
+MAX_TITLE, MAX_SENTENCE = 60, 240
 
 
 def page_of(
@@ -96,14 +102,20 @@ def page_of(
         lstrip_blocks=True,
     )
     environment.filters["sha256"] = _sha256
-    support, actions, sliders = support_of(posterior), posterior.actions, sliders_of(posterior)
-    plans = data = None
+    support, actions = support_of(posterior), posterior.actions
+    plans = contributed = data = None
     with warnings.catch_warnings():
         # The page itself states which effects are not identified, and which plans not supported.
         warnings.simplefilter("ignore", SupportWarning)
         content = _content_of(posterior, level)
+        sliders = sliders_of(posterior)
         if decision is not None:
-            plans = plans_of(posterior, decision, sliders, level)
+            search = search_of(posterior, decision, CAUTIOUS, False)
+            if decision.baseline:
+                sliders = sliders_of(posterior, search.problem.baseline)
+            plans = plans_of(posterior, decision, search, sliders, level)
+            table = contributions(posterior, decision, level)
+            contributed = (*cells_of(table), notes_on(table))
         # Under a log link the mean over units that differ in an effect has no such tables.
         if not prediction_of(posterior).factor_varies:
             data = explorer_data(posterior, sliders, level)
@@ -125,6 +137,7 @@ def page_of(
             [Markup('"use strict";\n(() => {'), *map(_file, SCRIPTS), Markup("})();\n")]
         ),
         plans=plans,
+        contributed=contributed,
         data=None if data is None else _json(data),
     )
 
@@ -159,8 +172,18 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     contrasts, zero = contrasts_of(posterior, changes, level)
     graph = None if posterior.terms.parents is None else posterior.graph
     everything = change_attrs(posterior, range(len(levels)), posterior.actions)
+    actions = _actions(posterior, default, level)
+    interactions = interactions_of(posterior, default, level)
+    charts = [own[kind]["beyond"] for own in actions for kind in ("joint", "mechanism")]
+    drawn = {words for chart in charts for words, *_ in chart}
+    drawn |= {words for pair in interactions["pairs"] for words in pair["mean"]["beyond"]}
     return {
-        "actions": _actions(posterior, default, level),
+        "actions": actions,
+        "names": _listed(posterior.actions, MAX_TITLE),
+        "changes": _listed(
+            [own.in_words for own in changes[:-1]], MAX_SENTENCE, " as in the table below"
+        ),
+        "drawn": sorted(drawn),
         "level": f"{100 * level:g}%",
         "support": support,
         "support_tone": tone,
@@ -180,7 +203,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "population": everything.get("population", ""),
         "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
         "adjustment": adjustments_of(posterior, changes[:-1], level),
-        "interactions": interactions_of(posterior, default, level),
+        "interactions": interactions,
         "hidden_causes": assumption_lines(posterior)[1:],
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
@@ -194,13 +217,19 @@ def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
     share = share_supported(posterior)
     if not share:
         return (
-            "None of the joint points sampled from the experiments is supported: every answer "
-            "on this page rests on the model and its prior."
+            "The rows support no combination of the values of the experiments: every answer on "
+            "this page rests on the model and its prior."
         ), "bad"
     tone = "open" if share >= MIN_MODERATE_SUPPORT else "bad"
     if share >= MIN_GOOD_SUPPORT:
         tone = "good"
-    return f"{share:.0%} of the joint points sampled from the experiments are supported.", tone
+    return f"The rows support {share:.0%} of combinations of the experiments' values.", tone
+
+
+def _listed(texts: Sequence[str], width: int, where: str = "") -> str:
+    """List actions, or count them where that would be long, and say where they are."""
+    listed = " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+    return listed if len(listed) <= width else f"all {len(texts)} actions{where}"
 
 
 def _reference(posterior: PosteriorDraws, point: Array) -> str:
@@ -215,10 +244,10 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
     names, coordinates = posterior.actions, posterior.terms.coordinates
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
     prediction, support = prediction_of(posterior), support_of(posterior)
-    within, joint, mechanisms = [], [], []
+    verdicts, joint, mechanisms = [], [], []
     for k, points in enumerate(along):
         all_set = np.ones(points.shape, dtype=bool)
-        within.append(support.verdict(points, all_set[0]).needs_met)
+        verdicts.append(support.verdict(points, all_set[0]))
         joint.append(Curve.of_draws("set", prediction.mean(points, all_set), (0.5, level)))
         unconfounded, bias = (part[:, :, k] for part in prediction.contributions(points))
         kinds = (("observed", unconfounded + bias), ("set", unconfounded))
@@ -234,14 +263,17 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
         usual, values = None if levels else usual_range(coordinates[k]), along[k][:, k]
         beside = {i for pair in posterior.terms.interactions if k in pair for i in pair} - {k}
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
+        verdict = verdicts[k]
+        own = np.where(verdict.between[:, k], BETWEEN, OUTSIDE)
+        own = np.where(verdict.needs_met[:, k], "", own)
         out.append(
             {
                 "name": names[k],
                 "median": median[k],
                 "low": low[k],
                 "high": high[k],
-                "joint": draw(values, [joint[k]], joint_range, within[k].all(axis=1), **axis),
-                "mechanism": draw(values, mechanisms[k], mechanism_range, within[k][:, k], **axis),
+                "joint": draw(values, [joint[k]], joint_range, verdict.why, **axis),
+                "mechanism": draw(values, mechanisms[k], mechanism_range, own, **axis),
                 "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
             }
         )

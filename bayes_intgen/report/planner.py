@@ -5,22 +5,21 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.data.queries import checked_points
-from bayes_intgen.decide.best import Plan, best_plan, search_of
-from bayes_intgen.decide.decision import CAUTIOUS, Decision
-from bayes_intgen.decide.problem import costs_of
+from bayes_intgen.decide.best import Chosen, choose
+from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.problem import Problem, costs_of
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of
+from bayes_intgen.posterior.draws import PosteriorDraws, central
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.report.charts import ticks
 from bayes_intgen.report.effects import named_values, point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.formats import (
     decimals_for,
+    format_estimate,
     format_interval,
     format_number,
     format_to_uncertainty,
@@ -37,6 +36,7 @@ MAX_STEPS = 6
 def plans_of(
     posterior: PosteriorDraws,
     decision: Decision,
+    search: Search,
     sliders: Sequence[Slider],
     level: float,
 ) -> dict[str, Any]:
@@ -48,31 +48,27 @@ def plans_of(
     Returns
     -------
     dict
-        ``columns``: the baseline, then the best plans in the order of their budgets, each with its
-        ``title``, whether it is ``chosen``, the one of the decision's budget, whether it is
-        ``supported``, and ``stops``, the nearest positions of the sliders. ``rows``: pairs of a
-        name and the texts of all columns. ``costs``, ``value``, ``limits`` and ``remarks`` in
-        words.
-        ``cost_of_stops``: of each slider, not a number where the decision does not say it.
+        ``answer``: the plan of the decision's budget in sentences. ``columns``: the baseline, then
+        the best plans in the order of their budgets, each with its ``title``, whether it is
+        ``chosen``, the one of the decision's budget, whether it is ``supported``, and ``stops``,
+        the nearest positions of the sliders. ``rows``: pairs of a name and the texts of all
+        columns. ``costs``, ``value``, ``limits`` and ``remarks`` in words. ``cost_of_stops``: of
+        each slider, not a number where the decision does not say it.
 
     Raises
     ------
     ModelError
         As ``posterior.best``.
     """
-    search = search_of(posterior, decision, CAUTIOUS, False)
-    found, titles = _found(posterior, search, decision)
-    plans = [search.problem.baseline]
-    plans += [
-        checked_points(plan.point, posterior.actions, posterior.categories)[0] for plan in found
-    ]
+    found, titles = _found(search, decision)
+    plans = [search.problem.baseline, *(plan.point for plan in found)]
     chosen = None if decision.budget is None else format_number(decision.budget)
-    points, start = (named_values(posterior, np.array(own)) for own in (plans, plans[:1]))
-    draws = [search.surface.effects(search.problem.baseline[None])[:, 0]]
-    draws += [plan.effect.to_numpy().ravel() for plan in found]
-    table = _corrected(
-        effect_table(posterior, points, baseline=start, level=level), np.stack(draws, axis=1), level
-    )
+    best = found[-1 if chosen is None else titles.index(chosen) - 1]
+    points = named_values(posterior, np.array(plans))
+    # Draws of the joint effects of plans are corrected for the choice.
+    at_start = search.surface.effects(search.problem.baseline[None])[:, 0]
+    effects = np.stack([at_start, *(plan.effect for plan in found)], axis=1)
+    table = effect_table(posterior, points, level=level)
     columns = [
         {
             "title": title,
@@ -91,13 +87,15 @@ def plans_of(
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
         rows.append(("cost", list(map(shorter_number, costs))))
-    moved = (table["value"] != table["value"][0]).any("action").to_numpy()
-    rows += _effects(table, moved, prediction_of(posterior).sd.size)
+    moved = [bool((plan != plans[0]).any()) for plan in plans]
+    rows += _effects(table, effects, level)
+    rows += _gains("change from the baseline", "a positive change", effects, moved, level)
     if decision.value is not None:
-        profits = decision.value * np.stack(draws, axis=1) - costs
-        rows += _profits(profits, moved, level)
+        profits = decision.value * effects - costs
+        rows += _estimates("profit", *central(profits, level).values())
+        rows += _gains("gain in profit", "a gain in profit", profits, moved, level)
     elif len(plans) > 2:
-        worth = _values_per_unit(costs[1:], table["mean"].to_numpy()[1:])
+        worth = _values_per_unit(costs[1:], effects.mean(axis=0)[1:])
         rows.append((f"best if a unit of {posterior.outcome_name} is worth", ["", *worth]))
     return {
         "columns": columns,
@@ -105,24 +103,44 @@ def plans_of(
         "costs": _in_words(decision.cost),
         "value": "" if decision.value is None else format_number(decision.value),
         "limits": _in_words(decision.bounds),
-        "remarks": (found[-1] if chosen is None else found[titles.index(chosen) - 1]).remarks,
+        "remarks": best.remarks,
+        "answer": _answer(posterior, search.problem, best, chosen, level),
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
     }
 
 
-def _found(
-    posterior: PosteriorDraws, search: Search, decision: Decision
-) -> tuple[list[Plan], list[str]]:
+def _answer(
+    posterior: PosteriorDraws, problem: Problem, best: Chosen, budget: str | None, level: float
+) -> str:
+    """Describe the best plan, and what it gains, in sentences."""
+    within = "" if budget is None else f" within a budget of {budget}"
+    texts = zip(posterior.actions, point_texts(posterior, best.point), strict=True)
+    plan = ", ".join(map(" ".join, texts))
+    if (best.point == problem.baseline).all():
+        return f"The best plan{within} is the baseline: {plan}."
+    gained = f"the mean of {posterior.outcome_name}" if problem.value is None else "the profit"
+    mean, low, high = (float(own[0]) for own in central(best.gain[:, None], level).values())
+    rounded = (round(own, decimals_for(high - low)) for own in (mean, low, high))
+    gain, band = format_estimate(*rounded, sign=True)
+    share = probability_text(best.probability_better, len(best.gain))
+    return (
+        f"The best plan{within}: {plan}. It changes {gained} by {gain} "
+        f"from the baseline ({100 * level:g}% interval {band}); the probability of a gain is "
+        f"{share}."
+    )
+
+
+def _found(search: Search, decision: Decision) -> tuple[list[Chosen], list[str]]:
     """Best plans of round budgets and without one, and titles of the baseline and these."""
-    free = best_plan(posterior, search.within(None))
-    low, high = search.problem.least_cost, free.cost or 0.0
+    free = choose(search.within(None))
+    low, high = search.problem.least_cost, free.cost
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
         budgets.add(decision.budget)
     found, titles = [], ["baseline"]
     for budget in sorted(budgets):
         try:
-            found.append(best_plan(posterior, search.within(budget)))
+            found.append(choose(search.within(budget)))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.
@@ -141,53 +159,26 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
     ]
 
 
-def _corrected(table: xr.Dataset, effects: Array, level: float) -> xr.Dataset:
-    """Table of effects of plans, with these draws of them, shape (S, plans), for its own."""
-    changes = effects - effects[:, :1]
-    columns = central(effects, level) | central(changes, level, "change")
-    columns["above_zero"] = (changes > 0).mean(axis=0)
-    for name in ("outcome_low", "outcome_high"):
-        if name in table:
-            columns[name] = table[name].to_numpy() + columns["mean"] - table["mean"].to_numpy()
-    return table.assign({name: ("point", column) for name, column in columns.items()})
-
-
-def _effects(table: xr.Dataset, moved: NDArray[np.bool_], draws: int) -> Rows:
-    """Means, single outcomes, and changes from the baseline, which is the first plan."""
-    number = {str(name): own.to_numpy() for name, own in table.items() if own.dims == ("point",)}
-    mean = (number["mean"], number["low"], number["high"])
-    rows = _estimates(f"mean {table.attrs['outcome']}", *mean)
+def _effects(table: xr.Dataset, effects: Array, level: float) -> Rows:
+    """Means, from draws of shape (S, plans), and bands of single outcomes, moved to these."""
+    means = mean, *_ = tuple(central(effects, level).values())
+    rows = _estimates(f"mean {table.attrs['outcome']}", *means)
     # A binary outcome has no band of single outcomes.
-    if "outcome_low" in number:
-        ends = number["outcome_low"], number["outcome_high"]
-        rows.append(("band of a single outcome", _estimates("", ends[0], *ends)[1][1]))
-    changes = (number["change"], number["change_low"], number["change_high"])
-    words = "change from the baseline", "probability of a positive change"
-    return rows + _gains(words, changes, number["above_zero"], moved, draws)
+    if "outcome_low" in table:
+        moved = mean - table["mean"].to_numpy()
+        low, high = (table[f"outcome_{end}"].to_numpy() + moved for end in ("low", "high"))
+        rows.append(("band of a single outcome", _estimates("", low, low, high)[1][1]))
+    return rows
 
 
-def _profits(profits: Array, moved: NDArray[np.bool_], level: float) -> Rows:
-    """Profits of plans, from draws of shape (S, M), and their gains over the first plan."""
-    gains = profits - profits[:, :1]
-    own, change = (tuple(central(draws, level).values()) for draws in (profits, gains))
-    words = "gain in profit", "probability of a gain in profit"
-    above = (gains > 0).mean(axis=0)
-    return _estimates("profit", *own) + _gains(words, change, above, moved, len(profits))
-
-
-def _gains(
-    words: tuple[str, str],
-    change: tuple[Array, ...],
-    above_zero: Array,
-    moved: NDArray[np.bool_],
-    draws: int,
-) -> Rows:
-    """Changes of the plans that differ from the baseline, and probabilities that they are gains."""
-    shares = [probability_text(float(share), draws) for share in above_zero]
-    rows = [*_estimates(words[0], *change, sign=True), (words[1], shares)]
+def _gains(name: str, event: str, draws: Array, moved: Sequence[bool], level: float) -> Rows:
+    """Changes of the plans that differ from the first one, and probabilities of gains."""
+    changes = draws - draws[:, :1]
+    shares = [probability_text(float(own), len(draws)) for own in (changes > 0).mean(axis=0)]
+    rows = _estimates(name, *central(changes, level).values(), sign=True)
     return [
         (name, [text if own else "" for text, own in zip(texts, moved, strict=True)])
-        for name, texts in rows
+        for name, texts in [*rows, (f"probability of {event}", shares)]
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,8 +13,20 @@ if TYPE_CHECKING:
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Maximum number of decimals, and magnitude, beyond which a power of ten is written.
 MAX_DECIMALS, MAX_MAGNITUDE = 6, 1e9
-# Maximum characters in a line of a printed screen.
-LINE_WIDTH = 100
+# Minimum and maximum characters in a line of a printed screen.
+MIN_WIDTH, MAX_WIDTH = 40, 100
+
+
+def line_width() -> int:
+    """Width of lines: that of the terminal, or of the variable COLUMNS, within bounds.
+
+    Examples
+    --------
+    >>> 40 <= line_width() <= 100
+    True
+    """
+    columns = get_terminal_size((MAX_WIDTH, 24)).columns
+    return min(max(columns, MIN_WIDTH), MAX_WIDTH)
 
 
 def decimals_for(width: float) -> int:

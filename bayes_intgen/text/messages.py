@@ -10,6 +10,8 @@ from typing import Literal
 
 from bayes_intgen.errors import BayesIntgenError
 
+# Why rows do not identify an effect, in the words of pictures and pages.
+BETWEEN, OUTSIDE = "between tested levels", "outside the rows"
 # Maximum number of names that a message lists, and maximum number of parts of a warning.
 MAX_NAMES, MAX_PARTS = 20, 3
 # Control characters except line ends and tabs; and those that change the direction of text.

@@ -48,7 +48,7 @@ def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
 def test_contributions_are_of_the_logarithm(fitted) -> None:
     assert fitted.mechanisms([[0.5, 0.5]]).attrs["scale"] == "log sales"
     assert "add up to log sales" in str(fitted)
-    assert fitted.plot_contraction().axes[0].get_ylabel() == "unconfounded (log sales)"
+    assert fitted.plot_contraction().axes[0].get_ylabel() == "where set\n(log sales)"
     assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
 
 

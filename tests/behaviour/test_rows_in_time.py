@@ -135,6 +135,17 @@ def test_persistent_rows_are_no_violation() -> None:
     assert np.mean(np.log(p[False])) < np.mean(np.log(p[True])) - 0.4
 
 
+def test_a_parquet_file_with_a_time_is_read_into_memory(tmp_path) -> None:
+    frame = panel(7, decay=0.0)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    roles = {"actions": NAMES, "outcome": "y", "regime": "regime"}
+    kinds = [
+        type(bi.read(tmp_path / "rows.parquet", **roles, **own, progress=False))
+        for own in (ORDER, {})
+    ]
+    assert kinds == [bi.RegimeData, bi.StreamedData]
+
+
 def test_a_stream_with_a_time_is_refused() -> None:
     frame = panel(7, decay=0.0)
     stream = bi.StreamedData.from_batches(

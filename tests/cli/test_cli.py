@@ -229,7 +229,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["effect", "FIT"], 1, "there is no point"),
+        (["effect", "FIT"], 1, "there is no point; write --set red="),
         (["effect", "FIT", "--set", "blue=1"], 1, "unknown action 'blue'"),
         (["effect", "FIT", "--set", "red=1", "--observed", "red=1"], 1, "both set and observed"),
         (["effect", "FIT", "--set", "red=1", "--level", "90"], 1, "level must lie"),

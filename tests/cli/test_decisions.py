@@ -41,6 +41,8 @@ def test_profit_is_an_option(posterior, fit, run) -> None:
     costs = ["--cost", "red=1,green=0.5", "--value", "2"]
     plan = posterior.best(bi.Decision({"red": 1.0, "green": 0.5}, value=2.0))
     assert run("best", fit, *costs).out.rstrip() == str(plan)
+    equal = run("best", fit, "--cost", "red=1,green=1", "--value", "2").out
+    assert run("best", fit, "--cost", "1", "--value", "2").out == equal
     document = json.loads(run("best", fit, *costs, "--format", "json").out)
     assert document["profit"]["mean"] == pytest.approx(float(plan.profit.mean()))
     assert document["gain"]["mean"] == pytest.approx(float(plan.gain.mean()))
@@ -60,6 +62,24 @@ def test_a_frontier_has_the_best_plan_of_each_budget(posterior, fit, run) -> Non
         assert frame["red"][i] == record["plan"]["red"]
     rows = [line.split() for line in run(*arguments).out.splitlines()]
     assert [row[0] for row in rows if len(row) > 8] == ["budget", "0.5", "1,000"]
+
+
+def test_remarks_are_in_every_format(posterior, fit, run) -> None:
+    costs = ["--cost", "red=1", "--bounds", "red=-1..1.5", "--baseline", "red=1"]
+    start = bi.Decision({"red": 1.0}, bounds={"red": (-1, 1.5)}, baseline={"red": 1.0})
+    table = posterior.frontier(start, [0.5, 2.0])
+    remark = "the baseline costs 1, more than the budget of 0.5"
+    assert [text.splitlines()[:1] for text in table["remarks"].values.tolist()] == [[remark], []]
+    several = ["frontier", fit, *costs, "--budget", "0.5", "--budget", "2"]
+    lines = run(*several).out.splitlines()
+    assert [line for line in lines if "the baseline costs" in line] == [f"0.5: {remark}"]
+    poor, rich = json.loads(run(*several, "--format", "json").out)["budgets"]
+    one = json.loads(run("best", fit, *costs, "--budget", "0.5", "--format", "json").out)
+    assert poor["remarks"] == one["remarks"] == table["remarks"].values[0].splitlines()
+    assert rich["remarks"] == []
+    # A budget that the search finds itself is no limit.
+    arguments = ["cheapest", fit, *costs, "--target", "0.1", "--format", "json"]
+    assert json.loads(run(*arguments).out)["remarks"] == []
 
 
 def test_the_cheapest_plan_reaches_its_target(posterior, fit, run) -> None:

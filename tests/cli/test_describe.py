@@ -68,8 +68,9 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     assert json.loads(effect[3]).keys() == json.loads(point).keys()
     answer = json.loads(run("effect", "our sales.nc", "--set", point, "--format", "json").out)
     assert answer["points"][0]["low"] < truth < answer["points"][0]["high"]
-    # The fit knows the labels and the treatment of missing cells.
-    run(*report)
+    # The fit knows the labels and the treatment of missing cells, of which it has warned.
+    assert "warning: " in fitted
+    assert "warning: " not in run(*report).err
     assert "p = " in (tmp_path / "our sales.html").read_text()
 
 
@@ -195,6 +196,38 @@ def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -
     assert "numbers of rows" in reasons["record id"]
     assert "depends on 'drug_" in reasons["responder"]
     assert "--label Registry= --label " in text
+
+
+def test_what_is_held_in_an_arm_was_set_there_too(tmp_path, run) -> None:
+    frame = trial()
+    patients = frame["patient"] % 2 == 0
+    mono = (frame["study"] == "A-101") & patients
+    frame.loc[mono, ["study", "drug_b"]] = ["Mono A", 0]
+    text = described(frame, tmp_path, run)[2]
+    assert "--label A-101=drug_a " in text
+    assert "--label 'Mono A=drug_a+drug_b'" in text
+    # Negative control: a drug that nobody takes outside its trial is not held anywhere.
+    frame.loc[frame["study"] != "B-202", "drug_b"] = 0
+    assert "--label 'Mono A=drug_a' " in described(frame, tmp_path, run)[2]
+
+
+def test_lines_fit_into_a_narrow_terminal(tmp_path, run, monkeypatch) -> None:
+    trial().to_csv(tmp_path / "rows.csv", index=False)
+    lengths = {}
+    for columns in (70, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        explained = run("describe", tmp_path / "rows.csv").out
+        described = run(*next_command(explained)).out
+        lines = [line for text in (explained, described) for line in text.splitlines()[1:-1]]
+        lengths[columns] = max(map(len, lines))
+    assert lengths[70] <= 70 < lengths[200] <= 100
+
+
+def test_the_next_command_has_the_levels_that_are_advised(tmp_path, run) -> None:
+    frame = trial().assign(drug_b=np.random.default_rng(0).choice([0, 5, 10], 900))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    fit = next_command(run(*next_command(run("describe", tmp_path / "rows.csv").out)).out)
+    assert fit[fit.index("--levels") + 1] == "drug_b"
 
 
 def test_consequences_and_copies_of_actions_are_named(tmp_path, run) -> None:

@@ -124,6 +124,8 @@ IN_MEMORY: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "feather": feather_file,
     "arrow file": arrow_file("rows.arrow", ipc.new_file),
     "arrow stream": arrow_file("rows.arrows", ipc.new_stream),
+    # Rows that follow each other; others are streamed.
+    "parquet": lambda frame, folder: str(parquet(frame, folder, files=1)[0]),
 }
 STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "one batch": lambda frame, _: [frame],
@@ -131,7 +133,6 @@ STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "polars batches": lambda frame, _: [pl.from_pandas(piece) for piece in pieces(frame)],
     "function": opened,
     "readers": lambda frame, _: lambda: pa.Table.from_pandas(frame).to_reader(max_chunksize=64),
-    "parquet": lambda frame, folder: str(parquet(frame, folder, files=1)[0]),
     "parquet files": parquet,
 }
 ON_CLUSTER: dict[str, Callable[[pd.DataFrame, Path], Any]] = {

@@ -33,6 +33,14 @@ def test_files_longer_than_one_read_keep_their_rows_in_order(tmp_path) -> None:
         np.testing.assert_array_equal(read, getattr(whole, name))
 
 
+def test_an_absent_column_is_named_with_the_one_that_was_meant(tmp_path) -> None:
+    table().rename(columns={"z": "revenue"}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(bi.DataError, match="'revenu'; did you mean 'revenue'"):
+        bi.StreamedData.from_parquet(
+            tmp_path / "rows.parquet", ["x", "y"], "revenu", "regime", progress=False
+        )
+
+
 def test_memory_of_reading_does_not_grow_with_the_number_of_rows(tmp_path) -> None:
     rows, columns = 1_000_000, {"x": "float64", "y": "float64", "z": "float64"}
     rng = np.random.default_rng(0)

@@ -200,18 +200,18 @@ def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None
     xr.testing.assert_identical(again.support(points), posterior.support(points))
 
 
-def test_plot_of_the_effect_hatches_unsupported_values(posterior) -> None:
+def test_plot_of_the_effect_shades_unsupported_values(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.0}, size=41)
     along = ax.lines[0].get_xdata()
     supported = posterior.support(np.column_stack([along, np.zeros(41)])).supported
-    hatched = np.zeros(41, dtype=bool)
+    shaded = np.zeros(41, dtype=bool)
     for patch in ax.patches:
         left, right = patch.get_x(), patch.get_x() + patch.get_width()
-        hatched |= (along >= left) & (along <= right)
-    np.testing.assert_array_equal(hatched, ~supported.to_numpy())
-    assert hatched.any()
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels.count("beyond support") == 1
+        shaded |= (along >= left) & (along <= right)
+    np.testing.assert_array_equal(shaded, ~supported.to_numpy())
+    assert shaded.any()
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert labels.count("outside the rows") == 1
     plt.close("all")
 
 

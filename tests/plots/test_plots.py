@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import matplotlib.pyplot as plt
@@ -7,6 +8,7 @@ from matplotlib.path import Path
 
 import bayes_intgen as bi
 from bayes_intgen.cli.effect_grid import plot_effect_grid
+from bayes_intgen.plots.bands import name_levels, number_axes
 
 from _posteriors import (
     data_with_levels,
@@ -16,6 +18,13 @@ from _posteriors import (
     made_up_with_levels,
     made_up_with_pairs,
 )
+
+
+def legend_of(figure) -> list[str]:
+    """Texts of the one legend of a figure."""
+    (legend,) = figure.legends
+    assert all(ax.get_legend() is None for ax in figure.axes)
+    return [text.get_text() for text in legend.get_texts()]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +59,7 @@ def test_outcome_lines_are_predictive_quantiles(posterior) -> None:
     # a difference of two to 0.077; 10 of them, 4 times that.
     sd = outcome.std(("chain", "draw")).to_numpy()
     assert (np.abs(np.array([low, high]) - expected) < 0.31 * sd).all()
-    assert "80% of outcomes" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "80% of outcomes" in legend_of(ax.figure)
     with pytest.raises(bi.PointsError, match="between 0 and 1"):
         posterior.plot_joint_effect("red", predictive=1.2)
 
@@ -60,10 +69,38 @@ def test_labels_name_action_outcome_and_fixed_values(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, ax=mine)
     assert ax is mine
     assert ax.get_xlabel() == "red"
-    assert ax.get_ylabel() == "E[intensity | do(red, green)]"
+    assert ax.get_ylabel() == "mean of intensity, all actions set"
     assert ax.get_title() == "green = 0.2"
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["90% band", "50% band", "posterior mean", "beyond support"]
+    # Other panels of this figure may have the same legend.
+    assert ax.get_legend() is None
+    assert not ax.figure.legends
+    texts = legend_of(posterior.plot_joint_effect("red", at={"green": 0.2}).figure)
+    assert texts == ["90% band", "50% band", "posterior mean", "outside the rows"]
+
+
+def test_pale_stretches_say_why_they_are_not_supported() -> None:
+    # Experiments set spend to 3 and 14 only; history has fewer and more than that.
+    posterior = half_supported()
+    ax = posterior.plot_joint_effect("spend")
+    shown = {"between tested levels": [], "outside the rows": []}
+    label = ""
+    for patch in ax.patches:
+        label = label if patch.get_label().startswith("_") else patch.get_label()
+        shown[label].append((patch.get_x(), patch.get_x() + patch.get_width()))
+        assert bool(patch.get_hatch()) == (label == "outside the rows")
+    (between,) = shown["between tested levels"]
+    assert 3 < between[0] < between[1] < 14
+    assert all(end < 3 or start > 14 for start, end in shown["outside the rows"])
+    assert {*shown} < {*legend_of(ax.figure)}
+    # A level that is never set does not lie between others.
+    (never,) = posterior.plot_joint_effect("channel").patches
+    assert never.get_label() == "outside the rows"
+    # The same where another action is between its levels, and in the warning.
+    point = {"promo": "on", "channel": "a", "spend": 8.0}
+    stretch, *_ = posterior.plot_joint_effect("promo", at={"spend": 8.0}).patches
+    assert stretch.get_label() == "between tested levels"
+    with pytest.warns(bi.SupportWarning, match="between tested levels: 'spend' = 8"):
+        posterior.joint_effect(point)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +140,8 @@ def test_levels_are_ticks_and_are_fixed_by_name() -> None:
     figure = data_with_levels().plot_support(point)
     assert [t.get_text() for t in figure.axes[2].get_xticklabels()] == ["False", "True"]
     figure = posterior.plot_sensitivity(point, [0, 0.1])
-    assert figure.axes[0].get_title() == "drug = b, size = small, promo = True, coin = 0, spend = 1"
+    title = figure.axes[0].get_title().replace("\n", " ")
+    assert title == "drug = b, size = small, promo = True, coin = 0, spend = 1"
 
 
 def test_pictures_fix_the_other_actions_at_a_supported_point() -> None:
@@ -154,9 +192,9 @@ def test_interaction_has_the_mean_and_the_interval_of_the_draws() -> None:
     is_supported = posterior.support(points.reshape(-1, 3)).supported.to_numpy()
     assert 0 < is_supported.mean() < 1
     assert colours.norm.vmax <= np.abs(mean.ravel()[is_supported]).max() + 1e-12
-    (cover,) = figure.axes[0].patches
-    assert cover.get_hatch()
-    cells = [Path(corners) for corners in cover.get_path().to_polygons()]
+    assert {*legend_of(figure)} <= {"between tested levels", "outside the rows"}
+    covers = [cover.get_path() for cover in figure.axes[0].patches]
+    cells = [Path(corners) for cover in covers for corners in cover.to_polygons()]
     for point, is_covered in (((x[0], y[0]), True), (posterior.default_point[[1, 0]], False)):
         assert any(cell.contains_point(point) for cell in cells) == is_covered
 
@@ -228,3 +266,46 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
     for figure in figures:
         figure.savefig(tmp_path / "figure.png")
         plt.close(figure)
+
+
+def test_every_picture_has_one_legend_the_same_bands_and_label() -> None:
+    fit = half_supported()
+    at = {"promo": "on", "channel": "a", "spend": 3.0}
+    grid = plot_effect_grid(fit, list(at), at)
+    bands = ["90% band", "50% band", "posterior mean"]
+    assert legend_of(grid)[:3] == legend_of(fit.plot_joint_effect("spend").figure)[:3] == bands
+    assert legend_of(fit.plot_contraction()) == ["90% of the prior", *bands]
+    # Single outcomes do not set the axis unless asked for.
+    tall = plot_effect_grid(fit, list(at), at, outcomes=True)
+    heights = [np.ptp(figure.axes[0].get_ylim()) for figure in (grid, tall)]
+    assert heights[0] < 0.7 * heights[1]
+    assert "90% of outcomes" in legend_of(tall)
+    label = "mean of sales, all actions set"
+    assert grid.get_supylabel() == fit.plot_joint_effect("spend").get_ylabel() == label
+    assert fit.plot_sensitivity(rho=[0.0, 0.1]).axes[0].get_ylabel() == label
+
+
+@pytest.mark.parametrize("width", [2.4, 9.0])
+def test_ticks_do_not_run_together(width) -> None:
+    names = ["San Francisco", "Los Angeles", "Philadelphia", "Jacksonville", "Indianapolis"]
+    figure, (left, right) = plt.subplots(2, layout="constrained", figsize=(width, 4))
+    name_levels(left, range(5), names)
+    right.plot([0.0, 9.7e6], [0.0, 1.0])
+    number_axes(right)
+    figure.canvas.draw()
+    low, high = right.get_xlim()
+    for ax in (left, right):
+        shown = [text for text in ax.get_xticklabels() if text.get_text()]
+        shown = [text for text in shown if ax is left or low <= text.get_position()[0] <= high]
+        if shown[0].get_rotation():
+            assert width < 9
+            continue
+        boxes = [text.get_window_extent() for text in shown]
+        assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+def test_graph_says_that_nothing_was_learned(data, posterior) -> None:
+    assert "moves another" in posterior.plot_graph().get_title()
+    settings = {"method": "laplace", "draws": 50, "progress": False}
+    given = bi.fit(data, bi.models.additive(graph={}), **settings)
+    assert given.plot_graph().get_title() == "The graph was given: no action moves another"

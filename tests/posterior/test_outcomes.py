@@ -91,11 +91,12 @@ def test_pictures_of_binary_outcomes_show_probabilities(binary) -> None:
     import matplotlib.pyplot as plt
 
     ax = binary.plot_joint_effect("red", predictive=0.9)
-    assert ax.get_ylabel() == "P(outcome = 1 | do(red, green))"
-    assert not any("outcomes" in text.get_text() for text in ax.get_legend().get_texts())
+    assert ax.get_ylabel() == "P(outcome = 1), all actions set"
+    texts = ax.figure.legends[0].get_texts()
+    assert not any("outcomes" in text.get_text() for text in texts)
     # Negative control.
     other = with_kind(binary, "continuous").plot_joint_effect("red", predictive=0.9)
-    assert other.get_ylabel() == "E[outcome | do(red, green)]"
+    assert other.get_ylabel() == "mean of outcome, all actions set"
     plt.close("all")
 
 

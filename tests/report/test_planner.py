@@ -205,3 +205,37 @@ def test_button_moves_the_sliders_near_a_plan(browser, tmp_path) -> None:
     assert shown == pytest.approx(sum(cost[name] * value for name, value in plan.items()))
     assert readout(page)["change mean"][0] > 0
     assert page.get_log("browser") == []
+
+
+def test_explorer_starts_at_the_baseline_of_the_decision(browser, tmp_path) -> None:
+    fit, path = made_up(["tv", "radio"], outcome="sales", draws=20), tmp_path / "report.html"
+    usual = dict(zip(fit.actions, fit.default_point.tolist(), strict=True))
+    start = {"tv": fit.terms.coordinates[0].low + 0.123}
+    assert plan_of(open_page(browser, fit, path, decision=bi.Decision())) == usual
+    page = open_page(browser, fit, path, decision=bi.Decision(baseline=start))
+    assert plan_of(page) == usual | start
+    # Buttons lead there too.
+    page.find_elements("css selector", "#planner button")[0].click()
+    assert plan_of(page) == usual | start
+
+
+def test_page_has_what_actions_bring_and_the_answer_in_words(report) -> None:
+    fit = made_up(["tv", "radio"], outcome="sales", draws=50)
+    decision = bi.Decision(cost=rates_of(fit), value=2.0)
+    page = report(fit, decision=decision)
+    table = fit.contributions(decision)
+    rows = {row[0]: row for row in page.rows if len(row) == 9}
+    for name, contribution in zip(fit.actions, table["contribution"].values, strict=True):
+        assert float(rows[name][3].rstrip("*")) == pytest.approx(contribution, abs=0.06)
+    assert "the next unit pays above 1" in page.text
+    best = fit.best(decision)
+    (gain,) = re.findall(r"It changes the profit by ([+\d.]+) from the baseline", page.text)
+    assert float(gain) == pytest.approx(float(best.gain.mean()), rel=0.05)
+    # Negative controls: without a decision, and where nothing is better than the baseline.
+    plain = report(fit)
+    assert "What each action brings" not in plain.text
+    assert "The best plan" not in plain.text
+    cheap = bi.Decision(cost=rates_of(fit), value=2.0, baseline=best.point)
+    text = report(fit, decision=cheap).text
+    assert "The best plan is the baseline: tv" in text
+    assert text.count("No plan is expected to be better than the baseline") == 1

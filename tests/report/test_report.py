@@ -61,7 +61,7 @@ def test_page_is_self_contained(posterior, report) -> None:
     ("regimes", "sentences"),
     [
         (None, ["Identified.", "No check was run", "1 problem: see", "Support: "]),
-        (2, ["Not identified.", "Not checked in this report", "None of the joint points"]),
+        (2, ["Not identified.", "Not checked in this report", "The rows support no combination"]),
     ],
 )
 def test_page_states_identification_and_problems(report, regimes, sentences) -> None:
@@ -133,12 +133,49 @@ def test_changes_and_charts_use_supported_levels(report) -> None:
     assert changes["promo"] == ["off", "on"]
     assert changes["channel"] == ["a", "b"]
     assert changes["spend"] == ["3.00", "14.00"]
-    # The third level is hatched.
-    assert 'class="beyond"' in page.source
+    # The third level is outside the rows; most values of spend are between tested levels.
+    assert {*re.findall(r'<rect class="(\w+)"', page.source)} == {"beyond", "between", "outside"}
+    for words in ("between tested levels", "outside the rows"):
+        assert words in page.text
     # Negative control: without the experiment on promo nothing is supported, and the page says so.
     assert "not identify the change" not in page.text
     fewer = report(half_supported(("", "channel", "spend")))
     assert "not identify the change" in fewer.text
+
+
+@pytest.mark.parametrize("level", [0.9, 0.5])
+def test_first_page_has_question_answer_and_assumptions(posterior, report, level) -> None:
+    page = report(posterior, level=level)
+    first = page.text[: page.text.index("Explorer")]
+    assert "What happens to intensity when red and green are set together?" in first
+    total = next(row for row in page.rows if row[0] == "all of them")
+    number, band = (text.replace("-", "\N{MINUS SIGN}") for text in total[3:5])
+    assert f"changes the mean of intensity by {number} ({level:.0%} interval {band})" in first
+    for words in ("What was assumed", "What could not be tested", "No hidden cause affects two"):
+        assert words in first
+    assert "no check was run for this report" in first
+
+
+def test_the_words_of_the_method_are_folded_away(posterior, report) -> None:
+    page = report(posterior)
+    words = ("collapse", "simplify", "unconfounded", "kernel", "graph over the actions")
+    assert "simplify" in page.text
+    folded = r"<(details|script|style)\b.*?</\1>"
+    shown = re.sub(folded, "", page.source, flags=re.DOTALL)
+    assert not [own for own in words if own in shown]
+    # What is wrong is never folded.
+    wrong = report(made_up(["one", "two"], draws=20))
+    assert "1 problem: see" in wrong.text
+    assert re.search(r'<details open><summary><h2 id="sampling">', wrong.source)
+
+
+def test_blind_spots_of_a_check_are_on_the_first_page(posterior_and_check, report) -> None:
+    posterior, check = posterior_and_check
+    text = report(posterior.with_check(check)).text
+    first = text[: text.index("Explorer")]
+    assert check.blind_spots
+    assert all(line in first for line in check.blind_spots)
+    assert all(line in str(check) for line in check.blind_spots)
 
 
 def test_axes_have_dates(report) -> None:
@@ -159,7 +196,7 @@ def test_page_states_the_population_and_shows_covariates_and_groups(report) -> N
     posterior = made_up_with_groups()
     page = report(posterior)
     words = "average over 120 observational rows, for an average patient"
-    assert page.text.count(f"Population: {words}") == 3
+    assert page.text.count(f"Population: {words}") == 2
     for sentence in (
         "patient, 80 groups: sd of their levels about",
         "sales along age",
@@ -168,12 +205,12 @@ def test_page_states_the_population_and_shows_covariates_and_groups(report) -> N
         "Level of each region",
         "Effect of tv from",
         "given the covariates and groups",
-        "the actions do not change the covariates or groups",
+        "The actions do not change the covariates or groups",
     ):
         assert sentence in page.text
     assert {f"region {i}" for i in range(5)} <= {row[0] for row in page.rows}
     at = report(posterior.given(age=60)).text
-    assert at.count(f"Population: at age = 60; otherwise {words}") == 3
+    assert at.count(f"Population: at age = 60; otherwise {words}") == 2
 
 
 def test_page_mentions_only_what_the_fit_has(posterior, report) -> None:
@@ -387,9 +424,9 @@ def test_page_calls_supported_what_python_does(opened, kind) -> None:
     assert kind != "many" or shown[count:].mean() > 0.5
     found = {one or other for one, other in reasons}
     expected = {
-        "apart": {"outside the range of its experiments"},
+        "apart": {"outside the rows of its experiments"},
         "band": {"this combination"},
-        "levels": {"no experiment sets this level", "between the values of its experiments"},
+        "levels": {"no experiment sets this level", "between tested levels"},
         "many": set(),
     }[kind]
     assert expected <= found, found

@@ -27,7 +27,6 @@ from bayes_intgen.inference.pilot.residuals import within_groups
 from bayes_intgen.inference.sampled_model import INDEPENDENT, Autocorrelation
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.text.messages import option
 
 # Correlations of the persistent part of the noise, from one row to the next, that are compared.
 DECAYS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -111,10 +110,9 @@ def correlated_draws(
     if not data.columns.time:
         return nothing, _unknown_order(data, scores)
     if not isinstance(data, Observations):
-        remedy = option("read them as RegimeData", command="save the file as CSV")
         raise DataError(
-            f"rows that follow each other by {data.columns.time!r} must be in memory; {remedy}, "
-            f"or leave out {option('time')}"
+            f"rows that follow each other by {data.columns.time!r} must be in memory; read them as "
+            "RegimeData, or leave out time"
         )
     sequence = _Sequence.of(data)
     if not sequence.step > 0:
