@@ -46,6 +46,8 @@ exclude_patterns = ["extensions"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 
+# Cells of other languages, where pages are not executed.
+suppress_warnings = ["misc.highlighting_failure"]
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
@@ -54,9 +56,6 @@ nb_execution_in_temp = True
 nb_output_stderr = "remove"
 nb_merge_streams = True
 nb_render_image_options = {"alt": "Figure made by the code above"}
-
-# Until all tutorials are there.
-suppress_warnings = ["toc.not_readable"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
