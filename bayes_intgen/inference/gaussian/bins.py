@@ -44,6 +44,8 @@ MAX_ERROR = 0.02
 # Minimum number of products of piecewise linear functions that are split between nodes: fewer take
 # less time as columns.
 MIN_PRODUCTS = 25
+# Share of their range by which nodes exceed it on either side: a control variable may.
+MARGIN = 0.1
 # Minimum distance of nodes, as a share of their range.
 MIN_STEP = 1e-9
 # Number of rows whose entries of a table are added at once: more do not fit in a processor's cache.
@@ -277,10 +279,11 @@ class Bins:
             if near:
                 nodes.append(Nodes.of({axis: points}, near, masks))
         for of_axes, functions in between.items():
-            axes, knots = zip(*of_axes, strict=True)
-            grid = np.array(list(product(*knots)))
+            axes, points_of_axes = zip(*of_axes, strict=True)
+            grid = np.array(list(product(*points_of_axes)))
             at = {f: f.basis.matrix(grid[:, [*map(axes.index, f.axes)]]) for f in functions}
-            nodes.append(Nodes.of(dict(zip(axes, map(np.array, knots), strict=True)), at, masks))
+            each = dict(zip(axes, map(np.array, points_of_axes), strict=True))
+            nodes.append(Nodes.of(each, at, masks))
         self.terms, self.nodes = terms, nodes
         self._regimes = {mask: i for i, mask in enumerate(masks)}
         self._exact = [_Exact.of(terms, others, mask) for mask in masks]
@@ -381,13 +384,15 @@ def _matrix(hats: Sequence[Hats], sizes: Sequence[int], weights: Array) -> csr_a
 def _points(values: Array, functions: Sequence[_Function]) -> Array:
     """Nodes of an axis: at equal distances in its coordinate, at a few values, and at all knots."""
     distinct, coordinate = np.unique(values), Coordinate.of(values)
-    even = coordinate.inverse_transform(np.linspace(*coordinate.ends, NODES))
+    low, high = coordinate.ends
+    beyond = MARGIN * (high - low)
+    even = coordinate.inverse_transform(np.linspace(low - beyond, high + beyond, NODES))
     few = distinct if len(distinct) <= NODES else distinct[[0, -1]]
     knots = [f.basis.knots for f in functions if isinstance(f.basis, PiecewiseLinear)]
     points = np.unique(np.concatenate([even, few, *knots]))
     # Nodes that differ by rounding alone are one.
     apart = np.diff(points, prepend=-np.inf) > MIN_STEP * (points[-1] - points[0])
-    return points[apart] if apart.sum() > 1 else points[0] + np.arange(2.0)
+    return np.asarray(points[apart] if apart.sum() > 1 else points[0] + np.arange(2.0))
 
 
 def _at_nodes(
