@@ -32,8 +32,8 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStat
 from bayes_intgen.models.terms import Decomposition, Term
 
 # Number of nodes at equal distances in the coordinate of an action. Given the hyperparameters,
-# means of a fit to 300,000 rows are within 0.004 posterior standard deviations of those of exact
-# sums (0.010 and 0.014 with 128 and 64 nodes), and standard deviations within 0.01%.
+# means of a fit to 300,000 rows are within 0.005 posterior standard deviations of those of exact
+# sums (0.013 and 0.019 with 128 and 64 nodes), and standard deviations within 0.02%.
 NODES = 256
 # Maximum number of rows by which the values at the nodes are determined: of 100,000, errors are the
 # same.

@@ -22,7 +22,8 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
-# Minimum number of rows whose sums are taken from bins, and number of them in a batch.
+# Minimum number of rows whose sums are taken from bins, and number of them in a batch. With 60,000
+# rows and some 1,500 columns they take a fifth of the time of exact sums.
 MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8192
 # Maximum number of columns of such sums: their products take 0.3 GB.
 MAX_BINNED_COLUMNS = 6_000
