@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.combined import Evaluation, PointEvaluation
+from bayes_intgen.basis.evaluation import Evaluation, PointEvaluation
 from bayes_intgen.data.covariates import UNSEEN
 from bayes_intgen.models.terms import Decomposition, RandomEffects, Term
 

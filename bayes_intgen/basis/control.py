@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
 # Position of the control variable among the arguments of a basis.
@@ -100,9 +101,12 @@ class ControlVariable:
                 yield arguments[0], basis, self.coefficients[start:end]
 
     def matrix(self, inputs: Array) -> Array:
-        functions = self.functions_of_causes(inputs)
+        return self.residual(inputs, self.functions_of_causes(inputs))[:, None]
+
+    def residual(self, inputs: Array, functions: Array) -> Array:
+        """Standardised residual, shape (n,), given the functions of the causes."""
         residual = self.scale(inputs[:, 0]) - functions @ self.coefficients
-        return (residual / sd_of_residuals(functions, self.log_variance))[:, None]
+        return np.asarray(residual / sd_of_residuals(functions, self.log_variance))
 
 
 def sd_of_residuals(functions: Array, log_variance: Array) -> Array:
@@ -116,8 +120,24 @@ def functions_of_causes(
     bases: tuple[Basis, ...], arguments: tuple[tuple[int, ...], ...], inputs: Array
 ) -> Array:
     """Constant and functions of some of the inputs, shape (n, 1 + M)."""
-    own = [b.matrix(inputs[:, list(i)]) for b, i in zip(bases, arguments, strict=True)]
-    return np.concatenate([np.ones((len(inputs), 1)), *own], axis=1)
+    known: dict[tuple[Basis, int], Array] = {}
+
+    def of_one(basis: Basis, i: int) -> Array:
+        if (basis, i) not in known:
+            known[basis, i] = basis.matrix(inputs[:, [i]])
+        return known[basis, i]
+
+    columns = [np.ones((len(inputs), 1))]
+    for basis, own in zip(bases, arguments, strict=True):
+        if isinstance(basis, TensorProductBasis):
+            # Products share their factors.
+            factors = zip(basis.factors, own, strict=True)
+            columns.append(basis.multiplied([of_one(*factor).T for factor in factors]).T)
+        elif len(own) == 1:
+            columns.append(of_one(basis, *own))
+        else:
+            columns.append(basis.matrix(inputs[:, list(own)]))
+    return np.concatenate(columns, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +205,10 @@ class ControlError:
         return int(self.control.root.shape[1])
 
     def matrix(self, inputs: Array) -> Array:
-        control, slope = self.control.matrix(inputs)[:, 0], np.zeros(len(inputs))
+        functions = self.control.functions_of_causes(inputs)
+        control, slope = self.control.residual(inputs, functions), np.zeros(len(inputs))
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP
-        functions = self.control.functions_of_causes(inputs)
         sd = sd_of_residuals(functions, self.control.log_variance)
         return np.asarray((functions @ self.control.root) * (-slope / sd)[:, None])

@@ -150,13 +150,30 @@ class Rows(ABC):
         """Label of a mask: ``observational``, ``do(red)``, ``do(red, green)``."""
         return mask_label(self.names, mask)
 
+    def batches_by_regime(self, rows: int) -> "Iterator[Observations]":
+        """Yield all rows in batches of one regime each, all but the last of some ``rows`` rows."""
+        waiting: dict[Mask, list[Observations]] = {}
+        for batch in self.batches(rows):
+            masks, which = masks_of(batch.intervened)
+            for i, mask in enumerate(masks):
+                own = waiting.setdefault(mask, [])
+                own.append(batch.take(which == i) if len(masks) > 1 else batch)
+                if sum(map(len, own)) >= rows:
+                    yield reduce(Observations.followed_by, waiting.pop(mask))
+        for own in waiting.values():
+            yield reduce(Observations.followed_by, own)
+
     def map_batches[T](
-        self, function: "Callable[[Observations], T]", label: str, progress: bool
+        self,
+        function: "Callable[[Observations], T]",
+        label: str,
+        progress: bool,
+        batches: "Iterator[Observations] | None" = None,
     ) -> Iterator[T]:
         """Apply a function to each batch in threads and yield the results in order.
 
         A progress bar with this label counts rows. Threads suffice, since NumPy releases the
-        global interpreter lock.
+        global interpreter lock. ``batches`` are all rows, by default some thousands at a time.
         """
         workers = os.cpu_count() or 1
         waiting: deque[tuple[int, Future[T]]] = deque()
@@ -171,7 +188,7 @@ class Rows(ABC):
                 bar.update(rows)
                 return result
 
-            for batch in self.batches(rows_per_batch(len(self))):
+            for batch in batches or self.batches(rows_per_batch(len(self))):
                 waiting.append((len(batch), pool.submit(function, batch)))
                 if len(waiting) > workers:
                     yield first()

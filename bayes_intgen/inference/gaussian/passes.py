@@ -11,7 +11,9 @@ from scipy.sparse import csr_array, lil_array
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
+from bayes_intgen.data.out_of_core import StreamedData
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.inference.gaussian.bins import Batch, Bins
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
     GroupSums,
@@ -19,6 +21,12 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import (
 )
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
 from bayes_intgen.models.variance_function import VarianceFunction, effective_units
+
+# Minimum number of rows whose sums are taken from bins, and number of them in a batch. With 60,000
+# rows and some 1,500 columns they take a fifth of the time of exact sums.
+MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8192
+# Maximum number of columns of such sums: their products take 0.3 GB.
+MAX_BINNED_COLUMNS = 6_000
 
 
 def sufficient_statistics(
@@ -30,6 +38,8 @@ def sufficient_statistics(
     """
     # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
+    if are_binned(data, terms):
+        return _binned_sums(data, terms, spread, progress)._replace(known=known)
     over = SufficientStatistics.over
     return _sums_over_rows(data, terms, spread, over, progress)._replace(known=known)
 
@@ -43,6 +53,8 @@ def candidate_statistics(
 ) -> CandidateStatistics:
     """Sufficient statistics of a model and its candidates, without products of candidates."""
     known, wider = pseudo_observations(data, terms), terms.and_terms(candidates)
+    if are_binned(data, wider):
+        return TermSums.over(data, wider, spread, progress).of_candidates(terms, candidates)
     over = partial(CandidateStatistics.over, sizes=[t.component.basis.size for t in candidates])
     statistics = _sums_over_rows(data, wider, spread, over, progress)
     return statistics._replace(sums=statistics.sums._replace(known=known))
@@ -85,6 +97,31 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
     return sums if groups is None else sums.integrate(groups.regression(ratio))
 
 
+def are_binned(data: Rows, terms: Decomposition) -> bool:
+    """Whether rows are many, here, and each adds to the sums by itself."""
+    separate = terms.random_effects is None and not terms.carryover
+    here = isinstance(data, Observations | StreamedData)
+    many = len(data) >= MIN_BINNED_ROWS and terms.size <= MAX_BINNED_COLUMNS
+    return separate and here and many
+
+
+def _binned_sums(
+    data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
+) -> SufficientStatistics:
+    """Sums of the columns of all rows, most of them from bins."""
+    bins = Bins(data, terms)
+
+    def of_batch(rows: Observations) -> Batch:
+        batch = bins.batch(rows, row_weights(spread, rows))
+        if rows.weights is None or rows.within is None:
+            return batch
+        exact = batch.exact.with_units(rows.weights, rows.within, unit_precision(spread, rows))
+        return batch._replace(exact=exact)
+
+    batches = data.batches_by_regime(BINNED_ROWS_PER_BATCH)
+    return bins.sums(data.map_batches(of_batch, "Sums over rows", progress, batches))
+
+
 def group_sums(
     terms: Decomposition, batch: Observations, matrix: Array, outcome: Array, weights: Array
 ) -> GroupSums:
@@ -119,6 +156,10 @@ class TermSums(NamedTuple):
     def of(self, terms: Decomposition) -> SufficientStatistics:
         """Statistics of a model with some of these terms, or with directions of their functions."""
         return self.sums.combine(self._weights(terms))
+
+    def only(self, terms: Decomposition) -> Self:
+        """Restrict to some of these terms."""
+        return type(self)(terms, self.of(terms))
 
     def of_candidates(
         self, terms: Decomposition, candidates: Sequence[Term]

@@ -57,8 +57,13 @@ class SufficientStatistics(NamedTuple):
         columns = np.empty((len(outcome), matrix.shape[1] + 1), order=order)
         np.multiply(matrix, root[:, None], out=columns[:, :-1])
         columns[:, -1] = outcome * root
+        return cls.of_columns(columns, weights)
+
+    @classmethod
+    def of_columns(cls, columns: Array, weights: Array) -> Self:
+        """Sum over rows with columns and outcome, (n, P + 1), times roots of their weights."""
         log_scale = float(np.log(weights).sum()) / 2
-        return cls(float(len(outcome)), GaussianFactor(columns.T @ columns, log_scale))
+        return cls(float(len(columns)), GaussianFactor(columns.T @ columns, log_scale))
 
     @property
     def xx(self) -> Array:

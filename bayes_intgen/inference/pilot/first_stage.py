@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis, CentredBasis
-from bayes_intgen.basis.combined import Evaluation, TensorProductBasis
+from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.control import (
     ControlBasis,
     ControlError,
@@ -21,6 +21,7 @@ from bayes_intgen.basis.control import (
     sd_of_residuals,
 )
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE

@@ -24,6 +24,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
+    are_binned,
     candidate_statistics,
     pseudo_observations,
     row_weights,
@@ -257,9 +258,11 @@ def pilot_fit(
         sample = student_t.pseudo_values(sample)
     if saved is not None:
         comparison = comparison.only(saved.compared)
+        sums = steps.saved_sums(comparison.terms, noise.spread, saved)
     elif comparison.optional and len(data) > len(sample):
-        comparison = steps.narrowed(comparison, noise.spread)
-    sums = steps.sums(comparison.terms, noise.spread, saved)
+        comparison, sums = steps.narrowed(comparison, noise.spread)
+    else:
+        sums = steps.sums(comparison.terms, noise.spread)
     selection = comparison.select(sums, model, techniques.informed_directions)
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
@@ -409,13 +412,20 @@ class _Steps:
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
 
-    def narrowed(self, comparison: Comparison, spread: VarianceFunction) -> Comparison:
+    def narrowed(
+        self, comparison: Comparison, spread: VarianceFunction
+    ) -> tuple[Comparison, TermSums]:
         """Leave out what no selection or test needs, by all rows.
 
-        In this pass candidates have no products with each other, which are most of the sums.
+        Without bins this takes a pass of its own, in which candidates have no products with each
+        other: these are most of the sums.
         """
-        terms, optional = comparison.base, comparison.optional
-        statistics = candidate_statistics(self.data, terms, optional, spread, self.progress)
+        terms, optional, every = comparison.base, comparison.optional, None
+        if are_binned(self.data, comparison.terms):
+            every = self.sums(comparison.terms, spread)
+            statistics = every.of_candidates(terms, optional)
+        else:
+            statistics = candidate_statistics(self.data, terms, optional, spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
         p_values = score_p_values(posterior, comparison.sites, statistics)
@@ -423,14 +433,21 @@ class _Steps:
         level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
         rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
-        return comparison.only([t.name for t in (*(c.term for c in likely), *more)])
+        comparison = comparison.only([t.name for t in (*(c.term for c in likely), *more)])
+        if every is None:
+            return comparison, self.sums(comparison.terms, spread)
+        return comparison, every.only(comparison.terms)
 
-    def sums(
-        self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums | None
+    def sums(self, terms: Decomposition, spread: VarianceFunction) -> TermSums:
+        """Sum over all rows."""
+        return TermSums.over(self.data, terms, spread, self.progress)
+
+    def saved_sums(
+        self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
     ) -> TermSums:
-        """Sum over all rows, unless a checkpoint has the sums of the same terms."""
-        if saved is None or saved.compared != tuple(term.name for term in terms.terms):
-            return TermSums.over(self.data, terms, spread, self.progress)
+        """Sums of a checkpoint, unless it has those of other terms."""
+        if saved.compared != tuple(term.name for term in terms.terms):
+            return self.sums(terms, spread)
         known = pseudo_observations(self.data, terms)
         return TermSums(terms, saved.sums._replace(known=known))
 

@@ -1,0 +1,139 @@
+"""Sums over many rows from bins, and from the design matrix."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_intgen as bi
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.passes import (
+    MIN_BINNED_ROWS,
+    candidate_statistics,
+    sufficient_statistics,
+)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
+from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.variance_function import VarianceFunction
+
+MODEL = bi.models.additive(covariates={"age": bi.GP()}, groups={"region": ["level"]})
+ROWS = 60_000
+
+
+def _data(rows: int = ROWS) -> bi.RegimeData:
+    """A long tail, an action that another moves and that is often zero, levels, and units."""
+    rng = np.random.default_rng(0)
+    regime = rng.choice(["", "tv", "search", "promo"], size=rows)
+    cause = rng.normal(size=(rows, 3))
+    tv = np.exp(np.where(regime == "tv", rng.normal(size=rows), cause[:, 0]))
+    search = 0.5 * np.log(tv) + cause[:, 1] + 0.5 * rng.normal(size=rows)
+    search = np.where(regime == "search", rng.normal(size=rows), search).clip(-1)
+    usual = (cause[:, 2] > 0).astype(int) + (cause[:, 2] > 1)
+    promo = np.where(regime == "promo", rng.integers(0, 3, size=rows), usual)
+    age, region = rng.normal(50, 15, size=rows), rng.choice(["north", "south"], size=rows)
+    mean = np.sin(search) + np.log1p(tv) * (1 + 0.1 * promo) + cause.sum(axis=1) + 0.01 * age
+    frame = pd.DataFrame(
+        {
+            **{"tv": tv, "search": search, "promo": np.array(["no", "some", "much"])[promo]},
+            **{"age": age, "region": region, "units": rng.integers(1, 9, size=rows)},
+            **{"regime": regime, "sales": mean + 0.5 * rng.normal(size=rows)},
+        }
+    )
+    return bi.RegimeData.from_frame(
+        frame,
+        ["tv", "search", "promo"],
+        "sales",
+        "regime",
+        covariates=["age"],
+        groups=["region"],
+        weights="units",
+        labels={"": []},
+    )
+
+
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
+    return _data()
+
+
+@pytest.fixture(scope="module")
+def terms(rows: bi.RegimeData) -> tuple[Decomposition, tuple[Term, ...]]:
+    """Terms with a control variable, and a candidate of every kind."""
+    candidates = (*MODEL.candidates(rows), *MODEL.fit_tests(rows))
+    base, every = with_observed_causes(rows, MODEL, MODEL.decompose(rows), candidates)
+    kinds: dict[tuple[object, ...], Term] = {}
+    for term in every:
+        many = term.component.basis.size > 50
+        kinds.setdefault((type(term.component.basis), many, term.gate, len(term.inputs)), term)
+    return base, tuple(kinds.values())
+
+
+def _exact(rows: Observations, terms: Decomposition) -> SufficientStatistics:
+    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+    return SufficientStatistics.over(terms.design(rows), rows.outcome - terms.centre, weights)
+
+
+def _answers(sums: SufficientStatistics, terms: Decomposition, at: Observations) -> np.ndarray:
+    """Posterior means and standard deviations of the mean at rows, at the prior's median."""
+    posterior = MarginalPosterior.of(MODEL, terms, sums)
+    mean, covariance = posterior.moments(posterior.sites(posterior.start))
+    design = terms.design(at)
+    return np.array([design @ mean, np.sqrt(np.sum(design @ covariance * design, axis=1))])
+
+
+def test_posteriors_are_those_of_exact_sums(rows, terms) -> None:
+    assert len(rows) >= MIN_BINNED_ROWS
+    every = terms[0].and_terms(terms[1])
+    sums = sufficient_statistics(rows, every, VarianceFunction(), progress=False)
+    exact, at = _exact(rows, every), rows.sample(300)
+    assert (sums.rows, sums.factor.log_scale) == pytest.approx((exact.rows, exact.factor.log_scale))
+    mean, sd = _answers(exact, every, at)
+    from_bins = _answers(sums, every, at)
+    assert np.abs((from_bins[0] - mean) / sd).max() < 0.02
+    np.testing.assert_allclose(from_bins[1], sd, rtol=0.01)
+    # Negative control: actions rounded to a tenth of their spread.
+    rounded = rows.actions.copy()
+    rounded[:, 1] = rounded[:, 1].round(1)
+    others = _exact(replace(rows, actions=rounded), every)
+    assert np.abs((_answers(others, every, at)[0] - mean) / sd).max() > 0.1
+
+
+def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -> None:
+    """Such as a spend of zero, levels, and finer functions of one action and of two."""
+    every = terms[0].and_terms(terms[1])
+    sums = sufficient_statistics(rows, every, VarianceFunction(), progress=False)
+    exact = _exact(rows, every)
+    finer = {term.name for term in MODEL.fit_tests(rows)} & set(every.columns)
+    assert any("," in name for name in finer)
+    names = [*finer, "phi(promo)", "delta(promo)", "phi(search) atom"]
+    columns = np.concatenate([np.arange(every.size)[every.columns[name]] for name in names])
+    size = np.sqrt(np.diag(exact.xx))
+    error = np.abs(sums.xx - exact.xx) / np.outer(size, size)
+    assert error[np.ix_(columns, columns)].max() < 1e-9
+    # Negative control: the others are interpolated.
+    assert 1e-6 < error.max() < 1e-3
+
+
+def test_candidates_have_the_same_sums(rows, terms) -> None:
+    base, candidates = terms
+    every = base.and_terms(candidates)
+    statistics = candidate_statistics(rows, base, candidates, VarianceFunction(), progress=False)
+    both = sufficient_statistics(rows, every, VarianceFunction(), progress=False)
+    np.testing.assert_allclose(statistics.sums.xx, both.xx[: base.size, : base.size])
+    np.testing.assert_allclose(statistics.cross[:, -1], both.xy[base.size :])
+    own = every.columns[candidates[0].name]
+    np.testing.assert_allclose(statistics.own[0], both.xx[own, own])
+
+
+def test_sums_do_not_depend_on_the_order_of_rows_beyond_rounding(rows, terms) -> None:
+    base, order = terms[0], np.argsort(rows.outcome)
+    sums, same = (
+        sufficient_statistics(some, base, VarianceFunction(), progress=False)
+        for some in (rows, rows.take(order))
+    )
+    size = np.sqrt(np.diag(sums.xx))
+    # The sample that determines values at nodes is another one.
+    assert np.abs((sums.xx - same.xx) / np.outer(size, size)).max() < 3e-4
