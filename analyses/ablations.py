@@ -39,8 +39,8 @@ POINTS, PERCENT = 1000, (50, 90)
 MIN_ERROR, MIN_COVERAGE, MIN_TIME = 0.03, 0.02, 0.2
 # Share of outliers, and their distance in standard deviations of the outcome.
 OUTLIERS, OUTLIER_DISTANCE = 0.05, 10.0
-# Share of the rows in kinds with few.
-FEW = 0.15
+# Shares of the rows in kinds with few and many.
+FEW, MANY = 0.15, 50
 # Share of the joint effect's variance that interactions have.
 INTERACTION = 0.15
 LIGHTS, SENSORS = ("red", "green", "blue"), ("ir_1", "ir_2", "ir_3", "vis_1", "vis_2", "vis_3")
@@ -81,6 +81,7 @@ class Technique(NamedTuple):
 
 SMOOTH = ("polynomial", "linear", "media mix")
 FEW_ROWS = tuple(f"{kind}, few rows" for kind in SMOOTH)
+MANY_ROWS = tuple(f"{kind}, many rows" for kind in ("polynomial", "media mix", "zeros"))
 ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
@@ -129,6 +130,7 @@ TECHNIQUES = {
     "intraclass correlation": Technique(("weights",), {"intraclass_correlation": False}),
     "score tests": Technique((*SMOOTH, "hinge"), {"fit_tests": False}),
     "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
+    "binned sums": Technique(MANY_ROWS, {"binned_sums": False}),
     "Student-t noise": Technique(
         ("t3", "outliers", "outliers, skewed"),
         {},
@@ -176,7 +178,7 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         # Of normal causes and noise, or of lognormal ones.
         name = "linear" if name == "outliers" else name
         world = WORLDS[name](5 if variant == "five" else 3, seed)
-        count = round(FEW * rows) if variant == "few rows" else rows
+        count = round({"few rows": FEW, "many rows": MANY}.get(variant, 1) * rows)
         data = world.dataset(count, seed + 10_000)
     points, outcome = world.sample(world.names, POINTS, rng)
     if kind.startswith("outliers"):

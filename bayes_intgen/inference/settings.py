@@ -44,6 +44,8 @@ class Techniques:
         Score tests for lack of fit.
     outcome_kind : bool
         Outcomes that are binary or counts are predicted as such.
+    binned_sums : bool
+        Functions of one coordinate are interpolated in sums over many rows.
     surrogate, adapted_proposals : bool
         Delayed acceptance with a surrogate, and adaptation of importance sampling.
     """
@@ -62,6 +64,7 @@ class Techniques:
     intraclass_correlation: bool = True
     fit_tests: bool = True
     outcome_kind: bool = True
+    binned_sums: bool = True
     surrogate: bool = True
     adapted_proposals: bool = True
 

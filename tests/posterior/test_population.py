@@ -54,7 +54,7 @@ def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     ]
     assert [answer.attrs["population"] for answer in answers] == [words] * len(answers)
     assert words in view.plot_joint_effect("tv").get_title().replace("\n", " ")
-    assert words in view.plot_contraction().get_supxlabel().replace("\n", " ")
+    assert words in view.plot_contraction().get_suptitle().replace("\n", " ")
     assert words in view.plot_sensitivity(POINTS).get_suptitle().replace("\n", " ")
     plt.close("all")
 

@@ -30,15 +30,19 @@ MAX_BINNED_COLUMNS = 6_000
 
 
 def sufficient_statistics(
-    data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
+    data: Rows,
+    terms: Decomposition,
+    spread: VarianceFunction,
+    progress: bool,
+    binned: bool = True,
 ) -> SufficientStatistics:
     """Sufficient statistics of all rows, weighted by inverse relative variance.
 
-    Lift tests are included as pseudo-observations.
+    Lift tests are included as pseudo-observations. Sums are exact unless they may be ``binned``.
     """
     # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
-    if are_binned(data, terms):
+    if binned and are_binned(data, terms):
         return _binned_sums(data, terms, spread, progress)._replace(known=known)
     over = SufficientStatistics.over
     return _sums_over_rows(data, terms, spread, over, progress)._replace(known=known)
@@ -148,10 +152,15 @@ class TermSums(NamedTuple):
 
     @classmethod
     def over(
-        cls, data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
+        cls,
+        data: Rows,
+        terms: Decomposition,
+        spread: VarianceFunction,
+        progress: bool,
+        binned: bool = True,
     ) -> Self:
-        """Sum over all rows, weighted by inverse relative variance."""
-        return cls(terms, sufficient_statistics(data, terms, spread, progress))
+        """Sum over all rows; see :func:`sufficient_statistics`."""
+        return cls(terms, sufficient_statistics(data, terms, spread, progress, binned))
 
     def of(self, terms: Decomposition) -> SufficientStatistics:
         """Statistics of a model with some of these terms, or with directions of their functions."""

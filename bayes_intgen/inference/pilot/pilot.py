@@ -421,7 +421,7 @@ class _Steps:
         other: these are most of the sums.
         """
         terms, optional, every = comparison.base, comparison.optional, None
-        if are_binned(self.data, comparison.terms):
+        if self.techniques.binned_sums and are_binned(self.data, comparison.terms):
             every = self.sums(comparison.terms, spread)
             statistics = every.of_candidates(terms, optional)
         else:
@@ -440,7 +440,8 @@ class _Steps:
 
     def sums(self, terms: Decomposition, spread: VarianceFunction) -> TermSums:
         """Sum over all rows."""
-        return TermSums.over(self.data, terms, spread, self.progress)
+        binned = self.techniques.binned_sums
+        return TermSums.over(self.data, terms, spread, self.progress, binned)
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -466,7 +467,7 @@ class _Steps:
             return final
         terms = final.posterior.terms
         every = terms.and_terms([term for own in changes for term in own])
-        sums = TermSums.over(self.data, every, final.spread, self.progress)
+        sums = self.sums(every, final.spread)
         likely = likely_changes(final.posterior, final.sites, sums, changes)
         if not likely:
             return final
