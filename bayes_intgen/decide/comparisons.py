@@ -231,9 +231,12 @@ def estimates(
             for i, draws in enumerate(quantity.evaluate(prediction, mask, *inputs)):
                 total = sums.setdefault(i, np.zeros((len(counts), *draws.shape[:2])))
                 np.add.at(total, to[own.rows], np.moveaxis(draws, -1, 0))
-    of_all = np.ones(len(counts), dtype=bool)
-    np.logical_and.at(of_all, group, supported.all(axis=1))
-    coords = {**draw_coordinates(posterior.tree), "supported": ("estimate", of_all)}
+    share = np.bincount(group.ravel(), supported.all(axis=1).ravel()) / counts
+    coords = {
+        **draw_coordinates(posterior.tree),
+        "supported": ("estimate", share == 1),
+        "share_supported": ("estimate", share),
+    }
     attrs = {"outcome": posterior.outcome_name, "intervened": ", ".join(query.intervened)}
     combined = quantity.combine(*(np.moveaxis(own, 0, -1) / counts for own in sums.values()))
     dims = ("chain", "draw", "estimate")

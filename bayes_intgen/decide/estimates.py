@@ -31,8 +31,8 @@ class Estimates:
     ----------
     draws : DataArray, dims (chain, draw, estimate)
         In the outcome's units, or for ratios without units. Coordinate ``supported`` (estimate)
-        says whether rows near all points of the estimate identify it; the attribute ``population``
-        over whom effects are averaged.
+        says whether rows near all points of the estimate identify it, and ``share_supported`` near
+        which share of the points; the attribute ``population`` over whom effects are averaged.
     labels : DataFrame
         Columns that say what is estimated, with a row per estimate.
     kind : str
@@ -84,9 +84,10 @@ class Estimates:
         bands = [format_estimate(*band) for band in zip(estimate, *ends, strict=True)]
         table = self.labels.map(_shown)
         table[["estimate", "90% interval"]] = bands
-        supported = self.draws["supported"].to_numpy()
-        if not supported.all():
-            table["supported"] = np.where(supported, "yes", "no")
+        share = self.draws["share_supported"].to_numpy()
+        if (share < 1).any():
+            # Nearly all is not all.
+            table["supported"] = [f"{np.floor(100 * own):.0f}%" for own in share]
         rows = table.to_numpy().tolist()
         lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
         lines.append(align_columns([*table], rows[:MAX_SHOWN]))

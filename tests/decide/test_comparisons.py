@@ -173,6 +173,8 @@ def test_support_is_of_all_points_of_an_estimate(posterior) -> None:
     with pytest.warns(bi.SupportWarning):
         whole = posterior.predictions({"red": [0.0, 50.0], "green": 0.1}, by=True)
     assert whole.to_dataframe()["supported"].tolist() == [False]
+    assert whole.draws["share_supported"].values.tolist() == [0.5]
+    assert str(whole).splitlines()[3].split()[-1] == "50%"
     assert "supported" not in str(posterior.predictions(ROWS))
     # A point counts once, and a slope as the row itself.
     with pytest.warns(bi.SupportWarning, match="^1 of 2 points"):
