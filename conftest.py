@@ -32,7 +32,8 @@ OPTIONS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share compiled programs between the processes of a run, and with nothing else."""
+    """Share compiled programs between the processes of a run, and lines of the same width."""
+    os.environ["COLUMNS"] = "100"
     if not hasattr(config, "workerinput"):
         config.stash[CACHE] = tempfile.TemporaryDirectory()
         os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[CACHE].name

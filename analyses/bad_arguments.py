@@ -36,6 +36,12 @@ class Kind:
     wrong: Sequence[Pool]
 
 
+def but_none(kind: Kind) -> Kind:
+    """The same, for an argument that may be None."""
+    wrong = [maker for maker in kind.wrong if maker(np.random.default_rng(0)) is not None]
+    return Kind(kind.right, wrong)
+
+
 def constants(*values: Any) -> list[Pool]:
     """Makers of the same value every time."""
     return [partial(lambda value, rng: value, value) for value in values]
@@ -183,8 +189,7 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
     anything = constants(*NOT_NUMBERS[:9], frame, data.actions, posterior.model)
     others = Kind(constants(data), [*anything, lambda rng: posterior])
     seed, count = whole(0, 2**40), whole(1, 900)
-    draws = whole(4, 900)
-    draws = Kind(draws.right, [w for w in draws.wrong if w(np.random.default_rng(0)) is not None])
+    draws = but_none(whole(4, 900))
     settings = {"chains": whole(1, 8), "draws": draws, "warmup": whole(10, 900)}
     linear = additive("linear")
 
@@ -222,9 +227,8 @@ def calls(data: bi.RegimeData, posterior: bi.Posterior) -> dict[str, tuple[Kind,
         "to_arviz(seed)": (
             seed, lambda v: posterior.to_arviz(data, rows=9, seed=v)),
         "to_arviz(rows)": (
-            Kind(count.right, [w for w in count.wrong if w(np.random.default_rng(0)) is not None]),
-            lambda v: posterior.to_arviz(data, rows=v)),
-        "to_arviz(data)": (others, posterior.to_arviz),
+            but_none(count), lambda v: posterior.to_arviz(data, rows=v)),
+        "to_arviz(data)": (but_none(others), posterior.to_arviz),
         "check(seed)": (Kind([], seed.wrong), lambda v: bi.check(data, linear, seed=v)),
         "check(level)": (Kind([], PROBABILITY.wrong), lambda v: bi.check(data, linear, level=v)),
         "check(data)": (Kind([], others.wrong), lambda v: bi.check(v, linear)),
