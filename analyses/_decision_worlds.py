@@ -6,13 +6,15 @@ causes act through other functions than the actions, and noise has heavy tails i
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 import bayes_intgen as bi
 
 Effect = Callable[[np.ndarray], np.ndarray]
+# From a mask, a number of rows and a generator to a table.
+MoreRows = Callable[[np.ndarray, int, np.random.Generator], bi.RegimeData]
 
 # Kind in which today's split is the best one.
 AT_OPTIMUM = "equal returns"
@@ -67,37 +69,69 @@ class DecisionWorld:
         return float(self.effect(point)[0]), float(self.error(point)[0])
 
 
-def decision_world(kind: str, seed: int) -> DecisionWorld:
+@dataclass(frozen=True, kw_only=True)
+class RandomWorld(DecisionWorld):
+    """A world in which further rows can be collected.
+
+    Attributes
+    ----------
+    more : callable
+        Samples rows with a mask.
+    """
+
+    more: MoreRows
+
+
+def decision_world(kind: str, seed: int) -> RandomWorld:
     """Sample a random world of a kind."""
     rng = np.random.default_rng([KINDS.index(kind), seed])
     count = int(rng.choice(ACTIONS[kind]))
     names = [f"a{k + 1}" for k in range(count)]
     effect = _effect_of(kind, count, rng)
-    rows, masks = _rows(kind, count, rng)
-    causes, actions = rows
+    settings = _Settings.random(kind, count, rng)
+    history, experiment = int(rng.choice([600, 1000, 2000])), int(rng.choice([100, 200, 400]))
+    nothing, each = np.zeros((1, count), dtype=bool), np.eye(count, dtype=bool)
+    masks = np.repeat(np.concatenate([nothing, each]), [history, *[experiment] * count], axis=0)
+    causes, actions = settings.sample(masks, rng)
     burden = rng.uniform(0.2, 0.6, count) * rng.choice([-1.0, 1.0], count)
     if kind in SPEND:
         burden = np.abs(burden)
-    hidden = np.tanh(causes) * 1.3 if rng.random() < 0.5 else causes + 0.2 * (causes**2 - 1)
-    noise = rng.standard_t(5, len(masks)) if rng.random() < 0.5 else rng.normal(size=len(masks))
-    outcome = effect(actions) + hidden @ burden + 0.4 * noise
-    model = bi.models.additive()
-    if kind == "products":
-        level = np.exp(hidden @ burden)
-        # The average of the hidden factor belongs to the effect.
-        draws = rng.normal(size=(200_000, count))
-        factor = (
-            np.tanh(draws) * 1.3 if np.abs(hidden).max() < 1.3 else draws + 0.2 * (draws**2 - 1)
+    bounded, heavy = rng.random() < 0.5, rng.random() < 0.5
+    products = kind == "products"
+
+    def outcome(causes: np.ndarray, actions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise = rng.standard_t(5, len(causes)) if heavy else rng.normal(size=len(causes))
+        if not products:
+            return np.asarray(effect(actions) + _hidden(causes, bounded) @ burden + 0.4 * noise)
+        noise = 0.3 * rng.normal(size=len(causes)) - 0.045
+        return np.exp(effect(actions) + _hidden(causes, bounded) @ burden + noise)
+
+    def more(mask: np.ndarray, rows: int, rng: np.random.Generator) -> bi.RegimeData:
+        masks = np.repeat(mask[None], rows, axis=0)
+        causes, actions = settings.sample(masks, rng)
+        return bi.RegimeData.from_arrays(
+            actions, outcome(causes, actions, rng), masks, names, require_observational=False
         )
-        mean, additive = float(np.exp(factor @ burden).mean()), effect
-        outcome = np.exp(additive(actions) + 0.3 * rng.normal(size=len(masks)) - 0.045) * level
 
-        def effect(plans: np.ndarray) -> np.ndarray:
-            return np.asarray(np.exp(additive(plans)) * mean)
+    data = bi.RegimeData.from_arrays(actions, outcome(causes, actions, rng), masks, names)
+    decision = _decision(kind, names, data, rng)
+    if not products:
+        return RandomWorld(
+            data=data, model=bi.models.additive(), decision=decision, effect=effect, more=more
+        )
+    # The average of the hidden factor belongs to the effect.
+    mean = float(np.exp(_hidden(rng.normal(size=(200_000, count)), bounded) @ burden).mean())
+    return RandomWorld(
+        data=data,
+        model=bi.models.multiplicative(),
+        decision=decision,
+        effect=lambda a: np.asarray(np.exp(effect(a)) * mean),
+        more=more,
+    )
 
-        model = bi.models.multiplicative()
-    data = bi.RegimeData.from_arrays(actions, outcome, masks, names)
-    return DecisionWorld(data, model, _decision(kind, names, data, rng), effect)
+
+def _hidden(causes: np.ndarray, bounded: bool) -> np.ndarray:
+    return np.tanh(causes) * 1.3 if bounded else causes + 0.2 * (causes**2 - 1)
 
 
 def _effect_of(kind: str, count: int, rng: np.random.Generator) -> Effect:
@@ -137,33 +171,35 @@ def _effect_of(kind: str, count: int, rng: np.random.Generator) -> Effect:
     return lambda a: np.log1p(a) @ size
 
 
-def _rows(
-    kind: str, count: int, rng: np.random.Generator
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Hidden causes and actions of all rows, and the actions' masks."""
-    edges = np.tril(rng.normal(0, 0.3, (count, count)) * (rng.random((count, count)) < 0.3), -1)
-    pull, history = rng.uniform(0.4, 0.9, count), int(rng.choice([600, 1000, 2000]))
-    experiment = int(rng.choice([100, 200, 400]))
-    pieces, masks = [], []
-    for regime in range(-1, count):
-        n = history if regime < 0 else experiment
+@dataclass(frozen=True)
+class _Settings:
+    """How actions come about: from hidden causes and other actions, or set at random."""
+
+    kind: str
+    edges: np.ndarray
+    pull: np.ndarray
+
+    @classmethod
+    def random(cls, kind: str, count: int, rng: np.random.Generator) -> Self:
+        shape = (count, count)
+        edges = np.tril(rng.normal(0, 0.3, shape) * (rng.random(shape) < 0.3), -1)
+        return cls(kind, edges, rng.uniform(0.4, 0.9, count))
+
+    def sample(self, masks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Hidden causes and actions of rows with these masks."""
+        n, count = masks.shape
         causes, actions = rng.normal(size=(n, count)), np.zeros((n, count))
-        mask = np.zeros((n, count), dtype=bool)
         for k in range(count):
-            index = pull[k] * causes[:, k] + actions @ edges[k] + 0.5 * rng.normal(size=n)
-            if kind in SPEND:
+            index = self.pull[k] * causes[:, k] + actions @ self.edges[k] + 0.5 * rng.normal(size=n)
+            if self.kind in SPEND:
                 free, put = np.maximum(0, 2 + index), rng.uniform(0, 4, n)
-            elif kind == "levels":
+            elif self.kind == "levels":
                 free = np.clip(np.digitize(index, (-0.6, 0.2, 0.9)), 0, 3).astype(float)
                 put = rng.integers(0, 4, n).astype(float)
             else:
                 free, put = index, rng.uniform(-2, 2, n)
-            actions[:, k] = put if k == regime else free
-            mask[:, k] = k == regime
-        pieces.append((causes, actions))
-        masks.append(mask)
-    causes, actions = (np.concatenate(own) for own in zip(*pieces, strict=True))
-    return (causes, actions), np.concatenate(masks)
+            actions[:, k] = np.where(masks[:, k], put, free)
+        return causes, actions
 
 
 def _decision(

@@ -422,7 +422,7 @@ def test_study_of_the_laplace_approximation(study_of) -> None:
 @pytest.mark.slow
 def test_study_of_chosen_plans(study_of) -> None:
     lines, models = study_of("chosen_plans")
-    assert set(lines["choice"]) == {"cautious", "mean", "frontier", "cheapest"}
+    assert set(lines["choice"]) == {"cautious", "mean", "frontier", "cheapest", "experiment"}
     assert set(models["kind"]) == {"unequal returns", "compiler"}
     # The correction lowers gains, and belongs to chosen plans only.
     assert (models["predicted"] <= models["uncorrected"] + 1e-9).mean() > 0.8
@@ -443,6 +443,13 @@ def test_worlds_with_decisions_have_the_truths_that_their_rows_show() -> None:
         gain, error = world.gain(plan, start)
         assert gain == pytest.approx(effect[0] - effect[1])
         assert error == 0
+        # Further rows come from the same world.
+        mask = np.arange(len(names)) == 0
+        more = world.more(mask, 5_000, rng)
+        assert (more.intervened == mask).all()
+        own = (world.data.intervened == mask).all(axis=1)
+        few = world.data.outcome[own]
+        assert abs(few.mean() - more.outcome.mean()) < 4 * more.outcome.std() / np.sqrt(len(few))
     # The equal split is the best one.
     equal = worlds.decision_world(worlds.AT_OPTIMUM, 1)
     start = dict(equal.decision.baseline)
