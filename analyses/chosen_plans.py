@@ -220,7 +220,7 @@ def plot(rows: list[dict[str, str]], path: Path) -> None:
             ax.fill_between([-4, 12], [-5.645, 10.355], [-2.355, 13.645], color="0.92", zorder=0)
             ax.plot(x, y, "o", ms=4, alpha=0.6, mew=0)
             ax.set(title=f"{title}: {np.mean(x - y):+.2f} sd", xlabel="predicted gain in sd")
-            ax.set(xlim=(-3, 10), ylim=(-6, 12))
+            ax.set(xlim=(-3, 11), ylim=(-6, 12), xticks=range(-2, 11, 2))
         axes[0].set_ylabel("true gain in sd")
         legend(axes[0], loc="lower right")
         figure.tight_layout()
