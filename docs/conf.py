@@ -77,6 +77,7 @@ html_sidebars = {
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_show_copyright = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_align": "left",
     "show_nav_level": 2,

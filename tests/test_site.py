@@ -20,6 +20,13 @@ SEARCHES = {
 pytestmark = pytest.mark.skipif(not SITE.exists(), reason="the site is not built: CONTRIBUTING.md")
 
 
+@pytest.fixture(autouse=True)
+def _own_messages(browser):
+    """Leave no messages to the tests of other pages: a search from disk has results, no excerpts."""
+    yield
+    browser.get_log("browser")
+
+
 @pytest.fixture
 def phone(browser):
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
@@ -36,6 +43,7 @@ def test_no_page_is_wider_than_a_phone(phone) -> None:
         phone.get(page.as_uri())
         widths[page.name] = phone.execute_script(WIDTH)
     assert {name: width for name, width in widths.items() if width > 390} == {}
+    assert phone.get_log("browser") == []
     phone.execute_script("document.querySelector('main').innerHTML = 'x'.repeat(300)")
     assert phone.execute_script(WIDTH) > 390
 

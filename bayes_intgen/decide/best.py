@@ -118,22 +118,23 @@ class Plan:
         every = ("effect", "profit", "gain", "regret")
         names = [name for name in every if getattr(self, name) is not None]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
-        columns = central(draws, level) | {"sd": draws.std(axis=0)}
+        mean, low, high = central(draws, level).values()
+        columns = {"mean": mean, "sd": draws.std(axis=0), "low": low, "high": high}
         return xr.Dataset(
             {name: ("quantity", values) for name, values in columns.items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
 
-    def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":
+    def to_dataframe(self, level: float = 0.9) -> "pd.DataFrame":
         """Table with a row per quantity: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Examples
         --------
         >>> [*posterior.best(bi.Decision()).to_dataframe()]
-        ['quantity', 'estimate', 'low', 'high', 'sd']
+        ['quantity', 'estimate', 'sd', 'low', 'high']
         """
-        frame = frame_along(self.summary(prob), "quantity")
+        frame = frame_along(self.summary(level), "quantity")
         return frame.rename(columns={"mean": "estimate"})
 
     def __str__(self) -> str:

@@ -98,12 +98,12 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         attrs = {**self.attrs, "level": level}
         return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
 
-    def to_dataframe(self, prob: float = 0.9) -> "pd.DataFrame":  # type: ignore[override]
+    def to_dataframe(self, level: float = 0.9) -> "pd.DataFrame":  # type: ignore[override]
         """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Parameters
         ----------
-        prob : float
+        level : float
             Probability of the central intervals.
 
         Examples
@@ -113,7 +113,7 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         ['estimate', 'sd', 'low', 'high', 'above_zero', 'red', 'green', 'from red', 'from green', \
 'supported']
         """
-        frame = frame_along(self.summary(prob), "point").set_index("point")
+        frame = frame_along(self.summary(level), "point").set_index("point")
         return frame.rename(columns={"mean": "estimate"})
 
 

@@ -46,12 +46,12 @@ class Estimates:
     def __len__(self) -> int:
         return int(self.draws.sizes["estimate"])
 
-    def to_dataframe(self, prob: float = 0.9) -> Any:
+    def to_dataframe(self, level: float = 0.9) -> Any:
         """Table with a row per estimate, of the library whose table was asked about.
 
         Parameters
         ----------
-        prob : float
+        level : float
             Probability of the central credible intervals.
 
         Returns
@@ -63,7 +63,7 @@ class Estimates:
         Raises
         ------
         PointsError
-            If ``prob`` is not a probability.
+            If ``level`` is not a probability.
 
         Examples
         --------
@@ -71,12 +71,12 @@ class Estimates:
         ['red', 'green', 'term', 'contrast', 'estimate', 'sd', 'low', 'high', 'supported']
         """
         supported = self.draws["supported"].to_numpy()
-        frame = self.labels.assign(**self._statistics(prob), supported=supported)
+        frame = self.labels.assign(**self._statistics(level), supported=supported)
         return frame if self.kind == "pandas" else to_frame(frame.to_dict("list"), self.kind)
 
-    def _statistics(self, prob: float) -> dict[str, Array]:
+    def _statistics(self, level: float) -> dict[str, Array]:
         draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
-        mean, low, high = central(draws.T, probability(prob, "prob", PointsError)).values()
+        mean, low, high = central(draws.T, probability(level, "level", PointsError)).values()
         return {"estimate": mean, "sd": draws.std(axis=1), "low": low, "high": high}
 
     def __str__(self) -> str:

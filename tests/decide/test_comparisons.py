@@ -32,7 +32,7 @@ def test_averages_are_of_draws(posterior) -> None:
     shops = posterior.predictions(ROWS, by="shop")
     expected = np.stack([each[..., 0], each[..., 1:].mean(axis=-1)], axis=-1)
     np.testing.assert_allclose(shops.draws, expected)
-    table = shops.to_dataframe(prob=0.5)
+    table = shops.to_dataframe(level=0.5)
     assert [*table] == ["shop", *STATISTICS]
     np.testing.assert_allclose(table["low"], np.quantile(expected, 0.25, axis=(0, 1)))
     whole = posterior.predictions(ROWS, by=True)
@@ -202,7 +202,7 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
         (lambda fit: fit.predictions({"spend": [1.0]}, by="shop"), "no column 'shop'"),
         (lambda fit: fit.predictions({"spend": [1.0, 2.0], "coin": [0, 1, 0]}), "lengths"),
         (lambda fit: fit.predictions({"spend": []}), "newdata has no rows"),
-        (lambda fit: fit.predictions().to_dataframe(prob=90), "prob must lie between 0 and 1"),
+        (lambda fit: fit.predictions().to_dataframe(level=90), "level must lie between 0 and 1"),
     ],
 )
 def test_mistakes_are_answered_with_a_remedy(ask, message) -> None:
@@ -211,7 +211,7 @@ def test_mistakes_are_answered_with_a_remedy(ask, message) -> None:
 
 
 def test_every_answer_has_a_table(posterior, data) -> None:
-    table = posterior.contrast(ROWS.set_index("shop"), [[0.0, 0.0]]).to_dataframe(prob=0.8)
+    table = posterior.contrast(ROWS.set_index("shop"), [[0.0, 0.0]]).to_dataframe(level=0.8)
     assert table.index.tolist() == ["a", "b", "b"]
     assert {"from red", *STATISTICS} <= {*table}
     summary = posterior.contrast(ACTIONS, [[0.0, 0.0]]).summary(0.8)
