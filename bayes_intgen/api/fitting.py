@@ -151,7 +151,7 @@ def fit(
     data : RegimeData, StreamedData or DistributedData
         For rows that are not in memory, a sample determines scales and knots, and passes over all
         rows the rest. From 50,000 rows on, smooth functions are interpolated in sums over rows,
-        which moves answers by less than 0.02 posterior standard deviations.
+        which moved answers by less than 0.02 posterior standard deviations with 300,000 rows.
     model : Model, optional
         By default ``additive()``: Gaussian processes, unknown graph.
     method : {"nuts", "laplace"}

@@ -398,7 +398,8 @@ class Worth:
     Attributes
     ----------
     cost
-        Cost per unit of actions, as tv=1,radio=0.4, 0 for the others; 1 alone: of every action.
+        Cost per unit of actions, as tv=1,radio=0.4, 0 for the others; 1 alone: of every action
+        without named levels.
     baseline
         Plan to compare with, as tv=30. Other actions are at those of the supported observational
         row nearest to the medians.
@@ -415,7 +416,9 @@ class Worth:
         """Parse the parts of a decision on the actions of a fit."""
         from bayes_intgen.decide.decision import Decision
 
-        costs = parsing.parse_costs(self.cost, posterior.actions)
+        actions = zip(posterior.actions, posterior.categories, strict=True)
+        numeric = [name for name, levels in actions if levels is None or levels.numeric]
+        costs = parsing.parse_costs(self.cost, numeric)
         start = checked_point(self.baseline, posterior)
         return Decision(costs, baseline=start, value=self.value)
 

@@ -47,6 +47,11 @@ from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
 
+# Columns of answers besides those of newdata.
+ANSWERS = ("term", "contrast", "estimate", "sd", "low", "high", "supported")
+# Maximum number of draws times rows that are evaluated at once.
+MAX_DRAWS = 4_000_000
+
 type Comparison = Literal["difference", "ratio"]
 type By = str | Sequence[str] | bool | None
 
@@ -91,8 +96,11 @@ class NewRows(NamedTuple):
             frame = pd.DataFrame(newdata)
         else:
             frame = named(checked_points(newdata, names, categories))
-        if frame.empty:
+        if not len(frame):
             raise PointsError("newdata has no rows")
+        taken = [name for name in frame if name in ANSWERS]
+        if taken:
+            raise PointsError(f"newdata: rename column {taken[0]!r}, a name of the answer's")
         frame = frame.assign(**{n: usual[n].tolist()[0] for n in names if n not in frame})
         kind = "pandas" if table is None else table.implementation.value
         return cls(frame, checked_points(frame, names, categories), kind)
@@ -224,7 +232,8 @@ def estimates(
     labels, group = _groups(rows, requests, by)
     counts = np.bincount(group.ravel())
     sums: dict[int, Array] = {}
-    for own, prediction in parts:
+    some = ((own, of) for every, of in parts for own in every.split(MAX_DRAWS // of.sd.size))
+    for own, prediction in some:
         for request, to in zip(requests, group, strict=True):
             inputs = [own.inputs(at) for at in request.points]
             mask = np.broadcast_to(query.mask[0], (len(own.rows), points.shape[1]))
@@ -251,26 +260,35 @@ def _groups(
     every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
     which = np.arange(len(every))
     if by is not None and by is not False:
-        columns = () if by is True else (by,) if isinstance(by, str) else items(by, "by", "columns")
+        columns = (
+            ()
+            if by is True
+            else (by,)
+            if isinstance(by, str)
+            else items(by, "by", "columns", PointsError)
+        )
         for name in columns:
             if name not in every:
                 raise PointsError(
                     f"by: newdata has no column {name!r}; {hint(name, [*every])} columns are "
                     f"{quoted([*every])}"
                 )
-        every = every[[name for name in every if name in (*columns, "term", "contrast")]]
+        # Averages are over rows, not over what is asked about each.
+        every = every[[name for name in every if name in (*columns, *requests[0].labels)]]
         # Without any column all rows are alike.
-        groups = every.assign(all=0).groupby([*every, "all"], sort=False, dropna=False)
+        keys = [every[name] for name in every] or [np.zeros(len(every))]
+        groups = every.groupby(keys, sort=False, dropna=False)
         which, every = groups.ngroup().to_numpy(), every.loc[groups.head(1).index]
     return every.reset_index(drop=True), which.reshape(len(requests), -1)
 
 
 def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:
     """Names of actions, of one or several."""
-    names = [variables] if isinstance(variables, str) else items(variables, "variables", "actions")
+    several = not isinstance(variables, str)
+    names = items(variables, "variables", "actions", PointsError) if several else [variables]
     refuse_unknown_actions(names, posterior.actions, PointsError, "variables: ")
     if not names:
-        raise PointsError("variables: name at least one action that has no levels, or one of any")
+        raise PointsError("variables: name at least one action")
     return [*names]
 
 
@@ -283,6 +301,7 @@ def _grid(posterior: PosteriorDraws, variables: Any) -> dict[int, list[float]]:
         own = levels_of(posterior)[k]
         if name in given:
             several = given[name] if is_sequence(given[name]) else [given[name]]
+            _refuse_empty(several, name)
             out[k] = [checked_value(value, name, posterior.categories[k]) for value in several]
         elif own is not None:
             out[k] = [*own.codes]
@@ -303,6 +322,8 @@ def _changes(
         wanted: Any = given.get(name)
         if wanted is None:
             wanted = 1.0 if levels is None else levels.labels
+        if is_sequence(wanted):
+            _refuse_empty(wanted, name)
         if is_sequence(wanted) and len(wanted) > 1:
             codes = [checked_value(value, name, levels) for value in wanted]
             shown = [*map(format_value, wanted)]
@@ -323,6 +344,11 @@ def _changes(
         end[:, k] += step
         contrast = f"{step:+.4g}" + " (1 sd)" * (wanted == "sd")
         yield Request({"term": name, "contrast": contrast}, (values, end))
+
+
+def _refuse_empty(values: Sequence[Any], name: str) -> None:
+    if not len(values):
+        raise PointsError(f"variables: {name!r} has no values; give one or more")
 
 
 def _frame_of_columns(

@@ -87,7 +87,7 @@ class Estimates:
         share = self.draws["share_supported"].to_numpy()
         if (share < 1).any():
             # Nearly all is not all.
-            table["supported"] = [f"{np.floor(100 * own):.0f}%" for own in share]
+            table["supported"] = [f"{np.floor(100 * own + 1e-9):.0f}%" for own in share]
         rows = table.to_numpy().tolist()
         lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
         lines.append(align_columns([*table], rows[:MAX_SHOWN]))

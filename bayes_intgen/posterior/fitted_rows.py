@@ -124,7 +124,7 @@ class FittedRows(PosteriorDraws):
             ``effects``, whose variable ``effect`` has dims (chain, draw, point). With data
             ``observed_data``, ``posterior_predictive``, ``prior_predictive`` and
             ``log_likelihood``, each with ``outcome`` at the same coordinates ``row``, the
-            positions of rows in the data; ``prior``, which has the variables of ``posterior`` and
+            positions of rows in memory; ``prior``, which has the variables of ``posterior`` and
             as many draws; and ``log_prior``, the prior density of the hyperparameters, with the
             coefficients marginalised. The prior is that of the terms of the fit, with scales that
             it did not sample, and its estimates of how the noise varies.

@@ -8,7 +8,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -199,6 +199,12 @@ class RowsAlike(NamedTuple):
         """Inputs of a prediction from the actions of all rows, shape (n, K)."""
         return np.hstack([actions[self.rows], self.values])
 
+    def split(self, size: int) -> Iterator[Self]:
+        """Split into parts of at most about ``size`` rows."""
+        parts = max(1, -(-len(self.rows) // max(1, size)))
+        for part in np.array_split(np.arange(len(self.rows)), parts):
+            yield self._replace(rows=self.rows[part], values=self.values[part])
+
 
 def of_rows(
     tree: xr.DataTree,
@@ -230,6 +236,10 @@ def of_rows(
     units[:, :, at] = distinct[:, None]
     parts = []
     if len(names) == len(asked_for(columns)):
+        fine = columns.fine_grouping
+        if fine is not None:
+            # The same for all units: a question fixes it, or leaves it out.
+            values[:, fine] = base.values[0, fine]
         # Conditional on all values, only groups that are not in the data need a distribution.
         for pattern, rows in _alike(np.where(values == UNSEEN, UNSEEN, 0.0)):
             unseen = Population(pattern[None], np.ones(1)) if pattern.any() else None

@@ -57,6 +57,27 @@ def test_a_ratio_of_averages_is_no_average_of_ratios(posterior) -> None:
         posterior.comparisons("red", {"red": 0.0, "green": 0.0}, comparison="ratio")
 
 
+def test_a_grid_is_not_averaged(posterior) -> None:
+    grid = posterior.predictions(ROWS, variables={"red": [0.0, 0.4]}, by=True)
+    assert grid.labels["red"].tolist() == [0.0, 0.4]
+    for i, red in enumerate([0.0, 0.4]):
+        own = posterior.joint_effect(ACTIONS.assign(red=red)).mean("point")
+        np.testing.assert_allclose(grid.draws[..., i], own)
+
+
+def test_any_column_names_groups(posterior) -> None:
+    every = posterior.predictions(ROWS.rename(columns={"shop": "all"}), by="all")
+    np.testing.assert_array_equal(every.draws, posterior.predictions(ROWS, by="shop").draws)
+    assert every.labels["all"].tolist() == ["a", "b"]
+
+
+def test_many_rows_are_answered_in_parts(posterior) -> None:
+    many = pd.concat([ROWS] * 3_000)
+    np.testing.assert_allclose(
+        posterior.predictions(many, by=True).draws, posterior.predictions(ROWS, by=True).draws
+    )
+
+
 def test_changes_from_each_row(posterior) -> None:
     table = posterior.comparisons({"red": 0.1, "green": "sd"}, ACTIONS).to_dataframe()
     assert table["term"].tolist() == ["red"] * 3 + ["green"] * 3
@@ -197,6 +218,13 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
         (lambda fit: fit.comparisons({"drug": "b"}), "'drug' has 'b'; give a list of values"),
         (lambda fit: fit.comparisons({"spend": "iqr"}), 'a number to add, or "sd"'),
         (lambda fit: fit.comparisons([]), "name at least one action"),
+        (lambda fit: fit.comparisons(5), "variables"),
+        (lambda fit: fit.predictions(variables={"spend": []}), "'spend' has no values"),
+        (lambda fit: fit.comparisons({"spend": np.array([])}), "'spend' has no values"),
+        (
+            lambda fit: fit.predictions({"spend": [1.0], "coin": 0, "sd": 1}, by="sd"),
+            "rename|unknown",
+        ),
         (lambda fit: fit.comparisons("spend", comparison="odds"), "unknown comparison 'odds'"),
         (lambda fit: fit.predictions("mode"), "unknown newdata 'mode'"),
         (lambda fit: fit.predictions({"spend": [1.0]}, by="shop"), "no column 'shop'"),

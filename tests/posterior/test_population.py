@@ -59,6 +59,15 @@ def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     plt.close("all")
 
 
+def test_a_new_group_stays_new_at_the_covariates_of_rows(fit) -> None:
+    rows = pd.DataFrame(POINTS, columns=fit.actions).assign(age=40.0)
+    own = fit.given(patient=bi.NEW_GROUP).predictions(rows)
+    expected = fit.joint_effect(POINTS, given={"age": 40.0, "patient": bi.NEW_GROUP})
+    np.testing.assert_allclose(own.draws, expected)
+    # Negative control: an average patient.
+    assert (own.draws.std(("chain", "draw")) > 1.05 * fit.predictions(rows).draws.std()).all()
+
+
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):

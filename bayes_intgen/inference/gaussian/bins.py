@@ -38,8 +38,8 @@ NODES = 256
 # Maximum number of rows by which the values at the nodes are determined: of 100,000, errors are the
 # same.
 GRID_ROWS = 20_000
-# Root mean square error of a function between its nodes, in its standard deviations, beyond which
-# it is evaluated at every row.
+# Standard deviation of the error of a function between its nodes, in its own, beyond which it is
+# evaluated at every row.
 MAX_ERROR = 0.02
 # Minimum number of products of piecewise linear functions that are split between nodes: fewer take
 # less time as columns.

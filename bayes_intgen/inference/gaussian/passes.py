@@ -25,8 +25,9 @@ from bayes_intgen.models.variance_function import VarianceFunction, effective_un
 # Minimum number of rows whose sums are taken from bins, and number of them in a batch. With 60,000
 # rows and some 1,500 columns they take a fifth of the time of exact sums.
 MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8192
-# Maximum number of columns of such sums: their products take 0.3 GB.
-MAX_BINNED_COLUMNS = 6_000
+# Maximum number of columns of such sums, whose products take 0.3 GB, and of actions and covariates,
+# whose tables of nodes take up to 0.8 GB.
+MAX_BINNED_COLUMNS, MAX_BINNED_INPUTS = 6_000, 16
 
 
 def sufficient_statistics(
@@ -54,10 +55,14 @@ def candidate_statistics(
     candidates: Sequence[Term],
     spread: VarianceFunction,
     progress: bool,
+    binned: bool = True,
 ) -> CandidateStatistics:
-    """Sufficient statistics of a model and its candidates, without products of candidates."""
+    """Sufficient statistics of a model and its candidates; see :func:`sufficient_statistics`.
+
+    Exact sums are without products of candidates with each other.
+    """
     known, wider = pseudo_observations(data, terms), terms.and_terms(candidates)
-    if are_binned(data, wider):
+    if binned and are_binned(data, wider):
         return TermSums.over(data, wider, spread, progress).of_candidates(terms, candidates)
     over = partial(CandidateStatistics.over, sizes=[t.component.basis.size for t in candidates])
     statistics = _sums_over_rows(data, wider, spread, over, progress)
@@ -105,8 +110,9 @@ def are_binned(data: Rows, terms: Decomposition) -> bool:
     """Whether rows are many, here, and each adds to the sums by itself."""
     separate = terms.random_effects is None and not terms.carryover
     here = isinstance(data, Observations | StreamedData)
-    many = len(data) >= MIN_BINNED_ROWS and terms.size <= MAX_BINNED_COLUMNS
-    return separate and here and many
+    many = len(data) >= MIN_BINNED_ROWS
+    few = len(data.names) + len(terms.covariates.every) <= MAX_BINNED_INPUTS
+    return separate and here and many and few and terms.size <= MAX_BINNED_COLUMNS
 
 
 def _binned_sums(

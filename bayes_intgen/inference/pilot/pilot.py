@@ -421,11 +421,14 @@ class _Steps:
         other: these are most of the sums.
         """
         terms, optional, every = comparison.base, comparison.optional, None
-        if self.techniques.binned_sums and are_binned(self.data, comparison.terms):
+        binned = self.techniques.binned_sums
+        if binned and are_binned(self.data, comparison.terms):
             every = self.sums(comparison.terms, spread)
             statistics = every.of_candidates(terms, optional)
         else:
-            statistics = candidate_statistics(self.data, terms, optional, spread, self.progress)
+            statistics = candidate_statistics(
+                self.data, terms, optional, spread, self.progress, binned
+            )
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
         p_values = score_p_values(posterior, comparison.sites, statistics)
