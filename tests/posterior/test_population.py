@@ -59,13 +59,24 @@ def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     plt.close("all")
 
 
-def test_a_new_group_stays_new_at_the_covariates_of_rows(fit) -> None:
-    rows = pd.DataFrame(POINTS, columns=fit.actions).assign(age=40.0)
+def test_a_new_patient_stays_new_at_the_covariates_of_rows() -> None:
+    """Of many groups, which the rows of a question do not name."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"dose": rng.normal(size=300), "age": rng.uniform(20, 80, 300)})
+    frame["patient"] = np.arange(300) % 100
+    frame["regime"] = np.where(np.arange(300) < 150, "", "dose")
+    frame["score"] = frame["dose"] + rng.normal(0, 2, 100)[frame["patient"]] + rng.normal(size=300)
+    data = bi.RegimeData.from_frame(
+        frame, ["dose"], "score", "regime", covariates=["age"], groups=["patient"]
+    )
+    fit = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+    rows = pd.DataFrame({"dose": [0.0, 0.5], "age": [40.0, 40.0]})
     own = fit.given(patient=bi.NEW_GROUP).predictions(rows)
-    expected = fit.joint_effect(POINTS, given={"age": 40.0, "patient": bi.NEW_GROUP})
+    expected = fit.joint_effect(rows[["dose"]], given={"age": 40.0, "patient": bi.NEW_GROUP})
     np.testing.assert_allclose(own.draws, expected)
     # Negative control: an average patient.
-    assert (own.draws.std(("chain", "draw")) > 1.05 * fit.predictions(rows).draws.std()).all()
+    average = fit.predictions(rows).draws.std(("chain", "draw"))
+    assert (own.draws.std(("chain", "draw")) > 2 * average).all()
 
 
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
