@@ -122,7 +122,7 @@ def killed_fits(kills: int, folder: Path) -> Row:
                 grown += run.exists()
                 left += bool(leftovers(folder))
             result = worker.result()
-            same = result == "done" and bi.load(out).tree.identical(expected)
+            same = result == "done" and bi.load(out).tree.equals(expected)
             failure = "" if same else f"other draws ({result})"
             failure = failure or ", ".join(leftovers(folder))
             failures += report_failure(f"fit {runs}", failure)
@@ -229,7 +229,7 @@ def _full_disk(worker: Worker, what: str, disk: Path, intact: Path) -> str:
     if not _runs("mount", "-o", "remount,size=64m", str(disk)):
         return "the disk cannot be enlarged"
     result = worker.call("fit", str(target), str(out))
-    same = result == "done" and bi.load(out).tree.identical(bi.load(intact).tree)
+    same = result == "done" and bi.load(out).tree.equals(bi.load(intact).tree)
     return "" if same else f"other draws after the disk was enlarged ({result})"
 
 

@@ -75,6 +75,7 @@ def test_scikit_learn_estimator_checks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
 def test_scikit_learn_estimator_checks_of_real_fits() -> None:
     """Half a minute on an idle core."""
     checks = check_estimator(
