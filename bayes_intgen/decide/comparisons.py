@@ -198,6 +198,8 @@ def slopes(posterior: PosteriorDraws, variables: Any, newdata: Any) -> Question:
     rows = NewRows.of(posterior, newdata)
     levels = zip(posterior.actions, posterior.categories, strict=True)
     names = [name for name, own in levels if own is None] if variables is None else variables
+    if variables is None and not names:
+        raise PointsError("slopes are of actions that have no levels; use comparisons")
     requests = [
         Request(
             {"term": name, "contrast": "dY/dX"},
