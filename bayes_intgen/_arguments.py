@@ -9,6 +9,7 @@ from typing import Any
 
 from bayes_intgen.errors import BayesIntgenError, ModelError
 from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.messages import option
 
 Error = type[BayesIntgenError]
 # Maximum length of a value in a message.
@@ -50,9 +51,11 @@ def row_count(value: Any) -> int:
 def seed_number(value: Any) -> int:
     """Validate a seed; the functions that take one turn a generator into a number before."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise ModelError(
-            f"seed must be a whole number of at least 0, or a NumPy Generator, not {_shown(value)}"
+        kinds = option(
+            "seed must be a whole number of at least 0, or a NumPy Generator",
+            command="--seed must be a whole number of at least 0",
         )
+        raise ModelError(f"{kinds}, not {_shown(value)}")
     return int(value)
 
 

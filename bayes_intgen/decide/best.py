@@ -220,7 +220,7 @@ def search_of(
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class ChosenPlan:
     """A plan that was chosen as the best, in arrays, its numbers corrected for the choice.
 
     Attributes
@@ -274,16 +274,16 @@ class Chosen:
         return float((self.gain > 0).mean())
 
 
-def choose(search: Search) -> Chosen:
+def choose(search: Search) -> ChosenPlan:
     """Choose the best plan, or the baseline where no gain is expected of that."""
     problem, point = search.problem, search.best()
     best, start = search.best_of_draws(point), problem.baseline[None]
-    chosen = Chosen.of(search, point, best)
+    chosen = ChosenPlan.of(search, point, best)
     # The nearest candidates are the baseline itself unless it is beyond the bounds.
     may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
     if float(chosen.gain.mean()) > 0 or not may_stay:
         return chosen
-    return Chosen.of(search, problem.baseline, best)
+    return ChosenPlan.of(search, problem.baseline, best)
 
 
 def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
@@ -291,7 +291,7 @@ def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
     return plan_of(posterior, search, choose(search))
 
 
-def plan_of(posterior: PosteriorDraws, search: Search, chosen: Chosen) -> Plan:
+def plan_of(posterior: PosteriorDraws, search: Search, chosen: ChosenPlan) -> Plan:
     """Describe a plan: its effect, gain and regret, and the price of the budget."""
     problem, point, best = search.problem, chosen.point, chosen.best
     # The plan itself is finer than the grid on which the best of each draw is searched.
@@ -383,7 +383,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()
-    value = Chosen.of(search, best, search.best_of_draws(best)).value
+    value = ChosenPlan.of(search, best, search.best_of_draws(best)).value
     if value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
@@ -404,7 +404,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             low = middle
     # Its budget is no limit of the user's.
     within = search.within(high)
-    chosen = Chosen.of(within, best, within.best_of_draws(best))
+    chosen = ChosenPlan.of(within, best, within.best_of_draws(best))
     return plan_of(posterior, within, replace(chosen, remarks=()))
 
 

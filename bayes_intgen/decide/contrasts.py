@@ -1,6 +1,6 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,11 +98,19 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         attrs = {**self.attrs, "level": level}
         return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
 
-    def to_dataframe(self, level: float = 0.9) -> "pd.DataFrame":  # type: ignore[override]
+    def to_dataframe(
+        self,
+        name: Hashable | None = None,
+        dim_order: Sequence[Hashable] | None = None,
+        *,
+        level: float = 0.9,
+    ) -> "pd.DataFrame":
         """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Parameters
         ----------
+        name, dim_order
+            As of xarray's method, which converts what is left of the draws, such as their mean.
         level : float
             Probability of the central intervals.
 
@@ -113,6 +121,8 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         ['estimate', 'sd', 'low', 'high', 'above_zero', 'red', 'green', 'from red', 'from green', \
 'supported']
         """
+        if {*self.dims} != {"chain", "draw", "point"}:
+            return super().to_dataframe(name, dim_order)
         frame = frame_along(self.summary(level), "point").set_index("point")
         return frame.rename(columns={"mean": "estimate"})
 

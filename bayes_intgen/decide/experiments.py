@@ -19,7 +19,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.decide.belief import Targets
-from bayes_intgen.decide.best import Chosen, Plan, plan_of, search_of
+from bayes_intgen.decide.best import ChosenPlan, Plan, plan_of, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
 from bayes_intgen.decide.planned_rows import (
     belief_of,
@@ -188,7 +188,7 @@ class Choice:
         beyond_support = beyond_support or not support.supported(some).any()
         search = search_of(posterior, decision, "mean", beyond_support)
         point, draws = search.best(), search.surface.draws
-        chosen = Chosen.of(search, point, search.best_of_draws(point))
+        chosen = ChosenPlan.of(search, point, search.best_of_draws(point))
         plan = plan_of(posterior, search, chosen)
         effects = draws(plans_after(search, point))
         gains = effects - draws(search.problem.baseline[None])

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import Chosen, choose
+from bayes_intgen.decide.best import ChosenPlan, choose
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import Problem, costs_of
 from bayes_intgen.decide.search import Search
@@ -110,7 +110,7 @@ def plans_of(
 
 
 def _answer(
-    posterior: PosteriorDraws, problem: Problem, best: Chosen, budget: str | None, level: float
+    posterior: PosteriorDraws, problem: Problem, best: ChosenPlan, budget: str | None, level: float
 ) -> str:
     """Describe the best plan, and what it gains, in sentences."""
     within = "" if budget is None else f" within a budget of {budget}"
@@ -130,7 +130,7 @@ def _answer(
     )
 
 
-def _found(search: Search, decision: Decision) -> tuple[list[Chosen], list[str]]:
+def _found(search: Search, decision: Decision) -> tuple[list[ChosenPlan], list[str]]:
     """Best plans of round budgets and without one, and titles of the baseline and these."""
     free = choose(search.within(None))
     low, high = search.problem.least_cost, free.cost

@@ -82,3 +82,13 @@ def test_a_slope_is_the_derivative_of_the_effect(posterior) -> None:
     summary = slope.summary(level=0.999)
     assert (summary["low"] < np.cos([0.5, -0.4])).all()
     assert (np.cos([0.5, -0.4]) < summary["high"]).all()
+
+
+def test_what_is_left_of_draws_is_converted_as_xarray_does(posterior) -> None:
+    change = posterior.contrast(TO, START)
+    mean = change.mean(("chain", "draw")).to_dataframe("mean")
+    np.testing.assert_allclose(mean["mean"], change.to_dataframe()["estimate"])
+    assert (
+        len(change.isel(point=0).to_dataframe("one"))
+        == change.sizes["chain"] * change.sizes["draw"]
+    )

@@ -180,7 +180,7 @@ def split(values: Array, points: Array) -> Hats:
     return np.stack([left, left + 1]), np.stack([1 - share, share])
 
 
-class _Exact(NamedTuple):
+class _ExactColumns(NamedTuple):
     """Columns of the design matrix that are evaluated at every row of a regime.
 
     Attributes
@@ -286,7 +286,7 @@ class Bins:
             nodes.append(Nodes.of(each, at, masks))
         self.terms, self.nodes = terms, nodes
         self._regimes = {mask: i for i, mask in enumerate(masks)}
-        self._exact = [_Exact.of(terms, others, mask) for mask in masks]
+        self._exact = [_ExactColumns.of(terms, others, mask) for mask in masks]
 
     def batch(self, rows: Observations, weights: Array) -> Batch:
         """Sum over rows of one regime, with weights (n,)."""
