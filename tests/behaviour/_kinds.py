@@ -410,6 +410,8 @@ KINDS: dict[str, Callable[..., Case]] = {
         options={"groups": ["patient"]},
         single=False,
     ),
+    # Their sums are taken from bins.
+    "many_rows": lambda: case_of(World(TWO), rows=17_000),
     "group_means": group_means,
     "panel": panel,
     "carry_over": carry_over,
