@@ -520,13 +520,13 @@ class Decomposition:
             Of rows whose actions are carried over. By default actions are held, and the same in
             all periods.
         """
-        # Each function is contiguous in memory.
-        out = np.empty((self.size, len(inputs)))
         count = len(self.names)
         own_covariates = inputs.shape[1] > count
         if evaluation is None:
             averages = None if population is None else population.padded(count)
             evaluation = Evaluation(inputs, averages, count)
+        # Each function is contiguous in memory.
+        out = np.empty((self.size, len(inputs)), dtype=evaluation.dtype)
         of_units = evaluation
         of_period = evaluation
         if periods is not None:

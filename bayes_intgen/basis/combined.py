@@ -93,7 +93,7 @@ class TensorProductBasis:
 
     def multiplied(self, values: Sequence[Array]) -> Array:
         """Multiply values of the factors' functions, each (factor.size, n), to shape (size, n)."""
-        out = np.empty((self.size, values[0].shape[1]))
+        out = np.empty((self.size, values[0].shape[1]), dtype=values[0].dtype)
         # Without copies of the factors.
         for own, (first, *others) in zip(out, self.indices.T.tolist(), strict=True):
             own[:] = values[0][first]

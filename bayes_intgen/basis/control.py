@@ -206,7 +206,11 @@ class ControlError:
 
     def matrix(self, inputs: Array) -> Array:
         functions = self.control.functions_of_causes(inputs)
-        control, slope = self.control.residual(inputs, functions), np.zeros(len(inputs))
+        return self.at(inputs, functions, self.control.residual(inputs, functions))
+
+    def at(self, inputs: Array, functions: Array, control: Array) -> Array:
+        """Functions at values of the control variable (n,) and of functions of its causes (n, q)."""
+        slope = np.zeros(len(inputs))
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP

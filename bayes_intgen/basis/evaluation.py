@@ -1,5 +1,7 @@
 """Values of many bases at the same rows."""
 
+from typing import Any
+
 import numpy as np
 
 from bayes_intgen._typing import Array
@@ -9,7 +11,7 @@ from bayes_intgen.basis.combined import (
     KarhunenLoeveBasis,
     TensorProductBasis,
 )
-from bayes_intgen.basis.control import ControlBasis
+from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlError, ControlVariable
 
 # Rows of points and units whose functions are evaluated at once.
 ROWS_AT_ONCE = 100_000
@@ -29,13 +31,21 @@ class Evaluation:
         Rows over which functions of the inputs from ``first`` on are averaged, and their shares.
     first : int
         Number of inputs that are not averaged.
+    dtype : data type
+        Of the values, all of which are computed in double precision but for products.
     """
 
     def __init__(
-        self, inputs: Array, population: tuple[Array, Array] | None = None, first: int = 0
+        self,
+        inputs: Array,
+        population: tuple[Array, Array] | None = None,
+        first: int = 0,
+        dtype: type[np.floating[Any]] = np.float64,
     ) -> None:
         self._inputs, self._population, self._first = inputs, population, first
-        self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
+        self._cache: dict[tuple[Basis, Basis | tuple[int, ...]], Array] = {}
+        self._causes: dict[ControlVariable, Array] = {}
+        self.dtype = dtype
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Values of a basis of some actions, shape (size, n), one function per row."""
@@ -44,7 +54,9 @@ class Evaluation:
             return basis.multiplied([self(factor, (k,)) for factor, k in factors])
         key = (basis, inputs)
         if key not in self._cache:
-            self._cache[key] = self._evaluate(basis, inputs)
+            # A control variable is an argument of other functions.
+            dtype = np.float64 if isinstance(basis, ControlVariable) else self.dtype
+            self._cache[key] = self._evaluate(basis, inputs).astype(dtype, copy=False)
         return self._cache[key]
 
     def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -58,14 +70,43 @@ class Evaluation:
         if averaged and min(inputs) < self._first:
             return self._average(basis, inputs)
         if isinstance(basis, ControlBasis):
-            control = self(basis.control, inputs)[0]
-            return basis.at(self._inputs[:, inputs], control).T
+            return self._of_control(basis, inputs)
+        if isinstance(basis, ControlVariable):
+            causes = self._of_causes(basis, inputs)
+            return basis.residual(self._inputs[:, inputs], causes)[None]
+        if isinstance(basis, ControlError):
+            control, causes = self(basis.control, inputs)[0], self._of_causes(basis.control, inputs)
+            return basis.at(self._inputs[:, inputs], causes, control).T
         if self._population is not None and averaged:
             # Factors of products have at most one such input, so that averages factorise.
             values, shares = self._population
             mean = shares @ basis.matrix(values[:, inputs])
             return np.repeat(mean[:, None], len(self._inputs), axis=1)
         return basis.matrix(self._inputs[:, inputs]).T
+
+    def _of_causes(self, control: ControlVariable, inputs: tuple[int, ...]) -> Array:
+        """Functions of the observed causes of an action, shape (n, q)."""
+        if control not in self._causes:
+            self._causes[control] = control.functions_of_causes(self._inputs[:, inputs])
+        return self._causes[control]
+
+    def _of_control(self, basis: ControlBasis, inputs: tuple[int, ...]) -> Array:
+        """Values of functions of a control variable, of which products share the factors."""
+        control, functions = self(basis.control, inputs)[0], basis.basis
+        if not isinstance(functions, TensorProductBasis):
+            return basis.at(self._inputs[:, inputs], control).T
+
+        def of_factor(factor: Basis, i: int) -> Array:
+            if i != CONTROL:
+                return self(factor, (inputs[i],))
+            key = factor, basis.control
+            if key not in self._cache:
+                values = factor.matrix(control[:, None]).T
+                self._cache[key] = values.astype(self.dtype, copy=False)
+            return self._cache[key]
+
+        factors = zip(functions.factors, basis.arguments, strict=True)
+        return functions.multiplied([of_factor(*factor) for factor in factors])
 
     def _average(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Averages over the population of functions of both kinds of inputs, shape (size, n)."""

@@ -291,18 +291,24 @@ class Bins:
     def batch(self, rows: Observations, weights: Array) -> Batch:
         """Sum over rows of one regime, with weights (n,)."""
         regime, inputs = self._regimes[tuple(rows.intervened[0].tolist())], rows.inputs
-        evaluation, root = Evaluation(inputs), np.sqrt(weights)
+        # Rounding in single precision is small beside the noise of a batch, and takes half the time.
+        evaluation, root = Evaluation(inputs, dtype=np.float32), np.sqrt(weights)
         functions = self._exact[regime].terms.functions(inputs, evaluation=evaluation)
-        columns = np.empty((len(rows), functions.shape[1] + 1))
-        np.multiply(functions, root[:, None], out=columns[:, :-1])
-        np.multiply(rows.outcome - self.terms.centre, root, out=columns[:, -1])
+        outcome = (rows.outcome - self.terms.centre) / self.terms.unit * root
+        units = np.append(np.ones(functions.shape[1]), self.terms.unit)
+        columns = np.empty((len(rows), functions.shape[1] + 1), dtype=np.float32)
+        np.multiply(functions, root.astype(np.float32)[:, None], out=columns[:, :-1])
+        columns[:, -1] = outcome
         coordinates = {
             axis: axis.of(inputs, evaluation) for own in self.nodes for axis in own.points
         }
         hats = [own.hats(coordinates) for own in self.nodes]
-        mixed = _matrix(hats, [own.size for own in self.nodes], root).T @ columns
+        shares = _matrix(hats, [own.size for own in self.nodes], root).astype(np.float32)
         exact = SufficientStatistics.of_columns(columns, weights)
-        return Batch(regime, exact, np.asarray(mixed), hats, weights)
+        # Rounding of the squares counts where hardly any of them is noise.
+        exact.factor.matrix[-1, -1] = outcome @ outcome
+        exact = exact._replace(factor=exact.factor.rescale(units))
+        return Batch(regime, exact, np.asarray(shares.T @ columns) * units, hats, weights)
 
     def sums(self, batches: Iterable[Batch]) -> SufficientStatistics:
         """Combine the sums over batches, in order."""

@@ -24,7 +24,7 @@ from bayes_intgen.models.variance_function import VarianceFunction, effective_un
 
 # Minimum number of rows whose sums are taken from bins, and number of them in a batch. With 60,000
 # rows and some 1,500 columns they take a fifth of the time of exact sums.
-MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8192
+MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8_000
 # Maximum number of columns of such sums, whose products take 0.3 GB, and of actions and covariates,
 # whose tables of nodes take up to 0.8 GB.
 MAX_BINNED_COLUMNS, MAX_BINNED_INPUTS = 6_000, 16
@@ -44,7 +44,7 @@ def sufficient_statistics(
     # Before the pass, which may take long: raises if the model does not support lift tests.
     known = pseudo_observations(data, terms)
     if binned and are_binned(data, terms):
-        return _binned_sums(data, terms, spread, progress)._replace(known=known)
+        return binned_sums(data, terms, spread, progress)
     over = SufficientStatistics.over
     return _sums_over_rows(data, terms, spread, over, progress)._replace(known=known)
 
@@ -115,11 +115,11 @@ def are_binned(data: Rows, terms: Decomposition) -> bool:
     return separate and here and many and few and terms.size <= MAX_BINNED_COLUMNS
 
 
-def _binned_sums(
+def binned_sums(
     data: Rows, terms: Decomposition, spread: VarianceFunction, progress: bool
 ) -> SufficientStatistics:
     """Sums of the columns of all rows, most of them from bins."""
-    bins = Bins(data, terms)
+    known, bins = pseudo_observations(data, terms), Bins(data, terms)
 
     def of_batch(rows: Observations) -> Batch:
         batch = bins.batch(rows, row_weights(spread, rows))
@@ -129,7 +129,8 @@ def _binned_sums(
         return batch._replace(exact=exact)
 
     batches = data.batches_by_regime(BINNED_ROWS_PER_BATCH)
-    return bins.sums(data.map_batches(of_batch, "Sums over rows", progress, batches))
+    sums = bins.sums(data.map_batches(of_batch, "Sums over rows", progress, batches))
+    return sums._replace(known=known)
 
 
 def group_sums(

@@ -63,7 +63,8 @@ class SufficientStatistics(NamedTuple):
     def of_columns(cls, columns: Array, weights: Array) -> Self:
         """Sum over rows with columns and outcome, (n, P + 1), times roots of their weights."""
         log_scale = float(np.log(weights).sum()) / 2
-        return cls(float(len(columns)), GaussianFactor(columns.T @ columns, log_scale))
+        matrix = (columns.T @ columns).astype(float)
+        return cls(float(len(columns)), GaussianFactor(matrix, log_scale))
 
     @property
     def xx(self) -> Array:

@@ -25,6 +25,7 @@ from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermE
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     are_binned,
+    binned_sums,
     candidate_statistics,
     pseudo_observations,
     row_weights,
@@ -394,14 +395,20 @@ class _Steps:
         terms, sites, count = first.posterior.terms, first.sites, len(self.data)
         # The first fit may have such terms already; then the tests use the next finer functions.
         tests = next_finer(self.model, sample, tests, terms)
-        suspicious = suspicious_tests(tests, rows, noise.residuals, terms, count)
         names = {term.name for term in tests}
         compared = [term for term in candidates if term.name not in names]
+        many = self.techniques.binned_sums and are_binned(self.data, terms)
+        residual, present = noise.residuals, terms
+        if many:
+            residual, present = self._after_selection(rows, first, noise.spread, compared)
+        suspicious = suspicious_tests(tests, rows, residual, present, count)
         others = _screened(compared, tests, suspicious)
         statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, sites, statistics, others, max(1.0, count / len(sample)))
-        more = with_pairs(suspicious, tests, interactions(likely)[:MAX_PAIRS])
+        # Of ever more rows, all interactions are likely until all rows are compared.
+        pairs = [] if many else interactions(likely)[:MAX_PAIRS]
+        more = with_pairs(suspicious, tests, pairs)
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
             errors = control_errors(first.posterior, sites)
@@ -411,6 +418,24 @@ class _Steps:
         tested = (same.get(term.name, term) for term in more)
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
+
+    def _after_selection(
+        self, rows: Observations, first: Pilot, spread: VarianceFunction, candidates: Sequence[Term]
+    ) -> tuple[Array, Decomposition]:
+        """Standardised residuals of a fit with the terms that these rows select, and its terms.
+
+        What smooth functions explain needs no finer ones, whose products take most of the time of
+        a pass over many rows.
+        """
+        base = first.posterior.terms
+        every = base.and_terms(candidates)
+        comparison = Comparison(base, first.sites, (), tuple(candidates), (), (), every)
+        sums = TermSums(every, binned_sums(rows, every, spread, self.progress))
+        selection = comparison.select(sums, self.model, self.techniques.informed_directions)
+        fit = self.refit(first, spread, sums, selection.terms)
+        own = residuals(rows, fit.posterior, fit.sites, spread, self.progress)
+        own *= np.sqrt(row_weights(spread, rows))
+        return own / np.sqrt(np.mean(own**2)), fit.posterior.terms
 
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction

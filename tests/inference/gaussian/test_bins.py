@@ -112,9 +112,10 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
     columns = np.concatenate([np.arange(every.size)[every.columns[name]] for name in names])
     size = np.sqrt(np.diag(exact.xx))
     error = np.abs(sums.xx - exact.xx) / np.outer(size, size)
-    assert error[np.ix_(columns, columns)].max() < 1e-9
+    # Products are summed in single precision within a batch.
+    assert error[np.ix_(columns, columns)].max() < 1e-5
     # Negative control: the others are interpolated.
-    assert 1e-6 < error.max() < 1e-3
+    assert 2e-5 < error.max() < 1e-3
 
 
 def test_candidates_have_the_same_sums(rows, terms) -> None:
