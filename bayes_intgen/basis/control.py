@@ -209,7 +209,7 @@ class ControlError:
         return self.at(inputs, functions, self.control.residual(inputs, functions))
 
     def at(self, inputs: Array, functions: Array, control: Array) -> Array:
-        """Functions at values of the control variable (n,) and of functions of its causes (n, q)."""
+        """Functions at values of the control variable (n,) and functions of its causes (n, q)."""
         slope = np.zeros(len(inputs))
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))

@@ -291,7 +291,7 @@ class Bins:
     def batch(self, rows: Observations, weights: Array) -> Batch:
         """Sum over rows of one regime, with weights (n,)."""
         regime, inputs = self._regimes[tuple(rows.intervened[0].tolist())], rows.inputs
-        # Rounding in single precision is small beside the noise of a batch, and takes half the time.
+        # Rounding in single precision is small beside the noise of a batch, in half the time.
         evaluation, root = Evaluation(inputs, dtype=np.float32), np.sqrt(weights)
         functions = self._exact[regime].terms.functions(inputs, evaluation=evaluation)
         outcome = (rows.outcome - self.terms.centre) / self.terms.unit * root
