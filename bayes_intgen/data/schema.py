@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
+from bayes_intgen.data.covariates import CovariateColumns, group_label, holds_dates
 from bayes_intgen.data.levels import ColumnLevels, ColumnUse, Content, labels_of_groups, merged
 from bayes_intgen.data.missing import Missing, MissingCells, check_missing, treatment_of
 from bayes_intgen.data.regime_labels import (
@@ -30,7 +30,8 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
     KINDS,
     as_table,
-    filled_cells,
+    days_of_column,
+    distinct_cells,
     has_levels,
     levels_of_column,
     missing_cells,
@@ -306,9 +307,9 @@ class Schema:
         """What a column holds: levels, groups, labels, or numbers or dates."""
         name = use.name
         if name == self._translated:
-            return frozenset(label_texts(table[name].to_list()))
+            return frozenset(label_texts(distinct_cells(table[name], None).cells))
         if use.as_labels:
-            return frozenset(map(group_label, filled_cells(table, name)))
+            return frozenset(map(group_label, distinct_cells(table[name]).cells))
         if name not in self.actions and holds_dates(table[name]):
             return "dates"
         return levels_of_column(table, name, numbers) if has_levels(table, name) else "numbers"
@@ -349,7 +350,7 @@ class Schema:
             covariates=np.column_stack([np.empty((len(outcome), 0)), *codes[count:]]),
             weights=weights,
             within=within_squares(weights, sd),
-            series=self._series(complete),
+            series=self._series(complete, numbers),
             time=self._times(complete, columns.time, numbers) if columns.time else None,
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
@@ -360,7 +361,7 @@ class Schema:
         """Numbers or codes of a column; raises DataError on an unknown level or group."""
         columns = self.columns
         if name in columns.groups:
-            return columns.encode_groups(name, filled_cells(table, name))
+            return self._groups(table, name, numbers)
         if name in columns.dates:
             return self._times(table, name, numbers)
         every = zip(
@@ -368,7 +369,8 @@ class Schema:
         )
         levels = dict(every)[name]
         if has_levels(table, name) and levels is not None:
-            return levels.encode(filled_cells(table, name), name, rows=numbers)
+            found = distinct_cells(table[name])
+            return levels.encode(found.cells, name, rows=numbers[found.first])[found.which]
         values = self._times(table, name, numbers)
         # Cells that are not finite are reported later, all at once.
         finite = np.isfinite(values)
@@ -381,14 +383,24 @@ class Schema:
     ) -> NDArray[np.float64]:
         """Numbers, or days since 1970, of a column."""
         if name in self.columns.dates:
-            return days_of_column(table[name].to_list(), name, DataError)
+            return days_of_column(table[name], DataError)
         return numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
 
-    def _series(self, table: nw.DataFrame[Any]) -> NDArray[np.int_] | None:
+    def _groups(
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+    ) -> NDArray[np.float64]:
+        """Codes of groups or units; raises DataError on an unknown one."""
+        found = distinct_cells(table[name])
+        codes = self.columns.encode_groups(name, found.cells, rows=numbers[found.first])
+        return codes[found.which]
+
+    def _series(
+        self, table: nw.DataFrame[Any], numbers: NDArray[np.int_]
+    ) -> NDArray[np.int_] | None:
         """Codes of the units of rows, one unit by default; None without a time."""
         unit, time = self.columns.unit, self.columns.time
         if unit:
-            return self.columns.encode_groups(unit, filled_cells(table, unit)).astype(np.int_)
+            return self._groups(table, unit, numbers).astype(np.int_)
         return np.zeros(len(table), dtype=np.int_) if time else None
 
     def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
@@ -400,7 +412,10 @@ class Schema:
         if labels.dtype.is_nested():
             raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
         reader = LabelReader(self.actions, self.columns.meanings)
-        return masks_of_labels(labels.to_list(), reader, regime, first_row)
+        found = distinct_cells(labels, None)
+        masks = masks_of_labels(found.cells, reader, regime, first_row + found.first)
+        # Tables are read by column.
+        return masks.T[:, found.which].T
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
