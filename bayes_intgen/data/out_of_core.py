@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
+from bayes_intgen._threads import in_threads
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.rows import (
@@ -23,7 +24,7 @@ from bayes_intgen.data.rows import (
     check_enough_rows,
     kind_of_outcome,
 )
-from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
+from bayes_intgen.data.schema import Options, Schema, numbered_tables, shows_options
 from bayes_intgen.data.validation import check_covariates, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
@@ -97,8 +98,8 @@ class OutOfCoreRows(Rows):
         return self._first_pass.digest.hash
 
     @abstractmethod
-    def _read(self) -> Iterator[Observations]:
-        """Read all rows, in pieces of any size."""
+    def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
+        """Apply a function to all rows, in pieces of any size."""
 
     @cached_property
     def in_memory(self) -> Observations:
@@ -130,8 +131,8 @@ class OutOfCoreRows(Rows):
         """
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
-        for piece in self._read():
-            digest = digest.followed_by(piece)
+        for piece, own in self._read(lambda piece: (piece, Digest.of(piece))):
+            digest = digest.merge(own)
             yield from map(partial(transformed, self._transformations), piece.batches(rows))
         self._first_pass.digest.refuse_other(digest)
 
@@ -157,13 +158,13 @@ class StreamedData(OutOfCoreRows):
         self._tables = tables
         with stage("Reading", progress, "rows") as bar:
 
-            def with_progress() -> Iterator[Batch]:
-                for batch in schema.read_batches(tables()):
-                    yield batch
-                    bar.update(len(batch.rows))
+            def with_progress() -> Iterator[Any]:
+                for table, _ in numbered_tables(tables()):
+                    yield table
+                    bar.update(len(table))
 
-            schema = schema.with_levels(schema.contents_of(tables()))
-            first_pass = Reservoir.over(with_progress())
+            schema = schema.with_levels(schema.contents_of(tables(), each=in_threads))
+            first_pass = Reservoir.over(schema, with_progress(), each=in_threads)
         super().__init__(schema, first_pass)
 
     @classmethod
@@ -281,5 +282,8 @@ class StreamedData(OutOfCoreRows):
 
         return cls(opened, schema, progress)
 
-    def _read(self) -> Iterator[Observations]:
-        return self._schema.read_again(self._tables())
+    def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
+        return in_threads(
+            lambda numbered: function(self._schema.read_again(numbered)),
+            numbered_tables(self._tables()),
+        )

@@ -1,11 +1,8 @@
 """Base class of all data, and its implementation in memory."""
 
 import math
-import os
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import pairwise
@@ -20,6 +17,7 @@ from pandas.util import hash_pandas_object
 from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._random import generator
+from bayes_intgen._threads import in_threads
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, at_most_three, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
@@ -172,28 +170,14 @@ class Rows(ABC):
     ) -> Iterator[T]:
         """Apply a function to each batch in threads and yield the results in order.
 
-        A progress bar with this label counts rows. Threads suffice, since NumPy releases the
-        global interpreter lock. ``batches`` are all rows, by default some thousands at a time.
+        A progress bar with this label counts rows. ``batches`` are all rows, by default some
+        thousands at a time.
         """
-        workers = os.cpu_count() or 1
-        waiting: deque[tuple[int, Future[T]]] = deque()
-        with (
-            ThreadPoolExecutor(workers) as pool,
-            bar_of_steps(label, progress, len(self), "rows") as bar,
-        ):
-
-            def first() -> T:
-                rows, future = waiting.popleft()
-                result = future.result()
+        batches = batches or self.batches(rows_per_batch(len(self)))
+        with bar_of_steps(label, progress, len(self), "rows") as bar:
+            for rows, result in in_threads(lambda batch: (len(batch), function(batch)), batches):
                 bar.update(rows)
-                return result
-
-            for batch in batches or self.batches(rows_per_batch(len(self))):
-                waiting.append((len(batch), pool.submit(function, batch)))
-                if len(waiting) > workers:
-                    yield first()
-            while waiting:
-                yield first()
+                yield result
 
     def map_reduce[T](
         self,

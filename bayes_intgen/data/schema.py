@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, TypedDict, Unpack, get_args
+from itertools import chain, islice
+from typing import Any, NamedTuple, Protocol, Self, TypedDict, Unpack, get_args
 
 import narwhals as nw
 import numpy as np
@@ -60,6 +61,12 @@ class Batch(NamedTuple):
     rows: Observations
     numbers: NDArray[np.int_]
     missing: MissingCells
+
+
+class Each(Protocol):
+    """Function that applies another to items in order: ``map``, or one that does so in threads."""
+
+    def __call__[S, T](self, function: Callable[[S], T], items: Iterable[S], /) -> Iterator[T]: ...
 
 
 class Options(TypedDict, total=False):
@@ -274,11 +281,21 @@ class Schema:
         columns = replace(self.columns, categories=categories[count:])
         return replace(self, categories=categories[:count], columns=columns)
 
-    def contents_of(self, tables: Iterable[Any], first_row: int = 0) -> Mapping[ColumnUse, Content]:
+    def contents_of(
+        self, tables: Iterable[Any], first_row: int = 0, each: Each = map
+    ) -> Mapping[ColumnUse, Content]:
         """Collect the levels and groups that occur in consecutive tables.
 
         If the first table has no column of levels and there are no groups, the other tables are not
         read.
+
+        Parameters
+        ----------
+        tables : iterable of tables
+        first_row : int
+            Number of the first row.
+        each : callable
+            Applies a function to each table: ``map``, or a function like it.
 
         Raises
         ------
@@ -286,20 +303,25 @@ class Schema:
             As in :func:`levels_of_column` and :func:`merged`.
         """
         collected: Mapping[ColumnUse, Content] = {}
-        for table in tables_of(tables):
-            complete, numbers, _ = self._complete(table, first_row)
-            first_row += len(table)
-            # Labels also occur in rows with missing cells.
-            regime = self._translated
-            contents = {
-                use: self._content(table if use.name == regime else complete, use, numbers)
-                for use in self._described
-                if numbers.size or use.name == regime
-            }
+        numbered = numbered_tables(tables, first_row)
+        # The second table is not opened before it is known to be needed.
+        first = map(self._contents, islice(numbered, 1))
+        for contents in chain(first, each(self._contents, numbered)):
             collected = merged(collected, contents)
-            if numbers.size and all(isinstance(content, str) for content in contents.values()):
+            if contents and all(isinstance(content, str) for content in contents.values()):
                 break
         return collected
+
+    def _contents(self, numbered: "NumberedTable") -> Mapping[ColumnUse, Content]:
+        """What the columns of a table hold; without complete rows, the labels of regimes only."""
+        complete, numbers, _ = self._complete(*numbered)
+        # Labels also occur in rows with missing cells.
+        regime = self._translated
+        return {
+            use: self._content(numbered.table if use.name == regime else complete, use, numbers)
+            for use in self._described
+            if numbers.size or use.name == regime
+        }
 
     def _content(
         self, table: nw.DataFrame[Any], use: ColumnUse, numbers: NDArray[np.int_]
@@ -445,35 +467,36 @@ class Schema:
         text = [name for name, levels in covariates if levels]
         missing.refuse(self.actions, self.columns.missing, text)
 
-    def read_batches(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Batch]:
-        """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
-        for table in tables_of(tables):
-            yield self.read(table, first_row)
-            first_row += len(table)
-
-    def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
-        """Convert tables to rows in a later pass; raises DataError on new unusable cells."""
-        for rows, numbers, missing in self.read_batches(tables, first_row):
-            try:
-                self.refuse_missing(missing)
-                check_cells(rows, numbers)
-            except DataError as error:
-                raise DataError(
-                    "the source now holds unusable cells, which it did not when it was first "
-                    f"read: {error}. Or {SAME_ROWS}"
-                ) from error
-            if len(rows):
-                yield rows
+    def read_again(self, numbered: "NumberedTable") -> Observations:
+        """Convert a table to rows in a later pass; raises DataError on new unusable cells."""
+        rows, numbers, missing = self.read(*numbered)
+        try:
+            self.refuse_missing(missing)
+            check_cells(rows, numbers)
+        except DataError as error:
+            raise DataError(
+                "the source now holds unusable cells, which it did not when it was first "
+                f"read: {error}. Or {SAME_ROWS}"
+            ) from error
+        return rows
 
 
-def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
-    """Convert batches to tables, skipping empty ones; raises DataError on other objects."""
-    for native in batches:
+class NumberedTable(NamedTuple):
+    """A table, and the number of its first row in the source."""
+
+    table: nw.DataFrame[Any]
+    first_row: int
+
+
+def numbered_tables(tables: Iterable[Any], first_row: int = 0) -> Iterator[NumberedTable]:
+    """Number the rows of tables, skipping empty ones; raises DataError on other objects."""
+    for native in tables:
         table = as_table(native)
         if table is None:
             raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
         if len(table):
-            yield table
+            yield NumberedTable(table, first_row)
+            first_row += len(table)
 
 
 def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
