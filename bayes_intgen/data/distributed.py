@@ -20,7 +20,7 @@ from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
-from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Transformation
+from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Passes, Transformation
 from bayes_intgen.data.schema import Options, Schema, numbered_tables, shows_options
 from bayes_intgen.errors import DataError
 
@@ -54,7 +54,7 @@ class DistributedData(OutOfCoreRows):
         head: Any,
         progress: bool,
     ) -> None:
-        self._client, self._schema = client, schema
+        self._client, self._schema, self._passes = client, schema, Passes()
         self._partitions, rows = [part for part, _ in partitions], [n for _, n in partitions]
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         # Parquet files without row groups make no partition.
@@ -65,7 +65,7 @@ class DistributedData(OutOfCoreRows):
                 contents = reduced(Schema.contents_of, merged, label="Levels")
                 self._schema = schema.with_levels(contents)
             first_pass = reduced(Reservoir.over, Reservoir.merge, label="Reading")
-        super().__init__(self._schema, first_pass)
+        super().__init__(self._schema, first_pass, self._passes)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
         first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
@@ -226,6 +226,7 @@ class DistributedData(OutOfCoreRows):
             source = self._client.compute(partition)
             rows = result_of(self._client.submit(task, source, first_row, pure=False).result())
             yield from map(function, rows)
+        self._passes.made += 1
 
     def _reduced(
         self,
@@ -260,6 +261,7 @@ class DistributedData(OutOfCoreRows):
                 bar.update()
                 # Tasks of the tree hold the result as long as they need it.
                 leaf.release()
+            self._passes.made += 1
             return result_of(level[0].result())
 
 

@@ -19,6 +19,7 @@ from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.rows import (
     Observations,
     OutcomeKind,
+    Passes,
     Rows,
     Transformation,
     check_enough_rows,
@@ -40,6 +41,8 @@ class OutOfCoreRows(Rows):
     schema : Schema
     first_pass : Reservoir
         Result of the first pass.
+    passes : Passes
+        Passes so far.
 
     Raises
     ------
@@ -48,7 +51,7 @@ class OutOfCoreRows(Rows):
         missing.
     """
 
-    def __init__(self, schema: Schema, first_pass: Reservoir) -> None:
+    def __init__(self, schema: Schema, first_pass: Reservoir, passes: Passes) -> None:
         missing = first_pass.missing
         schema.refuse_missing(missing)
         if not first_pass.counts:
@@ -57,7 +60,8 @@ class OutOfCoreRows(Rows):
                 kind = f"no row without missing cells; all {missing.total} have some"
             raise DataError(f"the source holds {kind}")
         schema = schema.with_two_valued(first_pass.values)
-        self._schema, self._first_pass = schema, first_pass
+        self._schema, self._first_pass, self._passes = schema, first_pass, passes
+        passes.first = passes.made
         self._transformations: tuple[Transformation, ...] = ()
         self.names, self.outcome_name = schema.actions, schema.outcome
         self.categories, self.columns = schema.categories, schema.columns
@@ -81,6 +85,11 @@ class OutOfCoreRows(Rows):
         same.__dict__.pop("in_memory", None)
         same.__dict__.update(changes)
         return same
+
+    @property
+    def passes(self) -> Passes:
+        """How often all rows were read."""
+        return self._passes
 
     @property
     def regimes(self) -> dict[Mask, int]:
@@ -147,6 +156,12 @@ def transformed(transformations: Iterable[Transformation], rows: Observations) -
     return rows
 
 
+def counted(tables: Tables, passes: Passes) -> Iterator[Any]:
+    """Read tables, and count the pass at their end."""
+    yield from tables()
+    passes.made += 1
+
+
 class StreamedData(OutOfCoreRows):
     """Rows streamed from a source that can be read repeatedly; build it with :meth:`from_parquet`.
 
@@ -155,7 +170,8 @@ class StreamedData(OutOfCoreRows):
     """
 
     def __init__(self, tables: Tables, schema: Schema, progress: bool) -> None:
-        self._tables = tables
+        passes = Passes()
+        self._tables = tables = partial(counted, tables, passes)
         with stage("Reading", progress, "rows") as bar:
 
             def with_progress() -> Iterator[Any]:
@@ -165,7 +181,7 @@ class StreamedData(OutOfCoreRows):
 
             schema = schema.with_levels(schema.contents_of(tables(), each=in_threads))
             first_pass = Reservoir.over(schema, with_progress(), each=in_threads)
-        super().__init__(schema, first_pass)
+        super().__init__(schema, first_pass, passes)
 
     @classmethod
     @shows_options
