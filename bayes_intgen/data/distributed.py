@@ -21,7 +21,7 @@ from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
 from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Passes, Transformation
-from bayes_intgen.data.schema import Options, Schema, numbered_tables, shows_options
+from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def on_partition(
 
 def read_rows(schema: Schema, tables: Iterable[Any], first_row: int) -> list[Observations]:
     """Read the rows of tables."""
-    return [*map(schema.read_again, numbered_tables(tables, first_row))]
+    return list(schema.read_again(tables, first_row))
 
 
 def reduce_rows(
@@ -350,8 +350,8 @@ def reduce_rows(
     transformations, function, combine = steps
     digest = Digest()
     batches: list[Observations] = []
-    for piece in map(schema.read_again, numbered_tables(tables, first_row)):
-        digest = digest.merge(Digest.of(piece))
+    for piece in schema.read_again(tables, first_row):
+        digest = digest.followed_by(piece)
         batches += piece.batches(ROWS_PER_BATCH)
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():

@@ -41,10 +41,9 @@ class Digest(NamedTuple):
     rows: int = 0
     hash: int = 0
 
-    @classmethod
-    def of(cls, rows: Observations) -> Self:
-        """Digest rows."""
-        return cls(len(rows), rows.digest)
+    def followed_by(self, rows: Observations) -> Self:
+        """Digest further rows together with these."""
+        return self.merge(type(self)(len(rows), rows.digest))
 
     def merge(self, other: Self) -> Self:
         """Digest two sets of rows together."""
@@ -123,7 +122,7 @@ class Reservoir(NamedTuple):
             missing,
             tuple(map(at_most_three, rows.smooth_columns.T)),
             decisive_values(rows.outcome, rows.weights),
-            Digest.of(rows),
+            Digest().followed_by(rows),
         )._thinned()
 
     def merge(self, other: Self) -> Self:

@@ -140,7 +140,7 @@ class OutOfCoreRows(Rows):
         """
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
-        for piece, own in self._read(lambda piece: (piece, Digest.of(piece))):
+        for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
             digest = digest.merge(own)
             yield from map(partial(transformed, self._transformations), piece.batches(rows))
         self._first_pass.digest.refuse_other(digest)
@@ -195,7 +195,7 @@ class StreamedData(OutOfCoreRows):
         progress: bool = True,
         **options: Unpack[Options],
     ) -> Self:
-        """Read Parquet files: once here and once per fit.
+        """Read Parquet files: here, and again by every fit, which says how often.
 
         If an action or covariate has text, booleans or categories as values, or there are groups,
         a further pass collects them.
@@ -300,6 +300,6 @@ class StreamedData(OutOfCoreRows):
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         return in_threads(
-            lambda numbered: function(self._schema.read_again(numbered)),
+            lambda numbered: function(self._schema.reread(numbered)),
             numbered_tables(self._tables()),
         )

@@ -467,7 +467,11 @@ class Schema:
         text = [name for name, levels in covariates if levels]
         missing.refuse(self.actions, self.columns.missing, text)
 
-    def read_again(self, numbered: "NumberedTable") -> Observations:
+    def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
+        """Convert tables to rows in a later pass, without empty ones, as :meth:`reread`."""
+        return filter(len, map(self.reread, numbered_tables(tables, first_row)))
+
+    def reread(self, numbered: "NumberedTable") -> Observations:
         """Convert a table to rows in a later pass; raises DataError on new unusable cells."""
         rows, numbers, missing = self.read(*numbered)
         try:
