@@ -35,7 +35,7 @@ STARTS = {
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
-# Maximum size, in bytes, of text files that are read as a whole, in some five times that memory.
+# Maximum size, in bytes, of text files that are read as a whole, which takes some eight times that.
 MAX_TEXT = 2**29
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 

@@ -90,11 +90,11 @@ def read(
     in_memory = options.get("time") is not None
     if isinstance(source, str | PathLike) and (in_memory or not is_streamed(Path(source))):
         source = read_table(Path(source), regime)
-    paths, is_query = _paths(source), _is_of("duckdb", source) and not in_memory
-    if paths or is_query:
-        wanted = Schema.of(*columns, **options).every
+    paths, wanted = _paths(source), Schema.of(*columns, **options).every
+    is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
+    if paths or (is_query and not in_memory):
         source = partial(_tables, paths or source, wanted, regime)
-    table = as_table(source)
+    table = as_table(source, wanted)
     if table is not None:
         return RegimeData.from_frame(table, *columns, **options)
     if not isinstance(source, Iterable | Callable) or isinstance(source, Mapping | np.ndarray):

@@ -1,6 +1,6 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -20,8 +20,11 @@ from bayes_intgen.text.messages import quoted
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"
 
 
-def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
+def as_table(frame: Any, wanted: Sequence[str] = ()) -> "nw.DataFrame[Any] | None":
     """Convert a table of any kind, computing lazy ones; None if the object is not a table.
+
+    Of lazy tables only the columns wanted are computed, if there are any and all are present, so
+    that errors can name the others.
 
     Raises
     ------
@@ -36,7 +39,10 @@ def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
         frame = _dataset_as_frame(frame)
     try:
         table = _as_narwhals(frame)
-        return table.collect() if isinstance(table, nw.LazyFrame) else table
+        if not isinstance(table, nw.LazyFrame):
+            return table
+        some = wanted and {*wanted} <= {*table.collect_schema().names()}
+        return (table.select(wanted) if some else table).collect()
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the frame has two columns of the same name ({error})") from error
     except ModuleNotFoundError as error:
