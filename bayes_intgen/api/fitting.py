@@ -235,10 +235,13 @@ def fit(
     settings = SamplerSettings(
         seed_number(seed), chains, draws, warmup, target_accept, simplify, progress, method
     )
+    before = data.passes.made - data.passes.first
     found = of_rows(data, model)
     warn_of(found)
     fit = fit_decomposed(data, model, settings, checkpoint=checkpoint)
     warn_of_fit(fit, data, found)
+    # With those by which the data were made.
+    fit.posterior.tree["fit"].attrs["passes"] = data.passes.made - before
     return updatable_posterior(fit, data)
 
 

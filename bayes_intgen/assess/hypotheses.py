@@ -34,8 +34,7 @@ from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.factor import GaussianFactor, orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import (
-    TermSums,
-    candidate_statistics,
+    candidate_sums,
     relative_noise_sd,
 )
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
@@ -342,9 +341,10 @@ def null_fit(
             component = Component("", basis, each.scale, inputs=(0, 1))
             rivals.append(Term(each.label, "bias", None, inputs, component, None, each.gate))
     compared = (*finer, *rivals)
-    statistics = candidate_statistics(data, terms, compared, pilot.spread, progress)
+    every = terms.and_terms(compared)
+    statistics, sums_of = candidate_sums(data, terms, every, compared, pilot.spread, progress)
     likely = [c.term for c in promising(pilot.posterior, pilot.sites, statistics, compared)]
-    sums = TermSums.over(data, terms.and_terms(likely), pilot.spread, progress)
+    sums = sums_of(terms.and_terms(likely))
     selected = select_terms(pilot.posterior, pilot.sites, sums, compared)
     labels = {rival.name for rival in rivals}
     additions = [added.term for added in selected if added.term.name not in labels]

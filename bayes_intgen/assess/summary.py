@@ -301,7 +301,9 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
-    size = size_of_draws(posterior.tree)
+    size, passes = size_of_draws(posterior.tree), posterior.tree["fit"].attrs.get("passes", 0)
+    times = "once" if passes == 1 else f"{passes} times"
+    size += f", rows read {times}" if passes else ""
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(posterior.actions)}: {size}"
     problems = tuple(finding.text for finding in found)
     return Report(head, xr.DataTree.from_dict(groups), sections, problems=problems)

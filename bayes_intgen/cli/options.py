@@ -111,7 +111,7 @@ class Columns:
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if roles are not named."""
         from bayes_intgen.cli.proposal import command, explained
-        from bayes_intgen.data.files import kind_of, read_table
+        from bayes_intgen.data.files import is_streamed, read_table
         from bayes_intgen.data.reading import read
 
         regime = self.regime or REGIME
@@ -124,7 +124,7 @@ class Columns:
             )
         # Other files are in memory already.
         rows = read(
-            data if kind_of(data) == "parquet" else table,
+            data if is_streamed(data) and not self.cell else table,
             outcome=self.outcome, regime=regime, **self.several(table.columns),
             labels=parsing.parse_labels(self.label), weights=self.weights,
             outcome_sd=self.outcome_sd, unit=self.unit, time=self.time,
@@ -200,7 +200,7 @@ class RowsOfFit:
         DataError
             If the file has other covariates, groups or weights than the rows of the fit.
         """
-        from bayes_intgen.data.files import kind_of, read_table
+        from bayes_intgen.data.files import is_streamed, read_table
         from bayes_intgen.data.group_means import mean_name
         from bayes_intgen.data.reading import read
         from bayes_intgen.posterior.draws import support_of
@@ -212,8 +212,9 @@ class RowsOfFit:
         with warnings.catch_warnings():
             # The fit has said how the file was read.
             warnings.simplefilter("ignore", DataWarning)
+            streamed = is_streamed(source) and not cells
             rows = read(
-                source if kind_of(source) == "parquet" else read_table(source, regime, cells=cells),
+                source if streamed else read_table(source, regime, cells=cells),
                 posterior.actions,
                 posterior.outcome_name,
                 regime,

@@ -11,7 +11,7 @@ from bayes_intgen.cli.options import REGIME, Columns
 from bayes_intgen.cli.parsing import parse_cells, parse_labels
 from bayes_intgen.data.cells import Question, by_answer, open_questions, words_of_cells
 from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
-from bayes_intgen.data.files import INPUTS, kind_of, read_table
+from bayes_intgen.data.files import INPUTS, is_streamed, kind_of, read_table
 from bayes_intgen.data.missing import words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
@@ -90,7 +90,7 @@ class Explanation:
 
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
-    head = kind_of(source) == "parquet" and source.stat().st_size > MAX_BYTES
+    head = is_streamed(source) and source.stat().st_size > MAX_BYTES
     cells = parse_cells(columns.cell)
     table = read_table(source, columns.regime or REGIME, head=head, cells=cells)
     proposal = _proposal(table, columns)

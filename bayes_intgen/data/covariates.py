@@ -106,9 +106,15 @@ class CovariateColumns:
         return len(self.names) + fine[0] if fine else None
 
     def encode_groups(
-        self, grouping: str, cells: Sequence[object], error: type[BayesIntgenError] = DataError
+        self,
+        grouping: str,
+        cells: Sequence[object],
+        error: type[BayesIntgenError] = DataError,
+        rows: NDArray[np.int_] | None = None,
     ) -> Array:
         """Codes of groups or units by their labels; :data:`UNSEEN` for :data:`NEW_GROUP`.
+
+        ``rows`` are numbers of the cells' rows, for messages; 0, 1, ... by default.
 
         Returns
         -------
@@ -131,7 +137,9 @@ class CovariateColumns:
             return np.array([codes[label] for label in labels], dtype=float)
         except KeyError as unknown:
             (label,) = unknown.args
-            where = f" (row {labels.index(label)})" if len(labels) > 1 else ""
+            at = labels.index(label)
+            row = at if rows is None else rows[at]
+            where = f" (row {row})" if len(labels) > 1 or rows is not None else ""
             known = self.labels_of[grouping]
             raise error(
                 f"{grouping!r} has no group {label!r}{where}; "
@@ -190,13 +198,6 @@ def holds_dates(series: "nw.Series[Any]") -> bool:
     if series.dtype in (nw.Object, nw.String):
         return are_dates(series.drop_nulls().unique().to_list())
     return series.dtype in (nw.Date, nw.Datetime)
-
-
-def days_of_column(
-    cells: Sequence[Any] | NDArray[Any], name: str, error: type[BayesIntgenError]
-) -> NDArray[np.float64]:
-    """Days since 1970 of the cells of a column, as :func:`days_of`."""
-    return np.array([days_of(cell, name, error) for cell in cells], dtype=np.float64)
 
 
 def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:

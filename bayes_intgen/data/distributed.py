@@ -20,7 +20,7 @@ from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
-from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Transformation
+from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Passes, Transformation
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
@@ -54,18 +54,18 @@ class DistributedData(OutOfCoreRows):
         head: Any,
         progress: bool,
     ) -> None:
-        self._client, self._schema = client, schema
+        self._client, self._schema, self._passes = client, schema, Passes()
         self._partitions, rows = [part for part, _ in partitions], [n for _, n in partitions]
         self._first_rows = list(accumulate(rows, initial=0))[:-1]
         # Parquet files without row groups make no partition.
-        first_pass = Reservoir.over([])
+        first_pass = Reservoir.over(schema, [])
         if partitions:
             reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
                 contents = reduced(Schema.contents_of, merged, label="Levels")
                 self._schema = schema.with_levels(contents)
-            first_pass = reduced(read_reservoir, Reservoir.merge, label="Reading")
-        super().__init__(self._schema, first_pass)
+            first_pass = reduced(Reservoir.over, Reservoir.merge, label="Reading")
+        super().__init__(self._schema, first_pass, self._passes)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
         first_pass.digest._replace(rows=complete).refuse_other(first_pass.digest)
@@ -219,12 +219,14 @@ class DistributedData(OutOfCoreRows):
         self._first_pass.digest.refuse_other(digest)
         return cast(T, result)
 
-    def _read(self) -> Iterator[Observations]:
+    def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         _require_open(self._client)
         task = partial(on_partition, read_rows, self._schema)
         for partition, first_row in zip(self._partitions, self._first_rows, strict=True):
             source = self._client.compute(partition)
-            yield from result_of(self._client.submit(task, source, first_row, pure=False).result())
+            rows = result_of(self._client.submit(task, source, first_row, pure=False).result())
+            yield from map(function, rows)
+        self._passes.made += 1
 
     def _reduced(
         self,
@@ -259,6 +261,7 @@ class DistributedData(OutOfCoreRows):
                 bar.update()
                 # Tasks of the tree hold the result as long as they need it.
                 leaf.release()
+            self._passes.made += 1
             return result_of(level[0].result())
 
 
@@ -333,11 +336,6 @@ def on_partition(
 def read_rows(schema: Schema, tables: Iterable[Any], first_row: int) -> list[Observations]:
     """Read the rows of tables."""
     return list(schema.read_again(tables, first_row))
-
-
-def read_reservoir(schema: Schema, tables: Iterable[Any], first_row: int) -> Reservoir:
-    """Sample the rows of tables."""
-    return Reservoir.over(schema.read_batches(tables, first_row))
 
 
 def reduce_rows(

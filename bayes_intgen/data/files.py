@@ -4,7 +4,7 @@ import io
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,7 @@ import narwhals as nw
 from bayes_intgen._arguments import items, one_of
 from bayes_intgen.data.cells import ANSWERS, Cells, Dates, Decimal, words_of_cells
 from bayes_intgen.data.tables import KINDS, as_table
-from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text
+from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text, text_parts
 from bayes_intgen.errors import PACKAGE, BayesIntgenError, DataError, DataWarning
 
 TEXT = (".csv", ".tsv", ".txt")
@@ -35,6 +35,8 @@ STARTS = {
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
+# Maximum size, in bytes, of text files that are read as a whole, which takes some eight times that.
+MAX_TEXT = 2**29
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -66,6 +68,11 @@ def kind_of(source: Path) -> str:
         f"{source} has an unknown ending {ending!r}; the endings are "
         f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
     )
+
+
+def is_streamed(source: Path) -> bool:
+    """Whether a file is read in passes: Parquet, Arrow, and text of more than half a gigabyte."""
+    return kind_of(source) != "text" or source.stat().st_size > MAX_TEXT
 
 
 def encoder_of(output: Path) -> Callable[[Any], bytes]:
@@ -135,7 +142,7 @@ def read_table(
     head: bool = False,
     cells: Cells | None = None,
 ) -> nw.DataFrame[Any]:
-    """Read a whole file as a table, or with ``head`` only the first rows of a Parquet file.
+    """Read a whole file as a table, or with ``head`` only the first rows of one that is streamed.
 
     In text files the column ``regime`` is read as labels, and ``cells`` as in :func:`clean`.
 
@@ -150,7 +157,9 @@ def read_table(
     DataWarning
         Of everything in a text file that programs would read in different ways.
     """
-    if kind_of(source) == "text":
+    if head and not cells and is_streamed(source):
+        native = _first_rows(source, regime)
+    elif kind_of(source) == "text":
         cleaned = read_text(source, regime, cells=cells)
         if said := cleaned.summary(str(source)):
             warnings.warn(said, DataWarning, skip_file_prefixes=(PACKAGE,))
@@ -159,7 +168,7 @@ def read_table(
         words = shlex.join(["clean", str(source), *words_of_cells(cells)])
         raise DataError(f"--cell needs a text file, or `bayes-intgen {words} -o NAME.parquet`")
     else:
-        native = _native_table(source, head)
+        native = _native_table(source)
     table = as_table(native)
     assert table is not None
     return table
@@ -243,27 +252,41 @@ def cleaned_table(
     if isinstance(source, str | PathLike):
         if kind_of(Path(source)) == "text":
             return read_text(Path(source), regime, **answers)
-        source = _native_table(Path(source), head=False)
+        source = _native_table(Path(source))
     table = as_table(source)
     if table is None:
         raise DataError(f"source must be {KINDS} or a path, not {type(source).__name__}")
     return cleaned_columns(table, regime, **answers)
 
 
-def _native_table(source: Path, head: bool) -> Any:
+def _native_table(source: Path) -> Any:
     if kind_of(source) == "parquet":
         with parquet_file(source) as file:
-            if not head:
-                return file.read()
-            return next(file.iter_batches(ROWS_PER_READ), file.schema_arrow.empty_table())
-    with _reading(source, "Arrow"):
-        import pyarrow as pa
-        from pyarrow import feather, ipc
+            return file.read()
+    with arrow_file(source) as file:
+        return file.read_all()
 
-        if source.suffix.lower() == ".arrows":
-            with pa.OSFile(str(source)) as file, ipc.open_stream(file) as reader:
-                return reader.read_all()
-        return feather.read_table(source)
+
+def _first_rows(source: Path, regime: str | None) -> Any:
+    """First rows of a file that is streamed, with all columns."""
+    if (first := next(file_tables(source, None, regime), None)) is not None:
+        return first
+    with (parquet_file if kind_of(source) == "parquet" else arrow_file)(source) as file:
+        return getattr(file, "schema_arrow", file.schema).empty_table()
+
+
+def file_tables(
+    path: str | PathLike[str], wanted: Sequence[str] | None, regime: str | None
+) -> Iterator[Any]:
+    """Yield the rows of a file of any kind as tables with the columns wanted, or all.
+
+    In text files the column ``regime`` is read as labels.
+    """
+    kind = kind_of(Path(path))
+    if kind == "text":
+        yield from text_parts(Path(path), wanted or (), regime)
+    else:
+        yield from (parquet_tables if kind == "parquet" else arrow_tables)(path, wanted)
 
 
 @contextmanager
@@ -293,12 +316,60 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
 
 
 def parquet_tables(
-    path: str | PathLike[str], wanted: Sequence[str], groups: Sequence[int] | None = None
+    path: str | PathLike[str], wanted: Sequence[str] | None, groups: Sequence[int] | None = None
 ) -> Iterator[Any]:
     """Yield record batches of a file or of some of its row groups, with the columns wanted.
 
     Where one is absent all columns, so that an error can name the one that was meant.
     """
     with parquet_file(path) as file:
-        columns = wanted if {*wanted} <= {*file.schema_arrow.names} else None
+        columns = wanted if wanted and {*wanted} <= {*file.schema_arrow.names} else None
         yield from file.iter_batches(ROWS_PER_READ, row_groups=groups, columns=columns)
+
+
+@contextmanager
+def arrow_file(path: str | PathLike[str], wanted: Sequence[str] | None = None) -> Iterator[Any]:
+    """Open an Arrow file or stream, with all columns or those wanted, if all are present.
+
+    Files are mapped into memory, so that only the parts in use take any. Raises DataError if it
+    cannot be opened or read.
+    """
+    with _reading(path, "Arrow"):
+        import pyarrow as pa
+        from pyarrow import ipc
+
+        open_ = ipc.open_stream if Path(path).suffix.lower() == ".arrows" else ipc.open_file
+        with pa.memory_map(str(path)) as file:
+            with open_(file) as reader:
+                names = reader.schema.names
+            some = [names.index(name) for name in wanted or () if name in names]
+            columns = some if wanted and len(some) == len(wanted) else None
+            file.seek(0)
+            with open_(file, options=ipc.IpcReadOptions(included_fields=columns)) as reader:
+                yield reader
+
+
+def arrow_tables(path: str | PathLike[str], wanted: Sequence[str] | None) -> Iterator[Any]:
+    """Yield record batches of an Arrow file, with columns as in :func:`parquet_tables`."""
+    with arrow_file(path, wanted) as file:
+        batches: Any = file
+        if hasattr(file, "num_record_batches"):
+            batches = map(file.get_batch, range(file.num_record_batches))
+        yield from _sliced(batches)
+
+
+def relation_tables(relation: Any, wanted: Sequence[str]) -> Iterator[Any]:
+    """Run a query of DuckDB, and yield its rows as record batches with the columns wanted."""
+    with _reading("the query", "Arrow"):
+        import pyarrow as pa
+
+        if {*wanted} <= {*relation.columns}:
+            relation = nw.from_native(relation).select(wanted).to_native()
+        yield from _sliced(pa.RecordBatchReader.from_stream(relation))
+
+
+def _sliced(batches: Iterable[Any]) -> Iterator[Any]:
+    """Slice record batches that are large."""
+    for batch in batches:
+        for start in range(0, len(batch), ROWS_PER_READ):
+            yield batch.slice(start, ROWS_PER_READ)

@@ -8,7 +8,7 @@ read them. By the digest a later pass notices that the source has changed.
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.rows import Observations, decisive_values, even_shares
-from bayes_intgen.data.schema import SAME_ROWS, Batch
+from bayes_intgen.data.schema import SAME_ROWS, Batch, Each, Schema, numbered_tables
 from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
@@ -90,8 +90,10 @@ class Reservoir(NamedTuple):
     digest: Digest
 
     @classmethod
-    def over(cls, batches: Iterable[Batch]) -> Self:
-        """Sample consecutive batches.
+    def over(
+        cls, schema: Schema, tables: Iterable[Any], first_row: int = 0, each: Each = map
+    ) -> Self:
+        """Sample the rows of consecutive tables; parameters as in :meth:`Schema.contents_of`.
 
         Raises
         ------
@@ -101,7 +103,10 @@ class Reservoir(NamedTuple):
         nothing = np.empty((0, 0))
         none = Observations((), "", nothing, np.empty(0), nothing.astype(bool))
         empty = cls(none, np.empty(0), {}, MissingCells.none(), (), (), Digest())
-        return reduce(cls.merge, map(cls.of, batches), empty)
+        samples = each(
+            lambda numbered: cls.of(schema.read(*numbered)), numbered_tables(tables, first_row)
+        )
+        return reduce(cls.merge, samples, empty)
 
     @classmethod
     def of(cls, batch: Batch) -> Self:

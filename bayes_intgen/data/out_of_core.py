@@ -13,17 +13,19 @@ from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
+from bayes_intgen._threads import in_threads
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
 from bayes_intgen.data.rows import (
     Observations,
     OutcomeKind,
+    Passes,
     Rows,
     Transformation,
     check_enough_rows,
     kind_of_outcome,
 )
-from bayes_intgen.data.schema import Batch, Options, Schema, shows_options
+from bayes_intgen.data.schema import Options, Schema, numbered_tables, shows_options
 from bayes_intgen.data.validation import check_covariates, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
@@ -39,6 +41,8 @@ class OutOfCoreRows(Rows):
     schema : Schema
     first_pass : Reservoir
         Result of the first pass.
+    passes : Passes
+        Passes so far.
 
     Raises
     ------
@@ -47,7 +51,7 @@ class OutOfCoreRows(Rows):
         missing.
     """
 
-    def __init__(self, schema: Schema, first_pass: Reservoir) -> None:
+    def __init__(self, schema: Schema, first_pass: Reservoir, passes: Passes) -> None:
         missing = first_pass.missing
         schema.refuse_missing(missing)
         if not first_pass.counts:
@@ -56,7 +60,8 @@ class OutOfCoreRows(Rows):
                 kind = f"no row without missing cells; all {missing.total} have some"
             raise DataError(f"the source holds {kind}")
         schema = schema.with_two_valued(first_pass.values)
-        self._schema, self._first_pass = schema, first_pass
+        self._schema, self._first_pass, self._passes = schema, first_pass, passes
+        passes.first = passes.made
         self._transformations: tuple[Transformation, ...] = ()
         self.names, self.outcome_name = schema.actions, schema.outcome
         self.categories, self.columns = schema.categories, schema.columns
@@ -82,6 +87,11 @@ class OutOfCoreRows(Rows):
         return same
 
     @property
+    def passes(self) -> Passes:
+        """How often all rows were read."""
+        return self._passes
+
+    @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
         return dict(self._first_pass.counts)
@@ -97,8 +107,8 @@ class OutOfCoreRows(Rows):
         return self._first_pass.digest.hash
 
     @abstractmethod
-    def _read(self) -> Iterator[Observations]:
-        """Read all rows, in pieces of any size."""
+    def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
+        """Apply a function to all rows, in pieces of any size."""
 
     @cached_property
     def in_memory(self) -> Observations:
@@ -130,8 +140,8 @@ class OutOfCoreRows(Rows):
         """
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
-        for piece in self._read():
-            digest = digest.followed_by(piece)
+        for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
+            digest = digest.merge(own)
             yield from map(partial(transformed, self._transformations), piece.batches(rows))
         self._first_pass.digest.refuse_other(digest)
 
@@ -146,6 +156,12 @@ def transformed(transformations: Iterable[Transformation], rows: Observations) -
     return rows
 
 
+def counted(tables: Tables, passes: Passes) -> Iterator[Any]:
+    """Read tables, and count the pass at their end."""
+    yield from tables()
+    passes.made += 1
+
+
 class StreamedData(OutOfCoreRows):
     """Rows streamed from a source that can be read repeatedly; build it with :meth:`from_parquet`.
 
@@ -154,17 +170,18 @@ class StreamedData(OutOfCoreRows):
     """
 
     def __init__(self, tables: Tables, schema: Schema, progress: bool) -> None:
-        self._tables = tables
+        passes = Passes()
+        self._tables = tables = partial(counted, tables, passes)
         with stage("Reading", progress, "rows") as bar:
 
-            def with_progress() -> Iterator[Batch]:
-                for batch in schema.read_batches(tables()):
-                    yield batch
-                    bar.update(len(batch.rows))
+            def with_progress() -> Iterator[Any]:
+                for table, _ in numbered_tables(tables()):
+                    yield table
+                    bar.update(len(table))
 
-            schema = schema.with_levels(schema.contents_of(tables()))
-            first_pass = Reservoir.over(with_progress())
-        super().__init__(schema, first_pass)
+            schema = schema.with_levels(schema.contents_of(tables(), each=in_threads))
+            first_pass = Reservoir.over(schema, with_progress(), each=in_threads)
+        super().__init__(schema, first_pass, passes)
 
     @classmethod
     @shows_options
@@ -178,7 +195,7 @@ class StreamedData(OutOfCoreRows):
         progress: bool = True,
         **options: Unpack[Options],
     ) -> Self:
-        """Read Parquet files: once here and once per fit.
+        """Read Parquet files: here, and again by every fit, which says how often.
 
         If an action or covariate has text, booleans or categories as values, or there are groups,
         a further pass collects them.
@@ -281,5 +298,8 @@ class StreamedData(OutOfCoreRows):
 
         return cls(opened, schema, progress)
 
-    def _read(self) -> Iterator[Observations]:
-        return self._schema.read_again(self._tables())
+    def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
+        return in_threads(
+            lambda numbered: function(self._schema.reread(numbered)),
+            numbered_tables(self._tables()),
+        )

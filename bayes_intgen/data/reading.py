@@ -1,6 +1,8 @@
 """Rows from sources of every kind, by one function."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -8,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from bayes_intgen.data.distributed import DistributedData
-from bayes_intgen.data.files import kind_of, read_table
+from bayes_intgen.data.files import file_tables, is_streamed, read_table, relation_tables
 from bayes_intgen.data.out_of_core import StreamedData
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.schema import Options, shows_options
+from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.errors import DataError
 
@@ -31,16 +33,18 @@ def read(
     progress: bool = True,
     **options: Unpack[Options],
 ) -> Rows:
-    r"""Read data from a table, a file, batches or a Dask frame.
+    r"""Read data from a table, a file, batches, a query of DuckDB or a Dask frame.
+
+    Files of Parquet and Arrow, text of more than half a gigabyte, files in a sequence and queries
+    are streamed, with the columns that are named, unless rows have a ``time``.
 
     Parameters
     ----------
-    source : table, path, sequence of paths, Dask frame, or batches
+    source : table, path, sequence of paths, DuckDB relation, Dask frame, or batches
         A table of any kind, as in :meth:`RegimeData.from_frame`. The path of a CSV file (``.csv``,
         ``.tsv``, ``.txt``, also with ``.gz``), of an Arrow file (``.arrow``, ``.feather``,
-        ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``), which is streamed like
-        a sequence of such paths unless its rows have a ``time``. Batches: an iterable of tables, or
-        a function that returns one.
+        ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``). Batches: an iterable
+        of tables, or a function that returns one.
     actions, outcome, covariates, groups, weights, outcome_sd, unit, time, labels, missing
         As in :meth:`RegimeData.from_frame`.
     regime : str
@@ -55,9 +59,8 @@ def read(
     Returns
     -------
     RegimeData, StreamedData or DistributedData
-        Rows in memory, of a table, CSV or Arrow file, and of a Parquet file with ``time``; rows
-        streamed from Parquet files or batches; rows on a cluster, of a Dask frame and with
-        ``client``.
+        Rows in memory, of a table or CSV file, and of any file with ``time``; streamed rows; rows
+        on a cluster, of a Dask frame and with ``client``.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def read(
       do(x)          10
     """
     columns = (actions, outcome, regime)
-    if _is_of_dask(source):
+    if _is_of("dask", source):
         return DistributedData.from_dask(
             source, *columns, client=client, progress=progress, **options
         )
@@ -85,11 +88,13 @@ def read(
         )
     # Rows that follow each other are compared with the next ones, so all must be in memory.
     in_memory = options.get("time") is not None
-    if isinstance(source, str | PathLike) and (kind_of(Path(source)) != "parquet" or in_memory):
+    if isinstance(source, str | PathLike) and (in_memory or not is_streamed(Path(source))):
         source = read_table(Path(source), regime)
-    if _are_paths(source):
-        return StreamedData.from_parquet(source, *columns, progress=progress, **options)
-    table = as_table(source)
+    paths, wanted = _paths(source), Schema.of(*columns, **options).every
+    is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
+    if paths or (is_query and not in_memory):
+        source = partial(_tables, paths or source, wanted, regime)
+    table = as_table(source, wanted)
     if table is not None:
         return RegimeData.from_frame(table, *columns, **options)
     if not isinstance(source, Iterable | Callable) or isinstance(source, Mapping | np.ndarray):
@@ -99,11 +104,18 @@ def read(
     return StreamedData.from_batches(source, *columns, progress=progress, **options)
 
 
-def _is_of_dask(source: Any) -> bool:
-    # Dask need not be imported, or installed, to see that.
-    return type(source).__module__.partition(".")[0] == "dask"
+def _is_of(library: str, source: Any) -> bool:
+    # A library need not be imported, or installed, to see that.
+    return type(source).__module__.partition(".")[0].lstrip("_") == library
 
 
-def _are_paths(source: Any) -> bool:
+def _paths(source: Any) -> Sequence[str | PathLike[str]]:
     paths = source if isinstance(source, list | tuple) else [source]
-    return bool(paths) and all(isinstance(path, str | PathLike) for path in paths)
+    return paths if all(isinstance(path, str | PathLike) for path in paths) else ()
+
+
+def _tables(source: Any, wanted: Sequence[str], regime: str) -> Iterable[Any]:
+    """Open files or a query of DuckDB."""
+    if not isinstance(source, Sequence):
+        return relation_tables(source, wanted)
+    return chain.from_iterable(file_tables(path, wanted, regime) for path in source)

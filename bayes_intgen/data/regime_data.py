@@ -195,7 +195,7 @@ class RegimeData(Observations):
           do(x)          10
         """
         schema = Schema.of(actions, outcome, regime, **options)
-        table = as_table(frame)
+        table = as_table(frame, schema.every)
         if table is None:
             raise DataError(f"frame must be {KINDS}, not {type(frame).__name__}")
         return cls._of(schema, table)

@@ -175,37 +175,32 @@ def label_texts(cells: Sequence[Any]) -> list[str]:
 
 
 def masks_of_labels(
-    cells: Sequence[Any], reader: LabelReader, column: str, first_row: int
+    cells: Sequence[Any], reader: LabelReader, column: str, rows: NDArray[np.int_]
 ) -> NDArray[np.bool_]:
-    """Masks of rows, shape (n, K), from the cells of a column of labels; missing ones are empty.
+    """Masks of the distinct cells of a column of labels, shape (n, K); missing ones are empty.
 
     Raises
     ------
     DataError
-        On labels with unknown actions; rows are numbered from ``first_row``.
+        On labels with unknown actions; ``rows`` are the numbers of the first rows of the labels.
     """
-    labels, names = label_texts(cells), reader.names
-    which, distinct = pd.factorize(np.array(labels, dtype=object))
-    masks, unknown = [], {}
-    for label in distinct:
+    names, masks = reader.names, np.zeros((len(cells), len(reader.names)), dtype=bool)
+    unknown: dict[str, tuple[str, int]] = {}
+    for mask, label, row in zip(masks, label_texts(cells), rows.tolist(), strict=True):
         try:
-            masks.append(np.isin(names, reader.actions(label)))
+            mask[:] = np.isin(names, reader.actions(label))
         except UnknownActionError as part:
-            unknown[label] = str(part)
+            unknown.setdefault(label, (str(part), row))
     if unknown:
-        rows = {label: first_row + labels.index(label) for label in unknown}
-        raise DataError(_refusal(unknown, rows, reader, column))
-    # Tables are read by column.
-    return np.reshape(masks, (-1, len(names))).astype(np.bool_).T[:, which].T
+        raise DataError(_refusal(unknown, reader, column))
+    return masks
 
 
-def _refusal(
-    unknown: Mapping[str, str], rows: Mapping[str, int], reader: LabelReader, column: str
-) -> str:
-    """Name labels that cannot be read, what they may mean, and the remedy."""
-    guesses = {label: _guess(label, part, reader) for label, part in unknown.items()}
+def _refusal(unknown: Mapping[str, tuple[str, int]], reader: LabelReader, column: str) -> str:
+    """Name labels that cannot be read, by their unknown parts and rows, and the remedy."""
+    guesses = {label: _guess(label, part, reader) for label, (part, _) in unknown.items()}
     shown = [
-        f"{label!r} in row {rows[label]}"
+        f"{label!r} in row {unknown[label][1]}"
         + (f" (did you mean {guess or OBSERVATIONAL!r}?)" if guess is not None else "")
         for label, guess in guesses.items()
     ]

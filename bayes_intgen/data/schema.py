@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, TypedDict, Unpack, get_args
+from itertools import chain, islice
+from typing import Any, NamedTuple, Protocol, Self, TypedDict, Unpack, get_args
 
 import narwhals as nw
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.data.covariates import CovariateColumns, days_of_column, group_label, holds_dates
+from bayes_intgen.data.covariates import CovariateColumns, group_label, holds_dates
 from bayes_intgen.data.levels import ColumnLevels, ColumnUse, Content, labels_of_groups, merged
 from bayes_intgen.data.missing import Missing, MissingCells, check_missing, treatment_of
 from bayes_intgen.data.regime_labels import (
@@ -30,7 +31,8 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.data.tables import (
     KINDS,
     as_table,
-    filled_cells,
+    days_of_column,
+    distinct_cells,
     has_levels,
     levels_of_column,
     missing_cells,
@@ -59,6 +61,12 @@ class Batch(NamedTuple):
     rows: Observations
     numbers: NDArray[np.int_]
     missing: MissingCells
+
+
+class Each(Protocol):
+    """Function that applies another to items in order: ``map``, or one that does so in threads."""
+
+    def __call__[S, T](self, function: Callable[[S], T], items: Iterable[S], /) -> Iterator[T]: ...
 
 
 class Options(TypedDict, total=False):
@@ -273,11 +281,21 @@ class Schema:
         columns = replace(self.columns, categories=categories[count:])
         return replace(self, categories=categories[:count], columns=columns)
 
-    def contents_of(self, tables: Iterable[Any], first_row: int = 0) -> Mapping[ColumnUse, Content]:
+    def contents_of(
+        self, tables: Iterable[Any], first_row: int = 0, each: Each = map
+    ) -> Mapping[ColumnUse, Content]:
         """Collect the levels and groups that occur in consecutive tables.
 
         If the first table has no column of levels and there are no groups, the other tables are not
         read.
+
+        Parameters
+        ----------
+        tables : iterable of tables
+        first_row : int
+            Number of the first row.
+        each : callable
+            Applies a function to each table: ``map``, or a function like it.
 
         Raises
         ------
@@ -285,20 +303,25 @@ class Schema:
             As in :func:`levels_of_column` and :func:`merged`.
         """
         collected: Mapping[ColumnUse, Content] = {}
-        for table in tables_of(tables):
-            complete, numbers, _ = self._complete(table, first_row)
-            first_row += len(table)
-            # Labels also occur in rows with missing cells.
-            regime = self._translated
-            contents = {
-                use: self._content(table if use.name == regime else complete, use, numbers)
-                for use in self._described
-                if numbers.size or use.name == regime
-            }
+        numbered = numbered_tables(tables, first_row)
+        # The second table is not opened before it is known to be needed.
+        first = map(self._contents, islice(numbered, 1))
+        for contents in chain(first, each(self._contents, numbered)):
             collected = merged(collected, contents)
-            if numbers.size and all(isinstance(content, str) for content in contents.values()):
+            if contents and all(isinstance(content, str) for content in contents.values()):
                 break
         return collected
+
+    def _contents(self, numbered: "NumberedTable") -> Mapping[ColumnUse, Content]:
+        """What the columns of a table hold; without complete rows, the labels of regimes only."""
+        complete, numbers, _ = self._complete(*numbered)
+        # Labels also occur in rows with missing cells.
+        regime = self._translated
+        return {
+            use: self._content(numbered.table if use.name == regime else complete, use, numbers)
+            for use in self._described
+            if numbers.size or use.name == regime
+        }
 
     def _content(
         self, table: nw.DataFrame[Any], use: ColumnUse, numbers: NDArray[np.int_]
@@ -306,9 +329,9 @@ class Schema:
         """What a column holds: levels, groups, labels, or numbers or dates."""
         name = use.name
         if name == self._translated:
-            return frozenset(label_texts(table[name].to_list()))
+            return frozenset(label_texts(distinct_cells(table[name], None).cells))
         if use.as_labels:
-            return frozenset(map(group_label, filled_cells(table, name)))
+            return frozenset(map(group_label, distinct_cells(table[name]).cells))
         if name not in self.actions and holds_dates(table[name]):
             return "dates"
         return levels_of_column(table, name, numbers) if has_levels(table, name) else "numbers"
@@ -349,7 +372,7 @@ class Schema:
             covariates=np.column_stack([np.empty((len(outcome), 0)), *codes[count:]]),
             weights=weights,
             within=within_squares(weights, sd),
-            series=self._series(complete),
+            series=self._series(complete, numbers),
             time=self._times(complete, columns.time, numbers) if columns.time else None,
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
@@ -360,7 +383,7 @@ class Schema:
         """Numbers or codes of a column; raises DataError on an unknown level or group."""
         columns = self.columns
         if name in columns.groups:
-            return columns.encode_groups(name, filled_cells(table, name))
+            return self._groups(table, name, numbers)
         if name in columns.dates:
             return self._times(table, name, numbers)
         every = zip(
@@ -368,7 +391,8 @@ class Schema:
         )
         levels = dict(every)[name]
         if has_levels(table, name) and levels is not None:
-            return levels.encode(filled_cells(table, name), name, rows=numbers)
+            found = distinct_cells(table[name])
+            return levels.encode(found.cells, name, rows=numbers[found.first])[found.which]
         values = self._times(table, name, numbers)
         # Cells that are not finite are reported later, all at once.
         finite = np.isfinite(values)
@@ -381,14 +405,24 @@ class Schema:
     ) -> NDArray[np.float64]:
         """Numbers, or days since 1970, of a column."""
         if name in self.columns.dates:
-            return days_of_column(table[name].to_list(), name, DataError)
+            return days_of_column(table[name], DataError)
         return numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
 
-    def _series(self, table: nw.DataFrame[Any]) -> NDArray[np.int_] | None:
+    def _groups(
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+    ) -> NDArray[np.float64]:
+        """Codes of groups or units; raises DataError on an unknown one."""
+        found = distinct_cells(table[name])
+        codes = self.columns.encode_groups(name, found.cells, rows=numbers[found.first])
+        return codes[found.which]
+
+    def _series(
+        self, table: nw.DataFrame[Any], numbers: NDArray[np.int_]
+    ) -> NDArray[np.int_] | None:
         """Codes of the units of rows, one unit by default; None without a time."""
         unit, time = self.columns.unit, self.columns.time
         if unit:
-            return self.columns.encode_groups(unit, filled_cells(table, unit)).astype(np.int_)
+            return self._groups(table, unit, numbers).astype(np.int_)
         return np.zeros(len(table), dtype=np.int_) if time else None
 
     def _masks(self, table: nw.DataFrame[Any], first_row: int) -> NDArray[np.bool_]:
@@ -400,7 +434,10 @@ class Schema:
         if labels.dtype.is_nested():
             raise DataError(f"column {regime!r} holds {labels.dtype}, not labels")
         reader = LabelReader(self.actions, self.columns.meanings)
-        return masks_of_labels(labels.to_list(), reader, regime, first_row)
+        found = distinct_cells(labels, None)
+        masks = masks_of_labels(found.cells, reader, regime, first_row + found.first)
+        # Tables are read by column.
+        return masks.T[:, found.which].T
 
     def _complete(
         self, table: nw.DataFrame[Any], first_row: int
@@ -430,35 +467,40 @@ class Schema:
         text = [name for name, levels in covariates if levels]
         missing.refuse(self.actions, self.columns.missing, text)
 
-    def read_batches(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Batch]:
-        """Convert tables to rows, skipping empty ones; rows are numbered from ``first_row``."""
-        for table in tables_of(tables):
-            yield self.read(table, first_row)
-            first_row += len(table)
-
     def read_again(self, tables: Iterable[Any], first_row: int = 0) -> Iterator[Observations]:
-        """Convert tables to rows in a later pass; raises DataError on new unusable cells."""
-        for rows, numbers, missing in self.read_batches(tables, first_row):
-            try:
-                self.refuse_missing(missing)
-                check_cells(rows, numbers)
-            except DataError as error:
-                raise DataError(
-                    "the source now holds unusable cells, which it did not when it was first "
-                    f"read: {error}. Or {SAME_ROWS}"
-                ) from error
-            if len(rows):
-                yield rows
+        """Convert tables to rows in a later pass, without empty ones, as :meth:`reread`."""
+        return filter(len, map(self.reread, numbered_tables(tables, first_row)))
+
+    def reread(self, numbered: "NumberedTable") -> Observations:
+        """Convert a table to rows in a later pass; raises DataError on new unusable cells."""
+        rows, numbers, missing = self.read(*numbered)
+        try:
+            self.refuse_missing(missing)
+            check_cells(rows, numbers)
+        except DataError as error:
+            raise DataError(
+                "the source now holds unusable cells, which it did not when it was first "
+                f"read: {error}. Or {SAME_ROWS}"
+            ) from error
+        return rows
 
 
-def tables_of(batches: Iterable[Any]) -> Iterator[nw.DataFrame[Any]]:
-    """Convert batches to tables, skipping empty ones; raises DataError on other objects."""
-    for native in batches:
+class NumberedTable(NamedTuple):
+    """A table, and the number of its first row in the source."""
+
+    table: nw.DataFrame[Any]
+    first_row: int
+
+
+def numbered_tables(tables: Iterable[Any], first_row: int = 0) -> Iterator[NumberedTable]:
+    """Number the rows of tables, skipping empty ones; raises DataError on other objects."""
+    for native in tables:
         table = as_table(native)
         if table is None:
             raise DataError(f"a batch must be {KINDS}, not {type(native).__name__}")
         if len(table):
-            yield table
+            yield NumberedTable(table, first_row)
+            first_row += len(table)
 
 
 def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:

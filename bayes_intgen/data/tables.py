@@ -1,14 +1,16 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.data.cells import remedy_of_text
+from bayes_intgen.data.covariates import SECONDS_PER_DAY, days_of
 from bayes_intgen.data.levels import ColumnLevels, as_label
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.errors import BayesIntgenError, DataError
@@ -18,8 +20,11 @@ from bayes_intgen.text.messages import quoted
 KINDS = "a table (pandas, Polars, Arrow, DuckDB, or an xarray Dataset of one dimension)"
 
 
-def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
+def as_table(frame: Any, wanted: Sequence[str] = ()) -> "nw.DataFrame[Any] | None":
     """Convert a table of any kind, computing lazy ones; None if the object is not a table.
+
+    Of lazy tables only the columns wanted are computed, if there are any and all are present, so
+    that errors can name the others.
 
     Raises
     ------
@@ -34,7 +39,10 @@ def as_table(frame: Any) -> "nw.DataFrame[Any] | None":
         frame = _dataset_as_frame(frame)
     try:
         table = _as_narwhals(frame)
-        return table.collect() if isinstance(table, nw.LazyFrame) else table
+        if not isinstance(table, nw.LazyFrame):
+            return table
+        some = wanted and {*wanted} <= {*table.collect_schema().names()}
+        return (table.select(wanted) if some else table).collect()
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the frame has two columns of the same name ({error})") from error
     except ModuleNotFoundError as error:
@@ -162,14 +170,73 @@ def label_cells(table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenEr
     return series.to_list()
 
 
-def filled_cells(table: "nw.DataFrame[Any]", name: str) -> list[Any]:
-    """Cells of a column of levels, missing ones as a level of their own."""
-    series = table[name]
-    missing = missing_cells(series).tolist()
-    return [
-        MISSING_LEVEL if absent else cell
-        for cell, absent in zip(series.to_list(), missing, strict=True)
-    ]
+class DistinctCells(NamedTuple):
+    """Distinct cells of a column, so that each is read once.
+
+    Attributes
+    ----------
+    cells : list
+        The distinct cells in the order of their first rows, and then the missing one, if any.
+    which : ndarray of int, shape (n,)
+        Position of the cell of each row.
+    """
+
+    cells: list[Any]
+    which: NDArray[np.intp]
+
+    @property
+    def first(self) -> NDArray[np.intp]:
+        """First row of each."""
+        first = np.empty(len(self.cells), dtype=np.intp)
+        # What is written last stays.
+        first[self.which[::-1]] = np.arange(len(self.which))[::-1]
+        return first
+
+
+def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> DistinctCells:
+    """Collect the distinct cells of a column, those that are missing as ``missing``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> regimes = pd.Series(["tv", None, "", "radio", "tv"])
+    >>> cells, which = distinct_cells(nw.from_native(regimes, series_only=True), None)
+    >>> cells, which.tolist()
+    (['tv', 'radio', None], [0, 2, 2, 1, 0])
+    """
+    is_text = series.dtype == nw.String and series.null_count() < len(series)
+    if is_text and not series.implementation.is_pandas_like():
+        # Arrow and Polars compare text without making objects of Python.
+        cells = series.drop_nulls().unique(maintain_order=True).to_list()
+        codes = series.replace_strict(cells, [*range(len(cells))], return_dtype=nw.Int64)
+        which = np.asarray(codes.fill_null(-1).to_numpy()).astype(np.intp)
+    else:
+        objects = np.empty(len(series), dtype=object)
+        objects[:] = series.to_list()
+        if series.dtype == nw.Object:
+            # Lists cannot be compared, and True would equal 1.
+            which, distinct = np.where(missing_in(objects), -1, np.arange(len(objects))), objects
+        else:
+            which, distinct = pd.factorize(objects)
+        cells = distinct.tolist()
+    blank = [isinstance(cell, str) and not cell.strip() for cell in cells]
+    # Absent cells have the code -1, the last place.
+    kept = np.flatnonzero(np.logical_not(blank))
+    place = np.full(len(cells) + 1, len(kept))
+    place[kept] = np.arange(len(kept))
+    which = place[which]
+    absent = [missing] * bool((which == len(kept)).any())
+    return DistinctCells([*(cells[i] for i in kept), *absent], which)
+
+
+def days_of_column(series: "nw.Series[Any]", error: type[BayesIntgenError]) -> NDArray[np.float64]:
+    """Days since 1970 of the cells of a column, none missing, as :func:`days_of`."""
+    if series.dtype in (nw.Date, nw.Datetime):
+        local = series if series.dtype == nw.Date else series.dt.replace_time_zone(None)
+        seconds = np.asarray(local.to_numpy()).astype("datetime64[s]")
+        return np.asarray(seconds.astype(np.int64) / SECONDS_PER_DAY)
+    cells, which = distinct_cells(series)
+    return np.array([days_of(cell, series.name, error) for cell in cells], np.float64)[which]
 
 
 def levels_of_column(
@@ -192,8 +259,8 @@ def levels_of_column(
         If a level is neither text, a boolean nor a number.
     """
     series = table[name]
-    cells = filled_cells(table, name)
-    distinct = dict.fromkeys(cells)
+    found = distinct_cells(series)
+    distinct = dict.fromkeys(found.cells)
     if series.dtype == nw.Boolean and MISSING_LEVEL not in distinct:
         # A level that does not occur in one batch may occur in the next.
         return ColumnLevels((False, True), frozenset([False, True]), True, True)
@@ -202,8 +269,7 @@ def levels_of_column(
         declared = [*declared[0], MISSING_LEVEL], False
     order, ordered = (list(distinct), False) if declared is None else declared
     labels = {cell: as_label(cell, name) for cell in (*order, *distinct)}
-    # The last one that is written is the first occurrence.
-    rows = zip(reversed(cells), reversed(numbers.tolist()), strict=True)
+    rows = zip(found.cells, numbers[found.first].tolist(), strict=True)
     return ColumnLevels(
         tuple(dict.fromkeys(labels[cell] for cell in order)),
         frozenset(labels[cell] for cell in distinct),

@@ -1,5 +1,6 @@
 """Text files as spreadsheets export them: encodings, separators, header lines, totals."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -9,8 +10,10 @@ import shlex
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -46,6 +49,9 @@ SAMPLE_ROWS = 1000
 MAX_EXAMPLE = 30
 # Maximum length of a last line in which totals are looked for.
 MAX_LINE = 100_000
+# Number of characters that are read at once from files that are not read as a whole: some 60,000
+# rows of ten columns.
+PART = 2**23
 # Cells that no line of names or units has among numbers, such as "<0.1".
 LIKE_NUMBER = re.compile(r"\W*\d")
 # Texts that may be thousands although pandas reads them as decimals.
@@ -190,29 +196,123 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
         If the file cannot be read, or two columns have the same name.
     """
     text, notes = _decoded(source)
-    separator = ""
-    if text[:4].lower() == "sep=" and text[5:6] == "\n":
-        separator, text = text[4], text[6:]
-    if not text or text.isspace():
-        raise DataError(f"{source} has no header line: the first line must name the columns")
-    try:
-        layout = _layout(text, separator)
-        names, width = layout.names, _width(layout)
-        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        if repeated:
-            raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
-        if width is None:
-            raise DataError(
-                f"{source} has lines with more cells than the header's {len(names)}; quote cells "
-                f"that contain {layout.separator!r}, or name every column"
-            )
+    with _reading(source):
+        layout = _layout_of_text(text, source)
+        width = _width(layout, source)
         cleaned = _without_last_lines(layout, width, regime, answers)
+    return replace(cleaned, notes=(*notes, *layout.notes, *cleaned.notes))
+
+
+def text_parts(source: Path, wanted: Collection[str], regime: str | None) -> Iterator[pd.DataFrame]:
+    """Read some columns of a text file in parts, so that it need not be in memory.
+
+    They are those of :func:`read_text`, as each part must show by itself.
+
+    Raises
+    ------
+    DataError
+        As there, and if the cells of a part have another reading than as they stand, or than those
+        of the part before.
+    """
+    parts, kinds = _parts(source), dict[str, str]()
+    with _reading(source):
+        layout = _layout_of_text(next(parts, ""), source)
+        # An error names a column that is absent, and those that it may be.
+        every = layout.names
+        used = [name for name in every if name in wanted] if {*wanted} <= {*every} else every
+        part = layout
+        for following in chain(parts, [None]):
+            width = _width(part, source)
+            if following is None:
+                _, last = _last_line(part.rows, part.separator)
+                if total := next((cell for cell in last if _is_total(cell)), ""):
+                    raise DataError(f"the last line of {source} is a {total!r}; delete that line")
+                cleaned = _without_last_lines(part, width, regime, {})
+            else:
+                cleaned = _read_rows(part, width, regime, {}, used)
+            for column in cleaned.columns:
+                if column.name in used and column.missing < len(cleaned.frame):
+                    _refuse_unclear(column, kinds.setdefault(column.name, column.kind), source)
+            yield cleaned.frame[list(used)]
+            part = replace(layout, rows=following or "")
+
+
+def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
+    """Raise DataError on a column of a part that is not plain, or of another kind than before."""
+    if column.kind != kind:
+        what = f"{kind}, and then {column.kind}"
+    elif column.questions or not (column.plain or kind == "text"):
+        what = f"cells such as {column.raw!r}, whose reading depends on all rows"
+    else:
+        return
+    output = source.with_suffix(".parquet")
+    command = shlex.join(["bayes-intgen", "clean", str(source), "-o", str(output)])
+    remedy = option("bi.read(bi.clean(path), ...)", command=f"`{command}`")
+    raise DataError(
+        f"column {column.name!r} holds {what}, and {source.name} is read in parts; if memory "
+        f"suffices, read all at once: {remedy}"
+    )
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Raise DataError on what pandas and the parser of lines refuse."""
+    try:
+        yield
     except DataError:
         raise
     except (csv.Error, ValueError) as error:  # includes pandas' parser errors
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{source} cannot be read as a table ({reason})") from error
-    return replace(cleaned, notes=(*notes, *layout.notes, *cleaned.notes))
+
+
+def _parts(source: Path) -> Iterator[str]:
+    """Text of a file in parts of whole lines, with the line ends of Unix."""
+    open_: Any = gzip.open if source.suffix.lower() == ".gz" else open
+    try:
+        with open_(source, "rb") as file:
+            start = file.read(PART)
+        encoding = "utf-8-sig"
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            encoding = "utf-16"
+        else:
+            try:
+                # A character may be cut at the end.
+                codecs.getincrementaldecoder(encoding)().decode(start)
+            except UnicodeDecodeError:
+                encoding = "cp1252"
+        with open_(source, "rt", encoding=encoding) as file:
+            rest = ""
+            while more := file.read(PART):
+                text = rest + more
+                end = _end_of_rows(text)
+                rest = text[end:]
+                if end:
+                    yield text[:end]
+            if rest:
+                yield rest
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{source} cannot be read ({error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
+
+
+def _end_of_rows(text: str) -> int:
+    r"""Where the last row of a text ends, apart from line ends in quoted cells.
+
+    Examples
+    --------
+    >>> _end_of_rows('1,"a"\n2,"b\nc'), _end_of_rows('1,2"\n3,4'), _end_of_rows("1,2")
+    (6, 5, 0)
+    """
+    last = end = text.rfind("\n") + 1
+    quotes = text.count('"', 0, end)
+    while quotes % 2:
+        before = text.rfind("\n", 0, end - 1) + 1
+        quotes -= text.count('"', before, end)
+        end = before
+    # A quote that stands alone is part of a cell.
+    return end or last
 
 
 def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
@@ -235,6 +335,21 @@ def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
     return text.replace("\r\n", "\n").replace("\r", "\n"), notes
+
+
+def _layout_of_text(text: str, source: Path) -> _Layout:
+    """Find the layout of a text; raises DataError without names, or if one repeats."""
+    separator = ""
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        separator, text = text[4], text[6:]
+    if not text or text.isspace():
+        raise DataError(f"{source} has no header line: the first line must name the columns")
+    layout = _layout(text, separator)
+    names = layout.names
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise DataError(f"{source} has two columns called {repeated[0]!r}; rename one")
+    return layout
 
 
 def _layout(text: str, separator: str) -> _Layout:
@@ -323,8 +438,8 @@ def _joined(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(name or f"Unnamed: {j}" for j, name in enumerate(names))
 
 
-def _width(layout: _Layout) -> int | None:
-    """Number of cells of the longest line; None if a cell beyond the header's columns has text."""
+def _width(layout: _Layout, source: Path) -> int:
+    """Number of cells of the longest line; raises DataError on text beyond the header's columns."""
     text, count = layout.rows, len(layout.names)
     # Quoted cells may contain separators and line breaks; otherwise only suspects are parsed.
     lines = (
@@ -335,7 +450,10 @@ def _width(layout: _Layout) -> int | None:
     width = count
     for cells in csv.reader(lines, delimiter=layout.separator):
         if any(cell.strip() for cell in cells[count:]):
-            return None
+            raise DataError(
+                f"{source} has lines with more cells than the header's {count}; quote cells "
+                f"that contain {layout.separator!r}, or name every column"
+            )
         width = max(width, len(cells))
     return width
 
@@ -355,7 +473,7 @@ def _without_last_lines(
         layout = replace(layout, rows=kept)
     else:
         footers = []
-    words = [cell for cell in cells if cell.rstrip(":").casefold() in TOTALS]
+    words = [cell for cell in cells if _is_total(cell)]
     cleaned = _read_rows(replace(layout, rows=rows) if words else layout, width, regime, answers)
     if words:
         sums = cleaned.frame.sum(numeric_only=True)
@@ -371,6 +489,10 @@ def _without_last_lines(
     return replace(cleaned, notes=tuple(notes))
 
 
+def _is_total(cell: str) -> bool:
+    return cell.rstrip(":").casefold() in TOTALS
+
+
 def _last_line(rows: str, separator: str) -> tuple[str, list[str]]:
     """Rows before the last line, and the cells of this; none if it may continue a quoted cell."""
     start = max(len(rows) - MAX_LINE, 0)
@@ -382,12 +504,19 @@ def _last_line(rows: str, separator: str) -> tuple[str, list[str]]:
 
 
 def _read_rows(
-    layout: _Layout, width: int, regime: str | None, answers: Mapping[str, Any]
+    layout: _Layout,
+    width: int,
+    regime: str | None,
+    answers: Mapping[str, Any],
+    used: Sequence[str] = (),
 ) -> Cleaned:
-    """Read rows by pandas, and columns that it does not read as plain numbers from their texts."""
-    names, separator = layout.names, layout.separator
+    """Read rows by pandas, and columns that it does not read as plain numbers from their texts.
+
+    All columns, unless only some are ``used``.
+    """
+    names, separator = used or layout.names, layout.separator
     # Lines may end with separators.
-    padded = [*names, *(f"Unnamed: {j}" for j in range(len(names), width))]
+    padded = [*layout.names, *(f"Unnamed: {j}" for j in range(len(layout.names), width))]
     header = separator.join('"' + name.replace('"', '""') + '"' for name in padded)
 
     # pandas reads bytes faster than text.

@@ -15,6 +15,7 @@ from math import gcd, sumprod
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Mask = tuple[bool, ...]
@@ -39,11 +40,16 @@ def masks_of(intervened: NDArray[np.bool_]) -> tuple[list[Mask], NDArray[np.intp
     >>> masks_of(np.array([[True, False], [False, False], [True, False]]))
     ([(False, False), (True, False)], array([1, 0, 1]))
     """
-    # Sorting packed bytes takes a tenth of the time of sorting rows of booleans.
-    packed = np.ascontiguousarray(np.packbits(intervened, axis=1))
-    codes = packed.view(f"V{packed.shape[1]}")[:, 0]
-    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
-    return [tuple(mask) for mask in intervened[first].tolist()], which
+    # Hashing eight actions at once takes a tenth of the time of sorting, and has no order.
+    which = np.zeros(len(intervened), dtype=np.intp)
+    for byte in np.packbits(intervened, axis=1).T:
+        which, distinct = pd.factorize(256 * which + byte)
+    first = np.empty(len(distinct), dtype=np.intp)
+    # What is written last stays.
+    first[which[::-1]] = np.arange(len(which))[::-1]
+    masks = [tuple(mask) for mask in intervened[first].tolist()]
+    order = sorted(range(len(masks)), key=masks.__getitem__)
+    return [masks[i] for i in order], np.argsort(order)[which]
 
 
 def regime_order(mask: Mask) -> tuple[int, list[bool]]:

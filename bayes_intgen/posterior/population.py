@@ -26,11 +26,10 @@ from bayes_intgen.data.covariates import (
     CovariateColumns,
     date_text,
     days_of,
-    days_of_column,
 )
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.tables import KINDS, as_table, label_cells, missing_cells
+from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
 from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
 from bayes_intgen.identification.regimes import (
     Mask,
@@ -404,7 +403,7 @@ def _values_of_columns(
             undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:
                 raise PointsError(f"there is no date {name!r} in row {undated[0]}")
-            values[:, at] = days_of_column(table[name].to_list(), name, PointsError)
+            values[:, at] = days_of_column(table[name], PointsError)
         else:
             own = table.select([name])
             values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])

@@ -134,6 +134,11 @@ STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "function": opened,
     "readers": lambda frame, _: lambda: pa.Table.from_pandas(frame).to_reader(max_chunksize=64),
     "parquet files": parquet,
+    "csv in parts": lambda frame, folder: [text_file("rows.csv")(frame, folder)],
+    "gz in parts": lambda frame, folder: [text_file("rows.csv.gz")(frame, folder)],
+    "txt in parts": lambda frame, folder: [IN_MEMORY["txt"](frame, folder)],
+    "arrow files": lambda frame, folder: [IN_MEMORY["arrow file"](frame, folder)],
+    "arrow streams": lambda frame, folder: [IN_MEMORY["arrow stream"](frame, folder)],
 }
 ON_CLUSTER: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "parquet on workers": lambda frame, folder: parquet(frame, folder, files=1)[0],

@@ -6,9 +6,11 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from _sources import (
     ARRAYS,
@@ -29,6 +31,7 @@ import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
 from bayes_intgen.data.files import read_table, regular_file
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
+from bayes_intgen.data.tables import days_of_column
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,28 @@ def test_dates_of_every_type_are_days() -> None:
     text.loc[3, "week"] = None
     with pytest.raises(bi.DataError, match="'week' has 1 missing cells"):
         read(text)
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_days_of_columns_are_those_of_their_cells(zone, unit) -> None:
+    times = pd.Series(pd.date_range("1969-12-30 23:59:58.7", periods=40, freq="7h", tz=zone))
+    times = times.astype(f"datetime64[{unit}{f', {zone}' if zone else ''}]")
+    expected = [days_of(time, "t", bi.DataError) for time in times]
+    frame = pd.DataFrame({"t": times})
+    for kind in (frame, pl.from_pandas(frame), pa.Table.from_pandas(frame)):
+        column = nw.from_native(kind, eager_only=True)["t"]
+        np.testing.assert_array_equal(days_of_column(column, bi.DataError), expected)
+
+
+@pytest.mark.parametrize("name", ["feather", "arrow file", "arrow stream", "duckdb", "parquet"])
+def test_rows_without_a_time_are_streamed(name, tmp_path) -> None:
+    changes = {"unit": None, "time": None}
+    rows = read(IN_MEMORY[name](table(), tmp_path), **changes)
+    assert type(rows) is bi.StreamedData
+    assert_same_rows(rows.in_memory, read(table(), **changes))
+    with pytest.raises(bi.DataError, match="no column 'profit'"):
+        read(IN_MEMORY[name](table(), tmp_path), **changes, outcome="profit")
 
 
 def test_a_missing_date_is_no_date() -> None:

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -7,6 +9,7 @@ from _sources import assert_same_rows, pieces
 import bayes_intgen as bi
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
+from bayes_intgen.data.text_files import PART
 
 COLUMNS = (["x", "y"], "z", "regime")
 
@@ -149,3 +152,104 @@ def test_rows_that_change_between_passes_raise(change, message) -> None:
     source[0] = change(table())
     with pytest.raises(bi.DataError, match=message):
         list(stream.batches(200))
+
+
+def test_a_pass_that_stops_early_leaves_no_thread() -> None:
+    stream = bi.StreamedData.from_batches(pieces(table(), 100), *COLUMNS, progress=False)
+    before = threading.active_count()
+
+    def fail(batch: bi.RegimeData) -> int:
+        raise ZeroDivisionError
+
+    for _ in stream.batches(50):
+        break
+    with pytest.raises(ZeroDivisionError):
+        next(stream.map_batches(fail, "", False))
+    # Negative control: threads work in the middle of a pass.
+    batches = stream.batches(50)
+    next(batches)
+    assert threading.active_count() > before
+    batches.close()
+    assert threading.active_count() == before
+    assert sum(stream.map_batches(len, "", False)) == 3000
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+def test_a_fit_says_how_often_rows_were_read() -> None:
+    frame, opened = table(600), 0
+
+    def source() -> list[pd.DataFrame]:
+        nonlocal opened
+        opened += 1
+        return pieces(frame, 100)
+
+    model = bi.models.additive("linear", graph={"x": [], "y": ["x"]})
+    for regime in (frame["regime"], frame["regime"].fillna("")):
+        frame, opened = frame.assign(regime=regime), 0
+        stream = bi.StreamedData.from_batches(source, *COLUMNS, progress=False)
+        # The first table alone shows that no column is text.
+        assert (opened, stream.passes.made) == (2, 1)
+        for _ in range(2):
+            before = opened
+            posterior = bi.fit(stream, model, method="laplace", progress=False)
+            times = opened - before + 1
+            assert times > 1
+            assert f"importance draws, rows read {times} times" in str(posterior)
+    rows = bi.RegimeData.from_frame(frame, *COLUMNS)
+    assert "rows read" not in str(bi.fit(rows, model, method="laplace", progress=False))
+
+
+def text_rows(rows: int = 9000) -> pd.DataFrame:
+    """Rows of two parts and more, with quoted line ends, text, dates, gaps and codes as text."""
+    rng = np.random.default_rng(0)
+    frame = (
+        table(rows)
+        .round(6)
+        .assign(
+            note='a "quoted"\nnote, ' * 60,
+            site=rng.choice(["007", "north", "n/a"], size=rows),
+            day=pd.date_range("2024-01-01", periods=rows, freq="h").strftime("%Y-%m-%d"),
+        )
+    )
+    frame.loc[::500, "y"] = np.nan
+    return frame
+
+
+ROLES = {"covariates": ["site", "day"], "missing": {"": "drop", "site": "level"}}
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
+def test_text_in_parts_is_text_in_memory(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    text_rows().to_csv(path, index=False)
+    assert path.stat().st_size > PART
+    whole = bi.read(path, *COLUMNS, **ROLES)
+    stream = bi.read([path], *COLUMNS, **ROLES, progress=False)
+    assert whole.dropped == stream.dropped != {}
+    assert whole.columns.categories[0].labels == ("007", "missing", "north")
+    assert_same_rows(stream.in_memory, whole)
+    assert stream.digest == whole.digest
+    assert sum(map(len, stream.batches(1000))) == len(whole)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: f.assign(x=f["x"].map("{:.2f} €".format)), "'x' holds cells such as '.* €'"),
+        (lambda f: f.assign(x=f["x"].where(f.index < 8900, "a")), "numbers, and then text"),
+        (lambda f: f.assign(site=f["site"].where(f.index > 8900, "1")), "numbers, and then text"),
+    ],
+)
+def test_text_whose_parts_differ_is_refused(tmp_path, spoil, message) -> None:
+    spoil(text_rows()).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(bi.DataError, match=message + r".*all at once: bi.read\(bi.clean\("):
+        bi.read([tmp_path / "rows.csv"], *COLUMNS, **ROLES, progress=False)
+
+
+def test_totals_after_text_in_parts_are_refused(tmp_path) -> None:
+    path = tmp_path / "rows.csv"
+    table(300).to_csv(path, index=False)
+    with path.open("a") as file:
+        file.write("Total,,12.5,,\n")
+    with pytest.raises(bi.DataError, match="the last line of .*rows.csv is a 'Total'; delete"):
+        bi.read([path], *COLUMNS, progress=False)

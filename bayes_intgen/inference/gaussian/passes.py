@@ -55,18 +55,33 @@ def candidate_statistics(
     candidates: Sequence[Term],
     spread: VarianceFunction,
     progress: bool,
-    binned: bool = True,
 ) -> CandidateStatistics:
-    """Sufficient statistics of a model and its candidates; see :func:`sufficient_statistics`.
-
-    Exact sums are without products of candidates with each other.
-    """
+    """Exact sufficient statistics of a model and candidates, not of these with each other."""
     known, wider = pseudo_observations(data, terms), terms.and_terms(candidates)
-    if binned and are_binned(data, wider):
-        return TermSums.over(data, wider, spread, progress).of_candidates(terms, candidates)
     over = partial(CandidateStatistics.over, sizes=[t.component.basis.size for t in candidates])
     statistics = _sums_over_rows(data, wider, spread, over, progress)
     return statistics._replace(sums=statistics.sums._replace(known=known))
+
+
+def candidate_sums(
+    data: Rows,
+    terms: Decomposition,
+    every: Decomposition,
+    candidates: Sequence[Term],
+    spread: VarianceFunction,
+    progress: bool,
+    binned: bool = True,
+) -> "tuple[CandidateStatistics, Callable[[Decomposition], TermSums]]":
+    """Statistics of a model and its candidates, and a function that gives the sums of some terms.
+
+    With bins both are from one pass, over ``every`` term. Otherwise the function takes another
+    pass, since products of all candidates with each other would be most of the sums.
+    """
+    if binned and are_binned(data, every):
+        sums = TermSums.over(data, every, spread, progress)
+        return sums.of_candidates(terms, candidates), sums.only
+    statistics = candidate_statistics(data, terms, candidates, spread, progress)
+    return statistics, lambda some: TermSums.over(data, some, spread, progress, binned)
 
 
 def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](

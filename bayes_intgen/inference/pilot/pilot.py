@@ -27,6 +27,7 @@ from bayes_intgen.inference.gaussian.passes import (
     are_binned,
     binned_sums,
     candidate_statistics,
+    candidate_sums,
     pseudo_observations,
     row_weights,
     sufficient_statistics,
@@ -440,20 +441,12 @@ class _Steps:
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction
     ) -> tuple[Comparison, TermSums]:
-        """Leave out what no selection or test needs, by all rows.
-
-        Without bins this takes a pass of its own, in which candidates have no products with each
-        other: these are most of the sums.
-        """
-        terms, optional, every = comparison.base, comparison.optional, None
+        """Leave out what no selection or test needs, by all rows."""
+        terms, optional = comparison.base, comparison.optional
         binned = self.techniques.binned_sums
-        if binned and are_binned(self.data, comparison.terms):
-            every = self.sums(comparison.terms, spread)
-            statistics = every.of_candidates(terms, optional)
-        else:
-            statistics = candidate_statistics(
-                self.data, terms, optional, spread, self.progress, binned
-            )
+        statistics, sums_of = candidate_sums(
+            self.data, terms, comparison.terms, optional, spread, self.progress, binned
+        )
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
         p_values = score_p_values(posterior, comparison.sites, statistics)
@@ -462,9 +455,7 @@ class _Steps:
         rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
         comparison = comparison.only([t.name for t in (*(c.term for c in likely), *more)])
-        if every is None:
-            return comparison, self.sums(comparison.terms, spread)
-        return comparison, every.only(comparison.terms)
+        return comparison, sums_of(comparison.terms)
 
     def sums(self, terms: Decomposition, spread: VarianceFunction) -> TermSums:
         """Sum over all rows."""
