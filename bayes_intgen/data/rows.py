@@ -4,7 +4,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -152,16 +152,7 @@ class Rows(ABC):
 
     def batches_by_regime(self, rows: int) -> "Iterator[Observations]":
         """Yield all rows in batches of one regime each, all but the last of some ``rows`` rows."""
-        waiting: dict[Mask, list[Observations]] = {}
-        for batch in self.batches(rows):
-            masks, which = masks_of(batch.intervened)
-            for i, mask in enumerate(masks):
-                own = waiting.setdefault(mask, [])
-                own.append(batch.take(which == i) if len(masks) > 1 else batch)
-                if sum(map(len, own)) >= rows:
-                    yield reduce(Observations.followed_by, waiting.pop(mask))
-        for own in waiting.values():
-            yield reduce(Observations.followed_by, own)
+        return by_regime(self.batches(rows), rows)
 
     def map_batches[T](
         self,
@@ -219,6 +210,36 @@ class Rows(ABC):
             If the source no longer holds the rows of the first pass.
         """
         return reduce(combine, self.map_batches(function, label, progress))
+
+    def sum_by_regime[Part, T](
+        self,
+        function: "Callable[[Observations], Part]",
+        total: Callable[[Iterable[Part]], T],
+        combine: Callable[[T, T], T],
+        rows: int,
+        label: str,
+        progress: bool,
+    ) -> T:
+        """Apply a function to batches of one regime each, and sum the results in order.
+
+        Parameters
+        ----------
+        function : callable
+            Maps a batch of some ``rows`` rows to a result.
+        total : callable
+            Sums the results of consecutive batches.
+        combine : callable
+            Combines two of these sums, where machines sum parts of the rows; associative.
+        rows : int
+        label, progress
+            As in :meth:`map_reduce`.
+
+        Raises
+        ------
+        DataError
+            If the source no longer holds the rows of the first pass.
+        """
+        return total(self.map_batches(function, label, progress, self.batches_by_regime(rows)))
 
     @abstractmethod
     def _replace(self, **changes: Any) -> Self:
@@ -659,6 +680,26 @@ class Observations(Rows):
 
 
 Transformation = Callable[[Observations], Observations]
+
+
+def in_batches(pieces: Iterable[Observations], rows: int) -> Iterator[Observations]:
+    """Split pieces of any size into batches of at most ``rows`` rows."""
+    for piece in pieces:
+        yield from piece.batches(rows)
+
+
+def by_regime(pieces: Iterable[Observations], rows: int) -> Iterator[Observations]:
+    """Regroup pieces into batches of one regime each, all but the last of some ``rows`` rows."""
+    waiting: dict[Mask, list[Observations]] = {}
+    for batch in in_batches(pieces, rows):
+        masks, which = masks_of(batch.intervened)
+        for i, mask in enumerate(masks):
+            own = waiting.setdefault(mask, [])
+            own.append(batch.take(which == i) if len(masks) > 1 else batch)
+            if sum(map(len, own)) >= rows:
+                yield reduce(Observations.followed_by, waiting.pop(mask))
+    for own in waiting.values():
+        yield reduce(Observations.followed_by, own)
 
 
 def rows_needed(n_actions: int) -> int:
