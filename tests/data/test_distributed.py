@@ -21,6 +21,7 @@ from test_streamed import COLUMNS, table
 
 import bayes_intgen as bi
 from bayes_intgen.data import distributed
+from bayes_intgen.data.files import ROWS_PER_READ
 from bayes_intgen.inference.gaussian.passes import MIN_BINNED_ROWS, sufficient_statistics
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -226,6 +227,36 @@ def test_another_outcome_is_computed_whenever_rows_are_read(kind, one_worker) ->
     np.testing.assert_allclose(sums(other)[0, [0, 3]], [300, expected.sum()])
     # The rows themselves are unchanged.
     np.testing.assert_array_equal(rows.in_memory.outcome, frame["z"])
+
+
+CALLED: list[str] = []
+
+
+def noted(rows: bi.RegimeData) -> bi.RegimeData:
+    CALLED.append("read")
+    return rows
+
+
+def noted_products(rows: bi.RegimeData) -> np.ndarray:
+    CALLED.append("summed")
+    return products(rows)
+
+
+def test_rows_of_a_partition_are_summed_as_they_are_read(one_worker, tmp_path) -> None:
+    table(3 * ROWS_PER_READ).to_parquet(tmp_path / "rows.parquet")
+    data = of_files(tmp_path / "rows.parquet", one_worker).with_outcome(noted)
+    assert len(data._partitions) == 1
+    CALLED.clear()
+    sums(data, noted_products)
+    assert CALLED.count("read") == 3
+    assert "summed" in CALLED[: CALLED.index("read", 1)]
+
+
+def test_carryover_is_refused(one_worker, paths) -> None:
+    data = of_files(paths, one_worker)
+    model = bi.models.additive(carryover={"x": bi.Adstock(0.5)})
+    with pytest.raises(bi.DataError, match="carry-over needs the rows of a unit together"):
+        bi.fit(data, model)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:
