@@ -4,7 +4,7 @@
 
 Workers of one thread each, on this machine, read a Parquet file of random polynomial data, all
 regimes in every row group, and sum its rows; the client fits by a Laplace approximation. Numbers of
-workers alternate, --repeats times, after a fit of few rows that compiles. Seconds are those of the
+workers alternate, --repeats times, after a first fit, which compiles. Seconds are those of the
 clock, reading included; "processor" is the time of processors, which other processes change less:
 of the client, and of all workers together. "Bound" is what several workers leave of the time of one
 if they split the work of workers evenly. Every fit must have the same draws.
@@ -33,8 +33,7 @@ from bayes_intgen.simulators import Polynomial
 from _study import RESULTS, command_of
 from _tables import publish_table
 
-# Rows of a row group, and of the fit that compiles.
-ROWS_PER_GROUP, FEW_ROWS = 60_000, 70_000
+ROWS_PER_GROUP = 60_000
 Row = dict[str, Any]
 
 
@@ -135,16 +134,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of the table")
     args = parser.parse_args()
     if args.quick:
-        args.rows, args.actions, args.repeats = FEW_ROWS, 2, 1
+        args.rows, args.actions, args.repeats = 70_000, 2, 1
     output = args.output or (Path("output/quick") if args.quick else RESULTS)
     warnings.simplefilter("ignore", bi.BayesIntgenWarning)
     world, fits = Polynomial.random(args.actions, 3), []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        if not args.quick:
-            write_mixed_rows(path, world, FEW_ROWS)
-            timed_fit(path, world, 1)
         write_mixed_rows(path, world, args.rows)
+        # Compiles.
+        timed_fit(path, world, args.workers)
         for _ in range(args.repeats):
             for workers in (1, args.workers):
                 fits.append(timed_fit(path, world, workers))

@@ -233,7 +233,7 @@ class DistributedData(OutOfCoreRows):
         progress: bool,
     ) -> T:
         """Run :meth:`Rows.sum_by_regime` on the cluster."""
-        split = partial(by_regime, rows=rows)
+        split = partial(by_regime, rows=rows, regimes=tuple(self.regimes))
         return self._summed(split, function, total, combine, label, progress)
 
     def _summed[Part, T](

@@ -55,6 +55,8 @@ ROWS_PER_UNKNOWN = 2
 MIN_RELATIVE_RANGE = 1e-12
 # Maximum number of rows of a batch, and minimum number that makes up for the work of a thread.
 ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
+# Remedy for a source whose rows change between passes.
+SAME_ROWS = "make the data again, from a source that gives the same rows every time"
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
@@ -152,7 +154,7 @@ class Rows(ABC):
 
     def batches_by_regime(self, rows: int) -> "Iterator[Observations]":
         """Yield all rows in batches of one regime each, all but the last of some ``rows`` rows."""
-        return by_regime(self.batches(rows), rows)
+        return by_regime(self.batches(rows), rows, tuple(self.regimes))
 
     def map_batches[T](
         self,
@@ -688,17 +690,29 @@ def in_batches(pieces: Iterable[Observations], rows: int) -> Iterator[Observatio
         yield from piece.batches(rows)
 
 
-def by_regime(pieces: Iterable[Observations], rows: int) -> Iterator[Observations]:
-    """Regroup pieces into batches of one regime each, all but the last of some ``rows`` rows."""
-    waiting: dict[Mask, list[Observations]] = {}
+def by_regime(
+    pieces: Iterable[Observations], rows: int, regimes: Sequence[Mask]
+) -> Iterator[Observations]:
+    """Regroup pieces into batches of one regime each, all but the last of some ``rows`` rows.
+
+    Raises
+    ------
+    DataError
+        On a row of none of these regimes.
+    """
+    waiting: dict[Mask, list[Observations]] = {mask: [] for mask in regimes}
     for batch in in_batches(pieces, rows):
         masks, which = masks_of(batch.intervened)
         for i, mask in enumerate(masks):
-            own = waiting.setdefault(mask, [])
+            if mask not in waiting:
+                label = mask_label(batch.names, mask)
+                raise DataError(f"the source now has rows of another regime, {label}; {SAME_ROWS}")
+            own = waiting[mask]
             own.append(batch.take(which == i) if len(masks) > 1 else batch)
             if sum(map(len, own)) >= rows:
-                yield reduce(Observations.followed_by, waiting.pop(mask))
-    for own in waiting.values():
+                yield reduce(Observations.followed_by, own)
+                own.clear()
+    for own in filter(None, waiting.values()):
         yield reduce(Observations.followed_by, own)
 
 

@@ -127,8 +127,8 @@ def test_sums_of_a_fit_are_the_same_for_workers_threads_and_in_memory(
     size = np.sqrt(np.diag(one))
     error = np.abs(np.array([matrix(whole), matrix(whole, False)]) - one) / np.outer(size, size)
     # Sums without bins are others.
-    assert error[0].max() < 1e-12
-    assert error[1].max() > 1e-8
+    assert error[0].max() < 1e-7
+    assert error[1].max() > 1e-6
 
 
 def test_dask_frame_and_files_of_the_same_rows_agree(paths, client) -> None:
@@ -206,6 +206,18 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path) -> None:
         changed.to_parquet(tmp_path / "rows.parquet")
         with pytest.raises(bi.DataError, match=message):
             sums(data)
+
+
+@pytest.mark.parametrize("kind", ["stream", "cluster"])
+def test_rows_of_a_regime_that_is_new_in_the_source_raise(kind, one_worker, tmp_path) -> None:
+    frame, path = table(MIN_BINNED_ROWS), tmp_path / "rows.parquet"
+    frame.to_parquet(path)
+    cluster = {"client": one_worker} if kind == "cluster" else {}
+    data = bi.read(path, *COLUMNS, **cluster, progress=False)
+    frame.assign(regime=frame["regime"].where(frame.index != 7, "x,y")).to_parquet(path)
+    terms = bi.models.additive("linear").decompose(data.in_memory)
+    with pytest.raises(bi.DataError, match=r"another regime, do\(x, y\).*make the data again"):
+        sufficient_statistics(data, terms, VarianceFunction(), progress=False)
 
 
 def doubled(rows: bi.RegimeData) -> bi.RegimeData:
