@@ -7,7 +7,7 @@ after failures.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
-from itertools import accumulate, batched, groupby
+from itertools import accumulate, batched, chain, groupby, islice
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
@@ -20,7 +20,14 @@ from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
-from bayes_intgen.data.rows import ROWS_PER_BATCH, Observations, Passes, Transformation
+from bayes_intgen.data.rows import (
+    ROWS_PER_BATCH,
+    Observations,
+    Passes,
+    Transformation,
+    by_regime,
+    in_batches,
+)
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.errors import DataError
 
@@ -28,10 +35,12 @@ if TYPE_CHECKING:
     from dask.dataframe import DataFrame
     from distributed import Client
 
-# Number of rows in a partition of several row groups: about a second of work.
-ROWS_PER_PARTITION = 262_144
-# Number of results that one task combines.
-TREE_ARITY = 8
+# Number of partitions of several row groups up to which they have the minimum number of rows: some
+# seconds of work, since the products of 3,000 columns take half a second of a partition. Beyond
+# that they grow, up to the maximum.
+PARTITIONS, MIN_ROWS_PER_PARTITION, MAX_ROWS_PER_PARTITION = 32, 262_144, 1_048_576
+# Number of results that one task combines, all of them in its memory.
+TREE_ARITY = 4
 
 
 class DistributedData(OutOfCoreRows):
@@ -85,9 +94,9 @@ class DistributedData(OutOfCoreRows):
     ) -> Self:
         """Read Parquet files that every worker can open.
 
-        A partition consists of consecutive row groups of one file: about 260,000 rows, and at most
-        one row group more. Write large files with smaller row groups, so that there are enough
-        partitions for all workers.
+        A partition consists of consecutive row groups of one file: about 260,000 rows, or up to a
+        million where all are more than 8 million, and at most one row group more. Write large
+        files with smaller row groups, so that there are enough partitions for all workers.
 
         Parameters
         ----------
@@ -132,10 +141,12 @@ class DistributedData(OutOfCoreRows):
         files = [str(Path(fspath(path)).absolute()) for path in listed(paths)]
         found = client.gather(client.map(partial(attempt, head_and_sizes), files, pure=False))
         heads, sizes = zip(*map(result_of, found), strict=True)
+        even = sum(map(sum, sizes)) // PARTITIONS
+        rows_of_each = min(max(even, MIN_ROWS_PER_PARTITION), MAX_ROWS_PER_PARTITION)
         partitions = []
         for path, group_sizes in zip(files, sizes, strict=True):
             # A partition begins with each group that contains a multiple of the number of rows.
-            part = [end // ROWS_PER_PARTITION for end in accumulate(group_sizes)]
+            part = [end // rows_of_each for end in accumulate(group_sizes)]
             for _, run in groupby(range(len(part)), part.__getitem__):
                 groups = tuple(run)
                 tables = partial(parquet_tables, path, schema.every, groups)
@@ -157,9 +168,8 @@ class DistributedData(OutOfCoreRows):
     ) -> Self:
         """Read a Dask data frame, by its own partitions.
 
-        Unless it is persisted, the frame is computed three times: for the lengths of the
-        partitions, for the sample, and for the sufficient statistics of a fit. It must yield the
-        same rows each time.
+        Unless it is persisted, the frame is computed for the lengths of the partitions, for the
+        sample, and in each pass of a fit. It must yield the same rows each time.
 
         Parameters
         ----------
@@ -210,14 +220,42 @@ class DistributedData(OutOfCoreRows):
         progress: bool,
     ) -> T:
         """Run :meth:`Rows.map_reduce` on the cluster."""
+        split = partial(in_batches, rows=ROWS_PER_BATCH)
+        total: Callable[[Iterable[T]], T] = partial(reduce, combine)
+        return self._summed(split, function, total, combine, label, progress)
+
+    def sum_by_regime[Part, T](
+        self,
+        function: Callable[[Observations], Part],
+        total: Callable[[Iterable[Part]], T],
+        combine: Callable[[T, T], T],
+        rows: int,
+        label: str,
+        progress: bool,
+    ) -> T:
+        """Run :meth:`Rows.sum_by_regime` on the cluster."""
+        split = partial(by_regime, rows=rows, regimes=tuple(self.regimes))
+        return self._summed(split, function, total, combine, label, progress)
+
+    def _summed[Part, T](
+        self,
+        split: Callable[[Iterable[Observations]], Iterator[Observations]],
+        function: Callable[[Observations], Part],
+        total: Callable[[Iterable[Part]], T],
+        combine: Callable[[T, T], T],
+        label: str,
+        progress: bool,
+    ) -> T:
+        """Sum the results of a function of batches over each partition, and combine the sums."""
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        steps = self._client.submit(tuple, (self._transformations, function, combine), pure=False)
-        digested = partial(combine_digested, combine)
-        digest, result = self._reduced(reduce_rows, digested, steps, label=label, progress=progress)
+        steps = self._transformations, split, function, total
+        shared = self._client.submit(tuple, steps, pure=False)
+        merged = partial(combine_sums, combine)
+        digest, sums = self._reduced(sum_rows, merged, shared, label=label, progress=progress)
         self._first_pass.digest.refuse_other(digest)
-        return cast(T, result)
+        return cast(T, sums[0])
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         _require_open(self._client)
@@ -310,11 +348,12 @@ def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
     return errors[0] if errors else reduce(combine, attempts)
 
 
-def combine_digested[T](
-    combine: Callable[[T, T], T], before: tuple[Digest, T], after: tuple[Digest, T]
-) -> tuple[Digest, T]:
-    """Combine two results with the digests of their rows."""
-    return before[0].merge(after[0]), combine(before[1], after[1])
+def combine_sums[T](
+    combine: Callable[[T, T], T], before: tuple[Digest, list[T]], after: tuple[Digest, list[T]]
+) -> tuple[Digest, list[T]]:
+    """Combine two sums, of which those without rows are empty, with the digests of their rows."""
+    sums = [*before[1], *after[1]]
+    return before[0].merge(after[0]), [reduce(combine, sums)] if sums else []
 
 
 def head_and_sizes(path: str) -> tuple[Any, list[int]]:
@@ -338,22 +377,30 @@ def read_rows(schema: Schema, tables: Iterable[Any], first_row: int) -> list[Obs
     return list(schema.read_again(tables, first_row))
 
 
-def reduce_rows(
+def sum_rows(
     schema: Schema,
     tables: Iterable[Any],
     first_row: int,
     steps: tuple[
-        Iterable[Transformation], Callable[[Observations], Any], Callable[[Any, Any], Any]
+        Iterable[Transformation],
+        Callable[[Iterable[Observations]], Iterator[Observations]],
+        Callable[[Observations], Any],
+        Callable[[Iterable[Any]], Any],
     ],
-) -> tuple[Digest, Any]:
-    """Digest of the rows of tables, and the combined results of a function of their batches."""
-    transformations, function, combine = steps
+) -> tuple[Digest, list[Any]]:
+    """Digest of the rows of tables, and the sum of a function of their batches if there are any."""
+    transformations, split, function, total = steps
     digest = Digest()
-    batches: list[Observations] = []
-    for piece in schema.read_again(tables, first_row):
-        digest = digest.followed_by(piece)
-        batches += piece.batches(ROWS_PER_BATCH)
+
+    def read() -> Iterator[Observations]:
+        nonlocal digest
+        for piece in schema.read_again(tables, first_row):
+            digest = digest.followed_by(piece)
+            yield transformed(transformations, piece)
+
+    pieces = read()
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
-        whole = (function(transformed(transformations, batch)) for batch in batches)
-        return digest, reduce(combine, whole)
+        first = list(islice(pieces, 1))
+        sums = [total(map(function, split(chain(first, pieces))))] if first else []
+    return digest, sums

@@ -15,8 +15,8 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
 from bayes_intgen.data.missing import MissingCells, summed
-from bayes_intgen.data.rows import Observations, decisive_values, even_shares
-from bayes_intgen.data.schema import SAME_ROWS, Batch, Each, Schema, numbered_tables
+from bayes_intgen.data.rows import SAME_ROWS, Observations, decisive_values, even_shares
+from bayes_intgen.data.schema import Batch, Each, Schema, numbered_tables
 from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask

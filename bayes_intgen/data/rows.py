@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import pairwise
@@ -53,6 +53,8 @@ ROWS_PER_UNKNOWN = 2
 MIN_RELATIVE_RANGE = 1e-12
 # Maximum number of rows of a batch, and minimum number that makes up for the work of a thread.
 ROWS_PER_BATCH, MIN_ROWS_PER_BATCH = 4096, 1024
+# Remedy for a source whose rows change between passes.
+SAME_ROWS = "make the data again, from a source that gives the same rows every time"
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
@@ -171,16 +173,7 @@ class Rows(ABC):
 
     def batches_by_regime(self, rows: int) -> "Iterator[Observations]":
         """Yield all rows in batches of one regime each, all but the last of some ``rows`` rows."""
-        waiting: dict[Mask, list[Observations]] = {}
-        for batch in self.batches(rows):
-            masks, which = masks_of(batch.intervened)
-            for i, mask in enumerate(masks):
-                own = waiting.setdefault(mask, [])
-                own.append(batch.take(which == i) if len(masks) > 1 else batch)
-                if sum(map(len, own)) >= rows:
-                    yield reduce(Observations.followed_by, waiting.pop(mask))
-        for own in waiting.values():
-            yield reduce(Observations.followed_by, own)
+        return by_regime(self.batches(rows), rows, tuple(self.regimes))
 
     def map_batches[T](
         self,
@@ -224,6 +217,36 @@ class Rows(ABC):
             If the source no longer holds the rows of the first pass.
         """
         return reduce(combine, self.map_batches(function, label, progress))
+
+    def sum_by_regime[Part, T](
+        self,
+        function: "Callable[[Observations], Part]",
+        total: Callable[[Iterable[Part]], T],
+        combine: Callable[[T, T], T],
+        rows: int,
+        label: str,
+        progress: bool,
+    ) -> T:
+        """Apply a function to batches of one regime each, and sum the results in order.
+
+        Parameters
+        ----------
+        function : callable
+            Maps a batch of some ``rows`` rows to a result.
+        total : callable
+            Sums the results of consecutive batches.
+        combine : callable
+            Combines two of these sums, where machines sum parts of the rows; associative.
+        rows : int
+        label, progress
+            As in :meth:`map_reduce`.
+
+        Raises
+        ------
+        DataError
+            If the source no longer holds the rows of the first pass.
+        """
+        return total(self.map_batches(function, label, progress, self.batches_by_regime(rows)))
 
     @abstractmethod
     def _replace(self, **changes: Any) -> Self:
@@ -676,6 +699,38 @@ def _smallest(values: Array, count: int) -> NDArray[np.intp]:
 
 
 Transformation = Callable[[Observations], Observations]
+
+
+def in_batches(pieces: Iterable[Observations], rows: int) -> Iterator[Observations]:
+    """Split pieces of any size into batches of at most ``rows`` rows."""
+    for piece in pieces:
+        yield from piece.batches(rows)
+
+
+def by_regime(
+    pieces: Iterable[Observations], rows: int, regimes: Sequence[Mask]
+) -> Iterator[Observations]:
+    """Regroup pieces into batches of one regime each, all but the last of some ``rows`` rows.
+
+    Raises
+    ------
+    DataError
+        On a row of none of these regimes.
+    """
+    waiting: dict[Mask, list[Observations]] = {mask: [] for mask in regimes}
+    for batch in in_batches(pieces, rows):
+        masks, which = masks_of(batch.intervened)
+        for i, mask in enumerate(masks):
+            if mask not in waiting:
+                label = mask_label(batch.names, mask)
+                raise DataError(f"the source now has rows of another regime, {label}; {SAME_ROWS}")
+            own = waiting[mask]
+            own.append(batch.take(which == i) if len(masks) > 1 else batch)
+            if sum(map(len, own)) >= rows:
+                yield reduce(Observations.followed_by, own)
+                own.clear()
+    for own in filter(None, waiting.values()):
+        yield reduce(Observations.followed_by, own)
 
 
 def rows_needed(n_actions: int) -> int:

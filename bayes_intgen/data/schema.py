@@ -27,7 +27,7 @@ from bayes_intgen.data.regime_labels import (
     masks_of_labels,
     refuse_unused,
 )
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.data.rows import SAME_ROWS, Observations
 from bayes_intgen.data.tables import (
     KINDS,
     as_table,
@@ -41,9 +41,6 @@ from bayes_intgen.data.tables import (
 from bayes_intgen.data.validation import check_cells
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import hint, option, quoted
-
-# Remedy for a source whose rows change between passes.
-SAME_ROWS = "make the data again, from a source that gives the same rows every time"
 
 
 class Batch(NamedTuple):

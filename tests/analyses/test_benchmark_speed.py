@@ -64,3 +64,14 @@ def test_questions_to_a_saved_fit_are_timed_beside_an_import(tmp_path, monkeypat
     assert list(table.index[1:]) == ["bi.load and joint_effect", "bayes-intgen effect"]
     assert table.loc["import numpyro", "times import numpyro"] == 1
     assert (table["seconds"] > 0.1).all()
+
+
+@pytest.mark.slow
+def test_fits_on_clusters_are_timed_in_workers_and_at_the_client(tmp_path, monkeypatch) -> None:
+    run("cluster_speed", monkeypatch, tmp_path)
+    table = read(tmp_path / "cluster_speed.csv", "workers")
+    assert list(table.index) == [1, 2]
+    assert table["bound"][1] == 1
+    assert 0.5 < table["bound"][2] < 1
+    rows_per_second = table["rows"] / table["workers, processor"]
+    np.testing.assert_allclose(table["rows/s of a worker"], rows_per_second, rtol=0.1)

@@ -3,6 +3,8 @@ import os
 import runpy
 import signal
 import sys
+import time
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,12 +16,13 @@ import pandas as pd
 import pytest
 from _sources import assert_same_rows, parquet
 from dask import dataframe as dd
-from distributed import Client, Event, LocalCluster, Queue
+from distributed import Client, Event, LocalCluster, Queue, get_worker
 from test_streamed import COLUMNS, table
 
 import bayes_intgen as bi
 from bayes_intgen.data import distributed
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
+from bayes_intgen.data.files import ROWS_PER_READ
+from bayes_intgen.inference.gaussian.passes import MIN_BINNED_ROWS, sufficient_statistics
 from bayes_intgen.models.variance_function import VarianceFunction
 
 ROWS = 70_000
@@ -46,6 +49,14 @@ def client():
 def one_worker():
     """A worker within this process."""
     with LocalCluster(n_workers=1, processes=False, **LOCAL) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def threads():
+    """A worker with four threads within this process."""
+    local = {**LOCAL, "threads_per_worker": 4}
+    with LocalCluster(n_workers=1, processes=False, **local) as cluster, Client(cluster) as client:
         yield client
 
 
@@ -100,6 +111,26 @@ def test_sums_equal_those_of_one_process_for_any_number_of_workers(
     assert_close(one, sums(bi.RegimeData.from_frame(frame, *COLUMNS)))
 
 
+def test_sums_of_a_fit_are_the_same_for_workers_threads_and_in_memory(
+    paths, client, one_worker, threads
+) -> None:
+    whole = bi.RegimeData.from_frame(table(ROWS), *COLUMNS)
+    assert ROWS > MIN_BINNED_ROWS
+    terms = bi.models.additive().decompose(whole)
+
+    def matrix(data: bi.Rows, binned: bool = True) -> np.ndarray:
+        spread = VarianceFunction()
+        return sufficient_statistics(data, terms, spread, progress=False, binned=binned).xx
+
+    one, *others = (matrix(of_files(paths, own)) for own in (client, one_worker, threads))
+    assert all(one.tobytes() == other.tobytes() for other in others)
+    size = np.sqrt(np.diag(one))
+    error = np.abs(np.array([matrix(whole), matrix(whole, False)]) - one) / np.outer(size, size)
+    # Sums without bins are others.
+    assert error[0].max() < 1e-7
+    assert error[1].max() > 1e-6
+
+
 def test_dask_frame_and_files_of_the_same_rows_agree(paths, client) -> None:
     frame = dd.from_pandas(table(ROWS), npartitions=9)
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
@@ -139,7 +170,19 @@ def test_empty_partitions_are_skipped(one_worker) -> None:
     frame = dd.concat([none, some, none])
     data = bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
     assert len(data._partitions) == 9
-    assert_same_rows(data.in_memory, bi.RegimeData.from_frame(table(300), *COLUMNS))
+    whole = bi.RegimeData.from_frame(table(300), *COLUMNS)
+    assert_same_rows(data.in_memory, whole)
+    assert_close(sums(data), sums(whole))
+
+
+def test_partitions_without_complete_rows_are_skipped(one_worker) -> None:
+    rows = table(300)
+    rows["z"] = rows["z"].where(rows.index // 100 != 1)
+    frame = dd.from_pandas(rows, npartitions=3)
+    with pytest.warns(bi.DataWarning, match="100 of 300 rows"):
+        data = bi.read(frame, *COLUMNS, client=one_worker, missing="drop", progress=False)
+    whole = bi.RegimeData.from_frame(rows.dropna(subset="z"), *COLUMNS)
+    assert_close(sums(data), sums(whole))
 
 
 def test_unreadable_and_changing_sources_raise(one_worker, tmp_path) -> None:
@@ -165,6 +208,18 @@ def test_unreadable_and_changing_sources_raise(one_worker, tmp_path) -> None:
             sums(data)
 
 
+@pytest.mark.parametrize("kind", ["stream", "cluster"])
+def test_rows_of_a_regime_that_is_new_in_the_source_raise(kind, one_worker, tmp_path) -> None:
+    frame, path = table(MIN_BINNED_ROWS), tmp_path / "rows.parquet"
+    frame.to_parquet(path)
+    cluster = {"client": one_worker} if kind == "cluster" else {}
+    data = bi.read(path, *COLUMNS, **cluster, progress=False)
+    frame.assign(regime=frame["regime"].where(frame.index != 7, "x,y")).to_parquet(path)
+    terms = bi.models.additive("linear").decompose(data.in_memory)
+    with pytest.raises(bi.DataError, match=r"another regime, do\(x, y\).*make the data again"):
+        sufficient_statistics(data, terms, VarianceFunction(), progress=False)
+
+
 def doubled(rows: bi.RegimeData) -> bi.RegimeData:
     return replace(rows, outcome=2 * rows.outcome)
 
@@ -184,6 +239,36 @@ def test_another_outcome_is_computed_whenever_rows_are_read(kind, one_worker) ->
     np.testing.assert_allclose(sums(other)[0, [0, 3]], [300, expected.sum()])
     # The rows themselves are unchanged.
     np.testing.assert_array_equal(rows.in_memory.outcome, frame["z"])
+
+
+CALLED: list[str] = []
+
+
+def noted(rows: bi.RegimeData) -> bi.RegimeData:
+    CALLED.append("read")
+    return rows
+
+
+def noted_products(rows: bi.RegimeData) -> np.ndarray:
+    CALLED.append("summed")
+    return products(rows)
+
+
+def test_rows_of_a_partition_are_summed_as_they_are_read(one_worker, tmp_path) -> None:
+    table(3 * ROWS_PER_READ).to_parquet(tmp_path / "rows.parquet")
+    data = of_files(tmp_path / "rows.parquet", one_worker).with_outcome(noted)
+    assert len(data._partitions) == 1
+    CALLED.clear()
+    sums(data, noted_products)
+    assert CALLED.count("read") == 3
+    assert "summed" in CALLED[: CALLED.index("read", 1)]
+
+
+def test_carryover_is_refused(one_worker, paths) -> None:
+    data = of_files(paths, one_worker)
+    model = bi.models.additive(carryover={"x": bi.Adstock(0.5)})
+    with pytest.raises(bi.DataError, match="carry-over needs the rows of a unit together"):
+        bi.fit(data, model)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:
@@ -210,34 +295,84 @@ def test_error_without_dask_names_the_remedy(one_worker, paths, monkeypatch) -> 
 CALLS = Counter()
 
 
-def waiting(name: str, batch: bi.RegimeData) -> np.ndarray:
-    """Compute `products`; a process that has finished a partition waits to be killed."""
-    CALLS[name] += 1
-    killed = Event(f"{name} killed")
-    if CALLS[name] > 1 and not killed.is_set():
-        Queue(f"{name} waits").put(os.getpid())
-        killed.wait()
-    return products(batch)
+def killed(source: str, rows: bi.RegimeData) -> bi.RegimeData:
+    """Let a process that has read rows before wait to be killed."""
+    CALLS[source] += 1
+    done = Event(f"{source} killed")
+    if CALLS[source] > 1 and not done.is_set():
+        Queue(f"{source} waits").put(os.getpid())
+        done.wait()
+    return rows
+
+
+def late(_: str, rows: bi.RegimeData) -> bi.RegimeData:
+    """Let one of two workers take its time."""
+    time.sleep(0.2 if get_worker().name == 0 else 0)
+    return rows
+
+
+def failing(source: str, rows: bi.RegimeData) -> bi.RegimeData:
+    """Fail at the first attempt of a process to read the rows."""
+    CALLS[source, rows.digest] += 1
+    if CALLS[source, rows.digest] == 1:
+        raise OSError("the connection was reset")
+    return rows
+
+
+def on_workers(function, source: str, rows: bi.RegimeData) -> bi.RegimeData:
+    """Call a function on workers, not on the client, which transforms the sample."""
+    try:
+        get_worker()
+    except ValueError:
+        return rows
+    return function(source, rows)
+
+
+def fitted(data: bi.Rows, function=lambda _, rows: rows, source: str = "") -> np.ndarray:
+    """Draws of a fit whose workers call a function whenever they have read rows."""
+    data = data.with_outcome(partial(on_workers, function, source))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+        posterior = bi.fit(data, method="laplace", progress=False)
+    return posterior.joint_effect([[0.5, 1.0]]).to_numpy()
+
+
+def source_of(name: str, paths, client: Client) -> bi.DistributedData:
+    if name == "files":
+        return of_files(paths, client)
+    frame = dd.from_pandas(table(ROWS), npartitions=9)
+    return bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
+
+
+@pytest.fixture(scope="module", params=["files", "frame"])
+def source(request, paths, client, one_worker) -> tuple[str, bi.DistributedData, bytes]:
+    """Name, rows on two workers, and the draws of an undisturbed fit on one."""
+    alone = fitted(source_of(request.param, paths, one_worker)).tobytes()
+    return request.param, source_of(request.param, paths, client), alone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["files", "frame"])
-def test_killed_worker_does_not_change_the_result(paths, client, source) -> None:
-    if source == "files":
-        data = of_files(paths, client)
-    else:
-        frame = dd.from_pandas(table(20_000), npartitions=9)
-        data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
-    undisturbed = sums(data)
-    killed, queue = Event(f"{source} killed", client), Queue(f"{source} waits", client)
+def test_slow_workers_and_attempts_that_fail_do_not_change_a_fit(source) -> None:
+    name, data, undisturbed = source
+    assert fitted(data, late).tobytes() == undisturbed
+    with dask.annotate(retries=3):
+        assert fitted(data, failing, name).tobytes() == undisturbed
+    with pytest.raises(OSError, match="the connection was reset"):
+        fitted(data, failing, f"{name} again")
+
+
+@pytest.mark.slow
+def test_killed_worker_does_not_change_a_fit(source, client) -> None:
+    name, data, undisturbed = source
+    done, queue = Event(f"{name} killed", client), Queue(f"{name} waits", client)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(sums, data, partial(waiting, source))
+        running = pool.submit(fitted, data, killed, name)
         try:
             victim = queue.get(timeout=60)
             os.kill(victim, signal.SIGKILL)
         finally:
             # Release waiting tasks even after a failure.
-            killed.set()
-        assert running.result(timeout=60).tobytes() == undisturbed.tobytes()
+            done.set()
+        assert running.result(timeout=120).tobytes() == undisturbed
     client.wait_for_workers(2, timeout=240)
     assert victim not in {nanny.pid for nanny in client.cluster.workers.values()}

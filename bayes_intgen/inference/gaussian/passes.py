@@ -11,7 +11,6 @@ from scipy.sparse import csr_array, lil_array
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
-from bayes_intgen.data.out_of_core import StreamedData
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.gaussian.bins import Batch, Bins
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
@@ -122,12 +121,11 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
 
 
 def are_binned(data: Rows, terms: Decomposition) -> bool:
-    """Whether rows are many, here, and each adds to the sums by itself."""
+    """Whether rows are many, and each adds to the sums by itself."""
     separate = terms.random_effects is None and not terms.carryover
-    here = isinstance(data, Observations | StreamedData)
     many = len(data) >= MIN_BINNED_ROWS
     few = len(data.names) + len(terms.covariates.every) <= MAX_BINNED_INPUTS
-    return separate and here and many and few and terms.size <= MAX_BINNED_COLUMNS
+    return separate and many and few and terms.size <= MAX_BINNED_COLUMNS
 
 
 def binned_sums(
@@ -143,8 +141,8 @@ def binned_sums(
         exact = batch.exact.with_units(rows.weights, rows.within, unit_precision(spread, rows))
         return batch._replace(exact=exact)
 
-    batches = data.batches_by_regime(BINNED_ROWS_PER_BATCH)
-    sums = bins.sums(data.map_batches(of_batch, "Sums over rows", progress, batches))
+    merge, label, rows = SufficientStatistics.merge, "Sums over rows", BINNED_ROWS_PER_BATCH
+    sums = data.sum_by_regime(of_batch, bins.sums, merge, rows, label, progress)
     return sums._replace(known=known)
 
 
