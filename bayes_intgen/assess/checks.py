@@ -67,7 +67,7 @@ from bayes_intgen.errors import LackOfFitWarning, ModelError
 from bayes_intgen.inference.pilot.carryover import with_carryover
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
-from bayes_intgen.posterior.stored_fit import fit_tests_dataset
+from bayes_intgen.posterior.schema import fit_tests_dataset
 from bayes_intgen.text.formats import frame_along, shorter_number, to_json
 from bayes_intgen.text.messages import in_words, option
 

@@ -39,8 +39,12 @@ from bayes_intgen.posterior.population import (
     standardisation,
     warn_of_range,
 )
-from bayes_intgen.posterior.schema import FIT, draw_coordinates, size_of_draws
-from bayes_intgen.posterior.stored_fit import stored_prediction
+from bayes_intgen.posterior.schema import (
+    FIT,
+    draw_coordinates,
+    size_of_draws,
+    stored_prediction,
+)
 
 if TYPE_CHECKING:
     import narwhals as nw
