@@ -143,13 +143,10 @@ def contributions(
     An action is compared with zero where that is supported, otherwise with its lowest supported
     value. With --cost the next unit is also one of cost.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     posterior = load_fit(fit)
     decision = worth.decision(posterior)
     table = over.view(posterior).contributions(decision, level=over.level)
-    document = to_json(as_document(table, "action"))
-    answer(format, contributions_in_text(table), document, frame_along(table, "action"))
+    _answer_table(format, contributions_in_text(table), table, "action")
     return DONE
 
 
@@ -177,8 +174,6 @@ def next_experiment(
     horizon
         Number of units to which the plan will apply; multiplies its value.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     posterior = load_fit(fit)
     decision = choice.decision(posterior)
     planned = None
@@ -188,8 +183,7 @@ def next_experiment(
         decision, planned, rows=None if experiment else rows, horizon=horizon, level=over.level,
         beyond_support=choice.beyond_support,
     )  # fmt: skip
-    document = to_json(as_document(table, "experiment"))
-    answer(format, ranking_in_text(table), document, frame_along(table, "experiment"))
+    _answer_table(format, ranking_in_text(table), table, "experiment")
     return DONE
 
 
@@ -232,8 +226,6 @@ def split(
     The intervals are of the joint effects at the points of --set or --points, otherwise of the
     gains of the plans that may be best, as in the command ``next``.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
@@ -250,8 +242,7 @@ def split(
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))
     table = posterior.split(rows, target, **settings)
-    document = to_json(as_document(table, "regime"))
-    answer(format, shares_in_text(table), document, frame_along(table, "regime"))
+    _answer_table(format, shares_in_text(table), table, "regime")
     return DONE
 
 
@@ -270,6 +261,13 @@ def _answer_plan(format: Format, plan: "Plan") -> None:
     from bayes_intgen.text.formats import to_json
 
     answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
+
+
+def _answer_table(format: Format, text: str, table: "xr.Dataset", dim: str) -> None:
+    """Print a table, of whose entries along a dimension other formats have a record each."""
+    from bayes_intgen.text.formats import frame_along, to_json
+
+    answer(format, text, to_json(as_document(table, dim)), frame_along(table, dim))
 
 
 def plan_document(plan: "Plan") -> dict[str, Any]:
