@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import numpyro
 import pandas as pd
@@ -370,11 +371,16 @@ def to_arviz(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 def program(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = fit.program(case.data)
-    with numpyro.handlers.seed(rng_seed=0):
-        trace = numpyro.handlers.trace(own).get_trace()
-    site = trace["outcome"]
-    assert np.isfinite(np.asarray(site["fn"].log_prob(site["value"]))).all()
-    assert len(np.asarray(site["value"])) == fit.tree["constant_data"]["rows"].sum()
+
+    @jax.jit
+    def log_densities(key: jax.Array) -> jax.Array:
+        seeded = numpyro.handlers.seed(own, key)
+        site = numpyro.handlers.trace(seeded).get_trace()["outcome"]
+        return site["fn"].log_prob(site["value"])
+
+    each = log_densities(jax.random.key(0))
+    assert np.isfinite(each).all()
+    assert len(each) == fit.tree["constant_data"]["rows"].sum()
 
 
 def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
