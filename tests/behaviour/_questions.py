@@ -405,8 +405,7 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
             refusals.append(str(error))
     assert all(text.endswith("so that it has no control variable") for text in refusals)
     for picture in drawn:
-        figure = getattr(picture, "figure", picture)
-        figure.savefig(io.BytesIO(), format="png", dpi=40)
+        getattr(picture, "figure", picture).draw_without_rendering()
     plt.close("all")
 
 
@@ -428,7 +427,9 @@ def saved_again(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None
 
 
 def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
-    fit.save(folder / "fit.nc")
+    if not over:
+        # Asked first, without values given or a population.
+        fit.save(folder / "fit.nc")
     (point,), (start,) = (own.head(1).to_dict("records") for own in (case.points, case.start))
     options = []
     if "given" in over:
