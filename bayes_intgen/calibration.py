@@ -72,7 +72,7 @@ def ranks(
     Examples
     --------
     >>> model = bi.models.additive("linear")
-    >>> tree = ranks(data, model, simulations=range(2), draws=20, warmup=20, chains=2)
+    >>> tree = ranks(data, model, simulations=range(2), method="laplace", draws=20)
     >>> tree["prior_sbc"]["joint_effect"].sizes["draw"]
     2
     """
@@ -177,7 +177,7 @@ def coverage(
     Examples
     --------
     >>> world = bi.simulators.Linear.random(2, seed=0)
-    >>> table = coverage(world, rows=50, seed=0, draws=20, warmup=20, chains=2)
+    >>> table = coverage(world, rows=50, seed=0, method="laplace", draws=20)
     >>> table["coverage"].dims
     ('of', 'level')
     """
