@@ -25,7 +25,12 @@ from bayes_intgen.decide.contrasts import warn_of_effects
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.defaults import default_point, typical_point
-from bayes_intgen.posterior.draws import PosteriorDraws, central, predictions_of_rows, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    predictions_of_rows,
+    statistics_of,
+    support_of,
+)
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import align_columns, format_estimate, format_number
 from bayes_intgen.text.messages import hint, quoted
@@ -189,8 +194,8 @@ class Estimates:
 
     def _statistics(self, level: float) -> dict[str, Array]:
         draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
-        mean, low, high = central(draws.T, probability(level, "level", PointsError)).values()
-        return {"estimate": mean, "sd": draws.std(axis=1), "low": low, "high": high}
+        own = statistics_of(draws.T, probability(level, "level", PointsError))
+        return {"estimate": own.pop("mean"), **own}
 
     def __str__(self) -> str:
         estimate, _, *ends = self._statistics(0.9).values()

@@ -530,6 +530,18 @@ def central(draws: Array, level: float, name: str = "") -> dict[str, Array]:
     return {name or "mean": draws.mean(axis=0), f"{prefix}low": low, f"{prefix}high": high}
 
 
+def statistics_of(draws: Array, level: float) -> dict[str, Array]:
+    """Mean, standard deviation and ends of the central interval over the first axis.
+
+    Examples
+    --------
+    >>> statistics_of(np.array([[0.0], [2.0]]), 0.5)["sd"].tolist()
+    [1.0]
+    """
+    mean, low, high = central(draws, level).values()
+    return {"mean": mean, "sd": draws.std(axis=0), "low": low, "high": high}
+
+
 def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:
     """Coordinates of points, shape (M, K), and over whom answers are averaged."""
     return xr.Dataset(
