@@ -139,7 +139,7 @@ class FewDoses(NormalActions):
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.choice(self.doses[action], rows)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         shape = np.tanh(self.slope[action] * (values - self.middle[action]))
         return np.asarray(self.size[action] * shape)
 
@@ -203,7 +203,7 @@ class UniformDesign(NormalActions):
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return rng.random(rows)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         shape = np.tanh(self.slope[action] * (values - self.middle[action]))
         return np.asarray(self.size[action] * shape)
 
@@ -282,9 +282,9 @@ class Saturating(ZeroInflated):
             common |= {"pause": np.full(count, -np.inf), "set_pause": np.zeros(count)}
         return cls(**common, curve=curve)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         if self.curve == "hill":
-            return super().effect_of(action, values)
+            return super().unconfounded(action, values)
         x = values / self.half[action]
         share = np.log1p(x) if self.curve == "log" else -np.expm1(-x)
         return np.asarray(self.size[action] * share)
@@ -354,7 +354,7 @@ class Stepped(NormalActions):
     def draw_setting(self, action: int, rows: int, rng: np.random.Generator) -> Array:
         return np.asarray(rng.normal(size=rows) * self.set_sd[action])
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         z = values - self.turn[action]
         if self.shape == "step":
             curve = np.where(z > 0, 1.0, 0.0)

@@ -38,7 +38,7 @@ from .models.carryover import Adstock
 from .models.mechanisms.mechanism import LogNormal
 from .models.mechanisms.parametric import Levels, Linear, Polynomial
 from .models.mechanisms.smooth import GP, Seasonal, Spline, Trend
-from .posterior.prior_predictive import prior_predictive
+from .posterior.prior import prior_predictive
 
 __all__ = [
     "GP",

@@ -4,14 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from numpyro.infer import Predictive
 
-from bayes_intgen._jax import double_precision
 from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
@@ -21,8 +17,8 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, additive
-from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.draws import prediction_of
+from bayes_intgen.posterior.prior import simulated_rows
 from bayes_intgen.simulators import StructuralCausalModel
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -76,7 +72,7 @@ def ranks(
     Examples
     --------
     >>> model = bi.models.additive("linear")
-    >>> tree = ranks(data, model, simulations=range(2), draws=20, warmup=20, chains=2)
+    >>> tree = ranks(data, model, simulations=range(2), method="laplace", draws=20)
     >>> tree["prior_sbc"]["joint_effect"].sizes["draw"]
     2
     """
@@ -91,16 +87,14 @@ def ranks(
 
     def simulation(seed: int) -> xr.Dataset:
         """Shares of posterior draws below the true values in one simulation."""
-        truth, centre = _prior_draw(model, terms, data, seed), terms.centre
+        truth, coefficients, outcome = simulated_rows(model, terms, data, (), seed)
         posterior = fit_decomposed(
-            replace(
-                data, outcome=truth["outcome"] + centre, weights=None, within=None, lift_tests=()
-            ),
+            replace(data, outcome=outcome, weights=None, within=None, lift_tests=()),
             fitted,
             SamplerSettings(seed=seed, **{"progress": False, **settings}),
             fitted_terms,
         ).posterior
-        true_effect = truth["coefficients"] @ terms.matrix(points, mask).T + centre
+        true_effect = coefficients @ terms.matrix(points, mask).T + terms.centre
         effect = prediction_of(posterior).mean(points, mask)
         draws = posterior.tree["posterior"].to_dataset()
         shares = xr.Dataset(
@@ -108,7 +102,7 @@ def ranks(
                 "joint_effect": _share(
                     xr.DataArray(effect, dims=("chain", "draw", "point")), true_effect
                 ),
-                "intercept": _share(draws["intercept"], truth["coefficients"][0] + centre),
+                "intercept": _share(draws["intercept"], coefficients[0] + terms.centre),
                 "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
             },
             coords={"point": np.arange(len(points)), "draw": seed},
@@ -126,21 +120,6 @@ def ranks(
         map(simulation, simulations), "draw", join="inner", data_vars="all", coords="minimal"
     )
     return xr.DataTree.from_dict({"prior_sbc": together.expand_dims(chain=[0])})
-
-
-def _prior_draw(
-    model: Model, terms: Decomposition, data: RegimeData, seed: int
-) -> dict[str, Array]:
-    """One draw of all sites of the generative program from the prior."""
-    with double_precision():
-        sites = Predictive(model.program, num_samples=1)(
-            jax.random.fold_in(jax.random.key(seed), 2**32 - 2),
-            terms,
-            jnp.asarray(terms.functions(data.actions)),
-            jnp.asarray(terms.gates(data.intervened)),
-            jnp.ones(len(data)),
-        )
-        return {name: np.asarray(value)[0] for name, value in sites.items()}
 
 
 def _share(draws: xr.DataArray, truth: Any) -> xr.DataArray:
@@ -198,7 +177,7 @@ def coverage(
     Examples
     --------
     >>> world = bi.simulators.Linear.random(2, seed=0)
-    >>> table = coverage(world, rows=50, seed=0, draws=20, warmup=20, chains=2)
+    >>> table = coverage(world, rows=50, seed=0, method="laplace", draws=20)
     >>> table["coverage"].dims
     ('of', 'level')
     """

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-import xarray as xr
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._typing import Array
@@ -17,12 +17,13 @@ from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
+from bayes_intgen.decide.comparisons import LEVEL
+from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
-from bayes_intgen.posterior.draws import predictions_of_rows, support_of
 from bayes_intgen.text.messages import quoted
 
 try:
@@ -327,14 +328,6 @@ def _effect_in_rows(
         new = [group_label(cell) not in labels for cell in others[name]]
         is_new = np.array(new) & ~missing_in(others[name])
         others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
-    rows = as_table(xr.Dataset({name: ("row", column) for name, column in others.items()}))
-    assert rows is not None
-    averages, parts = predictions_of_rows(posterior, rows)
-    query = support_of(posterior).query(values, intervened)
-    support_of(posterior).warn_of_level(query.intervened, averages)
-    each = [
-        (own.rows, prediction.mean(own.inputs(values), query.mask[own.rows]))
-        for own, prediction in parts
-    ]
-    order = np.argsort(np.concatenate([rows for rows, _ in each]))
-    return np.concatenate([draws for _, draws in each], axis=-1)[..., order]
+    rows = NewRows(pd.DataFrame(others), values, "pandas")
+    question = Question(rows, [Request({}, (values,))], LEVEL)
+    return estimates(posterior, question, None, intervened).draws.to_numpy()

@@ -159,10 +159,6 @@ class OutcomeLaw:
         """Log derivative of the working outcome with respect to the outcome itself."""
         return 0.0
 
-    def plus(self, mean: Array, shift: Array) -> Array:
-        """Mean outcome where the predictor is larger by a shift."""
-        return mean + shift
-
     def log_density(self, working: Array, predictor: Array, sd: Array) -> Array:
         """Log density of the outcome itself, given its value on the working scale."""
         density = self.noise.log_density(working, predictor, sd)
@@ -261,9 +257,6 @@ class MultiplicativeLaw(OutcomeLaw):
     def log_slope(cls, working: Array) -> Array | float:
         # The derivative of the logarithm is one over the outcome.
         return -working
-
-    def plus(self, mean: Array, shift: Array) -> Array:
-        return np.asarray(mean * np.exp(shift))
 
     def draw(self, predictor: Array, sd: Array, rng: Generator, units: Array | float = 1) -> Array:
         return np.asarray(np.exp(super().draw(predictor, sd, rng, units)))

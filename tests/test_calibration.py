@@ -58,7 +58,7 @@ def test_ranks_are_uniform_for_the_right_model_only() -> None:
 
 def test_coverage_in_one_world() -> None:
     world = bi.simulators.DoseResponse.random(2, seed=3)
-    table = bi.calibration.coverage(world, rows=150, seed=1, points=400, draws=150, warmup=150)
+    table = bi.calibration.coverage(world, rows=150, seed=1, points=400, method="laplace")
     assert list(table["of"].values) == ["effect", "change", "outcome"]
     for of in ("effect", "change"):
         assert (np.diff(table["coverage"].sel(of=of)) >= 0).all()

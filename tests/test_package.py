@@ -59,13 +59,13 @@ def test_saved_fits_answer_without_jax(posterior, tmp_path) -> None:
         "fit.joint_effect(points), fit.outcome(points), fit.contrast(points[:1], points[1:])\n"
         "fit.plot_joint_effect(fit.terms.names[0])\n"
         "print({'jax', 'numpyro'} & set(sys.modules))\n"
-        "bi.prior_predictive\n"
+        "bi.fit\n"
         "print(sorted({'jax', 'numpyro'} & set(sys.modules)))\n"
     )
     first, second = run(program).splitlines()
     assert first == "set()"
-    # Negative control: a name whose module needs both.
-    assert second == "['jax', 'numpyro']"
+    # Negative control: a name whose module needs JAX.
+    assert "'jax'" in second
 
 
 def only(pattern: str, file: str) -> str:

@@ -1,18 +1,19 @@
-"""Tidy answers from a posterior: predictions, comparisons and slopes at the rows of a table."""
+"""Answers from a posterior: tidy tables of effects at rows, and draws of changes of effects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.api.pictures import Pictures
 
 # Methods import what answers: most questions to a saved fit are about single points.
 if TYPE_CHECKING:
-    from bayes_intgen.decide.comparisons import By, Comparison
-    from bayes_intgen.decide.estimates import Estimates
+    from bayes_intgen.decide.comparisons import Comparison
+    from bayes_intgen.decide.contrasts import Contrast
+    from bayes_intgen.decide.estimates import By, Estimates
 
 
 class Answers(Pictures):
-    """Methods of a posterior that answer with a tidy table."""
+    """Methods of a posterior that compare effects, in tidy tables or as draws."""
 
     def predictions(
         self,
@@ -66,7 +67,8 @@ class Answers(Pictures):
         >>> table.to_dataframe()["red"].tolist()
         [0.0, 0.5]
         """
-        from bayes_intgen.decide.comparisons import estimates, predictions
+        from bayes_intgen.decide.comparisons import predictions
+        from bayes_intgen.decide.estimates import estimates
 
         return estimates(self, predictions(self, newdata, variables), by, intervened)
 
@@ -114,7 +116,8 @@ class Answers(Pictures):
         >>> effect.to_dataframe()["contrast"].tolist()
         ['0.5 - 0', '0.5 - 0']
         """
-        from bayes_intgen.decide.comparisons import comparisons, estimates
+        from bayes_intgen.decide.comparisons import comparisons
+        from bayes_intgen.decide.estimates import estimates
 
         asked = comparisons(self, variables, newdata, comparison)
         return estimates(self, asked, by, intervened)
@@ -159,6 +162,140 @@ class Answers(Pictures):
         >>> len(average), bool(average.to_dataframe()["low"][0] > 0)
         (1, True)
         """
-        from bayes_intgen.decide.comparisons import estimates, slopes
+        from bayes_intgen.decide.comparisons import slopes
+        from bayes_intgen.decide.estimates import estimates
 
         return estimates(self, slopes(self, variables, newdata), by, intervened)
+
+    def contrast(
+        self,
+        to: Any,
+        start: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+        given: Mapping[str, Any] | None = None,
+        population: Any = None,
+        periods: int | None = None,
+    ) -> "Contrast":
+        """Draws of the change of an effect between points, E[Y | do(to)] - E[Y | do(start)].
+
+        Parameters
+        ----------
+        to, start : points as in :meth:`joint_effect`
+            One point, or as many as the other has.
+        intervened : sequence of str, optional
+            Actions that are set; all by default.
+        given, population, periods
+            As in :meth:`joint_effect`.
+
+        Returns
+        -------
+        Contrast, dims (chain, draw, point)
+            A DataArray in the outcome's units, with methods ``summary`` and ``to_dataframe``. It
+            is not corrected for a choice of ``to`` as the best of many plans, as :meth:`best` is.
+            Coordinates along ``point``: the index of a data frame, the values of each action and,
+            after ``from``, those at the start, and ``supported``, whether both ends are.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and if the numbers of points do not match.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`, on the level only under a log link, where a ratio is the change.
+
+        Examples
+        --------
+        >>> change = posterior.contrast({"red": 0.5, "green": 0.2}, {"red": 0.0, "green": 0.2})
+        >>> bool(change.summary().low > 0)
+        True
+        """
+        from bayes_intgen.decide.contrasts import contrast
+
+        view = self.given(given).over(population)
+        return contrast(view, to, start, intervened, periods)
+
+    def ratio(
+        self,
+        to: Any,
+        start: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+    ) -> "Contrast":
+        """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
+
+        Parameters
+        ----------
+        to, start, intervened
+            As in :meth:`contrast`; the ratio is of averages over the population.
+
+        Returns
+        -------
+        Contrast, dims (chain, draw, point)
+            1.2 is an increase by 20%. Coordinates and methods as of :meth:`contrast`.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`contrast`, and where the mean at the start is too near to zero: within four
+            posterior standard deviations.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`effect`, on the level only where effects add up.
+
+        Examples
+        --------
+        >>> per_cent = 100 * (posterior.ratio([[1.0, 0.5]], [[0.5, 0.5]]) - 1)
+        >>> bool(per_cent.mean() > 0)
+        True
+        """
+        from bayes_intgen.decide.contrasts import ratio
+
+        return ratio(self, to, start, intervened)
+
+    def slope(
+        self,
+        action: str,
+        at: Any,
+        *,
+        intervened: Sequence[str] | None = None,
+    ) -> "Contrast":
+        """Draws of the derivative of an effect with respect to one action.
+
+        Parameters
+        ----------
+        action : str
+        at : points as in :meth:`joint_effect`
+        intervened
+            As in :meth:`contrast`.
+
+        Returns
+        -------
+        Contrast, dims (chain, draw, point)
+            In the outcome's units per unit of the action; one-sided at the ends of the observed
+            range. At a value that many rows share, such as no spend, the derivative of the smooth
+            function beside it, without the step there. At such a zero it is known badly unless
+            there are rows just above; :meth:`contrast` compares zero with a usual value.
+
+        Raises
+        ------
+        PointsError
+            As :meth:`effect`, and for an action with levels.
+
+        Warns
+        -----
+        SupportWarning
+            As :meth:`contrast`.
+
+        Examples
+        --------
+        >>> bool(posterior.slope("red", [[0.0, 0.0]]).summary().low > 0)
+        True
+        """
+        from bayes_intgen.decide.contrasts import slope
+
+        return slope(self, action, at, intervened)

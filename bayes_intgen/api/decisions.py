@@ -1,4 +1,4 @@
-"""Decisions from a posterior: contrasts, ratios, slopes, best plans and planned experiments."""
+"""Decisions from a posterior: best plans, contributions and planned experiments."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,146 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayes_intgen.decide.best import Plan
-    from bayes_intgen.decide.contrasts import Contrast
     from bayes_intgen.decide.decision import Decision, Objective
     from bayes_intgen.decide.experiments import Experiment
 
 
 class Decisions(Answers):
-    """Methods of a posterior that compare and choose plans, and plan the collection of rows."""
-
-    def contrast(
-        self,
-        to: Any,
-        start: Any,
-        *,
-        intervened: Sequence[str] | None = None,
-        given: Mapping[str, Any] | None = None,
-        population: Any = None,
-        periods: int | None = None,
-    ) -> "Contrast":
-        """Draws of the change of an effect between points, E[Y | do(to)] - E[Y | do(start)].
-
-        Parameters
-        ----------
-        to, start : points as in :meth:`joint_effect`
-            One point, or as many as the other has.
-        intervened : sequence of str, optional
-            Actions that are set; all by default.
-        given, population, periods
-            As in :meth:`joint_effect`.
-
-        Returns
-        -------
-        Contrast, dims (chain, draw, point)
-            A DataArray in the outcome's units, with methods ``summary`` and ``to_dataframe``. It
-            is not corrected for a choice of ``to`` as the best of many plans, as :meth:`best` is.
-            Coordinates along ``point``: the index of a data frame, the values of each action and,
-            after ``from``, those at the start, and ``supported``, whether both ends are.
-
-        Raises
-        ------
-        PointsError
-            As :meth:`effect`, and if the numbers of points do not match.
-
-        Warns
-        -----
-        SupportWarning
-            As :meth:`effect`, on the level only under a log link, where a ratio is the change.
-
-        Examples
-        --------
-        >>> change = posterior.contrast({"red": 0.5, "green": 0.2}, {"red": 0.0, "green": 0.2})
-        >>> bool(change.summary().low > 0)
-        True
-        """
-        from bayes_intgen.decide.contrasts import contrast
-
-        view = self.given(given).over(population)
-        return contrast(view, to, start, intervened, periods)
-
-    def ratio(
-        self,
-        to: Any,
-        start: Any,
-        *,
-        intervened: Sequence[str] | None = None,
-    ) -> "Contrast":
-        """Draws of the relative effect between points, E[Y | do(to)] / E[Y | do(start)].
-
-        Parameters
-        ----------
-        to, start, intervened
-            As in :meth:`contrast`; the ratio is of averages over the population.
-
-        Returns
-        -------
-        Contrast, dims (chain, draw, point)
-            1.2 is an increase by 20%. Coordinates and methods as of :meth:`contrast`.
-
-        Raises
-        ------
-        PointsError
-            As :meth:`contrast`, and where the mean at the start is too near to zero: within four
-            posterior standard deviations.
-
-        Warns
-        -----
-        SupportWarning
-            As :meth:`effect`, on the level only where effects add up.
-
-        Examples
-        --------
-        >>> per_cent = 100 * (posterior.ratio([[1.0, 0.5]], [[0.5, 0.5]]) - 1)
-        >>> bool(per_cent.mean() > 0)
-        True
-        """
-        from bayes_intgen.decide.contrasts import ratio
-
-        return ratio(self, to, start, intervened)
-
-    def slope(
-        self,
-        action: str,
-        at: Any,
-        *,
-        intervened: Sequence[str] | None = None,
-    ) -> "Contrast":
-        """Draws of the derivative of an effect with respect to one action.
-
-        Parameters
-        ----------
-        action : str
-        at : points as in :meth:`joint_effect`
-        intervened
-            As in :meth:`contrast`.
-
-        Returns
-        -------
-        Contrast, dims (chain, draw, point)
-            In the outcome's units per unit of the action; one-sided at the ends of the observed
-            range. At a value that many rows share, such as no spend, the derivative of the smooth
-            function beside it, without the step there. At such a zero it is known badly unless
-            there are rows just above; :meth:`contrast` compares zero with a usual value.
-
-        Raises
-        ------
-        PointsError
-            As :meth:`effect`, and for an action with levels.
-
-        Warns
-        -----
-        SupportWarning
-            As :meth:`contrast`.
-
-        Examples
-        --------
-        >>> bool(posterior.slope("red", [[0.0, 0.0]]).summary().low > 0)
-        True
-        """
-        from bayes_intgen.decide.contrasts import slope
-
-        return slope(self, action, at, intervened)
+    """Methods of a posterior that choose plans, and plan the collection of rows."""
 
     def best(
         self,

@@ -247,12 +247,11 @@ class Posterior(Decisions):
     def update(self, new_rows: "RegimeData", *, progress: bool = True) -> "Posterior":
         """Fit the rows of this fit together with new ones, in a fraction of the time of a new fit.
 
-        The draws of this fit are weighted by the ratio of the posterior densities with and without
-        the new rows (Chopin, "A sequential particle filter method for static models", Biometrika
-        2002), with the functions and the variance function of this fit. Once rows have grown by
-        more than an eighth, or where new rows are unlike the earlier ones, all rows are fitted
-        anew with ``method="laplace"``, or with NUTS where Pareto k or the effective sample size
-        says that importance weights do not suffice; see docs/how-to/data.md for the other cases.
+        The sums of the new rows join those of the earlier ones, with the functions and the variance
+        function of this fit. Once rows have grown by more than an eighth, or where new rows are
+        unlike the earlier ones, these are estimated anew; see docs/how-to/data.md for the other
+        cases. Draws are those of ``method="laplace"``, or of NUTS where Pareto k or the effective
+        sample size says that importance weights do not suffice.
 
         Parameters
         ----------

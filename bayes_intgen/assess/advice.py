@@ -339,15 +339,13 @@ class FailedTest(NamedTuple):
     given: str
 
 
-def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
+def fit_problems(tests: xr.Dataset) -> list[str]:
     """Report actions with lack of fit, in one sentence.
 
     Parameters
     ----------
     tests : Dataset
         Result of :func:`fit_tests_dataset`.
-    level : float
-        Familywise error rate.
 
     Examples
     --------
@@ -356,7 +354,7 @@ def fit_problems(tests: xr.Dataset, level: float = LEVEL) -> list[str]:
     """
     columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
-    failed = [FailedTest(*rows[i]) for i in holm(tests["fit_p"].values.tolist(), level)]
+    failed = [FailedTest(*rows[i]) for i in holm(tests["fit_p"].values.tolist(), LEVEL)]
     # Where an action alone is not followed, its pairs fail for the same reason.
     single = {test.action for test in failed if not test.given}
     joint = [

@@ -46,7 +46,6 @@ from bayes_intgen.assess.findings import (
     findings_of_fit_tests,
     of_copies,
     of_rows,
-    sentences,
     store_findings,
     stored_findings,
 )
@@ -63,11 +62,11 @@ from bayes_intgen.assess.shapes import shape_tests
 from bayes_intgen.assess.shared_causes import action_tests
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import LackOfFitWarning, ModelError
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.pilot.carryover import with_carryover
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
-from bayes_intgen.posterior.stored_fit import fit_tests_dataset
+from bayes_intgen.posterior.schema import fit_tests_dataset
 from bayes_intgen.text.formats import frame_along, shorter_number, to_json
 from bayes_intgen.text.messages import in_words, option
 
@@ -169,11 +168,6 @@ class Check:
         follow. This contradicts the smoothness of the prior, not the assumptions.
         """
         return [*stored_findings(self.table.attrs), *findings_of_fit_tests(self.table)]
-
-    @property
-    def lack_of_fit(self) -> list[str]:
-        """Sentences on structure that the model does not follow, among the findings."""
-        return list(sentences(self.findings, LackOfFitWarning))
 
     @property
     def moderators(self) -> dict[str, list[str]]:

@@ -35,7 +35,6 @@ from bayes_intgen.assess.summary_text import (
     question_table,
     regime_lines,
     regime_table,
-    rows_of_regimes,
     support_lines,
     table_of_actions,
 )
@@ -136,33 +135,7 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Represent the report in a notebook, with every name escaped."""
-        parts = [f"<div><b>{escape(self.head)}</b>"]
-        for title, body in self.sections.items():
-            parts.append(f'<div style="margin-top:0.6em"><b>{escape(title)}</b></div>')
-            if title == "Regimes":
-                parts.append(self._table())
-            elif title in TABLE_SECTIONS:
-                parts.append(f"<pre>{escape(chr(10).join(body))}</pre>")
-            else:
-                items = "".join(f"<li>{escape(line)}</li>" for line in body)
-                parts.append(f'<ul style="margin:0.2em 0 0 0">{items}</ul>')
-        return "".join([*parts, "</div>"])
-
-    def _table(self) -> str:
-        """Table of regimes by actions: ranges of the actions, settings in bold."""
-        regimes = self.tree["regimes"].to_dataset()
-        cell = 'style="text-align:right;padding:0.15em 0.8em;white-space:nowrap"'
-        heads = ["regime", "rows", *map(str, regimes["action"].to_numpy())]
-        rows = ["".join(f"<th {cell}>{escape(head)}</th>" for head in heads)]
-        for label, count, was_set, ranges in rows_of_regimes(regimes):
-            cells = [
-                f"<b>set, {escape(text)}</b>" if is_set else escape(text)
-                for is_set, text in zip(was_set, ranges, strict=True)
-            ]
-            cells = [escape(label), str(count), *cells]
-            rows.append("".join(f"<td {cell}>{text}</td>" for text in cells))
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def report_identification(of: Rows | PosteriorDraws) -> Report:

@@ -1,6 +1,6 @@
 """Tables and sentences of a summary: regimes, questions, actions, and the terms of a fit."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -106,32 +106,22 @@ def question_table(
     )
 
 
-def rows_of_regimes(regimes: xr.Dataset) -> Iterator[tuple[str, int, list[bool], list[str]]]:
-    """Iterate over regimes: label, rows, which actions were set, and their levels or ranges."""
-    names = ("regime", "rows", "was_set", "low", "high", "levels")
-    columns = (regimes[name].to_numpy().tolist() for name in names)
-    for label, rows, was_set, *ranges in zip(*columns, strict=True):
-        yield (
-            label,
-            rows,
-            was_set,
-            [
-                levels or f"{shorter_number(low, 3)} to {shorter_number(high, 3)}"
-                for low, high, levels in zip(*ranges, strict=True)
-            ],
-        )
-
-
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
-    """Rows of each regime, with the values of its set actions."""
-    names = regimes["action"].to_numpy()
-    width = max(len(str(label)) for label in regimes["regime"].to_numpy())
-    digits = len(f"{int(regimes['rows'].max()):,}")
-    lines = []
-    for label, rows, was_set, ranges in rows_of_regimes(regimes):
-        columns = zip(names, was_set, ranges, strict=True)
-        set_to = "".join(f", {name} at {text}" for name, is_set, text in columns if is_set)
-        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{set_to}")
+    """Rows of each regime, with the levels or ranges of its set actions."""
+    columns = [
+        regimes[name].to_numpy().tolist()
+        for name in ("regime", "rows", "was_set", "low", "high", "levels")
+    ]
+    width = max(len(label) for label in columns[0])
+    digits = len(f"{max(columns[1]):,}")
+    names, lines = regimes["action"].to_numpy(), []
+    for label, rows, *by_action in zip(*columns, strict=True):
+        set_to = [
+            f", {name} at {levels or f'{shorter_number(low, 3)} to {shorter_number(high, 3)}'}"
+            for name, was_set, low, high, levels in zip(names, *by_action, strict=True)
+            if was_set
+        ]
+        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{''.join(set_to)}")
     return tuple(lines)
 
 

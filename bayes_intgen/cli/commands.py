@@ -53,6 +53,7 @@ from bayes_intgen.cli.points import (
     refuse_observed,
     spelled_point,
 )
+from bayes_intgen.cli.tables import effects_document, effects_frame, effects_in_text
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 from bayes_intgen.text.messages import refuse_unknown_actions
 
@@ -282,7 +283,7 @@ def effect(
         Values of actions that are observed and not set, as print=3.
     """
     from bayes_intgen.posterior.effects import effect_table
-    from bayes_intgen.text.formats import effects_document, effects_frame, effects_in_text, to_json
+    from bayes_intgen.text.formats import to_json
 
     posterior = load_fit(fit)
     observed_point = checked_point(observed, posterior)

@@ -8,12 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from bayes_intgen.cli.console import DONE, answer
-from bayes_intgen.cli.decision_tables import (
-    budgets_in_text,
-    contributions_in_text,
-    ranking_in_text,
-    shares_in_text,
-)
 from bayes_intgen.cli.options import (
     Bands,
     BeyondSupport,
@@ -30,11 +24,19 @@ from bayes_intgen.cli.options import (
     load_fit,
 )
 from bayes_intgen.cli.parsing import count, matched, number, parse_point, without_thousands
+from bayes_intgen.cli.tables import (
+    as_document,
+    budgets_in_text,
+    contributions_in_text,
+    plan_document,
+    plan_frame,
+    ranking_in_text,
+    shares_in_text,
+)
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from bayes_intgen.decide.best import Plan
@@ -143,13 +145,10 @@ def contributions(
     An action is compared with zero where that is supported, otherwise with its lowest supported
     value. With --cost the next unit is also one of cost.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     posterior = load_fit(fit)
     decision = worth.decision(posterior)
     table = over.view(posterior).contributions(decision, level=over.level)
-    document = to_json(as_document(table, "action"))
-    answer(format, contributions_in_text(table), document, frame_along(table, "action"))
+    _answer_table(format, contributions_in_text(table), table, "action")
     return DONE
 
 
@@ -177,8 +176,6 @@ def next_experiment(
     horizon
         Number of units to which the plan will apply; multiplies its value.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     posterior = load_fit(fit)
     decision = choice.decision(posterior)
     planned = None
@@ -188,8 +185,7 @@ def next_experiment(
         decision, planned, rows=None if experiment else rows, horizon=horizon, level=over.level,
         beyond_support=choice.beyond_support,
     )  # fmt: skip
-    document = to_json(as_document(table, "experiment"))
-    answer(format, ranking_in_text(table), document, frame_along(table, "experiment"))
+    _answer_table(format, ranking_in_text(table), table, "experiment")
     return DONE
 
 
@@ -232,8 +228,6 @@ def split(
     The intervals are of the joint effects at the points of --set or --points, otherwise of the
     gains of the plans that may be best, as in the command ``next``.
     """
-    from bayes_intgen.text.formats import frame_along, to_json
-
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
@@ -250,8 +244,7 @@ def split(
         assert width is not None
         rows = max(1, posterior.rows_for(width, target, **settings))
     table = posterior.split(rows, target, **settings)
-    document = to_json(as_document(table, "regime"))
-    answer(format, shares_in_text(table), document, frame_along(table, "regime"))
+    _answer_table(format, shares_in_text(table), table, "regime")
     return DONE
 
 
@@ -272,30 +265,11 @@ def _answer_plan(format: Format, plan: "Plan") -> None:
     answer(format, str(plan), to_json(plan_document(plan)), plan_frame(plan))
 
 
-def plan_document(plan: "Plan") -> dict[str, Any]:
-    """Plan as nested dicts and numbers."""
-    table = plan.summary()
-    numbers = table.to_dataframe().to_dict("index")
-    names = ("optimism", "probability_better", "cost", "budget", "shadow_price", "supported")
-    return {
-        "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
-        "level": table.attrs["level"], "value": plan.value,
-        **numbers, **{name: getattr(plan, name) for name in names},
-        "remarks": list(plan.remarks),
-    }  # fmt: skip
+def _answer_table(format: Format, text: str, table: "xr.Dataset", dim: str) -> None:
+    """Print a table, of whose entries along a dimension other formats have a record each."""
+    from bayes_intgen.text.formats import frame_along, to_json
 
-
-def plan_frame(plan: "Plan") -> "pd.DataFrame":
-    """Plan and baseline, then other quantities, as rows; actions and numbers as columns."""
-    import pandas as pd
-
-    points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
-    numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
-    order = ["plan", "baseline", *(name for name in numbers.index if name != "plan")]
-    frame = points.join(numbers, how="outer").reindex(order)
-    frame.loc["plan", "cost"] = plan.cost
-    frame.loc["gain", "probability_better"] = plan.probability_better
-    return frame.reset_index(names="quantity")
+    answer(format, text, to_json(as_document(table, dim)), frame_along(table, dim))
 
 
 def parse_risk(text: str) -> "Objective":
@@ -320,19 +294,6 @@ def parse_risk(text: str) -> "Objective":
     if name not in kinds:
         raise ModelError(f"unknown risk {text!r}; write mean, cvar=0.1 or quantile=0.1")
     return kinds[name](number(value, name))
-
-
-def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
-    """Dataset as nested dicts and numbers: a record per entry along a dimension."""
-    from bayes_intgen.text.formats import frame_along
-
-    document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
-    document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
-    document[f"{dim}s"] = frame_along(table, dim).to_dict("records")
-    if "width_of_total" in table:
-        widths = table["width_of_total"].to_series()
-        document["width_of_total"] = {str(total): width for total, width in widths.items()}
-    return document
 
 
 def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Experiment":

@@ -19,9 +19,9 @@ from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
-    central,
     coordinates,
     prediction_of,
+    statistics_of,
     support_of,
 )
 from bayes_intgen.posterior.effects import change_attrs
@@ -81,13 +81,7 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         """
         level = probability(level, "level", PointsError)
         draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
-        mean, low, high = central(draws, level).values()
-        columns = {
-            "mean": mean,
-            "sd": draws.std(axis=0),
-            "low": low,
-            "high": high,
-        }
+        columns = statistics_of(draws, level)
         if self.name == "ratio":
             columns["above_one"] = (draws > 1).mean(axis=0)
         else:

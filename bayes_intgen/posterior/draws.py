@@ -39,8 +39,12 @@ from bayes_intgen.posterior.population import (
     standardisation,
     warn_of_range,
 )
-from bayes_intgen.posterior.schema import FIT, draw_coordinates, size_of_draws
-from bayes_intgen.posterior.stored_fit import stored_prediction
+from bayes_intgen.posterior.schema import (
+    FIT,
+    draw_coordinates,
+    size_of_draws,
+    stored_prediction,
+)
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -524,6 +528,18 @@ def central(draws: Array, level: float, name: str = "") -> dict[str, Array]:
     low, high = np.quantile(draws, tails_of(level), axis=0)
     prefix = f"{name}_" if name else ""
     return {name or "mean": draws.mean(axis=0), f"{prefix}low": low, f"{prefix}high": high}
+
+
+def statistics_of(draws: Array, level: float) -> dict[str, Array]:
+    """Mean, standard deviation and ends of the central interval over the first axis.
+
+    Examples
+    --------
+    >>> statistics_of(np.array([[0.0], [2.0]]), 0.5)["sd"].tolist()
+    [1.0]
+    """
+    mean, low, high = central(draws, level).values()
+    return {"mean": mean, "sd": draws.std(axis=0), "low": low, "high": high}
 
 
 def labelled_points(posterior: PosteriorDraws, values: Array) -> xr.Dataset:

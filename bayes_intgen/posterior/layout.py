@@ -20,11 +20,6 @@ from bayes_intgen.errors import SavedFitError
 
 # Version of the format; files of others are refused.
 FORMAT = 3
-# Attributes of the root; until format 2 it had those of group ``fit`` too.
-_OF_ROOT = (
-    "creation_library", "creation_library_version", "inference_library",
-    "inference_library_version", "format",
-)  # fmt: skip
 # Attributes that are no part of a tree: descriptions of dimensions and types.
 _NETCDF = (
     "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_FillValue", "dtype", "_NCProperties",
@@ -72,14 +67,9 @@ def of_netcdf(content: bytes) -> xr.DataTree:
     with h5py.File.in_memory(content) as file:
         if file.attrs.get("creation_library") != "bayes-intgen":
             raise SavedFitError("it was not written by bayes-intgen")
-        if file.attrs.get("format") not in (2, FORMAT):
+        if file.attrs.get("format") != FORMAT:
             raise SavedFitError("it was written by another version of bayes-intgen; fit again")
         nodes = dict(_Reader(len(content)).nodes(file, ""))
-    root = nodes["/"].attrs
-    if root["format"] == 2:
-        of_fit = {name: root.pop(name) for name in [*root] if name not in _OF_ROOT}
-        nodes["/fit"] = labelled_dataset({}, attrs=of_fit)
-        root["format"] = FORMAT
     for path in _REQUIRED:
         if path not in nodes:
             raise SavedFitError(f"group {path} is missing")

@@ -101,22 +101,6 @@ def standardisation(
     given: Mapping[str, Any],
     population: Any,
 ) -> Standardisation:
-    """Population of a query; says for how long actions that carry over are held, too.
-
-    Parameters and errors as of :func:`_population_of`.
-    """
-    own = _population_of(tree, terms, regimes, given, population)
-    words = [own.description, held_in_words(terms)]
-    return own._replace(description=", with ".join(filter(None, words)))
-
-
-def _population_of(
-    tree: xr.DataTree,
-    terms: Decomposition,
-    regimes: Mapping[Mask, int],
-    given: Mapping[str, Any],
-    population: Any,
-) -> Standardisation:
     """Validate a population, describe it, and warn where it leaves the range of a covariate.
 
     Parameters
@@ -136,18 +120,8 @@ def _population_of(
     PointsError
         On unknown names, levels or groups, missing columns, or cells that are not finite.
     """
-    columns, words = terms.covariates, ""
+    columns, words = terms.covariates, _words_of_fit(tree, terms, regimes, given)
     fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
-    if len(columns):
-        # Groups whose levels are not centred over these rows.
-        units = [name for name in groups_of_one_mask(tree) if name != fine]
-        units = [name for name in (fine, *units) if name is not None and name not in given]
-        average = " and ".join(f"an average {name}" for name in units)
-        count = regimes.get((False,) * len(terms.names), 0)
-        over = f"{count:,} observational rows" if count else "all rows"
-        words = f"average over {over}{', for ' * bool(units)}{average}"
-    if not given and population is None:
-        return Standardisation(None, words, given, population)
     values = _values_given(columns, given)
     if isinstance(population, str):
         if population != BOOTSTRAP:
@@ -167,14 +141,34 @@ def _population_of(
     if given:
         at = ", ".join(f"{name} = {words_of_value(value)}" for name, value in given.items())
         words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
+    words = ", with ".join(filter(None, [words, held_in_words(terms)]))
     own = Standardisation(None, words, given, population)
-    if not given and own.bootstrap:
+    if not given and (population is None or own.bootstrap):
         return own
     # Codes of groups follow, which have no range.
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
     out = warn_of_range("population", columns.names, values, low, high, columns.dates)
     population = Population(values, np.full(len(values), 1 / len(values)))
     return own._replace(population=population, out_of_range=out)
+
+
+def _words_of_fit(
+    tree: xr.DataTree,
+    terms: Decomposition,
+    regimes: Mapping[Mask, int],
+    given: Collection[str],
+) -> str:
+    """Describe the population of a fit; empty without covariates and groups."""
+    columns = terms.covariates
+    if not len(columns):
+        return ""
+    fine = [] if columns.fine_grouping is None else [columns.every[columns.fine_grouping]]
+    # Groups whose levels are not centred over these rows.
+    units = dict.fromkeys([*fine, *groups_of_one_mask(tree)])
+    average = " and ".join(f"an average {name}" for name in units if name not in given)
+    count = regimes.get((False,) * len(terms.names), 0)
+    over = f"{count:,} observational rows" if count else "all rows"
+    return f"average over {over}{', for ' * bool(average)}{average}"
 
 
 class RowsAlike(NamedTuple):

@@ -61,7 +61,7 @@ from bayes_intgen.report.provenance import (
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
 from bayes_intgen.text.formats import MINUS
-from bayes_intgen.text.messages import BETWEEN, OUTSIDE
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE, in_words
 
 FOLDER = Path(__file__).parent
 # Scripts of the page in the order in which they run; they share one scope.
@@ -228,7 +228,7 @@ def _words_of_support(posterior: PosteriorDraws) -> tuple[str, str]:
 
 def _listed(texts: Sequence[str], width: int, where: str = "") -> str:
     """List actions, or count them where that would be long, and say where they are."""
-    listed = " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+    listed = in_words(texts)
     return listed if len(listed) <= width else f"all {len(texts)} actions{where}"
 
 

@@ -1,6 +1,5 @@
 """Bases of simulators whose standardised causes change actions, effects and outcome."""
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,15 +49,11 @@ class EffectModification(StructuralCausalModel):
         f_k(a, c) = effect_k(a) (1 + boost_k c) + burden_k c
 
     Because of boost_k, the confounding bias depends on the action's value. A subclass defines the
-    law of an action given eta_k, the scale of parents s_j, and effect_k.
+    law of an action given eta_k, the scale of parents s_j, and effect_k, by ``unconfounded``.
     """
 
     # Coefficients of hidden causes and parents; in some subclasses a property.
     hidden: Confounding
-
-    @abstractmethod
-    def effect_of(self, action: int, values: Array) -> Array:
-        """Mean contribution effect_k(a) = E[f_k(a, C_k)], elementwise."""
 
     def standardised(self, action: int, values: Array) -> Array:
         """Rescaled action s_j(A_j) in the linear predictors of its children, elementwise."""
@@ -74,11 +69,8 @@ class EffectModification(StructuralCausalModel):
         return np.asarray(eta)
 
     def contribution(self, action: int, values: Array, causes: Array) -> Array:
-        boosted = self.effect_of(action, values) * (1 + self.hidden.boost[action] * causes)
+        boosted = self.unconfounded(action, values) * (1 + self.hidden.boost[action] * causes)
         return np.asarray(boosted + self.hidden.burden[action] * causes)
-
-    def unconfounded(self, action: int, values: Array) -> Array:
-        return self.effect_of(action, values)
 
     def draw_causes(self, rows: int, rng: Generator) -> Array:
         return rng.normal(size=(rows, len(self.names)))

@@ -94,7 +94,7 @@ class Binary(Confounded):
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return np.asarray(rng.random(rows) < self.set_share[action], dtype=np.float64)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.size[action] * as_level(self.names[action], values, 2))
 
 
@@ -176,7 +176,7 @@ class Ordered(Confounded):
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return rng.integers(0, self.effects.shape[1], rows).astype(np.float64)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         level = as_level(self.names[action], values, self.effects.shape[1])
         return np.asarray(self.effects[action, level])
 
@@ -243,7 +243,7 @@ class Counts(Confounded):
     def draw_setting(self, action: int, rows: int, rng: Generator) -> Array:
         return rng.poisson(self.set_mean[action], rows).astype(np.float64)
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.size[action] * -np.expm1(-values / self.reach[action]))
 
 

@@ -118,7 +118,7 @@ class DoseResponse(EffectModification):
         ed50, width = self.ed50[action], self.width[action]
         return np.asarray(expit((values - ed50) / width) - expit(-ed50 / width))
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
 
     @property

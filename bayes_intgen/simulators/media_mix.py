@@ -134,7 +134,7 @@ class MediaMix(EffectModification):
         power = (np.maximum(values, 0.0) / self.half_spend[action]) ** self.steepness[action]
         return np.asarray(power / (1 + power))
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
 
     @property

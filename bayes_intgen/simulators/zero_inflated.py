@@ -112,7 +112,7 @@ class ZeroInflated(Confounded):
         """Draw non-zero spend under do, shape (rows,)."""
         return np.asarray(self.budget[action] * np.exp(rng.normal(size=rows) * self.set_sd[action]))
 
-    def effect_of(self, action: int, values: Array) -> Array:
+    def unconfounded(self, action: int, values: Array) -> Array:
         power = (np.maximum(values, 0.0) / self.half[action]) ** self.steepness[action]
         return np.asarray(self.size[action] * power / (1 + power))
 

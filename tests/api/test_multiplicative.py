@@ -27,7 +27,7 @@ def rows() -> bi.RegimeData:
 
 @pytest.fixture(scope="module")
 def fitted(rows) -> bi.Posterior:
-    return bi.fit(rows, LINEAR, chains=2, draws=250, progress=False)
+    return bi.fit(rows, LINEAR, method="laplace", draws=250, progress=False)
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")

@@ -52,9 +52,6 @@ def test_names_are_escaped_in_notebooks(data) -> None:
     assert "<i>sales" not in html
     assert "&lt;b&gt;tv&lt;/b&gt;" in html
     assert "a&quot;&amp;b" in html
-    assert html.count("<table>") == html.count("</table>") == 1
-    assert html.count("<td") == 3 * 4
-    assert html.count("set, ") == 2
     assert html.count("<pre>") == 1
 
 

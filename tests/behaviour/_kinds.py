@@ -159,7 +159,7 @@ WEEK = Cause(
     moves=0.5,
     adds=0.7,
 )
-SEASON = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, moves=0.5, adds=1.0)
+SEASON = Cause(lambda rng, n: rng.normal(size=n).round(1), lambda cells: cells, moves=0.5, adds=1.0)
 REGION = labelled(SITES | {"coast": 0.4, "lakes": -0.9}, moves=0.4, adds=0.8)
 AGE_ALONE = {"covariates": ["age"]}
 

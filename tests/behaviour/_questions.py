@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import numpyro
 import pandas as pd
@@ -370,11 +371,16 @@ def to_arviz(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 def program(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = fit.program(case.data)
-    with numpyro.handlers.seed(rng_seed=0):
-        trace = numpyro.handlers.trace(own).get_trace()
-    site = trace["outcome"]
-    assert np.isfinite(np.asarray(site["fn"].log_prob(site["value"]))).all()
-    assert len(np.asarray(site["value"])) == fit.tree["constant_data"]["rows"].sum()
+
+    @jax.jit
+    def log_densities(key: jax.Array) -> jax.Array:
+        seeded = numpyro.handlers.seed(own, key)
+        site = numpyro.handlers.trace(seeded).get_trace()["outcome"]
+        return site["fn"].log_prob(site["value"])
+
+    each = log_densities(jax.random.key(0))
+    assert np.isfinite(each).all()
+    assert len(each) == fit.tree["constant_data"]["rows"].sum()
 
 
 def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
@@ -399,8 +405,7 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
             refusals.append(str(error))
     assert all(text.endswith("so that it has no control variable") for text in refusals)
     for picture in drawn:
-        figure = getattr(picture, "figure", picture)
-        figure.savefig(io.BytesIO(), format="png", dpi=40)
+        getattr(picture, "figure", picture).draw_without_rendering()
     plt.close("all")
 
 
@@ -422,7 +427,9 @@ def saved_again(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None
 
 
 def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
-    fit.save(folder / "fit.nc")
+    if not over:
+        # Asked first, without values given or a population.
+        fit.save(folder / "fit.nc")
     (point,), (start,) = (own.head(1).to_dict("records") for own in (case.points, case.start))
     options = []
     if "given" in over:

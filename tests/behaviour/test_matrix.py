@@ -5,7 +5,16 @@ import warnings
 
 import pytest
 from _kinds import KINDS, TWO, case_named, case_of, fitted, lift_test
-from _questions import ALWAYS_ALIKE, QUESTIONS, contrast, estimator, joint_effect, plots, report
+from _questions import (
+    ALWAYS_ALIKE,
+    QUESTIONS,
+    cheapest,
+    contrast,
+    estimator,
+    joint_effect,
+    plots,
+    report,
+)
 from _worlds import World
 
 import bayes_intgen as bi
@@ -50,8 +59,8 @@ REFUSED = {
 }
 
 
-# Slow questions, which are asked over one population only.
-PICTURES = (plots, report)
+# Questions that take long, which are asked over one population only.
+LONG = (plots, report, cheapest)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -70,7 +79,7 @@ def test_answer(asked, question, request, tmp_path) -> None:
     if question not in ALWAYS_ALIKE:
         overs += [{"given": case.given}] * bool(case.given)
         overs += [{"population": case.population}] * (case.population is not None)
-    if question in PICTURES:
+    if question in LONG:
         overs = overs[-1:]
     wanted = set(inspect.signature(question).parameters)
     tools = {"folder": tmp_path} if "folder" in wanted else {}

@@ -173,18 +173,8 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     frame = frame.assign(shop=[f"s{i % 5}" for i in range(len(frame))], week=np.arange(len(frame)))
     frame.to_csv(tmp_path / "cells.csv", index=False)
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
-    command += [
-        "--outcome-sd",
-        "spread",
-        "--unit",
-        "shop",
-        "--time",
-        "week",
-        "--prior",
-        "linear",
-        "--method",
-        "laplace",
-    ]
+    command += ["--outcome-sd", "spread", "--unit", "shop", "--time", "week"]
+    command += ["--prior", "linear", "--method", "laplace"]
     fit = tmp_path / "fit.nc"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     assert "pareto_k" in bi.load(fit).tree["sample_stats"].attrs

@@ -357,16 +357,8 @@ def test_a_file_of_400_columns_is_described_on_one_screen(tmp_path, run) -> None
 
 def test_labels_are_explained_in_options(tmp_path, run) -> None:
     trial().to_csv(tmp_path / "rows.csv", index=False)
-    command = [
-        "describe",
-        tmp_path / "rows.csv",
-        "-y",
-        "score",
-        "-a",
-        "drug_a,drug_b",
-        "-r",
-        "study",
-    ]
+    command = ["describe", tmp_path / "rows.csv", "-y", "score", "-a", "drug_a,drug_b"]
+    command += ["-r", "study"]
     error = run(*command, code=console.UNUSABLE).err
     assert "'Registry' in row" in error
     assert "--label B-202=drug_b" in error

@@ -170,48 +170,47 @@ def test_decisions_too(fit, run, arguments, decision, of_command_line, of_python
     assert not COMMAND_LINE.findall(str(refused.value))
 
 
-def process(*words: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    program = [sys.executable, "-m", "bayes_intgen", *map(str, words)]
-    return subprocess.run(program, input=given, capture_output=True, check=True)
+@pytest.fixture
+def piped(monkeypatch, capsysbinary):
+    """Run a command with bytes as its standard input; gives what it prints, as bytes."""
+
+    def piped(*words: object, given: bytes = b"", code: int = 0):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert cli.main([*map(str, words)]) == code
+        return capsysbinary.readouterr()
+
+    return piped
 
 
-def test_commands_are_joined_by_pipes(fit, tmp_path) -> None:
-    rows().to_parquet(tmp_path / "rows.parquet")
-    fitted = process(
-        *command("fit", "-", *QUICK, "-o", "-"), given=(tmp_path / "rows.parquet").read_bytes()
-    )
+def test_commands_are_joined_by_pipes(fit, tmp_path, piped) -> None:
+    table = rows().to_parquet()
+    words = [sys.executable, "-m", "bayes_intgen", *command("fit", "-", *QUICK, "-o", "-")]
+    fitted = subprocess.run(words, input=table, capture_output=True, check=True)
     assert b"written" not in fitted.stderr
-    saved = process(
-        *command("fit", "-", *QUICK, "-o", tmp_path / "piped.nc"),
-        given=(tmp_path / "rows.parquet").read_bytes(),
-    )
+    saved = piped(*command("fit", "-", *QUICK, "-o", tmp_path / "piped.nc"), given=table)
     # Rows of a pipe are not there for a report.
-    *_, following, last = saved.stderr.decode().splitlines()
+    *_, following, last = saved.err.decode().splitlines()
     assert (following, last.split()[:3]) == (
         "Next:", ["bayes-intgen", "effect", str(tmp_path / "piped.nc")]
     )  # fmt: skip
     effect = ["--set", "dose=1,TV spend=€30,000", "--format", "json"]
     answers = [
-        process("effect", source, *effect, given=content).stdout
+        piped("effect", source, *effect, given=content).out
         for source, content in ((fit, b""), ("/dev/stdin", fitted.stdout))
     ]
     first, second = ([p["mean"] for p in json.loads(answer)["points"]] for answer in answers)
     assert first == pytest.approx(second)
     points = b"dose;TV spend\n1;30000\n"
-    answer = process("effect", fit, "--points", "-", "--format", "json", given=points).stdout
+    answer = piped("effect", fit, "--points", "-", "--format", "json", given=points).out
     assert json.loads(answer) == json.loads(answers[0])
-    assert process("plot", fit, "-o", "-").stdout.startswith(b"\x89PNG")
-    assert process("report", "-", "-o", "/dev/stdout", given=fit.read_bytes()).stdout.startswith(
-        b"<!doctype html>"
-    )
+    assert piped("plot", fit, "-o", "-").out.startswith(b"\x89PNG")
+    page = piped("report", "-", "-o", "/dev/stdout", given=fit.read_bytes()).out
+    assert page.startswith(b"<!doctype html>")
 
 
-def test_messages_call_a_pipe_by_its_name() -> None:
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        process("describe", "-", "-y", "sales", given=b"a,a\n1,2\n")
-    assert (
-        failed.value.stderr == b"error: standard-input.csv has two columns called 'a'; rename one\n"
-    )
+def test_messages_call_a_pipe_by_its_name(piped) -> None:
+    said = piped("describe", "-", "-y", "sales", given=b"a,a\n1,2\n", code=1).err
+    assert said == b"error: standard-input.csv has two columns called 'a'; rename one\n"
 
 
 @pytest.mark.parametrize(

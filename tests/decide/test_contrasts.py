@@ -74,16 +74,6 @@ def test_bad_arguments_are_named(posterior, call, message: str) -> None:
         call(posterior)
 
 
-def test_a_slope_is_the_derivative_of_the_effect(posterior) -> None:
-    slope = posterior.slope("red", TO)
-    step = 1e-4
-    ends = [posterior.joint_effect(np.add(TO, [[s * step, 0.0]])) for s in (1, -1)]
-    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), atol=1e-4)
-    summary = slope.summary(level=0.999)
-    assert (summary["low"] < np.cos([0.5, -0.4])).all()
-    assert (np.cos([0.5, -0.4]) < summary["high"]).all()
-
-
 def test_what_is_left_of_draws_is_converted_as_xarray_does(posterior) -> None:
     change = posterior.contrast(TO, START)
     mean = change.mean(("chain", "draw")).to_dataframe("mean")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.cli import tables
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.text import formats as tables
 
 from _posteriors import made_up_with_levels
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import kstest
 
 import bayes_intgen as bi
+from bayes_intgen.cli.tables import effects_in_text
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.text.formats import effects_in_text
 
 NAMES = ("red", "green")
 pytestmark = [

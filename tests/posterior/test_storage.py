@@ -104,28 +104,6 @@ def test_file_with_other_parts_is_rejected(saved, change, message) -> None:
         bi.load(saved)
 
 
-def of_format_2(path) -> None:
-    """Rewrite a file as earlier versions wrote it, with the model in the root's attributes."""
-    tree = bi.load(path).tree
-    older = {name: own for name, own in tree.attrs.items() if name != "created_at"}
-    older |= tree[FIT].attrs | {"format": 2}
-    del tree[FIT]
-    tree.attrs = older
-    tree.to_netcdf(path, engine="h5netcdf")
-    path.write_bytes(with_checksum(path.read_bytes()))
-
-
-def test_files_of_the_format_before_load(posterior, saved, tmp_path) -> None:
-    of_format_2(saved)
-    with xr.open_datatree(saved) as opened:
-        assert "model" in opened.attrs
-    loaded = bi.load(saved)
-    np.testing.assert_array_equal(loaded.joint_effect(POINTS), posterior.joint_effect(POINTS))
-    assert "model" not in loaded.tree.attrs
-    loaded.save(tmp_path / "again.nc")
-    xr.testing.assert_identical(bi.load(tmp_path / "again.nc").tree, loaded.tree)
-
-
 def test_other_programs_open_the_file(posterior, saved) -> None:
     with xr.open_datatree(saved) as opened:
         assert opened.attrs.items() >= posterior.tree.attrs.items()

@@ -37,7 +37,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
     plain = {
         "fitted": lambda: posterior,
         "three": lambda: made_up(["tv", "radio", "search"], outcome="sales", draws=50),
-        "products": lambda: with_log_link(posterior),
+        "products": lambda: with_log_link(made_up(["tv", "radio"], draws=50, unit=0.05)),
         "groups": made_up_with_groups,
     }[kind]()
     fit = asked(plain, **over)

@@ -129,7 +129,7 @@ def test_half_of_the_effect_is_reached_by_a_fifth_of_the_usual_dose() -> None:
             assert none == model.noise_mean
             assert np.isfinite(fifth)
             for k in range(3):
-                share = model.effect_of(k, 0.2 * model.budget[[k]]) / model.size[k]
+                share = model.unconfounded(k, 0.2 * model.budget[[k]]) / model.size[k]
                 assert share >= 0.5
 
 
@@ -151,7 +151,7 @@ def test_half_of_the_worlds_have_mass_at_zero() -> None:
 def curve(shape: Shape, z: np.ndarray) -> np.ndarray:
     """Effect at distance z from the turn, over its size."""
     model = Stepped.random(1, seed=0, shape=shape)
-    return model.effect_of(0, model.turn[0] + z) / model.size[0]
+    return model.unconfounded(0, model.turn[0] + z) / model.size[0]
 
 
 def test_steps_jump_and_sigmoids_rise_sines_repeat_hinges_bend_and_u_shapes_turn() -> None:

@@ -1,0 +1,296 @@
+"""Answers as tables of text, as documents for JSON, and as frames for CSV."""
+
+# Commands import heavy modules themselves, so that help appears at once.
+from typing import TYPE_CHECKING, Any
+
+from bayes_intgen.text.formats import (
+    align_columns,
+    decimals_for,
+    format_estimate,
+    format_interval,
+    format_number,
+    format_to_uncertainty,
+    format_value,
+    frame_along,
+    share_text,
+    shorter_number,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from bayes_intgen.decide.best import Plan
+
+
+def effects_in_text(table: "xr.Dataset") -> str:
+    """Effects of :func:`bayes_intgen.posterior.effects.effect_table`, rounded to uncertainty."""
+    level = f"{100 * table.attrs['level']:g}%"
+    names = [str(name) for name in table["action"].values]
+    intervened = table.attrs["intervened"]
+    condition = ", ".join(
+        [f"do({', '.join(intervened)})", *(name for name in names if name not in intervened)]
+    )
+    binary = "probability" in table
+    head = [*names, "mean", f"{level} band", "P(1)" if binary else "outcomes"]
+    if "change" in table:
+        head += ["change", f"{level} band", "P(> 0)"]
+    all_supported = bool(table["supported"].values.all())
+    columns = {str(name): column.values for name, column in table.data_vars.items()}
+    rows = [
+        _effect_cells(
+            {name: column[i] for name, column in columns.items()},
+            all_supported,
+            table.attrs.get("outcome_kind", "continuous"),
+        )
+        for i in range(table.sizes["point"])
+    ]
+    lines = [
+        f"Mean of {table.attrs['outcome']} given {condition}; band: where the mean lies with "
+        f"probability {level};",
+        "P(1): probability that a single outcome is 1."
+        if binary
+        else "outcomes: where a single outcome does.",
+        *_population(table),
+        "",
+        align_columns(head, rows, left=0),
+    ]
+    if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
+        lines += [
+            "",
+            f"Up to {share_text(outside)} of a band's draws lie outside [0, 1]: the mean adds up "
+            "over the actions; P(1) is clipped.",
+        ]
+    if not all_supported:
+        lines += [
+            "",
+            "* no rows near this point identify its effect: the answer rests on the prior",
+        ]
+    return "\n".join(lines)
+
+
+def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list[str]:
+    """Cells of one point: values of the actions, mean, intervals, and the change if present."""
+    values = point["value"]
+    before = point.get("baseline", values)
+    number = {name: cell.item() for name, cell in point.items() if not cell.ndim}
+    mean, band = format_estimate(*(number[name] for name in ("mean", "low", "high")))
+    mark = "" if all_supported else " " if number["supported"] else "*"
+    cells = [
+        format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
+        for a, b in zip(before, values, strict=True)
+    ]
+    cells += [mean + mark, band, _single_outcome(number, kind)]
+    if "change" in number:
+        ends = number["change"], number["change_low"], number["change_high"]
+        cells += [*format_estimate(*ends, sign=True), _probability(number["above_zero"])]
+    return cells
+
+
+def _single_outcome(number: dict[str, float], kind: str) -> str:
+    """Probability of a binary outcome, or interval of single outcomes."""
+    if kind == "binary":
+        return f"{number['probability']:.2f}"
+    low, high = number["outcome_low"], number["outcome_high"]
+    if kind == "count":
+        return f"{low:,.0f} to {high:,.0f}"
+    return format_interval(low, high, decimals_for(high - low))
+
+
+def _probability(share: float) -> str:
+    """Format a share of draws, without a claim of certainty."""
+    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
+
+
+def _numbers(table: "xr.Dataset") -> list[str]:
+    """Names of the variables with one number per point."""
+    return [str(name) for name in table.data_vars if table[name].dims == ("point",)]
+
+
+def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
+    """Frame of effects: a row per point, a column per action and per number."""
+    import pandas as pd
+
+    parts = [table["value"].to_pandas(), table[_numbers(table)].to_pandas()]
+    if "baseline" in table:
+        parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
+    return pd.concat(parts, axis=1)
+
+
+def effects_document(table: "xr.Dataset") -> dict[str, Any]:
+    """Effects as nested dicts and numbers."""
+    points: list[dict[str, Any]] = [{} for _ in range(table.sizes["point"])]
+    for key, name in (("values", "value"), ("from", "baseline")):
+        if name in table:
+            for point, values in zip(points, table[name].values.tolist(), strict=True):
+                point[key] = dict(zip(table["action"].values.tolist(), values, strict=True))
+    for name in _numbers(table):
+        for point, number in zip(points, table[name].values.tolist(), strict=True):
+            point[name] = number
+    return {**table.attrs, "points": points}
+
+
+def plan_document(plan: "Plan") -> dict[str, Any]:
+    """Plan as nested dicts and numbers."""
+    table = plan.summary()
+    numbers = table.to_dataframe().to_dict("index")
+    names = ("optimism", "probability_better", "cost", "budget", "shadow_price", "supported")
+    return {
+        "plan": plan.point, "baseline": plan.baseline, "outcome": table.attrs["outcome"],
+        "level": table.attrs["level"], "value": plan.value,
+        **numbers, **{name: getattr(plan, name) for name in names},
+        "remarks": list(plan.remarks),
+    }  # fmt: skip
+
+
+def plan_frame(plan: "Plan") -> "pd.DataFrame":
+    """Plan and baseline, then other quantities, as rows; actions and numbers as columns."""
+    import pandas as pd
+
+    points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
+    numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
+    order = ["plan", "baseline", *(name for name in numbers.index if name != "plan")]
+    frame = points.join(numbers, how="outer").reindex(order)
+    frame.loc["plan", "cost"] = plan.cost
+    frame.loc["gain", "probability_better"] = plan.probability_better
+    return frame.reset_index(names="quantity")
+
+
+def as_document(table: "xr.Dataset", dim: str) -> dict[str, Any]:
+    """Dataset as nested dicts and numbers: a record per entry along a dimension."""
+    document = {str(name): own for name, own in table.attrs.items() if name != "beyond_support"}
+    document |= {str(name): own.item() for name, own in table.data_vars.items() if not own.dims}
+    document[f"{dim}s"] = frame_along(table, dim).to_dict("records")
+    if "width_of_total" in table:
+        widths = table["width_of_total"].to_series()
+        document["width_of_total"] = {str(total): width for total, width in widths.items()}
+    return document
+
+
+def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
+    """Table of the best plan of each budget."""
+    from bayes_intgen.basis.categories import short_label
+
+    width = float((table["gain_high"] - table["gain_low"]).median())
+    decimals, actions = decimals_for(width), [str(name) for name in table["action"].values]
+    head = ["budget", *actions, "cost", f"mean {table.attrs['outcome']}"]
+    head += ["gain" if value is None else "gain in profit", "band", "P(> 0)"]
+    rows = []
+    for budget in range(table.sizes["budget"]):
+        own = table.isel(budget=budget)
+        values = own["plan"].values.tolist()
+        gain, low, high = (float(own[f"gain{end}"]) for end in ("", "_low", "_high"))
+        rows.append(
+            [
+                format_number(float(own["budget"])),
+                *map(short_label, values),
+                shorter_number(float(own["cost"])),
+                format_to_uncertainty(float(own["effect"]), decimals),
+                format_to_uncertainty(gain, decimals, sign=True),
+                format_interval(low, high, decimals, sign=True),
+                f"{float(own['probability_better']):.2f}",
+            ]
+        )
+    title = f"Best plans for {table.attrs['outcome']}, by budget"
+    if value is not None:
+        title = f"Best plans for profit, a unit of {table.attrs['outcome']} worth "
+        title += f"{format_number(value)}, by budget"
+    band = f"Gains are over the baseline; band: {table.attrs['level']:.0%} interval."
+    text = align_columns(head, rows, left=0)
+    columns = (table[name].values.tolist() for name in ("budget", "remarks"))
+    said = [
+        f"{format_number(budget)}: {remark}"
+        for budget, remarks in zip(*columns, strict=True)
+        for remark in remarks.splitlines()
+    ]
+    return "\n".join([title, "", text, *said, "", band, *_population(table)])
+
+
+def _population(table: "xr.Dataset") -> list[str]:
+    """Over whom effects are averaged, if units differ."""
+    return [f"Population: {table.attrs['population']}."] if "population" in table.attrs else []
+
+
+def contributions_in_text(table: "xr.Dataset") -> str:
+    """Table of what each action brings, and of its next unit."""
+    from bayes_intgen.decide.contributions import cells_of, notes_on
+
+    outcome, level = table.attrs["outcome"], f"{table.attrs['level']:.0%}"
+    lines = [f"What actions bring to {outcome} at the baseline; band: {level} interval"]
+    lines += [*_population(table), "", align_columns(*cells_of(table))]
+    return "\n".join([*lines, *(line for note in notes_on(table) for line in ("", note))])
+
+
+def ranking_in_text(table: "xr.Dataset") -> str:
+    """Table of experiments, the best first, and sentences."""
+    decimals = decimals_for(float(table["width_before"].max()))
+    finer = 1 + decimals_for(float(table["evpi"]))
+    costs = bool((table["cost"] > 0).any())
+    names = ("experiment", "rows", "width_after", "evsi", "cost", "net_benefit")
+    rows = [
+        [
+            label, f"{count:,}", format_to_uncertainty(width, decimals),
+            format_to_uncertainty(evsi, finer),
+            *([shorter_number(cost), format_to_uncertainty(net, finer)] if costs else []),
+        ]
+        for label, count, width, evsi, cost, net in zip(
+            *(table[name].values.tolist() for name in names), strict=True
+        )
+    ]  # fmt: skip
+    level = f"{table.attrs['level']:.0%}"
+    now = format_to_uncertainty(float(table["width_before"][0]), decimals)
+    head = ["", "rows", "width after", "value", *(["cost", "net benefit"] if costs else [])]
+    return "\n".join(
+        [
+            f"Experiments for {table.attrs['outcome']}, the most useful first",
+            "",
+            align_columns(head, rows),
+            "",
+            f"width: of the {level} interval of the gain of {table.attrs['plan']}",
+            f"       over {table.attrs['baseline']}, now {now}",
+            "value: expected gain from choosing the plan after the experiment; perfect",
+            f"       information is worth {format_to_uncertainty(float(table['evpi']), finer)}",
+            *_footnotes(table, "experiment"),
+        ]
+    )
+
+
+def shares_in_text(table: "xr.Dataset") -> str:
+    """Table of shares, and widths as a function of the number of rows."""
+    decimals = 1 + decimals_for(float(table["width"]))
+
+    def width(value: Any) -> str:
+        return format_to_uncertainty(float(value), decimals)
+
+    columns = (table[name].values.tolist() for name in ("regime", "share", "rows"))
+    rows = [[label, f"{s:.0%}", f"{n:,}"] for label, s, n in zip(*columns, strict=True)]
+    widths = (table[name].values.tolist() for name in ("total", "width_of_total"))
+    curve = [[f"{n:,}", width(own)] for n, own in zip(*widths, strict=True)]
+    total = int(table["rows"].sum())
+    return "\n".join(
+        [
+            f"Best split of {total:,} further rows for {table.attrs['outcome']}",
+            "",
+            align_columns(["", "share", "rows"], rows),
+            "",
+            f"{table.attrs['level']:.0%} intervals of {table.attrs['target']}: mean width now "
+            f"{width(table['width_before'])},",
+            f"{width(table['width'])} after this split, {width(table['width_of_equal_split'])} "
+            "after equal shares",
+            "",
+            align_columns(["rows", "width"], curve, left=0),
+            *_footnotes(table, "regime"),
+        ]
+    )
+
+
+def _footnotes(table: "xr.Dataset", dim: str) -> list[str]:
+    """Origins of actions that are not set, unless they are rows' own, and a lack of support."""
+    origins = zip(table[dim].values.tolist(), table["others"].values.tolist(), strict=True)
+    usual = ("none", "as in the rows of the regime")
+    lines = [f"{label}: {origin}" for label, origin in origins if origin not in usual]
+    notes = ["", "Other actions in planned rows:", *lines] if lines else []
+    if table.attrs.get("beyond_support"):
+        text = "Plans that no rows support are considered: their values rest on the prior."
+        notes += ["", text]
+    return notes
