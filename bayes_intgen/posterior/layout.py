@@ -19,7 +19,7 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.errors import SavedFitError
 
 # Version of the format; files of others are refused.
-FORMAT = 3
+FORMAT = 4
 # Attributes of the root; until format 2 it had those of group ``fit`` too.
 _OF_ROOT = (
     "creation_library", "creation_library_version", "inference_library",
