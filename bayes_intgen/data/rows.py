@@ -358,14 +358,12 @@ do(green) itself.
         Returns
         -------
         Dataset
-            ``distance`` (point, regime, action): distance from the regime's rows, in robust
-            standard deviations of the action; ``share`` (point, regime, action): share of the
-            regime's own rows at least as far from the others; ``joint_distance`` and
-            ``joint_share``: the same for the action together with its parents; ``needs_met``
-            (point, action): whether rows near the point identify the action's contribution;
-            ``supported`` (point): whether they do for all actions. The attribute
-            ``level_rests_on`` names the covariates and groupings of which no value has both
-            history and experiments, as :meth:`identify` explains.
+            ``distance`` (point, regime, action): distance from the nearest of the regime's rows,
+            in robust standard deviations of the action; ``joint_distance``: the same for the
+            action together with its parents; ``needs_met`` (point, action): whether rows near the
+            point identify the action's contribution; ``supported`` (point): whether they do for
+            all actions. The attribute ``level_rests_on`` names the covariates and groupings of
+            which no value has both history and experiments, as :meth:`identify` explains.
 
         Raises
         ------

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import scipy
+import scipy.special
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -15,9 +15,14 @@ from bayes_intgen.basis.coordinate import Coordinate
 # Onset of the logarithmic scale of an action that starts at zero, as a share of its spread. The
 # onset in a fit is closer to zero, and would place large values too near to each other.
 DISTANCE_EDGE = 0.15
-# Maximum number of pairs of points and rows without a tree, whose library takes a tenth of a second
-# to import.
-MAX_PAIRS = 500_000
+# Distance up to which a row is near in a single action: a third of the shortest lengthscale that a
+# basis resolves, so a gap between two levels of an experiment counts as covered.
+NEAR = 0.25
+# Share of a standard normal distribution beyond the points that determine what is near in several
+# actions, and its share that is near to them.
+OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.002
+# Number of rows with which points are compared at a time.
+BLOCK_ROWS = 100
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
 INFINITE = 1e9
 
@@ -34,86 +39,51 @@ def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> 
     return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
 
 
-class Neighbours:
-    """Search for the nearest rows of each of several regimes.
+def radius(inputs: int) -> float:
+    """Distance up to which a row is near a point, in that many actions without levels.
 
-    Parameters
-    ----------
-    regimes : sequence of ndarray, each of shape (n, inputs)
-    rank : int
-        Rank of the neighbour to which distances are measured; the last one if there are fewer rows.
-
-    Attributes
-    ----------
-    within : list of ndarray, each of shape (n,)
-        Sorted distances between the rows of each regime: from each row to its ``rank``-th other.
+    It depends on scales only, so that rows never take away what other rows are near to. Among 500
+    standard normal rows about one is that near to a point at the edge of 99% of them.
 
     Examples
     --------
-    >>> neighbours = Neighbours([np.array([[0.0], [1.0], [5.0]])], 2)
-    >>> neighbours.distance(np.array([[2.0]])), neighbours.within
-    (array([[2.]]), [array([4., 5., 5.])])
+    >>> [round(radius(inputs), 2) for inputs in (1, 2, 10)]
+    [0.25, 0.56, 3.11]
     """
-
-    def __init__(self, regimes: Sequence[Array], rank: int) -> None:
-        # Sorted values need a fraction of the time of trees.
-        self._regimes = [np.sort(rows, axis=0) if rows.shape[1] == 1 else rows for rows in regimes]
-        self._rank = rank
-        # The nearest of a row's neighbours is the row itself.
-        self.within = [np.sort(_distances(rows, rows, rank + 1)) for rows in self._regimes]
-
-    def reach(self, share: float, least: float) -> Array:
-        """Distance up to which points are near each regime, shape (regimes,).
-
-        At least ``least``; otherwise the largest with a conformal p value above ``share``, or above
-        the smallest p value if the regime has too few rows for that.
-        """
-        out = []
-        for within in self.within:
-            size = 1 + len(within)
-            # The tolerance only allows for rounding of multiples of 1 / size.
-            as_far = int(max(share * size, 1.0) + 1e-9 * size)
-            # No row at another unordered level is near.
-            out.append(min(max(least, within[len(within) - as_far]), INFINITE / 2))
-        return np.array(out)
-
-    def stretches(self, reach: Array) -> "Stretches":
-        """Positions of a single action within the reach of each regime."""
-        ends = []
-        for rows, most in zip((own[:, 0] for own in self._regimes), reach, strict=True):
-            rank = min(self._rank, len(rows))
-            first, last = rows[rank - 1 :] - most, rows[: len(rows) - rank + 1] + most
-            near = first <= last
-            ends.append((first[near], last[near]))
-        return Stretches.of(ends)
-
-    def distance(self, points: Array) -> Array:
-        """Euclidean distance of points, shape (M, inputs), to each regime, shape (M, regimes)."""
-        return np.stack([_distances(rows, points, self._rank) for rows in self._regimes], axis=1)
+    edge = scipy.special.chdtri(inputs, OUTSIDE_SHARE)
+    return max(NEAR, float(np.sqrt(scipy.special.chndtrix(NEAR_SHARE, inputs, edge))))
 
 
-def _distances(rows: Array, points: Array, rank: int) -> Array:
-    """Euclidean distance of points, (M, d), to the ``rank``-th nearest of the rows, shape (M,).
+def nearest(
+    rows: Array, points: Array, within: float = 0.0, exact: Sequence[bool] | None = None
+) -> Array:
+    """Euclidean distance of points, shape (M, d), from the nearest of some rows, shape (M,).
 
-    To the farthest one if there are fewer rows. Rows with a single coordinate must be sorted.
+    Parameters
+    ----------
+    rows, points : ndarray, shape (n, d) and (M, d)
+    within : float
+        A distance that is not improved upon.
+    exact : sequence of bool, length d, optional
+        Coordinates in which rows count only up to a distance of ``NEAR``, as if at the point.
+
+    Examples
+    --------
+    >>> nearest(np.array([[0.0], [1.0], [5.0]]), np.array([[2.0]]))
+    array([1.])
     """
-    rank = min(rank, len(rows))
-    if rows.shape[1] == 1:
-        return _distances_on_line(rows[:, 0], points[:, 0], rank)
-    if len(points) * len(rows) > MAX_PAIRS:
-        return np.asarray(scipy.spatial.KDTree(rows).query(points, k=[rank])[0][:, 0])
-    squares = np.zeros((len(points), len(rows)))
-    for own, other in zip(points.T, rows.T, strict=True):
-        squares += (own[:, None] - other) ** 2
-    return np.asarray(np.sqrt(np.partition(squares, rank - 1, axis=1)[:, rank - 1]))
-
-
-def _distances_on_line(rows: Array, points: Array, rank: int) -> Array:
-    # The nearest rows are consecutive, with the point between two of them or at one end.
-    padded = np.pad(rows, rank, constant_values=(-np.inf, np.inf))
-    first = np.searchsorted(rows, points)[:, None] + np.arange(rank + 1)
-    before, after = points[:, None] - padded[first], padded[first + rank - 1] - points[:, None]
-    return np.asarray(np.maximum(before, after).min(axis=1))
+    exact = [False] * rows.shape[1] if exact is None else exact
+    out, left = np.full(len(points), np.inf), np.arange(len(points))
+    for start in range(0, len(rows), BLOCK_ROWS):
+        squares = np.zeros((len(left), len(rows[start : start + BLOCK_ROWS])))
+        for own, other, same in zip(
+            points[left].T, rows[start : start + BLOCK_ROWS].T, exact, strict=True
+        ):
+            gaps = own[:, None] - other
+            squares += np.where(np.abs(gaps) <= NEAR, 0.0, np.inf) if same else gaps**2
+        out[left] = np.minimum(out[left], np.sqrt(squares.min(axis=1)))
+        left = left[out[left] > within]
+    return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,8 +41,9 @@ RANK_TOLERANCE = 1e-7
 GRAM_TOLERANCE = 1e-10
 # The same for coordinates of a sum of entries, per entry.
 COORDINATE_TOLERANCE = 1e-6
-# Maximum number of shared entries; the reduction takes time proportional to its cube.
-MAX_SHARED_ENTRIES = 2500
+# Maximum number of shared entries, the cube of which determines the time of the reduction, and
+# numbers of adjacent classes that are joined until the entries are not more.
+MAX_SHARED_ENTRIES, WIDTHS = 1500, (1, 2, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ class Cells:
         is determined if and only if its coordinates sum to zero.
     dimension : int
         Of that null space.
+    widths : ndarray of int, shape (K,)
+        Numbers of adjacent classes of each action that are joined.
     """
 
     parents: Sequence[Sequence[int]]
@@ -68,6 +71,7 @@ class Cells:
     masks: Sequence[Mask]
     undetermined: dict[Entry, Array]
     dimension: int
+    widths: Codes
 
     @classmethod
     def of(
@@ -77,6 +81,7 @@ class Cells:
         codes: Codes,
         reached: NDArray[np.bool_],
         pairs: Sequence[tuple[int, int]] = (),
+        numeric: Sequence[bool] = (),
     ) -> Self:
         """Reduce the equations of cells.
 
@@ -90,6 +95,8 @@ class Cells:
             Which regimes have rows there.
         pairs : sequence of pairs of int
             Actions that interact.
+        numeric : sequence of bool, optional
+            Actions whose adjacent classes may be joined where entries are too many.
 
         Examples
         --------
@@ -100,15 +107,26 @@ class Cells:
         >>> cells.determine(np.array([[0, 0], [0, 1]]), nowhere, (True, True))
         array([ True, False])
         """
-        codes, reached = _merged(codes, reached)
         of_masks = [_tables(parents, pairs, mask) for mask in masks]
         tables = list(dict.fromkeys(chain(*of_masks)))
         # Whether the mean under each mask has an entry of each table.
         has = np.array([[table in own for table in tables] for own in of_masks])
-        needed = reached.astype(np.float32) @ has.astype(np.float32) > 0
-        position, at = _shared_entries(tables, codes, needed)
+        for width in WIDTHS:
+            widths = np.where([*numeric] or [False] * codes.shape[1], width, 1)
+            cells, reaching = _merged(codes // widths, reached)
+            needed = reaching.astype(np.float32) @ has.astype(np.float32) > 0
+            found = _shared_entries(tables, cells, needed)
+            if sum(len(entries) for entries, _ in found) <= MAX_SHARED_ENTRIES:
+                break
+        else:
+            # Treating entries as different between cells only makes the answer conservative.
+            found = [
+                own if len(of) == 1 else ([], np.full(len(cells), -1))
+                for (_, of), own in zip(tables, found, strict=True)
+            ]
+        position, at = _positions(found)
         gram = np.zeros((len(position), len(position)))
-        patterns, which = masks_of(np.concatenate([reached, (at >= 0) & needed], axis=1))
+        patterns, which = masks_of(np.concatenate([reaching, (at >= 0) & needed], axis=1))
         for i, pattern in enumerate(map(np.array, patterns)):
             equations, shared = has[pattern[: len(masks)]].astype(float), pattern[len(masks) :]
             # Entries of a single cell are eliminated within it.
@@ -119,7 +137,7 @@ class Cells:
                 gram[np.ix_(entries, entries)] += block
         null = _null_space_of_gram(gram)
         undetermined = {entry: null[i] for entry, i in position.items()}
-        return cls(parents, pairs, masks, undetermined, null.shape[1])
+        return cls(parents, pairs, masks, undetermined, null.shape[1], widths)
 
     def determine(
         self, codes: Codes, reached: NDArray[np.bool_], target: Mask
@@ -133,6 +151,7 @@ class Cells:
             Regimes that have rows at the points themselves, in all actions jointly.
         target : mask
         """
+        codes = codes // self.widths
         # Rows elsewhere mostly suffice, or the regimes at the point: the rank test on their masks.
         out = self._linked_elsewhere(codes, target)
         for pattern in masks_of(reached[~out])[0]:
@@ -199,13 +218,13 @@ def _merged(codes: Codes, reached: NDArray[np.bool_]) -> tuple[Codes, NDArray[np
 
 def _shared_entries(
     tables: Sequence[Table], codes: Codes, needed: NDArray[np.bool_]
-) -> tuple[dict[Entry, int], Codes]:
-    """Positions of the entries that are not eliminated within a cell, by entry and by cell.
+) -> list[tuple[list[Entry], Codes]]:
+    """Entries of each table that are not eliminated within a cell, and those of cells.
 
-    Those of cells have shape (cells, tables), and are -1 for entries that are eliminated.
+    The latter are positions among the former, shape (cells,), and -1 where an entry is eliminated.
     ``needed`` says whether a cell has an equation with an entry of a table.
     """
-    found: list[tuple[list[Entry], NDArray[np.intp]]] = []
+    found: list[tuple[list[Entry], Codes]] = []
     for i, (free, of) in enumerate(tables):
         distinct, which = np.unique(codes[:, of], axis=0, return_inverse=True)
         counts = np.bincount(which.reshape(-1), needed[:, i], len(distinct))
@@ -216,71 +235,15 @@ def _shared_entries(
         place[kept] = np.arange(len(kept))
         entries = [(free, of, tuple(code)) for code in distinct[kept].tolist()]
         found.append((entries, place[which.reshape(-1)]))
-    if sum(len(entries) for entries, _ in found) > MAX_SHARED_ENTRIES:
-        # Treating entries as different between cells only makes the answer conservative.
-        found = [
-            own if len(of) == 1 else ([], np.full(len(codes), -1))
-            for (_, of), own in zip(tables, found, strict=True)
-        ]
+    return found
+
+
+def _positions(found: Sequence[tuple[list[Entry], Codes]]) -> tuple[dict[Entry, int], Codes]:
+    """Positions of all shared entries, by entry and by cell, shape (cells, tables)."""
     position = {entry: i for i, entry in enumerate(chain(*(entries for entries, _ in found)))}
     offsets = np.cumsum([0, *(len(entries) for entries, _ in found[:-1])])
     places = np.stack([place for _, place in found], axis=1)
     return position, np.where(places >= 0, places + offsets, -1)
-
-
-def class_edges(regimes: Sequence[Array], most_values: int, bins: int, near: float) -> Array:
-    """Compute edges between classes of an action's values, from its values in each regime.
-
-    Up to ``most_values`` distinct values get a class each. Others fall into quantile bins, which
-    are cut where the values of a regime end, or leave a gap wider than twice ``near``.
-
-    Examples
-    --------
-    >>> class_edges([np.array([0.0, 1.0]), np.array([1.0, 3.0])], 10, 4, 0.1)
-    array([0.5, 2. ])
-    """
-    values = np.concatenate(regimes)
-    distinct = np.unique(values)
-    if len(distinct) <= most_values:
-        return np.asarray((distinct[1:] + distinct[:-1]) / 2)
-    borders: list[Array] = []
-    for own in map(np.sort, regimes):
-        borders += stretches(own, own, 2 * near)
-    edges = np.quantile(values, np.arange(1, bins) / bins)
-    return np.union1d(edges, _thinned(np.unique(np.concatenate(borders)), near / 2))
-
-
-def stretches(values: Array, positions: Array, gap: float) -> tuple[Array, Array]:
-    """First and last of the values of each stretch without a wide gap.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        In increasing order.
-    positions : ndarray, shape (n,)
-        Those of the values on the line on which gaps are measured.
-    gap : float
-
-    Examples
-    --------
-    >>> values = np.array([1.0, 2.0, 7.0])
-    >>> stretches(values, values, 3.0)
-    (array([1., 7.]), array([2., 7.]))
-    """
-    wide = np.diff(positions) > gap
-    return (
-        np.concatenate([values[:1], values[1:][wide]]),
-        np.concatenate([values[:-1][wide], values[-1:]]),
-    )
-
-
-def _thinned(values: Array, gap: float) -> Array:
-    """Drop sorted values that follow the previous remaining one within a gap."""
-    out: list[float] = []
-    for value in values.tolist():
-        if not out or value - out[-1] > gap:
-            out.append(value)
-    return np.array(out)
 
 
 def _tables(
@@ -308,4 +271,5 @@ def _null_space_of_gram(gram: Array) -> Array:
         return np.zeros((0, 0))
     # The largest eigenvalue of entries of at least zero is at most the largest sum of a row.
     zero = max(float(np.abs(gram).sum(axis=1).max()), 1.0) * GRAM_TOLERANCE
-    return np.asarray(scipy.linalg.eigh(gram, subset_by_value=(-np.inf, zero))[1])
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(vectors[:, values <= zero])

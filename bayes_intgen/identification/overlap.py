@@ -14,16 +14,15 @@ motivates.
 - **Linkage.** The regimes that reach a value reach it together with the same values of the other
   actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
-The distance from a regime is that to the third nearest of at most 500 of its rows, in the actions'
-coordinates (:class:`Coordinate`). A point is beyond a regime's support if its conformal p value
-(Vovk, Gammerman and Shafer 2005) under the distances between the regime's own rows is at most 1%.
-Two exceptions: a point within 0.25 of three rows is always near (a third of the shortest
-lengthscale that a basis resolves, so a gap between two levels of an experiment counts as covered),
-and a point outside the observed range of an action is always beyond. A level is near rows at the
-same level only.
+A row is near a point up to a distance in the actions' coordinates that depends on the number of
+actions only (:func:`bayes_intgen.identification.distance.radius`). A level, or one of few values,
+is near rows at the same one only, and a point outside the observed range of an action is near none.
+Rows that are added to a table, with the same coordinates, therefore never take support away: every
+condition is one on the regimes and places that rows reach, and the rows that represent many
+(:func:`first_rows`) are those of the shorter table and some of the added ones.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Self
@@ -36,11 +35,18 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
-from bayes_intgen.basis.categories import Categories, Label, decoded_table
+from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
-from bayes_intgen.identification.distance import INFINITE, Neighbours, Stretches, placed
-from bayes_intgen.identification.linkage import Cells, class_edges
+from bayes_intgen.identification.distance import (
+    INFINITE,
+    NEAR,
+    Stretches,
+    nearest,
+    placed,
+    radius,
+)
+from bayes_intgen.identification.linkage import Cells
 from bayes_intgen.identification.regimes import (
     Mask,
     Requirement,
@@ -50,29 +56,53 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.verdict import Verdict, separates
 
-# Maximum number of rows per regime that represent all of its rows.
+# Number of rows per regime that represent all of its rows.
 REFERENCE_ROWS = 500
-# Rank of the neighbour to which distances are measured.
-NEIGHBOUR = 3
-# Threshold of the p value, which is the share of a regime's own held-out rows that one function
-# flags.
-FLAGGED_SHARE = 0.01
-# Distance up to which a point is always near.
-MAX_NEAR_DISTANCE = 0.25
-# Number of places, taken from the rows of all regimes, at which regimes are compared, and the
-# minimum from each: several for each class of values.
-N_PLACES, PLACES_OF_REGIME = 300, 50
-# Maximum number of distinct values of an action that form a class each; others fall into bins.
-MAX_VALUES = 30
-# Number of quantile bins.
-BINS = 12
+# The same for places at which regimes are compared.
+PLACES = 50
+# Maximum number of settings of an action between which values are reported as such.
+MAX_SETTINGS = 30
 # Probabilities of the quantiles per regime and action.
 PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
+def distinct_rows(values: Array) -> Array:
+    """Rows without repetitions, in the order in which they occur first, shape (n, K).
+
+    Examples
+    --------
+    >>> distinct_rows(np.array([[2.0], [1.0], [2.0]]))
+    array([[2.],
+           [1.]])
+    """
+    # Sorting one sum takes a tenth of the time of sorting rows. A matrix product would round the
+    # same row differently at different positions.
+    columns, sums = values.T, np.zeros(len(values))
+    for column, weight in zip(columns, generator(0, "support").random(len(columns)), strict=True):
+        sums += weight * column
+    return np.asarray(values[np.sort(np.unique(sums, return_index=True)[1])])
+
+
+def first_rows(rows: Array, size: int) -> Array:
+    """Rows that represent many, among them all that represent the first ones of these.
+
+    They are all rows that Algorithm R of Vitter (1985) ever takes into a reservoir: the i-th row
+    with probability ``size / i``.
+
+    Examples
+    --------
+    >>> rows = np.arange(10_000.0)[:, None]
+    >>> first, longer = first_rows(rows[:1000], 50), first_rows(rows, 50)
+    >>> len(first), len(longer), np.isin(first, longer).all()
+    (208, 326, np.True_)
+    """
+    luck = generator(0, "support").random(len(rows))
+    return np.asarray(rows[luck * np.arange(1, len(rows) + 1) <= size])
+
+
 @dataclass(frozen=True, eq=False)
 class ReferenceRows:
-    """Sample of the rows of each regime, from which support is measured.
+    """Rows that represent those of each regime.
 
     Attributes
     ----------
@@ -81,6 +111,8 @@ class ReferenceRows:
     masks : tuple of masks
     rows : tuple of ndarray, shape (at most 500, K)
         Actions of rows drawn at random from each regime, in the actions' units.
+    visited : tuple of ndarray, shape (n, K)
+        Distinct rows of each regime, from which support is measured: :func:`first_rows`.
     categories : tuple of Categories or None, length K
     """
 
@@ -88,10 +120,8 @@ class ReferenceRows:
     coordinates: tuple[Coordinate, ...]
     masks: tuple[Mask, ...]
     rows: tuple[Array, ...]
+    visited: tuple[Array, ...]
     categories: tuple[Categories | None, ...]
-    _known_neighbours: dict[tuple[int, ...], Neighbours] = field(
-        default_factory=dict, init=False, repr=False
-    )
     _known_stretches: dict[int, Stretches] = field(default_factory=dict, init=False, repr=False)
     _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(
         default_factory=dict, init=False, repr=False
@@ -114,13 +144,14 @@ class ReferenceRows:
             coordinates = tuple(map(Coordinate.of, actions.T))
         rng = generator(0, "support")
         masks, which = masks_of(intervened)
-        ordered, rows = sorted(masks, key=regime_order), []
+        ordered, rows, visited = sorted(masks, key=regime_order), [], []
         for mask in ordered:
             own = np.flatnonzero(which == masks.index(mask))
+            visited.append(first_rows(distinct_rows(actions[own]), REFERENCE_ROWS))
             if len(own) > REFERENCE_ROWS:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
             rows.append(actions[own])
-        return cls(names, coordinates, tuple(ordered), tuple(rows), categories)
+        return cls(names, coordinates, tuple(ordered), tuple(rows), tuple(visited), categories)
 
     @classmethod
     def of_dataset(
@@ -131,26 +162,35 @@ class ReferenceRows:
     ) -> Self:
         """Restore from :meth:`to_dataset`."""
         masks = stored["intervened"].values > 0
-        which, rows = stored["regime_of"].values, stored["reference"].values
+        rows, visited = (
+            tuple(stored[rows].values[stored[which].values == i] for i in range(len(masks)))
+            for rows, which in (("reference", "regime_of"), ("visited", "visited_regime"))
+        )
         return cls(
             tuple(map(str, stored["action"].values)),
             coordinates,
             tuple(map(tuple, masks.tolist())),
-            tuple(rows[which == i] for i in range(len(masks))),
+            rows,
+            visited,
             categories,
         )
 
     def to_dataset(self) -> xr.Dataset:
-        """Convert to one array of rows, with the position of each row's regime."""
-        which = np.repeat(np.arange(len(self.rows)), [len(rows) for rows in self.rows])
+        """Convert to arrays of rows, with the position of each row's regime."""
+        which, visited = (
+            np.repeat(np.arange(len(own)), list(map(len, own))) for own in (self.rows, self.visited)
+        )
         return labelled_dataset(
             {
                 "reference": (("reference_row", "action"), np.concatenate(self.rows)),
                 "regime_of": ("reference_row", which),
+                "visited": (("visited_row", "action"), np.concatenate(self.visited)),
+                "visited_regime": ("visited_row", visited),
                 "intervened": (("regime", "action"), np.array(self.masks, dtype=np.int8)),
             },
             {
                 "reference_row": np.arange(len(which)),
+                "visited_row": np.arange(len(visited)),
                 "regime": list(self.labels),
                 "action": list(self.names),
             },
@@ -161,8 +201,8 @@ class ReferenceRows:
         """Labels of the regimes."""
         return tuple(mask_label(self.names, mask) for mask in self.masks)
 
-    def distances(self, points: Array, inputs: Sequence[int]) -> tuple[Array, Array]:
-        """Compute distances of points from each regime in some of the actions, and p values.
+    def distances(self, points: Array, inputs: Sequence[int]) -> Array:
+        """Compute distances of points from each regime in some of the actions.
 
         Parameters
         ----------
@@ -171,64 +211,53 @@ class ReferenceRows:
 
         Returns
         -------
-        distance : ndarray, shape (M, regimes)
-            Euclidean distance to the third nearest row, in the actions' coordinates.
-        share : ndarray, shape (M, regimes)
-            Conformal p value: share of the regime's own rows at least as far from the others.
+        ndarray, shape (M, regimes)
+            Euclidean distance to the nearest row, in the actions' coordinates.
         """
-        neighbours = self._neighbours(inputs)
-        distance = neighbours.distance(self._placed(points, inputs))
-        share = np.empty(distance.shape)
-        for i, within in enumerate(neighbours.within):
-            as_far = len(within) - np.searchsorted(within, distance[:, i], side="left")
-            share[:, i] = (1 + as_far) / (1 + len(within))
-        return np.where(distance < INFINITE / 2, distance, np.inf), share
-
-    def _neighbours(self, inputs: Sequence[int]) -> Neighbours:
-        inputs = tuple(inputs)
-        if inputs not in self._known_neighbours:
-            own = [rows[:, list(inputs)] for rows in self._transformed]
-            self._known_neighbours[inputs] = Neighbours(own, NEIGHBOUR)
-        return self._known_neighbours[inputs]
+        own, inputs = self.placed(points)[:, list(inputs)], list(inputs)
+        found = np.stack([nearest(rows[:, inputs], own) for rows in self._transformed], axis=1)
+        return np.where(found < INFINITE / 2, found, np.inf)
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
-        """Test whether points lie within the support of each regime, shape (M, regimes)."""
-        inputs = tuple(inputs)
+        """Test whether points are near rows of each regime, shape (M, regimes)."""
+        inputs = list(inputs)
         if len(inputs) == 1:
             (k,) = inputs
             # A level is near rows at the same level only, however close the two are.
-            own = self._placed(points, inputs) if self.categories[k] is None else points[:, inputs]
-            within = self._stretches(k)(own[:, 0])
+            levels = self.categories[k]
+            own = points[:, k] if levels else placed(self.coordinates[k], None, points[:, k])
+            within = self._stretches(k)(own)
         else:
-            neighbours = self._neighbours(inputs)
-            distance = neighbours.distance(self._placed(points, inputs))
-            within = distance <= neighbours.reach(FLAGGED_SHARE, MAX_NEAR_DISTANCE)
+            exact = [self._few_valued[k] for k in inputs]
+            most, own = radius(len(inputs) - sum(exact)), self._apart(points)[:, inputs]
+            visited = [rows[:, inputs] for rows in self._visited_apart]
+            within = np.stack([nearest(rows, own, most, exact) <= most for rows in visited], axis=1)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
-            if len(inputs) > 1 and self.categories[k] is not None:
-                within &= np.stack([np.isin(points[:, k], rows[:, k]) for rows in self.rows], 1)
             # An atom has an effect of its own, on which rows beside it say nothing.
             at_atom = points[:, k] == self._atoms[k]
             if at_atom.any():
-                regimes = zip(self.rows, self.masks, strict=True)
+                regimes = zip(self.visited, self.masks, strict=True)
                 visits = [not m[k] or (rows[:, k] == self._atoms[k]).any() for rows, m in regimes]
                 within &= ~at_atom[:, None] | np.array(visits)
         return np.asarray(within)
 
+    def _reached(self, points: Array) -> NDArray[np.bool_]:
+        """Regimes with rows near points in all actions, jointly and one at a time, (M, regimes)."""
+        every = range(len(self.names))
+        # In many dimensions a point that is near jointly may lie beyond the range of an action.
+        alone = [self.covers(points, (k,)) for k in every]
+        return np.asarray(self.covers(points, every) & np.all(alone, axis=0))
+
     def _stretches(self, k: int) -> Stretches:
-        """Positions of one action within the support of each regime; codes of its levels."""
+        """Positions of one action near the rows of each regime; codes of its levels."""
         if k not in self._known_stretches:
-            neighbours, levels = self._neighbours((k,)), self.categories[k]
-            reach = neighbours.reach(FLAGGED_SHARE, MAX_NEAR_DISTANCE)
-            if levels is None:
-                found = neighbours.stretches(reach)
+            if self.categories[k] is None:
+                of_regime = [np.unique(rows[:, k]) for rows in self._transformed]
+                found = Stretches.of([(own - NEAR, own + NEAR) for own in of_regime])
             else:
-                codes = np.sort(np.array(levels.codes, dtype=float))
-                at = placed(self.coordinates[k], levels, codes)
-                near = neighbours.distance(at[:, None]) <= reach
-                near &= np.stack([np.isin(codes, rows[:, k]) for rows in self.rows], axis=1)
-                found = Stretches.of([(codes[own], codes[own]) for own in near.T])
+                found = Stretches.of([(np.unique(rows[:, k]),) * 2 for rows in self.visited])
             self._known_stretches[k] = found
         return self._known_stretches[k]
 
@@ -309,20 +338,12 @@ class ReferenceRows:
         that are then linked one at a time are linked together if no actions interact: a sum of one
         vector each is zero.
         """
-        every, cells, codes = (
-            range(len(self.names)),
-            self._cells(parents, pairs),
-            self._codes(points),
-        )
+        cells, codes = self._cells(parents, pairs), self._classes(points)
         nowhere = np.zeros((len(points), len(self.masks)), dtype=bool)
         out = cells.determine(codes, nowhere, target)
         rest = np.flatnonzero(~out)
         if nearby and len(rest):
-            reached = self.covers(points[rest], every)
-            # In many dimensions a point that is near jointly may lie beyond the range of an action.
-            for k in every:
-                reached &= self.covers(points[rest], (k,))
-            out[rest] = cells.determine(codes[rest], reached, target)
+            out[rest] = cells.determine(codes[rest], self._reached(points[rest]), target)
         return out
 
     def values_set(self, k: int, *, or_all: bool = False) -> Array:
@@ -342,7 +363,7 @@ class ReferenceRows:
         ends = []
         for k, levels in enumerate(self.categories):
             values = np.unique(self.values_set(k))
-            few = levels is None and 0 < len(values) <= MAX_VALUES
+            few = levels is None and 0 < len(values) <= MAX_SETTINGS
             ends.append((values[0], values[-1]) if few else (np.inf, -np.inf))
         low, high = np.array(ends).T
         return low, high
@@ -355,69 +376,41 @@ class ReferenceRows:
     def _cells(self, parents: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]) -> Cells:
         key = (*map(tuple, parents), *pairs)
         if key not in self._known_cells:
-            places, own = self._places
-            reached = self.covers(places, range(len(self.names)))
+            places = self._places
+            reached, at = self._reached(places), self._apart(places)
             # Regimes that nearly touch are not linked, so rows near a place do not suffice.
-            for i, regime_rows in enumerate(self.rows):
-                low, high = regime_rows.min(axis=0), regime_rows.max(axis=0)
-                inside = (places >= low) & (places <= high)
+            for i, rows in enumerate(self._visited_apart):
+                inside = (at >= rows.min(axis=0)) & (at <= rows.max(axis=0))
                 reached[:, i] &= inside.all(axis=1)
-            rows = own >= 0
-            reached[rows, own[rows]] = True
-            codes = self._codes(places)
-            self._known_cells[key] = Cells.of(parents, self.masks, codes, reached, pairs)
+            codes, numeric = self._classes(places), [of is None for of in self.categories]
+            self._known_cells[key] = Cells.of(parents, self.masks, codes, reached, pairs, numeric)
         return self._known_cells[key]
 
-    @cached_property
-    def _places(self) -> tuple[Array, NDArray[np.intp]]:
-        """Places at which regimes are compared, and the regime of each; -1 if it is no row."""
-        each = max(PLACES_OF_REGIME, N_PLACES // len(self.masks))
-        places, own = [], []
-        for i, (rows, mask) in enumerate(zip(self.rows, self.masks, strict=True)):
-            # Evenly spaced along the first action that was set.
-            order = np.argsort(~np.array(mask), kind="stable")
-            distinct = np.unique(rows[:, order], axis=0)[:, np.argsort(order)]
-            spaced = np.unique(np.linspace(0, len(distinct) - 1, each).round().astype(int))
-            places.append(distinct[spaced])
-            own.append(np.full(len(spaced), i))
-        rows, which = np.concatenate(places), np.concatenate(own)
-        moved = rows.copy()
-        for k in range(len(self.names)):
-            values = np.unique(self.values_set(k))
-            # Rows are rarely at the settings of several experiments by themselves.
-            if 0 < len(values) <= MAX_VALUES:
-                column = (self.coordinates[k], self.categories[k])
-                gaps = np.abs(placed(*column, moved[:, k])[:, None] - placed(*column, values))
-                moved[:, k] = values[gaps.argmin(axis=1)]
-        changed = moved[(moved != rows).any(axis=1)]
-        return (
-            np.concatenate([rows, changed]),
-            np.concatenate([which, np.full(len(changed), -1)]),
-        )
+    @property
+    def _places(self) -> Array:
+        """Places at which regimes are compared, shape (n, K)."""
+        of_regime = [first_rows(rows, PLACES) for rows in self.visited]
+        # Rows are rarely at the settings of several experiments by themselves.
+        own = [
+            next((rows for rows, mask in zip(of_regime, self.masks, strict=True) if mask[k]), None)
+            for k in range(len(self.names))
+        ]
+        columns = [(of_regime[0] if rows is None else rows)[:, k] for k, rows in enumerate(own)]
+        together = np.stack([own[: min(map(len, columns))] for own in columns], axis=1)
+        return np.concatenate([*of_regime, together])
 
-    def _codes(self, points: Array) -> NDArray[np.intp]:
-        """Classes of the actions' values, shape (M, K)."""
-        at = self.placed(points)
-        return np.stack(
-            [
-                np.searchsorted(edges, column)
-                for edges, column in zip(self._edges, at.T, strict=True)
-            ],
-            axis=1,
-        )
+    def _classes(self, points: Array) -> NDArray[np.intp]:
+        """Classes of the actions' values between which functions are free, shape (M, K).
+
+        Values in a class are near each other; each level is a class of its own.
+        """
+        return np.floor(self._apart(points) / NEAR + 0.5).astype(np.intp)
 
     @cached_property
-    def _edges(self) -> list[Array]:
-        """Edges between classes of each action's values; each level is a class of its own."""
-        out = []
-        for k, levels in enumerate(self.categories):
-            if levels is None:
-                regimes = [rows[:, k] for rows in self._transformed]
-                out.append(class_edges(regimes, MAX_VALUES, BINS, MAX_NEAR_DISTANCE))
-            else:
-                at = np.sort(placed(self.coordinates[k], levels, np.array(levels.codes)))
-                out.append((at[1:] + at[:-1]) / 2)
-        return out
+    def _few_valued(self) -> tuple[bool, ...]:
+        """Whether each action has levels, or as few values as levels are recommended for."""
+        columns = zip(self.categories, np.concatenate(self.visited).T, strict=True)
+        return tuple(of is not None or len(np.unique(own)) <= MAX_DISTINCT for of, own in columns)
 
     def described(
         self,
@@ -428,12 +421,12 @@ class ReferenceRows:
     ) -> xr.Dataset:
         """Assemble the result of ``RegimeData.support``."""
         shape = (len(points), len(self.masks), len(self.names))
-        measures = ("distance", "share", "joint_distance", "joint_share")
+        measures = ("distance", "joint_distance")
         parts = {name: np.empty(shape) for name in measures}
         # With an unknown graph all actions are measured together, once.
         measured = cache(lambda inputs: self.distances(points, inputs))
         for k, others in enumerate(parents):
-            values = *measured((k,)), *measured(tuple(sorted((k, *others))))
+            values = measured((k,)), measured(tuple(sorted((k, *others))))
             for name, value in zip(measures, values, strict=True):
                 parts[name][..., k] = value
         dims = ("point", "regime", "action")
@@ -451,22 +444,32 @@ class ReferenceRows:
                 "value": (("point", "action"), decoded_table(points, self.categories)),
                 "asked_set": ("action", np.array(target, dtype=bool)),
             },
-            attrs={
-                "question": mask_label(self.names, target),
-                "cut": f"each function flags at most {FLAGGED_SHARE:.0%} of a regime's own "
-                "held-out rows",
-            },
+            attrs={"question": mask_label(self.names, target)},
         )
 
     @cached_property
     def _transformed(self) -> tuple[Array, ...]:
+        return self._by_regime(self.placed)
+
+    @cached_property
+    def _visited_apart(self) -> tuple[Array, ...]:
+        return self._by_regime(self._apart)
+
+    def _by_regime(self, transform: Callable[[Array], Array]) -> tuple[Array, ...]:
+        """Visited rows after a transform, by regime."""
         # Each regime by itself would take a call per regime and action.
-        ends = np.cumsum([len(rows) for rows in self.rows])[:-1]
-        return tuple(np.split(self.placed(np.concatenate(self.rows)), ends))
+        ends = np.cumsum([len(rows) for rows in self.visited])[:-1]
+        return tuple(np.split(transform(np.concatenate(self.visited)), ends))
 
     def placed(self, points: Array) -> Array:
         """Positions of points along each action, shape (M, K)."""
-        return self._placed(points, range(len(self.names)))
+        columns = zip(self.coordinates, self.categories, points.T, strict=True)
+        return np.stack([placed(*column) for column in columns], axis=1)
+
+    def _apart(self, points: Array) -> Array:
+        """As :meth:`placed`, with ordered levels, too, at no distance that is near, (M, K)."""
+        columns = zip(self.placed(points).T, self.categories, points.T, strict=True)
+        return np.stack([own if of is None else code for own, of, code in columns], axis=1)
 
     @cached_property
     def _atoms(self) -> tuple[float, ...]:

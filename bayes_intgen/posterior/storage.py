@@ -96,7 +96,8 @@ def _evaluate(posterior: PosteriorDraws) -> None:
     """Evaluate mean and variance once in each regime; raises an error if they cannot be."""
     terms, prediction = posterior.terms, prediction_of(posterior)
     support, statistics = (posterior.tree[name].dataset for name in ("support", "sample_stats"))
-    which, masks = support["regime_of"].values, support["intervened"].values
+    which = np.concatenate([support[name] for name in ("regime_of", "visited_regime")])
+    masks = support["intervened"].values
     if not (np.isin(which, range(len(masks))).all() and np.isin(masks, (0, 1)).all()):
         raise SavedFitError("its reference rows are of unknown regimes")
     if "diverging" not in statistics and "pareto_k" not in statistics.attrs:

@@ -133,6 +133,7 @@ def with_huge_number(tree: xr.DataTree, attribute: str, name: str) -> None:
         (lambda tree: with_huge_number(tree, "terms", "centre"), "invalid centre"),
         (lambda tree: tree["support"]["intervened"].values.fill(7), "regimes"),
         (lambda tree: tree["support"]["regime_of"].values.fill(7), "regimes"),
+        (lambda tree: tree["support"]["visited_regime"].values.fill(7), "regimes"),
     ],
 )
 def test_a_fit_with_absurd_parts_is_not_saved(fit, tmp_path, change, message) -> None:

@@ -71,26 +71,51 @@ def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
     assert gained > 5
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="rows count as near within a quantile of the distances between the rows of a regime, "
-    "which shrinks as these become denser; and of more than 500 rows a sample decides",
-)
-def test_more_rows_never_take_the_support_of_numbers_away() -> None:
-    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-        masks = np.repeat([[False, False], [True, False], [False, True]], n, axis=0)
-        return rng.standard_t(3, size=(3 * n, 2)), masks
-
-    lost = 0
-    for seed in range(10):
+@pytest.mark.parametrize(("n_actions", "n", "times"), [(2, 100, 10), (2, 600, 20), (3, 200, 20)])
+def test_more_rows_never_take_the_support_of_numbers_away(
+    n_actions: int, n: int, times: int
+) -> None:
+    masks = np.repeat(np.eye(n_actions + 1, n_actions, k=-1, dtype=bool), n, axis=0)
+    names = [f"a{k + 1}" for k in range(n_actions)]
+    kept = gained = lost = 0
+    for seed in range(3):
         rng = np.random.default_rng(seed)
-        few, more = draw(rng, 100), draw(rng, 900)
-        both = tuple(np.concatenate(part) for part in zip(few, more, strict=True))
-        before, after = (
-            bi.RegimeData.from_arrays(actions, rng.normal(size=len(actions)), masks, ["a1", "a2"])
-            .support(few[0])
-            .supported.to_numpy()
-            for actions, masks in (few, both)
-        )
-        lost += int((before & ~after).sum())
+        # The added rows have the same values of each action, in other combinations: equal scales.
+        own = rng.standard_t(3, size=(len(masks), n_actions))
+        values = np.concatenate([rng.permuted(own, axis=0) for _ in range(times)])
+        outcome = rng.normal(size=len(values))
+        points = np.concatenate([rng.permuted(values[:n], axis=0), 2 * values[:n]])
+        for actions in (names, names[:1]):
+            before, after = (
+                bi.RegimeData.from_arrays(
+                    values[:size], outcome[:size], np.resize(masks, (size, n_actions)), names
+                )
+                .support(points, actions)
+                .supported.to_numpy()
+                for size in (len(masks), len(values))
+            )
+            lost += int((before & ~after).sum())
+            kept, gained = kept + int(before.sum()), gained + int((after & ~before).sum())
+            # Negative control: points away from all rows.
+            assert not after[len(points) // 2 :].all()
     assert lost == 0
+    assert kept > 100
+    assert gained > 0
+
+
+def test_an_update_keeps_what_is_supported() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.resize([[False, False], [True, False], [False, True]], (660, 2))
+    actions = rng.normal(size=masks.shape)
+    outcome = actions.sum(axis=1) + rng.normal(size=len(masks))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ["a1", "a2"])
+    earlier = np.arange(len(masks)) < 600
+    posterior = bi.fit(data.take(earlier), **FIT)
+    updated = posterior.update(data.take(~earlier), progress=False)
+    points = rng.uniform(-4, 4, (2000, 2))
+    for names in (["a1", "a2"], ["a1"], []):
+        before, after = (fit.support(points, names) for fit in (posterior, updated))
+        # Scales are those of the first fit: distances from rows only shrink.
+        assert (after.joint_distance <= before.joint_distance + 1e-12).all()
+        assert not (before.supported & ~after.supported).any()
+        assert before.supported.sum() < after.supported.sum() < len(points)
