@@ -45,8 +45,8 @@ class Plan:
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
     :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which a parametric bootstrap of
-    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains. None is chosen
-    whose gain is expected to be negative while the baseline is feasible.
+    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains. No plan with
+    an expected loss is chosen while the baseline is feasible.
 
     Attributes
     ----------
