@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
-# Standard deviation of the excess that optimism leaves in the gains of chosen plans, in posterior
-# standard deviations. Over the kinds of random worlds of `analyses/chosen_plans.py` it is 0.3, 0.8
-# and 0.7 with three sets of seeds, of which standard errors of 0.25 per kind are a part.
-EXCESS_LEFT = 0.5
 # Bisection steps, and tolerance of the budget, relative to the range of budgets.
 MAX_STEPS, TOLERANCE = 30, 1e-3
 
@@ -48,10 +44,9 @@ class Plan:
 
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
-    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which is measured by what draws of
-    the posterior find in place of its mean. Draws of the gain spread 12% more, for what that leaves
-    in some kinds of worlds. `analyses/chosen_plans.py` compares predicted and true gains. No plan
-    is chosen whose gain is expected to be negative while the baseline is feasible.
+    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which a parametric bootstrap of
+    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains. No plan with
+    an expected loss is chosen while the baseline is feasible.
 
     Attributes
     ----------
@@ -251,15 +246,12 @@ class ChosenPlan:
         effects = search.surface.effects(both)
         worth = problem.worth(effects, both)
         gain = worth[:, 0] - worth[:, 1]
-        optimism = best.in_deviations * float(gain.std())
-        # What optimism leaves is as uncertain as it was in other worlds.
-        wider = np.hypot(1, EXCESS_LEFT) - 1
-        correction = wider * (gain - gain.mean()) - optimism
-        gain, own = gain + correction, worth[:, 0] + correction
+        optimism = search.optimism(point)
+        gain, own = gain - optimism, worth[:, 0] - optimism
         return cls(
             point=point,
             best=best,
-            effect=effects[:, 0] + correction / (problem.value or 1.0),
+            effect=effects[:, 0] - optimism / (problem.value or 1.0),
             worth=own,
             gain=gain,
             optimism=optimism,

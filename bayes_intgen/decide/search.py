@@ -11,20 +11,18 @@ largest sum of these within the budget, the best changes of two actions, and of 
 and the best that is feasible is kept, in windows that shrink around it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import RiskMeasure
+from bayes_intgen.decide.grid import Grid, Positions, best_choices, combinations, thinned
 from bayes_intgen.decide.problem import (
     PLANS_AT_ONCE,
-    ROUNDING,
     JointSurface,
     Problem,
     wider_search,
@@ -40,9 +38,9 @@ CELLS, CELLS_PER_DRAW = 1000, 300
 MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
 # Maximum number of plans that are enumerated where rows do not support the best one.
 MAX_PLANS = 20_000
-# Draws whose best plans are found at once, and plans whose support is; maximum number of better
-# plans near which rows are looked for in a step.
-DRAWS_AT_ONCE, SUPPORTED_AT_ONCE, NEARBY_AT_ONCE = 500, 300, 100
+# Plans whose support is found at once; maximum number of better plans near which rows are looked
+# for in a step.
+SUPPORTED_AT_ONCE, NEARBY_AT_ONCE = 300, 100
 # Windows of local search, as shares of an action's range, and values in each.
 WINDOWS = (1.0, 0.2, 0.04, 0.008, 0.0016, 0.0003)
 N_WINDOW = 21
@@ -54,180 +52,6 @@ TOLERANCE = 1e-7
 # and of random plans.
 N_CAUTIOUS, N_STARTS, N_RANDOM = 6, 2, 4_000
 
-Positions = NDArray[np.int_]
-
-
-class Grid:
-    """Options of each component of actions, and what an effect gains by them over the baseline.
-
-    Parameters
-    ----------
-    problem : Problem
-    surface : JointSurface
-        Components too large for a grid count as one per action.
-    most : int
-        Maximum number of options of a component.
-    effect : callable
-        Maps a surface and plans, shape (M, K), to the effects under each of S draws, shape (S, M).
-
-    Attributes
-    ----------
-    components : list of tuple of int
-        Positions of the actions of each component.
-    options : list of ndarray, each (n, actions of the component)
-    costs : list of ndarray, each (n,)
-    gains : list of ndarray, each (S, n)
-    """
-
-    def __init__(
-        self,
-        problem: Problem,
-        surface: JointSurface,
-        most: int,
-        effect: Callable[[JointSurface, Array], Array],
-    ) -> None:
-        self.problem = problem
-        self.components: list[tuple[int, ...]] = []
-        for component in surface.components:
-            small = 2 ** len(component) <= most
-            self.components += [component] if small else [(k,) for k in component]
-        self.options: list[Array] = []
-        self.costs: list[Array] = []
-        self.gains: list[Array] = []
-        for component in self.components:
-            size = int(most ** (1 / len(component)) + 1e-9)
-            options = combinations([thinned(problem.candidates[k], size) for k in component])
-            part = surface.parts[component[0]]
-            base = effect(part, problem.baseline[None])
-            self.options.append(options)
-            self.costs.append(problem.cost_of_options(options, component))
-            self.gains.append(effect(part, varied(problem.baseline, [*component], options)) - base)
-
-    @cached_property
-    def elsewhere(self) -> list[NDArray[np.bool_]]:
-        """Options that rows elsewhere support, so that all may be combined.
-
-        All options of components without any.
-        """
-        start, out = self.problem.supported_elsewhere, []
-        for component, options in zip(self.components, self.options, strict=True):
-            points = varied(start, [*component], options)
-            supported = self.problem.is_supported(points, nearby=False)
-            out.append(supported if supported.any() else ~supported)
-        return out
-
-    def best(
-        self,
-        budget: float | None,
-        cells: int,
-        elsewhere: bool,
-        gains: Sequence[Array] | None = None,
-    ) -> Array:
-        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
-
-        With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
-        """
-        every_gain = self.gains if gains is None else gains
-        every = [np.ones(len(costs), dtype=bool) for costs in self.costs]
-        kept = self.elsewhere if elsewhere else every
-        costs = [own[use] for own, use in zip(self.costs, kept, strict=True)]
-        parts = []
-        for begin in range(0, len(every_gain[0]), DRAWS_AT_ONCE):
-            rows = slice(begin, begin + DRAWS_AT_ONCE)
-            some = [own[rows][:, use] for own, use in zip(every_gain, kept, strict=True)]
-            parts.append(best_choices(some, costs, budget, cells))
-        choices = np.concatenate(parts)
-        out = np.empty((len(choices), len(self.problem.candidates)))
-        for i, component in enumerate(self.components):
-            out[:, [*component]] = self.options[i][kept[i]][choices[:, i]]
-        return out
-
-
-def combinations(values: Sequence[Array]) -> Array:
-    """All combinations of values, shape (M, number of sequences).
-
-    Examples
-    --------
-    >>> combinations([np.array([0.0, 1.0]), np.array([5.0])])
-    array([[0., 5.],
-           [1., 5.]])
-    """
-    return np.array(list(product(*values)))
-
-
-def thinned(values: Array, most: int) -> Array:
-    """At most ``most`` of some values, evenly spaced with both ends.
-
-    Examples
-    --------
-    >>> thinned(np.arange(9.0), 3)
-    array([0., 4., 8.])
-    """
-    positions = np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int)
-    return np.asarray(values[np.unique(positions)])
-
-
-def best_choices(
-    values: Sequence[Array], costs: Sequence[Array], budget: float | None, cells: int
-) -> Positions:
-    """Choose one option of each component with the largest sum of values within a budget.
-
-    Parameters
-    ----------
-    values : sequence of ndarray, each (S, n)
-        Values of the n options of a component under S draws.
-    costs : sequence of ndarray, each (n,)
-        The cheapest options together cost at most the budget.
-    budget : float or None
-    cells : int
-        Number of equal cells of the budget above that of the cheapest options. Costs are rounded up
-        to whole cells, so that a choice never costs more than the budget.
-
-    Returns
-    -------
-    ndarray of int, shape (S, number of components)
-
-    Notes
-    -----
-    Global over the options, whatever their values: components need not be concave. See Kellerer,
-    Pferschy and Pisinger, "Knapsack Problems", chapter 11.
-
-    Examples
-    --------
-    >>> values, costs = np.array([[0.0, 3.0, 4.0]]), np.array([0.0, 1.0, 2.0])
-    >>> best_choices([values, values], [costs, costs], 2.0, 2)
-    array([[1, 1]])
-    """
-    if budget is None:
-        return np.stack([own.argmax(axis=1) for own in values], axis=1)
-    floors = [own.min() for own in costs]
-    free = budget - sum(floors)
-    if free <= with_rounding(budget) - budget:
-        cheapest = [
-            np.where(c <= low, v, -np.inf) for v, c, low in zip(values, costs, floors, strict=True)
-        ]
-        return np.stack([own.argmax(axis=1) for own in cheapest], axis=1)
-    in_cells = [
-        np.ceil((own - low) / free * cells - cells * ROUNDING).astype(int)
-        for own, low in zip(costs, floors, strict=True)
-    ]
-    every = np.arange(len(values[0]))
-    # Best sums of the components so far, (S, cells + 1), within each cell.
-    best = [np.zeros((len(every), cells + 1))]
-    for own, cell in zip(values, in_cells, strict=True):
-        new = np.full(best[-1].shape, -np.inf)
-        for at in np.unique(cell[cell <= cells]):
-            most = own[:, cell == at].max(axis=1)
-            np.maximum(new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:])
-        best.append(new)
-    left, out = np.full(len(every), cells), []
-    for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
-        rest = left[:, None] - cell
-        sums = own + np.where(rest >= 0, before[every[:, None], np.maximum(rest, 0)], -np.inf)
-        out.append(sums.argmax(axis=1))
-        left = np.maximum(left - cell[out[-1]], 0)
-    return np.stack(out[::-1], axis=1)
-
 
 class BestOfDraws(NamedTuple):
     """Best plan under each draw.
@@ -237,14 +61,10 @@ class BestOfDraws(NamedTuple):
     points : ndarray, shape (S, K)
     worth : ndarray, shape (S,)
         What they are worth under their own draws.
-    in_deviations : float
-        Optimism: by how much draws overrate the gains of their own best plans, on average, in
-        posterior standard deviations of these gains.
     """
 
     points: Array
     worth: Array
-    in_deviations: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,35 +185,36 @@ class Search:
 
         Plans on the grid that the rows do not support are replaced by the best of the other
         draws' plans and ``plan``.
-
-        Notes
-        -----
-        The maximum of an estimated surface overrates itself: the optimizer's curse (Smith and
-        Winkler 2006). By the bootstrap principle, what a draw finds in the posterior mean's place
-        shows by how much (Efron's optimism): its own gain at its best plan, minus that of the
-        posterior mean there.
         """
-        problem = self.problem
+        problem, grid = self.problem, self.per_draw
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
-        free = problem.is_feasible(self.means.best(problem.budget, CELLS, elsewhere=False))[0]
-        points = self.per_draw.best(problem.budget, CELLS_PER_DRAW, elsewhere=not free)
+        if problem.is_feasible(self.means.best(problem.budget, CELLS))[0]:
+            points = grid.plans(self._choices_of_draws)
+        else:
+            points = grid.best(problem.budget, CELLS_PER_DRAW, elsewhere=True)
         distinct, which = np.unique(points, axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
         worth = self.surface.draws(pool)
         positions = np.cumsum(feasible)
         choice = np.where(feasible[which], positions[which], worth.argmax(axis=1))
-        chosen = np.arange(len(choice)), choice
-        gains = worth - self.surface.draws(problem.baseline[None])
-        mean, sd = gains.mean(axis=0)[choice], gains.std(axis=0)[choice]
-        excess = np.divide(gains[chosen] - mean, sd, out=np.zeros_like(sd), where=sd > 0)
-        return BestOfDraws(pool[choice], worth[chosen], float(excess.mean()))
+        return BestOfDraws(pool[choice], worth[np.arange(len(choice)), choice])
+
+    @cached_property
+    def _choices_of_draws(self) -> Positions:
+        """Best options of each draw, whether the rows support them or not."""
+        return self.per_draw.choices(self.problem.budget, CELLS_PER_DRAW)
 
     def optimism(self, plan: Array) -> float:
         """Expected excess of the predicted gain of a plan that was chosen as the best."""
-        start = self.problem.baseline
-        draws = self.surface.draws(np.stack([plan, start]))
-        return self.best_of_draws(plan).in_deviations * float((draws[:, 0] - draws[:, 1]).std())
+        draws = self.surface.draws(np.stack([plan, self.problem.baseline]))
+        return self._optimism * float((draws[:, 0] - draws[:, 1]).std())
+
+    @cached_property
+    def _optimism(self) -> float:
+        """The same in standard deviations of the gain."""
+        grid, budget = self.per_draw, self.problem.budget
+        return grid.optimism(self._choices_of_draws, budget, CELLS_PER_DRAW)
 
     def _cautious(self, deviations: float, elsewhere: bool) -> list[Array]:
         """Plans with ever larger means of the gain less some of its standard deviations.

@@ -85,7 +85,7 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
 @pytest.mark.parametrize("value", [0.5, -1.0])
 def test_no_plan_on_a_grid_has_more_profit(posterior, value: float) -> None:
     cost, bounds = {"red": 0.4, "green": 0.3}, {"red": (-1, 1), "green": (-1, 1)}
-    dear = {"red": np.sign(value) * -0.9, "green": 0.9}
+    dear = {"red": 0.9, "green": 0.9}
     plan = posterior.best(bi.Decision(cost, None, bounds, dear, value), "mean")
     found = float(plan.profit.mean()) + plan.optimism
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * 2), axis=-1).reshape(-1, 2)

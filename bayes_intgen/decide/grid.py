@@ -1,0 +1,261 @@
+"""Options of actions on a grid, and the best choice of them within a budget."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_intgen._typing import Array
+from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
+from bayes_intgen.posterior.defaults import varied
+
+# Draws whose best plans are found at once.
+DRAWS_AT_ONCE = 500
+
+Positions = NDArray[np.int_]
+
+
+class Grid:
+    """Options of each component of actions, and what an effect gains by them over the baseline.
+
+    Parameters
+    ----------
+    problem : Problem
+    surface : JointSurface
+        Components too large for a grid count as one per action.
+    most : int
+        Maximum number of options of a component.
+    effect : callable
+        Maps a surface and plans, shape (M, K), to the effects under each of S draws, shape (S, M).
+
+    Attributes
+    ----------
+    components : list of tuple of int
+        Positions of the actions of each component.
+    options : list of ndarray, each (n, actions of the component)
+    costs : list of ndarray, each (n,)
+    gains : list of ndarray, each (S, n)
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        surface: JointSurface,
+        most: int,
+        effect: Callable[[JointSurface, Array], Array],
+    ) -> None:
+        self.problem = problem
+        self.components: list[tuple[int, ...]] = []
+        for component in surface.components:
+            small = 2 ** len(component) <= most
+            self.components += [component] if small else [(k,) for k in component]
+        self.options: list[Array] = []
+        self.costs: list[Array] = []
+        self.gains: list[Array] = []
+        for component in self.components:
+            size = int(most ** (1 / len(component)) + 1e-9)
+            options = combinations([thinned(problem.candidates[k], size) for k in component])
+            part = surface.parts[component[0]]
+            base = effect(part, problem.baseline[None])
+            self.options.append(options)
+            self.costs.append(problem.cost_of_options(options, component))
+            self.gains.append(effect(part, varied(problem.baseline, [*component], options)) - base)
+
+    @cached_property
+    def elsewhere(self) -> list[NDArray[np.bool_]]:
+        """Options that rows elsewhere support, so that all may be combined.
+
+        All options of components without any.
+        """
+        start, out = self.problem.supported_elsewhere, []
+        for component, options in zip(self.components, self.options, strict=True):
+            points = varied(start, [*component], options)
+            supported = self.problem.is_supported(points, nearby=False)
+            out.append(supported if supported.any() else ~supported)
+        return out
+
+    def best(
+        self,
+        budget: float | None,
+        cells: int,
+        elsewhere: bool = False,
+        gains: Sequence[Array] | None = None,
+    ) -> Array:
+        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
+
+        With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
+        """
+        return self.plans(self.choices(budget, cells, elsewhere, gains))
+
+    def choices(
+        self,
+        budget: float | None,
+        cells: int,
+        elsewhere: bool = False,
+        gains: Sequence[Array] | None = None,
+    ) -> Positions:
+        """Positions of the options of :meth:`best`, shape (S, components)."""
+        every_gain = self.gains if gains is None else gains
+        every = [np.ones(len(costs), dtype=bool) for costs in self.costs]
+        kept = self.elsewhere if elsewhere else every
+        costs = [own[use] for own, use in zip(self.costs, kept, strict=True)]
+        parts = []
+        for begin in range(0, len(every_gain[0]), DRAWS_AT_ONCE):
+            rows = slice(begin, begin + DRAWS_AT_ONCE)
+            some = [own[rows][:, use] for own, use in zip(every_gain, kept, strict=True)]
+            parts.append(best_choices(some, costs, budget, cells))
+        columns = zip(kept, np.concatenate(parts).T, strict=True)
+        return np.stack([np.flatnonzero(use)[column] for use, column in columns], axis=1)
+
+    def plans(self, choices: Positions) -> Array:
+        """Plans of chosen options, shape (M, K)."""
+        out = np.empty((len(choices), len(self.problem.candidates)))
+        for i, component in enumerate(self.components):
+            out[:, [*component]] = self.options[i][choices[:, i]]
+        return out
+
+    def gains_of(self, choices: Positions) -> Array:
+        """Gains of chosen options, shape (S, M)."""
+        columns = zip(self.gains, choices.T, strict=True)
+        return np.asarray(sum(own[:, column] for own, column in columns))
+
+    def nearest(self, budget: float | None, cells: int) -> Positions:
+        """The affordable plan that is nearest to the baseline, shape (1, components)."""
+        start, candidates = self.problem.baseline, self.problem.candidates
+        spans = np.array([np.ptp(own) for own in candidates])
+        closeness = []
+        for component, options in zip(self.components, self.options, strict=True):
+            own = [*component]
+            gaps = (options - start[own]) / np.where(spans[own] > 0, spans[own], 1.0)
+            closeness.append(-np.square(gaps).sum(axis=1)[None])
+        return self.choices(budget, cells, gains=closeness)
+
+    def optimism(self, of_draws: Positions, budget: float | None, cells: int) -> float:
+        """Expected excess of the gain of the best plan, in standard deviations of its draws.
+
+        Parameters
+        ----------
+        of_draws : ndarray of int, shape (S, components)
+            The best options of each draw.
+        budget, cells
+            As of :func:`best_choices`.
+
+        Notes
+        -----
+        The maximum of an estimated surface overrates itself: the optimizer's curse (Smith and
+        Winkler 2006). In a parametric bootstrap (Efron and Tibshirani 1993) the truth is a multiple
+        of the posterior mean, and the deviations of draws are errors of estimates. The optimism is
+        the mean error at the plans that are best by these estimates.
+
+        The posterior mean itself would be too large a truth, since its errors add to its best gain.
+        Errors add to the square of that: the mean gains m where draws gain d, so that the truth
+        gains about sqrt(2 m^2 - d^2). These are gains over a plan that was not chosen, the
+        affordable one nearest to the baseline.
+
+        Plans count whether rows support them or not: few of the best plans of draws are supported
+        with many actions, though others as good may be.
+        """
+        means = [own.mean(axis=0, keepdims=True) for own in self.gains]
+        unchosen, best = (
+            float(self.gains_of(own).mean())
+            for own in (self.nearest(budget, cells), self.choices(budget, cells, gains=means))
+        )
+        rows = np.arange(len(of_draws))
+        columns = zip(self.gains, of_draws.T, strict=True)
+        found = sum(float(own[rows, column].mean()) for own, column in columns)
+        squares = (best - unchosen) ** 2, (found - unchosen) ** 2
+        scale = np.sqrt(max(0.0, 2 - squares[1] / squares[0])) if squares[0] > 0 else 0.0
+        estimates = [own - (1 - scale) * mean for own, mean in zip(self.gains, means, strict=True)]
+        choices = self.choices(budget, cells, gains=estimates)
+        distinct, which = np.unique(choices, axis=0, return_inverse=True)
+        gains = self.gains_of(distinct)
+        errors, sd = (gains - gains.mean(axis=0))[rows, which], gains.std(axis=0)[which]
+        return float(np.divide(errors, sd, out=np.zeros_like(sd), where=sd > 0).mean())
+
+
+def combinations(values: Sequence[Array]) -> Array:
+    """All combinations of values, shape (M, number of sequences).
+
+    Examples
+    --------
+    >>> combinations([np.array([0.0, 1.0]), np.array([5.0])])
+    array([[0., 5.],
+           [1., 5.]])
+    """
+    return np.array(list(product(*values)))
+
+
+def thinned(values: Array, most: int) -> Array:
+    """At most ``most`` of some values, evenly spaced with both ends.
+
+    Examples
+    --------
+    >>> thinned(np.arange(9.0), 3)
+    array([0., 4., 8.])
+    """
+    positions = np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int)
+    return np.asarray(values[np.unique(positions)])
+
+
+def best_choices(
+    values: Sequence[Array], costs: Sequence[Array], budget: float | None, cells: int
+) -> Positions:
+    """Choose one option of each component with the largest sum of values within a budget.
+
+    Parameters
+    ----------
+    values : sequence of ndarray, each (S, n)
+        Values of the n options of a component under S draws.
+    costs : sequence of ndarray, each (n,)
+        The cheapest options together cost at most the budget.
+    budget : float or None
+    cells : int
+        Number of equal cells of the budget above that of the cheapest options. Costs are rounded up
+        to whole cells, so that a choice never costs more than the budget.
+
+    Returns
+    -------
+    ndarray of int, shape (S, number of components)
+
+    Notes
+    -----
+    Global over the options, whatever their values: components need not be concave. See Kellerer,
+    Pferschy and Pisinger, "Knapsack Problems", chapter 11.
+
+    Examples
+    --------
+    >>> values, costs = np.array([[0.0, 3.0, 4.0]]), np.array([0.0, 1.0, 2.0])
+    >>> best_choices([values, values], [costs, costs], 2.0, 2)
+    array([[1, 1]])
+    """
+    if budget is None:
+        return np.stack([own.argmax(axis=1) for own in values], axis=1)
+    floors = [own.min() for own in costs]
+    free = budget - sum(floors)
+    if free <= with_rounding(budget) - budget:
+        cheapest = [
+            np.where(c <= low, v, -np.inf) for v, c, low in zip(values, costs, floors, strict=True)
+        ]
+        return np.stack([own.argmax(axis=1) for own in cheapest], axis=1)
+    in_cells = [
+        np.ceil((own - low) / free * cells - cells * ROUNDING).astype(int)
+        for own, low in zip(costs, floors, strict=True)
+    ]
+    every = np.arange(len(values[0]))
+    # Best sums of the components so far, (S, cells + 1), within each cell.
+    best = [np.zeros((len(every), cells + 1))]
+    for own, cell in zip(values, in_cells, strict=True):
+        new = np.full(best[-1].shape, -np.inf)
+        for at in np.unique(cell[cell <= cells]):
+            most = own[:, cell == at].max(axis=1)
+            np.maximum(new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:])
+        best.append(new)
+    left, out = np.full(len(every), cells), []
+    for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
+        rest = left[:, None] - cell
+        sums = own + np.where(rest >= 0, before[every[:, None], np.maximum(rest, 0)], -np.inf)
+        out.append(sums.argmax(axis=1))
+        left = np.maximum(left - cell[out[-1]], 0)
+    return np.stack(out[::-1], axis=1)
