@@ -338,13 +338,14 @@ def _seconds_of_import() -> str:
 
 def installed() -> list[str]:
     """Estimators whose programs are on this machine; the others are named on standard error."""
-    has = {MGCV: _has_mgcv(), PYFIXEST: find_spec("pyfixest") is not None}
+    has = {MGCV: has_mgcv(), PYFIXEST: find_spec("pyfixest") is not None}
     for what in (what for what, found in has.items() if not found):
         print(f"{what} is not installed: no rows of it", file=sys.stderr)
     return [kind for kind in KINDS if has.get(kind, True)]
 
 
-def _has_mgcv() -> bool:
+def has_mgcv() -> bool:
+    """Whether R and mgcv are installed."""
     if shutil.which("Rscript") is None:
         return False
     script = "quit(status = !requireNamespace('mgcv', quietly = TRUE))"
