@@ -31,7 +31,6 @@ are saved one by one; an interrupted run resumes.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +57,7 @@ from bayes_intgen.simulators import Polynomial
 
 from _competitors import OUTCOME, REGIME
 from _figures import save_figure
+from _mgcv import FOLDER, gaussian_draws, has_mgcv
 from _scores import QUICK, coverage, rms
 from _study import Row, add_kinds, arguments, command_of
 from _tables import print_table, publish_table, read_table, write_table
@@ -78,9 +78,7 @@ WARMUP, ENOUGH, MIN_DRAWS = 50, 400, 8
 LIBRARY, GRAPH, NUTS_ON_ROWS, MGCV = "this library", "this library, graph given", "NumPyro", "mgcv"
 LAPLACE, UPDATE = "this library, Laplace", "this library, update"
 SKLEARN, PYFIXEST = "scikit-learn", "pyfixest"
-FOLDER = Path(__file__).parent
-# Programs that read a folder of rows and write their answer there, and the module or command that
-# each of them needs.
+# Programs that read a folder of rows and write their answer there.
 COMPETITORS = {
     MGCV: ["Rscript", str(FOLDER / "benchmark_speed.R")],
     SKLEARN: [sys.executable, str(FOLDER / "_competitors.py"), "sklearn"],
@@ -245,7 +243,7 @@ def scores(
 
 
 def by_competitor(job: dict[str, Any], path: Path) -> dict[str, str]:
-    """Fit and predict by another program, and draw from its Gaussian intervals if it has any."""
+    """Fit and predict by another program."""
     world, folder = Polynomial.random(job["actions"], job["seed"]), path.parent
     points = query_points(world)
     if job["what"] == MGCV:
@@ -255,10 +253,7 @@ def by_competitor(job: dict[str, Any], path: Path) -> dict[str, str]:
     np.savetxt(folder / "points.csv", points, delimiter=",", header=header, comments="")
     _, peak = run_alone([*COMPETITORS[job["what"]], str(folder), *world.names])
     answer = json.loads((folder / "answer.json").read_text())
-    draws = np.array([answer["effect"]])
-    if answer["sd"]:
-        noise = np.random.default_rng(0).normal(size=(1000, len(points)))
-        draws = draws + np.array(answer["sd"]) * noise
+    draws = gaussian_draws(answer)
     names = ("time", "processor", "warm", "warm processor")
     # Tables that fill memory are fitted once.
     seconds = dict(zip(names, (f"{value:.3f}" for value in answer["seconds"]), strict=False))
@@ -342,14 +337,6 @@ def installed() -> list[str]:
     for what in (what for what, found in has.items() if not found):
         print(f"{what} is not installed: no rows of it", file=sys.stderr)
     return [kind for kind in KINDS if has.get(kind, True)]
-
-
-def has_mgcv() -> bool:
-    """Whether R and mgcv are installed."""
-    if shutil.which("Rscript") is None:
-        return False
-    script = "quit(status = !requireNamespace('mgcv', quietly = TRUE))"
-    return subprocess.run(["Rscript", "-e", script], check=False).returncode == 0
 
 
 def jobs_for(
@@ -469,7 +456,8 @@ def main() -> None:
         args.rows, args.seconds = 300, 5.0
     command = command_of("benchmark_speed", args, "rows", "actions", "seconds", "models")
     path = args.output / "benchmark_speed.csv"
-    rows = read_table(path) if path.exists() else []
+    # Rows of a table of another form are measured again.
+    rows = [row for row in (read_table(path) if path.exists() else []) if {*COLUMNS} <= {*row}]
     finished = {tuple(row[name] for name in KEY) for row in rows}
     kinds = [kind for kind in installed() if kind in (args.kinds or KINDS)]
     for job in jobs_for(args.rows, args.actions, args.seconds, args.quick, args.models):

@@ -16,11 +16,7 @@ the action and of its control variable (``panels.R``). Without R and mgcv there 
 Errors are root mean squares over points, in standard deviations of the effect over them.
 """
 
-import json
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,9 +25,9 @@ import pandas as pd
 import bayes_intgen as bi
 
 from _figures import column
+from _mgcv import answer_of, gaussian_draws, has_mgcv
 from _scores import QUICK, STUDY, coverage, mean_and_error, rms
 from _study import Row, add_kinds, arguments, command_of, publish_study
-from benchmark_speed import has_mgcv
 
 NAMES, REGIONS, POINTS = ("a1", "a2", "a3"), 24, 200
 # Type of the actions, and how far regions move them.
@@ -140,22 +136,6 @@ def by_library(world: Panel, seed: int, method: str, quick: bool) -> np.ndarray:
     return effect.transpose("chain", "draw", ...).to_numpy()
 
 
-def by_mgcv(world: Panel, type_of: str) -> dict[str, np.ndarray]:
-    """Draws from the Gaussian intervals of both forms."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in ("rows", "points", "edges"):
-            getattr(world, file).to_csv(folder / f"{file}.csv", index=False)
-        script = Path(__file__).with_suffix(".R")
-        subprocess.run(["Rscript", str(script), str(folder), type_of], check=True)
-        answers = json.loads((folder / "answer.json").read_text())
-    noise = np.random.default_rng(0).normal(size=(1, 4000, POINTS))
-    return {
-        form: np.array(answer["effect"]) + np.array(answer["sd"]) * noise
-        for form, answer in answers.items()
-    }
-
-
 def score(kind: str, seed: int, rows: int, method: str, mgcv: bool, quick: bool) -> list[Row]:
     """Score all estimators on one panel."""
     world = panel(kind, seed, rows)
@@ -163,7 +143,9 @@ def score(kind: str, seed: int, rows: int, method: str, mgcv: bool, quick: bool)
     estimates = {LIBRARY: by_library(world, seed, method, quick)}
     seconds = time.process_time() - began
     if mgcv:
-        estimates |= by_mgcv(world, KINDS[kind][0])
+        tables = {"rows": world.rows, "points": world.points, "edges": world.edges}
+        answers = answer_of("panels.R", tables, KINDS[kind][0])
+        estimates |= {form: gaussian_draws(answer)[None] for form, answer in answers.items()}
     lines = []
     for estimator, draws in estimates.items():
         line: Row = {"kind": kind, "seed": seed, "rows": rows, "method": method}
