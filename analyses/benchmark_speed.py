@@ -434,13 +434,16 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
         for ax, (x, own, label) in zip(line, panels, strict=True):
             for what, marker in shown.items():
                 draw_estimator(ax, own, x, y, what, marker)
-            ax.set_yscale("log")
+            if y == "seconds":
+                ax.set_yscale("log")
             if x == "rows":
                 ax.set_xscale("log")
             ax.set_xlabel(label)
             ax.grid(alpha=0.25)
         line[0].set_ylabel(text)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    axes[1, 0].set_ylim(bottom=0)
+    entries = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     save_figure(figure, path)
 
 
