@@ -96,3 +96,11 @@ def test_the_reference_has_every_public_name_once() -> None:
     entries = re.findall(r"^\.\. auto\w+:: (?:bayes_intgen\.)?(\S+)", pages, flags=re.M)
     assert public_names() <= {*entries}
     assert len(entries) == len({*entries})
+
+
+def test_code_in_r_is_that_of_the_file_that_was_run() -> None:
+    (block,) = blocks_of(DOCS / "tutorials" / "r_users.md", "r")
+    file = (ROOT / "analyses" / "r_users.R").read_text()
+    assert file.endswith(f"\n\n{block}")
+    # Above the code are only comments, which say how to run it.
+    assert all(line.startswith("#") for line in file.removesuffix(f"\n\n{block}").splitlines())

@@ -1,10 +1,14 @@
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from pyarrow import parquet
 from studies import assert_resumes, read, run
 
 from bayes_intgen.simulators import Polynomial
 
+import _competitors
 import benchmark_speed
 
 
@@ -18,6 +22,7 @@ def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
 
 @pytest.mark.slow
 def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("sklearn")
     run("benchmark_speed", monkeypatch, tmp_path)
     table = read(tmp_path / "benchmark_speed.csv")
     ours = table[table["what"] == "this library"].iloc[0]
@@ -30,6 +35,13 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     assert float(ours["ess/s"]) == pytest.approx(ours["ess effect"] / ours["time"], rel=0.01)
     assert 0.05 < ours["error/limit"] < 5
     assert 0.1 < ours["peak GB"] < 8
+    ridge = table[table["what"] == "scikit-learn"].iloc[0]
+    # Not the memory of the process that starts it.
+    assert 0.02 < ridge["peak GB"] < ours["peak GB"]
+    assert 0.05 < ridge["error/limit"] < 5
+    compared = read(tmp_path / "benchmark_speed_ratios.csv", "over").loc["scikit-learn"]
+    assert compared["memory"] == pytest.approx(ours["peak GB"] / ridge["peak GB"], rel=0.01)
+    assert compared["processor seconds"] > 1
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 5000
     assert_resumes(benchmark_speed, tmp_path / "benchmark_speed.csv")
     assert "this library" in capsys.readouterr().out
@@ -46,15 +58,55 @@ def test_rows_on_disk_cover_every_regime(tmp_path) -> None:
     np.testing.assert_array_equal(set_rows.to_numpy()[:30], own[:, 0])
 
 
-@pytest.mark.parametrize(("rows", "actions"), [(10_000, 3), (10_000_000, 16)])
+@pytest.mark.parametrize(("rows", "actions"), [(20_000, 3), (10_000_000, 16)])
 def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
-    jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False)
-    assert max(job["rows"] for job in jobs) == max(rows, benchmark_speed.ROWS_AT)
+    jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False, models=2)
+    assert max(job["rows"] for job in jobs) == rows
+    keys = {tuple(job[name] for name in benchmark_speed.KEY) for job in jobs}
+    assert len(keys) == len(jobs)
     for job in jobs:
         if job["what"] == benchmark_speed.NUTS_ON_ROWS:
             assert job["rows"] <= benchmark_speed.MAX_ROWS_OF_NUTS
+        if job["what"] in benchmark_speed.COMPETITORS:
+            assert job["rows"] <= benchmark_speed.MAX_ROWS_IN_MEMORY
         if job["actions"] > benchmark_speed.MAX_ACTIONS_WITHOUT_GRAPH:
             assert job["what"] == benchmark_speed.GRAPH
+
+
+def test_ratios_are_of_later_fits_of_one_model() -> None:
+    def row(what: str, seed: int, **cells: str) -> dict[str, str]:
+        empty = dict.fromkeys(benchmark_speed.COLUMNS, "")
+        return {**empty, "what": what, "actions": "2", "rows": "9", "seed": str(seed), **cells}
+
+    rows = [
+        row("this library", 3, time="9", warm="2", **{"peak GB": "1"}),
+        row("this library", 4, time="9", warm="6", **{"peak GB": "1"}),
+        row("mgcv", 4, time="7", warm="3", **{"peak GB": "4"}),
+        row("mgcv", 3, time="7", warm="4", **{"peak GB": "4"}),
+        row("mgcv", 5, time="7", warm="1", **{"peak GB": "9"}),
+        row("NumPyro", 3, time="200"),
+    ]
+    over_mgcv, over_numpyro = benchmark_speed.ratios(rows)
+    assert (over_mgcv["over"], over_mgcv["models"], over_mgcv["memory"]) == ("mgcv", 2, "0.25")
+    assert over_mgcv["seconds"] == "1.25"
+    assert over_mgcv["processor seconds"] == ""
+    assert (over_numpyro["models"], over_numpyro["seconds"]) == (1, "0.01")
+
+
+@pytest.mark.parametrize("package", ["sklearn", "pyfixest"])
+def test_regressions_on_masked_cubics_find_the_joint_effect_of_cubics(package, tmp_path) -> None:
+    pytest.importorskip(package)
+    rng = np.random.default_rng(0)
+    regime = rng.choice(["", "a", "b"], 3000)
+    a, b = rng.normal(size=(2, 3000))
+    bias = (regime != "a") * (1 + a**2) + (regime != "b") * (b - 2)
+    frame = pd.DataFrame({"a": a, "b": b, "outcome": 3 + a**3 - b + bias, "regime": regime})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "points.csv").write_text("a,b\n1,0.5\n-1,1\n")
+    _competitors.main(package, tmp_path, "a", "b")
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    np.testing.assert_allclose(answer["effect"], [3.5, 1.0], atol=0.02)
+    assert len(answer["seconds"]) == 2
 
 
 @pytest.mark.slow

@@ -240,6 +240,56 @@ def test_study_of_alike_actions(study_of) -> None:
 # Covariates, groups and weights
 
 
+def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
+    panels = import_module("panels")
+    spread = []
+    for kind in ("no regions", "regions 0.3", "regions 1.5"):
+        rows = panels.panel(kind, 5, 2000).rows
+        history = rows[rows["regime"] == ""]
+        spread.append(history.groupby("region")["a1"].mean().std())
+        assert rows["regime"].value_counts().to_dict() == dict.fromkeys(["", *panels.NAMES], 2000)
+        # At most one experiment per region.
+        tests = rows[rows["regime"] != ""].groupby("region")["regime"].nunique()
+        assert (tests == 1).all()
+    assert spread[0] < 0.3 < 1.1 * spread[1]
+    assert spread[2] == pytest.approx(5 * spread[1], rel=0.4)
+    shares = panels.panel("zeros", 5, 2000).rows.query("regime == ''")["a1"].eq(0).mean()
+    assert 0.2 < shares < 0.5
+    levels = panels.panel("four levels", 5, 200)
+    assert sorted(levels.rows["a2"].unique()) == [0, 1, 2, 3]
+    assert levels.edges.empty
+
+
+@pytest.mark.slow
+def test_study_of_panels_without_mgcv(study_of, monkeypatch) -> None:
+    monkeypatch.setattr(import_module("panels"), "has_mgcv", lambda: False)
+    lines, models = study_of("panels", figures=False)
+    assert lines["kind"].tolist() == ["regions 0.8", "two levels"]
+    assert set(models["estimator"]) == {"library"}
+    assert in_order(models["error"], 1e-3, 3)
+    assert lines["error over sum"].isna().all()
+    mean = models.groupby("kind", sort=False)["error"].mean()
+    np.testing.assert_allclose(lines["error, library"], mean, atol=6e-4)
+
+
+def test_summary_of_panels_compares_errors_with_both_forms_of_mgcv() -> None:
+    panels = import_module("panels")
+    errors = {"library": (0.1, 0.3), "sum": (0.4, 0.4), "control": (0.1, 0.1)}
+    rows = [
+        {"kind": "zeros", "seed": str(seed), "estimator": name, "error": str(error),
+         "coverage90": "0.9"}
+        for name, pair in errors.items()
+        for seed, error in enumerate(pair)
+    ]  # fmt: skip
+    (line,) = panels.summary(rows)
+    assert (line["panels"], line["error over sum"], line["error over control"]) == (
+        2,
+        "0.50",
+        "2.00",
+    )
+    assert line["coverage90, control"] == "0.900 +- 0.000"
+
+
 @pytest.mark.slow
 def test_study_of_covariates(study_of) -> None:
     lines, worlds = study_of("covariates")
