@@ -15,7 +15,6 @@ from math import gcd, sumprod
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 Mask = tuple[bool, ...]
@@ -40,7 +39,10 @@ def masks_of(intervened: NDArray[np.bool_]) -> tuple[list[Mask], NDArray[np.intp
     >>> masks_of(np.array([[True, False], [False, False], [True, False]]))
     ([(False, False), (True, False)], array([1, 0, 1]))
     """
-    # Hashing eight actions at once takes a tenth of the time of sorting, and has no order.
+    # Imported where there are rows: the help of the command line needs no tables.
+    import pandas as pd
+
+    # Hashing eight actions at once takes a fraction of the time of sorting, and has no order.
     which = np.zeros(len(intervened), dtype=np.intp)
     for byte in np.packbits(intervened, axis=1).T:
         which, distinct = pd.factorize(256 * which + byte)

@@ -167,6 +167,23 @@ def test_groups_of_arrays_are_labelled_like_those_of_frames() -> None:
         np.testing.assert_array_equal(arrays.covariates, expected.covariates)
 
 
+def test_every_pass_is_counted_once(client) -> None:
+    frame, numbers = table(), {"covariates": ["age"], "groups": None, "unit": None, "time": None}
+    numbers["actions"] = ["tv", "radio"]
+    sources = (pieces(frame), {}), (dd.from_pandas(frame, npartitions=3), {"client": client})
+    for source, more in sources:
+        for changes, passes in (({}, 2), (numbers, 1)):
+            rows = read(source, **changes, **more)
+            assert (rows.passes.first, rows.passes.made) == (passes, passes)
+            tested = rows.add_lift_test("tv", 0.0, 1.0, 0.5, 0.1)
+            assert tested.map_reduce(len, int.__add__, "", False) == len(frame)
+            assert len(list(rows.batches(50))) > 1
+            # Negative control: a pass that stops early.
+            next(iter(rows.batches(50)))
+            assert (rows.passes.first, rows.passes.made) == (passes, passes + 2)
+    assert read(frame).passes.made == 0
+
+
 def test_covariates_of_numbers_alone_need_no_pass_for_levels(client) -> None:
     frame = dd.from_pandas(table(), npartitions=3)
     changes = {"actions": ["tv", "radio"], "covariates": ["age"], "groups": None}
