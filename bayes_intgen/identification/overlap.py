@@ -15,11 +15,11 @@ motivates.
   actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
 A row is near a point up to a distance in the actions' coordinates that depends on the number of
-actions only (:func:`bayes_intgen.identification.distance.radius`). A level, or one of few values,
-is near rows at the same one only, and a point outside the observed range of an action is near none.
-Rows that are added to a table, with the same coordinates, therefore never take support away: every
-condition is one on the regimes and places that rows reach, and the rows that represent many
-(:func:`first_rows`) are those of the shorter table and some of the added ones.
+actions only (``radius``). A level, or one of few values, is near rows at the same one only, and a
+point outside the observed range of an action is near none. Rows that are added to a table, with the
+same coordinates, therefore never take support away: every condition is one on the regimes and
+places that rows reach, and the rows that represent many (``first_rows``) are those of the shorter
+table and some of the added ones. See `bayes_intgen.identification.distance`.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -42,6 +42,8 @@ from bayes_intgen.identification.distance import (
     INFINITE,
     NEAR,
     Stretches,
+    distinct_rows,
+    first_rows,
     nearest,
     placed,
     radius,
@@ -66,40 +68,6 @@ MAX_SETTINGS = 30
 PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
-def distinct_rows(values: Array) -> Array:
-    """Rows without repetitions, in the order in which they occur first, shape (n, K).
-
-    Examples
-    --------
-    >>> distinct_rows(np.array([[2.0], [1.0], [2.0]]))
-    array([[2.],
-           [1.]])
-    """
-    # Sorting one sum takes a tenth of the time of sorting rows. A matrix product would round the
-    # same row differently at different positions.
-    columns, sums = values.T, np.zeros(len(values))
-    for column, weight in zip(columns, generator(0, "support").random(len(columns)), strict=True):
-        sums += weight * column
-    return np.asarray(values[np.sort(np.unique(sums, return_index=True)[1])])
-
-
-def first_rows(rows: Array, size: int) -> Array:
-    """Rows that represent many, among them all that represent the first ones of these.
-
-    They are all rows that Algorithm R of Vitter (1985) ever takes into a reservoir: the i-th row
-    with probability ``size / i``.
-
-    Examples
-    --------
-    >>> rows = np.arange(10_000.0)[:, None]
-    >>> first, longer = first_rows(rows[:1000], 50), first_rows(rows, 50)
-    >>> len(first), len(longer), np.isin(first, longer).all()
-    (208, 326, np.True_)
-    """
-    luck = generator(0, "support").random(len(rows))
-    return np.asarray(rows[luck * np.arange(1, len(rows) + 1) <= size])
-
-
 @dataclass(frozen=True, eq=False)
 class ReferenceRows:
     """Rows that represent those of each regime.
@@ -112,7 +80,7 @@ class ReferenceRows:
     rows : tuple of ndarray, shape (at most 500, K)
         Actions of rows drawn at random from each regime, in the actions' units.
     visited : tuple of ndarray, shape (n, K)
-        Distinct rows of each regime, from which support is measured: :func:`first_rows`.
+        Distinct rows of each regime, from which support is measured: ``first_rows`` of them.
     categories : tuple of Categories or None, length K
     """
 
