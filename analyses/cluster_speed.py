@@ -158,7 +158,8 @@ def main() -> None:
                 print({k: v for k, v in fits[-1].items() if k != "draws"}, flush=True)
     assert len({fit["draws"] for fit in fits}) == 1, "draws depend on the number of workers"
     command = command_of("cluster_speed", args, "rows", "actions", "workers", "repeats")
-    publish_table(output / "cluster_speed.csv", summary(fits, args.actions), command)
+    table = output / f"cluster_speed_K{args.actions}.csv"
+    publish_table(table, summary(fits, args.actions), command)
 
 
 if __name__ == "__main__":

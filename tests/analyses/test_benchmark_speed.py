@@ -121,7 +121,7 @@ def test_questions_to_a_saved_fit_are_timed_beside_an_import(tmp_path, monkeypat
 @pytest.mark.slow
 def test_fits_on_clusters_are_timed_in_workers_and_at_the_client(tmp_path, monkeypatch) -> None:
     run("cluster_speed", monkeypatch, tmp_path)
-    table = read(tmp_path / "cluster_speed.csv", "workers")
+    table = read(tmp_path / "cluster_speed_K2.csv", "workers")
     assert list(table.index) == [1, 2]
     assert table["bound"][1] == 1
     assert 0.5 < table["bound"][2] < 1
