@@ -14,8 +14,8 @@ the limit, and coverage of 90% intervals.
 - update: all rows after a fit of ten elevenths of them, beside a new fit (warm);
 - mgcv: ``bam(discrete=TRUE)`` of the same decomposition as by= smooths, whose causes are found by F
   tests in the experiments (``benchmark_speed.R``). In these data control variables instead of
-  smooths of the causes take longer and fit no better, and smooths of all other actions take ten
-  times as long. Rows are in memory;
+  smooths of the causes take longer and fit no better; smooths of all other actions take more than
+  ten times as long with five actions. Rows are in memory;
 - scikit-learn: a ridge regression on cubics of each action, and again where it was not set, from
   rows in memory (``_competitors.py``). It gives no intervals, and biases do not depend on causes;
 - pyfixest: least squares of the same columns with fixed effects of the regimes;

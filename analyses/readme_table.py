@@ -408,6 +408,18 @@ def covariates() -> list[list[str]]:
     return lines
 
 
+def panels() -> list[list[str]]:
+    """Errors and coverage in panels whose regions move all actions, beside mgcv."""
+    names = {"library": OURS, "sum": "mgcv, sum", "control": "mgcv, control variable"}
+    head = ["panels", "tables", *names.values()]
+    lines = [[*head, *(f"coverage of 90%, {name}" for name in names.values())]]
+    for row in rows_of("panels"):
+        covered = (row[f"coverage90, {key}"].replace("+-", "±") for key in names)
+        errors = (row[f"error, {key}"] for key in names)
+        lines.append([row["kind"], row["panels"], *errors, *covered])
+    return lines
+
+
 def outcomes() -> list[list[str]]:
     """Coverage of single outcomes with all actions set, by kind of world."""
     percent = (50, 90)
@@ -516,6 +528,7 @@ TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
     "intervals": (intervals, ("calibration_coverage",)),
     "rough": (rough, ("calibration_lack_of_fit",)),
     "covariates": (covariates, ("covariates",)),
+    "panels": (panels, ("panels",)),
     "outcomes": (outcomes, ("outcomes",)),
     "products": (products, ("outcomes",)),
     "outliers": (outliers, ("outliers",)),
