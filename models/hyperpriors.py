@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.models.mechanisms.mechanism import KernelName, log_spectral_sd, spectral_slope
+from bayes_intgen.models.mechanisms.mechanism import spectral_decay, spectral_slope
 
 # Fields of hyperpriors that have a value per coefficient.
-PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "kernel_of")
+PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "roughness")
 
 
 class LogNormals(NamedTuple):
@@ -34,7 +34,7 @@ class Hyperpriors:
 
     Coefficient p is normal with mean ``mean[p]``. The logarithm of its standard deviation is the
     sum of ``fixed[p]``, its log scale and, for coefficients with a kernel, half the log spectral
-    density.
+    density, whose constant is in ``fixed``.
 
     Attributes
     ----------
@@ -46,10 +46,9 @@ class Hyperpriors:
     scale_of, lengthscale_of : ndarray of int, shape (P,)
         Index of each coefficient's scale and lengthscale, counted from one; zero for none.
     frequency : ndarray, shape (P,)
-        Square root of the Laplacian's eigenvalue, for coefficients with a kernel.
-    kernel_of : ndarray of int, shape (P,)
-        Index into ``kernels``.
-    kernels : tuple of str
+        Square root of the Laplacian's eigenvalue, zero for coefficients without a kernel.
+    roughness : ndarray, shape (P,)
+        Inverse of the smoothness of the kernel, zero for the squared exponential one.
     """
 
     scale: LogNormals
@@ -60,8 +59,7 @@ class Hyperpriors:
     scale_of: Array
     lengthscale_of: Array
     frequency: Array
-    kernel_of: Array
-    kernels: tuple[KernelName, ...]
+    roughness: Array
 
     @property
     def sites(self) -> dict[str, LogNormals]:
@@ -82,16 +80,16 @@ class Hyperpriors:
         """
         take: Callable[..., Any] = partial(np.take, axis=-1) if xp is np else _by_product
         lead = np.shape(sites.get("scale", sites.get("lengthscale", np.zeros(0))))[:-1]
-        none, one = xp.zeros((*lead, 0)), xp.ones((*lead, 1))
-        # Index zero is for coefficients without this hyperparameter.
-        log_scale = xp.concatenate([0 * one, xp.log(sites.get("scale", none))], axis=-1)
-        lengthscale = xp.concatenate([one, sites.get("lengthscale", none)], axis=-1)
-        lengths = take(lengthscale, self.lengthscale_of)
-        log_sd = xp.asarray(self.fixed) + take(log_scale, self.scale_of)
-        for i, kernel in enumerate(self.kernels):
-            spectral = log_spectral_sd(kernel, self.frequency, lengths, xp)
-            log_sd = log_sd + xp.where(self._has_kernel(i), spectral, 0.0)
-        return log_sd
+        none, zero = xp.ones((*lead, 0)), xp.zeros((*lead, 1))
+
+        def logs(site: str, index: NDArray[Any]) -> Any:
+            # Index zero is for coefficients without this hyperparameter.
+            values = xp.concatenate([zero, xp.log(sites.get(site, none))], axis=-1)
+            return take(values, index)
+
+        log_length = logs("lengthscale", self.lengthscale_of)
+        log_scale = logs("scale", self.scale_of)
+        return log_sd_of(self.fixed, self.frequency, self.roughness, log_scale, log_length, xp)
 
     def towards_sites(self, sites: Mapping[str, Any], towards_log_sd: Array) -> dict[str, Array]:
         """Derivatives with respect to log scales and log lengthscales, by the chain rule.
@@ -105,28 +103,16 @@ class Hyperpriors:
         gradient = {"scale": _sum_by_index(towards_log_sd, self.scale_of, len(self.scale.sigma))}
         if len(self.lengthscale.sigma):
             lengths = np.concatenate([np.ones(1), sites["lengthscale"]])[self.lengthscale_of]
-            slope = np.zeros(len(towards_log_sd))
-            for i, kernel in enumerate(self.kernels):
-                own = self._has_kernel(i)
-                slope[own] = spectral_slope(kernel, self.frequency[own], lengths[own])
+            slope = spectral_slope(self.roughness, (self.frequency * lengths) ** 2)
             gradient["lengthscale"] = _sum_by_index(
                 towards_log_sd * slope, self.lengthscale_of, len(self.lengthscale.sigma)
             )
         return gradient
 
-    def _has_kernel(self, kernel: int) -> Any:
-        return (self.lengthscale_of > 0) & (self.kernel_of == kernel)
-
     def padded(self, size: int) -> "Hyperpriors":
         """Append coefficients without any effect, up to ``size`` in all."""
         padding = (0, size - len(self.mean))
         return self._map(lambda values: np.pad(values, padding))
-
-    def with_more_scales(self, count: int) -> "Hyperpriors":
-        """Append scales on which no coefficient depends, with standard normal logarithms."""
-        log_median = np.append(self.scale.log_median, np.zeros(count))
-        sigma = np.append(self.scale.sigma, np.ones(count))
-        return replace(self, scale=LogNormals(log_median, sigma))
 
     def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
         """Restrict to a subset of the coefficients."""
@@ -135,6 +121,17 @@ class Hyperpriors:
     def _map(self, function: Callable[[Array], Array]) -> "Hyperpriors":
         values: dict[str, Any] = {n: function(getattr(self, n)) for n in PER_COEFFICIENT}
         return replace(self, **values)
+
+
+def log_sd_of(
+    fixed: Any, frequency: Any, roughness: Any, log_scale: Any, log_length: Any, xp: ModuleType
+) -> Any:
+    """Log prior standard deviations of coefficients from their log scales and log lengthscales.
+
+    Both are zero for coefficients without. All arguments have shape (..., P), of NumPy or JAX.
+    """
+    decay = spectral_decay(roughness, frequency**2 * xp.exp(2 * log_length), xp)
+    return fixed + log_scale + 0.5 * (log_length - decay)
 
 
 def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:

@@ -36,7 +36,12 @@ from bayes_intgen.identification.graph import PRIOR_OF_EDGE
 from bayes_intgen.identification.regimes import Mask, masks_of, regime_weights
 from bayes_intgen.models.carryover import Adstock, Periods
 from bayes_intgen.models.hyperpriors import Hyperpriors, LogNormals
-from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
+from bayes_intgen.models.mechanisms.mechanism import (
+    SMOOTHNESS,
+    Component,
+    LogNormal,
+    spectral_constant,
+)
 from bayes_intgen.models.population import Population
 
 if TYPE_CHECKING:
@@ -456,10 +461,8 @@ class Decomposition:
         """
         log_unit = np.log(self.unit)
         lengthscales = list(self.lengthscales)
-        used = {t.component.kernel for t in self.terms if t.component.kernel is not None}
-        kernels = tuple(sorted(used))
-        mean, fixed, frequency = np.zeros((3, self.size))
-        scale_of, lengthscale_of, kernel_of = np.zeros((3, self.size), dtype=int)
+        mean, fixed, frequency, roughness = np.zeros((4, self.size))
+        scale_of, lengthscale_of = np.zeros((2, self.size), dtype=int)
         for term in self.terms:
             columns = self.columns[term.name]
             if term.fixed_sd is None:
@@ -470,8 +473,9 @@ class Decomposition:
                 basis = term.component.basis
                 assert isinstance(basis, HSGPBasis | CentredBasis | ControlBasis | SumBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
+                fixed[columns] += spectral_constant(term.component.kernel)
                 frequency[columns] = basis.frequencies
-                kernel_of[columns] = kernels.index(term.component.kernel)
+                roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
         scales = _log_normals(list(self.scales.values()))
         return Hyperpriors(
@@ -485,8 +489,7 @@ class Decomposition:
             scale_of,
             lengthscale_of,
             frequency,
-            kernel_of,
-            kernels,
+            roughness,
         )
 
     def functions(

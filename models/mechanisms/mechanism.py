@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bayes_intgen._arguments import instance, one_of, real_number
 from bayes_intgen._typing import Array
@@ -225,9 +224,7 @@ def pairwise(mechanism: Mechanism, own: Basis, other: Basis, rows: int) -> tuple
     return alone, Component("interaction", products, mechanism.interaction, inputs=(0, 1))
 
 
-def log_spectral_sd(
-    kernel: KernelName, frequency: Any, lengthscale: Any, xp: ModuleType = np
-) -> Any:
+def log_spectral_sd(kernel: KernelName, frequency: Any, lengthscale: Any) -> Array:
     """Log standard deviations of the coefficients of a unit-scale Hilbert-space GP, elementwise.
 
     Parameters
@@ -236,27 +233,45 @@ def log_spectral_sd(
     frequency : array_like
         Square roots of the Laplacian's eigenvalues.
     lengthscale : array_like
-    xp : module
-        ``numpy`` or ``jax.numpy``.
 
     Notes
     -----
     Half the log spectral density at each frequency (Solin and Särkkä 2020, eq. 20; Rasmussen and
     Williams 2006, eqs. 4.11 and 4.15). The density itself may underflow.
     """
-    nu, square = SMOOTHNESS[kernel], (frequency * lengthscale) ** 2
+    decay = spectral_decay(1 / SMOOTHNESS[kernel], (frequency * lengthscale) ** 2)
+    return np.asarray(spectral_constant(kernel) + 0.5 * (np.log(lengthscale) - decay))
+
+
+def spectral_constant(kernel: KernelName) -> float:
+    """Half the log spectral density at frequency zero of a kernel with a lengthscale of one."""
+    nu = SMOOTHNESS[kernel]
     if nu == math.inf:
-        return 0.5 * (xp.log(lengthscale) + 0.5 * math.log(2 * math.pi)) - square / 4
-    constant = 0.5 * math.log(2 * math.pi / nu) + math.lgamma(nu + 0.5) - math.lgamma(nu)
-    decay = (nu + 0.5) * xp.log1p(square / (2 * nu))
-    return 0.5 * (xp.log(lengthscale) + constant - decay)
+        return 0.25 * math.log(2 * math.pi)
+    return 0.25 * math.log(2 * math.pi / nu) + 0.5 * (math.lgamma(nu + 0.5) - math.lgamma(nu))
 
 
-def spectral_slope(kernel: KernelName, frequency: Array, lengthscale: ArrayLike) -> Array:
+def spectral_decay(roughness: Any, square: Any, xp: ModuleType = np) -> Any:
+    """Fall of the log spectral density from frequency zero, elementwise.
+
+    Parameters
+    ----------
+    roughness : array_like
+        Inverse of the smoothness nu, zero for the squared exponential kernel.
+    square : array_like
+        Square of frequency times lengthscale.
+    xp : module
+        ``numpy`` or ``jax.numpy``.
+    """
+    is_rough = roughness > 0
+    finite = xp.where(is_rough, roughness, 1.0)
+    falling = (1 / finite + 0.5) * xp.log1p(finite * square / 2)
+    return xp.where(is_rough, falling, square / 2)
+
+
+def spectral_slope(roughness: Array, square: Array) -> Array:
     """Derivative of :func:`log_spectral_sd` with respect to the log lengthscale, elementwise."""
-    nu, square = SMOOTHNESS[kernel], (frequency * np.asarray(lengthscale)) ** 2
-    falling = square if nu == math.inf else (2 * nu + 1) * square / (2 * nu + square)
-    return np.asarray(0.5 * (1 - falling))
+    return np.asarray(0.5 * (1 - (2 + roughness) * square / (2 + roughness * square)))
 
 
 def scaled_order(order: int, rows: int, start: int = MANY_ROWS) -> int:

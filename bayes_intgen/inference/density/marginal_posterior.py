@@ -3,7 +3,7 @@
 Its argument is a flat vector of the logarithms of the hyperparameters. The density is that of
 :meth:`bayes_intgen.models.Model.program` with the coefficients integrated out. NumPy evaluates
 single points without compilation. For NUTS, JAX evaluates the same density of padded arrays, which
-are arguments of compiled programs: a second fit of the same kind compiles nothing.
+are arguments of compiled programs: a second fit of about the same size compiles nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import math
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -27,15 +27,16 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
-from bayes_intgen.models.hyperpriors import Hyperpriors
+from bayes_intgen.models.hyperpriors import Hyperpriors, log_sd_of
 from bayes_intgen.models.terms import Decomposition
 
 # Number of elements of the matrices that are factorised together: two megabytes, for the cache.
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
-# Number of hyperparameters to multiples of which compiled densities are padded.
-SITE_STEP = 12
+# Numbers of hyperparameters, and of lengthscales among them, to multiples of which compiled
+# densities are padded.
+SITE_STEP, LENGTHSCALE_STEP = 24, 6
 
 
 def padding_to(step: int, size: int) -> int:
@@ -110,9 +111,14 @@ class FlatPrior:
         """Indices of each hyperparameter in the vector."""
         return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
 
-    def log_density(self, flat: Any) -> Any:
-        """Evaluate the log density at vectors of NumPy or JAX, shape (..., D)."""
-        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
+    def log_density(self, flat: Array) -> Any:
+        """Evaluate the log density at vectors, shape (..., D)."""
+        return log_normal(flat, self.mean, self.sd, self.constant)
+
+
+def log_normal(flat: Any, mean: Any, sd: Any, constant: Any) -> Any:
+    """Log density of independent normals at vectors of NumPy or JAX, shape (..., D)."""
+    return constant - 0.5 * (((flat - mean) / sd) ** 2).sum(-1)
 
 
 def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
@@ -180,19 +186,79 @@ class Density:
         return np.asarray(slope - self.prior.flat(towards))
 
     @cached_property
-    def compiled(self) -> Density:
-        """The same density for compiled programs: densities of nearly equal size share them.
+    def compiled(self) -> CompiledDensity:
+        """The same density for compiled programs."""
+        return CompiledDensity.of(self.prior, self.priors, self.statistics)
 
-        Flat vectors are padded by standard normal hyperparameters, on which nothing depends.
-        """
-        priors = self.priors.with_more_scales(padding_to(SITE_STEP, self.prior.size))
-        prior = replace(FlatPrior.of(priors), constant=self.prior.constant)
-        return Density(prior, priors, self.statistics)
+
+class CompiledDensity(NamedTuple):
+    """Log density of padded flat vectors, for compiled programs.
+
+    Densities of similar size share a program: numbers say which hyperparameter is which. Vectors
+    are padded by standard normal hyperparameters, on which nothing depends.
+
+    Attributes
+    ----------
+    prior_mean, prior_sd : (D,)
+        Of the logarithms of the hyperparameters.
+    prior_constant : ()
+    scale_of : (P, D), lengthscale_of : (P, W)
+        One for the hyperparameter that is the scale or lengthscale of a coefficient, zero for the
+        others. Lengthscales are among the first W.
+    noise_sd_of : (D,)
+        The same for the noise.
+    mean, fixed, frequency, roughness : (P,)
+        Those of :class:`Hyperpriors`.
+    statistics : SufficientStatistics or BlockStatistics
+    """
+
+    prior_mean: Any
+    prior_sd: Any
+    prior_constant: Any
+    scale_of: Any
+    lengthscale_of: Any
+    noise_sd_of: Any
+    mean: Any
+    fixed: Any
+    frequency: Any
+    roughness: Any
+    statistics: Any
+
+    @classmethod
+    def of(cls, prior: FlatPrior, priors: Hyperpriors, statistics: Any) -> Self:
+        """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
+        more = padding_to(SITE_STEP, prior.size)
+        lengthscales = len(prior.positions.get("lengthscale", ()))
+        widest = max(lengthscales + padding_to(LENGTHSCALE_STEP, lengthscales), LENGTHSCALE_STEP)
+
+        def one_hot(site: str, index: NDArray[Any]) -> Array:
+            """Rows for indices of hyperparameters of a site, counted from one; zero for none."""
+            every = np.eye(prior.size + more)[prior.positions.get(site, [])]
+            return np.asarray(np.concatenate([np.zeros((1, prior.size + more)), every])[index])
+
+        return cls(
+            np.pad(prior.mean, (0, more)),
+            np.pad(prior.sd, (0, more), constant_values=1.0),
+            prior.constant,
+            one_hot("scale", priors.scale_of),
+            one_hot("lengthscale", priors.lengthscale_of)[:, :widest],
+            one_hot("noise_sd", np.array(1)),
+            priors.mean,
+            priors.fixed,
+            priors.frequency,
+            priors.roughness,
+            statistics,
+        )
+
+    @property
+    def size(self) -> int:
+        """Length D of flat vectors."""
+        return len(self.prior_mean)
 
     def potential(self, flat: jax.Array) -> jax.Array:
         """Minus the log density, in JAX."""
         evidence = log_evidence(self.statistics, *self._sds(flat))
-        return jnp.asarray(-self.prior.log_density(flat) - evidence)
+        return jnp.asarray(-self._log_prior(flat) - evidence)
 
     def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Minus the log density, and the coefficients from standard normal numbers, in JAX.
@@ -202,20 +268,19 @@ class Density:
         log_sd, noise_sd = self._sds(flat)
         sd = jnp.exp(log_sd)
         posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
-        potential = -self.prior.log_density(flat) - posterior.log_integral
-        return potential, jnp.asarray(self.priors.mean) + sd * posterior.draw(normal)
+        potential = -self._log_prior(flat) - posterior.log_integral
+        return potential, jnp.asarray(self.mean) + sd * posterior.draw(normal)
+
+    def _log_prior(self, flat: jax.Array) -> jax.Array:
+        log_density = log_normal(flat, self.prior_mean, self.prior_sd, self.prior_constant)
+        return jnp.asarray(log_density)
 
     def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
-        sites = self.prior.sites(jnp.exp(flat))
-        return self.priors.log_sd(sites, jnp), sites["noise_sd"]
-
-
-# Nested arrays for JAX. The kernels are part of the structure.
-ARRAYS = [field.name for field in fields(Hyperpriors) if field.name != "kernels"]
-jax.tree_util.register_dataclass(Hyperpriors, ARRAYS, ["kernels"])
-jax.tree_util.register_dataclass(FlatPrior, ["mean", "sd", "constant"], ["shapes"])
-jax.tree_util.register_dataclass(Density, ["prior", "priors", "statistics"], [])
+        log_scale = self.scale_of @ flat
+        log_length = self.lengthscale_of @ flat[: self.lengthscale_of.shape[1]]
+        sds = log_sd_of(self.fixed, self.frequency, self.roughness, log_scale, log_length, jnp)
+        return sds, jnp.exp(self.noise_sd_of @ flat)
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,9 +399,11 @@ class MarginalPosterior(Density):
         return np.asarray((hessian + hessian.T) / 2)
 
     @cached_property
-    def compiled(self) -> Density:
+    def compiled(self) -> CompiledDensity:
         size = padded_size(len(self.priors.mean))
-        return Density(self.prior, self.priors.padded(size), self.statistics.padded(size)).compiled
+        return CompiledDensity.of(
+            self.prior, self.priors.padded(size), self.statistics.padded(size)
+        )
 
     def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
         """Mean and covariance of the coefficients given the hyperparameters."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
@@ -25,10 +25,14 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag, solve_triangular
 
 from bayes_intgen._progress import Share, share_of_stage
-from bayes_intgen._random import generator
+from bayes_intgen._random import Purpose, generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
+from bayes_intgen.inference.density.marginal_posterior import (
+    CompiledDensity,
+    Density,
+    MarginalPosterior,
+)
 from bayes_intgen.inference.sampled_model import Draws
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
@@ -60,6 +64,8 @@ STATISTICS = {
     "step_size": float,
     "accepted": bool,
 }
+# Of the random numbers of a chain, in the order of :class:`RandomNumbers`.
+PURPOSES: tuple[Purpose, ...] = ("trajectories", "accepted", "momenta", "coefficients")
 MAX_BLOCK_SIZE = 25
 # An interrupt just before the main thread waits for the chains does not end that wait.
 WAIT_SECONDS = 0.1
@@ -141,6 +147,38 @@ class ChainState(NamedTuple):
     step_size: StepSize
 
 
+class RandomNumbers(NamedTuple):
+    """Random numbers of n iterations of a chain, from NumPy: JAX's take longer to compile.
+
+    Attributes
+    ----------
+    keys : (n, 2) of uint32
+        Threefry keys of the trajectories.
+    log_uniform : (n,)
+        Logarithms of uniform numbers, for the acceptance.
+    momentum : (n, D), normal : (n, P)
+        Standard normal numbers.
+    """
+
+    keys: Any
+    log_uniform: Any
+    momentum: Any
+    normal: Any
+
+    @classmethod
+    def draw(
+        cls, rngs: Sequence[np.random.Generator], count: int, sites: int, coefficients: int
+    ) -> Self:
+        """Draw from a generator for each array, which makes draws independent of the block size."""
+        of_keys, of_acceptance, of_momentum, of_draw = rngs
+        return cls(
+            of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
+            -of_acceptance.standard_exponential(count),
+            of_momentum.standard_normal((count, sites)),
+            of_draw.standard_normal((count, coefficients)),
+        )
+
+
 class NUTSKernel:
     """NUTS on a density, with a Metropolis correction by the exact one.
 
@@ -165,7 +203,6 @@ class NUTSKernel:
         # those of the other sites alone, whose step sizes are larger.
         self._padding = density.compiled.size - len(root)
         self._padded_root = block_diag(root, np.eye(self._padding))
-        self._moves = np.arange(len(self._padded_root)) < len(root)
 
     def begin(self, flat: Array, coefficients: Array, step_size: float) -> ChainState:
         """Start a chain at a flat vector, shape (D,).
@@ -187,18 +224,19 @@ class NUTSKernel:
 
     def compile(self, chain: ChainState, count: int, progress: bool) -> None:
         """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        keys = np.zeros((count, 2), dtype=np.uint32)
-        PROGRAM.compile(self._arguments(chain, keys, False), progress)
+        sizes = count, len(self.root), len(chain.current.coefficients)
+        numbers = RandomNumbers.draw([np.random.default_rng(0)] * 4, *sizes)
+        PROGRAM.compile(self._arguments(chain, numbers, False), progress)
 
     def advance(
-        self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
+        self, chain: ChainState, numbers: RandomNumbers, adapts: bool
     ) -> tuple[ChainState, Collected]:
-        """Run an iteration of a chain for each Threefry key (count, 2), and collect the draws.
+        """Run an iteration of a chain for each of the random numbers, and collect the draws.
 
         The step size adapts, or stays.
         """
-        chain, rows = PROGRAM(self._arguments(chain, keys, adapts))
-        size = len(self._moves)
+        chain, rows = PROGRAM(self._arguments(chain, numbers, adapts))
+        size = len(self._padded_root)
         z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
         named = zip(STATISTICS.items(), columns.T, strict=True)
         statistics = {name: values.astype(dtype) for (name, dtype), values in named}
@@ -206,11 +244,13 @@ class NUTSKernel:
         return chain, {"flat": flat, "coefficients": coefficients, **statistics}
 
     def _arguments(
-        self, chain: ChainState, keys: NDArray[np.uint32], adapts: bool
+        self, chain: ChainState, numbers: RandomNumbers, adapts: bool
     ) -> tuple[Any, ...]:
         densities = self.density.compiled, self.target.compiled
-        coordinates, settings = (self._padded_root, self._moves), (self.target_accept, adapts)
-        arguments = chain, densities, coordinates, settings, keys
+        settings = self.target_accept, adapts
+        momentum = np.pad(numbers.momentum, ((0, 0), (0, self._padding)))
+        random = numbers._replace(momentum=momentum)
+        arguments = chain, densities, self._padded_root, settings, random
         # JAX takes plain numbers for other types than arrays.
         arrays: tuple[Any, ...] = jax.tree.map(np.asarray, arguments)
         return arrays
@@ -218,24 +258,21 @@ class NUTSKernel:
 
 def advance(
     chain: ChainState,
-    densities: tuple[Density, Density],
-    coordinates: tuple[jax.Array, jax.Array],
+    densities: tuple[CompiledDensity, CompiledDensity],
+    root: jax.Array,
     settings: tuple[jax.Array, jax.Array],
-    keys: jax.Array,
+    random: RandomNumbers,
 ) -> tuple[ChainState, jax.Array]:
-    """Advance a chain by an iteration for each key, in JAX."""
-    (density, target), (root, moves), (target_accept, adapts) = densities, coordinates, settings
-    first_key = jax.random.wrap_key_data(keys[0], impl="threefry2x32")
+    """Advance a chain by an iteration for each of the random numbers, in JAX."""
+    (density, target), (target_accept, adapts) = densities, settings
+    first_key = jax.random.wrap_key_data(random.keys[0], impl="threefry2x32")
     trajectory = _trajectory(lambda z: density.potential(root @ z), chain.current.z, first_key)
 
-    def iterate(chain: ChainState, key_data: jax.Array) -> tuple[ChainState, jax.Array]:
+    def iterate(chain: ChainState, own: RandomNumbers) -> tuple[ChainState, jax.Array]:
         current, step_size = chain
-        key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-        of_momentum, of_trajectory, of_acceptance, of_draw = jax.random.split(key, 4)
-        momentum = moves * jax.random.normal(of_momentum, moves.shape)
-        end = trajectory(current, momentum, jnp.exp(step_size.log), of_trajectory)
-        normal = jax.random.normal(of_draw, current.coefficients.shape)
-        exact_potential, coefficients = target.potential_and_draw(root @ end.z, normal)
+        key = jax.random.wrap_key_data(own.keys, impl="threefry2x32")
+        end = trajectory(current, own.momentum, jnp.exp(step_size.log), key)
+        exact_potential, coefficients = target.potential_and_draw(root @ end.z, own.normal)
         proposal = KernelState(
             end.z,
             end.z_grad,
@@ -245,7 +282,7 @@ def advance(
             coefficients,
         )
         log_acceptance = current.potential_correction - proposal.potential_correction
-        accepted = jnp.log(jax.random.uniform(of_acceptance)) < log_acceptance
+        accepted = own.log_uniform < log_acceptance
         new = jax.tree.map(partial(jnp.where, accepted), proposal, current)
         statistics = (
             end.diverging,
@@ -263,7 +300,7 @@ def advance(
         row = jnp.concatenate([new.z, numbers, new.coefficients])
         return ChainState(new, step_size), row
 
-    return lax.scan(iterate, chain, keys)
+    return lax.scan(iterate, chain, random)
 
 
 def _trajectory(
@@ -310,7 +347,7 @@ class ChainRunner:
     Parameters
     ----------
     seed, chains : int
-        The keys of a chain do not depend on the size of the blocks.
+        The random numbers of a chain do not depend on the size of the blocks.
     block_size : int
         Number of iterations compiled and run at once.
     progress : bool
@@ -319,7 +356,9 @@ class ChainRunner:
 
     def __init__(self, seed: int, chains: int, block_size: int, progress: bool) -> None:
         self.block_size, self.progress = block_size, progress
-        self._rng = [generator(seed, "trajectories", chain) for chain in range(chains)]
+        self._rngs = [
+            [generator(seed, purpose, chain) for purpose in PURPOSES] for chain in range(chains)
+        ]
         self._stopped = Event()
 
     def run(
@@ -389,8 +428,9 @@ class ChainRunner:
             if self._stopped.is_set():
                 break
             count = min(self.block_size, iterations - begin)
-            keys = self._rng[chain].integers(2**32, size=(count, 2), dtype=np.uint32)
-            state, piece = kernel.advance(state, keys, adapts)
+            sizes = count, len(kernel.root), len(state.current.coefficients)
+            numbers = RandomNumbers.draw(self._rngs[chain], *sizes)
+            state, piece = kernel.advance(state, numbers, adapts)
             pieces.append(piece)
             share.update(count)
         return state, concatenated(pieces)

@@ -43,11 +43,11 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 
         expected, slopes = jax.value_and_grad(of_program)(at)
         padded = np.append(at, np.arange(1.0, target.compiled.size - len(at) + 1))
-        compiled = jax.jit(jax.value_and_grad(type(target).potential, argnums=1))
+        of_vector = type(target.compiled)
+        compiled = jax.jit(jax.value_and_grad(of_vector.potential, argnums=1))
         compiled_value, compiled_gradient = compiled(target.compiled, padded)
-        normal = rng.normal(size=len(target.compiled.priors.mean))
-        draw = jax.jit(type(target).potential_and_draw)
-        drawn_value, drawn = draw(target.compiled, padded, normal)
+        normal = rng.normal(size=len(target.compiled.mean))
+        drawn_value, drawn = jax.jit(of_vector.potential_and_draw)(target.compiled, padded, normal)
     expected = float(expected)
     assert float(drawn_value) == pytest.approx(float(compiled_value), rel=1e-11)
     size = posterior.terms.size
@@ -132,3 +132,15 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     before, after, last = (target.value(at) for at in (start, mode, again))
     assert before - after > 1e8
     assert after - last < 0.01 * (before - after)
+
+
+def test_densities_of_similar_size_share_compiled_programs(data) -> None:
+    """Whatever their kernels and the numbers of their scales and lengthscales."""
+
+    def program(**options: object) -> object:
+        return jax.tree.map(np.shape, of_model(data, **options).compiled)
+
+    gp = program()
+    assert gp == program(**MATERN) == program(prior="spline", bias={"red": bi.GP()})
+    # Negative control: far fewer coefficients.
+    assert gp != program(prior="linear")
