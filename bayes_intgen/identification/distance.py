@@ -20,8 +20,9 @@ DISTANCE_EDGE = 0.15
 # basis resolves, so a gap between two levels of an experiment counts as covered.
 NEAR = 0.25
 # Share of a standard normal distribution beyond the points that determine what is near in several
-# actions, and its share that is near to them.
-OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.002
+# actions, and its share that is near to them. With half of it, 100 rows an experiment of ten actions
+# may support no plan at all.
+OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.004
 # Number of rows with which points are compared at a time.
 BLOCK_ROWS = 100
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
@@ -43,13 +44,13 @@ def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> 
 def radius(inputs: int) -> float:
     """Distance up to which a row is near a point, in that many actions without levels.
 
-    It depends on scales only, so that rows never take away what other rows are near to. Among 500
+    It depends on scales only, so that rows never take away what other rows are near to. Among 250
     standard normal rows about one is that near to a point at the edge of 99% of them.
 
     Examples
     --------
     >>> [round(radius(inputs), 2) for inputs in (1, 2, 10)]
-    [0.25, 0.56, 3.11]
+    [0.25, 0.73, 3.3]
     """
     edge = scipy.special.chdtri(inputs, OUTSIDE_SHARE)
     return max(NEAR, float(np.sqrt(scipy.special.chndtrix(NEAR_SHARE, inputs, edge))))
