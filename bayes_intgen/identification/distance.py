@@ -20,8 +20,8 @@ DISTANCE_EDGE = 0.15
 # basis resolves, so a gap between two levels of an experiment counts as covered.
 NEAR = 0.25
 # Share of a standard normal distribution beyond the points that determine what is near in several
-# actions, and its share that is near to them. With half of it, 100 rows an experiment of ten actions
-# may support no plan at all.
+# actions, and its share that is near to them. With half of it, 100 rows per experiment of ten
+# actions may support no plan at all.
 OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.004
 # Number of rows with which points are compared at a time.
 BLOCK_ROWS = 100
