@@ -32,7 +32,7 @@ class Evaluation:
     first : int
         Number of inputs that are not averaged.
     dtype : data type
-        Of the values, all of which are computed in double precision but for products.
+        Of the values. Single functions are computed in double precision, and products in this.
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class Evaluation:
         dtype: type[np.floating[Any]] = np.float64,
     ) -> None:
         self._inputs, self._population, self._first = inputs, population, first
-        self._cache: dict[tuple[Basis, Basis | tuple[int, ...]], Array] = {}
-        self._causes: dict[ControlVariable, Array] = {}
+        self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
+        self._of_controls: dict[tuple[Basis, ControlVariable, tuple[int, ...]], Array] = {}
+        self._causes: dict[tuple[ControlVariable, tuple[int, ...]], Array] = {}
         self.dtype = dtype
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -86,9 +87,10 @@ class Evaluation:
 
     def _of_causes(self, control: ControlVariable, inputs: tuple[int, ...]) -> Array:
         """Functions of the observed causes of an action, shape (n, q)."""
-        if control not in self._causes:
-            self._causes[control] = control.functions_of_causes(self._inputs[:, inputs])
-        return self._causes[control]
+        key = control, inputs
+        if key not in self._causes:
+            self._causes[key] = control.functions_of_causes(self._inputs[:, inputs])
+        return self._causes[key]
 
     def _of_control(self, basis: ControlBasis, inputs: tuple[int, ...]) -> Array:
         """Values of functions of a control variable, of which products share the factors."""
@@ -99,11 +101,11 @@ class Evaluation:
         def of_factor(factor: Basis, i: int) -> Array:
             if i != CONTROL:
                 return self(factor, (inputs[i],))
-            key = factor, basis.control
-            if key not in self._cache:
+            key = factor, basis.control, inputs
+            if key not in self._of_controls:
                 values = factor.matrix(control[:, None]).T
-                self._cache[key] = values.astype(self.dtype, copy=False)
-            return self._cache[key]
+                self._of_controls[key] = values.astype(self.dtype, copy=False)
+            return self._of_controls[key]
 
         factors = zip(functions.factors, basis.arguments, strict=True)
         return functions.multiplied([of_factor(*factor) for factor in factors])

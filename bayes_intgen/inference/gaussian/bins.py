@@ -51,6 +51,7 @@ MIN_STEP = 1e-9
 # Number of rows whose entries of a table are added at once: more do not fit in a processor's cache.
 ROWS_AT_ONCE = 4096
 
+Precision = type[np.float32] | type[np.float64]
 # Nodes between which rows are split, and shares of the nodes, shape (2 or 4, n) each.
 Hats = tuple[NDArray[np.int_], Array]
 
@@ -288,25 +289,22 @@ class Bins:
         self._regimes = {mask: i for i, mask in enumerate(masks)}
         self._exact = [_ExactColumns.of(terms, others, mask) for mask in masks]
 
-    def batch(self, rows: Observations, weights: Array) -> Batch:
-        """Sum over rows of one regime, with weights (n,)."""
+    def batch(self, rows: Observations, weights: Array, dtype: Precision = np.float64) -> Batch:
+        """Sum over rows of one regime, with weights (n,), in double or single precision."""
         regime, inputs = self._regimes[tuple(rows.intervened[0].tolist())], rows.inputs
-        # Rounding in single precision is small beside the noise of a batch, in half the time.
-        evaluation, root = Evaluation(inputs, dtype=np.float32), np.sqrt(weights)
+        evaluation, root = Evaluation(inputs, dtype=dtype), np.sqrt(weights)
         functions = self._exact[regime].terms.functions(inputs, evaluation=evaluation)
         outcome = (rows.outcome - self.terms.centre) / self.terms.unit * root
         units = np.append(np.ones(functions.shape[1]), self.terms.unit)
-        columns = np.empty((len(rows), functions.shape[1] + 1), dtype=np.float32)
-        np.multiply(functions, root.astype(np.float32)[:, None], out=columns[:, :-1])
+        columns = np.empty((len(rows), functions.shape[1] + 1), dtype=dtype)
+        np.multiply(functions, root.astype(dtype)[:, None], out=columns[:, :-1])
         columns[:, -1] = outcome
         coordinates = {
             axis: axis.of(inputs, evaluation) for own in self.nodes for axis in own.points
         }
         hats = [own.hats(coordinates) for own in self.nodes]
-        shares = _matrix(hats, [own.size for own in self.nodes], root).astype(np.float32)
-        exact = SufficientStatistics.of_columns(columns, weights)
-        # Rounding of the squares counts where hardly any of them is noise.
-        exact.factor.matrix[-1, -1] = outcome @ outcome
+        shares = _matrix(hats, [own.size for own in self.nodes], root).astype(dtype)
+        exact = SufficientStatistics.of_columns(columns, weights, float(outcome @ outcome))
         exact = exact._replace(factor=exact.factor.rescale(units))
         return Batch(regime, exact, np.asarray(shares.T @ columns) * units, hats, weights)
 

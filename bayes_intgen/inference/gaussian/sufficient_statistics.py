@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
 LOG_ROOT = 0.5 * np.log(2 * np.pi)
+# Ridge of least squares for columns of unit length, beyond rounding in single precision.
+RIDGE = 1e-5
 
 
 class SufficientStatistics(NamedTuple):
@@ -60,10 +63,14 @@ class SufficientStatistics(NamedTuple):
         return cls.of_columns(columns, weights)
 
     @classmethod
-    def of_columns(cls, columns: Array, weights: Array) -> Self:
-        """Sum over rows with columns and outcome, (n, P + 1), times roots of their weights."""
-        log_scale = float(np.log(weights).sum()) / 2
-        matrix = (columns.T @ columns).astype(float)
+    def of_columns(cls, columns: Array, weights: Array, squares: float | None = None) -> Self:
+        """Sum over rows with columns and outcome, (n, P + 1), times roots of their weights.
+
+        ``squares`` are those of the outcome where the columns are rounded.
+        """
+        log_scale, matrix = float(np.log(weights).sum()) / 2, (columns.T @ columns).astype(float)
+        if squares is not None:
+            matrix[-1, -1] = squares
         return cls(float(len(columns)), GaussianFactor(matrix, log_scale))
 
     @property
@@ -75,6 +82,16 @@ class SufficientStatistics(NamedTuple):
     def xy(self) -> Array:
         """X'Wy, shape (P,)."""
         return np.asarray(self.factor.matrix)[:-1, -1]
+
+    @property
+    def unexplained(self) -> float:
+        """Share of the squares of the outcome that least squares leaves, up to some 1e-6."""
+        scale = np.sqrt(np.diag(self.xx))
+        scale[scale == 0] = 1.0
+        matrix, information = self.xx / np.outer(scale, scale), self.xy / scale
+        matrix[np.diag_indices_from(matrix)] += RIDGE
+        explained = information @ scipy.linalg.solve(matrix, information, assume_a="pos")
+        return float(1 - explained / np.asarray(self.factor.matrix)[-1, -1])
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:
         """Replace rows that are means of several units by these units.

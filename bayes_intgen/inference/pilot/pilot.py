@@ -398,7 +398,8 @@ class _Steps:
         tests = next_finer(self.model, sample, tests, terms)
         names = {term.name for term in tests}
         compared = [term for term in candidates if term.name not in names]
-        many = self.techniques.binned_sums and are_binned(self.data, terms)
+        every = terms.and_terms(compared)
+        many = self.techniques.binned_sums and are_binned(self.data, every)
         residual, present = noise.residuals, terms
         if many:
             residual, present = self._after_selection(rows, first, noise.spread, compared)

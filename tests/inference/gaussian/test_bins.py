@@ -143,3 +143,16 @@ def test_sums_do_not_depend_on_the_order_of_rows_beyond_rounding(rows, terms) ->
     size = np.sqrt(np.diag(sums.xx))
     # The sample that determines values at nodes is another one.
     assert np.abs((sums.xx - same.xx) / np.outer(size, size)).max() < 3e-4
+
+
+@pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])
+def test_noise_is_right_also_where_it_is_next_to_nothing_of_the_outcome(noise) -> None:
+    rng = np.random.default_rng(4)
+    was_set = np.repeat([[0, 0], [1, 0], [0, 1]], 20_000, axis=0).astype(bool)
+    actions = rng.normal(size=was_set.shape)
+    outcome = actions @ [1.0, 2.0] + noise * rng.normal(size=len(actions))
+    data = bi.RegimeData.from_arrays(actions, outcome, was_set)
+    posterior = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+    sd = posterior.tree["posterior"]["noise_sd"].mean().item()
+    # Four standard errors.
+    assert sd == pytest.approx(noise, rel=4 / np.sqrt(2 * len(actions)))
