@@ -389,7 +389,12 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             break
         middle = (low + high) / 2
         own = search.within(middle)
-        point = own.best()
+        try:
+            point = own.best()
+        except ModelError:
+            # The rows support no plan that costs so little.
+            low = middle
+            continue
         if own.value(point[None])[0] - own.optimism(point) >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:

@@ -303,6 +303,20 @@ def test_no_supported_plan_within_the_budget_is_said() -> None:
         fit.best(bi.Decision({"two": 1.0}, 10.0, bounds))
 
 
+def test_the_cheapest_plan_is_found_where_smaller_budgets_have_no_plan() -> None:
+    """Rows do not link the high value of one action to the low, cheap ones of the other."""
+    fit = made_up_in_a_band()
+    rows = np.concatenate([own[:, 0] for own in support_of(fit).reference.rows])
+    low, high = np.quantile(rows, [0.03, 0.97])
+    bounds = {"one": float(high), "two": (float(low), float(high))}
+    decision = bi.Decision({"two": 1.0}, bounds=bounds)
+    with pytest.raises(bi.ModelError, match="support no plan"):
+        fit.best(replace(decision, budget=float(low) + 0.1))
+    plan = fit.cheapest(decision, -100.0)
+    assert plan.supported
+    assert plan.cost > low + 0.1
+
+
 def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
     """With a graph, values that are linked one at a time are supported together."""
     fit = made_up_over_the_range(20)
