@@ -68,6 +68,27 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
     assert posterior.best(bi.Decision()).shadow_price is None
 
 
+def test_more_money_buys_nothing_where_other_plans_only_look_better() -> None:
+    rng = np.random.default_rng(1)
+    set_alone = np.repeat([[False, False], [True, False], [False, True]], 100, axis=0)
+    actions = np.abs(rng.normal(size=(300, 2)))
+    prices, baseline = {"a": 1.0, "b": 1.0}, {"a": 0.5, "b": 0.5}
+
+    def best(slope: float, **bounds: float) -> bi.Plan:
+        outcome = slope * actions[:, 0] + rng.normal(size=300)
+        data = bi.RegimeData.from_arrays(actions, outcome, set_alone, ["a", "b"])
+        model = bi.models.additive("linear")
+        fit = bi.fit(data, model, method="laplace", draws=200, progress=False)
+        decision = bi.Decision(prices, 1.0, bounds, baseline)
+        plan = fit.best(decision, "mean")
+        assert plan.point == plan.baseline
+        return plan
+
+    assert best(0.0).shadow_price == 0
+    # Negative control: the baseline is the best within the budget, and more of a pays.
+    assert best(1.0, b=0.5).shadow_price == pytest.approx(1.0, abs=0.3)
+
+
 def test_levels_are_chosen_by_their_prices(trial) -> None:
     bounds = {"dose": (-1, 1)}
     plan = trial.best(bi.Decision(bounds=bounds))
