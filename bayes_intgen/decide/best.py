@@ -45,8 +45,11 @@ class Plan:
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
     :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which a parametric bootstrap of
-    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains. No plan with
-    an expected loss is chosen while the baseline is feasible.
+    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains.
+
+    While the baseline is feasible, it stays where the mean of the corrected gain is not positive,
+    whatever the objective. For a measure of risk the correction may thus take the ``value`` of a
+    chosen plan below 0, that of the baseline.
 
     Attributes
     ----------
