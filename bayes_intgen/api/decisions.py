@@ -47,7 +47,8 @@ class Decisions(Answers):
         Plan
             It prints as a few lines. Its gain and effect are corrected for the choice of the best
             of many plans; those of the same plan in :meth:`contrast` are not. It is the baseline
-            where no plan is expected to be better.
+            where the mean of the corrected gain is not positive, whatever the objective: for a
+            measure of risk the correction may take a chosen plan's below 0, that of the baseline.
 
         Raises
         ------

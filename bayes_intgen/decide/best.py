@@ -45,8 +45,11 @@ class Plan:
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
     :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which a parametric bootstrap of
-    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains. No plan with
-    an expected loss is chosen while the baseline is feasible.
+    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains.
+
+    While the baseline is feasible, it stays where the mean of the corrected gain is not positive,
+    whatever the objective. For a measure of risk the correction may thus take the ``value`` of a
+    chosen plan below 0, that of the baseline.
 
     Attributes
     ----------
@@ -76,7 +79,9 @@ class Plan:
     probability_better : float
         Probability that the gain is positive.
     shadow_price : float or None
-        Change of the objective per unit of a larger budget; None without a budget.
+        Change of the objective per unit of a larger budget; None without a budget. 0 where the
+        baseline stays because the expected gain of other plans is only optimism: more money buys
+        none of them. A baseline that is itself the best within the budget has a price.
     supported : bool
         Whether rows near the plan identify its joint effect.
     remarks : tuple of str
@@ -226,6 +231,8 @@ class ChosenPlan:
     optimism, value, cost : float
     remarks : tuple of str
         As those of :class:`Plan`.
+    is_kept : bool
+        Whether it is the baseline in place of a plan whose gain is only optimism.
     """
 
     point: Array
@@ -237,6 +244,7 @@ class ChosenPlan:
     value: float
     cost: float
     remarks: tuple[str, ...]
+    is_kept: bool = False
 
     @classmethod
     def of(cls, search: Search, point: Array, best: BestOfDraws) -> Self:
@@ -275,7 +283,8 @@ def choose(search: Search) -> ChosenPlan:
     may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
     if float(chosen.gain.mean()) > 0 or not may_stay:
         return chosen
-    return ChosenPlan.of(search, problem.baseline, best)
+    kept = ChosenPlan.of(search, problem.baseline, best)
+    return replace(kept, is_kept=search.is_better(point))
 
 
 def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
@@ -303,11 +312,7 @@ def plan_of(posterior: PosteriorDraws, search: Search, chosen: ChosenPlan) -> Pl
         profit = labelled("profit", chosen.worth).assign_attrs(value=problem.value)
     price = None
     if problem.budget is not None:
-        # Of a slightly larger budget, near the same plan.
-        step = BUDGET_STEP * max(abs(problem.budget), 1e-12)
-        better = search.within(problem.budget + step).improved(point[None])
-        before, after = search.value(np.concatenate([point[None], better[None]]))
-        price = max(0.0, float(after - before) / step)
+        price = 0.0 if chosen.is_kept else _shadow_price(search, point, problem.budget)
     return Plan(
         point=_named(point, names, categories),
         baseline=_named(problem.baseline, names, categories),
@@ -389,7 +394,12 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             break
         middle = (low + high) / 2
         own = search.within(middle)
-        point = own.best()
+        try:
+            point = own.best()
+        except ModelError:
+            # The rows support no plan that costs so little.
+            low = middle
+            continue
         if own.value(point[None])[0] - own.optimism(point) >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:
@@ -398,6 +408,14 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     within = search.within(high)
     chosen = ChosenPlan.of(within, best, within.best_of_draws(best))
     return plan_of(posterior, within, replace(chosen, remarks=()))
+
+
+def _shadow_price(search: Search, point: Array, budget: float) -> float:
+    """Change of the objective per unit of a slightly larger budget, near the same plan."""
+    step = BUDGET_STEP * max(abs(budget), 1e-12)
+    better = search.within(budget + step).improved(point[None])
+    before, after = search.value(np.stack([point, better]))
+    return max(0.0, float(after - before) / step)
 
 
 def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:

@@ -175,10 +175,14 @@ class Search:
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
                 out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
-        value, usual = self.value(np.stack([plan, problem.baseline]))
-        if value <= usual + self._tolerance:
+        if not self.is_better(plan):
             out.append(f"no plan is expected to be better than the baseline within {within}")
         return tuple(out)
+
+    def is_better(self, plan: Array) -> bool:
+        """Whether the objective at a plan exceeds that at the baseline, before a correction."""
+        value, usual = self.value(np.stack([plan, self.problem.baseline]))
+        return bool(value > usual + self._tolerance)
 
     def best_of_draws(self, plan: Array) -> BestOfDraws:
         """Best plan under each draw.

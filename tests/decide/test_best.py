@@ -68,6 +68,27 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
     assert posterior.best(bi.Decision()).shadow_price is None
 
 
+def test_more_money_buys_nothing_where_other_plans_only_look_better() -> None:
+    rng = np.random.default_rng(1)
+    set_alone = np.repeat([[False, False], [True, False], [False, True]], 100, axis=0)
+    actions = np.abs(rng.normal(size=(300, 2)))
+    prices, baseline = {"a": 1.0, "b": 1.0}, {"a": 0.5, "b": 0.5}
+
+    def best(slope: float, **bounds: float) -> bi.Plan:
+        outcome = slope * actions[:, 0] + rng.normal(size=300)
+        data = bi.RegimeData.from_arrays(actions, outcome, set_alone, ["a", "b"])
+        model = bi.models.additive("linear")
+        fit = bi.fit(data, model, method="laplace", draws=200, progress=False)
+        decision = bi.Decision(prices, 1.0, bounds, baseline)
+        plan = fit.best(decision, "mean")
+        assert plan.point == plan.baseline
+        return plan
+
+    assert best(0.0).shadow_price == 0
+    # Negative control: the baseline is the best within the budget, and more of a pays.
+    assert best(1.0, b=0.5).shadow_price == pytest.approx(1.0, abs=0.3)
+
+
 def test_levels_are_chosen_by_their_prices(trial) -> None:
     bounds = {"dose": (-1, 1)}
     plan = trial.best(bi.Decision(bounds=bounds))
@@ -301,6 +322,20 @@ def test_no_supported_plan_within_the_budget_is_said() -> None:
     bounds = {"one": float(low), "two": (float(high) - 0.1, float(high))}
     with pytest.raises(bi.ModelError, match="support no plan within the bounds that costs at most"):
         fit.best(bi.Decision({"two": 1.0}, 10.0, bounds))
+
+
+def test_the_cheapest_plan_is_found_where_smaller_budgets_have_no_plan() -> None:
+    """Rows do not link the high value of one action to the low, cheap ones of the other."""
+    fit = made_up_in_a_band()
+    rows = np.concatenate([own[:, 0] for own in support_of(fit).reference.rows])
+    low, high = np.quantile(rows, [0.03, 0.97])
+    bounds = {"one": float(high), "two": (float(low), float(high))}
+    decision = bi.Decision({"two": 1.0}, bounds=bounds)
+    with pytest.raises(bi.ModelError, match="support no plan"):
+        fit.best(replace(decision, budget=float(low) + 0.1))
+    plan = fit.cheapest(decision, -100.0)
+    assert plan.supported
+    assert plan.cost > low + 0.1
 
 
 def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
