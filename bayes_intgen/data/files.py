@@ -35,8 +35,9 @@ STARTS = {
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
-# Maximum size, in bytes, of text files that are read as a whole, which takes some eight times that.
-MAX_TEXT = 2**29
+# Maximum size, in bytes, of files of text or Arrow that are read as a whole, which takes some eight
+# times that for text.
+MAX_WHOLE = 2**29
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -71,8 +72,8 @@ def kind_of(source: Path) -> str:
 
 
 def is_streamed(source: Path) -> bool:
-    """Whether a file is read in passes: Parquet, Arrow, and text of more than half a gigabyte."""
-    return kind_of(source) != "text" or source.stat().st_size > MAX_TEXT
+    """Whether a file is read in passes: Parquet, and others of more than half a gigabyte."""
+    return kind_of(source) == "parquet" or source.stat().st_size > MAX_WHOLE
 
 
 def encoder_of(output: Path) -> Callable[[Any], bytes]:
