@@ -1,10 +1,11 @@
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from _sources import assert_same_rows, pieces
+from _sources import assert_same_rows, parquet, pieces
 
 import bayes_intgen as bi
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
@@ -81,6 +82,26 @@ def test_iterators_and_other_batches_than_tables_raise() -> None:
         bi.StreamedData.from_batches([3], *COLUMNS, progress=False)
 
 
+def test_a_producer_may_fill_the_same_table_again() -> None:
+    whole = table().assign(n=lambda f: 1.0 + f.index % 3)
+    numbers = ["x", "y", "z", "n"]
+
+    def refilled() -> Iterator[pd.DataFrame]:
+        cells = {name: np.empty(100) for name in numbers}
+        for piece in pieces(whole, 100):
+            for name in numbers:
+                cells[name][:] = piece[name]
+            yield pd.DataFrame({**cells, "regime": piece["regime"].array}, copy=False)
+
+    expected = bi.read(whole, *COLUMNS, weights="n")
+    stream = bi.read(refilled, *COLUMNS, weights="n", progress=False)
+    assert_same_rows(stream.in_memory, expected)
+    # Threads that are handed all batches still have their rows.
+    for name in ("actions", "outcome", "weights"):
+        read = np.concatenate([getattr(batch, name) for batch in [*stream.batches(100)]])
+        np.testing.assert_array_equal(read, getattr(expected, name))
+
+
 def test_outcomes_of_a_stream_are_drawn_from_the_prior() -> None:
     stream = bi.StreamedData.from_batches([table(300)], *COLUMNS, progress=False)
     assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
@@ -154,8 +175,9 @@ def test_rows_that_change_between_passes_raise(change, message) -> None:
         list(stream.batches(200))
 
 
-def test_a_pass_that_stops_early_leaves_no_thread() -> None:
-    stream = bi.StreamedData.from_batches(pieces(table(), 100), *COLUMNS, progress=False)
+def test_a_pass_that_stops_early_leaves_no_thread(tmp_path) -> None:
+    paths = parquet(table(), tmp_path)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     before = threading.active_count()
 
     def fail(batch: bi.RegimeData) -> int:
