@@ -285,7 +285,7 @@ def file_tables(
     """
     kind = kind_of(Path(path))
     if kind == "text":
-        yield from text_parts(Path(path), wanted or (), regime)
+        yield from text_parts(Path(path), wanted, regime)
     else:
         yield from (parquet_tables if kind == "parquet" else arrow_tables)(path, wanted)
 

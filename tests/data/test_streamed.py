@@ -8,6 +8,7 @@ import pytest
 from _sources import assert_same_rows, parquet, pieces
 
 import bayes_intgen as bi
+from bayes_intgen.data import files
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.text_files import PART
@@ -266,6 +267,15 @@ def test_text_whose_parts_differ_is_refused(tmp_path, spoil, message) -> None:
     spoil(text_rows()).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(bi.DataError, match=message + r".*all at once: bi.read\(bi.clean\("):
         bi.read([tmp_path / "rows.csv"], *COLUMNS, **ROLES, progress=False)
+
+
+def test_the_first_rows_of_text_in_parts_have_all_columns(tmp_path, monkeypatch) -> None:
+    # Cells that need a reading are refused only where they are used.
+    text_rows().assign(price="€ 3", other="n/a").to_csv(tmp_path / "rows.csv", index=False)
+    monkeypatch.setattr(files, "MAX_WHOLE", 1000)
+    head = files.read_table(tmp_path / "rows.csv", "regime", head=True)
+    assert head.columns == [*text_rows().columns, "price"]
+    assert 1000 < len(head) < 9000
 
 
 def test_totals_after_text_in_parts_are_refused(tmp_path) -> None:
