@@ -247,7 +247,9 @@ def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
     if column.kind != kind:
         what = f"{kind}, and then {column.kind}"
     elif column.questions or not (column.plain or kind == "text"):
-        what = f"cells such as {column.raw!r}, whose reading depends on all rows"
+        is_marker = column.raw == column.value and column.markers
+        cell = column.markers[0] if is_marker else column.raw
+        what = f"cells such as {cell!r}, whose reading depends on all rows"
     else:
         return
     output = source.with_suffix(".parquet")

@@ -259,6 +259,7 @@ def test_text_in_parts_is_text_in_memory(tmp_path) -> None:
     ("spoil", "message"),
     [
         (lambda f: f.assign(x=f["x"].map("{:.2f} €".format)), "'x' holds cells such as '.* €'"),
+        (lambda f: f.assign(x=f["x"].where(f.index != 7, "n/a")), "'x' holds cells such as 'n/a'"),
         (lambda f: f.assign(x=f["x"].where(f.index < 8900, "a")), "numbers, and then text"),
         (lambda f: f.assign(site=f["site"].where(f.index > 8900, "1")), "numbers, and then text"),
     ],
