@@ -31,12 +31,16 @@ STARTS = {
     b"\x1f\x8b": ".csv.gz",
 }
 
+# First bytes of Feather files of version 1, which are no Arrow files and are read as a whole.
+FEATHER_1 = b"FEA1"
+
 # Standard input as a file to read.
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
-# Maximum size, in bytes, of text files that are read as a whole, which takes some eight times that.
-MAX_TEXT = 2**29
+# Maximum size, in bytes, of files of text or Arrow that are read as a whole, which takes some eight
+# times that for text.
+MAX_WHOLE = 2**29
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -71,8 +75,8 @@ def kind_of(source: Path) -> str:
 
 
 def is_streamed(source: Path) -> bool:
-    """Whether a file is read in passes: Parquet, Arrow, and text of more than half a gigabyte."""
-    return kind_of(source) != "text" or source.stat().st_size > MAX_TEXT
+    """Whether a file is read in passes: Parquet, and others of more than half a gigabyte."""
+    return kind_of(source) == "parquet" or source.stat().st_size > MAX_WHOLE
 
 
 def encoder_of(output: Path) -> Callable[[Any], bytes]:
@@ -284,7 +288,7 @@ def file_tables(
     """
     kind = kind_of(Path(path))
     if kind == "text":
-        yield from text_parts(Path(path), wanted or (), regime)
+        yield from text_parts(Path(path), wanted, regime)
     else:
         yield from (parquet_tables if kind == "parquet" else arrow_tables)(path, wanted)
 
@@ -336,8 +340,13 @@ def arrow_file(path: str | PathLike[str], wanted: Sequence[str] | None = None) -
     """
     with _reading(path, "Arrow"):
         import pyarrow as pa
-        from pyarrow import ipc
+        from pyarrow import feather, ipc
 
+        with Path(path).open("rb") as start:
+            is_old = start.read(len(FEATHER_1)) == FEATHER_1
+        if is_old:
+            yield feather.read_table(path).to_reader()
+            return
         open_ = ipc.open_stream if Path(path).suffix.lower() == ".arrows" else ipc.open_file
         with pa.memory_map(str(path)) as file:
             with open_(file) as reader:

@@ -25,7 +25,7 @@ from bayes_intgen.data.rows import (
     check_enough_rows,
     kind_of_outcome,
 )
-from bayes_intgen.data.schema import Options, Schema, numbered_tables, shows_options
+from bayes_intgen.data.schema import Each, Options, Schema, numbered_tables, shows_options
 from bayes_intgen.data.validation import check_covariates, check_observational
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import Mask
@@ -169,9 +169,12 @@ class StreamedData(OutOfCoreRows):
     :class:`Rows`. Memory does not grow with the number of rows.
     """
 
-    def __init__(self, tables: Tables, schema: Schema, progress: bool) -> None:
+    def __init__(
+        self, tables: Tables, schema: Schema, progress: bool, each: Each = in_threads
+    ) -> None:
         passes = Passes()
         self._tables = tables = partial(counted, tables, passes)
+        self._each = each
         with stage("Reading", progress, "rows") as bar:
 
             def with_progress() -> Iterator[Any]:
@@ -179,8 +182,8 @@ class StreamedData(OutOfCoreRows):
                     yield table
                     bar.update(len(table))
 
-            schema = schema.with_levels(schema.contents_of(tables(), each=in_threads))
-            first_pass = Reservoir.over(schema, with_progress(), each=in_threads)
+            schema = schema.with_levels(schema.contents_of(tables(), each=each))
+            first_pass = Reservoir.over(schema, with_progress(), each=each)
         super().__init__(schema, first_pass, passes)
 
     @classmethod
@@ -258,7 +261,8 @@ class StreamedData(OutOfCoreRows):
         tables : iterable of tables, or callable that returns one
             Tables as in :meth:`RegimeData.from_frame`, or Arrow record batches. They are read
             repeatedly; instead of an iterator that allows one pass only, pass a function that
-            returns a new iterator.
+            returns a new iterator. The next one is asked for when nothing of a table is in use any
+            more, so that it may be filled again.
         actions, outcome, regime, covariates, groups, weights, outcome_sd, unit, time, labels,
         missing
             As in :meth:`RegimeData.from_frame`.
@@ -296,10 +300,10 @@ class StreamedData(OutOfCoreRows):
                 )
             return batches
 
-        return cls(opened, schema, progress)
+        return cls(opened, schema, progress, each=map)
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
-        return in_threads(
+        return self._each(
             lambda numbered: function(self._schema.reread(numbered)),
             numbered_tables(self._tables()),
         )

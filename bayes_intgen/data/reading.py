@@ -21,6 +21,9 @@ from bayes_intgen.errors import DataError
 if TYPE_CHECKING:
     from distributed import Client
 
+# Maximum number of rows of a query that are read into memory.
+MAX_ROWS = 5_000_000
+
 
 @shows_options
 def read(
@@ -35,8 +38,9 @@ def read(
 ) -> Rows:
     r"""Read data from a table, a file, batches, a query of DuckDB or a Dask frame.
 
-    Files of Parquet and Arrow, text of more than half a gigabyte, files in a sequence and queries
-    are streamed, with the columns that are named, unless rows have a ``time``.
+    Parquet files, text and Arrow files of more than half a gigabyte, files in a sequence and
+    queries with more than five million rows are streamed, with the columns that are named, unless
+    rows have a ``time``.
 
     Parameters
     ----------
@@ -59,8 +63,8 @@ def read(
     Returns
     -------
     RegimeData, StreamedData or DistributedData
-        Rows in memory, of a table or CSV file, and of any file with ``time``; streamed rows; rows
-        on a cluster, of a Dask frame and with ``client``.
+        Rows in memory, of a table, a smaller file or query, and of any file with ``time``; streamed
+        rows; rows on a cluster, of a Dask frame and with ``client``.
 
     Raises
     ------
@@ -90,11 +94,15 @@ def read(
     in_memory = options.get("time") is not None
     if isinstance(source, str | PathLike) and (in_memory or not is_streamed(Path(source))):
         source = read_table(Path(source), regime)
-    paths, wanted = _paths(source), Schema.of(*columns, **options).every
+    schema = Schema.of(*columns, **options)
+    if paths := _paths(source):
+        return StreamedData(partial(_tables, paths, schema.every, regime), schema, progress)
     is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
-    if paths or (is_query and not in_memory):
-        source = partial(_tables, paths or source, wanted, regime)
-    table = as_table(source, wanted)
+    is_limited = is_query and not in_memory
+    # Queries that aggregate in parallel round differently when they are run again.
+    table = as_table(source.limit(MAX_ROWS + 1) if is_limited else source, schema.every)
+    if is_limited and table is not None and len(table) > MAX_ROWS:
+        return StreamedData(partial(relation_tables, source, schema.every), schema, progress)
     if table is not None:
         return RegimeData.from_frame(table, *columns, **options)
     if not isinstance(source, Iterable | Callable) or isinstance(source, Mapping | np.ndarray):
@@ -114,8 +122,8 @@ def _paths(source: Any) -> Sequence[str | PathLike[str]]:
     return paths if all(isinstance(path, str | PathLike) for path in paths) else ()
 
 
-def _tables(source: Any, wanted: Sequence[str], regime: str) -> Iterable[Any]:
-    """Open files or a query of DuckDB."""
-    if not isinstance(source, Sequence):
-        return relation_tables(source, wanted)
-    return chain.from_iterable(file_tables(path, wanted, regime) for path in source)
+def _tables(
+    paths: Sequence[str | PathLike[str]], wanted: Sequence[str], regime: str
+) -> Iterable[Any]:
+    """Open files one after the other."""
+    return chain.from_iterable(file_tables(path, wanted, regime) for path in paths)

@@ -353,9 +353,10 @@ class Schema:
         masks = self._masks(table, first_row) if masks is None else masks
         columns, count = self.columns, len(self.actions)
         codes = [self._codes(complete, name, numbers) for name in (*self.actions, *columns.every)]
-        outcome = numeric_column(complete, self.outcome, DataError, first_row)
+        # The columns that stay as they are get copied, since the table may be filled again.
+        outcome = np.array(numeric_column(complete, self.outcome, DataError, first_row))
         weights, sd = (
-            numeric_column(complete, name, DataError, first_row) if name else None
+            np.array(numeric_column(complete, name, DataError, first_row)) if name else None
             for name in (columns.weights, columns.outcome_sd)
         )
         rows = Observations(
@@ -370,7 +371,7 @@ class Schema:
             weights=weights,
             within=within_squares(weights, sd),
             series=self._series(complete, numbers),
-            time=self._times(complete, columns.time, numbers) if columns.time else None,
+            time=np.array(self._times(complete, columns.time, numbers)) if columns.time else None,
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
 

@@ -203,10 +203,13 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
     return replace(cleaned, notes=(*notes, *layout.notes, *cleaned.notes))
 
 
-def text_parts(source: Path, wanted: Collection[str], regime: str | None) -> Iterator[pd.DataFrame]:
+def text_parts(
+    source: Path, wanted: Collection[str] | None, regime: str | None
+) -> Iterator[pd.DataFrame]:
     """Read some columns of a text file in parts, so that it need not be in memory.
 
-    They are those of :func:`read_text`, as each part must show by itself.
+    They are those of :func:`read_text`, as each part must show by itself. None stands for all, each
+    part read on its own.
 
     Raises
     ------
@@ -218,8 +221,9 @@ def text_parts(source: Path, wanted: Collection[str], regime: str | None) -> Ite
     with _reading(source):
         layout = _layout_of_text(next(parts, ""), source)
         # An error names a column that is absent, and those that it may be.
-        every = layout.names
-        used = [name for name in every if name in wanted] if {*wanted} <= {*every} else every
+        every = used = layout.names
+        if wanted is not None and {*wanted} <= {*every}:
+            used = tuple(name for name in every if name in wanted)
         part = layout
         for following in chain(parts, [None]):
             width = _width(part, source)
@@ -231,7 +235,8 @@ def text_parts(source: Path, wanted: Collection[str], regime: str | None) -> Ite
             else:
                 cleaned = _read_rows(part, width, regime, {}, used)
             for column in cleaned.columns:
-                if column.name in used and column.missing < len(cleaned.frame):
+                is_wanted = wanted is not None and column.name in used
+                if is_wanted and column.missing < len(cleaned.frame):
                     _refuse_unclear(column, kinds.setdefault(column.name, column.kind), source)
             yield cleaned.frame[list(used)]
             part = replace(layout, rows=following or "")
@@ -242,7 +247,9 @@ def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
     if column.kind != kind:
         what = f"{kind}, and then {column.kind}"
     elif column.questions or not (column.plain or kind == "text"):
-        what = f"cells such as {column.raw!r}, whose reading depends on all rows"
+        is_marker = column.raw == column.value and column.markers
+        cell = column.markers[0] if is_marker else column.raw
+        what = f"cells such as {cell!r}, whose reading depends on all rows"
     else:
         return
     output = source.with_suffix(".parquet")

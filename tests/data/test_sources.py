@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import duckdb
 import narwhals as nw
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from _sources import (
 )
 from dask import dataframe as dd
 from distributed import Client, LocalCluster
+from pyarrow import feather
 
 import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
@@ -134,8 +136,41 @@ def test_days_of_columns_are_those_of_their_cells(zone, unit) -> None:
         np.testing.assert_array_equal(days_of_column(column, bi.DataError), expected)
 
 
+@pytest.mark.parametrize("name", ["csv", "feather", "arrow file", "arrow stream", "duckdb"])
+def test_small_files_and_queries_are_in_memory(name, tmp_path) -> None:
+    changes = {"unit": None, "time": None}
+    rows = read(IN_MEMORY[name](table(), tmp_path), **changes)
+    assert_same_rows(rows, read(table(), **changes))
+
+
+def test_a_query_that_rounds_differently_every_time_is_read_once() -> None:
+    calls, connection = [], duckdb.connect()
+
+    def noise(x: float) -> float:
+        calls.append(x)
+        return x + len(calls)
+
+    # Stands for an average in parallel.
+    connection.create_function("noise", noise, ["DOUBLE"], "DOUBLE", side_effects=True)
+    frame = table()  # noqa: F841
+    query = connection.sql("select * replace (noise(sales) as sales) from frame")
+    rows = read(query, unit=None, time=None)
+    assert sum(map(len, rows.batches(64))) == len(rows) == len(calls) == 600
+
+
+@pytest.mark.filterwarnings("ignore:Feather V1:DeprecationWarning")
+def test_feather_files_of_version_1_are_read(tmp_path) -> None:
+    path = tmp_path / "rows.feather"
+    feather.write_feather(table(), path, version=1)
+    expected = read(table())
+    for source in (path, [path]):
+        assert_same_rows(read(source).in_memory, expected)
+
+
 @pytest.mark.parametrize("name", ["feather", "arrow file", "arrow stream", "duckdb", "parquet"])
-def test_rows_without_a_time_are_streamed(name, tmp_path) -> None:
+def test_large_sources_without_a_time_are_streamed(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bayes_intgen.data.files.MAX_WHOLE", 1000)
+    monkeypatch.setattr("bayes_intgen.data.reading.MAX_ROWS", 599)
     changes = {"unit": None, "time": None}
     rows = read(IN_MEMORY[name](table(), tmp_path), **changes)
     assert type(rows) is bi.StreamedData

@@ -1,12 +1,14 @@
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from _sources import assert_same_rows, pieces
+from _sources import assert_same_rows, parquet, pieces
 
 import bayes_intgen as bi
+from bayes_intgen.data import files
 from bayes_intgen.data.files import ROWS_PER_READ, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.text_files import PART
@@ -79,6 +81,26 @@ def test_iterators_and_other_batches_than_tables_raise() -> None:
         bi.StreamedData.from_batches(iter([table()]), *COLUMNS)
     with pytest.raises(bi.DataError, match="not int"):
         bi.StreamedData.from_batches([3], *COLUMNS, progress=False)
+
+
+def test_a_producer_may_fill_the_same_table_again() -> None:
+    whole = table().assign(n=lambda f: 1.0 + f.index % 3)
+    numbers = ["x", "y", "z", "n"]
+
+    def refilled() -> Iterator[pd.DataFrame]:
+        cells = {name: np.empty(100) for name in numbers}
+        for piece in pieces(whole, 100):
+            for name in numbers:
+                cells[name][:] = piece[name]
+            yield pd.DataFrame({**cells, "regime": piece["regime"].array}, copy=False)
+
+    expected = bi.read(whole, *COLUMNS, weights="n")
+    stream = bi.read(refilled, *COLUMNS, weights="n", progress=False)
+    assert_same_rows(stream.in_memory, expected)
+    # Threads that are handed all batches still have their rows.
+    for name in ("actions", "outcome", "weights"):
+        read = np.concatenate([getattr(batch, name) for batch in [*stream.batches(100)]])
+        np.testing.assert_array_equal(read, getattr(expected, name))
 
 
 def test_outcomes_of_a_stream_are_drawn_from_the_prior() -> None:
@@ -154,8 +176,9 @@ def test_rows_that_change_between_passes_raise(change, message) -> None:
         list(stream.batches(200))
 
 
-def test_a_pass_that_stops_early_leaves_no_thread() -> None:
-    stream = bi.StreamedData.from_batches(pieces(table(), 100), *COLUMNS, progress=False)
+def test_a_pass_that_stops_early_leaves_no_thread(tmp_path) -> None:
+    paths = parquet(table(), tmp_path)
+    stream = bi.StreamedData.from_parquet(paths, *COLUMNS, progress=False)
     before = threading.active_count()
 
     def fail(batch: bi.RegimeData) -> int:
@@ -236,6 +259,7 @@ def test_text_in_parts_is_text_in_memory(tmp_path) -> None:
     ("spoil", "message"),
     [
         (lambda f: f.assign(x=f["x"].map("{:.2f} €".format)), "'x' holds cells such as '.* €'"),
+        (lambda f: f.assign(x=f["x"].where(f.index != 7, "n/a")), "'x' holds cells such as 'n/a'"),
         (lambda f: f.assign(x=f["x"].where(f.index < 8900, "a")), "numbers, and then text"),
         (lambda f: f.assign(site=f["site"].where(f.index > 8900, "1")), "numbers, and then text"),
     ],
@@ -244,6 +268,15 @@ def test_text_whose_parts_differ_is_refused(tmp_path, spoil, message) -> None:
     spoil(text_rows()).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(bi.DataError, match=message + r".*all at once: bi.read\(bi.clean\("):
         bi.read([tmp_path / "rows.csv"], *COLUMNS, **ROLES, progress=False)
+
+
+def test_the_first_rows_of_text_in_parts_have_all_columns(tmp_path, monkeypatch) -> None:
+    # Cells that need a reading are refused only where they are used.
+    text_rows().assign(price="€ 3", other="n/a").to_csv(tmp_path / "rows.csv", index=False)
+    monkeypatch.setattr(files, "MAX_WHOLE", 1000)
+    head = files.read_table(tmp_path / "rows.csv", "regime", head=True)
+    assert head.columns == [*text_rows().columns, "price"]
+    assert 1000 < len(head) < 9000
 
 
 def test_totals_after_text_in_parts_are_refused(tmp_path) -> None:
