@@ -1,5 +1,6 @@
 """Values of many bases at the same rows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,7 @@ class Evaluation:
         dtype: type[np.floating[Any]] = np.float64,
     ) -> None:
         self._inputs, self._population, self._first = inputs, population, first
-        self._cache: dict[tuple[Basis, tuple[int, ...]], Array] = {}
-        self._of_controls: dict[tuple[Basis, ControlVariable, tuple[int, ...]], Array] = {}
-        self._causes: dict[tuple[ControlVariable, tuple[int, ...]], Array] = {}
+        self._cache: dict[tuple[object, ...], Array] = {}
         self.dtype = dtype
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -53,11 +52,16 @@ class Evaluation:
         if isinstance(basis, TensorProductBasis):
             factors = zip(basis.factors, inputs, strict=True)
             return basis.multiplied([self(factor, (k,)) for factor, k in factors])
-        key = (basis, inputs)
+        # A control variable is an argument of other functions.
+        dtype = np.float64 if isinstance(basis, ControlVariable) else self.dtype
+        return self._kept(
+            (basis, inputs), lambda: self._evaluate(basis, inputs).astype(dtype, copy=False)
+        )
+
+    def _kept(self, key: tuple[object, ...], compute: Callable[[], Array]) -> Array:
+        """Values by their key, computed once."""
         if key not in self._cache:
-            # A control variable is an argument of other functions.
-            dtype = np.float64 if isinstance(basis, ControlVariable) else self.dtype
-            self._cache[key] = self._evaluate(basis, inputs).astype(dtype, copy=False)
+            self._cache[key] = compute()
         return self._cache[key]
 
     def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -87,10 +91,8 @@ class Evaluation:
 
     def _of_causes(self, control: ControlVariable, inputs: tuple[int, ...]) -> Array:
         """Functions of the observed causes of an action, shape (n, q)."""
-        key = control, inputs
-        if key not in self._causes:
-            self._causes[key] = control.functions_of_causes(self._inputs[:, inputs])
-        return self._causes[key]
+        key = "causes", control, inputs
+        return self._kept(key, lambda: control.functions_of_causes(self._inputs[:, inputs]))
 
     def _of_control(self, basis: ControlBasis, inputs: tuple[int, ...]) -> Array:
         """Values of functions of a control variable, of which products share the factors."""
@@ -102,10 +104,9 @@ class Evaluation:
             if i != CONTROL:
                 return self(factor, (inputs[i],))
             key = factor, basis.control, inputs
-            if key not in self._of_controls:
-                values = factor.matrix(control[:, None]).T
-                self._of_controls[key] = values.astype(self.dtype, copy=False)
-            return self._of_controls[key]
+            return self._kept(
+                key, lambda: factor.matrix(control[:, None]).T.astype(self.dtype, copy=False)
+            )
 
         factors = zip(functions.factors, basis.arguments, strict=True)
         return functions.multiplied([of_factor(*factor) for factor in factors])
