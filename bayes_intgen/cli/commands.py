@@ -45,7 +45,6 @@ from bayes_intgen.cli.options import (
     RowsOfFit,
     Texts,
     load_fit,
-    roles_of,
 )
 from bayes_intgen.cli.points import (
     checked_point,
@@ -107,8 +106,7 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
 
             rows = columns.rows(source, require_observational=False)
             check_covariates(rows)
-            # Means of groups are not in the table.
-            roles = {name: own for name, own in roles_of(rows).items() if name in table.columns}
+            roles = {columns.regime or REGIME: "regime", **columns.roles(table.columns)}
             reasons = propose_roles(table, roles, rows.columns.meanings).reasons
             notes = explain_columns(table, roles, reasons)
             output = named_after(data, ".nc").name
