@@ -32,6 +32,7 @@ def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     by_chains = ImportanceDiagnostics.of(tree["sample_stats"].attrs) is None
     unused = {"progress", *(() if by_chains else ("warmup", "target_accept", "chains", "draws"))}
     settings = {field.name: getattr(model, field.name) for field in fields(model)}
+    settings["graph"] = "any: each bias may depend on every action"
     if posterior.terms.parents is not None:
         settings["graph"] = edges_in_words(posterior.graph)
     n_fixed = tree["constant_data"].sizes.get("fixed_scale_of", 0)
