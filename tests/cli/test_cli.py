@@ -299,11 +299,14 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> N
 
 def test_columns_of_levels_keep_their_names(tmp_path, run) -> None:
     frame_with_levels().to_parquet(tmp_path / "data.parquet")
-    command = ["describe", tmp_path / "data.parquet", "-y", "sales", "--format", "json", "-q"]
-    actions = json.loads(run(*command, "-a", "drug,size,promo,coin,spend").out)["actions"]
-    assert [levels and list(levels) for levels in (action["set_levels"] for action in actions)] == [
-        ["a", "b", "placebo"], ["small", "medium", "large"], ["False", "True"], ["0", "1"], None,
-    ]  # fmt: skip
+    command = ["describe", tmp_path / "data.parquet", "-y", "sales", "-q"]
+    text = " ".join(run(*command, "-a", "drug,size,promo,coin,spend").out.split())
+    for levels in (
+        "drug at 'a', 'b', 'placebo'",
+        "size at 'small', 'medium', 'large'",
+        "coin at 0, 1",
+    ):
+        assert levels in text
 
 
 def test_debug_prints_the_traceback(run) -> None:
