@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -354,11 +355,15 @@ def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= {"run"}
 
 
-def test_demonstration_writes_data_fit_and_report(tmp_path, run) -> None:
-    # A linear prior and few draws are quick.
-    quick = ["--rows", 40, "--prior", "linear", "--draws", 100, "--quiet"]
-    assert "truth" in run("demo", "-o", tmp_path / "demo", *quick).out
-    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"data.csv", "fit.nc", "report.html"}
+def test_demonstration_runs_the_commands_that_it_shows(tmp_path, run) -> None:
+    demo = run("demo", "-o", tmp_path / "demo", "--rows", 40, "--method", "laplace")
+    files = {"data.csv", "plans.csv", "fit.nc", "report.html"}
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == files
+    shown = re.search(r"^bayes-intgen (effect .*)$", demo.err, re.MULTILINE)
+    estimates, truth = demo.out.split("\nThe truth of the simulation: ")
+    assert shown is not None
+    assert run(*shlex.split(shown[1])).out == estimates
+    assert len(truth.split(", ")) == 4
 
 
 def test_control_sequences_of_names_are_not_printed(tmp_path, run) -> None:
