@@ -64,6 +64,6 @@ def _spelled(value: Any) -> str:
         return ", ".join(map(_spelled, value))
     if is_dataclass(value):
         parts = ((field.name, _spelled(getattr(value, field.name))) for field in fields(value))
-        settings = (f"{name} {text}" for name, text in parts if text)
+        settings = (f"{name.replace('_', ' ')} {text}" for name, text in parts if text)
         return f"{type(value).__name__} ({', '.join(settings)})"
     return f"{value:g}" if isinstance(value, float) else str(value)
