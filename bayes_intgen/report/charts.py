@@ -22,8 +22,8 @@ WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
 # Width of a character in a label, and minimum width of labels, in pixels.
 CHARACTER_WIDTH, MIN_LEFT = 6.8, 40
-# Maximum number of dates along an axis.
-MAX_DATES = 4
+# Maximum number of dates along an axis; with fewer, Matplotlib has no step for two years.
+MAX_DATES = 5
 # Half the distance of two curves at a level: share of the level's width, and maximum in pixels.
 HALF_GAP_SHARE, MAX_HALF_GAP = 0.14, 9.0
 
@@ -204,7 +204,7 @@ def date_labels(low: float, high: float) -> dict[float, str]:
     Examples
     --------
     >>> list(date_labels(19358.0, 19723.0).values())
-    ['2023-01', '2023-07', '2024-01']
+    ['2023-01', '2023-04', '2023-07', '2023-10', '2024-01']
     """
     locator: Any = AutoDateLocator(minticks=2, maxticks=MAX_DATES)  # type: ignore[no-untyped-call]
     written: Any = AutoDateFormatter(locator)  # type: ignore[no-untyped-call]
