@@ -1,12 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from studies import assert_figures, assert_resumes, read, run
 
 import bayes_intgen as bi
-
-SHARED = Path(__file__).parents[3] / "shared" / "benchmarks"
 
 
 @pytest.mark.slow
@@ -24,16 +20,6 @@ def test_light_tunnel_from_rows_to_figure(tmp_path, monkeypatch, capsys) -> None
     assert (table["history"] - table["measured"]).abs().mean() > abs(error).mean()
     assert_figures(tmp_path / "light_tunnel")
     assert "which no row of the data has" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys) -> None:
-    if not SHARED.is_dir():
-        pytest.skip("the benchmark cases are not here")
-    run("benchmark_cases", monkeypatch, tmp_path, str(SHARED), "--only", "*K3*")
-    out = capsys.readouterr().out
-    assert "polynomial_K3_N2000: root mean square of error/limit" in out
-    assert "polynomial_K3_N2000_seed21" in out
 
 
 @pytest.mark.slow

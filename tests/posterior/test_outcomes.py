@@ -145,13 +145,3 @@ def test_leave_one_out_ranks_of_a_regime_can_contradict_the_law_of_the_noise() -
 
     # Negative control: noise of another shape in one regime.
     assert kstest(loo_pit(two_peaks_if_observed, 1)[:300], "uniform").pvalue < 1e-4
-
-
-def test_simulated_outcomes_agree_with_exact_quantiles(posterior) -> None:
-    points = np.array([[0.2, 0.1], [1.0, -1.0]])
-    table = effect_table(posterior, points, level=0.8)
-    many = np.concatenate([posterior.outcome(points, seed=i).to_numpy() for i in range(20)])
-    # 20,000 draws, a thousand of them independent in the mean: four standard errors of 0.0021.
-    for end, p in (("outcome_low", 0.1), ("outcome_high", 0.9)):
-        below = (many < table[end].to_numpy()).mean(axis=(0, 1))
-        np.testing.assert_allclose(below, p, atol=0.0085)
