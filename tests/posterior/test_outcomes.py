@@ -117,11 +117,6 @@ def test_counts_have_the_identified_variance(counts) -> None:
     assert "A count" in str(counts)
 
 
-def test_kinds_without_a_law_are_not_saved(binary, tmp_path) -> None:
-    with pytest.raises(bi.SavedFitError, match="kinds of outcomes that are unknown"):
-        with_kind(binary, "colour").save(tmp_path / "fit.nc")
-
-
 def loo_pit(noise, seed: int) -> np.ndarray:
     """Leave-one-out ranks of rows of a linear world with some noise."""
     import arviz as az
