@@ -154,9 +154,10 @@ def options(args: argparse.Namespace, *names: str) -> Row:
 
 
 def command_of(script: str, args: argparse.Namespace, *names: str) -> str:
-    """Command line that runs a script with the values of these options, and the kinds chosen."""
+    """Command line that runs a script with these options, and the kinds or techniques chosen."""
     values = options(args, *names).items()
     words = [f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)]
-    if getattr(args, "kinds", None):
-        words.append(f"--kinds {shlex.join(args.kinds)}")
+    for name in ("kinds", "techniques"):
+        if chosen := getattr(args, name, None):
+            words.append(f"--{name} {shlex.join(chosen)}")
     return " ".join(words)
