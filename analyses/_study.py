@@ -157,7 +157,6 @@ def command_of(script: str, args: argparse.Namespace, *names: str) -> str:
     """Command line that runs a script with these options, and the kinds or techniques chosen."""
     values = options(args, *names).items()
     words = [f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)]
-    for name in ("kinds", "techniques"):
-        if chosen := getattr(args, name, None):
-            words.append(f"--{name} {shlex.join(chosen)}")
+    chosen = {name: getattr(args, name, None) for name in ("kinds", "techniques")}
+    words += [f"--{name} {shlex.join(own)}" for name, own in chosen.items() if own]
     return " ".join(words)
