@@ -22,14 +22,15 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _observed_causes import MarketingPanel, RepeatedVisits
 from _study_worlds import UniformDesign
 
 import bayes_intgen as bi
 from bayes_intgen.simulators import (
     DoseResponse,
+    MarketingPanel,
     MediaMix,
     Ordered,
+    RepeatedVisits,
 )
 
 from _figures import column, legend, save_figure

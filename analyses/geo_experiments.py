@@ -17,11 +17,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _observed_causes import MarketingPanel
 from matplotlib.axes import Axes
 
 import bayes_intgen as bi
 from bayes_intgen.plots.bands import draw_bands
+from bayes_intgen.simulators import MarketingPanel
 
 from _figures import headroom, legend, save_figure
 from _scores import timed

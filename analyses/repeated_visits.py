@@ -18,10 +18,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _observed_causes import AGE_SD, MEAN_AGE, RepeatedVisits
 
 import bayes_intgen as bi
 from bayes_intgen.plots.bands import draw_bands
+from bayes_intgen.simulators import RepeatedVisits
+from bayes_intgen.simulators.repeated_visits import AGE_SD, MEAN_AGE
 
 from _figures import headroom, legend, save_figure
 from _scores import timed

@@ -3,7 +3,7 @@
     python analyses/rows_in_time.py [--models 16] [--seed 40000] [--kinds "shift, apart"]
 
 Panels of 24 regions over 104 weeks and three channels, each of which is set in 16 weeks of six
-regions; six regions have history only (``_weekly_panel.py``).
+regions; six regions have history only (``bi.simulators.WeeklyPanel``).
 
 - drift: a step of the outcome by a third of its standard deviation, a slope of as much a year, or
   effects that grow by 30% a year, with history beside the experiments or the year before them.
@@ -31,11 +31,10 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _observed_causes import MarketingPanel
-from _weekly_panel import WeeklyPanel
 from matplotlib.axes import Axes
 
 import bayes_intgen as bi
+from bayes_intgen.simulators import MarketingPanel, WeeklyPanel
 
 from _figures import column, save_figure
 from _scores import coverage, mean_and_error, rms

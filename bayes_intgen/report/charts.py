@@ -206,8 +206,8 @@ def date_labels(low: float, high: float) -> dict[float, str]:
     >>> list(date_labels(19358.0, 19723.0).values())
     ['2023-01', '2023-04', '2023-07', '2023-10', '2024-01']
     """
-    locator: Any = AutoDateLocator(minticks=2, maxticks=MAX_DATES)  # type: ignore[no-untyped-call]
-    written: Any = AutoDateFormatter(locator)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=MAX_DATES)
+    written = AutoDateFormatter(locator)
     at = locator.tick_values(*map(num2date, (low, high)))
     return {float(value): written(value) for value in at if low <= value <= high}
 

@@ -5,7 +5,6 @@ from importlib import import_module
 import numpy as np
 import pandas as pd
 import pytest
-from _observed_causes import MarketingPanel, ObservedColumns, RepeatedVisits
 from studies import assert_figures, read, run
 
 import bayes_intgen as bi
@@ -156,7 +155,7 @@ def test_geo_experiments_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -
 
 def test_true_sales_are_those_of_the_simulator(tmp_path) -> None:
     geo_experiments = import_module("geo_experiments")
-    panel = MarketingPanel.random(3, seed=geo_experiments.PANEL)
+    panel = bi.simulators.MarketingPanel.random(3, seed=geo_experiments.PANEL)
     file = tmp_path / "panel.parquet"
     geo_experiments.write_data(file, panel, 0.5, seed=0)
     frame = pd.read_parquet(file)
@@ -196,12 +195,12 @@ def test_repeated_visits_from_csv_to_figure(tmp_path, monkeypatch, capsys) -> No
 
 def test_true_change_by_age_is_that_of_the_simulator() -> None:
     repeated_visits = import_module("repeated_visits")
-    trials = RepeatedVisits.random(3, seed=repeated_visits.TRIALS)
+    trials = bi.simulators.RepeatedVisits.random(3, seed=repeated_visits.TRIALS)
     points = repeated_visits.low_and_high(trials.base.highest, (True, False, True))
     ages = np.array([30.0, 70.0])
     expected = []
     for age in ages:
-        columns = ObservedColumns({"age": np.full(5, age)}, {})
+        columns = bi.simulators.ObservedColumns({"age": np.full(5, age)}, {})
         effect = trials.base.joint_effect(points) + trials.mean_adjustment(points, columns)
         expected.append(effect[1] - effect[0])
     np.testing.assert_allclose(repeated_visits.true_change(trials, points, ages), expected)

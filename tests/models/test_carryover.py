@@ -5,11 +5,10 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from _observed_causes import MarketingPanel
-from _weekly_panel import WeeklyPanel
 
 import bayes_intgen as bi
 from bayes_intgen.models.carryover import Lags, carried_over
+from bayes_intgen.simulators import MarketingPanel, WeeklyPanel
 
 NAMES = ["tv", "radio"]
 

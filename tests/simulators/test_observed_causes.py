@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _observed_causes import MarketingPanel, ObservedCauses, RepeatedVisits, observational_columns
 
 import bayes_intgen as bi
 from bayes_intgen.data.regime_data import RegimeData
+from bayes_intgen.simulators import MarketingPanel, ObservedCauses, RepeatedVisits
+from bayes_intgen.simulators.observed_causes import observational_columns
 
 
 def late_or_old(data: RegimeData) -> RegimeData:

@@ -4,12 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from _observed_causes import MarketingPanel
-from _weekly_panel import WeeklyPanel
 
 import bayes_intgen as bi
 from bayes_intgen._typing import Array
-from bayes_intgen.simulators import Linear
+from bayes_intgen.simulators import Linear, MarketingPanel, WeeklyPanel
 
 from simulator_checks import FixedSettings
 

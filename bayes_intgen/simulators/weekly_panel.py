@@ -5,15 +5,18 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from _observed_causes import WEEKS, MarketingPanel, ObservedColumns
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import probability, real_number, whole_number
+from bayes_intgen._arguments import probability, real_number, seed_number, whole_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
+from bayes_intgen.simulators.marketing_panel import WEEKS as YEAR
+from bayes_intgen.simulators.marketing_panel import MarketingPanel
+from bayes_intgen.simulators.observed_causes import ObservedColumns
 
 # Number of weeks before the first row, whose actions may still act.
 EARLIER = 52
@@ -72,6 +75,13 @@ class WeeklyPanel:
     ------
     ModelError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> regions = bi.simulators.MarketingPanel.random(3, seed=0)
+    >>> panel = bi.simulators.WeeklyPanel(regions, noise=0.8, carryover=0.5)
+    >>> len(panel.dataset(seed=1))
+    2496
     """
 
     panel: MarketingPanel
@@ -104,10 +114,18 @@ class WeeklyPanel:
         """The actions."""
         return self.panel.names
 
-    def frame(self, seed: int) -> pd.DataFrame:
-        """Sample a table: actions, ``outcome``, ``regime``, ``region`` and ``week``."""
-        rng, base = np.random.default_rng(seed), self.panel.base
-        rows, years = self._calendar(EARLIER), self._calendar(EARLIER).week / WEEKS
+    @takes_rng
+    def frame(self, seed: Seed) -> pd.DataFrame:
+        """Sample a table: actions, ``outcome``, ``regime``, ``region`` and ``week``.
+
+        Examples
+        --------
+        >>> panel = bi.simulators.WeeklyPanel(bi.simulators.MarketingPanel.random(2, seed=0))
+        >>> panel.frame(seed=1).columns.tolist()
+        ['tv', 'radio', 'outcome', 'regime', 'region', 'week']
+        """
+        rng, base = np.random.default_rng(seed_number(seed)), self.panel.base
+        rows, years = self._calendar(EARLIER), self._calendar(EARLIER).week / YEAR
         shape = (len(self.panel.level), -1)
         causes = _persistent(base.draw_causes(len(years), rng), self.causes, shape, rng)
         noise = base.draw_noise(len(years), rng)[:, None]
@@ -128,7 +146,8 @@ class WeeklyPanel:
         )
         return table[self._recorded(rows)].reset_index(drop=True)
 
-    def dataset(self, seed: int) -> RegimeData:
+    @takes_rng
+    def dataset(self, seed: Seed) -> RegimeData:
         """Sample a data set with regions and weeks as columns, units and times."""
         return RegimeData.from_frame(
             self.frame(seed),
@@ -145,12 +164,18 @@ class WeeklyPanel:
         """Joint effect of actions that are held, shape (M,), for points of shape (M, K).
 
         Averaged over the regions and weeks of the observational rows.
+
+        Examples
+        --------
+        >>> panel = bi.simulators.WeeklyPanel(bi.simulators.MarketingPanel.random(2, seed=0))
+        >>> panel.joint_effect([[50.0, 50.0]]).shape
+        (1,)
         """
         base, every = self.panel.base, self._calendar(0)
         rows = every.take(self._recorded(every) & ~every.in_experiment)
         values = checked_points(points, self.names)
         effects = base.joint_effect(values) - base.noise_mean
-        growth = 1 + self.growth * rows.week.mean() / WEEKS
+        growth = 1 + self.growth * rows.week.mean() / YEAR
         level = base.noise_mean + self._drift(rows).mean()
         adjustment = self.panel.mean_adjustment(values, rows.columns)
         return np.asarray(growth * effects + level + adjustment)
@@ -180,7 +205,7 @@ class WeeklyPanel:
 
     def _drift(self, rows: _Calendar) -> Array:
         late = rows.week >= self.weeks // 2
-        return np.asarray(self.shift * late + self.slope * rows.week / WEEKS)
+        return np.asarray(self.shift * late + self.slope * rows.week / YEAR)
 
     def _actions(self, rows: _Calendar, causes: Array, rng: Generator) -> Array:
         """Actions of the rows, which managers choose unless an experiment sets them."""
