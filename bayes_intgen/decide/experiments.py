@@ -19,7 +19,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.decide.belief import Targets
-from bayes_intgen.decide.best import ChosenPlan, Plan, plan_of, search_of
+from bayes_intgen.decide.best import Plan, plan_at, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
 from bayes_intgen.decide.planned_rows import (
     belief_of,
@@ -188,8 +188,7 @@ class Choice:
         beyond_support = beyond_support or not support.supported(some).any()
         search = search_of(posterior, decision, "mean", beyond_support)
         point, draws = search.best(), search.surface.draws
-        chosen = ChosenPlan.of(search, point, search.best_of_draws(point))
-        plan = plan_of(posterior, search, chosen)
+        plan = plan_at(posterior, search, point, search.best_of_draws(point))
         effects = draws(plans_after(search, point))
         gains = effects - draws(search.problem.baseline[None])
         return cls(plan, effects, gains, beyond_support)
@@ -253,7 +252,7 @@ def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) ->
             variants.append(own)
     every = np.stack(variants)
     flat = every.reshape(-1, every.shape[-1])
-    mean = np.where(problem.is_feasible(flat), surface.mean(flat), -np.inf)
+    mean = np.where(problem.is_feasible(flat), surface.draws(flat).mean(axis=0), -np.inf)
     best = mean.reshape(len(variants), -1).argmax(axis=0)
     return np.asarray(every[best, np.arange(len(points))])
 

@@ -268,7 +268,7 @@ def design(
     terms = model.decompose(data)
     priors = model.hyperpriors(terms)
     sites = {name: np.exp(prior.log_median) for name, prior in priors.sites.items()}
-    belief = Belief.of_sd(np.exp(priors.log_sd(sites)))
+    belief = Belief.known(np.diag(np.exp(priors.log_sd(sites))))
     points = joint if target is None else checked_points(target, names, data.categories)
     loadings = terms.matrix(points, np.ones(points.shape, dtype=bool)) @ belief.root
     sd = np.sqrt(np.square(loadings).sum(axis=1))

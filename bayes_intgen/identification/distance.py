@@ -110,7 +110,7 @@ def nearest_on_line(values: Array, points: Array) -> Array:
     array([1., 1.])
     """
     padded, at = np.concatenate([[-np.inf], values, [np.inf]]), np.searchsorted(values, points)
-    return np.minimum(points - padded[at], padded[at + 1] - points)
+    return np.asarray(np.minimum(points - padded[at], padded[at + 1] - points))
 
 
 def distinct_rows(values: Array) -> Array:
