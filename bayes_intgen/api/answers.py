@@ -68,9 +68,8 @@ class Answers(Pictures):
         [0.0, 0.5]
         """
         from bayes_intgen.decide.comparisons import predictions
-        from bayes_intgen.decide.estimates import estimates
 
-        return estimates(self, predictions(self, newdata, variables), by, intervened)
+        return predictions(self, newdata, variables, by, intervened)
 
     def comparisons(
         self,
@@ -117,10 +116,8 @@ class Answers(Pictures):
         ['0.5 - 0', '0.5 - 0']
         """
         from bayes_intgen.decide.comparisons import comparisons
-        from bayes_intgen.decide.estimates import estimates
 
-        asked = comparisons(self, variables, newdata, comparison)
-        return estimates(self, asked, by, intervened)
+        return comparisons(self, variables, newdata, comparison, by, intervened)
 
     def slopes(
         self,
@@ -163,9 +160,8 @@ class Answers(Pictures):
         (1, True)
         """
         from bayes_intgen.decide.comparisons import slopes
-        from bayes_intgen.decide.estimates import estimates
 
-        return estimates(self, slopes(self, variables, newdata), by, intervened)
+        return slopes(self, variables, newdata, by, intervened)
 
     def contrast(
         self,

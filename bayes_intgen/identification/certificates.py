@@ -262,10 +262,9 @@ def certificates(
     def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
 
-    sizes = np.array(list(regimes)).sum(axis=1)
-    was_set = np.array(list(regimes)).T
-    states = {name: _state(sizes[own]) for name, own in zip(names, was_set, strict=True)}
-    shares = was_set.mean(axis=1).tolist()
+    was_set = np.array(list(regimes))
+    shares, sizes = was_set.mean(axis=0).tolist(), was_set.sum(axis=1)
+    states = {name: _state(sizes[own]) for name, own in zip(names, was_set.T, strict=True)}
     rows = {mask_label(names, mask): count for mask, count in regimes.items()}
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
 
