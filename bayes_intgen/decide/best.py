@@ -16,7 +16,13 @@ from bayes_intgen.decide.decision import MEAN, Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import BestOfDraws, Search
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    prediction_of,
+    statistics_of,
+    support_of,
+)
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import (
     align_columns,
@@ -118,10 +124,8 @@ class Plan:
         every = ("effect", "profit", "gain", "regret")
         names = [name for name in every if getattr(self, name) is not None]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
-        mean, low, high = central(draws, level).values()
-        columns = {"mean": mean, "sd": draws.std(axis=0), "low": low, "high": high}
         return xr.Dataset(
-            {name: ("quantity", values) for name, values in columns.items()},
+            {name: ("quantity", own) for name, own in statistics_of(draws, level).items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )

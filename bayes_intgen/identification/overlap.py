@@ -215,17 +215,6 @@ class ReferenceRows:
         alone = [self.covers(points, (k,)) for k in every]
         return np.asarray(self.covers(points, every) & np.all(alone, axis=0))
 
-    def meets(self, points: Array, wanted: Sequence[Requirement]) -> NDArray[np.bool_]:
-        """Test the requirements on each action: the condition of closeness, shape (M, K)."""
-        covered: dict[tuple[int, ...], NDArray[np.bool_]] = {}
-        out = np.ones(points.shape, dtype=bool)
-        for requirement in wanted:
-            inputs = tuple(sorted(requirement.inputs))
-            if inputs not in covered:
-                covered[inputs] = self.covers(points, inputs)
-            out[:, requirement.action] &= covered[inputs][:, list(requirement.regimes)].any(axis=1)
-        return out
-
     def verdict(
         self,
         points: Array,
@@ -254,24 +243,32 @@ class ReferenceRows:
         nearby : bool
             Whether rows near a point itself count for its linkage, see :meth:`linked`.
         """
-        close, (low, high) = self.meets(points, wanted), self._ends_set
+        every = range(len(self.names))
+        reached: dict[tuple[int, ...], NDArray[np.bool_]] = {
+            (k,): self.covers(points, (k,)) for k in every
+        }
+        close, (low, high) = np.ones(points.shape, dtype=bool), self._ends_set
+        for needed in wanted:
+            inputs = tuple(sorted(needed.inputs))
+            if inputs not in reached:
+                reached[inputs] = self.covers(points, inputs)
+            close[:, needed.action] &= reached[inputs][:, list(needed.regimes)].any(axis=1)
         between = ~close & (points > low) & (points < high) & np.array(target)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
         if parents is None or not len(points):
             return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
-            reached = self.covers(points, pair)
-            own = separates(self.masks, reached, target, pair, parents)
+            near = self.covers(points, pair)
+            own = separates(self.masks, near, target, pair, parents)
             if pair in pairs_set and all(target[i] for i in pair):
                 both = np.array(self.masks)[:, list(pair)].all(axis=1)
-                own &= (reached & both).any(axis=1)
+                own &= (near & both).any(axis=1)
             together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
-        for k in range(len(self.names)):
-            reached = self.covers(points, (k,))
-            separated[:, k] = separates(self.masks, reached, target, [k], parents)
-            without_setting[:, k] = (reached & observed[:, k]).any(axis=1)
+        for k in every:
+            separated[:, k] = separates(self.masks, reached[k,], target, [k], parents)
+            without_setting[:, k] = (reached[k,] & observed[:, k]).any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():

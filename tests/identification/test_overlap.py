@@ -117,10 +117,8 @@ def test_experiments_beyond_observed_values_are_supported_only_without_edges() -
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
         # Negative control: closeness holds.
         reference = beyond.reference_rows()
-        close = reference.meets(
-            np.array(point), requirements([[1], [0]], reference.masks, (True, True))
-        )
-        assert close.all()
+        wanted = requirements([[1], [0]], reference.masks, (True, True))
+        assert reference.verdict(np.array(point), (True, True), wanted, [[1], [0]]).close.all()
         alone = beyond_history(seed, edges=False)
         assert alone.support(point, graph={}).supported.item()
         assert not alone.support(point).supported.item()
