@@ -216,12 +216,9 @@ def estimates(
     query = support_of(posterior).query_at(points, intervened)
     supported = query.verdict.supported[which].reshape(len(requests), -1, len(rows.values))
     averages, parts = predictions_of_rows(posterior, nw.from_native(rows.frame))
-    if quantity.link is None:
-        support_of(posterior).warn_of_level(query.intervened, averages)
-    else:
-        names = dict.fromkeys(request.labels["term"] for request in requests)
-        changed = [posterior.actions.index(name) for name in names]
-        warn_of_effects(posterior, changed, query.intervened, averages, quantity.link)
+    names = dict.fromkeys(own.labels["term"] for own in requests if quantity.link is not None)
+    changed = [posterior.actions.index(name) for name in names]
+    warn_of_effects(posterior, changed, query.intervened, averages, quantity.link)
     labels, group = _groups(rows, requests, by)
     counts = np.bincount(group.ravel())
     sums: dict[int, Array] = {}

@@ -242,8 +242,7 @@ class FitSupport:
         if found := rests_on(names, covariates, target, shares):
             changes = option("ask for posterior.contrast", command="look at changes, by --from")
             words.append(f"{in_one_sentence(found)}; {changes}")
-        given = averages.given.keys() - {*averages.out_of_range}
-        dates = [own.name for own in covariates if own.kind == "date" and own.name in given]
+        dates = [name for name in self.terms.covariates.dates if name in averages.given]
         _say(words or self._beyond(dates, regimes, averages))
 
     def warn_of_change(
