@@ -18,7 +18,7 @@ from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.decide.contrasts import LEVEL
-from bayes_intgen.decide.estimates import NewRows, Request, estimates
+from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
@@ -329,5 +329,5 @@ def _effect_in_rows(
         is_new = np.array(new) & ~missing_in(others[name])
         others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
     rows = NewRows(pd.DataFrame(others), values, "pandas")
-    requests = [Request({}, (values,))]
-    return estimates(posterior, rows, requests, LEVEL, None, intervened).draws.to_numpy()
+    question = Question(rows, [Request({}, (values,))], LEVEL)
+    return estimates(posterior, question, None, intervened).draws.to_numpy()

@@ -68,8 +68,9 @@ class Answers(Pictures):
         [0.0, 0.5]
         """
         from bayes_intgen.decide.comparisons import predictions
+        from bayes_intgen.decide.estimates import estimates
 
-        return predictions(self, newdata, variables, by, intervened)
+        return estimates(self, predictions(self, newdata, variables), by, intervened)
 
     def comparisons(
         self,
@@ -116,8 +117,10 @@ class Answers(Pictures):
         ['0.5 - 0', '0.5 - 0']
         """
         from bayes_intgen.decide.comparisons import comparisons
+        from bayes_intgen.decide.estimates import estimates
 
-        return comparisons(self, variables, newdata, comparison, by, intervened)
+        asked = comparisons(self, variables, newdata, comparison)
+        return estimates(self, asked, by, intervened)
 
     def slopes(
         self,
@@ -160,8 +163,9 @@ class Answers(Pictures):
         (1, True)
         """
         from bayes_intgen.decide.comparisons import slopes
+        from bayes_intgen.decide.estimates import estimates
 
-        return slopes(self, variables, newdata, by, intervened)
+        return estimates(self, slopes(self, variables, newdata), by, intervened)
 
     def contrast(
         self,

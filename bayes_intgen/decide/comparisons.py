@@ -16,7 +16,7 @@ from bayes_intgen.decide.contrasts import (
     either_side,
     position_of_slope,
 )
-from bayes_intgen.decide.estimates import By, Estimates, NewRows, Request, estimates
+from bayes_intgen.decide.estimates import NewRows, Question, Request
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import default_changes, default_point, levels_of, usual_rows
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
@@ -26,13 +26,7 @@ from bayes_intgen.text.messages import refuse_unknown_actions
 type Comparison = Literal["difference", "ratio"]
 
 
-def predictions(
-    posterior: PosteriorDraws,
-    newdata: Any,
-    variables: Any,
-    by: By,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+def predictions(posterior: PosteriorDraws, newdata: Any, variables: Any) -> Question:
     """Joint effects at rows; see :meth:`bayes_intgen.Posterior.predictions`."""
     rows, requests = NewRows.of(posterior, newdata), []
     grid = {} if variables is None else _grid(posterior, variables)
@@ -42,32 +36,20 @@ def predictions(
         labels = named_points(values[:1], posterior.actions, posterior.categories)
         names = [posterior.actions[k] for k in grid]
         requests.append(Request({name: labels[name].tolist()[0] for name in names}, (values,)))
-    return estimates(posterior, rows, requests, LEVEL, by, intervened)
+    return Question(rows, requests, LEVEL)
 
 
 def comparisons(
-    posterior: PosteriorDraws,
-    variables: Any,
-    newdata: Any,
-    comparison: Comparison,
-    by: By,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+    posterior: PosteriorDraws, variables: Any, newdata: Any, comparison: Comparison
+) -> Question:
     """Changes of joint effects; see :meth:`bayes_intgen.Posterior.comparisons`."""
     rows = NewRows.of(posterior, newdata)
     one_of(comparison, "comparison", ("difference", "ratio"), PointsError)
     requests = [*_changes(posterior, variables, rows.values, comparison)]
-    quantity = DIFFERENCE if comparison == "difference" else RATIO
-    return estimates(posterior, rows, requests, quantity, by, intervened)
+    return Question(rows, requests, DIFFERENCE if comparison == "difference" else RATIO)
 
 
-def slopes(
-    posterior: PosteriorDraws,
-    variables: Any,
-    newdata: Any,
-    by: By,
-    intervened: Sequence[str] | None,
-) -> Estimates:
+def slopes(posterior: PosteriorDraws, variables: Any, newdata: Any) -> Question:
     """Derivatives of joint effects; see :meth:`bayes_intgen.Posterior.slopes`."""
     rows = NewRows.of(posterior, newdata)
     levels = zip(posterior.actions, posterior.categories, strict=True)
@@ -81,7 +63,7 @@ def slopes(
         )
         for name in _names(posterior, names)
     ]
-    return estimates(posterior, rows, requests, SLOPE, by, intervened)
+    return Question(rows, requests, SLOPE)
 
 
 def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:
@@ -94,14 +76,6 @@ def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:
     return [*names]
 
 
-def _values(posterior: PosteriorDraws, name: str, wanted: Sequence[Any]) -> list[float]:
-    """Values of an action as numbers, levels by their codes."""
-    if not len(wanted):
-        raise PointsError(f"variables: {name!r} has no values; give one or more")
-    levels = posterior.categories[posterior.actions.index(name)]
-    return [checked_value(value, name, levels) for value in wanted]
-
-
 def _grid(posterior: PosteriorDraws, variables: Any) -> dict[int, list[float]]:
     """Values of actions for a grid; by default all levels, or both ends of a usual change."""
     given = variables if isinstance(variables, Mapping) else {}
@@ -111,7 +85,8 @@ def _grid(posterior: PosteriorDraws, variables: Any) -> dict[int, list[float]]:
         own = levels_of(posterior)[k]
         if name in given:
             several = given[name] if is_sequence(given[name]) else [given[name]]
-            out[k] = _values(posterior, name, several)
+            _refuse_empty(several, name)
+            out[k] = [checked_value(value, name, posterior.categories[k]) for value in several]
         elif own is not None:
             out[k] = [*own.codes]
         else:
@@ -131,12 +106,15 @@ def _changes(
         wanted: Any = given.get(name)
         if wanted is None:
             wanted = 1.0 if levels is None else levels.labels
-        codes = _values(posterior, name, wanted) if is_sequence(wanted) else []
-        for code, value in zip(codes[1:], wanted[1:] if codes else (), strict=True):
-            words = f"{format_value(value)} {sign} {format_value(wanted[0])}"
-            ends = _with(values, k, codes[0]), _with(values, k, code)
-            yield Request({"term": name, "contrast": words}, ends)
-        if len(codes) > 1:
+        if is_sequence(wanted):
+            _refuse_empty(wanted, name)
+        if is_sequence(wanted) and len(wanted) > 1:
+            codes = [checked_value(value, name, levels) for value in wanted]
+            shown = [*map(format_value, wanted)]
+            for code, words in zip(codes[1:], shown[1:], strict=True):
+                ends = [values.copy(), values.copy()]
+                ends[0][:, k], ends[1][:, k] = codes[0], code
+                yield Request({"term": name, "contrast": f"{words} {sign} {shown[0]}"}, (*ends,))
             continue
         if levels is not None or not (wanted == "sd" or isinstance(wanted, Real)):
             number = "" if levels is not None else ', a number to add, or "sd"'
@@ -146,13 +124,12 @@ def _changes(
             )
         of_rows = usual_rows(support_of(posterior).reference)[:, k]
         step = float(of_rows.std()) if wanted == "sd" else checked_value(wanted, name, None)
-        words = f"{step:+.4g}" + " (1 sd)" * (wanted == "sd")
-        ends = values, _with(values, k, values[:, k] + step)
-        yield Request({"term": name, "contrast": words}, ends)
+        end = values.copy()
+        end[:, k] += step
+        contrast = f"{step:+.4g}" + " (1 sd)" * (wanted == "sd")
+        yield Request({"term": name, "contrast": contrast}, (values, end))
 
 
-def _with(values: Array, k: int, column: Array | float) -> Array:
-    """Rows with other values of one action."""
-    out = values.copy()
-    out[:, k] = column
-    return out
+def _refuse_empty(values: Sequence[Any], name: str) -> None:
+    if not len(values):
+        raise PointsError(f"variables: {name!r} has no values; give one or more")

@@ -109,6 +109,14 @@ class Request(NamedTuple):
     points: tuple[Array, ...]
 
 
+class Question(NamedTuple):
+    """What is asked at which rows; ``estimates`` answers."""
+
+    rows: NewRows
+    requests: Sequence[Request]
+    quantity: Quantity
+
+
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """Estimates from :meth:`bayes_intgen.Posterior.predictions`, ``comparisons`` or ``slopes``.
@@ -198,14 +206,10 @@ def _shown(cell: Any) -> str:
 
 
 def estimates(
-    posterior: PosteriorDraws,
-    rows: NewRows,
-    requests: Sequence[Request],
-    quantity: Quantity,
-    by: By = None,
-    intervened: Sequence[str] | None = None,
+    posterior: PosteriorDraws, question: Question, by: By, intervened: Sequence[str] | None
 ) -> Estimates:
     """Evaluate requests at rows, and average draws over the rows of each estimate."""
+    rows, requests, quantity = question
     # The support of a slope is that at the row itself.
     of_slopes = quantity.name == "slope"
     every = [(rows.values,) if of_slopes else request.points for request in requests]

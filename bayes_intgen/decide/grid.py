@@ -116,13 +116,9 @@ class Grid:
 
     def nearest(self, budget: float | None) -> Positions:
         """The affordable plan that is nearest to the baseline, shape (1, components)."""
-        start, candidates = self.problem.baseline, self.problem.candidates
-        spans = np.array([np.ptp(own) for own in candidates])
-        closeness = []
-        for component, options in zip(self.components, self.options, strict=True):
-            own = [*component]
-            gaps = (options - start[own]) / np.where(spans[own] > 0, spans[own], 1.0)
-            closeness.append(-np.square(gaps).sum(axis=1)[None])
+        start, parts = self.problem.baseline, zip(self.components, self.options, strict=True)
+        plans = (varied(start, [*component], options) for component, options in parts)
+        closeness = [-np.square(self.problem.changes(own)).sum(axis=1)[None] for own in plans]
         return self.choices(budget, gains=closeness)
 
     def optimism(self, of_draws: Positions, budget: float | None) -> float:

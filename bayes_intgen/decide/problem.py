@@ -163,10 +163,14 @@ class Problem:
     def supported_elsewhere(self) -> Array:
         """A plan that rows elsewhere support, near the baseline; the baseline if there is none."""
         plans = np.concatenate([self.baseline[None], self.plans_of_rows()])
+        found = plans[self.is_supported(plans, nearby=False)]
+        gaps = np.abs(self.changes(found)).sum(axis=1)
+        return np.asarray(found[gaps.argmin()] if len(found) else self.baseline)
+
+    def changes(self, points: Array) -> Array:
+        """Changes of plans, shape (M, K), from the baseline, relative to ranges of candidates."""
         spans = np.array([np.ptp(own) for own in self.candidates])
-        gaps = np.abs(plans - self.baseline) / np.where(spans > 0, spans, 1.0)
-        found = np.flatnonzero(self.is_supported(plans, nearby=False))
-        return np.asarray(plans[found[gaps[found].sum(axis=1).argmin()] if len(found) else 0])
+        return (points - self.baseline) / np.where(spans > 0, spans, 1.0)
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""

@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.distance import NEAR
+from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import requirements
 
 NAMES = ("x", "y")
@@ -252,3 +254,14 @@ def test_values_between_ordered_levels_are_unsupported() -> None:
         supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
     # Values between two numbers are near rows at these; values between two levels are not.
     assert supported == {"numbers": [True, True], "levels": [True, False]}
+
+
+def test_levels_that_are_close_numbers_are_apart_together_with_another_action() -> None:
+    rng = np.random.default_rng(0)
+    intervened = np.repeat([[False, False], [True, False]], 100, axis=0)
+    actions = np.stack([0.1 * intervened[:, 0], rng.normal(size=200)], axis=1)
+    levels = (Categories.of_numbers([0.0, 0.1]), None)
+    reference = ReferenceRows.of(("dose", "age"), actions, intervened, levels)
+    points = np.array([[0.0, 0.0], [0.1, 0.0]])
+    assert reference.covers(points, (0,)).tolist() == [[True, False], [False, True]]
+    assert reference.covers(points, (0, 1)).tolist() == [[True, False], [False, True]]
