@@ -18,7 +18,6 @@ from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
-from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.shapes import inequalities
@@ -93,6 +92,9 @@ def _sample_by_nuts(
     settings: SamplerSettings,
 ) -> Draws:
     """Run NUTS, on a surrogate if there is a good one, until a typical effect has converged."""
+    # Imports NumPyro, which no other fit needs.
+    from bayes_intgen.inference.sampling.nuts import nuts
+
     if settings.techniques.surrogate:
         points = approximation.points(N_TEST_POINTS, generator(settings.seed, "probes"))
         surrogate = surrogate_density(posterior, approximation.point, points)

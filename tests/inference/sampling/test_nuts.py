@@ -280,7 +280,6 @@ def test_points_of_undefined_density_are_never_accepted(surrogate) -> None:
     assert draws.statistics["accepted"].all() == (surrogate is None)
 
 
-def test_draws_do_not_depend_on_the_block_size() -> None:
-    # Blocks of 25 and of 20 iterations.
-    one, other = (sample(SKEWED, np.eye(2), draws=draws, warmup=150).flat for draws in (100, 120))
+def test_a_number_of_draws_need_not_fill_whole_blocks() -> None:
+    one, other = (sample(SKEWED, np.eye(2), draws=draws, warmup=150).flat for draws in (100, 110))
     np.testing.assert_allclose(one, other[:, :100], rtol=1e-9)
