@@ -111,6 +111,9 @@ TECHNIQUES = {
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
+    "informed directions before NUTS": Technique(
+        ("thresholds",), {"informed_directions": False}, {}, "nuts"
+    ),
     "informed functions": Technique(
         (*SMOOTH, *FEW_ROWS, *ROUGH, "panel", "light tunnel"), {"informed_functions": False}
     ),

@@ -159,6 +159,10 @@ class Density:
         """Hyperparameters by name, from flat vectors (..., D)."""
         return self.prior.sites(np.exp(flat))
 
+    def value(self, flat: Array) -> float:
+        """Minus the log density."""
+        return self.value_and_grad(flat)[0]
+
     def value_and_grad(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density and its gradient, shape (D,), without compilation."""
         sites = self.sites(flat)
@@ -320,17 +324,6 @@ class MarginalPosterior(Density):
         mean, log_sd = self.priors.mean, self.priors.log_sd(sites)
         return Conditional.of(self.statistics, mean, log_sd, float(sites["noise_sd"]))
 
-    def value(self, flat: Array) -> float:
-        """Minus the log density."""
-        conditional = self.conditional(self.sites(flat))
-        return float(-conditional.log_evidence - self.prior.log_density(flat))
-
-    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
-        """Draw the coefficients given the hyperparameters, with zeros up to the padded size."""
-        count = len(self.priors.mean)
-        draw = self.conditional(self.sites(flat)).draw(rng.standard_normal((1, count)))[0]
-        return np.pad(draw, (0, padded_size(count) - count))
-
     def evaluate(
         self, points: Array, counts: NDArray[np.int_], rng: np.random.Generator
     ) -> tuple[Array, Array]:
@@ -404,11 +397,6 @@ class MarginalPosterior(Density):
         return CompiledDensity.of(
             self.prior, self.priors.padded(size), self.statistics.padded(size)
         )
-
-    def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Mean and covariance of the coefficients given the hyperparameters."""
-        conditional = self.conditional(sites)
-        return conditional.mean, conditional.covariance
 
     def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
         """Starting point, shape (D,), from the hyperparameters of another decomposition.

@@ -216,7 +216,7 @@ class NUTSKernel:
             np.asarray(potential),
             np.asarray(potential),
             np.asarray(self.target.value(flat) - potential),
-            coefficients,
+            np.pad(coefficients, (0, len(self.target.compiled.mean) - len(coefficients))),
         )
         return ChainState(current, StepSize.at(step_size))
 
@@ -452,9 +452,8 @@ def warm_up(
     # A chain could not leave a point at which rounding makes the density NaN.
     starts[[not np.isfinite(target.value(start)) for start in starts]] = approximation.point
     kernel = kernel_with(np.linalg.cholesky(approximation.covariance))
-    coefficients = (
-        target.draw(start, generator(settings.seed, "initial", i)) for i, start in enumerate(starts)
-    )
+    ones, rng = np.ones(len(starts), dtype=int), generator(settings.seed, "initial")
+    coefficients = target.evaluate(starts, ones, rng)[1][:, 0]
     states = [
         kernel.begin(*start, INITIAL_STEP_SIZE) for start in zip(starts, coefficients, strict=True)
     ]

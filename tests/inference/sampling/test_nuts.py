@@ -51,8 +51,13 @@ class Toy:
     def value(self, z):
         return float(self.potential(jnp.asarray(z)))
 
-    def draw(self, z, rng):
-        return z[0] + rng.normal(size=self.coefficients)
+    @property
+    def mean(self):
+        return np.zeros(self.coefficients)
+
+    def evaluate(self, points, counts, rng):
+        values = np.array([self.value(z) for z in points])
+        return values, points[:, :1, None] + rng.normal(size=(len(points), 1, self.coefficients))
 
 
 class Skewed(Toy):
