@@ -37,7 +37,7 @@ from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     additional_draws,
-    shortfall,
+    shortfalls,
 )
 from bayes_intgen.inference.settings import SamplerSettings
 
@@ -525,13 +525,13 @@ def nuts(
     kernel, states = warm_up(runner, target, approximation, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
-    title, slow = f"Draws of {chains} chains", np.zeros(0, dtype=bool)
+    title = f"Draws of {chains} chains"
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
         states, collected = runner.run(kernel, states, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
-            short, slow = shortfall(every, slow)
+            short = float(shortfalls(every).max())
             more = additional_draws(short, done, BLOCK_SIZE)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
