@@ -34,9 +34,8 @@ from bayes_intgen.models.terms import Decomposition
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
-# Numbers of hyperparameters, and of lengthscales among them, to multiples of which compiled
-# densities are padded.
-SITE_STEP, LENGTHSCALE_STEP = 24, 6
+# Number of hyperparameters to multiples of which compiled densities are padded.
+SITE_STEP = 24
 
 
 def padding_to(step: int, size: int) -> int:
@@ -206,9 +205,9 @@ class CompiledDensity(NamedTuple):
     prior_mean, prior_sd : (D,)
         Of the logarithms of the hyperparameters.
     prior_constant : ()
-    scale_of : (P, D), lengthscale_of : (P, W)
+    scale_of, lengthscale_of : (P, D)
         One for the hyperparameter that is the scale or lengthscale of a coefficient, zero for the
-        others. Lengthscales are among the first W.
+        others.
     noise_sd_of : (D,)
         The same for the noise.
     mean, fixed, frequency, roughness : (P,)
@@ -232,8 +231,6 @@ class CompiledDensity(NamedTuple):
     def of(cls, prior: FlatPrior, priors: Hyperpriors, statistics: Any) -> Self:
         """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
         more = padding_to(SITE_STEP, prior.size)
-        lengthscales = len(prior.positions.get("lengthscale", ()))
-        widest = max(lengthscales + padding_to(LENGTHSCALE_STEP, lengthscales), LENGTHSCALE_STEP)
 
         def one_hot(site: str, index: NDArray[Any]) -> Array:
             """Rows for indices of hyperparameters of a site, counted from one; zero for none."""
@@ -245,7 +242,7 @@ class CompiledDensity(NamedTuple):
             np.pad(prior.sd, (0, more), constant_values=1.0),
             prior.constant,
             one_hot("scale", priors.scale_of),
-            one_hot("lengthscale", priors.lengthscale_of)[:, :widest],
+            one_hot("lengthscale", priors.lengthscale_of),
             one_hot("noise_sd", np.array(1)),
             priors.mean,
             priors.fixed,
@@ -281,8 +278,7 @@ class CompiledDensity(NamedTuple):
 
     def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
-        log_scale = self.scale_of @ flat
-        log_length = self.lengthscale_of @ flat[: self.lengthscale_of.shape[1]]
+        log_scale, log_length = self.scale_of @ flat, self.lengthscale_of @ flat
         sds = log_sd_of(self.fixed, self.frequency, self.roughness, log_scale, log_length, jnp)
         return sds, jnp.exp(self.noise_sd_of @ flat)
 
