@@ -38,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CACHE] = tempfile.TemporaryDirectory()
         os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[CACHE].name
         jax.config.update("jax_compilation_cache_dir", config.stash[CACHE].name)
+        # Small programs too, which JAX would compile again in each process.
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

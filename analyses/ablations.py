@@ -81,6 +81,7 @@ class Technique(NamedTuple):
 
 SMOOTH = ("polynomial", "linear", "media mix")
 FEW_ROWS = tuple(f"{kind}, few rows" for kind in SMOOTH)
+IDLE = ("polynomial, idle columns", "media mix, idle columns")
 MANY_ROWS = tuple(f"{kind}, many rows" for kind in ("polynomial", "media mix", "zeros"))
 ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
@@ -111,6 +112,9 @@ TECHNIQUES = {
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
+    "informed directions before NUTS": Technique(
+        ("thresholds",), {"informed_directions": False}, {}, "nuts"
+    ),
     "informed functions": Technique(
         (*SMOOTH, *FEW_ROWS, *ROUGH, "panel", "light tunnel"), {"informed_functions": False}
     ),
@@ -120,7 +124,9 @@ TECHNIQUES = {
     "pruning": Technique(
         (*SMOOTH, *FEW_ROWS, "media mix, five", *REAL), {"pruning": False}
     ),
-    "pruning before NUTS": Technique(("polynomial", "media mix"), {"pruning": False}, {}, "nuts"),
+    "pruning before NUTS": Technique(
+        ("polynomial", "media mix", *IDLE), {"pruning": False}, {}, "nuts"
+    ),
     "variance function": Technique(
         ("heteroscedastic", "dose response", "zeros and ones", "tax plans"),
         {},
@@ -181,6 +187,13 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         count = round({"few rows": FEW, "many rows": MANY}.get(variant, 1) * rows)
         data = world.dataset(count, seed + 10_000)
     points, outcome = world.sample(world.names, POINTS, rng)
+    if variant == "idle columns":
+        # Covariates and a grouping on which nothing depends.
+        idle = {name: rng.normal(size=len(data)) for name in "uvw"}
+        groups = {"group": rng.integers(0, 20, len(data)).astype(str)}
+        arrays = data.actions, data.outcome, data.intervened, data.names
+        data = bi.RegimeData.from_arrays(*arrays, covariates=idle, groups=groups)
+        return Case(data, points, world.joint_effect(points))
     if kind.startswith("outliers"):
         far = OUTLIER_DISTANCE * data.outcome.std() * rng.standard_normal(len(data))
         moved = data.outcome + far * (rng.random(len(data)) < OUTLIERS)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import jax
 
@@ -50,9 +50,16 @@ def double_precision() -> Iterator[None]:
         yield
 
 
-def cpu_device() -> jax.Device | None:
-    """First CPU of JAX; None if JAX is configured to use none."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None
+@contextmanager
+def on_cpu() -> Iterator[None]:
+    """Compute in double precision on the CPU; on another device if JAX has no CPU.
+
+    An accelerator would be idle between the steps most of the time.
+    """
+    with double_precision():
+        try:
+            device = jax.default_device(jax.local_devices(backend="cpu")[0])
+        except RuntimeError:
+            device = nullcontext()
+        with device:
+            yield

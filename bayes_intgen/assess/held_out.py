@@ -42,7 +42,8 @@ def log_densities(
         terms, candidates = model.decompose(train), model.candidates(train)
         first = with_observed_causes(train.this_period, model, terms, candidates)
         pilot = pilot_fit(train, model, *first, progress)
-        mean, covariance = pilot.posterior.moments(pilot.sites)
+        conditional = pilot.posterior.conditional(pilot.sites)
+        mean, covariance = conditional.mean, conditional.covariance
     terms = pilot.posterior.terms
     design = terms.design(held_out)
     noise = relative_noise_sd(pilot.spread, held_out) ** 2

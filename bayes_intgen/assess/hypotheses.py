@@ -41,7 +41,7 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
-from bayes_intgen.inference.pilot.residuals import conditional_residuals
+from bayes_intgen.inference.pilot.residuals import within_groups
 from bayes_intgen.inference.pilot.selection import promising, select_terms
 from bayes_intgen.inference.settings import Techniques
 from bayes_intgen.models import AdditiveModel
@@ -223,7 +223,8 @@ class NullModel:
         leverage = weights * ((design @ conditional.root) ** 2).sum(axis=1)
         residual = data.outcome - terms.centre - design @ conditional.mean
         if terms.random_effects is not None:
-            residual = conditional_residuals(data, terms.random_effects, residual, precision)
+            columns = residual[:, None]
+            residual = within_groups(data, terms.random_effects, columns, precision)[:, 0]
         residual = residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
         return cls(data, fit, design, weights, conditional, residual)
 

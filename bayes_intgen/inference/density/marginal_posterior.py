@@ -34,9 +34,8 @@ from bayes_intgen.models.terms import Decomposition
 MAX_BATCH_SIZE = 2**18
 # Step of forward differences in logarithms of hyperparameters.
 HESSIAN_STEP = 1e-4
-# Numbers of hyperparameters, and of lengthscales among them, to multiples of which compiled
-# densities are padded.
-SITE_STEP, LENGTHSCALE_STEP = 24, 6
+# Number of hyperparameters to multiples of which compiled densities are padded.
+SITE_STEP = 24
 
 
 def padding_to(step: int, size: int) -> int:
@@ -159,6 +158,10 @@ class Density:
         """Hyperparameters by name, from flat vectors (..., D)."""
         return self.prior.sites(np.exp(flat))
 
+    def value(self, flat: Array) -> float:
+        """Minus the log density."""
+        return self.value_and_grad(flat)[0]
+
     def value_and_grad(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density and its gradient, shape (D,), without compilation."""
         sites = self.sites(flat)
@@ -202,9 +205,9 @@ class CompiledDensity(NamedTuple):
     prior_mean, prior_sd : (D,)
         Of the logarithms of the hyperparameters.
     prior_constant : ()
-    scale_of : (P, D), lengthscale_of : (P, W)
+    scale_of, lengthscale_of : (P, D)
         One for the hyperparameter that is the scale or lengthscale of a coefficient, zero for the
-        others. Lengthscales are among the first W.
+        others.
     noise_sd_of : (D,)
         The same for the noise.
     mean, fixed, frequency, roughness : (P,)
@@ -228,8 +231,6 @@ class CompiledDensity(NamedTuple):
     def of(cls, prior: FlatPrior, priors: Hyperpriors, statistics: Any) -> Self:
         """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
         more = padding_to(SITE_STEP, prior.size)
-        lengthscales = len(prior.positions.get("lengthscale", ()))
-        widest = max(lengthscales + padding_to(LENGTHSCALE_STEP, lengthscales), LENGTHSCALE_STEP)
 
         def one_hot(site: str, index: NDArray[Any]) -> Array:
             """Rows for indices of hyperparameters of a site, counted from one; zero for none."""
@@ -241,7 +242,7 @@ class CompiledDensity(NamedTuple):
             np.pad(prior.sd, (0, more), constant_values=1.0),
             prior.constant,
             one_hot("scale", priors.scale_of),
-            one_hot("lengthscale", priors.lengthscale_of)[:, :widest],
+            one_hot("lengthscale", priors.lengthscale_of),
             one_hot("noise_sd", np.array(1)),
             priors.mean,
             priors.fixed,
@@ -277,8 +278,7 @@ class CompiledDensity(NamedTuple):
 
     def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
-        log_scale = self.scale_of @ flat
-        log_length = self.lengthscale_of @ flat[: self.lengthscale_of.shape[1]]
+        log_scale, log_length = self.scale_of @ flat, self.lengthscale_of @ flat
         sds = log_sd_of(self.fixed, self.frequency, self.roughness, log_scale, log_length, jnp)
         return sds, jnp.exp(self.noise_sd_of @ flat)
 
@@ -319,17 +319,6 @@ class MarginalPosterior(Density):
         """Conditional distribution of the coefficients given the hyperparameters."""
         mean, log_sd = self.priors.mean, self.priors.log_sd(sites)
         return Conditional.of(self.statistics, mean, log_sd, float(sites["noise_sd"]))
-
-    def value(self, flat: Array) -> float:
-        """Minus the log density."""
-        conditional = self.conditional(self.sites(flat))
-        return float(-conditional.log_evidence - self.prior.log_density(flat))
-
-    def draw(self, flat: Array, rng: np.random.Generator) -> Array:
-        """Draw the coefficients given the hyperparameters, with zeros up to the padded size."""
-        count = len(self.priors.mean)
-        draw = self.conditional(self.sites(flat)).draw(rng.standard_normal((1, count)))[0]
-        return np.pad(draw, (0, padded_size(count) - count))
 
     def evaluate(
         self, points: Array, counts: NDArray[np.int_], rng: np.random.Generator
@@ -404,11 +393,6 @@ class MarginalPosterior(Density):
         return CompiledDensity.of(
             self.prior, self.priors.padded(size), self.statistics.padded(size)
         )
-
-    def moments(self, sites: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Mean and covariance of the coefficients given the hyperparameters."""
-        conditional = self.conditional(sites)
-        return conditional.mean, conditional.covariance
 
     def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
         """Starting point, shape (D,), from the hyperparameters of another decomposition.

@@ -27,9 +27,8 @@ from bayes_intgen.basis.control import CONTROL, ControlBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.passes import TermSums
-from bayes_intgen.inference.pilot.lack_of_fit import left_over
+from bayes_intgen.inference.pilot.selection import Candidate, JointLikelihood, forward_selection
 from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Decomposition, Term
@@ -141,39 +140,26 @@ def likely_changes(
     changes : sequence of Changes
     """
     every = [term for own in changes for term in own]
-    at = sums.positions(every)
-    together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
-    statistics = sums.of_candidates(posterior.terms, every)._replace(own=(together,))
-    _, (precision,), information = left_over(posterior, sites, statistics)
+    of_terms = JointLikelihood.of(posterior, sites, sums, every)
     # Weights of c and of all d_k in the rates, by the position of the changes.
     shared = [
         np.repeat([own is other for own in changes], [len(own) for own in changes])[:, None]
         for other in changes
     ]
-    remaining = {
-        i: np.hstack([own, DEVIATION * np.diag(own[:, 0])]) for i, own in enumerate(shared)
+    roots = [np.hstack([own, DEVIATION * np.diag(own[:, 0])]) for own in shared]
+    root, ends = np.hstack(roots), np.cumsum([own.shape[1] for own in roots])
+    likelihood = of_terms._replace(
+        precision=root.T @ of_terms.precision @ root, information=root.T @ of_terms.information
+    )
+    candidates = {
+        i: Candidate(slice(end - own.shape[1], end), RATE)
+        for i, (own, end) in enumerate(zip(roots, ends, strict=True))
     }
-    chosen: list[Term] = []
-    while remaining:
-        evidence = {
-            i: TermEvidence.of_likelihood(
-                root.T @ precision @ root, root.T @ information, RATE, posterior.terms.unit
-            )
-            for i, root in remaining.items()
-        }
-        worth = {
-            i: own.log_bayes_factor + PREFERENCE * (changes[i][0].role == "moderator")
-            for i, own in evidence.items()
-            if own.log_bayes_factor > MIN_LOG_BAYES_FACTOR
-        }
-        if not worth:
-            break
-        best = max(worth, key=worth.__getitem__)
-        chosen += changes[best]
-        root = remaining.pop(best)
-        explained = root.T @ precision
-        inner = explained @ root + np.eye(root.shape[1]) / evidence[best].scale ** 2
-        gain = np.linalg.solve(inner, explained).T
-        information = information - gain @ (root.T @ information)
-        precision = precision - gain @ explained
-    return chosen
+
+    def worth(i: int, log_bayes_factor: float) -> float:
+        if log_bayes_factor <= MIN_LOG_BAYES_FACTOR:
+            return -np.inf
+        return log_bayes_factor + PREFERENCE * (changes[i][0].role == "moderator")
+
+    chosen = forward_selection(likelihood, candidates, worth)
+    return [term for i, *_ in chosen for term in changes[i]]

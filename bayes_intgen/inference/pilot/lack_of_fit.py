@@ -131,7 +131,7 @@ def score_p_values(
     posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
 ) -> list[float]:
     """P value of each candidate's score test; parameters are those of :func:`left_over`."""
-    _, precisions, scores = left_over(posterior, sites, statistics)
+    precisions, scores = left_over(posterior, sites, statistics)
     return [
         _p_value(precision, scores[columns])
         for precision, columns in zip(precisions, statistics.columns, strict=True)
@@ -140,7 +140,7 @@ def score_p_values(
 
 def left_over(
     posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> tuple[Array, list[Array], Array]:
+) -> tuple[list[Array], Array]:
     """Gaussian likelihood of candidates, with the coefficients of ``posterior`` marginalised.
 
     Parameters
@@ -153,8 +153,6 @@ def left_over(
 
     Returns
     -------
-    half : ndarray, shape (Q, P)
-        ``half @ half.T`` is the precision that marginalisation removes from the candidates.
     precisions : list of ndarray, shape (q, q)
         Precision of each candidate's likelihood.
     information : ndarray, shape (Q,)
@@ -168,7 +166,7 @@ def left_over(
         own / noise_variance - half[at] @ half[at].T
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return half, precisions, scores / noise_variance - cross @ conditional.mean
+    return precisions, scores / noise_variance - cross @ conditional.mean
 
 
 def suspicious_tests(

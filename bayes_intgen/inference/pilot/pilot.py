@@ -645,7 +645,8 @@ class PrunedModel(NamedTuple):
 def weak_terms(pilot: Pilot) -> dict[str, float]:
     """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales."""
     terms, weak = pilot.posterior.terms, {}
-    mean, covariance = pilot.posterior.moments(pilot.sites)
+    conditional = pilot.posterior.conditional(pilot.sites)
+    mean, covariance = conditional.mean, conditional.covariance
     for term in terms.terms:
         if not term.can_be_pruned:
             continue

@@ -73,14 +73,8 @@ def residuals(
     own = np.concatenate(list(data.map_batches(of_batch, "Residuals", progress)))
     if terms.random_effects is None:
         return own
-    return conditional_residuals(data, terms.random_effects, own, row_weights(spread, data))
-
-
-def conditional_residuals(
-    data: Observations, effects: RandomEffects, residuals: Array, precision: Array
-) -> Array:
-    """Subtract the predicted effects of each row's group (BLUP) from residuals, shape (N,)."""
-    return within_groups(data, effects, residuals[:, None], precision)[:, 0]
+    precision = row_weights(spread, data)
+    return within_groups(data, terms.random_effects, own[:, None], precision)[:, 0]
 
 
 def within_groups(

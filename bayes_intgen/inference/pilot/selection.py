@@ -7,7 +7,7 @@ unexplained. The candidate with the most evidence is added, and the comparison i
 none has enough.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
 
@@ -23,6 +23,7 @@ from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
 from bayes_intgen.models import Model
+from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, OfPair, Term
 
 # Positions of the inputs of an interaction.
@@ -158,7 +159,7 @@ class Comparison(NamedTuple):
         added = {t.inputs for t in additions if t.is_interaction and t.component.label}
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
         statistics = sums.of_candidates(self.base, of_pairs)
-        evidence = RemainingCandidates(posterior, self.sites, statistics, of_pairs).evidence()
+        evidence = evidence_of(posterior, self.sites, statistics, of_pairs)
         excess = dict.fromkeys(added, 0.0)
         for i, term in enumerate(of_pairs):
             sign = 1 if term.component.label else -1
@@ -178,7 +179,11 @@ def promising(
     Their scores and precisions are about those of a noise variance that is smaller by this factor.
     """
     sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
-    evidence = RemainingCandidates(posterior, sites, statistics, candidates).likely_evidence()
+    evidence = {
+        i: own
+        for i, own in enumerate(evidence_of(posterior, sites, statistics, candidates))
+        if own.log_bayes_factor > _limit(candidates[i])
+    }
     sizes = {i: candidates[i].component.basis.size for i in evidence}
     by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
     ends = np.cumsum([sizes[i] for i in by_column])
@@ -216,9 +221,6 @@ def select_terms(
         In the order of ``candidates``.
     """
     compared = [term for term in candidates if term.name in sums.terms.columns]
-    remaining = RemainingCandidates(
-        posterior, sites, sums.of_candidates(posterior.terms, compared), compared
-    )
     count = sum(_limit(term) == 0 for term in candidates)
     of_causes = sum(_shows_causes(term) for term in candidates)
     thresholds = [
@@ -227,82 +229,115 @@ def select_terms(
         for term in compared
     ]
     # Candidates with evidence against them from the start are not considered again.
-    likely = remaining.likely_evidence()
-    remaining.precisions = {i: remaining.precisions[i] for i in likely}
-    at = sums.positions(compared)
-    products = np.asarray(sums.sums.xx)[np.ix_(at, at)]
+    statistics = sums.of_candidates(posterior.terms, compared)
+    each = evidence_of(posterior, sites, statistics, compared)
+    likely = {
+        i: Candidate(columns, compared[i].component.scale)
+        for i, columns in enumerate(statistics.columns)
+        if each[i].log_bayes_factor > _limit(compared[i])
+    }
+
+    def worth(i: int, log_bayes_factor: float) -> float:
+        return float(log_bayes_factor - thresholds[i])
+
+    likelihood = JointLikelihood.of(posterior, sites, sums, compared)
     selection = {}
-    while remaining.precisions:
-        evidence = remaining.evidence()
-        excess = {i: evidence[i].log_bayes_factor - thresholds[i] for i in evidence}
-        best = max(excess, key=excess.__getitem__)
-        if excess[best] < 0:
-            break
-        scale = evidence[best].scale
-        term = compared[best]
-        if informed:
-            term = _informed(term, remaining.precisions[best], scale)
-        selection[best] = Addition(term, evidence[best].log_bayes_factor)
-        remaining.add_to_model(best, scale, products)
+    for i, evidence, precision in forward_selection(likelihood, likely, worth):
+        term = _informed(compared[i], precision, evidence.scale) if informed else compared[i]
+        selection[i] = Addition(term, evidence.log_bayes_factor)
     return tuple(selection[i] for i in sorted(selection))
 
 
-class RemainingCandidates:
-    """Likelihoods of the candidates that are not in the model, its coefficients marginalised.
+def evidence_of(
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    statistics: CandidateStatistics,
+    candidates: Sequence[Term],
+) -> list[TermEvidence]:
+    """Evidence of each candidate by itself; parameters are those of :func:`left_over`."""
+    precisions, information = left_over(posterior, sites, statistics)
+    each = zip(precisions, statistics.columns, candidates, strict=True)
+    return [
+        TermEvidence.of_likelihood(
+            precision, information[own], term.component.scale, posterior.terms.unit
+        )
+        for precision, own, term in each
+    ]
 
-    Candidates are identified by index. Parameters are those of :func:`left_over`.
+
+class Candidate(NamedTuple):
+    """Coefficients in a joint likelihood, and the prior of their scale."""
+
+    columns: slice
+    prior: LogNormal
+
+
+class JointLikelihood(NamedTuple):
+    """Gaussian likelihood of the coefficients of candidates, those of a model integrated out.
+
+    Attributes
+    ----------
+    precision : ndarray, shape (Q, Q)
+    information : ndarray, shape (Q,)
+    unit : float
+        Of the scales.
     """
 
-    def __init__(
-        self,
+    precision: Array
+    information: Array
+    unit: float
+
+    @classmethod
+    def of(
+        cls,
         posterior: MarginalPosterior,
         sites: dict[str, Array],
-        statistics: CandidateStatistics,
+        sums: TermSums,
         candidates: Sequence[Term],
-    ) -> None:
-        self.candidates, self.unit = candidates, posterior.terms.unit
-        self.noise_variance = float(sites["noise_sd"]) ** 2
-        self.half, precisions, self.information = left_over(posterior, sites, statistics)
-        self.precisions = dict(enumerate(precisions))
-        self.columns = statistics.columns
-        # Gain, shape (Q, q), and precision, shape (q, Q), of each candidate that has been added.
-        self.additions: list[tuple[Array, Array]] = []
+    ) -> Self:
+        """Likelihood of candidates beside a fit; parameters are those of :func:`select_terms`."""
+        at = sums.positions(candidates)
+        together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
+        statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
+        (precision,), information = left_over(posterior, sites, statistics)
+        return cls(precision, information, posterior.terms.unit)
 
-    def evidence(self) -> dict[int, TermEvidence]:
-        """Evidence of each remaining candidate, by index."""
-        evidence = {}
-        for i, precision in self.precisions.items():
-            information = self.information[self.columns[i]]
-            prior = self.candidates[i].component.scale
-            evidence[i] = TermEvidence.of_likelihood(precision, information, prior, self.unit)
-        return evidence
+    def evidence(self, own: Candidate) -> TermEvidence:
+        """Evidence of a candidate."""
+        precision, information = self.precision[own.columns], self.information[own.columns]
+        return TermEvidence.of_likelihood(
+            precision[:, own.columns], information, own.prior, self.unit
+        )
 
-    def likely_evidence(self) -> dict[int, TermEvidence]:
-        """Evidence of the candidates that do not have evidence against them, by index."""
-        evidence = self.evidence().items()
-        return {i: e for i, e in evidence if e.log_bayes_factor > _limit(self.candidates[i])}
-
-    def add_to_model(self, index: int, scale: float, products: Array) -> None:
-        """Add a candidate with a fixed scale to the model, and update the others' likelihoods.
-
-        ``products`` are the weighted cross products of all candidates' columns, shape (Q, Q).
-        """
-        del self.precisions[index]
-        if not self.precisions:
-            return
-        own = self.columns[index]
-        # Precision between this candidate and all, minus the part explained by earlier additions.
-        precision = products[own] / self.noise_variance
-        precision = precision - self.half[own] @ self.half.T
-        for gain, earlier in self.additions:
-            precision -= gain[own] @ earlier
-        with_prior = precision[:, own] + np.eye(own.stop - own.start) / scale**2
+    def given(self, own: Candidate, scale: float) -> Self:
+        """Add a candidate with a fixed scale to the model."""
+        precision = self.precision[own.columns]
+        with_prior = precision[:, own.columns] + np.eye(len(precision)) / scale**2
         gain = np.linalg.solve(with_prior, precision).T
-        self.additions.append((gain, precision))
-        self.information = self.information - gain @ self.information[own]
-        for i in self.precisions:
-            columns = self.columns[i]
-            self.precisions[i] = self.precisions[i] - gain[columns] @ precision[:, columns]
+        information = self.information - gain @ self.information[own.columns]
+        return self._replace(precision=self.precision - gain @ precision, information=information)
+
+
+def forward_selection(
+    likelihood: JointLikelihood,
+    candidates: Mapping[int, Candidate],
+    worth: Callable[[int, float], float],
+) -> Iterator[tuple[int, TermEvidence, Array]]:
+    """Add the worthiest candidate, and compare the others given it, until none is worth it.
+
+    Its worth follows from its log Bayes factor, and must not be negative. Yields which candidates
+    are added, with their evidence and the precision of their likelihood.
+    """
+    remaining = dict(candidates)
+    while remaining:
+        evidence = {i: likelihood.evidence(own) for i, own in remaining.items()}
+        excess = {i: worth(i, own.log_bayes_factor) for i, own in evidence.items()}
+        best = max(excess, key=excess.__getitem__)
+        if excess[best] < 0:
+            break
+        own = remaining.pop(best)
+        yield best, evidence[best], likelihood.precision[own.columns, own.columns]
+        likelihood = likelihood.given(own, evidence[best].scale)
 
 
 def with_informed_functions(

@@ -178,20 +178,6 @@ def additional_draws(short: float, done: int, block_size: int) -> int:
     return int(max(min(blocks * block_size, MAX_DRAWS - done), 0))
 
 
-def shortfall(draws: Array, slow: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:
-    """Maximum of the :func:`shortfalls` of draws, and which quantities have not converged.
-
-    Draws have shape (chain, draw, quantity). Quantities that had not converged before, ``slow``,
-    are assessed first: most of the time they decide.
-    """
-    if slow.any():
-        short = float(shortfalls(draws[..., slow]).max())
-        if short > 1:
-            return short, slow
-    each = shortfalls(draws)
-    return float(each.max()), each > 1
-
-
 def shortfalls(draws: Array) -> Array:
     """Estimate the ratio of the number of draws that convergence needs to the present number.
 

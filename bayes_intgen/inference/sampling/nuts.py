@@ -1,15 +1,12 @@
 """NUTS with delayed acceptance: compiled iterations, parallel chains, warmup, and stopping rule.
 
-Trajectories are those of NumPyro's documented ``hmc``, which is imported where a program is
-compiled: a process that loads its programs does without NumPyro.
-
-Each chain has a thread, which needs no choice of devices before JAX starts, and runs in blocks of
-iterations. Progress is reported between the blocks, without callbacks from compiled code.
+Trajectories are those of NumPyro's documented ``hmc``. Each chain has a thread, which needs no
+choice of devices before JAX starts, and runs in blocks of iterations. Progress is reported between
+the blocks, without callbacks from compiled code.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -22,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from numpy.typing import NDArray
+from numpyro.infer.hmc import hmc
 from scipy.linalg import block_diag, solve_triangular
 
-from bayes_intgen._progress import Share, share_of_stage
+from bayes_intgen._jax import on_cpu
+from bayes_intgen._progress import Share, share_of_stage, stage
 from bayes_intgen._random import Purpose, generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
@@ -38,9 +37,8 @@ from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     additional_draws,
-    shortfall,
+    shortfalls,
 )
-from bayes_intgen.inference.sampling.programs import CompiledProgram
 from bayes_intgen.inference.settings import SamplerSettings
 
 Collected = dict[str, NDArray[Any]]
@@ -66,7 +64,8 @@ STATISTICS = {
 }
 # Of the random numbers of a chain, in the order of :class:`RandomNumbers`.
 PURPOSES: tuple[Purpose, ...] = ("trajectories", "accepted", "momenta", "coefficients")
-MAX_BLOCK_SIZE = 25
+# Number of iterations that are compiled and run at once.
+BLOCK_SIZE = 25
 # An interrupt just before the main thread waits for the chains does not end that wait.
 WAIT_SECONDS = 0.1
 # Minimum acceptance rate of a surrogate, below which it costs more than it saves.
@@ -148,7 +147,7 @@ class ChainState(NamedTuple):
 
 
 class RandomNumbers(NamedTuple):
-    """Random numbers of n iterations of a chain, from NumPy: JAX's take longer to compile.
+    """Random numbers of the n iterations of a block, from NumPy: JAX's take longer to compile.
 
     Attributes
     ----------
@@ -166,10 +165,9 @@ class RandomNumbers(NamedTuple):
     normal: Any
 
     @classmethod
-    def draw(
-        cls, rngs: Sequence[np.random.Generator], count: int, sites: int, coefficients: int
-    ) -> Self:
-        """Draw from a generator for each array, which makes draws independent of the block size."""
+    def draw(cls, rngs: Sequence[np.random.Generator], sites: int, coefficients: int) -> Self:
+        """Draw those of a block, from a generator for each array."""
+        count = BLOCK_SIZE
         of_keys, of_acceptance, of_momentum, of_draw = rngs
         return cls(
             of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
@@ -218,24 +216,22 @@ class NUTSKernel:
             np.asarray(potential),
             np.asarray(potential),
             np.asarray(self.target.value(flat) - potential),
-            coefficients,
+            np.pad(coefficients, (0, len(self.target.compiled.mean) - len(coefficients))),
         )
         return ChainState(current, StepSize.at(step_size))
 
-    def compile(self, chain: ChainState, count: int, progress: bool) -> None:
-        """Compile :meth:`advance` for ``count`` iterations of such a chain."""
-        sizes = count, len(self.root), len(chain.current.coefficients)
-        numbers = RandomNumbers.draw([np.random.default_rng(0)] * 4, *sizes)
-        PROGRAM.compile(self._arguments(chain, numbers, False), progress)
+    def compile(self, chain: ChainState) -> None:
+        """Compile :meth:`advance` for such chains, unless that is done."""
+        with on_cpu():
+            advance.lower(*self._arguments(chain, [np.random.default_rng(0)] * 4, False)).compile()
 
     def advance(
-        self, chain: ChainState, numbers: RandomNumbers, adapts: bool
+        self, chain: ChainState, rngs: Sequence[np.random.Generator], adapts: bool
     ) -> tuple[ChainState, Collected]:
-        """Run an iteration of a chain for each of the random numbers, and collect the draws.
-
-        The step size adapts, or stays.
-        """
-        chain, rows = PROGRAM(self._arguments(chain, numbers, adapts))
+        """Run the iterations of a block, and collect the draws; the step size adapts, or stays."""
+        with on_cpu():
+            advanced = advance(*self._arguments(chain, rngs, adapts))
+            chain, rows = jax.tree.map(np.asarray, advanced)
         size = len(self._padded_root)
         z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
         named = zip(STATISTICS.items(), columns.T, strict=True)
@@ -244,10 +240,11 @@ class NUTSKernel:
         return chain, {"flat": flat, "coefficients": coefficients, **statistics}
 
     def _arguments(
-        self, chain: ChainState, numbers: RandomNumbers, adapts: bool
+        self, chain: ChainState, rngs: Sequence[np.random.Generator], adapts: bool
     ) -> tuple[Any, ...]:
         densities = self.density.compiled, self.target.compiled
         settings = self.target_accept, adapts
+        numbers = RandomNumbers.draw(rngs, len(self.root), len(chain.current.coefficients))
         momentum = np.pad(numbers.momentum, ((0, 0), (0, self._padding)))
         random = numbers._replace(momentum=momentum)
         arguments = chain, densities, self._padded_root, settings, random
@@ -256,6 +253,8 @@ class NUTSKernel:
         return arrays
 
 
+# Compiled for each kind of densities and shapes of their arrays.
+@jax.jit
 def advance(
     chain: ChainState,
     densities: tuple[CompiledDensity, CompiledDensity],
@@ -307,8 +306,6 @@ def _trajectory(
     potential: Callable[[jax.Array], jax.Array], start: jax.Array, key: jax.Array
 ) -> Callable[[KernelState, jax.Array, jax.Array, jax.Array], Any]:
     """NumPyro's trajectories: from a state, momentum, step size and key to the end."""
-    from numpyro.infer.hmc import hmc
-
     init, sample = hmc(potential, algo="NUTS")
     # Without warmup of its own, and with a unit mass matrix.
     initial = init(
@@ -337,25 +334,10 @@ def _trajectory(
     return trajectory
 
 
-# Compiled for each kind of densities and shapes of their arrays.
-PROGRAM = CompiledProgram(advance)
-
-
 class ChainRunner:
-    """Run all chains through one stage of sampling after another.
+    """Run all chains through one stage of sampling after another, from a seed."""
 
-    Parameters
-    ----------
-    seed, chains : int
-        The random numbers of a chain do not depend on the size of the blocks.
-    block_size : int
-        Number of iterations compiled and run at once.
-    progress : bool
-        Whether to report compilation.
-    """
-
-    def __init__(self, seed: int, chains: int, block_size: int, progress: bool) -> None:
-        self.block_size, self.progress = block_size, progress
+    def __init__(self, seed: int, chains: int) -> None:
         self._rngs = [
             [generator(seed, purpose, chain) for purpose in PURPOSES] for chain in range(chains)
         ]
@@ -371,6 +353,7 @@ class ChainRunner:
     ) -> tuple[list[ChainState], Collected]:
         """Run every chain through a stage, in which step sizes adapt or stay.
 
+        The stage ends with a whole block, whatever the number of iterations that are collected.
         ``share`` counts the iterations of all chains.
 
         Returns
@@ -379,7 +362,7 @@ class ChainRunner:
         collected : dict of ndarray, each (chain, iteration, ...)
         """
         # Before the threads start, each of which would compile the same program.
-        self.compile(kernel, states, iterations)
+        kernel.compile(states[0])
         run_chain = partial(self._run_chain, kernel, iterations, adapts, share)
         with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
             try:
@@ -394,24 +377,8 @@ class ChainRunner:
                 self._stopped.set()
                 raise
         last, pieces = zip(*(future.result() for future in running), strict=True)
-        return list(last), {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
-
-    def run_stage(
-        self,
-        title: str,
-        kernel: NUTSKernel,
-        states: list[ChainState],
-        iterations: int,
-    ) -> tuple[list[ChainState], Collected]:
-        """Run every chain through a stage of adaptation, and report its progress."""
-        self.compile(kernel, states, iterations)
-        with share_of_stage(title, self.progress, len(states) * iterations) as share:
-            return self.run(kernel, states, iterations, share, adapts=True)
-
-    def compile(self, kernel: NUTSKernel, states: list[ChainState], iterations: int) -> None:
-        """Compile what a stage of so many iterations needs."""
-        for count in {min(self.block_size, iterations), iterations % self.block_size} - {0}:
-            kernel.compile(states[0], count, self.progress)
+        names = pieces[0]
+        return list(last), {n: np.stack([p[n][:iterations] for p in pieces]) for n in names}
 
     def _run_chain(
         self,
@@ -424,36 +391,18 @@ class ChainRunner:
     ) -> tuple[ChainState, Collected]:
         """Run one chain through a stage."""
         pieces: list[Collected] = []
-        for begin in range(0, iterations, self.block_size):
+        for begin in range(0, iterations, BLOCK_SIZE):
             if self._stopped.is_set():
                 break
-            count = min(self.block_size, iterations - begin)
-            sizes = count, len(kernel.root), len(state.current.coefficients)
-            numbers = RandomNumbers.draw(self._rngs[chain], *sizes)
-            state, piece = kernel.advance(state, numbers, adapts)
+            state, piece = kernel.advance(state, self._rngs[chain], adapts)
             pieces.append(piece)
-            share.update(count)
+            share.update(min(BLOCK_SIZE, iterations - begin))
         return state, concatenated(pieces)
 
 
 def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
     """Concatenate draws and statistics of successive iterations."""
     return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
-
-
-def common_block_size(*stages: int) -> int:
-    """Choose a number of iterations per block that divides the length of every stage.
-
-    Every other length needs a compilation of its own.
-
-    Examples
-    --------
-    >>> common_block_size(50, 50, 60)
-    10
-    """
-    common = math.gcd(*stages)
-    largest = max(size for size in range(1, MAX_BLOCK_SIZE + 1) if common % size == 0)
-    return largest if largest >= MAX_BLOCK_SIZE // 5 else MAX_BLOCK_SIZE
 
 
 def parts_of_warmup(iterations: int) -> tuple[int, int]:
@@ -464,7 +413,6 @@ def parts_of_warmup(iterations: int) -> tuple[int, int]:
     >>> parts_of_warmup(75), parts_of_warmup(100)
     ((50, 25), (70, 30))
     """
-    # Multiples of five, so that blocks of as many iterations fit into both parts.
     second = 5 * (iterations // 15) if iterations >= 15 else max(iterations // 3, 1)
     return iterations - second, second
 
@@ -493,17 +441,25 @@ def warm_up(
         """Whether any chain rejects too many proposals."""
         return bool((collected["accepted"].mean(axis=1) < MIN_ACCEPTANCE_RATE).any())
 
+    def run(
+        title: str, kernel: NUTSKernel, states: list[ChainState], iterations: int
+    ) -> tuple[list[ChainState], Collected]:
+        steps = settings.chains * iterations
+        with share_of_stage(title, settings.progress, steps) as share:
+            return runner.run(kernel, states, iterations, share, adapts=True)
+
     starts = approximation.points(settings.chains, generator(settings.seed, "starts"))
     # A chain could not leave a point at which rounding makes the density NaN.
     starts[[not np.isfinite(target.value(start)) for start in starts]] = approximation.point
     kernel = kernel_with(np.linalg.cholesky(approximation.covariance))
-    coefficients = (
-        target.draw(start, generator(settings.seed, "initial", i)) for i, start in enumerate(starts)
-    )
+    ones, rng = np.ones(len(starts), dtype=int), generator(settings.seed, "initial")
+    coefficients = target.evaluate(starts, ones, rng)[1][:, 0]
     states = [
         kernel.begin(*start, INITIAL_STEP_SIZE) for start in zip(starts, coefficients, strict=True)
     ]
-    _, first = runner.run_stage("Warmup, first part", kernel, states, first_part)
+    with stage("Compilation", settings.progress):
+        kernel.compile(states[0])
+    _, first = run("Warmup, first part", kernel, states, first_part)
     if rejects(first):
         density = target
 
@@ -512,7 +468,7 @@ def warm_up(
     kernel = kernel_with(root)
     half = first["step_size"][:, first_part // 2 :]
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
-    states, second = runner.run_stage("Warmup, second part", kernel, states, second_part)
+    states, second = run("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if rejects(second):
         density = target
@@ -565,20 +521,18 @@ def nuts(
     """
     chains = settings.chains
     count = MIN_DRAWS if settings.draws is None else settings.draws
-    block_size = common_block_size(*parts_of_warmup(settings.warmup), count)
-    runner = ChainRunner(settings.seed, chains, block_size, settings.progress)
+    runner = ChainRunner(settings.seed, chains)
     kernel, states = warm_up(runner, target, approximation, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
-    runner.compile(kernel, states, count)
-    title, slow = f"Draws of {chains} chains", np.zeros(0, dtype=bool)
+    title = f"Draws of {chains} chains"
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
         states, collected = runner.run(kernel, states, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
-            short, slow = shortfall(every, slow)
-            more = additional_draws(short, done, block_size)
+            short = float(shortfalls(every).max())
+            more = additional_draws(short, done, BLOCK_SIZE)
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break

@@ -6,6 +6,8 @@ Coefficients are integrated out, and drawn exactly given each draw of the hyperp
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -13,12 +15,11 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
 from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.projection import projected
+from bayes_intgen.inference.gaussian.factor import cholesky
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
 from bayes_intgen.inference.sampled_model import Draws, SampledModel
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
-from bayes_intgen.inference.sampling.nuts import nuts
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.shapes import inequalities
@@ -28,6 +29,10 @@ from bayes_intgen.models.shapes import inequalities
 N_TEST_POINTS = 400
 # Number of evenly spaced values of an action, and of quantiles, between which its shape holds.
 N_VALUES = 30
+# Maximum number of steps of an active set in the projection on a shape, per coefficient.
+MAX_STEPS = 30
+# Relative size of what is rounding.
+ROUNDING = 1e-9
 
 
 def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings) -> SampledModel:
@@ -85,6 +90,49 @@ def _shaped(
     return projected(flat, covariance, matrix).reshape(coefficients.shape)
 
 
+def projected(draws: Array, covariance: Array, matrix: Array) -> Array:
+    """Project draws, shape (n, P), on the coefficients b with ``matrix @ b >= 0``.
+
+    The draws that violate an inequality move to the nearest coefficients that obey all of them, in
+    the metric of a covariance (projected posteriors: Lin and Dunson, Biometrika 2014; Patra and
+    Dunson 2018). What no inequality concerns moves along by regression.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (n, P)
+    covariance : ndarray, shape (P, P)
+    matrix : ndarray, shape (C, P)
+
+    Notes
+    -----
+    In units of a root of the covariance, the nearest point to v is v + G'm with m >= 0, and G'm the
+    non-negative least squares fit of -v (Lawson and Hanson 1974, chapter 23).
+
+    Examples
+    --------
+    >>> projected(np.array([[1.0, -1.0]]), np.eye(2), np.array([[0.0, 1.0]]))
+    array([[1., 0.]])
+    """
+    root = cholesky(covariance)
+    of_root = matrix @ root
+    length = np.sqrt((of_root**2).sum(axis=1))
+    informed = length > ROUNDING * length.max(initial=0.0)
+    of_root = of_root[informed] / length[informed, None]
+    steps = solve_triangular(root, draws.T, lower=True).T
+    heights = steps @ of_root.T
+    lowest = -ROUNDING * np.abs(steps).max(axis=1, initial=0.0)
+    out = draws.copy()
+    for i in np.flatnonzero((heights < lowest[:, None]).any(axis=1)):
+        move, active = np.zeros(len(root)), np.zeros(len(of_root), dtype=bool)
+        # Few inequalities matter for a draw: those that are violated join one after the other.
+        while (violated := (heights[i] + of_root @ move < lowest[i]) & ~active).any():
+            active |= violated
+            normals = of_root[active].T
+            move = normals @ nnls(normals, -steps[i], maxiter=MAX_STEPS * len(root))[0]
+        out[i] += root @ move
+    return out
+
+
 def _sample_by_nuts(
     data: Rows,
     model: Model,
@@ -93,6 +141,9 @@ def _sample_by_nuts(
     settings: SamplerSettings,
 ) -> Draws:
     """Run NUTS, on a surrogate if there is a good one, until a typical effect has converged."""
+    # Imports NumPyro, which no other fit needs.
+    from bayes_intgen.inference.sampling.nuts import nuts
+
     if settings.techniques.surrogate:
         points = approximation.points(N_TEST_POINTS, generator(settings.seed, "probes"))
         surrogate = surrogate_density(posterior, approximation.point, points)

@@ -163,7 +163,8 @@ def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
     limit = -norm.ppf(0.0005 / draws.shape[1])
     for first, at in ((True, mode), (False, mode - 2.0)):
         of_point = (index < 1000) == first
-        mean, covariance = marginal.moments(marginal.sites(at))
+        conditional = marginal.conditional(marginal.sites(at))
+        mean, covariance = conditional.mean, conditional.covariance
         error = np.sqrt(np.diag(covariance) / 4000)
         assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
         # Negative control: the other point.

@@ -79,7 +79,8 @@ def _exact(rows: Observations, terms: Decomposition) -> SufficientStatistics:
 def _answers(sums: SufficientStatistics, terms: Decomposition, at: Observations) -> np.ndarray:
     """Posterior means and standard deviations of the mean at rows, at the prior's median."""
     posterior = MarginalPosterior.of(MODEL, terms, sums)
-    mean, covariance = posterior.moments(posterior.sites(posterior.start))
+    conditional = posterior.conditional(posterior.sites(posterior.start))
+    mean, covariance = conditional.mean, conditional.covariance
     design = terms.design(at)
     return np.array([design @ mean, np.sqrt(np.sum(design @ covariance * design, axis=1))])
 

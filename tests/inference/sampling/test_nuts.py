@@ -51,8 +51,13 @@ class Toy:
     def value(self, z):
         return float(self.potential(jnp.asarray(z)))
 
-    def draw(self, z, rng):
-        return z[0] + rng.normal(size=self.coefficients)
+    @property
+    def mean(self):
+        return np.zeros(self.coefficients)
+
+    def evaluate(self, points, counts, rng):
+        values = np.array([self.value(z) for z in points])
+        return values, points[:, :1, None] + rng.normal(size=(len(points), 1, self.coefficients))
 
 
 class Skewed(Toy):
@@ -280,7 +285,6 @@ def test_points_of_undefined_density_are_never_accepted(surrogate) -> None:
     assert draws.statistics["accepted"].all() == (surrogate is None)
 
 
-def test_draws_do_not_depend_on_the_block_size() -> None:
-    # Blocks of 25 and of 20 iterations.
-    one, other = (sample(SKEWED, np.eye(2), draws=draws, warmup=150).flat for draws in (100, 120))
+def test_a_number_of_draws_need_not_fill_whole_blocks() -> None:
+    one, other = (sample(SKEWED, np.eye(2), draws=draws, warmup=150).flat for draws in (100, 110))
     np.testing.assert_allclose(one, other[:, :100], rtol=1e-9)

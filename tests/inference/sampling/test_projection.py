@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from bayes_intgen.inference.gaussian.projection import projected
+from bayes_intgen.inference.sampling.samplers import projected
 
 
 def test_projection_is_the_nearest_point_that_obeys_the_inequalities() -> None:
