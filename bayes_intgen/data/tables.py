@@ -121,7 +121,9 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
     if series.dtype.is_temporal():
         return f"dates or durations, {such}; convert them to numbers of days"
     if not all(isinstance(cell, str) for cell in cells):
-        kind = "categories" if is_categorical(series) else str(series.dtype)
+        # narwhals has no name for some types of NumPy, such as complex numbers.
+        known = str(series.dtype) if series.dtype != nw.Unknown else type(cells[0]).__name__
+        kind = "categories" if is_categorical(series) else known
         return f"{kind}, {such}, not numbers"
     return f"text {such}{remedy_of_text(name, cells) or ', not numbers'}"
 
