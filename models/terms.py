@@ -271,9 +271,16 @@ class RandomEffects:
     ratio: tuple[float, ...]
 
     def functions(self, inputs: Array) -> Array:
-        """Columns Z of rows, shape (n, q)."""
-        columns = [b.matrix(inputs[:, [i]]) for b, i in zip(self.bases, self.inputs, strict=True)]
-        return np.concatenate(columns, axis=1)
+        """Columns Z of rows, shape (n, q); actions alone suffice."""
+        # A level is constant, whatever the group.
+        last = inputs.shape[1] - 1
+        pairs = zip(self.bases, self.inputs, strict=True)
+        return np.concatenate([b.matrix(inputs[:, [min(i, last)]]) for b, i in pairs], axis=1)
+
+    def drawn(self, noise_sd: Array, rng: np.random.Generator) -> Array:
+        """Draw the effects of one group, shape (chain, draw, q), given the noise, (chain, draw)."""
+        parts = [rng.standard_normal((*noise_sd.shape, basis.size)) for basis in self.bases]
+        return np.asarray(np.concatenate(parts, -1) * noise_sd[..., None] * np.sqrt(self.ratio))
 
 
 class PseudoObservations(NamedTuple):

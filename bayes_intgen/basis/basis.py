@@ -424,12 +424,13 @@ class PiecewiseLinear(_Centred):
 
 @dataclass(frozen=True, eq=False)
 class GroupIndicators:
-    """Indicator of each group, from codes 0, 1, ...; zero for other codes.
+    """Indicator of each group, from codes first, first + 1, ...; zero for other codes.
 
     Attributes
     ----------
     size : int
         Number of groups.
+    first : float
 
     Examples
     --------
@@ -439,6 +440,7 @@ class GroupIndicators:
     """
 
     size: int
+    first: float = 0.0
 
     @property
     def degrees(self) -> NDArray[np.int_]:
@@ -446,7 +448,7 @@ class GroupIndicators:
         return np.zeros(self.size, dtype=int)
 
     def matrix(self, actions: Array) -> Array:
-        return np.asarray((actions[:, :1] == np.arange(self.size)).astype(float))
+        return np.asarray((actions[:, :1] == self.first + np.arange(self.size)).astype(float))
 
 
 @dataclass(frozen=True, eq=False)

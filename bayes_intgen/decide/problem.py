@@ -383,11 +383,10 @@ class JointSurface:
             parts = range(0, len(points), PLANS_AT_ONCE)
             means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
             return np.concatenate(means)
-        # Deviations of an unseen group and of a resampled population average zero.
+        # Deviations of a resampled population average zero.
         average = replace(
             prediction,
             coefficients=prediction.coefficients.mean(axis=(0, 1), keepdims=True),
-            unseen=(),
             resampled=None,
         )
         mean = average.mean(points, np.ones(points.shape, dtype=bool))[0, 0]
