@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.schema import SINGLE_ROLES, Schema, checked_names, refuse_unknown
+from bayes_intgen.data.tables import array_of, column_of
 from bayes_intgen.errors import DataError
 
 
@@ -38,7 +39,7 @@ def table_of_arrays(
     """Convert arrays to a table, with its schema and masks; see :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
     more: Mapping[str, Any] = options
-    array = _array(actions)
+    array = array_of(actions)
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(
             f"actions must have shape (rows, actions) with at least one of each, not {array.shape}"
@@ -100,20 +101,10 @@ def _named(
     return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in mapping.items()}
 
 
-def _array(values: ArrayLike) -> NDArray[Any]:
-    # NumPy would convert a list of text and NaN to text.
-    kind = object if isinstance(values, list | tuple) else None
-    return np.ma.asanyarray(values, dtype=kind)
-
-
 def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":
-    """Cells of one column, missing where they are masked, of the type that they have in common."""
-    array = _array(values)
+    array = array_of(values)
     if array.shape != (rows,):
         raise DataError(
             f"{what} must have shape ({rows},), one value per row of actions, not {array.shape}"
         )
-    column = pd.Series(np.ma.getdata(array))
-    return (
-        column.mask(np.ma.getmaskarray(array)) if np.ma.is_masked(array) else column
-    ).infer_objects()
+    return column_of(array)

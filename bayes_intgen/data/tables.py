@@ -64,6 +64,18 @@ def to_frame(columns: Mapping[str, list[Any]], kind: Any) -> Any:
     return nw.from_dict(columns, backend=kind).to_native()
 
 
+def array_of(values: Any) -> NDArray[Any]:
+    """Convert a list or an array of cells, which may be masked."""
+    # NumPy would convert a list of text and NaN to text.
+    return np.ma.asanyarray(values, dtype=object if isinstance(values, list | tuple) else None)
+
+
+def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
+    """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
+    column = pd.Series(np.ma.getdata(cells))
+    return column.mask(np.ma.getmaskarray(cells)).infer_objects()
+
+
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
     # narwhals does not accept Arrow record batches, or streams of them, as native tables.
     if hasattr(frame, "__arrow_c_array__"):

@@ -274,7 +274,10 @@ def test_levels_are_set_by_their_names(tmp_path, run) -> None:
     from_file = json.loads(run(*command, "--points", tmp_path / "points.csv").out)
     assert from_file["points"][0]["mean"] == answer["mean"]
     run("plot", tmp_path / "fit.nc", "-o", tmp_path / "x.png", "--at", "drug=a")
-    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
+    for typed, message in (
+        ("drug=c", "'drug' has no level 'c'"),
+        ("spend=x", "'spend' must be a finite number"),
+    ):
         assert message in run(*command, "--set", typed, code=console.UNUSABLE).err
 
 
