@@ -5,9 +5,11 @@ The multiplicative model has positive outcomes whose logarithm is additive:
     log Y = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a) + noise
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
+from itertools import chain
 from typing import Any, Literal, get_args
 
 from bayes_intgen._arguments import instance, items, mapping, one_of, real_number
@@ -349,33 +351,33 @@ def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...]
             f'interactions must be "auto", None or pairs of actions, not {interactions!r}; '
             'write [("tv", "radio")]'
         )
-    pairs = [
-        items(pair, "a pair of interactions", "actions")
-        for pair in items(interactions, "interactions", "pairs of actions")
-    ]
-    for pair in pairs:
-        if not all(isinstance(name, str) for name in pair) or len({*pair}) != 2 or len(pair) != 2:
-            raise ModelError(f"interactions: {quoted(pair)} must be two different actions")
-    if len({frozenset(pair) for pair in pairs}) < len(pairs):
+    pairs = _sets_of_actions("interactions", interactions, "pair")
+    if len({*map(frozenset, pairs)}) < len(pairs):
         raise ModelError("interactions name a pair of actions twice")
-    return tuple(map(tuple, pairs))
+    return pairs
 
 
 def _checked_groups(alike: Any) -> tuple[tuple[str, ...], ...]:
     """Validate groups of actions that are alike; raises ModelError."""
-    groups = [
-        items(group, "a group of alike", "actions")
-        for group in items(alike, "alike", "groups of actions")
-    ]
-    seen: set[str] = set()
-    for group in groups:
-        if len(group) < 2 or not all(isinstance(name, str) for name in group):
-            raise ModelError(f"alike: {quoted(group)} must be two or more actions")
-        for name in group:
-            if name in seen:
-                raise ModelError(f"alike: {name!r} is named twice; an action is in one group")
-            seen.add(name)
-    return tuple(map(tuple, groups))
+    groups = _sets_of_actions("alike", alike, "group")
+    for name, count in Counter(chain.from_iterable(groups)).items():
+        if count > 1:
+            raise ModelError(f"alike: {name!r} is named twice; an action is in one group")
+    return groups
+
+
+def _sets_of_actions(role: str, values: Any, of: str) -> tuple[tuple[str, ...], ...]:
+    """Validate pairs or groups of different actions."""
+    sets = tuple(
+        items(own, f"a {of} of {role}", "actions")
+        for own in items(values, role, f"{of}s of actions")
+    )
+    for own in sets:
+        enough = len(own) > 1 if of == "group" else len(own) == len({*own}) == 2
+        if not (enough and all(isinstance(name, str) for name in own)):
+            many = "two or more" if of == "group" else "two different"
+            raise ModelError(f"{role}: {quoted(own)} must be {many} actions")
+    return sets
 
 
 def _adstocks(carryover: Any) -> dict[str, Adstock]:

@@ -268,15 +268,6 @@ def test_free_text_gets_no_role(tmp_path, run) -> None:
     assert "nearly always the same" in told
 
 
-def test_levels_that_look_alike_are_pointed_out(tmp_path, run) -> None:
-    frame = trial()
-    frame["sex"] = np.random.default_rng(0).choice(["F", "m", "female", "Male", "other"], 900)
-    frame["arm"] = np.random.default_rng(0).choice(["10 mg", "10MG", "20 mg"], 900)
-    _, reasons, _ = described(frame, tmp_path, run)
-    assert "('F' and 'female', 'Male' and 'm' look alike)" in reasons["sex"]
-    assert "('10 mg' and '10MG' look alike)" in reasons["arm"]
-
-
 def test_german_names_are_understood(tmp_path, run) -> None:
     names = {
         "drug_a": "Radioausgaben",

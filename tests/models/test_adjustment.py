@@ -108,7 +108,7 @@ def test_trend_and_season_add_up() -> None:
     ("arguments", "message"),
     [
         ({"covariates": {"aeg": "linear"}}, "prior for 'aeg'.*'age', 'kind'"),
-        ({"moderators": {"tv": ["region"]}}, "'region' moderates 'tv'"),
+        ({"moderators": {"tv": ["region"]}}, "the model names 'region', but the covariates"),
         ({"moderators": {"radio": ["age"]}}, "unknown action 'radio'"),
         ({"groups": {"regoin": ["level"]}}, "prior for 'regoin'"),
         ({"groups": {"region": ["radio"]}}, "unknown action 'radio'.*'level' or actions"),
