@@ -322,9 +322,7 @@ class Prediction:
                 own = [t for t in terms.summands if t.action == k and (t.role == "bias") == is_bias]
                 reduced = replace(terms, terms=tuple(own))
                 functions = reduced.functions(actions, self.population, units=units)
-                for name, columns in reduced.columns.items():
-                    coefficients = self.coefficients[..., terms.columns[name]]
-                    out[:, :, k] += coefficients @ functions[:, columns].T
+                out[:, :, k] = self.coefficients[..., terms.columns_of(own)] @ functions.T
                 out[:, :, k] += self.shift_of_population(actions, none_set, own)
         return unconfounded, bias
 

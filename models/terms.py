@@ -404,6 +404,11 @@ class Decomposition:
             term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
         }
 
+    def columns_of(self, terms: Sequence[Term]) -> NDArray[np.int_]:
+        """Columns of some of the terms, one after the other."""
+        every = np.arange(self.size)
+        return np.concatenate([every[:0], *(every[self.columns[term.name]] for term in terms)])
+
     @cached_property
     def size(self) -> int:
         """Number of coefficients P."""

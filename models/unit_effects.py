@@ -47,9 +47,7 @@ class UnitEffects(NamedTuple):
             for term in (terms.terms if among is None else among)
             if term.depends_on_covariates(len(terms.names)) and term.gate(intervened).any()
         )
-        columns = [np.arange(terms.size)[terms.columns[term.name]] for term in own]
-        which = np.concatenate([np.empty(0, dtype=int), *columns])
-        return cls(replace(terms, terms=own), coefficients[..., which])
+        return cls(replace(terms, terms=own), coefficients[..., terms.columns_of(own)])
 
     @property
     def depends_on_actions(self) -> bool:

@@ -232,7 +232,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         ([*FIT, "--graph", "red"], 1, "child=parent"),
-        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "a mean; omit --noise"),
+        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "no mean; omit --noise"),
         (["effect", "FIT", "--set", "red"], 1, "not name=value"),
         (["effect", "FIT", "--set", "red=1,red=2"], 1, "two values"),
         (["effect", "FIT", "--set", " "], 1, "sets nothing"),
