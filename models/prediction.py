@@ -89,11 +89,7 @@ class Prediction:
     def averaged_units(self) -> Population | None:
         """Units over which functions of actions and covariates together are averaged."""
         units = self.resampled or self.units_within
-        if units is None:
-            return None
-        if isinstance(units, Units):
-            units = units.sampled(generator(0, "unit"))
-        return Population(units.values, units.shares)
+        return units.sampled(generator(0, "unit")) if isinstance(units, Units) else units
 
     def design(
         self, inputs: Array, intervened: NDArray[np.bool_], periods: Periods | None = None
@@ -165,7 +161,7 @@ class Prediction:
         )
         if self.resampled is None:
             return out
-        few, shares, weights = self.resampled
+        shares, weights = self.resampled.shares, self.resampled.weights
 
         def change(design: Array) -> Array:
             ratios = np.exp(effects.coefficients @ (design - shares @ design).T)
@@ -173,7 +169,9 @@ class Prediction:
 
         # The predictor has the change of the differences' mean already.
         shift = self.shift_of_population(actions, intervened)
-        return np.asarray(out + effects.at_each(actions, intervened, few, change) - shift)
+        return np.asarray(
+            out + effects.at_each(actions, intervened, self.resampled.values, change) - shift
+        )
 
     def shift_of_population(
         self,
@@ -187,14 +185,14 @@ class Prediction:
         """
         if self.resampled is None:
             return 0.0
-        units, shares, weights = self.resampled
+        shares, weights = self.resampled.shares, self.resampled.weights
         effects = self.unit_effects(intervened, among)
 
         def shift(design: Array) -> Array:
             of_units = effects.coefficients @ (design - shares @ design).T
             return np.asarray((weights * of_units).sum(axis=-1))
 
-        return effects.at_each(actions, intervened, units, shift)
+        return effects.at_each(actions, intervened, self.resampled.values, shift)
 
     def map_draws(self, function: Callable[[Array], Array]) -> Self:
         """Apply a function to every array of draws, shape (chain, draw, ...)."""
@@ -204,7 +202,7 @@ class Prediction:
             coefficients=function(self.coefficients),
             sd=function(self.sd),
             deviations=None if self.deviations is None else function(self.deviations),
-            resampled=resampled and resampled._replace(weights=function(resampled.weights)),
+            resampled=resampled and replace(resampled, weights=function(resampled.weights)),
         )
 
     def in_population(
