@@ -334,15 +334,11 @@ class Decomposition:
     centre: float
     unit: float
     intercept_mean: float
-    categories: tuple[Categories | None, ...] = ()
+    categories: tuple[Categories | None, ...]
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
     parents: Array | None = None
     carryover: Mapping[str, Adstock] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.categories:
-            object.__setattr__(self, "categories", (None,) * len(self.names))
 
     def is_ordered(self, k: int) -> bool:
         """Whether the values of an action have an order: numbers, ordered levels, or two levels."""

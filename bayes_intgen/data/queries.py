@@ -149,13 +149,9 @@ def checked_mask(intervened: Iterable[str], names: Sequence[str]) -> NDArray[np.
 
 def _codes(table: "nw.DataFrame[Any]", name: str, levels: Categories | None) -> Array:
     """Numbers or codes of a column; ordered numeric levels allow values between them."""
-    if levels is None or table[name].dtype.is_numeric():
-        numbers = numeric_column(table, name, PointsError)
-        return (
-            numbers if levels is None else levels.encode(numbers, name, PointsError, between=True)
-        )
-    cells = label_cells(table, name, PointsError)
-    return levels.encode(cells, name, PointsError, between=True)
+    are_numbers = levels is None or table[name].dtype.is_numeric()
+    cells: Any = (numeric_column if are_numbers else label_cells)(table, name, PointsError)
+    return cells if levels is None else levels.encode(cells, name, PointsError, between=True)
 
 
 def _frame_of(points: Any, names: Sequence[str]) -> pd.DataFrame:
@@ -164,10 +160,11 @@ def _frame_of(points: Any, names: Sequence[str]) -> pd.DataFrame:
         _check_names(points, names)
         columns = [np.atleast_1d(array_of(points[name])) for name in names]
         counts = [len(column) for column in columns]
-        if any(count not in (1, max(counts)) for count in counts):
+        most = max(counts)
+        if any(count not in (1, most) for count in counts):
             each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
             raise PointsError(f"points have different numbers of values: {each}")
-        columns = [column.repeat(max(counts) // len(column)) for column in columns]
+        columns = [own if len(own) == most else own.repeat(most) for own in columns]
     elif is_list_of_dicts(points):
         for row, point in enumerate(points):
             _check_names(point, names, f" (row {row})")
@@ -180,6 +177,9 @@ def _frame_of(points: Any, names: Sequence[str]) -> pd.DataFrame:
                 f"{quoted(names)}, not {array.shape}"
             )
         columns = [*array.T]
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim > 1:
+            raise PointsError(f"points have several values of {name!r} at one point; give one")
     return pd.DataFrame(dict(zip(names, map(column_of, columns), strict=True)))
 
 
