@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, SumBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError
+from bayes_intgen.basis.control import ControlBasis, ControlError, frequencies_of
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.periods import PastActions, RateError
@@ -478,11 +478,9 @@ class Decomposition:
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
-                basis = term.component.basis
-                assert isinstance(basis, HSGPBasis | CentredBasis | ControlBasis | SumBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 fixed[columns] += spectral_constant(term.component.kernel)
-                frequency[columns] = basis.frequencies
+                frequency[columns] = frequencies_of(term.component.basis)
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
         scales = _log_normals(list(self.scales.values()))

@@ -9,11 +9,9 @@ to the last bit.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from bayes_intgen._typing import Array
@@ -372,11 +370,6 @@ class PiecewiseLinear(_Centred):
         size = np.sqrt(np.sum(values**2) / (count - 1))
         return cls((0.0,) * (count - 1), knots, left * values / size, True).over(actions)
 
-    @cached_property
-    def degrees(self) -> NDArray[np.int_]:
-        """Degree of roughness of each function, from zero, shape (size,)."""
-        return np.arange(self.size) if self.graded else np.zeros(self.size, dtype=np.int_)
-
     def raw(self, actions: Array) -> Array:
         knots = np.array(self.knots)
         values = np.clip(actions[:, 0], knots[0], knots[-1])
@@ -406,11 +399,6 @@ class GroupIndicators:
     size: int
     first: float = 0.0
 
-    @property
-    def degrees(self) -> NDArray[np.int_]:
-        """Degree of roughness of each function: all are equally rough, shape (size,)."""
-        return np.zeros(self.size, dtype=int)
-
     def matrix(self, actions: Array) -> Array:
         return np.asarray((actions[:, :1] == self.first + np.arange(self.size)).astype(float))
 
@@ -431,12 +419,6 @@ class CentredBasis:
     @property
     def size(self) -> int:
         return self.basis.size
-
-    @cached_property
-    def frequencies(self) -> Array:
-        """Frequencies of an :class:`HSGPBasis`, shape (size,)."""
-        assert isinstance(self.basis, HSGPBasis)
-        return self.basis.frequencies
 
     def matrix(self, actions: Array) -> Array:
         return np.asarray(self.basis.matrix(actions) - self.centres)
