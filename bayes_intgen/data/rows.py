@@ -477,12 +477,6 @@ class Observations(Rows):
     left_out: int = 0
     dropped: dict[Mask, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not self.categories:
-            object.__setattr__(self, "categories", (None,) * len(self.names))
-        if not self.covariates.size:
-            object.__setattr__(self, "covariates", np.empty((len(self.outcome), 0)))
-
     @property
     def regimes(self) -> dict[Mask, int]:
         """Number of rows per mask, fewest interventions first."""
