@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import chain
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -115,11 +116,15 @@ class Adjustment:
 
     def __post_init__(self) -> None:
         columns, actions = self.data.columns, self.data.names
-        for role, names in (("covariates", columns.names), ("groups", columns.groups)):
-            for name in getattr(self, role):
+        moderators = chain.from_iterable(self.moderators.values())
+        for role, own, names in (
+            ("covariates", [*self.covariates, *moderators], columns.names),
+            ("groups", [*self.groups], columns.groups),
+        ):
+            for name in own:
                 if name not in names:
                     raise ModelError(
-                        f"the model has a prior for {name!r}, but the {role} of the data are "
+                        f"the model names {name!r}, but the {role} of the data are "
                         f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
                     )
         for name, levels in zip(columns.names, columns.categories, strict=True):
@@ -127,13 +132,6 @@ class Adjustment:
                 if levels is not None:
                     refuse_prior_of_numbers(f"covariate {name!r}", levels, prior)
         refuse_unknown_actions(self.moderators, actions, ModelError, "moderators: ")
-        for action, covariates in self.moderators.items():
-            for name in covariates:
-                if name not in columns.names:
-                    raise ModelError(
-                        f"{name!r} moderates {action!r}, but the covariates of the data are "
-                        f"{quoted(columns.names) or 'none'}"
-                    )
         for grouping, effects in self.groups.items():
             for name in effects:
                 if name != LEVEL and name not in actions:

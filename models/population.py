@@ -1,7 +1,7 @@
 """Populations over which effects are averaged (standardisation, the g-formula)."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
@@ -37,20 +37,15 @@ class Population:
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
+class Units(Population):
     """Units of the population of the data: its rows, or a sample of them.
 
     Attributes
     ----------
-    values : ndarray, shape (U, C + G)
-    shares : ndarray, shape (U,)
-        Shares of the units, which sum to one.
-    rows : ndarray, shape (U,)
+    rows : ndarray, shape (R,)
         Number of rows for which each unit stands.
     """
 
-    values: Array
-    shares: Array
     rows: Array
 
     def within(self, population: Population | None, fine: int | None = None) -> Self:
@@ -117,17 +112,14 @@ def _leaves_open(population: Population, fine: int | None) -> bool:
     return bool(np.delete(np.isnan(population.values), [] if fine is None else fine, axis=1).any())
 
 
-class ResampledUnits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ResampledUnits(Population):
     """Units of a population, and their weights in every draw.
 
     Attributes
     ----------
-    values : ndarray, shape (U, C + G)
-    shares : ndarray, shape (U,)
-    weights : ndarray, shape (chain, draw, U)
+    weights : ndarray, shape (chain, draw, R)
         They sum to one, and ``shares`` is their mean.
     """
 
-    values: Array
-    shares: Array
     weights: Array

@@ -13,8 +13,8 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.laws import OutcomeLaw
 from bayes_intgen.models.population import Population, ResampledUnits, Units
-from bayes_intgen.models.terms import Decomposition, Term
-from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
+from bayes_intgen.models.terms import Decomposition, RandomEffects, Term
+from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.models.variance_function import VarianceFunction, effective_units
 
 
@@ -28,6 +28,7 @@ class Prediction:
     Attributes
     ----------
     terms : Decomposition
+        Those of the fit, and effects of groups that are not in the data.
     spread : VarianceFunction
     coefficients : ndarray, shape (chain, draw, P)
     sd : ndarray, shape (chain, draw)
@@ -40,8 +41,6 @@ class Prediction:
         Units of the population of the data. A single outcome is that of one of them.
     population : Population or None
         Rows over which effects are averaged; by default the observational rows of the data.
-    unseen : tuple of UnseenGroup
-        Effects of a group that is not in the data.
     resampled : ResampledUnits or None
         The population of each draw; None if it is the same for all draws.
     """
@@ -54,7 +53,6 @@ class Prediction:
     law: OutcomeLaw
     units: Units | None = None
     population: Population | None = None
-    unseen: tuple[UnseenGroup, ...] = ()
     resampled: ResampledUnits | None = None
 
     @property
@@ -83,8 +81,6 @@ class Prediction:
         """
         design = self.design(inputs, intervened, periods)
         mean = self.coefficients @ design.T + self.terms.centre
-        for group in self.unseen:
-            mean = mean + group.share * group.effect(inputs)
         if inputs.shape[1] == len(self.terms.names):
             mean = mean + self.shift_of_population(inputs, intervened)
         return np.asarray(mean)
@@ -93,11 +89,7 @@ class Prediction:
     def averaged_units(self) -> Population | None:
         """Units over which functions of actions and covariates together are averaged."""
         units = self.resampled or self.units_within
-        if units is None:
-            return None
-        if isinstance(units, Units):
-            units = units.sampled(generator(0, "unit"))
-        return Population(units.values, units.shares)
+        return units.sampled(generator(0, "unit")) if isinstance(units, Units) else units
 
     def design(
         self, inputs: Array, intervened: NDArray[np.bool_], periods: Periods | None = None
@@ -115,8 +107,6 @@ class Prediction:
         # Differences of design matrices are exactly zero where nothing changes.
         design = self.design(end, intervened) - self.design(start, at_start)
         step = self.coefficients @ design.T
-        for group in self.unseen:
-            step = step + group.share * (group.effect(end) - group.effect(start))
         step = step + self.shift_of_population(end, intervened)
         step = np.asarray(step - self.shift_of_population(start, at_start))
         if self.is_linear:
@@ -131,11 +121,9 @@ class Prediction:
         count = len(self.terms.names)
         actions = inputs[:, :count]
         out = self.law.noise.variance * self.noise_sd(actions, intervened) ** 2 / 2
-        effects, unseen = self.terms.random_effects, {group.column for group in self.unseen}
-        if effects is not None and effects.grouping - count not in unseen:
-            lacking = max(count + len(self.terms.covariates) - inputs.shape[1], 0)
-            padded = np.concatenate([inputs, np.zeros((len(inputs), lacking))], axis=1)
-            between = effects.functions(padded) ** 2 @ np.array(effects.ratio)
+        effects = self.open_effects
+        if effects is not None:
+            between = effects.functions(inputs) ** 2 @ np.array(effects.ratio)
             out = out + self.sd[..., None] ** 2 * between / 2
         if inputs.shape[1] == count and len(self.terms.covariates):
             out = out + self.log_average_over_units(actions, intervened)
@@ -150,8 +138,14 @@ class Prediction:
         of_units = (t for t in self.terms.terms if t.depends_on_covariates(count))
         set_too = any(min(term.inputs) < count and term.role != "bias" for term in of_units)
         effects = self.terms.random_effects
-        fine = effects is not None and min(effects.inputs) < count
-        return set_too or fine or any(group.input is not None for group in self.unseen)
+        return set_too or (effects is not None and min(effects.inputs) < count)
+
+    @property
+    def open_effects(self) -> RandomEffects | None:
+        """Random effects over which means are averaged: unless the terms are those of one group."""
+        effects = self.terms.random_effects
+        groups = [term.inputs[-1] for term in self.terms.terms if term.role == "group"]
+        return None if effects is None or effects.grouping in groups else effects
 
     def log_average_over_units(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Logarithm of the population's mean of exp(difference of a unit from the predictor).
@@ -167,7 +161,7 @@ class Prediction:
         )
         if self.resampled is None:
             return out
-        few, shares, weights = self.resampled
+        shares, weights = self.resampled.shares, self.resampled.weights
 
         def change(design: Array) -> Array:
             ratios = np.exp(effects.coefficients @ (design - shares @ design).T)
@@ -175,7 +169,9 @@ class Prediction:
 
         # The predictor has the change of the differences' mean already.
         shift = self.shift_of_population(actions, intervened)
-        return np.asarray(out + effects.at_each(actions, intervened, few, change) - shift)
+        return np.asarray(
+            out + effects.at_each(actions, intervened, self.resampled.values, change) - shift
+        )
 
     def shift_of_population(
         self,
@@ -189,14 +185,14 @@ class Prediction:
         """
         if self.resampled is None:
             return 0.0
-        units, shares, weights = self.resampled
+        shares, weights = self.resampled.shares, self.resampled.weights
         effects = self.unit_effects(intervened, among)
 
         def shift(design: Array) -> Array:
             of_units = effects.coefficients @ (design - shares @ design).T
             return np.asarray((weights * of_units).sum(axis=-1))
 
-        return effects.at_each(actions, intervened, units, shift)
+        return effects.at_each(actions, intervened, self.resampled.values, shift)
 
     def map_draws(self, function: Callable[[Array], Array]) -> Self:
         """Apply a function to every array of draws, shape (chain, draw, ...)."""
@@ -206,21 +202,19 @@ class Prediction:
             coefficients=function(self.coefficients),
             sd=function(self.sd),
             deviations=None if self.deviations is None else function(self.deviations),
-            unseen=tuple(group._replace(draws=function(group.draws)) for group in self.unseen),
-            resampled=resampled and resampled._replace(weights=function(resampled.weights)),
+            resampled=resampled and replace(resampled, weights=function(resampled.weights)),
         )
 
     def in_population(
         self,
         population: Population | None,
-        unseen: tuple[UnseenGroup, ...] = (),
         bootstrap: np.random.Generator | None = None,
     ) -> Self:
         """Predict averages over another population, or over one that each draw resamples.
 
         ``bootstrap`` draws the weights of the units that a query does not fix.
         """
-        own = replace(self, population=population, unseen=unseen)
+        own = replace(self, population=population)
         if bootstrap is None or self.units is None:
             return own
         fine = self.terms.covariates.fine_grouping
@@ -238,7 +232,7 @@ class Prediction:
         self, intervened: NDArray[np.bool_], among: Sequence[Term] | None = None
     ) -> UnitEffects:
         """Terms, of all or some, that differ between units under any of the masks, (n, K)."""
-        return UnitEffects.of(self.terms, self.coefficients, intervened, self.unseen, among)
+        return UnitEffects.of(self.terms, self.coefficients, intervened, among)
 
     def of_unit(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
         """Predictor of a unit of the population per draw, shape (chain, draw, n).
@@ -259,12 +253,9 @@ class Prediction:
 
             out += own.at_each(actions, intervened, units.values, deviation)
             out -= self.shift_of_population(actions, intervened)
-        effects = self.terms.random_effects
+        effects = self.open_effects
         if effects is not None:
-            column = effects.grouping - len(self.terms.names)
-            if all(group.column != column for group in self.unseen):
-                for group in unseen_group(self.terms, effects, self.sd, rng):
-                    out += group.effect(actions)
+            out += effects.drawn(self.sd, rng) @ effects.functions(actions).T
         return np.asarray(self.predictor(actions, intervened) + out)
 
     def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
@@ -329,13 +320,8 @@ class Prediction:
                 own = [t for t in terms.summands if t.action == k and (t.role == "bias") == is_bias]
                 reduced = replace(terms, terms=tuple(own))
                 functions = reduced.functions(actions, self.population, units=units)
-                for name, columns in reduced.columns.items():
-                    coefficients = self.coefficients[..., terms.columns[name]]
-                    out[:, :, k] += coefficients @ functions[:, columns].T
+                out[:, :, k] = self.coefficients[..., terms.columns_of(own)] @ functions.T
                 out[:, :, k] += self.shift_of_population(actions, none_set, own)
-        for group in self.unseen:
-            if group.input is not None:
-                unconfounded[:, :, group.input] += group.share * group.effect(actions)
         return unconfounded, bias
 
     def interactions(self, actions: Array) -> Array:

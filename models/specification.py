@@ -5,8 +5,11 @@ The multiplicative model has positive outcomes whose logarithm is additive:
     log Y = c + sum_k phi_k(a_k) + sum_(j<k) psi_jk(a_j, a_k) + sum_k (1 - R_k) delta_k(a) + noise
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
+from itertools import chain
 from typing import Any, Literal, get_args
 
 from bayes_intgen._arguments import instance, items, mapping, one_of, real_number
@@ -20,7 +23,7 @@ from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, refus
 from bayes_intgen.models.mechanisms.parametric import Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.regression import RegressionModel
-from bayes_intgen.text.messages import quoted
+from bayes_intgen.text.messages import option, quoted
 
 PriorName = Literal["gp", "spline", "polynomial", "linear"]
 Prior = PriorName | Mechanism
@@ -157,22 +160,21 @@ def additive(
     )
 
 
-def multiplicative(
-    prior: Prior = "gp",
-    graph: Mapping[str, Sequence[str] | None] | Literal["any"] | None = None,
-    *,
-    unconfounded: Mapping[str, Prior] | None = None,
-    bias: Mapping[str, Prior] | None = None,
-    covariates: Mapping[str, CovariatePrior | Sequence[CovariatePrior]] | None = None,
-    moderators: Mapping[str, Sequence[str]] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    interactions: Interactions = "auto",
-    alike: Sequence[Sequence[str]] = (),
-    carryover: Mapping[str, Adstock] | None = None,
-    spread: SpreadName | None = None,
-    noise_scale: LogNormal | None = None,
-    intercept: tuple[float, float] | None = None,
-) -> AdditiveModel:
+def with_parameters_of[**P, R](
+    other: Callable[P, Any],
+) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Decorate a function that passes all arguments on to another, to have its parameters."""
+
+    def decorate(function: Callable[..., R]) -> Callable[P, R]:
+        named: Any = function
+        named.__signature__ = signature(other)
+        return function
+
+    return decorate
+
+
+@with_parameters_of(additive)
+def multiplicative(*args: Any, **settings: Any) -> AdditiveModel:
     """Build a model of positive outcomes that multiply: revenue, durations, concentrations.
 
     The logarithm of the outcome is additive. Effects, outcomes, pictures and scores are of the
@@ -185,6 +187,8 @@ def multiplicative(
     prior, graph, unconfounded, bias, covariates, moderators, groups, interactions, alike,
     carryover, spread
         As in :func:`additive`, for the logarithm of the outcome.
+    noise : {"gaussian"}
+        Under Student-t noise the outcome would have no mean.
     noise_scale : LogNormal, optional
         Prior of the noise standard deviation, in standard deviations of the logarithm.
     intercept : (mean, sd), optional
@@ -194,40 +198,29 @@ def multiplicative(
     -------
     AdditiveModel
         With ``link="log"``. A fit raises DataError if an outcome is not positive, and ModelError
-        for lift tests and for rows that are means of several units. There is no Student-t noise,
-        under which the outcome would have no mean.
+        for lift tests and for rows that are means of several units.
 
     Raises
     ------
     ModelError
-        On unknown names.
+        On unknown names, Student-t noise, or a concave shape.
 
     Examples
     --------
     >>> multiplicative(graph={"green": ["red"]}).link
     'log'
     """
-    model = additive(
-        prior,
-        graph,
-        unconfounded=unconfounded,
-        bias=bias,
-        covariates=covariates,
-        moderators=moderators,
-        groups=groups,
-        interactions=interactions,
-        alike=alike,
-        carryover=carryover,
-        spread=spread,
-        noise_scale=noise_scale,
-        intercept=intercept,
-    )
-    for mechanism in (model.prior, *model.unconfounded.values()):
-        if "concave" in mechanism.shape:
-            raise ModelError(
-                "a multiplicative model cannot be concave: only the logarithm of its outcome adds "
-                "up, and may bend otherwise; use the shape 'increasing'"
-            )
+    model = additive(*args, **settings)
+    if model.noise == "student_t":
+        raise ModelError(
+            "under Student-t noise a multiplicative outcome has no mean; "
+            + option("use noise='gaussian'", command="omit --noise")
+        )
+    if any("concave" in own.shape for own in (model.prior, *model.unconfounded.values())):
+        raise ModelError(
+            "a multiplicative model cannot be concave: only the logarithm of its outcome adds up, "
+            "and may bend otherwise; use the shape 'increasing'"
+        )
     return replace(model, link="log")
 
 
@@ -252,24 +245,20 @@ def pooled(
     Raises
     ------
     ModelError
-        On unknown names.
+        On unknown names, or a prior with a shape.
 
     Examples
     --------
     >>> pooled("polynomial").prior.degree
     3
     """
-    return _regression(validated(prior, noise, spread, noise_scale, intercept), by_regime=False)
+    settings = validated(prior, noise, spread, noise_scale, intercept)
+    refuse_shape(settings[0], "a regression")
+    return RegressionModel(*settings, by_regime=False)
 
 
-def saturated(
-    prior: Prior = "gp",
-    *,
-    noise: Noise = "gaussian",
-    spread: SpreadName | None = None,
-    noise_scale: LogNormal | None = None,
-    intercept: tuple[float, float] | None = None,
-) -> RegressionModel:
+@with_parameters_of(pooled)
+def saturated(*args: Any, **settings: Any) -> RegressionModel:
     """Build separate regressions in each regime, combined with the weights of the regimes.
 
     The model assumes nothing about how the regimes differ, and therefore serves as the alternative
@@ -284,20 +273,14 @@ def saturated(
     Raises
     ------
     ModelError
-        On unknown names.
+        As in :func:`pooled`.
 
     Examples
     --------
     >>> saturated("polynomial").prior.degree
     3
     """
-    return _regression(validated(prior, noise, spread, noise_scale, intercept), by_regime=True)
-
-
-def _regression(settings: Settings, *, by_regime: bool) -> RegressionModel:
-    """Build a regression; raises ModelError if its prior has a shape."""
-    refuse_shape(settings[0], "a regression")
-    return RegressionModel(*settings, by_regime)
+    return replace(pooled(*args, **settings), by_regime=True)
 
 
 def as_mechanism(prior: Prior) -> Mechanism:
@@ -368,33 +351,33 @@ def _checked_pairs(interactions: Any) -> Literal["auto"] | tuple[tuple[str, ...]
             f'interactions must be "auto", None or pairs of actions, not {interactions!r}; '
             'write [("tv", "radio")]'
         )
-    pairs = [
-        items(pair, "a pair of interactions", "actions")
-        for pair in items(interactions, "interactions", "pairs of actions")
-    ]
-    for pair in pairs:
-        if not all(isinstance(name, str) for name in pair) or len({*pair}) != 2 or len(pair) != 2:
-            raise ModelError(f"interactions: {quoted(pair)} must be two different actions")
-    if len({frozenset(pair) for pair in pairs}) < len(pairs):
+    pairs = _sets_of_actions("interactions", interactions, "pair")
+    if len({*map(frozenset, pairs)}) < len(pairs):
         raise ModelError("interactions name a pair of actions twice")
-    return tuple(map(tuple, pairs))
+    return pairs
 
 
 def _checked_groups(alike: Any) -> tuple[tuple[str, ...], ...]:
     """Validate groups of actions that are alike; raises ModelError."""
-    groups = [
-        items(group, "a group of alike", "actions")
-        for group in items(alike, "alike", "groups of actions")
-    ]
-    seen: set[str] = set()
-    for group in groups:
-        if len(group) < 2 or not all(isinstance(name, str) for name in group):
-            raise ModelError(f"alike: {quoted(group)} must be two or more actions")
-        for name in group:
-            if name in seen:
-                raise ModelError(f"alike: {name!r} is named twice; an action is in one group")
-            seen.add(name)
-    return tuple(map(tuple, groups))
+    groups = _sets_of_actions("alike", alike, "group")
+    for name, count in Counter(chain.from_iterable(groups)).items():
+        if count > 1:
+            raise ModelError(f"alike: {name!r} is named twice; an action is in one group")
+    return groups
+
+
+def _sets_of_actions(role: str, values: Any, of: str) -> tuple[tuple[str, ...], ...]:
+    """Validate pairs or groups of different actions."""
+    sets = tuple(
+        items(own, f"a {of} of {role}", "actions")
+        for own in items(values, role, f"{of}s of actions")
+    )
+    for own in sets:
+        enough = len(own) > 1 if of == "group" else len(own) == len({*own}) == 2
+        if not (enough and all(isinstance(name, str) for name in own)):
+            many = "two or more" if of == "group" else "two different"
+            raise ModelError(f"{role}: {quoted(own)} must be {many} actions")
+    return sets
 
 
 def _adstocks(carryover: Any) -> dict[str, Adstock]:

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
+from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, SumBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError
+from bayes_intgen.basis.control import ControlBasis, ControlError, frequencies_of
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.basis.periods import PastActions, RateError
@@ -271,9 +271,16 @@ class RandomEffects:
     ratio: tuple[float, ...]
 
     def functions(self, inputs: Array) -> Array:
-        """Columns Z of rows, shape (n, q)."""
-        columns = [b.matrix(inputs[:, [i]]) for b, i in zip(self.bases, self.inputs, strict=True)]
-        return np.concatenate(columns, axis=1)
+        """Columns Z of rows, shape (n, q); actions alone suffice."""
+        # A level is constant, whatever the group.
+        last = inputs.shape[1] - 1
+        pairs = zip(self.bases, self.inputs, strict=True)
+        return np.concatenate([b.matrix(inputs[:, [min(i, last)]]) for b, i in pairs], axis=1)
+
+    def drawn(self, noise_sd: Array, rng: np.random.Generator) -> Array:
+        """Draw the effects of one group, shape (chain, draw, q), given the noise, (chain, draw)."""
+        parts = [rng.standard_normal((*noise_sd.shape, basis.size)) for basis in self.bases]
+        return np.asarray(np.concatenate(parts, -1) * noise_sd[..., None] * np.sqrt(self.ratio))
 
 
 class PseudoObservations(NamedTuple):
@@ -327,15 +334,11 @@ class Decomposition:
     centre: float
     unit: float
     intercept_mean: float
-    categories: tuple[Categories | None, ...] = ()
+    categories: tuple[Categories | None, ...]
     covariates: CovariateColumns = field(default_factory=CovariateColumns)
     random_effects: RandomEffects | None = None
     parents: Array | None = None
     carryover: Mapping[str, Adstock] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.categories:
-            object.__setattr__(self, "categories", (None,) * len(self.names))
 
     def is_ordered(self, k: int) -> bool:
         """Whether the values of an action have an order: numbers, ordered levels, or two levels."""
@@ -396,6 +399,11 @@ class Decomposition:
         return {
             term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
         }
+
+    def columns_of(self, terms: Sequence[Term]) -> NDArray[np.int_]:
+        """Columns of some of the terms, one after the other."""
+        every = np.arange(self.size)
+        return np.concatenate([every[:0], *(every[self.columns[term.name]] for term in terms)])
 
     @cached_property
     def size(self) -> int:
@@ -470,11 +478,9 @@ class Decomposition:
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
-                basis = term.component.basis
-                assert isinstance(basis, HSGPBasis | CentredBasis | ControlBasis | SumBasis)
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 fixed[columns] += spectral_constant(term.component.kernel)
-                frequency[columns] = basis.frequencies
+                frequency[columns] = frequencies_of(term.component.basis)
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
         scales = _log_normals(list(self.scales.values()))

@@ -1,7 +1,4 @@
-"""Part of the predictor by which the units of a population differ, and averages over units.
-
-Effects of groups that are not in the data are drawn from the distribution between groups.
-"""
+"""Part of the predictor by which the units of a population differ, and averages over units."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.evaluation import Evaluation, PointEvaluation
-from bayes_intgen.data.covariates import UNSEEN
-from bayes_intgen.models.terms import Decomposition, RandomEffects, Term
+from bayes_intgen.models.terms import Decomposition, Term
 
 # Number of units above which an average of exponentials is over strata of similar units, and number
 # of these strata. With 20,000 units whose effects have a standard deviation of one, the average of
@@ -22,51 +17,17 @@ from bayes_intgen.models.terms import Decomposition, RandomEffects, Term
 MANY_UNITS, STRATA = 1_000, 250
 
 
-class UnseenGroup(NamedTuple):
-    """Draws of one effect of a group.
-
-    Attributes
-    ----------
-    column : int
-        Position of the grouping among covariates and groups.
-    basis : Basis
-        Function of one input whose coefficients the group has.
-    input : int or None
-        Action; None for the level.
-    draws : ndarray, shape (chain, draw, basis.size)
-    share : float
-        Share of the population that is in such a group.
-    """
-
-    column: int
-    basis: Basis
-    input: int | None
-    draws: Array
-    share: float = 1.0
-
-    def effect(self, actions: Array) -> Array:
-        """Effect in the group at actions, shape (n, K): an array (chain, draw, n)."""
-        return np.asarray(self.draws @ self.functions(actions).T)
-
-    def functions(self, actions: Array) -> Array:
-        """Functions of the actions, shape (n, basis.size)."""
-        return self.basis.matrix(actions[:, [self.input or 0]])
-
-
 class UnitEffects(NamedTuple):
-    """Terms of covariates and groups, and effects of groups that are not in the data.
+    """Terms of covariates and groups, with their coefficients.
 
     Attributes
     ----------
     terms : Decomposition
         Without the terms that are the same for all units.
-    unseen : tuple of UnseenGroup
     coefficients : ndarray, shape (chain, draw, P)
-        Of the terms, then of the unseen groups.
     """
 
     terms: Decomposition
-    unseen: tuple[UnseenGroup, ...]
     coefficients: Array
 
     @classmethod
@@ -75,7 +36,6 @@ class UnitEffects(NamedTuple):
         terms: Decomposition,
         coefficients: Array,
         intervened: NDArray[np.bool_],
-        unseen: tuple[UnseenGroup, ...] = (),
         among: Sequence[Term] | None = None,
     ) -> Self:
         """Extract from some terms, or all, and the coefficients of all, (chain, draw, P).
@@ -87,17 +47,13 @@ class UnitEffects(NamedTuple):
             for term in (terms.terms if among is None else among)
             if term.depends_on_covariates(len(terms.names)) and term.gate(intervened).any()
         )
-        columns = [np.arange(terms.size)[terms.columns[term.name]] for term in own]
-        which = np.concatenate([np.empty(0, dtype=int), *columns])
-        parts = [coefficients[..., which], *(group.draws for group in unseen)]
-        return cls(replace(terms, terms=own), unseen, np.concatenate(parts, axis=-1))
+        return cls(replace(terms, terms=own), coefficients[..., terms.columns_of(own)])
 
     @property
     def depends_on_actions(self) -> bool:
         """Whether the differences between units depend on the actions."""
         count = len(self.terms.names)
-        of_terms = any(min(term.inputs) < count for term in self.terms.terms)
-        return of_terms or any(group.input is not None for group in self.unseen)
+        return any(min(term.inputs) < count for term in self.terms.terms)
 
     def at_each(
         self,
@@ -131,15 +87,8 @@ class UnitEffects(NamedTuple):
     ) -> Array:
         """Functions of units, shape (U, C + G), at a point and a mask, (1, K): shape (U, P)."""
         rows = np.concatenate([np.repeat(point, len(units), axis=0), units], axis=1)
-        of_terms = self.terms.matrix(
-            rows,
-            np.repeat(mask, len(units), axis=0),
-            evaluation=PointEvaluation(evaluation, point),
-        )
-        of_groups = [
-            (units[:, [group.column]] == UNSEEN) * group.functions(point) for group in self.unseen
-        ]
-        return np.concatenate([of_terms, *of_groups], axis=1)
+        masks = np.repeat(mask, len(units), axis=0)
+        return self.terms.matrix(rows, masks, evaluation=PointEvaluation(evaluation, point))
 
     def log_mean_exp(self, design: Array, shares: Array) -> Array:
         """Logarithm of the mean over units of exp(difference from the average), (chain, draw).
@@ -165,25 +114,3 @@ class UnitEffects(NamedTuple):
         covariance = (within * tilted[:, None]).T @ within
         half = ((self.coefficients @ covariance) * self.coefficients).sum(axis=-1) / 2
         return np.asarray(np.log(np.exp(self.coefficients @ means.T) @ totals) + half)
-
-
-def unseen_group(
-    terms: Decomposition, effects: RandomEffects, noise_sd: Array, rng: np.random.Generator
-) -> tuple[UnseenGroup, ...]:
-    """Draw the effects of one group of a fine grouping.
-
-    Parameters
-    ----------
-    terms : Decomposition
-    effects : RandomEffects
-    noise_sd : ndarray, shape (chain, draw)
-    rng : Generator
-    """
-    out, start = [], 0
-    for basis, k in zip(effects.bases, effects.inputs, strict=True):
-        sd = np.sqrt(effects.ratio[start : start + basis.size])
-        start += basis.size
-        draws = rng.standard_normal((*noise_sd.shape, basis.size)) * noise_sd[..., None] * sd
-        action = k if k < len(terms.names) else None
-        out.append(UnseenGroup(effects.grouping - len(terms.names), basis, action, draws))
-    return tuple(out)

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label
+from bayes_intgen.basis.categories import Label, listed
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
@@ -48,7 +48,7 @@ def regime_table(regimes: Mapping[Mask, int], reference: ReferenceRows, outcome:
         low[i], high[i] = np.quantile(rows, RANGE_TAILS, axis=0)
         for k, categories in enumerate(reference.categories):
             if categories is not None:
-                levels[i, k] = categories.subset(rows[:, k]).spelled()
+                levels[i, k] = listed(categories.decode(np.unique(rows[:, k])).tolist())
     dims = ("regime", "action")
     return xr.Dataset(
         {

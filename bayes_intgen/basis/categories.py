@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import compress
 from typing import Any, Self
 
 import numpy as np
@@ -175,21 +174,6 @@ class Categories:
         """
         return np.isin(values, self.codes)
 
-    def subset(self, values: Array) -> "Categories":
-        """Select the levels that occur among some codes.
-
-        Examples
-        --------
-        >>> Categories.of_labels(["low", "mid", "high"], True).subset(np.array([2.0, 0.0])).labels
-        ('low', 'high')
-        """
-        occurring = np.isin(self.codes, values).tolist()
-        return Categories(
-            tuple(compress(self.labels, occurring)),
-            tuple(compress(self.codes, occurring)),
-            self.ordered,
-        )
-
     def spelled(self) -> str:
         """List the labels for a message.
 
@@ -224,23 +208,6 @@ class Categories:
             f"{name!r} has no level {spelled_label(cell)} (row {row}); {hint(cell, names)} levels "
             f"are {self.spelled()}"
         )
-
-
-def alike(labels: Sequence[str]) -> list[list[str]]:
-    """Labels that differ in case or blanks only, or of which one is the first letter of the other.
-
-    Examples
-    --------
-    >>> alike(["F", "M", "female", "10 mg", "10mg"])
-    [['F', 'female'], ['10 mg', '10mg']]
-    """
-    plain = {label: "".join(label.casefold().split()) for label in labels}
-    found: dict[str, list[str]] = {}
-    for label, text in plain.items():
-        words = {own for own in plain.values() if len(own) > 2 and own[0] == text}
-        key = words.pop() if len(words) == 1 and text.isalpha() else text
-        found.setdefault(key, []).append(label)
-    return [own for own in found.values() if len(own) > 1]
 
 
 def listed(labels: Sequence[Label]) -> str:

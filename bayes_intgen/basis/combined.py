@@ -52,11 +52,6 @@ class SumBasis:
     def size(self) -> int:
         return self.parts[0].size
 
-    @property
-    def frequencies(self) -> Array:
-        """Frequencies of parts that are each an :class:`HSGPBasis`, shape (size,)."""
-        return self.parts[0].frequencies
-
     def matrix(self, actions: Array) -> Array:
         values = [part.matrix(actions[:, [i]]) for i, part in enumerate(self.parts)]
         return np.asarray(np.sum(values, axis=0))
@@ -108,8 +103,10 @@ class TensorProductBasis:
 
 def degrees_of(basis: Basis) -> NDArray[np.int_]:
     """Degree of roughness of each function of a basis, from zero, shape (size,)."""
-    if isinstance(basis, PiecewiseLinear | GroupIndicators):
-        return basis.degrees
+    if isinstance(basis, GroupIndicators) or (
+        isinstance(basis, PiecewiseLinear) and not basis.graded
+    ):
+        return np.zeros(basis.size, dtype=np.int_)
     if isinstance(basis, CentredBasis):
         return degrees_of(basis.basis)
     if isinstance(basis, ConcatenatedBasis):

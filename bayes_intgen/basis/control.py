@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
-from bayes_intgen.basis.combined import TensorProductBasis
+from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
 # Position of the control variable among the arguments of a basis.
@@ -161,12 +161,6 @@ class ControlBasis:
     def size(self) -> int:
         return self.basis.size
 
-    @property
-    def frequencies(self) -> Array:
-        """Frequencies of an :class:`HSGPBasis`, shape (size,)."""
-        assert isinstance(self.basis, HSGPBasis | CentredBasis)
-        return self.basis.frequencies
-
     def at(self, inputs: Array, control: Array) -> Array:
         """Functions at values of the control variable, shape (n,): an array (n, size)."""
         columns = [control if i == CONTROL else inputs[:, i] for i in self.arguments]
@@ -174,6 +168,14 @@ class ControlBasis:
 
     def matrix(self, inputs: Array) -> Array:
         return self.at(inputs, self.control.matrix(inputs)[:, 0])
+
+
+def frequencies_of(basis: Basis) -> Array:
+    """Frequencies of a Hilbert-space GP, which may be centred or summed, shape (size,)."""
+    while not isinstance(basis, HSGPBasis):
+        assert isinstance(basis, CentredBasis | ControlBasis | SumBasis)
+        basis = basis.parts[0] if isinstance(basis, SumBasis) else basis.basis
+    return basis.frequencies
 
 
 @dataclass(frozen=True, eq=False)

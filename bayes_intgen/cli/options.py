@@ -21,7 +21,7 @@ from bayes_intgen.cli.points import (
     points_of_file,
     refuse_observed,
 )
-from bayes_intgen.errors import DataError, DataWarning, ModelError
+from bayes_intgen.errors import DataError, DataWarning
 from bayes_intgen.text.messages import in_words
 
 if TYPE_CHECKING:
@@ -303,14 +303,8 @@ class ModelOptions:
         settings["carryover"] = parsing.parse_carryover(self.carryover or ())
         shaped = parsing.parse_shapes(self.shape or (), self.prior, levels)
         settings |= {"unconfounded": {**levels, **shaped}, "bias": levels}
-        if not self.multiplicative:
-            return additive(self.prior, graph, noise=noise, **settings)
-        if noise != "gaussian":
-            raise ModelError(
-                "with --multiplicative, Student-t noise leaves the outcome without a mean; omit "
-                "--noise"
-            )
-        return multiplicative(self.prior, graph, **settings)
+        build = multiplicative if self.multiplicative else additive
+        return build(self.prior, graph, noise=noise, **settings)
 
 
 @Parameter(name="*")

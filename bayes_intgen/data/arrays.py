@@ -1,16 +1,17 @@
-"""Conversion of arrays to a table: shapes, masks, and cells of one kind per column."""
+"""Conversion of arrays to a table, whose columns are read like those of any other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_intgen._arguments import items
-from bayes_intgen.data.covariates import are_dates
-from bayes_intgen.data.missing import Missing, missing_in
+from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.schema import SINGLE_ROLES, Schema, checked_names, refuse_unknown
+from bayes_intgen.data.tables import array_of, column_of
 from bayes_intgen.errors import DataError
 
 
@@ -38,60 +39,38 @@ def table_of_arrays(
     """Convert arrays to a table, with its schema and masks; see :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
     more: Mapping[str, Any] = options
-    array = _as_table(actions)
+    array = array_of(actions)
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(
+            f"actions must have shape (rows, actions) with at least one of each, not {array.shape}"
+        )
     rows, count = array.shape
     labels = tuple(f"a{k + 1}" for k in range(count))
     if names is not None:
         labels = tuple(map(str, items(names, "names", "names of actions", DataError)))
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
-    cells = _as_column(outcome, "outcome", rows)
     masks = _masks(intervened, (rows, count))
-    covariates, groups = (_columns(more.get(role), role, rows) for role in ("covariates", "groups"))
-    columns: dict[str, NDArray[Any]] = {
-        **{name: _cells(own, name) for name, own in zip(labels, array.T, strict=True)},
-        **{name: _cells(own, name, dates=True) for name, own in covariates.items()},
-        **{name: _objects(own) for name, own in groups.items()},
-    }
-    outcome_name = str(more.get("outcome_name", "outcome"))
+    covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
+    name = str(more.get("outcome_name", "outcome"))
+    columns = {own: _column(array[:, k], own, rows) for k, own in enumerate(labels)}
+    columns |= {**covariates, **groups}
     singles = {
-        role: (_unused(role, [*columns, outcome_name]), _single(more[role], role, rows))
+        role: (_unused(role, [*columns, name]), _column(more[role], role, rows))
         for role in SINGLE_ROLES
         if more.get(role) is not None
     }
     roles: dict[str, Any] = {"covariates": tuple(covariates), "groups": tuple(groups)}
-    roles |= {role: name for role, (name, _) in singles.items()}
+    roles |= {role: own for role, (own, _) in singles.items()}
     roles |= {role: more[role] for role in ("missing", "require_observational") if role in more}
-    schema = Schema.of(labels, outcome_name, "", **roles)
-    columns |= {outcome_name: cells, **dict(singles.values())}
-    return schema, nw.from_dict(columns, backend="pandas"), masks
-
-
-def _single(cells: ArrayLike, role: str, rows: int) -> NDArray[Any]:
-    """Column of a role that one column has."""
-    if role not in ("unit", "time"):
-        return _as_column(cells, role, rows)
-    column = _columns({role: cells}, role, rows)[role]
-    return _objects(column) if role == "unit" else _cells(column, role, dates=True)
+    schema = Schema.of(labels, name, "", **roles)
+    columns |= {name: _column(outcome, "outcome", rows), **dict(singles.values())}
+    return schema, nw.from_native(pd.DataFrame(columns), eager_only=True), masks
 
 
 def _unused(name: str, others: Sequence[str]) -> str:
     """A name that no column has."""
     return name if name not in others else _unused(f"{name} of rows", others)
-
-
-def _as_table(actions: ArrayLike) -> NDArray[Any]:
-    try:
-        array = np.ma.asanyarray(actions)
-        numeric = array.dtype.kind not in "bUTO"
-    except (TypeError, ValueError):  # rows of different lengths
-        numeric = True
-    table = _as_float(actions, "actions") if numeric else array
-    if table.ndim != 2 or 0 in table.shape:
-        raise DataError(
-            f"actions must have shape (rows, actions) with at least one of each, not {table.shape}"
-        )
-    return table
 
 
 def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -107,10 +86,10 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return mask.astype(np.bool_)
 
 
-def _columns(
+def _named(
     mapping: Mapping[str, ArrayLike] | None, role: str, rows: int
-) -> dict[str, NDArray[Any]]:
-    """Columns of covariates or groups as arrays of shape (rows,)."""
+) -> dict[str, "pd.Series[Any]"]:
+    """Columns of covariates or groups."""
     if mapping is None:
         return {}
     if not isinstance(mapping, Mapping):
@@ -119,56 +98,13 @@ def _columns(
             f"{role}={{'name': values}}"
         )
     checked_names(tuple(mapping), role)
-    columns: dict[str, NDArray[Any]] = {}
-    for name, cells in mapping.items():
-        # NumPy would convert a list of text and NaN to text.
-        column = np.ma.asanyarray(cells, dtype=object if isinstance(cells, list | tuple) else None)
-        if column.shape != (rows,):
-            raise DataError(f"{role}: {name!r} must have shape ({rows},), not {column.shape}")
-        columns[name] = column
-    return columns
+    return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in mapping.items()}
 
 
-def _as_float(values: ArrayLike, what: str) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(values)
-        # A cast would drop imaginary parts and masks, and convert dates to days since 1970.
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"they are {array.dtype}")
-        numbers = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{what} must be a rectangular array of numbers ({error})") from error
-    return np.where(np.ma.getmaskarray(values), np.nan, numbers)
-
-
-def _as_column(values: ArrayLike, what: str, rows: int) -> NDArray[np.float64]:
-    column = _as_float(values, what)
-    if column.shape != (rows,):
+def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":
+    array = array_of(values)
+    if array.shape != (rows,):
         raise DataError(
-            f"{what} must have shape ({rows},), one value per row of actions, not {column.shape}"
+            f"{what} must have shape ({rows},), one value per row of actions, not {array.shape}"
         )
-    return column
-
-
-def _cells(column: NDArray[Any], name: str, *, dates: bool = False) -> NDArray[Any]:
-    """Cells of a column as a table holds them: text, booleans and perhaps dates, or numbers."""
-    if dates and column.dtype.kind == "M":
-        not_a_time: Any = np.array("NaT", column.dtype)[()]
-        return np.asarray(np.ma.filled(column, not_a_time))
-    absent = missing_in(column)
-    present = column[~absent].tolist() if column.dtype.kind in "bUTO" else []
-    if present and not absent.any() and all(isinstance(cell, bool) for cell in present):
-        return np.array(present)
-    are_labels = bool(present) and all(isinstance(cell, str | bool) for cell in present)
-    if are_labels or (dates and are_dates(present)):
-        return _objects(column)
-    return _as_float(column, f"column {name!r}")
-
-
-def _objects(column: NDArray[Any]) -> NDArray[Any]:
-    """Cells of any kind, None where they are masked."""
-    data = np.ma.getdata(column)
-    # NumPy converts dates in nanoseconds to integers.
-    cells = np.array(data.astype("datetime64[us]") if data.dtype.kind == "M" else data, object)
-    cells[np.ma.getmaskarray(column)] = None
-    return cells
+    return column_of(array)

@@ -7,6 +7,7 @@ it stays text, and the choice is a question to the user.
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -649,26 +650,20 @@ def _votes(digits: Sequence[str]) -> frozenset[str]:
     return frozenset({other} if bare else ())
 
 
-class _Date(NamedTuple):
-    """Parts of a date; the first two are in doubt unless the mark is empty."""
-
-    first: int
-    second: int
-    last: int
-    mark: str
-    short_year: bool
-    time: timedelta
-
-
-def _date_in(text: str) -> _Date | None:
+def _date_in(text: str) -> Mapping[str, datetime] | None:
+    """Moments that a text may be, by the order of day, month and year; None if it is no date."""
+    if match := YEAR_LAST.fullmatch(text):
+        first, mark, second, year, *time = match.groups()
+        parts = {"day": (year, second, first), "month": (year, first, second)}
+        # Of dates that start with a year, only the order of ISO, without the century, is in use.
+        if len(year) == 2 and mark == "-":
+            parts["year"] = (first, second, year)
+        return _moments(parts, time)
     if match := YEAR_FIRST.fullmatch(text):
         year, mark, month, day, *time = match.groups()
         if day is None and mark == ".":
             return None
-        return _dated(int(day or 1), int(month), year, "", time)
-    if match := YEAR_LAST.fullmatch(text):
-        first, mark, second, year, *time = match.groups()
-        return _dated(int(first), int(second), year, mark, time)
+        return _moments(dict.fromkeys(ANSWERS["dates"], (year, month, day)), time)
     if match := DAY_AND_NAME.fullmatch(text):
         day, name, year, *time = match.groups()
     elif match := NAME_FIRST.fullmatch(text):
@@ -677,41 +672,34 @@ def _date_in(text: str) -> _Date | None:
         return None
     word = name.casefold()
     months = [i for i, names in enumerate(MONTHS, 1) if any(n.startswith(word) for n in names)]
-    return _dated(int(day or 1), months[0], year, "", time) if months else None
+    return (
+        _moments(dict.fromkeys(ANSWERS["dates"], (year, months[0], day)), time) if months else None
+    )
 
 
-def _dated(first: int, second: int, year: str, mark: str, time: Sequence[str | None]) -> _Date:
-    hour, minute, second_of_minute, fraction, half = time
+def _moments(
+    parts: Mapping[str, tuple[str, str | int, str | None]], time: Sequence[str | None]
+) -> Mapping[str, datetime]:
+    """Moments by order, from years, months and days, without those that do not exist."""
+    hour, minute, second, fraction, half = time
     hours = int(hour or 0)
     if half:
         hours = hours % 12 + 12 * (half in "pP")
-    seconds = int(second_of_minute or 0) + float(fraction or 0)
+    seconds = int(second or 0) + float(fraction or 0)
     of_day = timedelta(hours=hours, minutes=int(minute or 0), seconds=seconds)
-    return _Date(first, second, int(year), mark, len(year) == 2, of_day)
-
-
-def _moment(date: _Date, order: str) -> datetime | None:
-    """Date in an order of its parts; None if there is no such date."""
-    day, month, year = date.first, date.second, date.last
-    if date.mark and order == "month":
-        day, month = month, day
-    if date.mark and order == "year":
-        # Only the order of ISO, without the century, is in use.
-        if not (date.short_year and date.mark == "-"):
-            return None
-        day, year = year, day
-    if date.short_year:
-        year += 1900 if year >= FIRST_SHORT_YEAR else 2000
-    try:
-        start = datetime(year, month, day)
-    except ValueError:
-        return None
-    return start + date.time if date.time < timedelta(days=1) else None
+    out = {}
+    for order, (year, month, day) in parts.items():
+        century = 0 if len(year) == 4 else 1900 if int(year) >= FIRST_SHORT_YEAR else 2000
+        with suppress(ValueError):
+            start = datetime(century + int(year), int(month), int(day or 1))
+            if of_day < timedelta(days=1):
+                out[order] = start + of_day
+    return out
 
 
 def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
     found = [_date_in(text) for text in texts]
-    dates = [date for date in found if date]
+    dates = [date for date in found if date is not None]
     if 2 * len(dates) <= len(texts):
         return Reading()
     if len(dates) < len(texts):
@@ -719,12 +707,12 @@ def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
     zones = {zone[1] for zone in map(ZONE.search, texts) if zone}
     if len(zones) > 1 or (zones and not all(map(ZONE.search, texts))):
         return Reading("dates", reason="times are of several zones")
-    values = {order: [_moment(date, order) for date in dates] for order in orders}
+    values = {order: [date.get(order) for date in dates] for order in orders}
     usable = {order: own for order, own in values.items() if None not in own}
     if not usable:
         order = min(values, key=lambda order: values[order].count(None))
         odd = texts[values[order].index(None)]
         return Reading("dates", reason=f"{odd!r} is not a date if the others are")
     # Countries with points put the day first.
-    votes = frozenset({"day"} if any(date.mark == "." for date in dates) else ())
-    return Reading("dates", usable, votes)
+    with_points = any(match[2] == "." for match in map(YEAR_LAST.fullmatch, texts) if match)
+    return Reading("dates", usable, frozenset({"day"} if with_points else ()))

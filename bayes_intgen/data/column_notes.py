@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import narwhals as nw
 import numpy as np
 
-from bayes_intgen.basis.categories import alike, listed
+from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.cells import present_texts, reading_of, remedy_of_text
 from bayes_intgen.data.levels import MAX_LEVELS
 from bayes_intgen.data.tables import is_categorical, missing_cells
@@ -169,9 +169,7 @@ def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
             return "text", f"text {such}{remedy_of_text(present.name, texts)}", count
     if count <= MAX_LEVELS:
         values = "two values" if count == 2 else f"{count} values"
-        pairs = [" and ".join(map(repr, own)) for own in alike(texts)]
-        hint = f" ({first_few(pairs)} look alike)" if pairs else ""
-        return "levels", f"{kind} with {values}, {listed(distinct)}{hint}", count
+        return "levels", f"{kind} with {values}, {listed(distinct)}", count
     repeated = 2 * count <= len(cells)
     return "names" if repeated else "other", f"{kind} with {count:,} values, {such}", count
 

@@ -212,41 +212,19 @@ class DistributedData(OutOfCoreRows):
         head = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
         return cls(client, sized, schema, head, progress)
 
-    def map_reduce[T](
+    def sums[Part, T](
         self,
-        function: Callable[[Observations], T],
+        function: Callable[[Observations], Part],
+        total: Callable[[Iterable[Part]], T],
         combine: Callable[[T, T], T],
+        of_regime: int,
         label: str,
         progress: bool,
     ) -> T:
-        """Run :meth:`Rows.map_reduce` on the cluster."""
+        """Sum results over each partition, and combine the sums; see :meth:`Rows.sums`."""
         split = partial(in_batches, rows=ROWS_PER_BATCH)
-        total: Callable[[Iterable[T]], T] = partial(reduce, combine)
-        return self._summed(split, function, total, combine, label, progress)
-
-    def sum_by_regime[Part, T](
-        self,
-        function: Callable[[Observations], Part],
-        total: Callable[[Iterable[Part]], T],
-        combine: Callable[[T, T], T],
-        rows: int,
-        label: str,
-        progress: bool,
-    ) -> T:
-        """Run :meth:`Rows.sum_by_regime` on the cluster."""
-        split = partial(by_regime, rows=rows, regimes=tuple(self.regimes))
-        return self._summed(split, function, total, combine, label, progress)
-
-    def _summed[Part, T](
-        self,
-        split: Callable[[Iterable[Observations]], Iterator[Observations]],
-        function: Callable[[Observations], Part],
-        total: Callable[[Iterable[Part]], T],
-        combine: Callable[[T, T], T],
-        label: str,
-        progress: bool,
-    ) -> T:
-        """Sum the results of a function of batches over each partition, and combine the sums."""
+        if of_regime:
+            split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.

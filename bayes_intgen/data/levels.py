@@ -179,22 +179,20 @@ def _refuse_unclear_texts(texts: Sequence[str], name: str) -> None:
     stripped: dict[str, str] = {}
     for text in texts:
         bare = text.strip()
-        if not bare:
-            raise DataError(
-                f"column {name!r} has cells without text ({text!r}); give that level a name, or "
-                "drop those rows"
-            )
         if bare in stripped:
             raise DataError(
                 f"column {name!r} has the levels {stripped[bare]!r} and {text!r}, which differ by "
                 "spaces only; strip them"
             )
         stripped[bare] = text
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"column {name!r} has a level {text!r} that is not valid text"
-            ) from error
-        if "\0" in text:
-            raise DataError(f"column {name!r} has a level {text!r} with a zero character")
+        refuse_unwritable(text, f"a level of column {name!r}")
+
+
+def refuse_unwritable(name: str, what: str) -> None:
+    """Raise DataError on a name that cannot be written to a file."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} cannot be called {name!r}: that is not valid text") from error
+    if "\0" in name:
+        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")

@@ -197,23 +197,20 @@ def treatment_of(missing: Missing, column: str) -> Treatment:
 
 def check_missing(missing: Missing, columns: Sequence[str], covariates: Sequence[str]) -> None:
     """Raise DataError unless ``missing`` is a treatment, or maps columns to treatments."""
-    if not isinstance(missing, str | Mapping):
+    each = {"": missing} if isinstance(missing, str) else missing
+    kinds = get_args(Treatment)
+    if not isinstance(each, Mapping) or not all(own in kinds for own in each.values()):
         raise DataError(
-            f"missing must be 'error', 'drop' or 'level', or map columns to these, not {missing!r}"
+            f"missing must be {', '.join(map(repr, kinds))}, or map columns to these, not "
+            f"{missing!r}"
         )
-    each = {} if isinstance(missing, str) else missing
-    for name, treatment in each.items():
-        if name and name not in columns:
+    for name in filter(None, each):
+        if name not in columns:
             raise DataError(f"missing: unknown column {name!r}; {hint(name, columns)} columns are "
                             f"{quoted(columns)}")  # fmt: skip
-        if name and treatment == "level" and name not in covariates:
+        if each[name] == "level" and name not in covariates:
             raise DataError(
                 f"missing: only the cells of covariates can be a level, and {name!r} is not one"
-            )
-    for treatment in (missing,) if isinstance(missing, str) else each.values():
-        if treatment not in get_args(Treatment):
-            raise DataError(
-                f"missing must be {', '.join(map(repr, get_args(Treatment)))}, not {treatment!r}"
             )
 
 

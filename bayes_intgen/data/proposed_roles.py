@@ -320,17 +320,6 @@ class _Proposer:
             self.times.append(name)
             is_date = name in dates
             self._set(name, "covariate", "with a trend and a yearly season" if is_date else "time")
-        # Where all that was set is a function of time, too, so are its consequences.
-        calendars = [
-            name
-            for name in kept
-            if 2 * self.contents[name].distinct <= len(self.table)
-            and not any(self._determines(name, own) for own in self._with_role("action"))
-        ]
-        for name in self._free("levels", "number", "whole"):
-            finer = next((k for k in calendars if self._determines(k, name)), None)
-            if finer is not None:
-                self._set(name, "covariate", f"a function of {finer!r}")
 
     def _groups(self) -> None:
         """Units whose rows belong together, by their names or because text repeats."""

@@ -1,36 +1,23 @@
 """Validation of points and of the actions that are set at them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import narwhals as nw
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import MAX_MAGNITUDE, items
+from bayes_intgen._arguments import MAX_MAGNITUDE, items, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.cells import number_of
-from bayes_intgen.data.tables import as_table, has_levels, label_cells, numeric_column
+from bayes_intgen.data.tables import array_of, as_table, column_of, label_cells, numeric_column
 from bayes_intgen.errors import PointsError
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
-if TYPE_CHECKING:
-    import narwhals as nw
-
 Levels = Sequence[Categories | None]
-# Kinds of cells that float() or NumPy would convert to numbers with another meaning.
-NOT_NUMBERS = (
-    str,
-    bytes,
-    complex,
-    np.complexfloating,
-    np.datetime64,
-    np.timedelta64,
-    date,
-    timedelta,
-)
 
 
 def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -> Array:
@@ -63,19 +50,14 @@ def checked_points(points: Any, names: Sequence[str], categories: Levels = ()) -
     >>> checked_points([{"dose": 3, "drug": "on"}], ["drug", "dose"], [drug, None])
     array([[1., 3.]])
     """
-    levels = categories or [None] * len(names)
     table = as_table(points)
-    if table is not None:
-        values = _of_table(table, names, levels)
-    elif isinstance(points, Mapping):
-        values = _of_dict(points, names, levels)
-    elif is_list_of_dicts(points):
-        for row, point in enumerate(points):
-            _check_names(point, names, f" (row {row})")
-        columns = {name: [point[name] for point in points] for name in names}
-        values = _of_dict(columns, names, levels)
-    else:
-        values = _of_array(points, names, levels)
+    if table is None:
+        table = nw.from_native(_frame_of(points, names), eager_only=True)
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise PointsError(f"points have no column {quoted(missing)}")
+    pairs = zip(names, categories or [None] * len(names), strict=True)
+    values = np.stack([_codes(table, *pair) for pair in pairs], axis=1)
     for k, name in enumerate(names):
         bad = np.flatnonzero(~np.isfinite(values[:, k]))
         if bad.size:
@@ -112,19 +94,15 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     >>> checked_value("2.5", "dose", None), checked_value("£14,000", "tv", None)
     (2.5, 14000.0)
     """
-    if isinstance(value, str) and levels is None:
-        # A single value may come from the command line.
-        try:
-            value = float(value)
-        except ValueError:
-            # It may have the currency or the unit of the column.
-            amount = number_of(value)
-            value = value if amount is None else amount
-    code = float(_codes([value], name, levels)[0])
-    if not abs(code) <= MAX_MAGNITUDE:
-        what = "far from every value of data" if np.isfinite(code) else "not a finite number"
-        raise PointsError(f"{name!r} is set to {value!r}, which is {what}")
-    return code
+    if np.ndim(value) == 0:
+        value = np.asarray(value).item()
+    if levels is not None:
+        value = levels.encode([value], name, PointsError, between=True)[0]
+    elif isinstance(value, str):
+        # It may have the currency or the unit of the column.
+        amount = number_of(value)
+        value = value if amount is None else amount
+    return real_number(value, repr(name), PointsError)
 
 
 def named_points(values: Array, names: Sequence[str], categories: Levels) -> Any:
@@ -169,16 +147,40 @@ def checked_mask(intervened: Iterable[str], names: Sequence[str]) -> NDArray[np.
     return np.array([name in actions for name in names])
 
 
-def _of_table(table: "nw.DataFrame[Any]", names: Sequence[str], categories: Levels) -> Array:
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise PointsError(f"points have no column {quoted(missing)}")
-    columns = []
-    for name, levels in zip(names, categories, strict=True):
-        are_labels = levels is not None and has_levels(table, name)
-        cells: Any = (label_cells if are_labels else numeric_column)(table, name, PointsError)
-        columns.append(cells if levels is None else _codes(cells, name, levels))
-    return np.stack(columns, axis=1)
+def _codes(table: "nw.DataFrame[Any]", name: str, levels: Categories | None) -> Array:
+    """Numbers or codes of a column; ordered numeric levels allow values between them."""
+    are_numbers = levels is None or table[name].dtype.is_numeric()
+    cells: Any = (numeric_column if are_numbers else label_cells)(table, name, PointsError)
+    return cells if levels is None else levels.encode(cells, name, PointsError, between=True)
+
+
+def _frame_of(points: Any, names: Sequence[str]) -> pd.DataFrame:
+    """Points that are no table as a frame with a column per action."""
+    if isinstance(points, Mapping):
+        _check_names(points, names)
+        columns = [np.atleast_1d(array_of(points[name])) for name in names]
+        counts = [len(column) for column in columns]
+        most = max(counts)
+        if any(count not in (1, most) for count in counts):
+            each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
+            raise PointsError(f"points have different numbers of values: {each}")
+        columns = [own if len(own) == most else own.repeat(most) for own in columns]
+    elif is_list_of_dicts(points):
+        for row, point in enumerate(points):
+            _check_names(point, names, f" (row {row})")
+        columns = [array_of([point[name] for point in points]) for name in names]
+    else:
+        array = array_of(points)
+        if array.ndim != 2 or array.shape[1] != len(names):
+            raise PointsError(
+                f"points must have shape (points, {len(names)}), one column for each of "
+                f"{quoted(names)}, not {array.shape}"
+            )
+        columns = [*array.T]
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim > 1:
+            raise PointsError(f"points have several values of {name!r} at one point; give one")
+    return pd.DataFrame(dict(zip(names, map(column_of, columns), strict=True)))
 
 
 def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = "") -> None:
@@ -189,60 +191,6 @@ def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = ""
         raise PointsError(
             f"points have no value of {quoted(missing)}{where}; give one for every action"
         )
-
-
-def _of_dict(points: Mapping[Any, Any], names: Sequence[str], categories: Levels) -> Array:
-    _check_names(points, names)
-    columns = [
-        list(points[name]) if is_sequence(points[name]) else [points[name]] for name in names
-    ]
-    counts = [len(column) for column in columns]
-    most = max(counts)
-    if any(count not in (1, most) for count in counts):
-        each = ", ".join(f"{n} of {name!r}" for name, n in zip(names, counts, strict=True))
-        raise PointsError(f"points have different numbers of values: {each}")
-    filled = [column * most if len(column) == 1 else column for column in columns]
-    return _encoded(filled, names, categories)
-
-
-def _of_array(points: Any, names: Sequence[str], categories: Levels) -> Array:
-    numeric = all(levels is None for levels in categories)
-    try:
-        array = np.ma.asanyarray(points)
-        if numeric and array.dtype.kind not in "biufO":
-            raise TypeError(f"they are {array.dtype}")
-        # NumPy would convert a mixture of text and numbers to text. Masked cells are missing.
-        kind = np.float64 if array.dtype.kind in "biuf" else object
-        values = np.ma.filled(np.ma.asanyarray(points, dtype=kind), np.nan)
-    except (TypeError, ValueError) as error:
-        raise PointsError(f"points must be numbers of shape (points, actions) ({error})") from error
-    if values.ndim != 2 or values.shape[1] != len(names):
-        raise PointsError(
-            f"points must have shape (points, {len(names)}), one column for each of "
-            f"{quoted(names)}, not {values.shape}"
-        )
-    return values if numeric and kind is np.float64 else _encoded(values.T, names, categories)
-
-
-def _encoded(columns: Iterable[Any], names: Sequence[str], categories: Levels) -> Array:
-    return np.stack([_codes(*column) for column in zip(columns, names, categories, strict=True)], 1)
-
-
-def _codes(cells: Any, name: str, levels: Categories | None) -> Array:
-    """Convert a column of points to numbers; ordered numeric levels allow values between them."""
-    if levels is not None:
-        return levels.encode(cells, name, PointsError, between=True)
-    out = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        try:
-            if isinstance(cell, NOT_NUMBERS):
-                raise TypeError(f"it is {type(cell).__name__}")
-            out[row] = np.nan if cell is None else float(cell)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise PointsError(
-                f"points set {name!r} to {cell!r} (row {row}), which is not a number"
-            ) from error
-    return out
 
 
 def is_sequence(value: Any) -> bool:

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -171,10 +171,6 @@ class Rows(ABC):
         """Label of a mask: ``observational``, ``do(red)``, ``do(red, green)``."""
         return mask_label(self.names, mask)
 
-    def batches_by_regime(self, rows: int) -> "Iterator[Observations]":
-        """Yield all rows in batches of one regime each, all but the last of some ``rows`` rows."""
-        return by_regime(self.batches(rows), rows, tuple(self.regimes))
-
     def map_batches[T](
         self,
         function: "Callable[[Observations], T]",
@@ -216,28 +212,30 @@ class Rows(ABC):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        return reduce(combine, self.map_batches(function, label, progress))
+        total: Callable[[Iterable[T]], T] = partial(reduce, combine)
+        return self.sums(function, total, combine, 0, label, progress)
 
-    def sum_by_regime[Part, T](
+    def sums[Part, T](
         self,
         function: "Callable[[Observations], Part]",
         total: Callable[[Iterable[Part]], T],
         combine: Callable[[T, T], T],
-        rows: int,
+        of_regime: int,
         label: str,
         progress: bool,
     ) -> T:
-        """Apply a function to batches of one regime each, and sum the results in order.
+        """Apply a function to batches, and sum the results in order.
 
         Parameters
         ----------
         function : callable
-            Maps a batch of some ``rows`` rows to a result.
+            Maps a batch of rows to a result.
         total : callable
             Sums the results of consecutive batches.
         combine : callable
             Combines two of these sums, where machines sum parts of the rows; associative.
-        rows : int
+        of_regime : int
+            Number of rows of batches of one regime each; zero for batches of all regimes.
         label, progress
             As in :meth:`map_reduce`.
 
@@ -246,7 +244,8 @@ class Rows(ABC):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        return total(self.map_batches(function, label, progress, self.batches_by_regime(rows)))
+        batches = of_regime and by_regime(self.batches(of_regime), of_regime, tuple(self.regimes))
+        return total(self.map_batches(function, label, progress, batches or None))
 
     @abstractmethod
     def _replace(self, **changes: Any) -> Self:
@@ -479,12 +478,6 @@ class Observations(Rows):
     periods: NDArray[np.float64] | None = None
     left_out: int = 0
     dropped: dict[Mask, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.categories:
-            object.__setattr__(self, "categories", (None,) * len(self.names))
-        if not self.covariates.size:
-            object.__setattr__(self, "covariates", np.empty((len(self.outcome), 0)))
 
     @property
     def regimes(self) -> dict[Mask, int]:

@@ -15,7 +15,14 @@ from bayes_intgen._arguments import MAX_MAGNITUDE, items
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.data.covariates import CovariateColumns, group_label, holds_dates
-from bayes_intgen.data.levels import ColumnLevels, ColumnUse, Content, labels_of_groups, merged
+from bayes_intgen.data.levels import (
+    ColumnLevels,
+    ColumnUse,
+    Content,
+    labels_of_groups,
+    merged,
+    refuse_unwritable,
+)
 from bayes_intgen.data.missing import Missing, MissingCells, check_missing, treatment_of
 from bayes_intgen.data.regime_labels import (
     LabelReader,
@@ -530,8 +537,7 @@ def refuse_two_roles(roles: Mapping[str, Sequence[str]]) -> None:
         if name in role_of:
             twice = f"{role_of[name]} and {role}" if role_of[name] != role else f"{role}, twice"
             raise DataError(
-                f"column {name!r} is passed as {twice}; actions, outcome, regime, covariates, "
-                "groups and weights must be different columns"
+                f"column {name!r} is passed as {twice}; these must be different columns"
             )
         role_of[name] = role
 
@@ -554,16 +560,6 @@ def check_names(names: tuple[str, ...]) -> None:
                 f"an action cannot be called {name!r} where {' and '.join(map(repr, parts))} are "
                 "actions too: that labels rows in which they were set together"
             )
-
-
-def refuse_unwritable(name: str, what: str) -> None:
-    """Raise DataError on a name that cannot be written to a file."""
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{what} cannot be called {name!r}: that is not valid text") from error
-    if "\0" in name:
-        raise DataError(f"{what} cannot be called {name!r}: it has a zero character")
 
 
 def within_squares(weights: Array | None, sd: Array | None) -> Array | None:

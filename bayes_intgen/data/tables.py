@@ -64,6 +64,18 @@ def to_frame(columns: Mapping[str, list[Any]], kind: Any) -> Any:
     return nw.from_dict(columns, backend=kind).to_native()
 
 
+def array_of(values: Any) -> NDArray[Any]:
+    """Convert a list or an array of cells, which may be masked."""
+    # NumPy would convert a list of text and NaN to text.
+    return np.ma.asanyarray(values, dtype=object if isinstance(values, list | tuple) else None)
+
+
+def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
+    """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
+    column = pd.Series(np.ma.getdata(cells))
+    return column.mask(np.ma.getmaskarray(cells)).infer_objects()
+
+
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
     # narwhals does not accept Arrow record batches, or streams of them, as native tables.
     if hasattr(frame, "__arrow_c_array__"):
@@ -121,7 +133,9 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
     if series.dtype.is_temporal():
         return f"dates or durations, {such}; convert them to numbers of days"
     if not all(isinstance(cell, str) for cell in cells):
-        kind = "categories" if is_categorical(series) else str(series.dtype)
+        # narwhals has no name for some types of NumPy, such as complex numbers.
+        known = str(series.dtype) if series.dtype != nw.Unknown else type(cells[0]).__name__
+        kind = "categories" if is_categorical(series) else known
         return f"{kind}, {such}, not numbers"
     return f"text {such}{remedy_of_text(name, cells) or ', not numbers'}"
 

@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import IO, Any
 
 import narwhals as nw
 import numpy as np
@@ -89,9 +90,7 @@ class Cleaned:
         parts = [*self.notes, *asked, *map(str, odd)]
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
-            output = Path(source).with_suffix(".parquet")
-            command = shlex.join(["bayes-intgen", "clean", source, "-o", str(output)])
-            more[0] += f": {option('bi.clean(path)', command=f'`{command}`')} shows all"
+            more[0] += f": {option('bi.clean(path)', command=_clean_command(source))} shows all"
         start = f"{source}: " if source and parts else ""
         return start + "; ".join([*parts[:MAX_PARTS], *more])
 
@@ -131,6 +130,12 @@ class Cleaned:
         ]
         if parts:
             raise DataError(f"nothing is written before a choice: {'; '.join(parts)}")
+
+
+def _clean_command(source: str | Path) -> str:
+    """Command that cleans a text file."""
+    output = Path(source).with_suffix(".parquet")
+    return f"`{shlex.join(['bayes-intgen', 'clean', str(source), '-o', str(output)])}`"
 
 
 @dataclass(frozen=True)
@@ -252,9 +257,7 @@ def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
         what = f"cells such as {cell!r}, whose reading depends on all rows"
     else:
         return
-    output = source.with_suffix(".parquet")
-    command = shlex.join(["bayes-intgen", "clean", str(source), "-o", str(output)])
-    remedy = option("bi.read(bi.clean(path), ...)", command=f"`{command}`")
+    remedy = option("bi.read(bi.clean(path), ...)", command=_clean_command(source))
     raise DataError(
         f"column {column.name!r} holds {what}, and {source.name} is read in parts; if memory "
         f"suffices, read all at once: {remedy}"
@@ -273,35 +276,54 @@ def _reading(source: Path) -> Iterator[None]:
         raise DataError(f"{source} cannot be read as a table ({reason})") from error
 
 
-def _parts(source: Path) -> Iterator[str]:
-    """Text of a file in parts of whole lines, with the line ends of Unix."""
+@contextmanager
+def _bytes_of(source: Path) -> Iterator[IO[bytes]]:
+    """Open a file, which may be compressed; raises DataError if it cannot be read or decoded."""
     open_: Any = gzip.open if source.suffix.lower() == ".gz" else open
     try:
         with open_(source, "rb") as file:
-            start = file.read(PART)
-        encoding = "utf-8-sig"
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            encoding = "utf-16"
-        else:
-            try:
-                # A character may be cut at the end.
-                codecs.getincrementaldecoder(encoding)().decode(start)
-            except UnicodeDecodeError:
-                encoding = "cp1252"
-        with open_(source, "rt", encoding=encoding) as file:
-            rest = ""
-            while more := file.read(PART):
-                text = rest + more
-                end = _end_of_rows(text)
-                rest = text[end:]
-                if end:
-                    yield text[:end]
-            if rest:
-                yield rest
+            yield file
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{source} cannot be read ({error})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
+
+
+def _encoding_of(start: bytes) -> str:
+    """Encoding of a text by its first bytes: that of Windows, if they are not UTF-8 or UTF-16."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    try:
+        # A character may be cut at the end.
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
+    """Text of a file, with the line ends of Unix, and a note on its encoding."""
+    with _bytes_of(source) as file:
+        raw = file.read()
+        encoding = _encoding_of(raw)
+        text = TextIOWrapper(io.BytesIO(raw), encoding).read()
+    return text, ("read as Windows-1252, not UTF-8",) * (encoding == "cp1252")
+
+
+def _parts(source: Path) -> Iterator[str]:
+    """Text of a file in parts of whole lines, with the line ends of Unix."""
+    with _bytes_of(source) as file:
+        encoding, rest = _encoding_of(file.read(PART)), ""
+        file.seek(0)
+        lines = TextIOWrapper(file, encoding)
+        while more := lines.read(PART):
+            text = rest + more
+            end = _end_of_rows(text)
+            rest = text[end:]
+            if end:
+                yield text[:end]
+        if rest:
+            yield rest
 
 
 def _end_of_rows(text: str) -> int:
@@ -320,28 +342,6 @@ def _end_of_rows(text: str) -> int:
         end = before
     # A quote that stands alone is part of a cell.
     return end or last
-
-
-def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
-    """Text of a file, with the line ends of Unix, and a note on its encoding."""
-    try:
-        raw = source.read_bytes()
-        if source.suffix.lower() == ".gz":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} cannot be read ({error})") from error
-    notes: tuple[str, ...] = ()
-    try:
-        if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            text = raw.decode("utf-16")
-        else:
-            try:
-                text = raw.decode("utf-8-sig")
-            except UnicodeDecodeError:
-                text, notes = raw.decode("cp1252"), ("read as Windows-1252, not UTF-8",)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
 
 
 def _layout_of_text(text: str, source: Path) -> _Layout:

@@ -8,8 +8,6 @@ model would treat them as independent and, with few cells, interpolate all of th
 noise.
 """
 
-from collections.abc import Sequence
-from itertools import chain, combinations, islice
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,12 +20,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.pretreatment import copied_action
-from bayes_intgen.identification.regimes import (
-    Mask,
-    mask_label,
-    null_space_of_regimes,
-    project,
-)
+from bayes_intgen.identification.regimes import is_identified, mask_label
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option, quoted
 
@@ -51,8 +44,6 @@ NO_SD = (
     f"outcome_sd must be finite and not negative, at most {format_number(MAX_MAGNITUDE)}, and "
     "weights at least 1 with it; see row {row}"
 )
-# Maximum number of targets that are tried for a message, and listed in it.
-MAX_TARGETS, MAX_LISTED = 500, 6
 # Maximum share of rows, without the largest cell, in cells without variation.
 MAX_ROWS_SHARE = 0.5
 # Maximum degrees of freedom per cell of a fit that does not interpolate the cells.
@@ -80,33 +71,15 @@ def checked_data(data: Any) -> Rows:
 
 
 def check_observational(data: Rows) -> None:
-    """Raise DataError without observational rows, and say what the regimes identify."""
+    """Raise DataError without observational rows, and say whether the joint effect needs them."""
     if not any(not any(mask) for mask in data.regimes):
+        joint = (True,) * len(data.names)
+        identify = "identify" if is_identified(list(data.regimes), joint) else "do not identify"
         raise DataError(
-            "there are no observational rows (rows in which no action was set). "
-            f"{_identified_targets(data.names, list(data.regimes))} Add such rows"
+            "there are no observational rows (rows in which no action was set), and the others "
+            f"{identify} {mask_label(data.names, joint)}; add such rows"
             + option(", or pass require_observational=False to go on without them", command="")
         )
-
-
-def _identified_targets(names: Sequence[str], masks: Sequence[Mask]) -> str:
-    """List targets that the masks identify and targets that they do not, in a sentence."""
-    count = len(names)
-    subsets = chain.from_iterable(combinations(range(count), size) for size in (0, 1, 2))
-    targets = (tuple(k in subset for k in range(count)) for subset in subsets)
-    _, basis = null_space_of_regimes(masks, count)
-    identified: list[Mask] = []
-    others: list[Mask] = []
-    # With many actions there are too many pairs to try them all.
-    for target in dict.fromkeys((*islice(targets, MAX_TARGETS), (True,) * count)):
-        (others if any(project(basis, target)) else identified).append(target)
-
-    def listed(group: Sequence[Mask]) -> str:
-        shown = [mask_label(names, mask) for mask in group[:MAX_LISTED]]
-        return ", ".join([*shown, *["..."] * (len(group) > MAX_LISTED)]) or "nothing"
-
-    sentence = f"The regimes in the data identify {listed(identified)}"
-    return f"{sentence}, but not {listed(others)}." if others else f"{sentence}."
 
 
 def check_cells(rows: Observations, numbers: NDArray[np.int_]) -> None:

@@ -21,7 +21,7 @@ from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR
-from bayes_intgen.data.schema import refuse_absent
+from bayes_intgen.data.schema import refuse_absent, refuse_two_roles
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted
 
@@ -215,16 +215,11 @@ def _names(
             f"{len(names)} actions and {len(hidden)} causes"
         )
     columns = [*names, *hidden, outcome]
-    known = list(frame.columns)
+    refuse_absent(columns, frame.columns.tolist())
+    refuse_two_roles({"actions": names, "causes": hidden, "outcome": [outcome], "regime": [REGIME]})
     for name in columns:
-        refuse_absent([name], known)
-        if known.count(name) > 1:
+        if not isinstance(frame[name], pd.Series):
             raise DataError(f"the frame has two columns {name!r}; rename one of them")
-        if columns.count(name) > 1 or name == REGIME:
-            raise DataError(
-                f"column {name!r} has two roles; actions, causes, outcome and {REGIME!r} must be "
-                "different columns"
-            )
         _check_cells(frame[name])
     if not pd.api.types.is_numeric_dtype(frame[outcome]):
         raise DataError(f"column {outcome!r} holds {frame[outcome].dtype}, not numbers; convert it")

@@ -371,9 +371,8 @@ class JointSurface:
 def _restricted(prediction: Prediction, kept: Sequence[Term]) -> Prediction:
     """Prediction by some of the terms."""
     terms = prediction.terms
-    columns = [np.arange(terms.size)[terms.columns[term.name]] for term in kept]
     return replace(
         prediction,
         terms=replace(terms, terms=tuple(kept)),
-        coefficients=prediction.coefficients[..., np.concatenate([*columns, []]).astype(int)],
+        coefficients=prediction.coefficients[..., terms.columns_of(kept)],
     )

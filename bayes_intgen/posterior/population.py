@@ -7,6 +7,7 @@ population is the average over its rows (standardisation, the g-formula; Robins 
 import hashlib
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Constant
+from bayes_intgen.basis.basis import Basis, GroupIndicators
 from bayes_intgen.basis.categories import centres
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.covariates import (
@@ -38,11 +39,12 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import strata_dataset
 from bayes_intgen.models.adjustment import population_shares
+from bayes_intgen.models.bases import CONSTANT
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.unit_effects import UnitEffects, UnseenGroup, unseen_group
+from bayes_intgen.models.terms import Always, Decomposition, Term
+from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few, hint, in_words, quoted
@@ -234,9 +236,8 @@ def of_rows(
             # The same for all units: a question fixes it, or leaves it out.
             values[:, fine] = base.values[0, fine]
         # Conditional on all values, only groups that are not in the data need a distribution.
-        for pattern, rows in _alike(np.where(values == UNSEEN, UNSEEN, 0.0)):
-            unseen = Population(pattern[None], np.ones(1)) if pattern.any() else None
-            parts.append(RowsAlike(rows, unseen, values[rows]))
+        new = np.where(values == UNSEEN, UNSEEN, 0.0).min(axis=0, keepdims=True)
+        parts.append(RowsAlike(np.arange(len(table)), Population(new, np.ones(1)), values))
     else:
         for own, (_, rows) in zip(units, _alike(values[:, at]), strict=True):
             parts.append(RowsAlike(rows, Population(own, base.shares), values[rows, :0]))
@@ -312,8 +313,9 @@ def in_population(
     if population is None and averages.over is None:
         return prediction
     bootstrap = generator(0, "population") if averages.bootstrap else None
-    unseen = () if population is None else _unseen_groups(prediction, population, scale_of)
-    return prediction.in_population(population, unseen, bootstrap)
+    if population is not None:
+        prediction = _with_new_groups(prediction, population, scale_of)
+    return prediction.in_population(population, bootstrap)
 
 
 def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
@@ -404,34 +406,53 @@ def _values_of_columns(
     return values
 
 
-def _unseen_groups(
+def _with_new_groups(
     prediction: Prediction, population: Population, scale_of: Callable[[str], Array]
-) -> tuple[UnseenGroup, ...]:
+) -> Prediction:
+    """Add effects of groups that are not in the data, which count as one group.
+
+    They are drawn from the distribution between groups.
+    """
+    is_new = (population.values == UNSEEN).any(axis=0)
+    if not is_new.any():
+        return prediction
     terms, rng = prediction.terms, generator(0, "unit", 1)
     count, lead = len(terms.names), prediction.sd.shape
-    # Groups that are not in the data count as one group.
-    shares = (population.shares[:, None] * (population.values == UNSEEN)).sum(axis=0).tolist()
-    out: list[UnseenGroup] = []
+    more, draws, indicator = list[Term](), list[Array](), GroupIndicators(1, UNSEEN)
+
+    def add(name: str, at: int, function: Basis, action: int | None, effects: Array) -> None:
+        basis: Basis = indicator
+        if action is not None:
+            basis = TensorProductBasis((function, indicator), function.size)
+        inputs = (at,) if action is None else (action, at)
+        component = replace(CONSTANT, basis=basis)
+        more.append(Term(f"new {name}", "group", action, inputs, component, 1.0, Always()))
+        draws.append(effects)
+
     for term in terms.terms:
-        column = max(term.inputs, default=0) - count
-        if term.role == "usual" and shares[column]:
+        at = max(term.inputs, default=0)
+        if term.role not in ("usual", "group") or not is_new[at - count]:
+            continue
+        if term.role == "usual":
             # Over groups its functions have unit variance.
             slopes = prediction.coefficients[..., terms.columns[term.name]]
             effects = (slopes * rng.standard_normal(slopes.shape)).sum(axis=-1, keepdims=True)
-            out.append(UnseenGroup(column, Constant(), None, effects, shares[column]))
-        elif term.role == "group" and shares[column]:
+            add(term.name, at, indicator, None, effects)
+        else:
             basis = term.component.basis
-            function = basis.factors[0] if isinstance(basis, TensorProductBasis) else Constant()
-            scale = scale_of(term.name)[..., None]
-            effects = scale * rng.standard_normal((*lead, function.size))
-            out.append(UnseenGroup(column, function, term.action, effects, shares[column]))
-    effects_of_units = terms.random_effects
-    if effects_of_units is not None:
-        share = shares[effects_of_units.grouping - count]
-        if share:
-            own = unseen_group(terms, effects_of_units, prediction.sd, rng)
-            out += [group._replace(share=share) for group in own]
-    return tuple(out)
+            function = basis.factors[0] if isinstance(basis, TensorProductBasis) else indicator
+            effects = rng.standard_normal((*lead, function.size))
+            effects = scale_of(term.name)[..., None] * effects
+            add(term.name, at, function, term.action, effects)
+    fine = terms.random_effects
+    if fine is not None and is_new[fine.grouping - count]:
+        effects, start = fine.drawn(prediction.sd, rng), 0
+        for basis, k in zip(fine.bases, fine.inputs, strict=True):
+            own, start = effects[..., start : start + basis.size], start + basis.size
+            name = fine.names[start - 1]
+            add(name, fine.grouping, basis, k if k < count else None, own)
+    coefficients = np.concatenate([prediction.coefficients, *draws], axis=-1)
+    return replace(prediction, terms=terms.and_terms(more), coefficients=coefficients)
 
 
 def draws_of_scale(tree: xr.DataTree, name: str) -> Array:

@@ -52,9 +52,6 @@ YEAR = 365.25
 # to functions of unit marginal standard deviation. With a slope of 0.3, coverage of 90% intervals
 # where two actions with a product are at their 1% or 99% quantiles is 0.69, with 1.0 it is 0.90.
 MARGIN_SLOPE, MARGIN_ATOM = 1.0, 1.0
-# Prior standard deviation of the parabola's coefficient, relative to that of the slope. Half and a
-# quarter hardly differ (30 worlds of one action with U-shaped, hinged, steep and sine effects).
-CURVATURE = 0.5
 
 
 def smooth_marginal_basis(
@@ -107,7 +104,7 @@ class Smooth(Mechanism):
         trend: Basis = LinearBasis.of(actions, coordinate)
         if coordinate.edge:
             trend = ConcatenatedBasis(trend, Line.of(actions, coordinate))
-        trend = ConcatenatedBasis(trend, Parabola.of(actions, coordinate, CURVATURE))
+        trend = ConcatenatedBasis(trend, Parabola.of(actions, coordinate))
         atom = Atom.of(actions)
         atoms = () if atom is None else (Component("atom", atom, self.scale),)
         return Component("slope", trend, self.slope), self.curve(column), *atoms

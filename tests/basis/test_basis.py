@@ -33,7 +33,7 @@ def hsgp(values: np.ndarray = HEAVY) -> HSGPBasis:
     [
         hsgp(),
         LinearBasis.of(HEAVY, coordinate()),
-        Parabola.of(HEAVY, coordinate(), 0.5),
+        Parabola.of(HEAVY, coordinate()),
         PenalisedSpline.of(HEAVY, coordinate()),
         MonomialBasis.of(HEAVY, coordinate(), 3),
         PiecewiseLinear.exchangeable(HEAVY, tuple(np.quantile(HEAVY, [0, 0.2, 0.5, 0.9, 1]))),

@@ -146,7 +146,7 @@ def test_joint_answer_is_the_effect_of_setting_all_actions() -> None:
     ("change", "arguments", "message"),
     [
         ({}, {"actions": ["dose", "drg"]}, "no column 'drg'; did you mean 'drug'?"),
-        ({}, {"causes": ["age", "dose"]}, "'dose' has two roles"),
+        ({}, {"causes": ["age", "dose"]}, "'dose' is passed as actions and causes"),
         ({}, {"causes": ["age"]}, "one column for each action"),
         ({"drug": lambda f: np.where(f["age"] > 70, "a", f["drug"])}, {}, "depend on each other"),
         ({"site": 1}, {}, "'site' never varies"),

@@ -172,7 +172,7 @@ def test_outcomes_under_a_list_are_those_of_units_of_each_value(fit: bi.Posterio
     [
         ({"region": []}, "'region' is an empty list"),
         ({"region": ["Region A", "Region Z"]}, "no group 'Region Z'"),
-        ({"age": [30, float("nan")]}, "not a finite number"),
+        ({"age": [30, float("nan")]}, "must be a finite number, not nan"),
         ({"season": ["winter", "wintre"]}, "did you mean 'winter'"),
         ({"aeg": [30]}, "unknown covariate or grouping 'aeg'; did you mean 'age'. The fit has "),
         ({"xyz": 1}, "unknown covariate or grouping 'xyz'; the fit has 'age', 'season'"),

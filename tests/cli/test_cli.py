@@ -224,7 +224,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         ([*FIT, "--graph", "red"], 1, "child=parent"),
-        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "a mean; omit --noise"),
+        ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "no mean; omit --noise"),
         (["effect", "FIT", "--set", "red"], 1, "not name=value"),
         (["effect", "FIT", "--set", "red=1,red=2"], 1, "two values"),
         (["effect", "FIT", "--set", " "], 1, "sets nothing"),
@@ -266,7 +266,10 @@ def test_levels_are_set_by_their_names(tmp_path, run) -> None:
     from_file = json.loads(run(*command, "--points", tmp_path / "points.csv").out)
     assert from_file["points"][0]["mean"] == answer["mean"]
     run("plot", tmp_path / "fit.nc", "-o", tmp_path / "x.png", "--at", "drug=a")
-    for typed, message in (("drug=c", "'drug' has no level 'c'"), ("spend=x", "not a number")):
+    for typed, message in (
+        ("drug=c", "'drug' has no level 'c'"),
+        ("spend=x", "'spend' must be a finite number"),
+    ):
         assert message in run(*command, "--set", typed, code=console.UNUSABLE).err
 
 

@@ -149,7 +149,6 @@ def test_actions_are_the_columns_that_labels_name(tmp_path, run) -> None:
         "Experiment": "regime?", "Site visits": "unused", "Sales": "outcome?",
     }  # fmt: skip
     assert "depends on" in reasons["Site visits"]
-    assert "a function of 'Week commencing'" in reasons["Holiday"]
     assert re.search(r"Business as usual +nothing\? +560\n", text)
     assert re.search(r"Radiotest +Radio spend, net\? +80\n", text)
     assert "(720 rows)" in text
@@ -268,15 +267,6 @@ def test_free_text_gets_no_role(tmp_path, run) -> None:
     assert "nearly always the same" in told
 
 
-def test_levels_that_look_alike_are_pointed_out(tmp_path, run) -> None:
-    frame = trial()
-    frame["sex"] = np.random.default_rng(0).choice(["F", "m", "female", "Male", "other"], 900)
-    frame["arm"] = np.random.default_rng(0).choice(["10 mg", "10MG", "20 mg"], 900)
-    _, reasons, _ = described(frame, tmp_path, run)
-    assert "('F' and 'female', 'Male' and 'm' look alike)" in reasons["sex"]
-    assert "('10 mg' and '10MG' look alike)" in reasons["arm"]
-
-
 def test_german_names_are_understood(tmp_path, run) -> None:
     names = {
         "drug_a": "Radioausgaben",
@@ -293,15 +283,6 @@ def test_german_names_are_understood(tmp_path, run) -> None:
     assert "the same units as 'Kundennummer'" in reasons["Kundenname"]
     assert "--label Normalbetrieb= " in text
     assert "--label 'Kino-Test (Herbst)=Kino'" in text
-
-
-def test_calendars_are_covariates_unless_the_calendar_decides_what_is_set(tmp_path, run) -> None:
-    frame, _ = marketing()
-    reason = described(frame, tmp_path, run)[1]["Holiday"]
-    assert "a function of 'Week commencing'" in reason
-    week = frame.groupby("Week commencing")["TV spend"].transform("mean")
-    reason = described(frame.assign(**{"TV spend": week}), tmp_path, run)[1]["Holiday"]
-    assert "a function of" not in reason
 
 
 def test_labels_without_a_clue_are_asked_about(tmp_path, run) -> None:

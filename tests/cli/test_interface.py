@@ -65,7 +65,7 @@ CASES = {
     ),
     "no history": (
         {"regime": lambda t: t["regime"].where(t["regime"] != "", "dose")}, [], {},
-        ["Add such rows"], ["require_observational=False"],
+        ["add such rows"], ["require_observational=False"],
     ),
     "sd alone": ({}, ["--outcome-sd", "sd"], {"outcome_sd": "sd"}, ["--weights"], ["too: weights"]),
     "unit alone": ({}, ["--unit", "patient"], {"unit": "patient"}, ["--time"], ["too: time"]),

@@ -407,7 +407,7 @@ BAD = {
     "duplicates": (None, {"covariates": ["age", "age"]}, "'age' is passed as covariates, twice"),
     "one string": (None, {"covariates": "age"}, r"covariates must be a list .*\['age'\]"),
     "durations": (change(age=pd.Timedelta(days=1)), {}, "column 'age' holds .* in row 0; convert"),
-    "unknown treatment": (None, {"missing": "fill"}, "missing must be 'error', 'drop', 'level', n"),
+    "unknown treatment": (None, {"missing": "fill"}, "missing must be 'error', 'drop', 'level', "),
     "unknown column": (None, {"missing": {"agee": "drop"}}, "unknown column 'agee'; did you mean"),
     "level of an action": (None, {"missing": {"tv": "level"}}, "only the cells of covariates"),
 }  # fmt: skip

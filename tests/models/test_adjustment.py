@@ -80,10 +80,10 @@ def test_trend_and_season_add_up() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"covariates": {"aeg": "linear"}}, "prior for 'aeg'.*'age', 'kind'"),
-        ({"moderators": {"tv": ["region"]}}, "'region' moderates 'tv'"),
+        ({"covariates": {"aeg": "linear"}}, "the model names 'aeg'.*'age', 'kind'"),
+        ({"moderators": {"tv": ["region"]}}, "the model names 'region', but the covariates"),
         ({"moderators": {"radio": ["age"]}}, "unknown action 'radio'"),
-        ({"groups": {"regoin": ["level"]}}, "prior for 'regoin'"),
+        ({"groups": {"regoin": ["level"]}}, "the model names 'regoin'"),
         ({"groups": {"region": ["radio"]}}, "unknown action 'radio'.*'level' or actions"),
     ],
 )

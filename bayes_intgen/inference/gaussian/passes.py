@@ -152,7 +152,7 @@ def binned_sums(
 
     def over(dtype: Precision) -> SufficientStatistics:
         batch = partial(of_batch, dtype=dtype)
-        return data.sum_by_regime(batch, bins.sums, merge, rows, label, progress)
+        return data.sums(batch, bins.sums, merge, rows, label, progress)
 
     sums = over(np.float32)
     if sums.unexplained < MIN_UNEXPLAINED:
