@@ -44,7 +44,7 @@ from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows for the choice of covariates and groups, and for the log variance.
+# Maximum number of rows for the choice of covariates and groups, and for the start of a regression.
 MAX_ROWS = 20_000
 # Number of updates of the variances of a regression's coefficients, and of iterations of the
 # regressions of some rows, of squared residuals or of intervals.
