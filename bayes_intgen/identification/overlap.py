@@ -64,8 +64,6 @@ REFERENCE_ROWS = 500
 PLACES = 50
 # Maximum number of settings of an action between which values are reported as such.
 MAX_SETTINGS = 30
-# Probabilities of the quantiles per regime and action.
-PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
 @dataclass(frozen=True, eq=False)
@@ -453,44 +451,3 @@ class ReferenceRows:
     def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
         columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
         return np.stack(columns).T
-
-
-def regime_quantiles(
-    names: Sequence[str], actions: Array, intervened: NDArray[np.bool_], masks: Sequence[Mask]
-) -> xr.Dataset:
-    """Compute quantiles of each action in each regime.
-
-    Parameters
-    ----------
-    names : sequence of str, length K
-    actions, intervened : ndarray, shape (n, K)
-    masks : sequence of masks
-        The regimes, in the order of the result.
-
-    Returns
-    -------
-    Dataset
-        ``quantile`` (regime, action, probability), in the actions' units; ``rows`` (regime) and
-        ``was_set`` (regime, action).
-
-    Examples
-    --------
-    >>> masks = [(False,), (True,)]
-    >>> actions, intervened = np.arange(8.0)[:, None], np.arange(8)[:, None] > 3
-    >>> dict(regime_quantiles(["red"], actions, intervened, masks).sizes)
-    {'regime': 2, 'action': 1, 'probability': 7}
-    """
-    members = [(intervened == mask).all(axis=1) for mask in masks]
-    quantiles = [np.quantile(actions[rows], PROBABILITIES, axis=0).T for rows in members]
-    return xr.Dataset(
-        {
-            "quantile": (("regime", "action", "probability"), np.array(quantiles)),
-            "rows": ("regime", [int(rows.sum()) for rows in members]),
-            "was_set": (("regime", "action"), np.array(masks)),
-        },
-        coords={
-            "regime": [mask_label(names, mask) for mask in masks],
-            "action": list(names),
-            "probability": list(PROBABILITIES),
-        },
-    )
