@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
@@ -24,36 +24,54 @@ CONTROL = -1
 STEP = 0.05
 # Maximum number of values of an action whose normal scores are kept.
 MAX_SCORES = 200
+# Probability of an interval of residuals below which it is taken for a point, and minimum
+# information of one about the mean.
+MIN_MASS, MIN_INFORMATION = 1e-10, 1e-6
 # Maximum difference of the log variance of residuals from its constant.
 MAX_LOG_RATIO = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class NormalScores:
-    """Normal scores of the mid-ranks of an action, linear between some of its values.
+    """Intervals of normal scores for which the values of an action stand.
 
     They are the same for any increasing transform of the action. A value that many rows share, such
-    as no spend at all, is in the middle of their ranks.
+    as a level or no spend at all, stands for all scores from the rank of the next smaller value to
+    its own. Between the kept values scores are linear.
 
     Attributes
     ----------
-    values, scores : ndarray, shape (n,)
+    values : ndarray, shape (n,)
+        Some of the values, all those that more than a few rows share among them.
+    below, up_to : ndarray, shape (n,)
+        Shares of rows with smaller values, and with values up to this one.
     """
 
     values: Array
-    scores: Array
+    below: Array
+    up_to: Array
 
     @classmethod
     def of(cls, values: Array, weights: Array) -> Self:
         """Compute the scores of values with weights, shape (n,) each."""
         distinct, which = np.unique(values, return_inverse=True)
-        of_distinct = np.bincount(which, weights)
-        ranks = (np.cumsum(of_distinct) - of_distinct / 2) / of_distinct.sum()
-        at = np.unique(np.searchsorted(ranks, np.linspace(0, ranks[-1], MAX_SCORES)))
-        return cls(distinct[at], ndtri(ranks[at]))
+        shares = np.bincount(which, weights) / weights.sum()
+        up_to = np.cumsum(shares)
+        # Rounding must not leave anything above the last value.
+        up_to = up_to / up_to[-1]
+        below = np.concatenate([[0.0], up_to[:-1]])
+        middles = (below + up_to) / 2
+        at = np.unique(np.searchsorted(middles, np.linspace(0, middles[-1], MAX_SCORES)))
+        return cls(distinct[at], below[at], up_to[at])
 
-    def __call__(self, values: Array) -> Array:
-        return np.interp(values, self.values, self.scores)
+    def interval(self, values: Array) -> tuple[Array, Array]:
+        """Lower and upper ends of the scores of values, shape (n,)."""
+        values = np.clip(values, self.values[0], self.values[-1])
+        ends = ndtri(np.stack([self.below, self.up_to], axis=1))
+        between = np.interp(values, np.repeat(self.values, 2), ends.ravel())
+        at = np.searchsorted(self.values, values)
+        kept = self.values[at] == values
+        return np.where(kept, ends[at, 0], between), np.where(kept, ends[at, 1], between)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +123,41 @@ class ControlVariable:
 
     def residual(self, inputs: Array, functions: Array) -> Array:
         """Standardised residual, shape (n,), given the functions of the causes."""
-        residual = self.scale(inputs[:, 0]) - functions @ self.coefficients
-        return np.asarray(residual / sd_of_residuals(functions, self.log_variance))
+        return self.standardised(inputs, functions)[0]
+
+    def standardised(self, inputs: Array, functions: Array) -> tuple[Array, Array]:
+        """Standardised residual and its information, see :func:`standardised_residual`."""
+        mean, sd = functions @ self.coefficients, sd_of_residuals(functions, self.log_variance)
+        return standardised_residual(self.scale, inputs[:, 0], mean, sd)
+
+
+def standardised_residual(
+    scale: Coordinate | NormalScores, values: Array, mean: Array, sd: Array
+) -> tuple[Array, Array]:
+    """Standardised residual of an action, and the information about the mean, shape (n,) each.
+
+    A value that stands for an interval of scores has the generalised residual (Gourieroux,
+    Monfort, Renault and Trognon, Journal of Econometrics 1987): the expectation of the standard
+    normal residual given that it lies in the interval. Given the causes it averages zero, like any
+    residual. The information is one minus its variance, relative to that of a number.
+    """
+    if isinstance(scale, Coordinate):
+        return np.asarray((scale(values) - mean) / sd), np.ones(len(values))
+    low, high = ((end - mean) / sd for end in scale.interval(values))
+    # Differences of tail probabilities are exact on the left.
+    sign = np.where(low > 0, -1.0, 1.0)
+    low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
+    mass = ndtr(high) - ndtr(low)
+    is_interval = mass > MIN_MASS
+    mass = np.where(is_interval, mass, 1.0)
+    at_ends = np.exp(-np.square([low, high]) / 2) / np.sqrt(2 * np.pi) / mass
+    moved = np.where(np.isfinite([low, high]), [low, high], 0.0) * at_ends
+    mean = at_ends[0] - at_ends[1]
+    information = np.clip(mean**2 - moved[0] + moved[1], MIN_INFORMATION, 1.0)
+    return (
+        sign * np.where(is_interval, mean, np.clip(0.0, low, high)),
+        np.where(is_interval, information, 1.0),
+    )
 
 
 def sd_of_residuals(functions: Array, log_variance: Array) -> Array:
@@ -217,4 +268,6 @@ class ControlError:
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP
         sd = sd_of_residuals(functions, self.control.log_variance)
-        return np.asarray((functions @ self.control.root) * (-slope / sd)[:, None])
+        _, information = self.control.standardised(inputs, functions)
+        slope *= -information / sd
+        return np.asarray((functions @ self.control.root) * slope[:, None])

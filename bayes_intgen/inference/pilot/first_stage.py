@@ -19,6 +19,7 @@ from bayes_intgen.basis.control import (
     NormalScores,
     functions_of_causes,
     sd_of_residuals,
+    standardised_residual,
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
@@ -43,11 +44,11 @@ from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows for the choice of covariates and groups, and for the log variance.
+# Maximum number of rows for the choice of covariates and groups, and for the start of a regression.
 MAX_ROWS = 20_000
 # Number of updates of the variances of a regression's coefficients, and of iterations of the
-# regression of squared residuals.
-ITERATIONS, SPREAD_ITERATIONS = 50, 10
+# regressions of some rows, of squared residuals or of intervals.
+ITERATIONS, START_ITERATIONS = 50, 10
 # Variance of coefficients, relative to that of the action, below which their functions are absent.
 MIN_VARIANCE = 1e-8
 # Share of the variance of the fitted mean in directions of its error that are left out.
@@ -148,13 +149,13 @@ def _with_control_variables(
     if not causes:
         return terms, ()
     some = sample.sample(MAX_ROWS)
-    spread = {k: _log_variance(own, some) for k, own in causes.items()}
+    starts = {k: _start(own, some) for k, own in causes.items()}
     cross = data.map_reduce(
-        partial(_cross_products, causes, spread), _merge, "Regressions of actions", progress
+        partial(_cross_products, causes, starts), _merge, "Regressions of actions", progress
     )
     products: tuple[Term, ...] = ()
     for (k, own), sums in zip(causes.items(), cross, strict=True):
-        control = _control_variable(own, spread[k], sums)
+        control = _control_variable(own, starts[k], sums)
         if control is not None:
             terms, more = control_terms(sample, model, terms, own.inputs, control, len(data))
             products += more
@@ -259,34 +260,59 @@ class CrossProducts(NamedTuple):
     units: float
 
     @classmethod
-    def of(cls, functions: Array, response: Array, units: Array, variance: Array) -> Self:
-        """Cross products of rows, shape (n,) each, with these relative variances of a unit."""
+    def of(
+        cls, functions: Array, response: Array, units: Array, variance: Array, hidden: float = 0.0
+    ) -> Self:
+        """Cross products of rows, shape (n,) each, with these relative variances of a unit.
+
+        ``hidden`` is added to the sum of the squares of the response.
+        """
         columns = np.column_stack([functions, response])
-        return cls((columns * (units / variance)[:, None]).T @ columns, float(units.sum()))
+        products = (columns * (units / variance)[:, None]).T @ columns
+        products[-1, -1] += hidden
+        return cls(products, float(units.sum()))
 
     def merged(self, other: Self) -> Self:
         return type(self)(self.products + other.products, self.units + other.units)
 
 
+class Start(NamedTuple):
+    """Coefficients of the mean and the log variance of an action, estimated from some rows."""
+
+    mean: Array
+    log_variance: Array
+
+
 def _cross_products(
-    causes: Mapping[int, Causes], log_variance: Mapping[int, Array], batch: Observations
+    causes: Mapping[int, Causes], starts: Mapping[int, Start], batch: Observations
 ) -> list[CrossProducts]:
     """Cross products of the functions of causes and the action on its scale, for each action."""
-    every = []
-    for k, own in causes.items():
-        functions, action, units = _rows_of(own, batch)
-        variance = sd_of_residuals(functions, log_variance[k]) ** 2
-        every.append(CrossProducts.of(functions, action, units, variance))
-    return every
+    return [_step(own, starts[k], *_rows_of(own, batch)) for k, own in causes.items()]
+
+
+def _step(
+    causes: Causes, start: Start, functions: Array, action: Array, units: Array
+) -> CrossProducts:
+    """Cross products for a step of Newton's method from the start.
+
+    For numbers it leads to the least squares. For intervals of scores the response and its variance
+    are those of iteratively reweighted least squares, and the hidden squares make the sum of
+    squares at the start an expectation given the intervals, as in the EM algorithm.
+    """
+    mean, sd = functions @ start.mean, sd_of_residuals(functions, start.log_variance)
+    residual, information = standardised_residual(causes.scale, action, mean, sd)
+    hidden = float(units @ ((1 - information) * (1 - residual**2 / information)))
+    response = mean + sd * residual / information
+    return CrossProducts.of(functions, response, units, sd**2 / information, hidden)
 
 
 def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
-    """Functions of causes, action on its scale and number of units where the action was not set."""
+    """Functions of causes, action and number of units in the rows where the action was not set."""
     rows = ~data.intervened[:, causes.inputs[0]]
     inputs = data.inputs[rows][:, list(causes.inputs)]
     functions = functions_of_causes(causes.bases, causes.arguments, inputs)
     units = np.ones(len(inputs)) if data.weights is None else data.weights[rows]
-    return functions, causes.scale(inputs[:, 0]), units
+    return functions, inputs[:, 0], units
 
 
 def _merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
@@ -350,35 +376,57 @@ def _regression(
     return Regression(mean, root, float(variance), of_bases)
 
 
-def _log_variance(causes: Causes, data: Observations) -> Array:
+def _start(causes: Causes, data: Observations) -> Start:
+    """Mean and log variance of an action given its causes, by some of the rows.
+
+    Normal scores have a constant variance: among groups in which nearly all rows share a value it
+    is hardly known, and would make outliers of the few others.
+    """
+    functions, action, units = _rows_of(causes, data)
+    start = Start(np.zeros(functions.shape[1]), np.zeros(functions.shape[1]))
+    if isinstance(causes.scale, Coordinate):
+        return start._replace(
+            log_variance=_log_variance(causes.bases, functions, causes.scale(action), units)
+        )
+    fit = None
+    for _ in range(START_ITERATIONS):
+        fit = _regression(_step(causes, start, functions, action, units), causes.bases, fit, 2)
+        if fit is None:
+            break
+        start = Start(fit.mean, _scaled(start.log_variance, fit.variance))
+    return start
+
+
+def _scaled(log_variance: Array, ratio: float) -> Array:
+    """Coefficients of the log variance of residuals whose variance is larger by a factor."""
+    return np.append(log_variance[0] + np.log(ratio), log_variance[1:])
+
+
+def _log_variance(bases: Sequence[Basis], functions: Array, action: Array, units: Array) -> Array:
     """Coefficients of the log variance of an action given its causes.
 
     Gamma regression of squared residuals with a logarithmic link, by iteratively reweighted least
     squares (McCullagh and Nelder, *Generalized Linear Models*, 1989, chapter 8), whose weights are
-    constant. Normal scores are taken to have a constant variance: among groups in which nearly all
-    rows share a value it would be small, and make the few others outliers.
+    constant.
     """
-    functions, action, units = _rows_of(causes, data)
-    one = np.ones(len(units))
-    log_variance, fit = np.zeros(functions.shape[1]), None
-    of_mean = _regression(CrossProducts.of(functions, action, units, one), causes.bases)
-    if of_mean is None or isinstance(causes.scale, NormalScores):
+    one, fit = np.ones(len(units)), None
+    log_variance = np.zeros(functions.shape[1])
+    of_mean = _regression(CrossProducts.of(functions, action, units, one), bases)
+    if of_mean is None:
         return log_variance
     squares = (action - functions @ of_mean.mean) ** 2
     log_variance[0] = np.log(of_mean.variance)
-    for _ in range(SPREAD_ITERATIONS):
+    for _ in range(START_ITERATIONS):
         variance = sd_of_residuals(functions, log_variance) ** 2
         response = np.log(variance) + squares / variance - 1
-        fit = _regression(CrossProducts.of(functions, response, units, one), causes.bases, fit, 2)
+        fit = _regression(CrossProducts.of(functions, response, units, one), bases, fit, 2)
         if fit is None:
             break
         log_variance = fit.mean
     return log_variance
 
 
-def _control_variable(
-    causes: Causes, log_variance: Array, cross: CrossProducts
-) -> ControlVariable | None:
+def _control_variable(causes: Causes, start: Start, cross: CrossProducts) -> ControlVariable | None:
     """Control variable from cross products; None if the causes explain nothing."""
     fit = _regression(cross, causes.bases)
     if fit is None:
@@ -389,7 +437,7 @@ def _control_variable(
     axes = fit.root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
     # An eigensolver leaves the signs open.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    log_variance = np.append(log_variance[0] + np.log(fit.variance), log_variance[1:])
+    log_variance = _scaled(start.log_variance, fit.variance)
     return ControlVariable(
         causes.scale, causes.bases, causes.arguments, fit.mean, log_variance, axes
     )

@@ -5,9 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.basis.control import NormalScores
+from bayes_intgen.basis.control import ControlError, NormalScores
 
 NAMES = ["tv", "radio"]
 GROUPS, ROWS = 16, 400
@@ -114,15 +116,39 @@ def test_effect_of_one_action_averages_the_control_variable_over_the_population(
     np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-8)
 
 
-def test_normal_scores_ignore_increasing_transforms_and_spread_atoms() -> None:
+def test_normal_scores_ignore_increasing_transforms_and_give_atoms_an_interval() -> None:
     rng = np.random.default_rng(0)
     values = np.where(rng.random(1000) < 0.3, 0.0, rng.lognormal(size=1000))
     weights = np.ones(1000)
-    scores = NormalScores.of(values, weights)(values)
-    again = NormalScores.of(np.sqrt(values), weights)(np.sqrt(values))
-    np.testing.assert_allclose(scores, again, atol=0.05)
-    # The mid-rank of the zeros is half their share.
-    assert scores[values == 0][0] == pytest.approx(-1.04, abs=0.1)
+    low, high = NormalScores.of(values, weights).interval(values)
+    again = NormalScores.of(np.sqrt(values), weights).interval(np.sqrt(values))
+    inner = (values > 0) & (values < values.max())
+    np.testing.assert_allclose([low[inner], high[inner]], np.array(again)[:, inner], atol=0.05)
+    np.testing.assert_allclose(low[inner], high[inner], atol=0.2)
+    # The zeros stand for all scores up to their share.
+    share = (values == 0).mean()
+    assert set(low[values == 0]) == {-np.inf}
+    np.testing.assert_allclose(high[values == 0], ndtri(share))
+
+
+def test_the_control_variable_of_zeros_is_what_moves_an_action_beside_its_causes() -> None:
+    """Also in regions with many zeros, in which the mean of an action says little of the cause."""
+    frame, _ = panel(4, pull=2.0, kind="zeros")
+    data = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", groups=["region"])
+    level = 2 * np.random.default_rng(4).normal(size=GROUPS)[frame["region"].astype(int)]
+    posterior = bi.fit(data, method="laplace", progress=False)
+    for k, name in enumerate(NAMES):
+        term = next(t for t in posterior.terms.terms if t.name == f"delta({name}) control error")
+        assert isinstance(term.component.basis, ControlError)
+        free = ~data.in_memory.intervened[:, k]
+        inputs = data.in_memory.inputs[free][:, list(term.inputs)]
+        control = term.component.basis.control.matrix(inputs)[:, 0]
+        moved = (inputs[:, 0] - level[free]) / np.hypot(1, 0.6)
+        # A zero says that it was at most as large as would have led to zero: minus the inverse
+        # Mills ratio.
+        expected = np.where(inputs[:, 0] > 0, moved, -norm.pdf(moved) / norm.cdf(moved))
+        # A regression of mid-ranks leaves 0.29.
+        assert np.std(control - expected) < 0.19
 
 
 def test_a_cause_that_stretches_an_action_leaves_no_bias_of_its_effect() -> None:
