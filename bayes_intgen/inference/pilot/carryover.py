@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, even_shares
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
@@ -48,8 +49,11 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
         lags, {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
     )
 
+    def carried(carryover: Mapping[str, Adstock]) -> Observations:
+        return _stretched(lags.carried(carryover, rows))
+
     def fit(carryover: Mapping[str, Adstock], share: float) -> Pilot:
-        return _fit(lags.carried(carryover, rows), replace(model, carryover=carryover), share)
+        return _fit(carried(carryover), replace(model, carryover=carryover), share)
 
     def evidence(carryover: Mapping[str, Adstock]) -> float:
         """Log posterior density of the hyperparameters at their mode."""
@@ -58,7 +62,7 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
 
     with single_blas_thread(), stage("Carry-over", progress):
         first = fit(best, 1.0)
-        share = _independent_share(lags.carried(best, rows), model, first)
+        share = _independent_share(carried(best), model, first)
         for _ in range(SWEEPS):
             before = best
             for name in unknown:
@@ -77,6 +81,19 @@ def _sample(lags: Lags, carryover: Mapping[str, Adstock]) -> NDArray[np.intp]:
     complete = lags.data.take(at)
     shares = even_shares(complete.regimes, PILOT_ROWS)
     return at[complete.sampled(complete.priorities(at), shares)]
+
+
+def _stretched(rows: Observations) -> Observations:
+    """Let carried-over actions vary as much as those of a period.
+
+    Functions of an action then have the same prior variance over the rows at every rate. Otherwise
+    slow rates would be preferred where an action does little, since they let it do less.
+    """
+    stretched = [
+        Coordinate.of(now).inverse_transform(Coordinate.of(carried).transform(carried))
+        for carried, now in zip(rows.actions.T, rows.this_period.actions.T, strict=True)
+    ]
+    return replace(rows, actions=np.stack(stretched, axis=1))
 
 
 def _fit(rows: Observations, model: Model, share: float) -> Pilot:
