@@ -147,15 +147,6 @@ def test_pareto_k_takes_the_place_of_divergences(laplace, tmp_path) -> None:
     assert not any(word in page for word in ("R-hat", "divergent", "warmup", "NumPyro", "chains"))
 
 
-def test_without_pareto_k_a_fit_is_one_by_nuts_whose_divergences_are_missing(
-    laplace, tmp_path
-) -> None:
-    tree = laplace.tree.copy()
-    tree["sample_stats"].attrs = {}
-    with pytest.raises(bi.SavedFitError, match="divergences"):
-        bi.Posterior(tree).save(tmp_path / "other.nc")
-
-
 @pytest.mark.parametrize(
     ("k", "ess", "message"),
     [

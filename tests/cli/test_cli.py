@@ -1,4 +1,4 @@
-"""The command line as processes, or as functions where a process would prove nothing more."""
+"""Commands, run in this process unless a new one is what is tested."""
 
 import csv
 import inspect
@@ -30,10 +30,6 @@ COMMAND = [sys.executable, "-m", "bayes_intgen"]
 FIT = ["fit", "DATA", "-y", "intensity", "-a", "red", "-o", "x.nc"]
 
 
-def process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
-
-
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory, data, posterior):
     """A folder with data.csv and fit.nc."""
@@ -45,30 +41,22 @@ def folder(tmp_path_factory, data, posterior):
     return out
 
 
-def test_help_imports_no_heavy_module() -> None:
+def test_commands_wait_for_no_library_that_they_do_not_need(folder) -> None:
+    pytest.importorskip("dask")  # xarray imports it where it is installed
+    ask = ["effect", str(folder / "fit.nc"), "--set", "red=0.1,green=0.2", "-q"]
     program = (
         "import sys\nfrom bayes_intgen import cli\n"
         "cli.main(['--help']); cli.main(['fit', '--help'])\n"
-        "heavy = {'jax', 'numpyro', 'xarray', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)\n"
-        "print(heavy, file=sys.stderr)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr == "set()\n"
-    for word in ("describe", "effect", "Exit codes", "--graph", "--debug"):
-        assert word in done.stdout
-
-
-def test_effects_of_a_saved_fit_wait_for_no_library_that_they_do_not_need(folder) -> None:
-    pytest.importorskip("dask")  # xarray imports it where it is installed
-    program = (
-        "import sys\nfrom bayes_intgen import cli\n"
-        f"cli.main(['effect', {str(folder / 'fit.nc')!r}, '--set', 'red=0.1,green=0.2', '-q'])\n"
+        "heavy = {'jax', 'numpyro', 'xarray', 'scipy', 'pandas', 'matplotlib'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)\n"
+        f"cli.main({ask})\n"
         "heavy = {'jax', 'numpyro', 'dask', 'matplotlib', 'arviz'}\n"
         "print(heavy & set(sys.modules), 'xarray' in sys.modules, file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr == "set() True\n"
-    assert "outcomes" in done.stdout
+    assert done.stderr == "set()\nset() True\n"
+    for word in ("describe", "effect", "Exit codes", "--graph", "--debug", "outcomes"):
+        assert word in done.stdout
 
 
 def test_defaults_equal_those_of_the_library() -> None:
@@ -78,21 +66,20 @@ def test_defaults_equal_those_of_the_library() -> None:
     assert own == {name: library[name].default for name in own}
 
 
-def test_fit_then_effect(folder, tmp_path) -> None:
-    quick = ["--prior", "linear", "--graph", "green=red", "--draws", 100, "--warmup", 100]
-    done = process("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", *quick,
-                   "-o", tmp_path / "fit.nc", "--checkpoint", tmp_path / "run")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
+def test_fit_then_effect(folder, tmp_path, run) -> None:
+    quick = ["--prior", "linear", "--graph", "green=red", "--draws", 100, "--method", "laplace"]
+    done = run("fit", folder / "data.csv", "-y", "intensity", "-a", "red,green", *quick,
+               "-o", tmp_path / "fit.nc", "--checkpoint", tmp_path / "run")  # fmt: skip
+    assert done.out == ""
     assert (tmp_path / "run").is_file()
-    assert f"written to {tmp_path / 'fit.nc'}\nNext:" in done.stderr
+    assert f"written to {tmp_path / 'fit.nc'}\nNext:" in done.err
     saved = bi.load(tmp_path / "fit.nc")
     assert saved.model.graph == {"green": ("red",)}
-    output = process("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
-                    "--from", "green=0", "--format", "json")  # fmt: skip
-    assert output.returncode == 0
-    assert re.search(r"note: green = \S+ by default", output.stderr)
-    answer = json.loads(output.stdout)
+    assert saved.tree["posterior"].sizes["draw"] == 100
+    output = run("effect", tmp_path / "fit.nc", "--set", "red=0.5", "--set", "red=0,green=1",
+                 "--from", "green=0", "--format", "json")  # fmt: skip
+    assert re.search(r"note: green = \S+ by default", output.err)
+    answer = json.loads(output.out)
     assert [point["from"]["red"] for point in answer["points"]] == [0.5, 0.0]
     points = [[p["values"]["red"], p["values"]["green"]] for p in answer["points"]]
     before = [[p["from"]["red"], p["from"]["green"]] for p in answer["points"]]
@@ -104,20 +91,24 @@ def test_fit_then_effect(folder, tmp_path) -> None:
 def test_findings_of_a_fit_are_shown_once(folder, tmp_path, run) -> None:
     frame = pd.read_csv(folder / "data.csv")
     pd.concat([frame, frame[:200]]).to_csv(tmp_path / "copies.csv", index=False)
-    command = ["fit", tmp_path / "copies.csv", "-y", "intensity", "-a", "red,green", "--draws", 4]
-    command += ["--warmup", 10, "--prior", "linear", "-o", tmp_path / "fit.nc", "--strict"]
-    summary = " ".join(run(*command, code=console.DOUBTFUL).err.split())
+    command = ["fit", tmp_path / "copies.csv", "-y", "intensity", "-a", "red,green", "--strict"]
+    command += ["--prior", "linear", "-o", tmp_path / "fit.nc"]
+
+    def problems() -> tuple[str, ...]:
+        return tuple(bi.report_identification(bi.load(tmp_path / "fit.nc")).problems)
+
+    summary = run(*command, "--draws", 4, "--warmup", 10, code=console.DOUBTFUL).err
+    summary = " ".join(summary.split())
     assert "warning" not in summary
-    warned = run(*command, "-q", code=console.DOUBTFUL).err.splitlines()
-    problems = bi.report_identification(bi.load(tmp_path / "fit.nc")).problems
-    # Remedies are options here.
-    shown = 40
-    assert {f"warning: {problem[:shown]}" for problem in problems} == {
-        line[: len("warning: ") + shown] for line in warned
-    }
     for first_words in ("200 of 1100 rows are exact copies of others", "R-hat is "):
         assert summary.count(first_words) == 1
-        assert any(problem.startswith(first_words) for problem in problems)
+        assert any(problem.startswith(first_words) for problem in problems())
+    # A quiet command shows warnings instead. Remedies are options here.
+    warned, shown = run(*command, "--method", "laplace", "-q").err.splitlines(), 40
+    assert {f"warning: {problem[:shown]}" for problem in problems()} == {
+        line[: len("warning: ") + shown] for line in warned
+    }
+    assert warned
 
 
 def test_formats_contain_the_same_numbers(folder, tmp_path, run) -> None:

@@ -138,19 +138,6 @@ def test_experiment_at_one_value_supports_that_value_only() -> None:
     assert "only" not in str(data.identify(["x", "y"]))
 
 
-def test_marginal_overlap_does_not_imply_joint_support() -> None:
-    """y follows x, its experiments are at low values: high x with low y occurs in do(y) only."""
-    rng, rows = np.random.default_rng(7), 500
-    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
-    x = rng.uniform(0, 10, len(masks))
-    y = np.where(masks[:, 1], rng.normal(0, 0.1, len(masks)), x + rng.normal(0, 0.1, len(masks)))
-    data = bi.RegimeData.from_arrays(np.stack([x, y], axis=1), y + x, masks, NAMES)
-    points = [[8.0, 0.0], [0.1, 0.1]]
-    assert data.support(points).supported.to_numpy().tolist() == [False, True]
-    # Negative control: in this graph the bias of x is a function of x alone.
-    assert data.support(points, graph={"y": ["x"]}).needs_met.sel(action="y").all()
-
-
 def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
     points = np.array([[0.0, 0.0], [2.8, 0.0], [99.0, 0.0]])
     for ask in (
@@ -241,16 +228,3 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert support["supported"].to_numpy().tolist() == [True, True, False]
         assert (support["distance"].sel(regime="observational") == 0).all()
         assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
-
-
-def test_values_between_ordered_levels_are_unsupported() -> None:
-    rng = np.random.default_rng(0)
-    dose = rng.integers(0, 30, size=600)
-    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
-    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
-    supported = {}
-    for name, table in (("numbers", frame), ("levels", levels)):
-        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
-        supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
-    # Values between two numbers are near rows at these; values between two levels are not.
-    assert supported == {"numbers": [True, True], "levels": [True, False]}
