@@ -256,24 +256,6 @@ def test_certificate_of_data(data: bi.RegimeData) -> None:
         result.identified = False  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("regimes", "weights"), [(["", "r", "gb"], [-1, 1, 1]), (["", "r"], None)])
-def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path) -> None:
-    result = certificate(regimes, "rgb")
-    table = result.to_dataset()
-    assert dict(table.sizes) == {"regime": len(regimes), "action": 3}
-    assert table.rows.values.tolist() == [10] * len(regimes)
-    assert table.rows.dtype.kind == "i"
-    assert table.intervened.dtype == bool
-    assert table.intervened.sel(regime="do(red)").values.tolist() == [True, False, False]
-    assert table.state.sel(action="red").item() == "set alone"
-    if weights is None:
-        assert np.isnan(table.weights).all()
-    else:
-        assert table.weights.values.tolist() == weights
-    assert table.attrs == {"target": "do(red, green, blue)", "summary": str(result)}
-    table.to_netcdf(tmp_path / "certificate.nc", engine="h5netcdf")
-
-
 @pytest.mark.parametrize(
     ("actions", "message"),
     [

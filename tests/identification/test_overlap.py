@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.distance import NEAR
+from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import requirements
 
 NAMES = ("x", "y")
@@ -117,10 +119,8 @@ def test_experiments_beyond_observed_values_are_supported_only_without_edges() -
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
         # Negative control: closeness holds.
         reference = beyond.reference_rows()
-        close = reference.meets(
-            np.array(point), requirements([[1], [0]], reference.masks, (True, True))
-        )
-        assert close.all()
+        wanted = requirements([[1], [0]], reference.masks, (True, True))
+        assert reference.verdict(np.array(point), (True, True), wanted, [[1], [0]]).close.all()
         alone = beyond_history(seed, edges=False)
         assert alone.support(point, graph={}).supported.item()
         assert not alone.support(point).supported.item()
@@ -228,3 +228,14 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert support["supported"].to_numpy().tolist() == [True, True, False]
         assert (support["distance"].sel(regime="observational") == 0).all()
         assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
+
+
+def test_levels_that_are_close_numbers_are_apart_together_with_another_action() -> None:
+    rng = np.random.default_rng(0)
+    intervened = np.repeat([[False, False], [True, False]], 100, axis=0)
+    actions = np.stack([0.1 * intervened[:, 0], rng.normal(size=200)], axis=1)
+    levels = (Categories.of_numbers([0.0, 0.1]), None)
+    reference = ReferenceRows.of(("dose", "age"), actions, intervened, levels)
+    points = np.array([[0.0, 0.0], [0.1, 0.0]])
+    assert reference.covers(points, (0,)).tolist() == [[True, False], [False, True]]
+    assert reference.covers(points, (0, 1)).tolist() == [[True, False], [False, True]]

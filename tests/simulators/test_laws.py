@@ -79,8 +79,8 @@ def test_names_and_effects_at_zero_and_half_spend() -> None:
     assert model.names[8:] == ("channel9", "channel10")
     assert len(set(model.names)) == 10
     zeros = np.zeros((1, 10))
-    assert model.joint_effect(zeros)[0] == pytest.approx(model.base)
-    assert model.joint_effect(-zeros - 1)[0] == pytest.approx(model.base)
+    assert model.joint_effect(zeros)[0] == pytest.approx(model.hidden.level)
+    assert model.joint_effect(-zeros - 1)[0] == pytest.approx(model.hidden.level)
     assert (model.saturation(0, model.half_spend[:1]) == 0.5).all()
 
 
