@@ -64,7 +64,9 @@ class Bases:
     ) -> None:
         self.rows = len(data) if rows is None else rows
         self.actions = actions = unit_rows(data)
-        self.coordinates = tuple(Coordinate.of(column) for column in actions.T)
+        # Carried over, an action varies less; questions are about one that is held at any value.
+        self.of_period = unit_rows(data.this_period)
+        self.coordinates = tuple(map(Coordinate.of, self.of_period.T))
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
@@ -97,7 +99,8 @@ class Bases:
         over the values of each.
         """
         own, out = [self.actions[:, [k]] for k in actions], list[Component]()
-        for c in mechanism.main_effect(Column.of(np.concatenate(own)[:, 0], self.rows)):
+        coordinate = Coordinate.of(self.of_period[:, list(actions)].ravel())
+        for c in mechanism.main_effect(Column(np.concatenate(own), coordinate, self.rows)):
             parts = (CentredBasis(c.basis, c.basis.matrix(x).mean(axis=0)) for x in own)
             out.append(replace(c, basis=SumBasis(tuple(parts))))
         return tuple(out)

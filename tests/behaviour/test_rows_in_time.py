@@ -64,6 +64,18 @@ def test_intervals_allow_for_persistent_noise_and_causes() -> None:
     assert np.sqrt(np.mean(np.square(without))) > 1.7
 
 
+@pytest.mark.filterwarnings("ignore:neighbouring rows")
+@pytest.mark.parametrize("inside", [True, False])
+def test_noise_of_experiments_may_persist_more_than_that_of_history(inside: bool) -> None:
+    """An action that was set has its hidden cause in the noise, and history hardly tells of it."""
+    frame = panel(2, decay=0.0)
+    noise = 2 * persistent(np.random.default_rng(2), 0.9, 1).ravel()
+    frame["y"] += np.where((frame["regime"] != "") == inside, noise, 0.0)
+    sd = [float(fitted(frame, **columns).joint_effect(POINTS[:1]).std()) for columns in (ORDER, {})]
+    # Effects are sums of experiments' means, and history has seven times as many rows of a unit.
+    assert (sd[0] > 2 * sd[1]) == inside
+
+
 def test_independent_rows_keep_their_intervals() -> None:
     frame = panel(1, decay=0.0)
     plain, ordered = fitted(frame), fitted(frame, **ORDER)

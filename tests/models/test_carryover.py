@@ -126,6 +126,22 @@ def test_the_sustained_effect_at_an_estimated_rate(rate) -> None:
         assert mean - (TRUTH[2] - TRUTH[0]) < -3.5 * sd
 
 
+def test_a_value_may_be_held_that_no_carried_over_action_reached() -> None:
+    """Weekly settings vary more than what they carry over to."""
+    frame = panel(0.6, seed=6)
+    known = dict.fromkeys(NAMES, bi.Adstock(0.6))
+    carried = carried_over(read(frame), known)
+    top = frame.loc[frame["regime"] == "radio", "radio"].max()
+    assert isinstance(carried, bi.RegimeData)
+    assert carried.actions[:, 1].max() < 0.8 * top
+    with pytest.warns(bi.SupportWarning, match="no experiment near 'radio'"):
+        change = fitted(frame, known).contrast([[0.0, top / 2], [0.0, top]], [[0.0, 0.0]])
+    mean, sd = moments(change)
+    np.testing.assert_array_less(np.abs(mean - 0.5 * top * np.array([0.5, 1.0])), 2.5 * sd)
+    assert sd[1] > 2 * sd[0]
+    assert mean[1] > 1.5 * mean[0]
+
+
 def test_persistent_causes_do_not_pass_for_carry_over() -> None:
     frame = panel(0.0, seed=3, persistence=0.8)
     fit = fitted(frame, OPEN)

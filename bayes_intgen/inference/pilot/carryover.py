@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, even_shares
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
-from bayes_intgen.inference.pilot.residuals import residuals
+from bayes_intgen.inference.pilot.residuals import independent_share, residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.carryover import START, Adstock, Lags, carried_over
 from bayes_intgen.models.variance_function import VarianceFunction
@@ -23,8 +24,6 @@ from bayes_intgen.models.variance_function import VarianceFunction
 RATES, RATE_SD = np.linspace(0.0, 0.9, 10).round(1).tolist(), 0.3
 # Maximum number of times that the rates of each action are compared given the others.
 SWEEPS = 3
-# Maximum distance of rows whose residuals are compared.
-MAX_LAG = 12
 
 
 def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows, M]:
@@ -48,8 +47,11 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
         lags, {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
     )
 
+    def carried(carryover: Mapping[str, Adstock]) -> Observations:
+        return _stretched(lags.carried(carryover, rows))
+
     def fit(carryover: Mapping[str, Adstock], share: float) -> Pilot:
-        return _fit(lags.carried(carryover, rows), replace(model, carryover=carryover), share)
+        return _fit(carried(carryover), replace(model, carryover=carryover), share)
 
     def evidence(carryover: Mapping[str, Adstock]) -> float:
         """Log posterior density of the hyperparameters at their mode."""
@@ -58,7 +60,11 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
 
     with single_blas_thread(), stage("Carry-over", progress):
         first = fit(best, 1.0)
-        share = _independent_share(lags.carried(best, rows), model, first)
+        working = model.law.working_rows(carried(best)).in_memory
+        left = residuals(working, first.posterior, first.sites, first.spread, False)
+        # Slow noise looks like an action of weeks ago: without this a rate of 0.9 may have more
+        # evidence than the true one.
+        share = independent_share(working, left)
         for _ in range(SWEEPS):
             before = best
             for name in unknown:
@@ -79,32 +85,22 @@ def _sample(lags: Lags, carryover: Mapping[str, Adstock]) -> NDArray[np.intp]:
     return at[complete.sampled(complete.priorities(at), shares)]
 
 
+def _stretched(rows: Observations) -> Observations:
+    """Let carried-over actions vary as much as those of a period.
+
+    Functions of an action then have the same prior variance over the rows at every rate. Otherwise
+    slow rates would be preferred where an action does little, since they let it do less.
+    """
+    stretched = [
+        Coordinate.of(now).inverse_transform(Coordinate.of(carried).transform(carried))
+        for carried, now in zip(rows.actions.T, rows.this_period.actions.T, strict=True)
+    ]
+    return replace(rows, actions=np.stack(stretched, axis=1))
+
+
 def _fit(rows: Observations, model: Model, share: float) -> Pilot:
     """Fit to the likelihood to the power of the share of rows that count as independent."""
     rows, spread = model.law.working_rows(rows).in_memory, VarianceFunction()
     terms, _ = with_observed_causes(rows.this_period, model, model.decompose(rows), ())
     sums = sufficient_statistics(rows, terms, spread, False).power(share)
     return Pilot.of(MarginalPosterior.of(model, terms, sums), spread, False)
-
-
-def _independent_share(rows: Observations, model: Model, fit: Pilot) -> float:
-    """Number of independent rows that tell as much of a mean, over the number of rows.
-
-    By correlations of residuals of rows that follow each other, as far as they are positive (Geyer,
-    Statistical Science 1992). Slow noise looks like an action of weeks ago: without it a rate of
-    0.9 may have more evidence than the true one.
-    """
-    series, time = rows.series, rows.time
-    assert series is not None
-    assert time is not None
-    order = np.lexsort((time, series))
-    working = model.law.working_rows(rows.take(order)).in_memory
-    left, series = residuals(working, fit.posterior, fit.sites, fit.spread, False), series[order]
-    total = 1.0
-    for lag in range(1, MAX_LAG + 1):
-        same = series[lag:] == series[:-lag]
-        correlation = float((left[lag:] * left[:-lag])[same].mean() / np.mean(left**2))
-        if not correlation > 0:
-            break
-        total += 2 * correlation
-    return 1 / total

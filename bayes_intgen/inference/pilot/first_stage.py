@@ -35,6 +35,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
     span_of,
     with_parents,
 )
+from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
@@ -69,12 +70,16 @@ class Causes(NamedTuple):
     bases : tuple of Basis
     arguments : tuple of tuple of int
         Arguments of each basis, positions among ``inputs``.
+    share : float
+        Number of independent rows that tell as much, over the number of rows: hidden causes that
+        persist make the action of a unit differ from its usual one for a while.
     """
 
     inputs: tuple[int, ...]
     scale: Coordinate | NormalScores
     bases: tuple[Basis, ...]
     arguments: tuple[tuple[int, ...], ...]
+    share: float
 
 
 # Maximum number of candidate columns of unlikely parents, finer functions included: those of 13
@@ -179,7 +184,13 @@ def _causes(
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
     some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
-    others = _relevant(data, terms, finer, numbers, k, singles, some)
+    observed: list[Functions] = [
+        (term.component.basis, term.inputs)
+        for term in (*terms.terms, *finer)
+        if term.role in ("covariate", "group") and term.action is None
+    ]
+    share = _independent_share(data, terms, k, [*singles, *observed], some)
+    others = _relevant(data, terms, observed, numbers, k, singles, some)
     number = numbers[rows].sum()
     for functions in ([*singles, *products, *others], [*singles, *others], singles):
         count = sum(basis.size for basis, _ in functions)
@@ -190,8 +201,30 @@ def _causes(
                 _scale(terms, data, rows, k),
                 tuple(basis for basis, _ in functions),
                 tuple(tuple(map(inputs.index, own)) for _, own in functions),
+                share,
             )
     return None
+
+
+def _independent_share(
+    data: Observations,
+    terms: Decomposition,
+    k: int,
+    causes: Sequence[Functions],
+    rows: NDArray[np.intp],
+) -> float:
+    """Share of rows that count as independent, by the action without what all causes explain.
+
+    It is for coefficients and their errors. Which causes matter is decided by all rows: those of a
+    needless one shrink, and a missing one leaves the control variable wrong.
+    """
+    own = data.take(rows)
+    if own.time is None or not len(rows):
+        return 1.0
+    evaluation, action = Evaluation(own.inputs), terms.coordinates[k](own.actions[:, k])
+    columns = [np.ones(len(rows)), *(evaluation(*each).T for each in causes)]
+    span = span_of(np.column_stack(columns), np.ones(len(rows)))
+    return independent_share(own, action - span @ (span.T @ action))
 
 
 def _scale(
@@ -209,7 +242,7 @@ def _scale(
 def _relevant(
     data: Observations,
     terms: Decomposition,
-    finer: Sequence[Term],
+    observed: Sequence[Functions],
     numbers: Array,
     k: int,
     parents: Sequence[Functions],
@@ -220,11 +253,7 @@ def _relevant(
     Others would add the noise of their coefficients. The one with the most evidence is added, and
     the others are compared given those that were added.
     """
-    remaining: list[Functions] = [
-        (term.component.basis, term.inputs)
-        for term in (*terms.terms, *finer)
-        if term.role in ("covariate", "group") and term.action is None
-    ]
+    remaining = list(observed)
     if not remaining or not len(rows):
         return []
     evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
@@ -312,7 +341,7 @@ def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
     inputs = data.inputs[rows][:, list(causes.inputs)]
     functions = functions_of_causes(causes.bases, causes.arguments, inputs)
     units = np.ones(len(inputs)) if data.weights is None else data.weights[rows]
-    return functions, inputs[:, 0], units
+    return functions, inputs[:, 0], causes.share * units
 
 
 def _merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:

@@ -45,7 +45,7 @@ MAX_ROWS = 20_000
 CERTAIN = 1e-12
 # Number of functions of a smooth action or ordered levels, and of unordered levels.
 N_FEATURES, N_LEVEL_FEATURES = 2, 4
-# Functions of an action as a regressor, and rows per regressor.
+# Functions of an action as a regressor, and rows per regressor beyond those for other causes.
 N_REGRESSORS, ROWS_PER_REGRESSOR = 6, 10
 # Maximum number of rows that determine the functions of an action.
 BASIS_ROWS = 5_000
@@ -233,7 +233,8 @@ def log_bayes_factor(
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
     """
-    if numbers.sum() < ROWS_PER_REGRESSOR * (span.shape[1] + regressors.shape[1]):
+    total, free = numbers.sum(), numbers.sum() - span.shape[1]
+    if free < ROWS_PER_REGRESSOR * regressors.shape[1]:
         return 0.0
     root = np.sqrt(numbers)[:, None]
     features = (features - np.average(features, axis=0, weights=numbers)) * root
@@ -241,7 +242,7 @@ def log_bayes_factor(
     left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
     if not left.any():
         return 0.0
-    response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(numbers.sum())
+    response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(free)
     regressors = regressors * root
     regressors = regressors - span @ (span.T @ regressors)
     each = (regressors[:, :, None] * response[:, None, :]).reshape(len(response), -1)
@@ -251,7 +252,8 @@ def log_bayes_factor(
     else:
         # The sum of squares over equal rows.
         each = each / np.sqrt(numbers)[:, None]
-    values, vectors = np.linalg.eigh(each.T @ each)
+    # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
+    values, vectors = np.linalg.eigh(each.T @ each * (total / free))
     present = values > MIN_REGRESSOR**2 * values[-1]
     whitening = vectors[:, present] / np.sqrt(values[present])
     information = np.kron(regressors.T @ regressors, np.eye(response.shape[1]))

@@ -3,9 +3,9 @@
 The likelihood takes rows as independent. If noise and hidden causes persist, its estimates stay
 consistent, since the mean of an outcome given the actions of its own row is the same (Pepe and
 Anderson, Communications in Statistics 1994), but their covariance V X'WX V + V S^-2 V does not:
-with correlations R of the noise of rows it is V X'W^(1/2) R W^(1/2) X V + V S^-2 V (Liang and
-Zeger, Biometrika 1986). The difference is added to draws of the coefficients, in the directions in
-which it is positive.
+with covariances R of the noise of rows, over its variances in the fit, it is
+V X'W^(1/2) R W^(1/2) X V + V S^-2 V (Liang and Zeger, Biometrika 1986). The difference is added to
+draws of the coefficients, in the directions in which it is positive.
 """
 
 from collections.abc import Iterator
@@ -65,6 +65,11 @@ class _Sequence(NamedTuple):
         return cls(data.take(order), np.where(same, np.diff(time, prepend=0.0), np.inf))
 
     @property
+    def in_experiment(self) -> NDArray[np.int_]:
+        """Whether an action was set, as 0 or 1, shape (n,)."""
+        return self.rows.intervened.any(axis=1).astype(int)
+
+    @property
     def step(self) -> float:
         """Median positive distance of a row from the next; zero if no rows follow each other."""
         within = self.gaps[np.isfinite(self.gaps) & (self.gaps > 0)]
@@ -117,19 +122,19 @@ def correlated_draws(
     sequence = _Sequence.of(data)
     if not sequence.step > 0:
         return nothing, INDEPENDENT
-    correlation = _estimated(sequence.first(MAX_ROWS), scores, seed)
-    if not correlation.share > 0:
+    noise = _estimated(sequence.first(MAX_ROWS), scores, seed)
+    if not noise.persistent.any():
         return nothing, INDEPENDENT
     root, added = conditional.root, np.zeros((terms.size, terms.size))
-    for columns, lagged in _lagged_scores(sequence, scores, correlation):
+    for columns, lagged in _lagged_scores(sequence, scores, noise):
         added += lagged.T @ columns
-    excess = correlation.share * root.T @ (added + added.T) @ root
-    values, vectors = np.linalg.eigh(excess)
+    values, vectors = np.linalg.eigh(root.T @ (added + added.T) @ root)
     values = np.maximum(values, 0)
     directions = root @ (vectors * np.sqrt(values))
     normal = generator(seed, "dependence").standard_normal(nothing.shape)
     inflation = 1 + float(values.sum() / conditional.share.sum())
-    return np.asarray(normal @ directions.T), correlation._replace(inflation=inflation)
+    correlation = noise.correlation(sequence)._replace(inflation=inflation)
+    return np.asarray(normal @ directions.T), correlation
 
 
 def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
@@ -190,42 +195,76 @@ class _Scores(NamedTuple):
         return columns, left
 
 
-def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> Autocorrelation:
-    """Correlation by simulated moments: products of residuals as in tables with such noise.
+class _Noise(NamedTuple):
+    """Parts of the noise of rows without experiment and with, over what the fit takes it to be.
 
-    Residuals of a fit are less correlated than the noise. Moments are linear in the variances of
-    the persistent and the independent part, which are fitted by least squares for each decay
+    Attributes
+    ----------
+    persistent, independent : ndarray, shape (2,)
+        Variances of an autoregression of order one, and of what is new in every row.
+    decay : float
+        Correlation of the persistent part from one step to the next.
+    """
+
+    persistent: Array
+    independent: Array
+    decay: float
+
+    def correlation(self, sequence: _Sequence) -> Autocorrelation:
+        """Correlation of the noise on average over the rows."""
+        which = sequence.in_experiment
+        own, other = self.persistent[which].sum(), self.independent[which].sum()
+        return Autocorrelation(float(own / (own + other)), self.decay, sequence.step)
+
+
+def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
+    """Parts of the noise by simulated moments: products of residuals as in tables with such noise.
+
+    Residuals of a fit are smaller and less correlated than the noise, where experiments are short
+    more so; and hidden causes of an action that was set are part of the noise as a whole. Moments
+    are linear in the variances of both parts, which are fitted by least squares for each decay
     (method of simulated moments: McFadden, Econometrica 1989).
     """
     rows, gaps = sequence
     rng = generator(seed, "correlation")
     normal = rng.standard_normal((len(rows), SIMULATIONS))
     steps = gaps / sequence.step
-    position = _positions(gaps)
     lags = np.arange(MAX_LAG + 1)
+    position, which = _positions(gaps), sequence.in_experiment
+    # Pairs of rows of a unit, so many rows apart, without experiment and with; others last.
+    kinds = [
+        np.where((position[m:] >= m) & (which[m:] == which[: len(rows) - m]), which[m:], 2)
+        for m in lags
+    ]
 
     def moments(left: Array) -> Array:
-        """Sum of the products of residuals of rows so many rows apart, by lag."""
-        return np.array(
-            [np.sum((left[m:] * left[: len(left) - m])[position[m:] >= m]) for m in lags]
-        )
+        """Sums of the products of residuals of such pairs, shape (2, lags)."""
+        means = [np.mean(left[m:] * left[: len(left) - m], axis=1) for m in lags]
+        sums = [np.bincount(*own, minlength=3)[:2] for own in zip(kinds, means, strict=True)]
+        return np.stack(sums, axis=1)
 
-    pairs = np.array([np.sum(position >= m) for m in lags])
+    pairs = np.stack([np.bincount(own, minlength=3)[:2] for own in kinds], axis=1).astype(float)
+    weights = 1 / np.sqrt(np.maximum(pairs, 1))
     observed = moments(scores.of(rows)[1])
-    independent = moments(scores.of(rows, normal)[1]) / SIMULATIONS
-    used = pairs > 0
-    weights = 1 / np.sqrt(pairs[used])
-    best, found, strongest = np.inf, INDEPENDENT, 0.0
+    independent = moments(scores.of(rows, normal)[1])
+    best, found, strongest = np.inf, _Noise(np.zeros(2), np.ones(2), 0.0), 0.0
     for decay in DECAYS:
         persistent = moments(scores.of(rows, _autoregression(normal, decay**steps))[1])
-        design = np.stack([persistent / SIMULATIONS, independent], axis=1)[used]
-        (own, other), loss = nnls(design * weights[:, None], observed[used] * weights)
-        kernel = decay ** lags[1:]
-        excess = kernel @ (observed / observed[0] - independent / independent[0])[1:] * len(rows)
-        strongest = max(strongest, excess / np.sqrt(kernel**2 @ pairs[1:]))
+        z = _z_of_excess(decay ** lags[1:].astype(np.float64), observed, independent, pairs)
+        parts = np.stack([persistent, independent], axis=2) * weights[:, :, None]
+        fits = [nnls(own, target) for own, target in zip(parts, observed * weights, strict=True)]
+        loss, strongest = sum(loss**2 for _, loss in fits), max(strongest, z)
         if loss < best:
-            best, found = loss, Autocorrelation(own / (own + other), decay, sequence.step)
-    return found if strongest > MIN_Z else INDEPENDENT
+            best, (own, other) = loss, np.stack([variances for variances, _ in fits], axis=1)
+            found = _Noise(own, np.where(pairs[:, 0] > 0, other, 1.0), decay)
+    return found if strongest > MIN_Z else _Noise(np.zeros(2), np.ones(2), 0.0)
+
+
+def _z_of_excess(kernel: Array, observed: Array, independent: Array, pairs: Array) -> float:
+    """Correlation of residuals beyond that of a fit to independent rows, in standard errors."""
+    every, alone, count = (own.sum(axis=0) for own in (observed, independent, pairs))
+    excess = kernel @ (every / every[0] - alone / alone[0])[1:] * count[0]
+    return float(excess / np.sqrt(kernel**2 @ count[1:]))
 
 
 def _positions(gaps: Array) -> NDArray[np.intp]:
@@ -251,18 +290,24 @@ def _autoregression(normal: Array, decay: Array) -> Array:
 
 
 def _lagged_scores(
-    sequence: _Sequence, scores: _Scores, correlation: Autocorrelation
+    sequence: _Sequence, scores: _Scores, noise: _Noise
 ) -> Iterator[tuple[Array, Array]]:
-    """Columns of rows, and the sum of those before them with weights that decay, (n, P) each."""
+    """Columns of rows, shape (n, P), and what their noise adds to half of their covariance.
+
+    That is the sum of the columns of rows before them with weights that decay, and half of the
+    excess of their own variance.
+    """
     rows, gaps = sequence
-    decay = correlation.decay ** (gaps / correlation.step)
+    decay, which = noise.decay ** (gaps / sequence.step), sequence.in_experiment
+    sd = np.sqrt(noise.persistent)[which][:, None]
+    excess = np.maximum(noise.persistent + noise.independent - 1, 0)[which][:, None]
     carried = np.zeros((1, scores.terms.size))
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
-        columns = np.concatenate([carried, scores.of(rows.take(some))[0]])
-        own = np.concatenate([[0.0], decay[some]])
-        lagged = np.zeros_like(columns)
+        columns = scores.of(rows.take(some))[0]
+        before, own = np.concatenate([carried, sd[some] * columns]), np.append(0.0, decay[some])
+        lagged = np.zeros_like(before)
         for at in _by_position(own):
-            lagged[at] = own[at, None] * (lagged[at - 1] + columns[at - 1])
-        yield columns[1:], lagged[1:]
-        carried = lagged[-1:] + columns[-1:]
+            lagged[at] = own[at, None] * (lagged[at - 1] + before[at - 1])
+        yield columns, sd[some] * lagged[1:] + excess[some] * columns / 2
+        carried = lagged[-1:] + before[-1:]

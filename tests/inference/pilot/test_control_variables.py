@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.basis.control import ControlError, NormalScores
+from bayes_intgen.basis.control import ControlBasis, ControlError, NormalScores
 
 NAMES = ["tv", "radio"]
 GROUPS, ROWS = 16, 400
@@ -177,3 +177,29 @@ def test_picture_of_a_bias_names_levels_at_their_values() -> None:
     dots = np.asarray(ax.collections[0].get_offsets())
     assert set(dots[:, 0]) == {0.0, 10.0}
     plt.close("all")
+
+
+@pytest.mark.parametrize("decay", [0.8, 0.0])
+def test_persistent_actions_tell_less_of_what_is_usual(decay: float) -> None:
+    """The error of a region's usual action allows for a hidden cause that is high for weeks."""
+    rng, shape = np.random.default_rng(5), (12, 60)
+    cause = rng.normal(size=shape)
+    for week in range(1, shape[1]):
+        cause[:, week] = decay * cause[:, week - 1] + np.sqrt(1 - decay**2) * cause[:, week]
+    region, week = np.indices(shape).reshape(2, -1)
+    was_set = (region < 6) & (week >= 40)
+    usual = 2 * rng.normal(size=12)[region] + cause.ravel()
+    action = np.where(was_set, 2 * rng.normal(size=len(region)), usual)
+    frame = pd.DataFrame({"tv": action, "region": region.astype(str), "week": week}).assign(
+        y=action + cause.ravel() + rng.normal(size=len(region)), regime=np.where(was_set, "tv", "")
+    )
+
+    def variance_of_usual(**order: str) -> float:
+        data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime", groups=["region"], **order)
+        terms = bi.fit(data, method="laplace", progress=False).terms.terms
+        bases = [term.component.basis for term in terms]
+        control = next(own.control for own in bases if isinstance(own, ControlBasis))
+        return float(np.square(control.root).sum())
+
+    ratio = variance_of_usual(unit="region", time="week") / variance_of_usual()
+    assert ratio == 1 if decay == 0 else 3 < ratio < 10

@@ -44,6 +44,25 @@ def test_a_cause_is_told_from_an_effect() -> None:
     assert probability.diagonal().tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("slope", [1.0, 0.0])
+def test_an_experiment_in_some_of_many_groups_tells_of_an_edge(slope: float) -> None:
+    """Levels of groups take few of the degrees of freedom of an experiment."""
+    rng = np.random.default_rng(6)
+    group, week = np.divmod(np.arange(24 * 50), 50)
+    masks = (week[:, None] < 16) & (group[:, None] % 4 == np.arange(2))
+    actions = rng.normal(size=masks.shape) + 0.5 * rng.normal(size=24)[group, None]
+    settings = rng.normal(size=masks.shape)
+    actions[:, 0] = np.where(masks[:, 0], settings[:, 0], actions[:, 0])
+    actions[:, 1] = np.where(masks[:, 1], settings[:, 1], actions[:, 1] + slope * actions[:, 0])
+    columns = {"covariates": {"week": week}, "groups": {"group": group.astype(str)}}
+    outcome = actions.sum(axis=1) + rng.normal(size=len(group))
+    probability = learned(bi.RegimeData.from_arrays(actions, outcome, masks, **columns))
+    # One quarter, the prior, if levels of all groups counted.
+    assert (probability[1, 0] > 0.6) == bool(slope)
+    assert (probability[1, 0] < 0.2) == (not slope)
+    assert probability[0, 1] < 0.2
+
+
 def test_an_ancestor_is_no_parent() -> None:
     chain = [exogenous] + [lambda a, c, v, k=k: 0.9 * a[:, k - 1] + c + 0.5 * v for k in (1, 2)]
     probability = learned(sampled(chain, 1000, seed=1))

@@ -1,10 +1,11 @@
-"""Maximum likelihood estimates of variance ratios."""
+"""Residuals: variance ratios by maximum likelihood, and how many rows are independent."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.residuals import estimate_ratio
+from bayes_intgen.inference.pilot.residuals import estimate_ratio, independent_share
 from bayes_intgen.models.variance_function import VarianceFunction
 
 
@@ -20,3 +21,25 @@ def test_ratio_of_variances_is_recovered(sd: float) -> None:
     estimate = estimate_ratio(data, effects, data.outcome, VarianceFunction())
     # The relative standard error is about sqrt(2 / 400) (1 + 1 / (4 ratio)).
     assert np.log(estimate.ratio[0]) == pytest.approx(2 * np.log(sd), abs=0.45)
+
+
+def test_rows_that_persist_count_as_fewer() -> None:
+    """An autoregression of 0.8 tells of its mean as much as a ninth of its rows would."""
+    rng = np.random.default_rng(4)
+    noise = rng.normal(size=(20, 200))
+    noise[:, 0] /= 0.6
+    persistent = noise.copy()
+    for week in range(1, 200):
+        persistent[:, week] += 0.8 * persistent[:, week - 1]
+    unit, week = np.indices(noise.shape).reshape(2, -1)
+    columns = {"y": noise.ravel(), "unit": unit.astype(str), "week": week}
+    order = rng.permutation(len(unit))
+    frame = pd.DataFrame(columns).assign(
+        regime=np.where(unit % 3, "", "a"), a=rng.random(len(unit))
+    )
+    roles = {"actions": ["a"], "outcome": "y", "regime": "regime"}
+    plain = bi.RegimeData.from_frame(frame, **roles)
+    ordered = bi.RegimeData.from_frame(frame.iloc[order], **roles, unit="unit", time="week")
+    assert independent_share(ordered, persistent.ravel()[order]) == pytest.approx(1 / 9, abs=0.03)
+    assert independent_share(ordered, noise.ravel()[order]) > 0.9
+    assert independent_share(plain, persistent.ravel()) == 1
