@@ -37,7 +37,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStati
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
 
-# Familywise error rate of the score tests of a fit, and of its jumps.
+# Familywise error rate of all tests of a fit.
 LEVEL = 0.01
 # P values of the screening by mean residuals below which a score test is made: of an action, and of
 # a pair, of which there are many.
@@ -243,19 +243,20 @@ def with_pairs(
 def failed_tests[AnyTest: _Test](tests: Sequence[AnyTest]) -> list[AnyTest]:
     """Select the tests that fail at familywise error rate ``LEVEL``, the smallest p value first.
 
-    Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*. Jumps are a
-    family of their own: of the pairs of actions, evidence has selected the few that are compared.
+    Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*. Jumps, if
+    there are any, share the level with all others together: they are of the few pairs of actions
+    that evidence has selected.
 
     Examples
     --------
     >>> failed_tests([FitTest(0, "bias", 0.3), FitTest(1, "bias", 1e-6)])
     [FitTest(action=1, role='bias', p=1e-06, given=None)]
     """
-    failed: list[AnyTest] = []
-    for jumps in (False, True):
-        family = sorted((t for t in tests if (t.role == "jump") == jumps), key=lambda t: t.p)
-        for i, test in enumerate(family):
-            if test.p > LEVEL / (len(family) - i):
+    families = [[t for t in tests if (t.role == "jump") == jumps] for jumps in (False, True)]
+    level, failed = LEVEL / max(1, sum(map(bool, families))), list[AnyTest]()
+    for family in families:
+        for i, test in enumerate(sorted(family, key=lambda test: test.p)):
+            if test.p > level / (len(family) - i):
                 break
             failed.append(test)
     return failed
