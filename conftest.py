@@ -72,12 +72,6 @@ def joint_truth(points: np.ndarray) -> np.ndarray:
     return np.sin(points[:, 0]) + points[:, 1] / 2
 
 
-def confounding_bias(points: np.ndarray) -> np.ndarray:
-    """The sum of both biases in :func:`confounded_rows`: E[c_red + c_green | red, green]."""
-    red, green = points.T
-    return red * 0.25 / (0.25 + 0.64) + (green - 0.5 * red) * 0.25 / (0.25 + 0.25)
-
-
 def marginal_program(priors: Hyperpriors, sums: SufficientStatistics) -> None:
     """NumPyro program over the hyperparameters alone; the noise must be Gaussian."""
     log_sd, noise_sd = hyperparameters(priors)

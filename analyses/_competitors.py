@@ -3,7 +3,7 @@
     python analyses/_competitors.py NAME FOLDER ACTION...
 
 NAME is the package: sklearn or pyfixest. Fits FOLDER/rows.parquet, then other.parquet if there is
-one, by the design of :func:`masked_cubics`; writes answer.json as ``benchmark_speed.R`` does.
+one, by the design of :func:`masked_cubics`; writes answer.json as ``additive.R`` does.
 """
 
 import json

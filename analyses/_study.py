@@ -154,9 +154,9 @@ def options(args: argparse.Namespace, *names: str) -> Row:
 
 
 def command_of(script: str, args: argparse.Namespace, *names: str) -> str:
-    """Command line that runs a script with the values of these options, and the kinds chosen."""
+    """Command line that runs a script with these options, and the kinds or techniques chosen."""
     values = options(args, *names).items()
     words = [f"python analyses/{script}.py", *(f"--{name} {x}" for name, x in values)]
-    if getattr(args, "kinds", None):
-        words.append(f"--kinds {shlex.join(args.kinds)}")
+    chosen = {name: getattr(args, name, None) for name in ("kinds", "techniques")}
+    words += [f"--{name} {shlex.join(own)}" for name, own in chosen.items() if own]
     return " ".join(words)

@@ -4,7 +4,7 @@
 
 CASES is a folder of .npz files (actions, outcome, regime, points, effect) and a scores.json
 with the limit of each case and the errors of other estimators. mgcv fits the same decomposition
-(``benchmark_speed.R``), whose causes it finds by F tests in the experiments; without R and mgcv its
+(``additive.R``), whose causes it finds by F tests in the experiments; without R and mgcv its
 cells are empty. The table is printed and written to results/benchmark_cases.csv, case by case.
 """
 
@@ -65,7 +65,7 @@ def by_mgcv(
         rows["regime"] = np.array(["", *names])[data.intervened @ np.arange(1, len(names) + 1)]
         tables = {"rows": rows.assign(outcome=data.outcome)}
         tables["points"] = pd.DataFrame(points, columns=names)
-        draws = gaussian_draws(answer_of("benchmark_speed.R", tables, *names))
+        draws = gaussian_draws(answer_of("additive.R", tables, *names))
         error = f"{rms(draws.mean(axis=0) - truth) / limit:.2f}"
         covered = f"{coverage(draws[None], truth, 0.9):.2f}"
     return {"mgcv/limit": error, "mgcv coverage90": covered}

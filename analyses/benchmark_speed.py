@@ -13,7 +13,7 @@ the limit, and coverage of 90% intervals.
   with the compiled programs of the first. Importing all that a fit needs has a column of its own;
 - update: all rows after a fit of ten elevenths of them, beside a new fit (warm);
 - mgcv: ``bam(discrete=TRUE)`` of the same decomposition as by= smooths, whose causes are found by F
-  tests in the experiments (``benchmark_speed.R``). In these data control variables instead of
+  tests in the experiments (``additive.R``). In these data control variables instead of
   smooths of the causes take longer and fit no better; smooths of all other actions take more than
   ten times as long with five actions. Rows are in memory;
 - scikit-learn: a ridge regression on cubics of each action, and again where it was not set, from
@@ -80,7 +80,7 @@ LAPLACE, UPDATE = "this library, Laplace", "this library, update"
 SKLEARN, PYFIXEST = "scikit-learn", "pyfixest"
 # Programs that read a folder of rows and write their answer there.
 COMPETITORS = {
-    MGCV: ["Rscript", str(FOLDER / "benchmark_speed.R")],
+    MGCV: ["Rscript", str(FOLDER / "additive.R")],
     SKLEARN: [sys.executable, str(FOLDER / "_competitors.py"), "sklearn"],
     PYFIXEST: [sys.executable, str(FOLDER / "_competitors.py"), "pyfixest"],
 }

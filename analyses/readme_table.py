@@ -501,18 +501,6 @@ def violations() -> list[list[str]]:
     return lines
 
 
-def bad_input() -> list[list[str]]:
-    """Outcomes of unusual and malformed input."""
-    lines = [["input", "cases", "answer", "refused", "failure"]]
-    for row in rows_of("bad_input", kind="all"):
-        what, tried, answer, failures = (
-            row[column] for column in ("what", "tried", "answer", "FAILURE")
-        )
-        refused = str(int(tried) - int(answer) - int(failures))
-        lines.append([what, tried, answer, refused, failures])
-    return lines
-
-
 # Each table, and the results that it shows.
 TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
     "rows": (example_rows, ()),
@@ -534,7 +522,6 @@ TABLES: dict[str, tuple[Callable[[], list[list[str]]], tuple[str, ...]]] = {
     "outliers": (outliers, ("outliers",)),
     "interactions": (interactions, ("interactions",)),
     "violations": (violations, ("checks",)),
-    "bad_input": (bad_input, ("bad_input",)),
 }
 
 

@@ -23,8 +23,9 @@ counted. ``reported`` is the share of the draws in which `bi.check` finds a viol
 
 Others: the published estimator (one regression per regime), experiments combined by hand (the
 experiments' means of their own action, less K - 1 times the mean of the history), one regression on
-the pooled rows, and one on the history. Regressions are means of cells where actions have levels,
-and cubic ridge regressions of numbers. Where some rows have all actions set, also a ridge
+the pooled rows, and one on the history; and, where R is installed, what this library assumes in
+mgcv (``additive.R``). Regressions are means of cells where actions have levels, and cubic ridge
+regressions of numbers. Where some rows have all actions set, also a ridge
 regression on these alone, and experiments by hand corrected by a ridge regression of what they
 leave of these rows. An interrupted run resumes.
 """
@@ -41,6 +42,7 @@ from bayes_intgen.data.regime_labels import SEPARATOR
 from bayes_intgen.datasets.tables import COLOURS, SENSORS
 
 from _figures import column, legend, log_scale, save_figure
+from _mgcv import answer_of, gaussian_draws, has_mgcv
 from _ridge import ridge
 from _scores import QUICK, coverage, mean_and_error, rms, timed
 from _study import Row, add_kinds, arguments, command_of, publish_study
@@ -64,10 +66,10 @@ ORDERS = {
     "LanguageSkills": ("Used Interpreter", "Tried English but Unable", "Broken English",
                        "Fluent English"),
 }  # fmt: skip
-LIBRARY, PUBLISHED, HAND = "library", "published", "by hand"
+LIBRARY, MGCV, PUBLISHED, HAND = "library", "mgcv", "published", "by hand"
 POOLED, HISTORY = "pooled rows", "history"
 JOINT, CORRECTED = "joint rows", "by hand, corrected"
-ESTIMATORS = (LIBRARY, PUBLISHED, HAND, POOLED, HISTORY, JOINT, CORRECTED)
+ESTIMATORS = (LIBRARY, MGCV, PUBLISHED, HAND, POOLED, HISTORY, JOINT, CORRECTED)
 # Strength of the confounding where it is not the default: the stream processor's table is small.
 WEAKER = 0.5
 
@@ -181,29 +183,48 @@ def other_estimates(known: bi.datasets.Dataset) -> dict[str, np.ndarray]:
     return out
 
 
-def score(kind: str, seed: int, quick: bool) -> list[Row]:
+def by_mgcv(known: bi.datasets.Dataset) -> np.ndarray:
+    """Draws of the joint effect at the settings of the answer, by mgcv."""
+    names = [f"a{i}" for i in range(len(known.actions))]
+    new = dict(zip((*known.actions, known.outcome), (*names, "outcome"), strict=True))
+    rows = known.frame[[*new, "regime"]].rename(columns=new)
+    labels = rows["regime"].str.split(SEPARATOR)
+    rows["regime"] = ["-".join(new.get(name, name) for name in label) for label in labels]
+    points = known.joint[list(known.actions)].rename(columns=new)
+    for name in names:
+        if isinstance(rows[name].dtype, pd.CategoricalDtype):
+            order = rows[name].cat.categories
+            rows[name], points[name] = (x[name].map(order.get_loc) for x in (rows, points))
+    return gaussian_draws(answer_of("additive.R", {"rows": rows, "points": points}, *names))
+
+
+def score(kind: str, seed: int, mgcv: bool, quick: bool) -> list[Row]:
     """Score all estimators on one draw."""
     known = KINDS[kind](seed)
     data, answer = known.data, known.joint["effect"].to_numpy()
     settings = QUICK if quick else {}
     posterior, seconds = timed(lambda: bi.fit(data, seed=seed, progress=False, **settings))
-    draws = posterior.joint_effect(known.joint[list(known.actions)]).to_numpy()
+    effect = posterior.joint_effect(known.joint[list(known.actions)])
+    draws = {LIBRARY: effect.to_numpy().reshape(-1, len(answer))}
+    if mgcv:
+        draws[MGCV] = by_mgcv(known)
     error = known.joint["standard_error"].to_numpy()
-    unsure = error * np.random.default_rng(seed).normal(size=draws.shape)
     held_out = {"held_out": 0.0} if quick else {}
     found = bi.check(data, seed=seed, progress=False, **held_out).violated
-    job: Row = {"kind": kind, "seed": seed, "quick": quick, "actions": " ".join(known.actions)}
-    job["rows"] = len(data)
-    estimates = {LIBRARY: draws.mean(axis=(0, 1)), **other_estimates(known)}
+    job: Row = {"kind": kind, "seed": seed, "mgcv": mgcv, "quick": quick}
+    job |= {"actions": " ".join(known.actions), "rows": len(data)}
+    means = {name: own.mean(axis=0) for name, own in draws.items()}
     lines = []
-    for name, estimate in estimates.items():
+    for name, estimate in (means | other_estimates(known)).items():
         line = job | {"estimator": name, "error": f"{rms(estimate - answer) / answer.std():.4f}"}
-        own = name == LIBRARY
-        for percent in (50, 90):
-            covered = coverage(draws + unsure, answer, percent / 100) if own else ""
-            line[f"coverage{percent}"] = f"{covered:.4f}" if own else ""
-        line["reported"] = int(found is True) if own else ""
-        line["seconds"] = f"{seconds:.1f}" if own else ""
+        line |= {"coverage50": "", "coverage90": "", "reported": "", "seconds": ""}
+        if name in draws:
+            unsure = error * np.random.default_rng(seed).normal(size=draws[name].shape)
+            for percent in (50, 90):
+                covered = coverage((draws[name] + unsure)[None], answer, percent / 100)
+                line[f"coverage{percent}"] = f"{covered:.4f}"
+        if name == LIBRARY:
+            line |= {"reported": int(found is True), "seconds": f"{seconds:.1f}"}
         lines.append(line)
     return lines
 
@@ -236,6 +257,8 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
         for name in ("coverage50", "coverage90"):
             mean, error = mean_and_error(column(own, name))
             line |= {name: f"{mean:.3f}", f"standard error of {name}": f"{error:.3f}"}
+        by_other = column([row for row in cell if row["estimator"] == MGCV], "coverage90")
+        line["coverage90, mgcv"] = f"{by_other.mean():.3f}" if len(by_other) else ""
         line["reported"] = f"{column(own, 'reported').mean():.2f}"
         lines.append(line)
     return lines
@@ -280,8 +303,9 @@ def main() -> None:
     if args.quick:
         args.models, args.kinds = 2, args.kinds or ["compiler", "stream processing"]
     command = command_of("real_worlds", args, "models")
+    mgcv = has_mgcv()
     jobs = [
-        {"kind": kind, "seed": seed, "quick": args.quick}
+        {"kind": kind, "seed": seed, "mgcv": mgcv, "quick": args.quick}
         for kind in args.kinds or KINDS
         for seed in range(args.models)
     ]

@@ -76,8 +76,10 @@ def probability(
     raise error(f"{name} must {ends}, not {_shown(value)}")
 
 
-def probabilities(values: Any, name: str, error: Error = ModelError) -> tuple[float, ...]:
-    """Validate a sequence of one or more probabilities.
+def probabilities(
+    values: Any, name: str, error: Error = ModelError, *, or_zero: bool = False
+) -> tuple[float, ...]:
+    """Validate a sequence of one or more probabilities, as :func:`probability`.
 
     Examples
     --------
@@ -87,7 +89,7 @@ def probabilities(values: Any, name: str, error: Error = ModelError) -> tuple[fl
     numbers = items(values, name, "probabilities", error)
     if not numbers:
         raise error(f"{name} must have at least one probability")
-    return tuple(probability(number, name, error) for number in numbers)
+    return tuple(probability(number, name, error, or_zero=or_zero) for number in numbers)
 
 
 def real_number(value: Any, name: str, error: Error = ModelError) -> float:

@@ -17,7 +17,7 @@ from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
-from bayes_intgen.decide.comparisons import LEVEL
+from bayes_intgen.decide.contrasts import LEVEL
 from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of

@@ -65,14 +65,32 @@ def stops(browser) -> list[np.ndarray]:
     return [np.frombuffer(base64.b64decode(text), dtype="<f8") for text in texts]
 
 
+# Moves a slider as a user does: sets the position, then sends the event.
+MOVE = """const move = (steps) => steps.forEach((step, k) => {
+  const slider = document.getElementById(`action-${k}`);
+  if (Number(slider.value) === step) return;
+  slider.value = step;
+  slider.dispatchEvent(new Event('input', {bubbles: true}));
+});
+const plan = () => [...document.querySelectorAll('.slider')].map((own) =>
+  [own.querySelector('label').textContent, own.querySelector('output').dataset.value]);
+const note = () => [document.getElementById('beyond')].map((own) =>
+  own.checkVisibility() ? own.innerText : '')[0];
+"""
+
+
 def move_sliders(browser, steps) -> None:
-    """Move the sliders as a user does: set the position, then send the event."""
-    browser.execute_script(
-        "arguments[0].forEach((step, k) => {"
-        "const s = document.getElementById(`action-${k}`); s.value = step;"
-        "s.dispatchEvent(new Event('input', {bubbles: true})); });",
-        [int(step) for step in steps],
-    )
+    browser.execute_script(f"{MOVE}move(arguments[0])", [int(step) for step in steps])
+
+
+def plans_and_notes(browser, positions) -> tuple[list[dict[str, float | str]], list[str]]:
+    """Plans at positions of the sliders, and what the page says of their support, if it does."""
+    steps = [[int(step) for step in own] for own in positions]
+    script = f"{MOVE}return arguments[0].map((own) => {{ move(own); return [plan(), note()]; }})"
+    # In parts, each of which ends in time on a busy machine.
+    parts = (steps[i : i + 20] for i in range(0, len(steps), 20))
+    shown = [own for part in parts for own in browser.execute_script(script, part)]
+    return [_plan(texts) for texts, _ in shown], [note for _, note in shown]
 
 
 def positions(browser) -> list[int]:
@@ -82,11 +100,7 @@ def positions(browser) -> list[int]:
 
 def plan_of(browser) -> dict[str, float | str]:
     """Values of all actions at the sliders, levels by their names."""
-    texts = browser.execute_script(
-        "return [...document.querySelectorAll('.slider')].map((s) => "
-        "[s.querySelector('label').textContent, s.querySelector('output').dataset.value])"
-    )
-    return {name: _number(text) for name, text in texts}
+    return _plan(browser.execute_script(f"{MOVE}return plan()"))
 
 
 def readout(browser) -> dict[str, list[float]]:
@@ -97,6 +111,10 @@ def readout(browser) -> dict[str, list[float]]:
         "c.dataset.value])"
     )
     return {name.strip(): [float(number) for number in text.split()] for name, text in texts}
+
+
+def _plan(texts: list[list[str]]) -> dict[str, float | str]:
+    return {name: _number(text) for name, text in texts}
 
 
 def _number(text: str) -> float | str:

@@ -74,16 +74,6 @@ def test_scikit_learn_estimator_checks() -> None:
     assert all("rows are fewer than a fit can use" in str(error) for error in few)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
-def test_scikit_learn_estimator_checks_of_real_fits() -> None:
-    """Half a minute on an idle core."""
-    checks = check_estimator(
-        JointEffectRegressor(), expected_failed_checks=EXPECTED_TO_FAIL, on_skip=None
-    )
-    assert {check["status"] for check in checks} <= {"passed", "xfail", "skipped"}
-
-
 @pytest.fixture(scope="module")
 def fitted(data) -> JointEffectRegressor:
     frame = pd.DataFrame(data.actions, columns=list(data.names))
@@ -92,14 +82,6 @@ def fitted(data) -> JointEffectRegressor:
 
 def frame_of(points: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["red", "green"])
-
-
-def test_predictions_are_posterior_means(fitted) -> None:
-    effect = fitted.posterior_.joint_effect(POINTS)
-    mean, std = fitted.predict(frame_of(POINTS), return_std=True)
-    np.testing.assert_allclose(mean, effect.mean(("chain", "draw")), rtol=1e-12)
-    np.testing.assert_allclose(std, effect.std(("chain", "draw")), rtol=1e-12)
-    np.testing.assert_array_equal(fitted.predict(frame_of(POINTS)), mean)
 
 
 def test_predictions_use_each_rows_mask(fitted) -> None:
@@ -118,12 +100,6 @@ def test_predictions_use_each_rows_mask(fitted) -> None:
     for mask, message in (([True] * 3, "must have shape"), ([[2, 0]], "must hold booleans")):
         with pytest.raises(bi.DataError, match=message):
             fitted.predict(frame_of(POINTS), intervened=mask)
-
-
-def test_method_is_passed_on(data) -> None:
-    regressor = JointEffectRegressor("linear", method="laplace", draws=20)
-    regressor.fit(data.actions, data.outcome, intervened=data.intervened)
-    assert "pareto_k" in regressor.posterior_.tree["sample_stats"].attrs
 
 
 def test_a_score_without_masks_is_doubted(data, fitted) -> None:

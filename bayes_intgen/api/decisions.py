@@ -400,12 +400,12 @@ class Decisions(Answers):
         >>> int(table.rows.sum())
         1000
         """
-        from bayes_intgen.decide.split import PlannedSplit
+        from bayes_intgen.decide.split import split
 
-        return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
+        return split(
+            self, rows, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
-        ).best(rows)  # fmt: skip
+        )  # fmt: skip
 
     @takes_rng
     def rows_for(
@@ -445,9 +445,9 @@ class Decisions(Answers):
         >>> abs(posterior.rows_for(width, points) - 1000) < 20
         True
         """
-        from bayes_intgen.decide.split import PlannedSplit
+        from bayes_intgen.decide.split import rows_for
 
-        return PlannedSplit.of(
-            self, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
+        return rows_for(
+            self, width, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
             beyond_support=beyond_support,
-        ).rows_for(width)  # fmt: skip
+        )  # fmt: skip

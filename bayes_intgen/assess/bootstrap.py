@@ -6,9 +6,9 @@ actions. All tests share the signs, so that the smallest p value can be compared
 distribution (Westfall and Young 1993): the level holds for all tests together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 
+Kind = Literal[
+    "interaction", "graph", "regime", "confounded interaction", "moderator", "variance", "shape",
+    "shared cause", "shift",
+]  # fmt: skip
 N_BOOTSTRAP = 999
 # Number of stretches of rows that are dependent in time, if a unit has one at least.
 N_BLOCKS = 48
@@ -85,11 +89,34 @@ def _by_block(scores: RowScores, blocks: NDArray[np.int_], count: int) -> RowSco
     return RowScores(slice(None), sums)
 
 
+class Departure(NamedTuple):
+    """Departure from the model, which a test is against.
+
+    Attributes
+    ----------
+    kind, label : str
+    actions : tuple of str
+        The actions concerned; for a moderator the action and the covariate.
+    """
+
+    kind: Kind
+    label: str
+    actions: tuple[str, ...]
+
+
+class Untested(NamedTuple):
+    """What these rows cannot test, and why; nothing where the regimes say so."""
+
+    of: Departure
+    obstacle: str = ""
+
+
 class BootstrapResult(NamedTuple):
     """Result of the test against one alternative.
 
     Attributes
     ----------
+    of : Departure
     log_bayes_factor : float
         Evidence for the alternative against the null hypothesis; NaN if it has none.
     p : float
@@ -104,6 +131,7 @@ class BootstrapResult(NamedTuple):
         detects none.
     """
 
+    of: Departure
     log_bayes_factor: float
     p: float
     p_familywise: float
@@ -117,6 +145,7 @@ class BootstrapTest:
 
     Attributes
     ----------
+    of : Departure
     statistics : ndarray, shape (1 + N_BOOTSTRAP,)
         The statistic, which is large under the alternative, and its samples.
     null : ndarray, shape (N_BOOTSTRAP,)
@@ -133,6 +162,7 @@ class BootstrapTest:
         part of the alternative: the critical value then depends on the size.
     """
 
+    of: Departure
     statistics: Array
     null: Array
     alternative: Callable[[float], Array]
@@ -158,33 +188,28 @@ class BootstrapTest:
         return size
 
 
-def familywise_results[Key](
-    tests: Mapping[Key, BootstrapTest], level: float
-) -> dict[Key, BootstrapResult]:
+def familywise_results(tests: Sequence[BootstrapTest], level: float) -> list[BootstrapResult]:
     """Results of a family of tests, with p values that hold for all of them together.
 
-    Parameters
-    ----------
-    tests : mapping to BootstrapTest
-    level : float
-        Familywise level at which ``detectable`` is computed.
+    ``detectable`` is computed at the familywise ``level``.
     """
     if not tests:
-        return {}
-    p = np.stack([_p_values(test.statistics) for test in tests.values()], axis=1)
+        return []
+    p = np.stack([_p_values(test.statistics) for test in tests], axis=1)
     smallest = np.sort(p.min(axis=1))
     familywise = np.searchsorted(smallest, p[0], side="right") / len(smallest)
     threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
-    return {
-        key: BootstrapResult(
+    return [
+        BootstrapResult(
+            test.of,
             test.log_bayes_factor,
             float(p[0, i]),
             float(familywise[i]),
             test.size,
             test.detectable(threshold),
         )
-        for i, (key, test) in enumerate(tests.items())
-    }
+        for i, test in enumerate(tests)
+    ]
 
 
 def critical_value(samples: Array, threshold: float) -> float:

@@ -28,7 +28,7 @@ import json
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -38,7 +38,7 @@ from bayes_intgen._arguments import instance, probability, seed_number
 from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import Seed, takes_rng
-from bayes_intgen.assess.bootstrap import BootstrapResult
+from bayes_intgen.assess.bootstrap import BootstrapResult, Untested
 from bayes_intgen.assess.findings import (
     Finding,
     Guard,
@@ -51,7 +51,6 @@ from bayes_intgen.assess.findings import (
 )
 from bayes_intgen.assess.held_out import log_density_difference
 from bayes_intgen.assess.hypotheses import (
-    Alternative,
     NullModel,
     alternatives,
     moderators,
@@ -321,27 +320,21 @@ def check(
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
     candidates = alternatives(rows, model)
-    testable = [each for each in candidates if each.testable]
-    regimes = [each for each in testable if each.kind == "regime"]
     # Each family of tests has its share of the level: mean, variance and actions.
-    families = 2 + bool(regimes) + bool(model.shapes(rows))
+    has_regimes = any(each.of.kind == "regime" and each.testable for each in candidates)
+    families = 2 + has_regimes + bool(model.shapes(rows))
     share = 1 - (1 - level) ** (1 / families)
     with single_blas_thread():
-        fit = null_fit(rows, model, testable, progress)
+        fit = null_fit(rows, model, candidates, progress)
         null = NullModel.of(rows, fit)
-        results = score_tests(null, testable, share, seed)
-        variances = variance_tests(null, regimes, share, seed)
+        results = [
+            *score_tests(null, candidates, share, seed),
+            *variance_tests(null, candidates, share, seed),
+            *action_tests(rows.this_period, model, share, seed),
+            *shape_tests(null, model, share, seed),
+        ]
         moderated = score_tests(null, moderators(rows, model), level, seed)
-        of_shapes = shape_tests(null, model, share, seed)
-        of_actions = action_tests(rows.this_period, model, share, seed)
-    lines = [_Line(each.kind, each.label, each.actions, results.get(each)) for each in candidates]
-    lines += [
-        _Line("variance", f"variance: {each.label}", each.actions, variances.get(each))
-        for each in regimes
-    ]
-    lines += _lines_of_actions(rows.names, of_actions)
-    lines += [_Line("shape", each.label, (each.action,), each.result) for each in of_shapes]
-    table = _table(rows.names, lines)
+    table = _table(rows.names, results)
     table = table.assign_attrs(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
@@ -370,61 +363,44 @@ def _checked_guard(guard: Guard) -> Guard:
     return checked
 
 
-def _of_moderators(tests: Mapping[Alternative, BootstrapResult]) -> xr.Dataset:
+def _of_moderators(results: Sequence[BootstrapResult | Untested]) -> xr.Dataset:
     """Results of the tests of moderators, as labelled arrays."""
-    pairs = np.array([each.actions for each in tests], dtype=str).reshape(-1, 2)
-    p = np.array([result.p_familywise for result in tests.values()], dtype=float)
+    tests = [result for result in results if isinstance(result, BootstrapResult)]
+    pairs = np.array([test.of.actions for test in tests], dtype=str).reshape(-1, 2)
+    p = np.array([test.p_familywise for test in tests], dtype=float)
     columns = {"moderated": pairs[:, 0], "by": pairs[:, 1], "moderator_p_familywise": p}
-    labels = np.array([each.label for each in tests], dtype=str)
+    labels = np.array([test.of.label for test in tests], dtype=str)
     return labelled_dataset(
         {name: ("moderator", values) for name, values in columns.items()}, {"moderator": labels}
     )
 
 
-class _Line(NamedTuple):
-    """A test as a line of the table, or an alternative that these rows cannot test, and why."""
-
-    kind: str
-    label: str
-    actions: tuple[str, ...]
-    result: BootstrapResult | str | None
-
-
-def _lines_of_actions(
-    names: Sequence[str], tests: Mapping[tuple[str, int, int], BootstrapResult | str]
-) -> Iterator[_Line]:
-    """Lines of the tests of two actions."""
-    for (kind, j, k), result in tests.items():
-        first, second = pair = names[j], names[k]
-        label = f"hidden cause shared by {first} and {second}"
-        if kind == "shift":
-            label = f"{second} set otherwise in the experiment on {first}"
-        yield _Line(kind, label, pair, result)
-
-
-def _table(names: Sequence[str], lines: Sequence[_Line]) -> xr.Dataset:
+def _table(names: Sequence[str], results: Sequence[BootstrapResult | Untested]) -> xr.Dataset:
     """Results of the tests, and the alternatives that cannot be tested, as labelled arrays."""
-    tests = [line for line in lines if isinstance(line.result, BootstrapResult)]
-    rest = [line for line in lines if not isinstance(line.result, BootstrapResult)]
+    tests = [result for result in results if isinstance(result, BootstrapResult)]
+    rest = [result for result in results if isinstance(result, Untested)]
     columns: dict[str, Any] = {}
     labels: dict[str, Any] = {"action": list(names)}
-    for dim, prefix, some in (("test", "", tests), ("hidden", "hidden_", rest)):
-        between = [[name in line.actions for name in names] for line in some]
-        between_all = np.array(between, dtype=bool).reshape(len(some), len(names))
-        columns[f"{prefix}kind"] = (dim, np.array([line.kind for line in some], dtype=str))
+    for dim, prefix, every in (
+        ("test", "", [test.of for test in tests]),
+        ("hidden", "hidden_", [own.of for own in rest]),
+    ):
+        between = [[name in own.actions for name in names] for own in every]
+        between_all = np.array(between, dtype=bool).reshape(len(every), len(names))
+        columns[f"{prefix}kind"] = (dim, np.array([own.kind for own in every], dtype=str))
         columns[f"{prefix}between"] = ((dim, "action"), between_all)
-        labels[dim] = np.array([line.label for line in some], dtype=str)
-    columns["hidden_obstacle"] = ("hidden", np.array([own.result or "" for own in rest], dtype=str))
-    fields = BootstrapResult._fields
-    values = np.array([line.result for line in tests], dtype=float).reshape(-1, len(fields)).T
-    results = dict(zip(fields, values, strict=True))
+        labels[dim] = np.array([own.label for own in every], dtype=str)
+    columns["hidden_obstacle"] = ("hidden", np.array([own.obstacle for own in rest], dtype=str))
+    fields = BootstrapResult._fields[1:]
+    values = np.array([test[1:] for test in tests], dtype=float).reshape(-1, len(fields)).T
+    numbers = dict(zip(fields, values, strict=True))
     # Of other kinds are tests of the mean.
-    families = len({FAMILIES.get(line.kind, "mean") for line in tests})
-    results["p_familywise"] = 1 - (1 - results["p_familywise"]) ** families
-    evidence = results["log_bayes_factor"]
-    results["weight"] = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
+    families = len({FAMILIES.get(test.of.kind, "mean") for test in tests})
+    numbers["p_familywise"] = 1 - (1 - numbers["p_familywise"]) ** families
+    evidence = numbers["log_bayes_factor"]
+    numbers["weight"] = np.exp(evidence - logsumexp(evidence[~np.isnan(evidence)]))
     return labelled_dataset(
-        columns | {name: ("test", column) for name, column in results.items()}, labels
+        columns | {name: ("test", column) for name, column in numbers.items()}, labels
     )
 
 

@@ -132,35 +132,6 @@ class Diagnostics:
             attrs={"divergences": self.count("diverging")},
         )
 
-    def table(self) -> list[tuple[str, str]]:
-        """Names and values of the diagnostics, for the report."""
-        chains, draws = (self.quantities.sizes[dim] for dim in ("chain", "draw"))
-        if self.importance is not None:
-            return [
-                ("draws", f"{chains * draws:,}"),
-                ("draws before resampling", f"{self.importance.proposals:,}"),
-                (f"Pareto k (at most {PARETO_K_LIMIT})", f"{self.importance.pareto_k:.2f}"),
-                (
-                    f"effective sample size of the importance weights ({MIN_ESS} is enough)",
-                    f"{self.importance.importance_ess:,.0f}",
-                ),
-            ]
-        total = f"{self.statistics['diverging'].size:,}"
-        rows = [("draws", f"{total} in {chains} {'chain' if chains == 1 else 'chains'}")]
-        if draws > 3:
-            if chains > 1:
-                largest = f"{np.nanmax(self.convergence.rhat):.3f}"
-                rows.append(("largest R-hat (should be below 1.01)", largest))
-            is_effect = np.array([n.startswith("joint_effect") for n in self.convergence.names])
-            for kind, which in (("joint effect", is_effect), ("hyperparameters", ~is_effect)):
-                label = f"smallest effective sample size, {kind} (400 is enough)"
-                rows.append((label, f"{np.nanmin(self.convergence.ess[which]):,.0f}"))
-        rows.append(("divergent draws", f"{self.count('diverging')} of {total}"))
-        if "reached_max_treedepth" in self.statistics:
-            deepest = f"{self.count('reached_max_treedepth')} of {total}"
-            rows.append(("draws at the maximum tree depth", deepest))
-        return rows
-
 
 def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:
     """Problems of a Laplace approximation, to which R-hat and effective draws do not apply."""

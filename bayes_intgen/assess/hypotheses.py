@@ -21,12 +21,13 @@ still an average over the covariate.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, compress, permutations
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.assess.bootstrap import Departure, Kind
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
@@ -47,7 +48,6 @@ from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, Component, LogNormal
 from bayes_intgen.models.terms import Always, Gate, InRegime, OfPair, Term, WhereNotSet
 
-Kind = Literal["interaction", "graph", "regime", "confounded interaction", "moderator"]
 Piece = tuple[Basis, tuple[int, ...]]
 
 # Maximum total order of products of two actions, and number of functions, smoothest first, of
@@ -71,12 +71,10 @@ class Alternative:
 
     Attributes
     ----------
-    kind : {"interaction", "graph", "regime", "confounded interaction", "moderator"}
-    actions : tuple of str
-        For interactions, the two actions; for a graph, the action with the bias and the action
-        on which the bias depends; for a regime, the actions that it sets; for a moderator, the
-        action and the covariate.
-    label : str
+    of : Departure
+        Of kind "interaction", "graph", "regime", "confounded interaction" or "moderator". Its
+        actions: for interactions, the two actions; for a graph, the action with the bias and the
+        action on which the bias depends; for a regime, the actions that it sets.
     pieces : tuple of (Basis, tuple of int)
         Bases, each with the positions of its inputs: actions, then covariates. Of those of a regime
         only the first functions, the smoothest, are used.
@@ -88,9 +86,7 @@ class Alternative:
         of the gates of terms with the same functions.
     """
 
-    kind: Kind
-    actions: tuple[str, ...]
-    label: str
+    of: Departure
     pieces: tuple[Piece, ...]
     gate: Gate
     scale: LogNormal
@@ -98,9 +94,9 @@ class Alternative:
 
     def design(self, rows: Observations) -> Array:
         """Compute its columns, shape (n, size)."""
-        count = N_SINGLE if self.kind == "regime" else None
+        count = N_SINGLE if self.of.kind == "regime" else None
         # Hidden causes move the actions of their period.
-        own = rows.this_period if self.kind in OF_CAUSES else rows
+        own = rows.this_period if self.of.kind in OF_CAUSES else rows
         inputs, gate = own.inputs, self.gate(own.intervened)
         pieces = [basis.matrix(inputs[:, list(i)])[:, :count] for basis, i in self.pieces]
         return np.asarray(np.concatenate(pieces, axis=1) * gate[:, None])
@@ -130,16 +126,14 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
         rivals = [everywhere, *unset] if hidden else biases(j, k)
         label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
         scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
-        pieces = (products(j, k),)
-        return Alternative(kind, (names[j], names[k]), label, pieces, gate, scale, testable)
+        of = Departure(kind, label, (names[j], names[k]))
+        return Alternative(of, (products(j, k),), gate, scale, testable)
 
     pairs = [*combinations(positions, 2)]
     additive = [(j, k) for j, k in pairs if not model.allows_interaction(names[j], names[k])]
     graph = [
         Alternative(
-            "graph",
-            (names[j], names[k]),
-            f"bias of {names[j]} depends on {names[k]}",
+            Departure("graph", f"bias of {names[j]} depends on {names[k]}", (names[j], names[k])),
             ((bases[k], (k,)), products(j, k)),
             WhereNotSet(j),
             mechanisms[j].cross_action,
@@ -151,9 +145,11 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
     ]
     of_regimes = [
         Alternative(
-            "regime",
-            tuple(compress(names, regimes[i])),
-            f"{data.label(regimes[i])} differs from what other regimes predict",
+            Departure(
+                "regime",
+                f"{data.label(regimes[i])} differs from what other regimes predict",
+                tuple(compress(names, regimes[i])),
+            ),
             ((Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))),
             InRegime(regimes, i),
             model.prior.cross_action,
@@ -179,17 +175,10 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
         for term in replace(plain, moderators={name: others}).decompose(data).terms:
             if term.role == "moderator":
                 covariate = data.columns.names[term.inputs[1] - len(data.names)]
-                out.append(
-                    Alternative(
-                        "moderator",
-                        (name, covariate),
-                        f"the effect of {name} depends on {covariate}",
-                        ((term.component.basis, term.inputs),),
-                        OfPair(k, k, True),
-                        term.component.scale,
-                        True,
-                    )
-                )
+                label = f"the effect of {name} depends on {covariate}"
+                of = Departure("moderator", label, (name, covariate))
+                pieces, gate = ((term.component.basis, term.inputs),), OfPair(k, k, True)
+                out.append(Alternative(of, pieces, gate, term.component.scale, True))
     return out
 
 
@@ -277,7 +266,7 @@ class NullModel:
 
     def related(self, alternative: Alternative) -> list[Term]:
         """Terms of the model that are functions of the same two inputs together."""
-        if alternative.kind == "regime":
+        if alternative.of.kind == "regime":
             return []
         pair = {i for _, inputs in alternative.pieces for i in inputs}
         terms = self.fit.posterior.terms.terms
@@ -300,7 +289,7 @@ def _unexplained(block: Array, span: Array) -> Array:
 
 
 def null_fit(
-    data: Observations, model: AdditiveModel, testable: Sequence[Alternative], progress: bool
+    data: Observations, model: AdditiveModel, others: Sequence[Alternative], progress: bool
 ) -> Pilot:
     """Fit the additive model at its mode: the null model of all tests.
 
@@ -335,11 +324,11 @@ def null_fit(
     if not finer:
         return pilot
     rivals = []
-    for each in testable:
-        if isinstance(each.gate, Always):
+    for each in others:
+        if each.testable and isinstance(each.gate, Always):
             ((basis, inputs),) = each.pieces
             component = Component("", basis, each.scale, inputs=(0, 1))
-            rivals.append(Term(each.label, "bias", None, inputs, component, None, each.gate))
+            rivals.append(Term(each.of.label, "bias", None, inputs, component, None, each.gate))
     compared = (*finer, *rivals)
     every = terms.and_terms(compared)
     statistics, sums_of = candidate_sums(data, terms, every, compared, pilot.spread, progress)

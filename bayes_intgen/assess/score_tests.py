@@ -38,7 +38,9 @@ from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
     BootstrapResult,
     BootstrapTest,
+    Departure,
     RowScores,
+    Untested,
     blocks_of_rows,
     familywise_results,
     wild_bootstrap,
@@ -56,31 +58,30 @@ MIN_ROWS = 5
 
 def score_tests(
     null: NullModel, candidates: Sequence[Alternative], level: float, seed: int
-) -> dict[Alternative, BootstrapResult]:
+) -> list[BootstrapResult | Untested]:
     """Test the additive model against all alternatives, with familywise p values.
 
     Parameters
     ----------
     null : NullModel
     candidates : sequence of Alternative
+        The regimes, or rows in which columns are combinations of the model's, do not test all.
     level : float
         Familywise level at which ``detectable`` is computed.
     seed : int
         Seed of the bootstrap weights.
-
-    Returns
-    -------
-    dict from Alternative to BootstrapResult
-        Without alternatives whose columns are combinations of the model's in these rows.
     """
-    blocks = [each.design(null.data) for each in candidates]
+    testable = [each for each in candidates if each.testable]
+    blocks = [each.design(null.data) for each in testable]
     directions = null.testable_columns(blocks)
-    tests = {
-        each: _score_test(null, each, block, direction, seed)
-        for each, block, direction in zip(candidates, blocks, directions, strict=True)
+    tests = [
+        _score_test(null, each, block, direction, seed)
+        for each, block, direction in zip(testable, blocks, directions, strict=True)
         if direction.shape[1]
-    }
-    return familywise_results(tests, level)
+    ]
+    tested = {test.of for test in tests}
+    untested = [Untested(each.of) for each in candidates if each.of not in tested]
+    return [*familywise_results(tests, level), *untested]
 
 
 def _score_test(
@@ -112,7 +113,7 @@ def _score_test(
 
     def size_of(coefficients: Array) -> float:
         values = columns @ coefficients
-        level = 0.0 if alternative.kind == "regime" else float(values.mean())
+        level = 0.0 if alternative.of.kind == "regime" else float(values.mean())
         return float(np.sqrt(np.mean((values - level) ** 2)))
 
     smoothest = np.zeros(columns.shape[1])
@@ -127,6 +128,7 @@ def _score_test(
         return mixture.log_bayes_factors(samples - mean + mixture.null_mean(mean + size * shift))
 
     return BootstrapTest(
+        alternative.of,
         statistics,
         statistics[1:],
         moved,
@@ -167,39 +169,30 @@ def _likelihood(
 
 
 def variance_tests(
-    null: NullModel, regimes: Sequence[Alternative], level: float, seed: int
-) -> dict[Alternative, BootstrapResult]:
+    null: NullModel, candidates: Sequence[Alternative], level: float, seed: int
+) -> list[BootstrapResult | Untested]:
     """Test the variance in regimes that other regimes predict, with familywise p values.
 
-    Parameters
-    ----------
-    null : NullModel
-    regimes : sequence of Alternative
-        Of kind "regime".
-    level : float
-        Familywise level at which ``detectable`` is computed.
-    seed : int
-        Seed of the bootstrap.
-
-    Returns
-    -------
-    dict from Alternative to BootstrapResult
-        Without regimes with very few rows; empty if the noise has constant variance.
-        ``size`` is the standard deviation of what the noise has beyond the prediction, or lacks.
+    Without tests of regimes with very few rows, or where the noise has constant variance. ``size``
+    is the standard deviation of what the noise has beyond the prediction, or lacks. Parameters are
+    those of :func:`score_tests`.
     """
-    tests: dict[Alternative, BootstrapTest] = {}
-    if null.fit.estimate is not None:
-        rng = generator(seed, "check", 3)
-        for regime in regimes:
-            own = regime.gate(null.data.intervened) > 0
-            if own.sum() >= MIN_ROWS:
-                tests[regime] = _variance_test(null, null.fit.estimate, own, rng)
-    return familywise_results(tests, level)
+    rng, tests, untested = generator(seed, "check", 3), [], []
+    for each in candidates:
+        if each.of.kind == "regime" and each.testable:
+            of = Departure("variance", f"variance: {each.of.label}", each.of.actions)
+            own = each.gate(null.data.intervened) > 0
+            if null.fit.estimate is None or own.sum() < MIN_ROWS:
+                untested.append(Untested(of))
+            else:
+                tests.append(_variance_test(null, null.fit.estimate, of, own, rng))
+    return [*familywise_results(tests, level), *untested]
 
 
 def _variance_test(
     null: NullModel,
     estimate: VarianceFunctionEstimate,
+    of: Departure,
     own: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> BootstrapTest:
@@ -220,6 +213,7 @@ def _variance_test(
         return np.asarray(np.abs(logs[1 : POWER_SAMPLES + 1] + np.log1p(size**2 / variance)))
 
     return BootstrapTest(
+        of,
         np.abs(logs),
         np.abs(logs[1:]),
         with_excess,

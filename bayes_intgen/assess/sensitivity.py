@@ -70,7 +70,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import probability, real_number
+from bayes_intgen._arguments import probabilities, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
@@ -164,7 +164,10 @@ def sensitivity(
             f"models.additive() to log {posterior.outcome_name} for bounds on its mean"
         )
     level = probability(level, "level", PointsError)
-    steps, values = _correlations(rho), query.values
+    steps = np.array(
+        probabilities(rho if np.iterable(rho) else [rho], "rho", PointsError, or_zero=True)
+    )
+    values = query.values
     prediction = prediction_of(posterior)
     _, delta = prediction.contributions(values)
     sd = _bias_sd(posterior, prediction)
@@ -185,17 +188,6 @@ def sensitivity(
         low=(dims, np.quantile(effect - above, tail, axis=(0, 1))),
         high=(dims, np.quantile(effect + below, 1 - tail, axis=(0, 1))),
     )
-
-
-def _correlations(rho: float | Sequence[float]) -> Array:
-    """Validate correlations, shape (R,)."""
-    try:
-        steps = np.atleast_1d(np.asarray(rho, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise PointsError(f"rho must be correlations ({error})") from error
-    if steps.ndim != 1 or not steps.size or not ((steps >= 0) & (steps < 1)).all():
-        raise PointsError("rho must be correlations from 0 to below 1: 0.2, or a list of them")
-    return steps
 
 
 def _bias_sd(posterior: PosteriorDraws, prediction: Prediction) -> Array:

@@ -6,8 +6,6 @@ effect, or of a straight one, where every inequality is tight: the least favoura
 elsewhere the statistic is smaller.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from bayes_intgen._random import generator
@@ -17,6 +15,7 @@ from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
     BootstrapResult,
     BootstrapTest,
+    Departure,
     familywise_results,
 )
 from bayes_intgen.assess.hypotheses import NullModel
@@ -29,43 +28,29 @@ from bayes_intgen.models.shapes import Inequalities, inequalities
 N_VALUES = 8
 
 
-class ShapeTest(NamedTuple):
-    """Result of the test of a shape.
+def shape_tests(
+    null: NullModel, model: AdditiveModel, level: float, seed: int
+) -> list[BootstrapResult]:
+    """Test the shapes of all actions, with familywise p values.
 
-    Attributes
-    ----------
-    action : str
-    label : str
-        Where the effect violates the shape most.
-    result : BootstrapResult
-        ``size`` is the largest difference or distance from a chord against the shape, in the
-        outcome's units.
+    Labels say where an effect violates its shape most. ``size`` is the largest difference or
+    distance from a chord against the shape, in the outcome's units.
     """
-
-    action: str
-    label: str
-    result: BootstrapResult
-
-
-def shape_tests(null: NullModel, model: AdditiveModel, level: float, seed: int) -> list[ShapeTest]:
-    """Test the shapes of all actions, with familywise p values."""
     data, terms = null.data, null.fit.posterior.terms
     shapes = model.shapes(data)
-    tests: dict[int, BootstrapTest] = {}
-    labels: dict[int, str] = {}
     normal = generator(seed, "check", 4).standard_normal((N_BOOTSTRAP, terms.size))
     bounds: dict[int, list[Inequalities]] = {}
     for bound in inequalities(terms, shapes, data.actions, N_VALUES, neighbours=False):
         bounds.setdefault(bound.action, []).append(bound)
-    for k, own in bounds.items():
-        worst, tests[k] = _test(null, np.concatenate([bound.matrix for bound in own]), normal)
-        labels[k] = _label(data.names[k], shapes[k], own, worst)
-    results = familywise_results(tests, level)
-    return [ShapeTest(data.names[k], labels[k], result) for k, result in results.items()]
+    tests = [_test(null, data.names[k], shapes[k], own, normal) for k, own in bounds.items()]
+    return familywise_results(tests, level)
 
 
-def _test(null: NullModel, matrix: Array, normal: Array) -> tuple[int, BootstrapTest]:
-    """Test of non-negative functions of the coefficients; the first result is the worst one."""
+def _test(
+    null: NullModel, name: str, shape: Shape, bounds: list[Inequalities], normal: Array
+) -> BootstrapTest:
+    """Test of the non-negative functions of the coefficients that a shape requires."""
+    matrix = np.concatenate([bound.matrix for bound in bounds])
     root = matrix @ null.conditional.root
     sd = np.sqrt((root**2).sum(axis=1))
     # What no row informs, and no prior lets vary, is no violation.
@@ -80,7 +65,8 @@ def _test(null: NullModel, matrix: Array, normal: Array) -> tuple[int, Bootstrap
 
     size = max(float(violations[worst] * sd[worst]), 0.0)
     sizes = unit * SIZES[0], unit * SIZES[1]
-    return worst, BootstrapTest(statistics, statistics[1:], moved, size, sizes)
+    of = Departure("shape", _label(name, shape, bounds, worst), (name,))
+    return BootstrapTest(of, statistics, statistics[1:], moved, size, sizes)
 
 
 def _label(name: str, shape: Shape, bounds: list[Inequalities], worst: int) -> str:

@@ -51,7 +51,9 @@ from bayes_intgen.assess.bootstrap import (
     POWER_SAMPLES,
     BootstrapResult,
     BootstrapTest,
+    Departure,
     RowScores,
+    Untested,
     blocks_of_rows,
     familywise_results,
     wild_bootstrap,
@@ -75,11 +77,13 @@ ABSENT, PRESENT = 0.3, 1e-3
 # others: of regressors, of features beside the regressors, and of responses.
 MIN_REGRESSOR, MIN_FEATURE, MIN_RESPONSE = 1e-6, 3e-3, 1e-3
 CORRELATIONS = (1e-3, 1.0)
+# Names of scores that have mean zero under each of two hypotheses.
+type _Hypotheses = tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]
 
 
 def action_tests(
     data: Observations, model: AdditiveModel, level: float, seed: int
-) -> dict[tuple[str, int, int], BootstrapResult | str]:
+) -> list[BootstrapResult | Untested]:
     """Test pairs of actions for shared hidden causes and for shifts, with familywise p values.
 
     Parameters
@@ -94,7 +98,7 @@ def action_tests(
 
     Returns
     -------
-    dict from kind and pair of positions to BootstrapResult or str
+    list of BootstrapResult or Untested
         "shared cause": ``size`` and ``detectable`` are correlations of the actions due to shared
         causes, where neither was set; a text says why these rows do not test a pair. "shift", of
         the second action where the first is set: its correlation with whether this is set.
@@ -102,8 +106,8 @@ def action_tests(
     Examples
     --------
     >>> results = action_tests(data, bi.models.additive(), 0.025, seed=0)
-    >>> list(results), results["shared cause", 0, 1].p > 0.05
-    ([('shared cause', 0, 1), ('shift', 0, 1), ('shift', 1, 0)], True)
+    >>> [result.of.kind for result in results], results[0].p > 0.05
+    (['shared cause', 'shift', 'shift'], True)
     """
     actions = _Actions(data, model)
     names = range(len(data.names))
@@ -117,25 +121,30 @@ def action_tests(
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
     # Scores with mean zero under each hypothesis: j may move k, or k may move j.
-    every = {
-        ("shared cause", j, k): (
+    every: dict[Departure, _Hypotheses] = {}
+    for j, k in pairs:
+        first, second = pair = data.names[j], data.names[k]
+        of = Departure("shared cause", f"hidden cause shared by {first} and {second}", pair)
+        every[of] = (
             [("contrast", j, k), ("effect", k, j)],
             [("contrast", k, j), ("effect", j, k)],
         )
-        for j, k in pairs
-    } | {
-        ("shift", j, k): ([("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)])
-        for j, k in permutations(names, 2)
-    }
-    tests: dict[tuple[str, int, int], BootstrapTest] = {}
-    for test, hypotheses in every.items():
-        if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses):
-            tests[test] = _pair_test(
-                [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
-            )
-    results = familywise_results(tests, level)
-    shared = {("shared cause", *pair): actions.obstacle(*pair) for pair in pairs}
-    return {**shared, **results}
+    for j, k in permutations(names, 2):
+        first, second = pair = data.names[j], data.names[k]
+        of = Departure("shift", f"{second} set otherwise in the experiment on {first}", pair)
+        every[of] = [("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)]
+    tests = [
+        _pair_test(of, [[sampled[key] for key in keys if key in sampled] for keys in hypotheses])
+        for of, hypotheses in every.items()
+        if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses)
+    ]
+    tested = {test.of for test in tests}
+    untested = [
+        Untested(of, actions.obstacle(*pair))
+        for of, pair in zip(every, pairs, strict=False)
+        if of not in tested
+    ]
+    return [*familywise_results(tests, level), *untested]
 
 
 class _Score(NamedTuple):
@@ -175,7 +184,9 @@ def _total(scores: Sequence[tuple[_Score, Array]]) -> Array:
     return np.sum([score.statistic(values) for score, values in scores], axis=0)
 
 
-def _pair_test(hypotheses: Sequence[Sequence[tuple[_Score, Array]]]) -> BootstrapTest:
+def _pair_test(
+    of: Departure, hypotheses: Sequence[Sequence[tuple[_Score, Array]]]
+) -> BootstrapTest:
     """Test a pair, given the scores with mean zero under each hypothesis and their samples.
 
     ``size`` is the correlation of actions that do not move each other.
@@ -194,6 +205,7 @@ def _pair_test(hypotheses: Sequence[Sequence[tuple[_Score, Array]]]) -> Bootstra
         return np.asarray(np.min(parts, axis=0))
 
     return BootstrapTest(
+        of,
         np.concatenate([[observed[best]], np.min(resampled, axis=0)]),
         # With a shared cause the other hypothesis fits badly, so that its samples do not count.
         _total(hypotheses[best]),

@@ -1,7 +1,7 @@
 """One-screen summary of data or a fit: regimes, certificates, support, checks and problems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from textwrap import TextWrapper
 
@@ -23,8 +23,6 @@ from bayes_intgen.assess.findings import (
     sentences,
 )
 from bayes_intgen.assess.summary_text import (
-    ActionSummary,
-    action_summaries,
     assumption_lines,
     carryover_lines,
     certificate_lines,
@@ -36,7 +34,6 @@ from bayes_intgen.assess.summary_text import (
     regime_lines,
     regime_table,
     support_lines,
-    table_of_actions,
 )
 from bayes_intgen.data.column_notes import ColumnNote, note_lines
 from bayes_intgen.data.rows import Rows
@@ -55,9 +52,6 @@ from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.edges import edges_in_words, is_learned, shows_edges
 from bayes_intgen.text.formats import line_width, to_json
 from bayes_intgen.text.messages import option, quoted, spoken
-
-# Sections with tables, whose lines are not wrapped.
-TABLE_SECTIONS = ("Actions",)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,8 +74,6 @@ class Report:
         has one; and for a fit with groups ``between_groups``, the standard deviations between them.
     sections : mapping from title to lines
         The same in sentences.
-    actions : tuple of ActionSummary
-        Experiments and values of each action; empty for a fit.
     problems : tuple of str
         Reasons for wide or wrong answers, in the words of a fit's warnings; empty if none are
         known.
@@ -94,13 +86,12 @@ class Report:
     head: str
     tree: xr.DataTree
     sections: Mapping[str, tuple[str, ...]]
-    actions: tuple[ActionSummary, ...] = ()
     problems: tuple[str, ...] = ()
     columns: tuple[ColumnNote, ...] = ()
     command: str = ""
 
     def to_json(self) -> str:
-        """Convert regimes, the joint effect's certificate, actions and problems to JSON."""
+        """Convert regimes, the joint effect's certificate, problems and columns to JSON."""
         regimes, joint = self.tree["regimes"], self.tree["questions"].isel(question=0)
         rows = regimes["rows"].to_numpy().tolist()
         return to_json(
@@ -110,7 +101,6 @@ class Report:
                 "regimes": dict(zip(regimes["regime"].to_numpy().tolist(), rows, strict=True)),
                 "identified": bool(joint["identified"]),
                 "certificate": str(joint["certificate"].item()),
-                "actions": [asdict(action) for action in self.actions],
                 "problems": list(self.problems),
                 "columns": [note._asdict() for note in self.columns],
                 "command": self.command,
@@ -128,7 +118,7 @@ class Report:
         for title, body in self.sections.items():
             lines.append(title)
             for line in body:
-                lines += [f"  {line}"] if title in TABLE_SECTIONS else text.wrap(line)
+                lines += text.wrap(line)
         lines += ["Next:", f"  {self.command}"] if self.command else []
         return "\n".join(lines)
 
@@ -198,7 +188,6 @@ def summarise_data(
     reference = few.reference_rows()
     # Without a graph an action may depend on every other.
     parents = parents_of(names, None)
-    joint = data.identify(list(names))
     regimes = regime_table(data.regimes, reference, data.outcome_name)
 
     def verdict(points: Array, mask: Mask) -> Verdict:
@@ -209,7 +198,6 @@ def summarise_data(
     questions = question_table(
         data.regimes, reference, settings, sample.strata(), verdict if support else None
     )
-    actions = action_summaries(sample, joint.states)
     found = findings((of_regimes, of_rows, of_copies), data)
     check = option("bi.check(data, model)", command="`bayes-intgen check`")
     problems = tuple(spoken(finding.text) for finding in found)
@@ -218,7 +206,6 @@ def summarise_data(
         "Groups": tuple(groups_in_words(data)),
         "Outcome": advice_on_scale(few),
         "Regimes": (*regime_lines(regimes), *data.columns.order_in_words),
-        "Actions": table_of_actions(actions),
         "Certificates": certificate_lines(questions),
         "Support": support_lines(questions),
         "Assumptions": (f"Not tested yet: run {check}.",),
@@ -226,7 +213,7 @@ def summarise_data(
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
     tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
-    return Report(head, tree, sections, actions, problems, tuple(columns), command)
+    return Report(head, tree, sections, problems, tuple(columns), command)
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:

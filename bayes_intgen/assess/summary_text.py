@@ -1,15 +1,13 @@
 """Tables and sentences of a summary: regimes, questions, actions, and the terms of a fit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories, Label, centres, short_label
-from bayes_intgen.data.rows import Observations
+from bayes_intgen.basis.categories import Label
 from bayes_intgen.identification.certificates import certificates
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask, mask_label
@@ -28,7 +26,6 @@ from bayes_intgen.posterior.draws import (
 )
 from bayes_intgen.posterior.surfaces import interaction_sd
 from bayes_intgen.text.formats import (
-    align_columns,
     format_estimate,
     share_text,
     shorter_number,
@@ -37,8 +34,6 @@ from bayes_intgen.text.messages import in_words, option
 
 # Probabilities at the ends of an action's range in a regime: 98% of its rows.
 RANGE_TAILS = (0.01, 0.99)
-# Maximum number of levels in a cell of the table of actions.
-MAX_LEVELS = 6
 # Probability of the interval of a standard deviation.
 LEVEL = 0.9
 
@@ -107,7 +102,7 @@ def question_table(
 
 
 def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
-    """Rows of each regime, with the levels or ranges of its set actions."""
+    """Rows of each regime, with levels or ranges of the actions that it sets, or of all."""
     columns = [
         regimes[name].to_numpy().tolist()
         for name in ("regime", "rows", "was_set", "low", "high", "levels")
@@ -115,13 +110,13 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     width = max(len(label) for label in columns[0])
     digits = len(f"{max(columns[1]):,}")
     names, lines = regimes["action"].to_numpy(), []
-    for label, rows, *by_action in zip(*columns, strict=True):
-        set_to = [
+    for label, rows, regime_sets, *ranges in zip(*columns, strict=True):
+        shown = [
             f", {name} at {levels or f'{shorter_number(low, 3)} to {shorter_number(high, 3)}'}"
-            for name, was_set, low, high, levels in zip(names, *by_action, strict=True)
-            if was_set
+            for name, was_set, low, high, levels in zip(names, regime_sets, *ranges, strict=True)
+            if was_set or not any(regime_sets)
         ]
-        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{''.join(set_to)}")
+        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{''.join(shown)}")
     return tuple(lines)
 
 
@@ -145,77 +140,6 @@ def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
     labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
     text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
     return (f"Share of rows at whose values the effect is supported: {text}.",)
-
-
-@dataclass(frozen=True)
-class ActionSummary:
-    """Experiments on an action and its values, from the rows in memory.
-
-    Attributes
-    ----------
-    name, state : str
-    median : float
-        For an action with levels, the nearest code.
-    set_range, observed_range : (low, high) or None
-        Range of the values where the action was set, and where not; None without such rows.
-    set_levels, observed_levels : dict from level to number of rows, or None
-        None for an action without levels.
-    """
-
-    name: str
-    state: str
-    median: float
-    set_range: tuple[float, float] | None
-    observed_range: tuple[float, float] | None
-    set_levels: dict[str, int] | None = None
-    observed_levels: dict[str, int] | None = None
-
-
-def action_summaries(rows: Observations, states: Mapping[str, str]) -> tuple[ActionSummary, ...]:
-    """Summarise each action by its values where it was set and elsewhere."""
-    out = []
-    columns = zip(rows.names, rows.actions.T, rows.intervened.T, rows.categories, strict=True)
-    for name, values, was_set, levels in columns:
-        parts = (values[was_set], values[~was_set])
-        counts = [None if levels is None else _counts(part, levels) for part in parts]
-        median = centres([float(np.median(values))], [levels])[0]
-        of_set, of_others = (
-            (float(part.min()), float(part.max())) if len(part) else None for part in parts
-        )
-        out.append(ActionSummary(name, states[name], median, of_set, of_others, *counts))
-    return tuple(out)
-
-
-def table_of_actions(actions: Sequence[ActionSummary]) -> tuple[str, ...]:
-    """Format a table with a header and a line per action."""
-    rows = [
-        [
-            action.name,
-            action.state,
-            shorter_number(action.median) if action.set_levels is None else "levels",
-            _range_cell(action.set_range, action.set_levels),
-            _range_cell(action.observed_range, action.observed_levels),
-        ]
-        for action in actions
-    ]
-    head = ["action", "experiments", "median", "where set", "elsewhere"]
-    return tuple(align_columns(head, rows, left=2).splitlines())
-
-
-def _counts(values: Array, levels: Categories) -> dict[str, int]:
-    return {
-        str(label): int((values == code).sum())
-        for label, code in zip(map(short_label, levels.labels), levels.codes, strict=True)
-    }
-
-
-def _range_cell(ends: tuple[float, float] | None, levels: dict[str, int] | None) -> str:
-    if ends is None:
-        return "no rows"
-    if levels is None:
-        return " to ".join(map(shorter_number, ends))
-    counts = [f"{name} {rows:,}" for name, rows in list(levels.items())[:MAX_LEVELS]]
-    return ", ".join(counts) + ", ..." * (len(levels) > MAX_LEVELS)
 
 
 def interval_of(draws: Array) -> tuple[str, str]:

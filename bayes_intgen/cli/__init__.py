@@ -1,6 +1,5 @@
 """The command line ``bayes-intgen``: arguments, exit codes and interrupts of its process."""
 
-import gc
 import os
 import signal
 import sys
@@ -65,9 +64,6 @@ def run() -> None:
     code = main()
     if sys.stdout is not None:
         sys.stdout.flush()
-    # Nothing that is left needs Python's last garbage collections, which take a quarter of a second
-    # after a fit.
-    gc.freeze()
     raise SystemExit(code)
 
 

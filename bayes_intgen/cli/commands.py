@@ -45,7 +45,6 @@ from bayes_intgen.cli.options import (
     RowsOfFit,
     Texts,
     load_fit,
-    roles_of,
 )
 from bayes_intgen.cli.points import (
     checked_point,
@@ -107,8 +106,7 @@ def describe(data: Data, *, columns: Columns = Columns(), format: Format = "tabl
 
             rows = columns.rows(source, require_observational=False)
             check_covariates(rows)
-            # Means of groups are not in the table.
-            roles = {name: own for name, own in roles_of(rows).items() if name in table.columns}
+            roles = {columns.regime or REGIME: "regime", **columns.roles(table.columns)}
             reasons = propose_roles(table, roles, rows.columns.meanings).reasons
             notes = explain_columns(table, roles, reasons)
             output = named_after(data, ".nc").name
@@ -431,13 +429,12 @@ def demo(
     *,
     output: Annotated[Path, Parameter(alias="-o")] = Path("bayes-intgen-demo"),
     rows: Count = 500,
-    prior: Literal["gp", "spline", "polynomial", "linear"] = "gp",
-    draws: int | None = None,
+    method: Literal["nuts", "laplace"] = "nuts",
     seed: int = 0,
 ) -> int:
-    """Simulate advertising and sales, fit them, and compare the estimates with the truth.
+    """Simulate advertising and sales, run the commands that answer a question, and show the truth.
 
-    Writes data.csv, fit.nc and report.html, and prints the commands that would do the same.
+    Writes data.csv, plans.csv, fit.nc and report.html.
 
     Parameters
     ----------
@@ -445,20 +442,37 @@ def demo(
         Folder to write to.
     rows
         Rows per regime.
-    prior
-        Prior of every function.
-    draws
-        Draws per chain; by default as many as convergence requires.
     """
-    from bayes_intgen.cli.demonstration import demonstrate
-    from bayes_intgen.models import additive
+    import numpy as np
+    import pandas as pd
+
+    from bayes_intgen.data.regime_labels import SEPARATOR
+    from bayes_intgen.simulators import MediaMix
+    from bayes_intgen.text.formats import format_number
 
     if rows < 20:
         raise DataError(f"rows must be at least 20, not {rows}")
-    text = demonstrate(
-        output, rows, log, seed=seed, model=additive(prior), draws=draws, progress=show_progress()
-    )
-    write(text)
+    world = MediaMix.random(3, seed)
+    simulated, names = world.dataset(rows, seed), list(world.names)
+    regimes = [SEPARATOR.join(np.array(names)[mask]) for mask in simulated.intervened]
+    # Plans for spending, as multiples of the usual budgets.
+    plans = np.outer([0.8, 1.0, 1.5, 2.0], world.budget).round(1)
+    frame = pd.DataFrame(simulated.actions, columns=names)
+    output.mkdir(parents=True, exist_ok=True)
+    frame.assign(sales=simulated.outcome, regime=regimes).to_csv(output / "data.csv", index=False)
+    pd.DataFrame(plans, columns=names).to_csv(output / "plans.csv", index=False)
+    files = (str(output / name) for name in ("data.csv", "plans.csv", "fit.nc", "report.html"))
+    data, points, saved, page = files
+    roles = ["--outcome", "sales", "--actions", ",".join(names)]
+    for words in (
+        ["fit", data, *roles, "--method", method, "--seed", str(seed), "-o", saved],
+        ["effect", saved, "--points", points],
+        ["report", saved, "--cost", "1", "-o", page],
+    ):
+        log(f"\nbayes-intgen {shlex.join(words)}")
+        app(words, exit_on_error=False, print_error=False)
+    truth = (format_number(own) for own in world.joint_effect(plans).round(1))
+    write(f"\nThe truth of the simulation: {', '.join(truth)}.")
     return DONE
 
 

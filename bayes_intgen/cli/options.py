@@ -108,6 +108,15 @@ class Columns:
         roles = {"actions": self.actions, "covariates": self.covariates, "groups": self.groups}
         return {role: parsing.parse_names(own, names) or [] for role, own in roles.items()}
 
+    def roles(self, names: Sequence[str]) -> dict[str, str]:
+        """Roles of the columns that are named, of those of a table."""
+        roles = {self.unit: "unit", self.time: "time", self.weights: "weights"}
+        roles |= {self.outcome_sd: "sd of the outcome", self.outcome: "outcome"}
+        roles |= {self.regime: "regime"}
+        for role, own in self.several(names).items():
+            roles |= dict.fromkeys(own, role.removesuffix("s"))
+        return {name: role for name, role in roles.items() if name is not None}
+
     def rows(self, data: Path, *, require_observational: bool = True) -> "Rows":
         """Read the rows of a file; raises DataError with a proposal if roles are not named."""
         from bayes_intgen.cli.proposal import command, explained
@@ -200,53 +209,35 @@ class RowsOfFit:
         DataError
             If the file has other covariates, groups or weights than the rows of the fit.
         """
-        from bayes_intgen.data.files import is_streamed, read_table
         from bayes_intgen.data.group_means import mean_name
-        from bayes_intgen.data.reading import read
+        from bayes_intgen.data.missing import words_of_missing
         from bayes_intgen.posterior.draws import support_of
 
-        columns, support = posterior.terms.covariates, support_of(posterior)
-        means = {mean_name(name, group) for name in posterior.actions for group in columns.groups}
-        covariates = [name for name in columns.names if name not in means]
-        regime, cells = self.regime or columns.regime or "regime", parsing.parse_cells(self.cell)
+        fitted, support = posterior.terms.covariates, support_of(posterior)
+        means = {mean_name(name, group) for name in posterior.actions for group in fitted.groups}
+        covariates = [name for name in fitted.names if name not in means]
+        missing = {"": fitted.missing} if isinstance(fitted.missing, str) else fitted.missing
+        meanings = {label: "+".join(own) for label, own in fitted.meanings.items()}
+        columns = Columns(
+            outcome=posterior.outcome_name,
+            actions=list(posterior.actions),
+            regime=self.regime or fitted.regime or None,
+            label=[f"{k}={v}" for k, v in (meanings | parsing.parse_labels(self.label)).items()],
+            covariates=covariates,
+            groups=list(fitted.groups),
+            group_means=len(covariates) < len(fitted.names),
+            weights=fitted.weights or None,
+            outcome_sd=fitted.outcome_sd or None,
+            unit=fitted.unit or None,
+            time=fitted.time or None,
+            missing=self.missing or words_of_missing(missing)[1:],
+            cell=self.cell,
+        )
         with warnings.catch_warnings():
             # The fit has said how the file was read.
             warnings.simplefilter("ignore", DataWarning)
-            streamed = is_streamed(source) and not cells
-            rows = read(
-                source if streamed else read_table(source, regime, cells=cells),
-                posterior.actions,
-                posterior.outcome_name,
-                regime,
-                covariates=covariates,
-                groups=columns.groups,
-                weights=columns.weights or None,
-                outcome_sd=columns.outcome_sd or None,
-                unit=columns.unit or None,
-                time=columns.time or None,
-                labels={**columns.meanings, **parsing.parse_labels(self.label)},
-                missing=parsing.parse_missing(self.missing) or columns.missing,
-                require_observational=False,
-                progress=show_progress(),
-            )
-        if len(covariates) < len(columns.names):
-            rows = rows.with_group_means()
-        if not support.covariates_digest:
-            return rows
-        support.rows_of_fit(rows)
-        return rows
-
-
-def roles_of(rows: "Rows") -> dict[str, str]:
-    """Role of each column of a table that rows use."""
-    columns = rows.columns
-    roles = {columns.weights: "weights", columns.outcome_sd: "sd of the outcome"}
-    roles |= {columns.unit: "unit", columns.time: "time"}
-    # Rows need not have these columns.
-    roles.pop("", None)
-    roles |= {rows.outcome_name: "outcome", columns.regime: "regime"}
-    roles |= dict.fromkeys(rows.names, "action") | dict.fromkeys(columns.names, "covariate")
-    return roles | dict.fromkeys(columns.groups, "group")
+            rows = columns.rows(source, require_observational=False)
+        return support.rows_of_fit(rows) if support.covariates_digest else rows
 
 
 @Parameter(name="*", group=Group("Model", sort_key=20))

@@ -154,17 +154,9 @@ def command(name: str, *words: object) -> str:
 
 
 def _given(columns: Columns, table: "nw.DataFrame[Any]") -> dict[str, str]:
-    """Roles that are named."""
-    singles = {
-        "outcome": columns.outcome,
-        "regime": columns.regime,
-        "weights": columns.weights,
-        "sd of the outcome": columns.outcome_sd,
-    }
-    several = columns.several(table.columns)
-    return {name: role for role, name in singles.items() if name is not None} | {
-        name: role.removesuffix("s") for role, names in several.items() for name in names
-    }
+    """Roles that are named, but for the order of rows."""
+    roles = columns.roles(table.columns)
+    return {name: role for name, role in roles.items() if role not in ("unit", "time")}
 
 
 def _proposal(table: "nw.DataFrame[Any]", columns: Columns) -> Proposal:

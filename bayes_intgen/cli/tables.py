@@ -175,32 +175,26 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     decimals, actions = decimals_for(width), [str(name) for name in table["action"].values]
     head = ["budget", *actions, "cost", f"mean {table.attrs['outcome']}"]
     head += ["gain" if value is None else "gain in profit", "band", "P(> 0)"]
-    rows = []
-    for budget in range(table.sizes["budget"]):
-        own = table.isel(budget=budget)
-        values = own["plan"].values.tolist()
-        gain, low, high = (float(own[f"gain{end}"]) for end in ("", "_low", "_high"))
-        rows.append(
-            [
-                format_number(float(own["budget"])),
-                *map(short_label, values),
-                shorter_number(float(own["cost"])),
-                format_to_uncertainty(float(own["effect"]), decimals),
-                format_to_uncertainty(gain, decimals, sign=True),
-                format_interval(low, high, decimals, sign=True),
-                f"{float(own['probability_better']):.2f}",
-            ]
-        )
+    names = ("budget", "plan", "cost", "effect", "gain", "gain_low", "gain_high")
+    columns = [table[name].values.tolist() for name in (*names, "probability_better", "remarks")]
+    rows = [
+        [
+            format_number(budget), *map(short_label, plan), shorter_number(cost),
+            format_to_uncertainty(mean, decimals),
+            format_to_uncertainty(gain, decimals, sign=True),
+            format_interval(low, high, decimals, sign=True), f"{share:.2f}",
+        ]
+        for budget, plan, cost, mean, gain, low, high, share, _ in zip(*columns, strict=True)
+    ]  # fmt: skip
     title = f"Best plans for {table.attrs['outcome']}, by budget"
     if value is not None:
         title = f"Best plans for profit, a unit of {table.attrs['outcome']} worth "
         title += f"{format_number(value)}, by budget"
     band = f"Gains are over the baseline; band: {table.attrs['level']:.0%} interval."
     text = align_columns(head, rows, left=0)
-    columns = (table[name].values.tolist() for name in ("budget", "remarks"))
     said = [
         f"{format_number(budget)}: {remark}"
-        for budget, remarks in zip(*columns, strict=True)
+        for budget, *_, remarks in zip(*columns, strict=True)
         for remark in remarks.splitlines()
     ]
     return "\n".join([title, "", text, *said, "", band, *_population(table)])

@@ -28,7 +28,7 @@ from bayes_intgen.data.queries import checked_mask, checked_points
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.certificates import Certificate, certify, settings_of
 from bayes_intgen.identification.graph import checked_graph, parents_of
-from bayes_intgen.identification.overlap import ReferenceRows, regime_quantiles
+from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import (
     Mask,
     mask_label,
@@ -422,8 +422,10 @@ do(green) itself.
         check_enough_rows(self)
         marked = None if points is None else checked_points(points, self.names, self.categories)
         rows = self.in_memory
-        quantiles = regime_quantiles(rows.names, rows.actions, rows.intervened, list(rows.regimes))
-        return plot_overlap(quantiles, rows.actions, rows.intervened, rows.categories, marked)
+        labels = {mask: f"{self.label(mask)}  ({n:,})" for mask, n in rows.regimes.items()}
+        return plot_overlap(
+            rows.names, rows.categories, rows.actions, rows.intervened, labels, marked
+        )
 
     def __repr__(self) -> str:
         head = (

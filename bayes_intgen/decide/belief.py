@@ -16,7 +16,7 @@ its largest draws would promise too much of an experiment. In a principal compon
 that interval.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
@@ -53,21 +53,21 @@ class Belief:
     Attributes
     ----------
     root : ndarray, shape (P, r)
-    scores : ndarray, shape (S, r), or None
-        Draws in coordinates with unit variance; None for a covariance that is known.
+    scores : ndarray, shape (S, r)
+        Draws in coordinates with unit variance; without any, the covariance is known.
     tails : ndarray, shape (r,), or float
         Standard deviation of the belief relative to that of the draws: 1 without heavy tails.
 
     Examples
     --------
-    >>> belief = Belief.of_sd(np.array([1.0, 2.0]))
+    >>> belief = Belief.known(np.diag([1.0, 2.0]))
     >>> once = belief.information(np.array([[0.0, 1.0]]), np.array([0.75]))
     >>> belief.update(once).variance(np.eye(2) @ belief.root)
     array([1., 1.])
     """
 
     root: Array
-    scores: Array | None = None
+    scores: Array
     tails: Array | float = 1.0
 
     @classmethod
@@ -84,14 +84,14 @@ class Belief:
         return cls(vectors * sd * tails, scores, tails)
 
     @classmethod
-    def of_sd(cls, sd: Array) -> Self:
-        """Independent coefficients with known standard deviations, shape (P,)."""
-        return cls(np.diag(sd))
+    def known(cls, root: Array) -> Self:
+        """Covariance that is known, and not estimated from draws."""
+        return cls(root, np.empty((0, root.shape[1])))
 
     @property
-    def n_draws(self) -> int | None:
-        """Number of draws behind the covariance; None if it is known."""
-        return None if self.scores is None else len(self.scores)
+    def n_draws(self) -> float:
+        """Number of draws behind the covariance; infinite if it is known."""
+        return len(self.scores) or np.inf
 
     def loadings(self, targets: Array) -> tuple[Array, Array]:
         """Linear part of targets, shape (J, r), and the variance of the rest, shape (J,).
@@ -101,7 +101,6 @@ class Belief:
         targets : ndarray, shape (S, J)
             Draws of functions of the coefficients, in the order of the draws of these.
         """
-        assert self.scores is not None
         centred = targets - targets.mean(axis=0)
         linear = centred.T @ self.scores / (len(centred) - 1)
         variance = np.square(centred).sum(axis=0) / (len(centred) - 1)
@@ -135,13 +134,13 @@ class Update:
     ----------
     values : ndarray, shape (r,)
     vectors : ndarray, shape (r, r)
-    n_draws : int or None
-        Number of draws behind the covariance; None if it is known.
+    n_draws : float
+        Number of draws behind the covariance; infinite if it is known.
     """
 
     values: Array
     vectors: Array
-    n_draws: int | None
+    n_draws: float
 
     @property
     def informed(self) -> float:
@@ -157,8 +156,6 @@ class Update:
         is the share that remains, and d the sum of 1 - m over all eigenvectors.
         """
         share = 1 / (1 + self.values)
-        if self.n_draws is None:
-            return share
         bias = share**2 * (self.informed + 1 - share) / (self.n_draws - 1)
         return np.minimum(share + bias, 1.0)
 
@@ -237,7 +234,6 @@ class Allocation:
     targets: Targets
     informations: Array
     costs: Array
-    _best: dict[float, Array] = field(default_factory=dict, repr=False)
 
     def best_rows(self, total: float) -> Array:
         """Numbers of rows, shape (R,), that cost ``total`` and minimise the mean variance.
@@ -257,9 +253,7 @@ class Allocation:
                 "each leave a variance that is too small to be computed; give fewer rows, or a "
                 "larger cost or noise"
             )
-        if total not in self._best:
-            self._best[total] = self._shares(total) * total / self.costs
-        return self._best[total]
+        return self._shares(total) * total / self.costs
 
     def update(self, rows: Array) -> Update:
         """Update of the belief by some rows of each regime, shape (R,)."""
@@ -279,31 +273,31 @@ class Allocation:
         return value, -np.array([np.vdot(slope, own) for own in self.informations])
 
     def rows_for(self, width: float) -> int:
-        """Smallest total at which the best allocation reaches a mean width, by bisection.
+        """Smallest total at which the best allocation reaches a mean width.
 
         Raises
         ------
         ModelError
             If no number of rows reaches it.
         """
-        nothing = np.zeros(len(self.costs))
-        if self.mean_width(nothing) <= width:
+        if self.mean_width(np.zeros(len(self.costs))) <= width:
             return 0
-        low, high = 1.0, 100.0
-        while self.mean_width(self.best_rows(high)) > width:
-            low, high = high, 10 * high
+        high = 1.0
+        while (own := self.mean_width(self.best_rows(high))) > width:
+            high *= 10
             if high > MAX_ROWS:
-                own = self.mean_width(self.best_rows(low))
                 raise ModelError(
                     f"no number of rows of these regimes reaches a width of {format_number(width)}:"
-                    f" {low:,.0f} rows would reach {format_number(own)}"
+                    f" {MAX_ROWS:,.0f} rows would reach {format_number(own)}"
                 )
-        while high - low > max(1.0, ROWS_PRECISION * high):
-            middle = float(np.sqrt(low * high)) if high > 2 * low else (low + high) / 2
-            if self.mean_width(self.best_rows(middle)) > width:
-                low = middle
-            else:
-                high = middle
+        if high > 1:
+            high = scipy.optimize.brentq(
+                lambda total: self.mean_width(self.best_rows(total)) - width,
+                high / 10,
+                high,
+                xtol=1.0,
+                rtol=ROWS_PRECISION,
+            )
         return int(np.ceil(high))
 
     def _information(self, rows: Array) -> Array:
@@ -319,13 +313,9 @@ class Allocation:
 
         if count == 1 or not self.targets.loadings.any():
             return np.full(count, 1 / count)
-        known = min(self._best, key=lambda own: abs(np.log(own / total)), default=None)
-        start = np.full(count, 1 / count)
-        if known is not None:
-            start = (start + 9 * self._best[known] * self.costs / known) / 10
         result = scipy.optimize.minimize(
             loss,
-            start,
+            np.full(count, 1 / count),
             jac=True,
             method="SLSQP",
             bounds=[(0.0, 1.0)] * count,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -11,12 +11,18 @@ import xarray as xr
 from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
-from bayes_intgen.data.queries import named_points
-from bayes_intgen.decide.decision import Decision, Objective, risk_measure
+from bayes_intgen.data.queries import checked_points, named_points
+from bayes_intgen.decide.decision import MEAN, Decision, Objective, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import BestOfDraws, Search
 from bayes_intgen.errors import ModelError, PointsError
-from bayes_intgen.posterior.draws import PosteriorDraws, central, prediction_of, support_of
+from bayes_intgen.posterior.draws import (
+    PosteriorDraws,
+    central,
+    prediction_of,
+    statistics_of,
+    support_of,
+)
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import (
     align_columns,
@@ -118,10 +124,8 @@ class Plan:
         every = ("effect", "profit", "gain", "regret")
         names = [name for name in every if getattr(self, name) is not None]
         draws = np.stack([getattr(self, name).to_numpy().ravel() for name in names], axis=1)
-        mean, low, high = central(draws, level).values()
-        columns = {"mean": mean, "sd": draws.std(axis=0), "low": low, "high": high}
         return xr.Dataset(
-            {name: ("quantity", values) for name, values in columns.items()},
+            {name: ("quantity", own) for name, own in statistics_of(draws, level).items()},
             {"quantity": names},
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
@@ -219,86 +223,51 @@ def search_of(
     return Search(problem, surface, measure, of_level)
 
 
-@dataclass(frozen=True, eq=False)
-class ChosenPlan:
-    """A plan that was chosen as the best, in arrays, its numbers corrected for the choice.
-
-    Attributes
-    ----------
-    point : ndarray, shape (K,)
-    best : BestOfDraws
-    effect, worth, gain : ndarray, shape (S,)
-    optimism, value, cost : float
-    remarks : tuple of str
-        As those of :class:`Plan`.
-    is_kept : bool
-        Whether it is the baseline in place of a plan whose gain is only optimism.
-    """
-
-    point: Array
-    best: BestOfDraws
-    effect: Array
-    worth: Array
-    gain: Array
-    optimism: float
-    value: float
-    cost: float
-    remarks: tuple[str, ...]
-    is_kept: bool = False
-
-    @classmethod
-    def of(cls, search: Search, point: Array, best: BestOfDraws) -> Self:
-        """Correct the draws of a plan for its choice."""
-        problem = search.problem
-        both = np.stack([point, problem.baseline])
-        effects = search.surface.effects(both)
-        worth = problem.worth(effects, both)
-        gain = worth[:, 0] - worth[:, 1]
-        optimism = search.optimism(point)
-        gain, own = gain - optimism, worth[:, 0] - optimism
-        return cls(
-            point=point,
-            best=best,
-            effect=effects[:, 0] - optimism / (problem.value or 1.0),
-            worth=own,
-            gain=gain,
-            optimism=optimism,
-            value=float(search.measured((own if search.of_level else gain)[:, None])[0]),
-            cost=float(problem.cost(point[None])[0]),
-            remarks=search.remarks(point),
-        )
-
-    @property
-    def probability_better(self) -> float:
-        """Probability that the gain is positive."""
-        return float((self.gain > 0).mean())
-
-
-def choose(search: Search) -> ChosenPlan:
-    """Choose the best plan, or the baseline where no gain is expected of that."""
+def choose(posterior: PosteriorDraws, search: Search) -> Plan:
+    """Choose the best plan, or the baseline where no gain is expected of that; without a price."""
     problem, point = search.problem, search.best()
     best, start = search.best_of_draws(point), problem.baseline[None]
-    chosen = ChosenPlan.of(search, point, best)
+    chosen = plan_at(posterior, search, point, best)
     # The nearest candidates are the baseline itself unless it is beyond the bounds.
     may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
     if float(chosen.gain.mean()) > 0 or not may_stay:
         return chosen
-    kept = ChosenPlan.of(search, problem.baseline, best)
-    return replace(kept, is_kept=search.is_better(point))
+    kept = plan_at(posterior, search, problem.baseline, best)
+    no_price = problem.budget is not None and search.is_better(point)
+    return replace(kept, shadow_price=0.0 if no_price else None)
 
 
 def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
     """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-    return plan_of(posterior, search, choose(search))
+    return with_price(posterior, search, choose(posterior, search))
 
 
-def plan_of(posterior: PosteriorDraws, search: Search, chosen: ChosenPlan) -> Plan:
-    """Describe a plan: its effect, gain and regret, and the price of the budget."""
-    problem, point, best = search.problem, chosen.point, chosen.best
-    # The plan itself is finer than the grid on which the best of each draw is searched.
-    worth = problem.worth(search.surface.effects(point[None]), point[None])[:, 0]
-    regret = np.maximum(best.worth - worth, 0.0)
-    names, categories = posterior.actions, posterior.categories
+def with_price(posterior: PosteriorDraws, search: Search, plan: Plan) -> Plan:
+    """Add the change of the objective per unit of a slightly larger budget, near the same plan."""
+    budget = search.problem.budget
+    if budget is None or plan.shadow_price is not None:
+        return plan
+    step = BUDGET_STEP * max(abs(budget), 1e-12)
+    point = checked_points(plan.point, posterior.actions, posterior.categories)
+    better = search.within(budget + step).improved(point)
+    before, after = search.value(np.stack([point[0], better]))
+    return replace(plan, shadow_price=max(0.0, float(after - before) / step))
+
+
+def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestOfDraws) -> Plan:
+    """Describe a plan that was chosen as the best: its effect, gain and regret, corrected."""
+    problem, names, categories = search.problem, posterior.actions, posterior.categories
+    both = np.stack([point, problem.baseline])
+    effects = search.surface.effects(both)
+    worth, optimism = problem.worth(effects, both), search.optimism(point)
+    gain, own = worth[:, 0] - worth[:, 1] - optimism, worth[:, 0] - optimism
+    draws = {
+        "effect": effects[:, 0] - optimism / (problem.value or 1.0),
+        "profit": own,
+        "gain": gain,
+        # The plan itself is finer than the grid on which the best of each draw is searched.
+        "regret": np.maximum(best.worth - worth[:, 0], 0.0),
+    }
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
 
@@ -307,31 +276,25 @@ def plan_of(posterior: PosteriorDraws, search: Search, chosen: ChosenPlan) -> Pl
         values = draws.reshape([len(along) for along in every.values()])
         return xr.DataArray(values, every, list(every), name, attrs)
 
-    profit = None
-    if problem.value is not None:
-        profit = labelled("profit", chosen.worth).assign_attrs(value=problem.value)
-    price = None
-    if problem.budget is not None:
-        price = 0.0 if chosen.is_kept else _shadow_price(search, point, problem.budget)
+    named = {n: own.tolist() for n, own in named_points(both, names, categories).items()}
+    of_draws = decoded_table(best.points, categories)
+    answers = {name: labelled(name, values) for name, values in draws.items()}
+    profit = answers.pop("profit").assign_attrs(value=problem.value)
     return Plan(
-        point=_named(point, names, categories),
-        baseline=_named(problem.baseline, names, categories),
-        objective=search.measure or "mean",
-        value=chosen.value,
-        cost=chosen.cost if problem.has_costs else None,
+        point={name: own[0] for name, own in named.items()},
+        baseline={name: own[1] for name, own in named.items()},
+        objective="mean" if search.measure == MEAN else search.measure,
+        value=float(search.measure((own if search.of_level else gain)[:, None])[0]),
+        cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
         budget=problem.budget,
-        effect=labelled("effect", chosen.effect),
-        profit=profit,
-        gain=labelled("gain", chosen.gain),
-        optimism=chosen.optimism,
-        regret=labelled("regret", regret),
-        best_of_draws=labelled(
-            "best of draws", decoded_table(best.points, categories), action=list(names)
-        ),
-        probability_better=chosen.probability_better,
-        shadow_price=price,
+        profit=None if problem.value is None else profit,
+        optimism=optimism,
+        best_of_draws=labelled("best of draws", of_draws, action=list(names)),
+        probability_better=float((gain > 0).mean()),
+        shadow_price=None,
         supported=bool(support_of(posterior).supported(point[None])[0]),
-        remarks=chosen.remarks,
+        remarks=search.remarks(point),
+        **answers,
     )
 
 
@@ -351,23 +314,26 @@ def frontier(
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     first = replace(decision, budget=min(values))
     search = search_of(posterior, first, objective, beyond_support)
-    plans = [choose(search.within(budget)) for budget in values]
+    plans = [choose(posterior, search.within(budget)) for budget in values]
     columns = {
         "value": [plan.value for plan in plans],
         "cost": [plan.cost for plan in plans],
         "effect": [float(plan.effect.mean()) for plan in plans],
-        **central(np.stack([plan.gain for plan in plans], axis=1), level, "gain"),
+        **central(
+            np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1), level, "gain"
+        ),
         "optimism": [plan.optimism for plan in plans],
         "probability_better": [plan.probability_better for plan in plans],
         "remarks": ["\n".join(plan.remarks) for plan in plans],
     }
-    points = np.stack([plan.point for plan in plans])
+    names, categories = posterior.actions, posterior.categories
+    points = checked_points([plan.point for plan in plans], names, categories)
     return xr.Dataset(
         {
             **{name: ("budget", column) for name, column in columns.items()},
-            "plan": (("budget", "action"), decoded_table(points, posterior.categories)),
+            "plan": (("budget", "action"), decoded_table(points, categories)),
         },
-        {"budget": values, "action": list(posterior.actions)},
+        {"budget": values, "action": list(names)},
         {"outcome": posterior.outcome_name, "level": level, **posterior.averages.attrs},
     )
 
@@ -380,7 +346,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()
-    value = ChosenPlan.of(search, best, search.best_of_draws(best)).value
+    value = plan_at(posterior, search, best, search.best_of_draws(best)).value
     if value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
@@ -406,18 +372,5 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             low = middle
     # Its budget is no limit of the user's.
     within = search.within(high)
-    chosen = ChosenPlan.of(within, best, within.best_of_draws(best))
-    return plan_of(posterior, within, replace(chosen, remarks=()))
-
-
-def _shadow_price(search: Search, point: Array, budget: float) -> float:
-    """Change of the objective per unit of a slightly larger budget, near the same plan."""
-    step = BUDGET_STEP * max(abs(budget), 1e-12)
-    better = search.within(budget + step).improved(point[None])
-    before, after = search.value(np.stack([point, better]))
-    return max(0.0, float(after - before) / step)
-
-
-def _named(point: Array, names: Sequence[str], categories: Any) -> dict[str, Any]:
-    columns = named_points(point[None], names, categories)
-    return {name: np.asarray(column)[0].item() for name, column in columns.items()}
+    chosen = plan_at(posterior, within, best, within.best_of_draws(best))
+    return with_price(posterior, within, replace(chosen, remarks=()))

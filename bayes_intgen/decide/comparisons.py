@@ -1,7 +1,6 @@
 """Predictions, comparisons and slopes: what is asked at the rows of a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from itertools import product
 from numbers import Real
 from typing import Any, Literal
@@ -9,8 +8,15 @@ from typing import Any, Literal
 from bayes_intgen._arguments import items, one_of
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_value, is_sequence, named_points
-from bayes_intgen.decide.contrasts import either_side, position_of_slope, quotient
-from bayes_intgen.decide.estimates import NewRows, Quantity, Question, Request
+from bayes_intgen.decide.contrasts import (
+    DIFFERENCE,
+    LEVEL,
+    RATIO,
+    SLOPE,
+    either_side,
+    position_of_slope,
+)
+from bayes_intgen.decide.estimates import NewRows, Question, Request
 from bayes_intgen.errors import PointsError
 from bayes_intgen.posterior.defaults import default_changes, default_point, levels_of, usual_rows
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
@@ -18,20 +24,6 @@ from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import refuse_unknown_actions
 
 type Comparison = Literal["difference", "ratio"]
-
-
-LEVEL = Quantity("prediction", lambda own, mask, at: (own.mean(at, mask),), None)
-DIFFERENCE = Quantity(
-    "difference", lambda own, mask, start, end: (own.change(start, end, mask),), "identity"
-)
-# One action alone differs.
-SLOPE = Quantity(
-    "slope",
-    lambda own, mask, below, above: (
-        own.change(below, above, mask) / (above - below).sum(axis=1, where=above > below),
-    ),
-    "identity",
-)
 
 
 def predictions(posterior: PosteriorDraws, newdata: Any, variables: Any) -> Question:
@@ -53,14 +45,8 @@ def comparisons(
     """Changes of joint effects; see :meth:`bayes_intgen.Posterior.comparisons`."""
     rows = NewRows.of(posterior, newdata)
     one_of(comparison, "comparison", ("difference", "ratio"), PointsError)
-    ratio = Quantity(
-        "ratio",
-        lambda own, mask, start, end: (own.mean(end, mask), own.mean(start, mask)),
-        "log",
-        partial(quotient, posterior),
-    )
     requests = [*_changes(posterior, variables, rows.values, comparison)]
-    return Question(rows, requests, DIFFERENCE if comparison == "difference" else ratio)
+    return Question(rows, requests, DIFFERENCE if comparison == "difference" else RATIO)
 
 
 def slopes(posterior: PosteriorDraws, variables: Any, newdata: Any) -> Question:

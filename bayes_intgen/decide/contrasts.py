@@ -1,7 +1,7 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.effects import change_attrs
+from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import Standardisation
 from bayes_intgen.text.formats import frame_along, shorter_number
 
@@ -131,30 +132,6 @@ def _equivalence(draws: Array, region: tuple[float, float]) -> dict[str, Array]:
     return {"below": below, "within": 1 - below - above, "above": above}
 
 
-def contrast(
-    posterior: PosteriorDraws,
-    to: Any,
-    start: Any,
-    intervened: Sequence[str] | None,
-    periods: int | None = None,
-) -> Contrast:
-    """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened, periods=periods)
-    draws = prediction_of(posterior).change(starts, ends, mask)
-    return Contrast(draws, coords, ("chain", "draw", "point"), "contrast", attrs)
-
-
-def ratio(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
-) -> Contrast:
-    """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    starts, ends, mask, coords, attrs = _ends_of(posterior, to, start, intervened, "log")
-    prediction = prediction_of(posterior)
-    before = prediction.mean(starts, mask[: len(starts)])
-    draws = quotient(posterior, prediction.mean(ends, mask), before)
-    return Contrast(draws, coords, ("chain", "draw", "point"), "ratio", attrs)
-
-
 def quotient(posterior: PosteriorDraws, mean: Array, before: Array) -> Array:
     """Ratio of draws of means, shape (chain, draw, n); refused where the start is near zero."""
     middle, sd = before.mean(axis=(0, 1)), before.std(axis=(0, 1))
@@ -171,66 +148,71 @@ def quotient(posterior: PosteriorDraws, mean: Array, before: Array) -> Array:
     return np.asarray(mean / before)
 
 
-def _ends_of(
+class Quantity(NamedTuple):
+    """What is estimated at points, averaged over rows, and combined.
+
+    Attributes
+    ----------
+    name : str
+    evaluate : callable
+        Draws of one or two quantities, each (chain, draw, n), from predictions, masks and points.
+    link : Link or None
+        Link under which it is a change of sums of terms; None for levels.
+    combine : callable
+        Draws of the estimate from a posterior and the averages of these.
+    """
+
+    name: str
+    evaluate: Callable[..., tuple[Array, ...]]
+    link: Link | None
+    combine: Callable[..., Array] = lambda posterior, own: own
+
+
+LEVEL = Quantity("prediction", lambda own, mask, at: (own.mean(at, mask),), None)
+DIFFERENCE = Quantity(
+    "difference", lambda own, mask, start, end: (own.change(start, end, mask),), "identity"
+)
+RATIO = Quantity(
+    "ratio",
+    lambda own, mask, start, end: (own.mean(end, mask), own.mean(start, mask[: len(start)])),
+    "log",
+    quotient,
+)
+# One action alone differs.
+SLOPE = Quantity(
+    "slope",
+    lambda own, mask, below, above: (
+        own.change(below, above, mask) / (above - below).sum(axis=1, where=above > below),
+    ),
+    "identity",
+)
+
+
+def contrast(
     posterior: PosteriorDraws,
     to: Any,
     start: Any,
     intervened: Sequence[str] | None,
-    link: Link = "identity",
     periods: int | None = None,
-) -> tuple[Array, Array, NDArray[np.bool_], dict[str, Any], dict[str, Any]]:
-    """Validate both ends, and warn once where they are not supported.
-
-    Returns
-    -------
-    starts, ends : ndarray, shape (1 or M, K) and (M, K)
-    mask : ndarray of bool, shape (M, K)
-    coords, attrs : dict
-        Labels of the result.
-    """
-    actions, categories = posterior.actions, posterior.categories
-    ends, starts = (checked_points(points, actions, categories) for points in (to, start))
-    if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
-        raise PointsError(
-            f"a contrast to {len(ends)} points from {len(starts)}; give as many of both, or one"
-        )
-    labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
-    ends = np.broadcast_to(ends, (len(labels), len(actions)))
-    both = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
-    if periods is not None:
-        terms = posterior.terms
-        ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
-    # One query, so that there is one warning.
-    query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
-    changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
-    warn_of_effects(posterior, changed, query.intervened, posterior.averages, link)
-    supported = query.verdict.supported
-    within = supported[: len(ends)] & supported[len(ends) :]
-    coords = coordinates(posterior, labels, within, both)
-    attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, changed, query.intervened, link)
-    if periods is not None:
-        attrs = restated(attrs, posterior.terms, periods)
-        observed = [name for name in posterior.terms.carryover if name not in query.intervened]
+) -> Contrast:
+    """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
+    quantity, terms = DIFFERENCE._replace(name="contrast"), posterior.terms
+    if periods is None:
+        return _between(posterior, quantity, to, start, intervened)
+    if intervened is not None:
+        intervened = checked_actions(intervened, terms.names)
+        observed = [name for name in terms.carryover if name not in intervened]
         if observed:
             raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
-    return starts, ends, query.mask[: len(ends)], coords, attrs
+    change = _between(posterior, quantity, to, start, intervened, periods)
+    return change.assign_attrs(restated(change.attrs, terms, periods))
 
 
-def warn_of_effects(
-    posterior: PosteriorDraws,
-    changed: Sequence[int],
-    intervened: Sequence[str],
-    averages: Standardisation,
-    link: Link = "identity",
-) -> None:
-    """Warn of changes of some actions, by the link under which they are sums of terms."""
-    support = support_of(posterior)
-    if link != posterior.model.link:
-        # Neither a difference of products nor a ratio of sums is a change alone.
-        support.warn_of_level(intervened, averages)
-    else:
-        support.warn_of_change(changed, intervened, averages)
+def ratio(
+    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
+) -> Contrast:
+    """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
+    return _between(posterior, RATIO, to, start, intervened)
 
 
 def slope(
@@ -240,15 +222,74 @@ def slope(
     (name,) = checked_actions([action], posterior.actions)
     k = position_of_slope(posterior, name)
     query = support_of(posterior).query(at, intervened)
-    warn_of_effects(posterior, [k], query.intervened, posterior.averages)
-    values = query.values
-    below, above = either_side(posterior, k, values)
-    draws = prediction_of(posterior).change(below, above, query.mask) / (above - below)[:, k]
-    coords = coordinates(posterior, query.labels, query.verdict.supported, {"": values})
-    words = ", ".join(query.intervened)
-    attrs = {"action": name, "intervened": words, "outcome": posterior.outcome_name}
-    attrs |= change_attrs(posterior, [k], query.intervened)
-    return Contrast(draws, coords, ("chain", "draw", "point"), "slope", attrs)
+    ends, supported = either_side(posterior, k, query.values), query.verdict.supported
+    draws = _labelled(posterior, SLOPE, ends, query, supported, {"": query.values})
+    return draws.assign_attrs(action=name)
+
+
+def _between(
+    posterior: PosteriorDraws,
+    quantity: Quantity,
+    to: Any,
+    start: Any,
+    intervened: Sequence[str] | None,
+    periods: int | None = None,
+) -> Contrast:
+    """Validate both ends, warn once where they are not supported, and compare them."""
+    actions, categories = posterior.actions, posterior.categories
+    ends, starts = (checked_points(points, actions, categories) for points in (to, start))
+    if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
+        raise PointsError(
+            f"a contrast to {len(ends)} points from {len(starts)}; give as many of both, or one"
+        )
+    labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
+    ends = np.broadcast_to(ends, (len(labels), len(actions)))
+    shown = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
+    if periods is not None:
+        terms = posterior.terms
+        ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
+    # One query, so that there is one warning.
+    query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
+    supported = query.verdict.supported
+    within = supported[: len(ends)] & supported[len(ends) :]
+    query = query._replace(labels=labels)
+    return _labelled(posterior, quantity, (starts, ends), query, within, shown)
+
+
+def _labelled(
+    posterior: PosteriorDraws,
+    quantity: Quantity,
+    both: tuple[Array, Array],
+    query: Query,
+    supported: NDArray[np.bool_],
+    shown: Mapping[str, Array],
+) -> Contrast:
+    """Draws of a change from starts to ends, shape (1 or M, K) and (M, K)."""
+    starts, ends = both
+    changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
+    warn_of_effects(posterior, changed, query.intervened, posterior.averages, quantity.link)
+    parts = quantity.evaluate(prediction_of(posterior), query.mask[: len(ends)], starts, ends)
+    coords = coordinates(posterior, query.labels, supported, shown)
+    attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
+    attrs |= change_attrs(posterior, changed, query.intervened, quantity.link)
+    draws = quantity.combine(posterior, *parts)
+    return Contrast(draws, coords, ("chain", "draw", "point"), quantity.name, attrs)
+
+
+def warn_of_effects(
+    posterior: PosteriorDraws,
+    changed: Sequence[int],
+    intervened: Sequence[str],
+    averages: Standardisation,
+    link: Link | None = "identity",
+) -> None:
+    """Warn of changes of some actions, by the link under which they are sums of terms."""
+    support = support_of(posterior)
+    if link != posterior.model.link:
+        # Neither a difference of products nor a ratio of sums is a change alone.
+        support.warn_of_level(intervened, averages)
+    else:
+        support.warn_of_change(changed, intervened, averages)
 
 
 def position_of_slope(posterior: PosteriorDraws, name: str) -> int:

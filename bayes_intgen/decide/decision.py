@@ -138,7 +138,7 @@ class CVaR:
     Attributes
     ----------
     share : float
-        Between 0 and 1.
+        Above 0 and at most 1, where it is the mean.
 
     Raises
     ------
@@ -158,10 +158,12 @@ class CVaR:
     share: float
 
     def __str__(self) -> str:
-        return f"mean of the worst {100 * self.share:.3g}% of draws"
+        worst = f" of the worst {100 * self.share:.3g}% of draws"
+        return "mean" + worst * (self.share < 1)
 
     def __post_init__(self) -> None:
-        probability(self.share, "share of CVaR")
+        if self.share != 1:
+            probability(self.share, "share of CVaR")
 
     def __call__(self, draws: Array) -> Array:
         """Measure draws, shape (S, M), per column, shape (M,)."""
@@ -224,16 +226,19 @@ Objective = Literal["mean"] | RiskMeasure
 CAUTIOUS = Quantile(0.05)
 
 
-def risk_measure(objective: Any) -> RiskMeasure | None:
-    """Measure of an objective, or None for the mean; raises ModelError for anything else.
+MEAN = CVaR(1.0)
+
+
+def risk_measure(objective: Any) -> RiskMeasure:
+    """Measure of an objective; raises ModelError for anything else.
 
     Examples
     --------
-    >>> risk_measure("mean") is None
-    True
+    >>> risk_measure("mean")
+    CVaR(share=1.0)
     """
     if isinstance(objective, str) and objective == "mean":
-        return None
+        return MEAN
     if isinstance(objective, CVaR | Quantile):
         return objective
     raise ModelError(

@@ -4,7 +4,7 @@ In the manner of marginaleffects (Arel-Bundock, Greifer and Heiss, Journal of St
 2024), for effects of interventions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from numbers import Real
@@ -21,9 +21,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import group_label
 from bayes_intgen.data.queries import checked_points, is_list_of_dicts, is_sequence, named_points
 from bayes_intgen.data.tables import as_table, to_frame
-from bayes_intgen.decide.contrasts import warn_of_effects
+from bayes_intgen.decide.contrasts import Quantity, warn_of_effects
 from bayes_intgen.errors import PointsError
-from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.defaults import default_point, typical_point
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
@@ -108,27 +107,6 @@ class Request(NamedTuple):
 
     labels: dict[str, Any]
     points: tuple[Array, ...]
-
-
-class Quantity(NamedTuple):
-    """What is estimated at points, averaged over rows, and combined.
-
-    Attributes
-    ----------
-    name : str
-    evaluate : callable
-        Draws of one or two quantities at the points of a request, each (chain, draw, n), from
-        predictions, masks and points.
-    link : Link or None
-        Link under which it is a change of sums of terms; None for levels.
-    combine : callable
-        Draws of the estimate from the averages of these.
-    """
-
-    name: str
-    evaluate: Callable[..., tuple[Array, ...]]
-    link: Link | None
-    combine: Callable[..., Array] = np.asarray
 
 
 class Question(NamedTuple):
@@ -242,12 +220,9 @@ def estimates(
     query = support_of(posterior).query_at(points, intervened)
     supported = query.verdict.supported[which].reshape(len(requests), -1, len(rows.values))
     averages, parts = predictions_of_rows(posterior, nw.from_native(rows.frame))
-    if quantity.link is None:
-        support_of(posterior).warn_of_level(query.intervened, averages)
-    else:
-        names = dict.fromkeys(request.labels["term"] for request in requests)
-        changed = [posterior.actions.index(name) for name in names]
-        warn_of_effects(posterior, changed, query.intervened, averages, quantity.link)
+    names = dict.fromkeys(own.labels["term"] for own in requests if quantity.link is not None)
+    changed = [posterior.actions.index(name) for name in names]
+    warn_of_effects(posterior, changed, query.intervened, averages, quantity.link)
     labels, group = _groups(rows, requests, by)
     counts = np.bincount(group.ravel())
     sums: dict[int, Array] = {}
@@ -266,7 +241,9 @@ def estimates(
         "share_supported": ("estimate", share),
     }
     attrs = {"outcome": posterior.outcome_name, "intervened": ", ".join(query.intervened)}
-    combined = quantity.combine(*(np.moveaxis(own, 0, -1) / counts for own in sums.values()))
+    combined = quantity.combine(
+        posterior, *(np.moveaxis(own, 0, -1) / counts for own in sums.values())
+    )
     dims = ("chain", "draw", "estimate")
     labelled = xr.DataArray(combined, coords, dims, quantity.name, attrs | averages.attrs)
     return Estimates(labelled, labels, rows.kind)

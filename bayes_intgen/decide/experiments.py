@@ -19,7 +19,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.decide.belief import Targets
-from bayes_intgen.decide.best import ChosenPlan, Plan, plan_of, search_of
+from bayes_intgen.decide.best import Plan, plan_at, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
 from bayes_intgen.decide.planned_rows import (
     belief_of,
@@ -188,8 +188,7 @@ class Choice:
         beyond_support = beyond_support or not support.supported(some).any()
         search = search_of(posterior, decision, "mean", beyond_support)
         point, draws = search.best(), search.surface.draws
-        chosen = ChosenPlan.of(search, point, search.best_of_draws(point))
-        plan = plan_of(posterior, search, chosen)
+        plan = plan_at(posterior, search, point, search.best_of_draws(point))
         effects = draws(plans_after(search, point))
         gains = effects - draws(search.problem.baseline[None])
         return cls(plan, effects, gains, beyond_support)
@@ -253,7 +252,7 @@ def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) ->
             variants.append(own)
     every = np.stack(variants)
     flat = every.reshape(-1, every.shape[-1])
-    mean = np.where(problem.is_feasible(flat), surface.mean(flat), -np.inf)
+    mean = np.where(problem.is_feasible(flat), surface.draws(flat).mean(axis=0), -np.inf)
     best = mean.reshape(len(variants), -1).argmax(axis=0)
     return np.asarray(every[best, np.arange(len(points))])
 
@@ -377,24 +376,18 @@ def spelled(point: Mapping[str, Any]) -> str:
 
 def explanations(table: xr.Dataset) -> list[str]:
     """A sentence per experiment: interval, value, and whether it is worth its cost."""
-    out, evpi = [], float(table["evpi"])
-    level = f"{table.attrs['level']:.0%}"
-    for label in range(table.sizes["experiment"]):
-        own = table.isel(experiment=label)
-        before, after = float(own["width_before"]), float(own["width_after"])
-        decimals = decimals_for(before)
-        name = str(own["experiment"].item()).replace("observational", "history")
-        widths = [format_to_uncertainty(width, decimals) for width in (before, after)]
+    evpi, level, out = float(table["evpi"]), f"{table.attrs['level']:.0%}", []
+    names = ("experiment", "rows", "width_before", "width_after", "evsi", "cost", "net_benefit")
+    columns = (table[name].to_numpy().tolist() for name in names)
+    for label, rows, before, after, evsi, cost, net in zip(*columns, strict=True):
+        widths = [format_to_uncertainty(own, decimals_for(before)) for own in (before, after)]
         share = 1 - after / before if before > 0 else 0.0
-        sentence = (
-            f"{int(own['rows']):,} more rows of {name} narrow the {level} interval of the gain "
-            f"from {widths[0]} to {widths[1]}, by {share:.0%}"
-        )
-        evsi = float(own["evsi"])
         part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
-        sentence += f"; a better choice after them is worth {shorter_number(evsi, 2)}{part}"
-        if float(own["cost"]) > 0:
-            verdict = "more" if float(own["net_benefit"]) > 0 else "less"
-            sentence += f", {verdict} than their cost of {shorter_number(float(own['cost']))}"
-        out.append(f"{sentence}.")
+        worth = f", {'more' if net > 0 else 'less'} than their cost of {shorter_number(cost)}"
+        worth *= cost > 0
+        out.append(
+            f"{rows:,} more rows of {label.replace('observational', 'history')} narrow the {level} "
+            f"interval of the gain from {widths[0]} to {widths[1]}, by {share:.0%}; a better "
+            f"choice after them is worth {shorter_number(evsi, 2)}{part}{worth}."
+        )
     return out

@@ -1,6 +1,6 @@
 """Options of actions on a grid, and the best choice of them within a budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
 
@@ -13,6 +13,8 @@ from bayes_intgen.posterior.defaults import varied
 
 # Draws whose best plans are found at once.
 DRAWS_AT_ONCE = 500
+# Cells of the budget in dynamic programming.
+CELLS = 300
 
 Positions = NDArray[np.int_]
 
@@ -27,8 +29,6 @@ class Grid:
         Components too large for a grid count as one per action.
     most : int
         Maximum number of options of a component.
-    effect : callable
-        Maps a surface and plans, shape (M, K), to the effects under each of S draws, shape (S, M).
 
     Attributes
     ----------
@@ -39,13 +39,7 @@ class Grid:
     gains : list of ndarray, each (S, n)
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        surface: JointSurface,
-        most: int,
-        effect: Callable[[JointSurface, Array], Array],
-    ) -> None:
+    def __init__(self, problem: Problem, surface: JointSurface, most: int) -> None:
         self.problem = problem
         self.components: list[tuple[int, ...]] = []
         for component in surface.components:
@@ -58,10 +52,15 @@ class Grid:
             size = int(most ** (1 / len(component)) + 1e-9)
             options = combinations([thinned(problem.candidates[k], size) for k in component])
             part = surface.parts[component[0]]
-            base = effect(part, problem.baseline[None])
+            plans = varied(problem.baseline, [*component], options)
             self.options.append(options)
             self.costs.append(problem.cost_of_options(options, component))
-            self.gains.append(effect(part, varied(problem.baseline, [*component], options)) - base)
+            self.gains.append(part.draws(plans) - part.draws(problem.baseline[None]))
+
+    @cached_property
+    def means(self) -> list[Array]:
+        """Posterior means of the gains, each (1, n)."""
+        return [own.mean(axis=0, keepdims=True) for own in self.gains]
 
     @cached_property
     def elsewhere(self) -> list[NDArray[np.bool_]]:
@@ -79,7 +78,6 @@ class Grid:
     def best(
         self,
         budget: float | None,
-        cells: int,
         elsewhere: bool = False,
         gains: Sequence[Array] | None = None,
     ) -> Array:
@@ -87,27 +85,22 @@ class Grid:
 
         With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
         """
-        return self.plans(self.choices(budget, cells, elsewhere, gains))
+        return self.plans(self.choices(budget, elsewhere, gains))
 
     def choices(
         self,
         budget: float | None,
-        cells: int,
         elsewhere: bool = False,
         gains: Sequence[Array] | None = None,
     ) -> Positions:
         """Positions of the options of :meth:`best`, shape (S, components)."""
-        every_gain = self.gains if gains is None else gains
-        every = [np.ones(len(costs), dtype=bool) for costs in self.costs]
-        kept = self.elsewhere if elsewhere else every
-        costs = [own[use] for own, use in zip(self.costs, kept, strict=True)]
-        parts = []
-        for begin in range(0, len(every_gain[0]), DRAWS_AT_ONCE):
-            rows = slice(begin, begin + DRAWS_AT_ONCE)
-            some = [own[rows][:, use] for own, use in zip(every_gain, kept, strict=True)]
-            parts.append(best_choices(some, costs, budget, cells))
-        columns = zip(kept, np.concatenate(parts).T, strict=True)
-        return np.stack([np.flatnonzero(use)[column] for use, column in columns], axis=1)
+        values = self.gains if gains is None else gains
+        if elsewhere:
+            allowed = zip(self.elsewhere, values, strict=True)
+            values = [np.where(use, own, -np.inf) for use, own in allowed]
+        starts = range(0, len(values[0]), DRAWS_AT_ONCE)
+        parts = ([own[i : i + DRAWS_AT_ONCE] for own in values] for i in starts)
+        return np.concatenate([best_choices(own, self.costs, budget) for own in parts])
 
     def plans(self, choices: Positions) -> Array:
         """Plans of chosen options, shape (M, K)."""
@@ -121,26 +114,21 @@ class Grid:
         columns = zip(self.gains, choices.T, strict=True)
         return np.asarray(sum(own[:, column] for own, column in columns))
 
-    def nearest(self, budget: float | None, cells: int) -> Positions:
+    def nearest(self, budget: float | None) -> Positions:
         """The affordable plan that is nearest to the baseline, shape (1, components)."""
-        start, candidates = self.problem.baseline, self.problem.candidates
-        spans = np.array([np.ptp(own) for own in candidates])
-        closeness = []
-        for component, options in zip(self.components, self.options, strict=True):
-            own = [*component]
-            gaps = (options - start[own]) / np.where(spans[own] > 0, spans[own], 1.0)
-            closeness.append(-np.square(gaps).sum(axis=1)[None])
-        return self.choices(budget, cells, gains=closeness)
+        start, parts = self.problem.baseline, zip(self.components, self.options, strict=True)
+        plans = (varied(start, [*component], options) for component, options in parts)
+        closeness = [-np.square(self.problem.changes(own)).sum(axis=1)[None] for own in plans]
+        return self.choices(budget, gains=closeness)
 
-    def optimism(self, of_draws: Positions, budget: float | None, cells: int) -> float:
+    def optimism(self, of_draws: Positions, budget: float | None) -> float:
         """Expected excess of the gain of the best plan, in standard deviations of its draws.
 
         Parameters
         ----------
         of_draws : ndarray of int, shape (S, components)
             The best options of each draw.
-        budget, cells
-            As of :func:`best_choices`.
+        budget : float or None
 
         Notes
         -----
@@ -157,18 +145,18 @@ class Grid:
         Plans count whether rows support them or not: few of the best plans of draws are supported
         with many actions, though others as good may be.
         """
-        means = [own.mean(axis=0, keepdims=True) for own in self.gains]
         unchosen, best = (
             float(self.gains_of(own).mean())
-            for own in (self.nearest(budget, cells), self.choices(budget, cells, gains=means))
+            for own in (self.nearest(budget), self.choices(budget, gains=self.means))
         )
         rows = np.arange(len(of_draws))
         columns = zip(self.gains, of_draws.T, strict=True)
         found = sum(float(own[rows, column].mean()) for own, column in columns)
         squares = (best - unchosen) ** 2, (found - unchosen) ** 2
         scale = np.sqrt(max(0.0, 2 - squares[1] / squares[0])) if squares[0] > 0 else 0.0
-        estimates = [own - (1 - scale) * mean for own, mean in zip(self.gains, means, strict=True)]
-        choices = self.choices(budget, cells, gains=estimates)
+        both = zip(self.gains, self.means, strict=True)
+        estimates = [own - (1 - scale) * mean for own, mean in both]
+        choices = self.choices(budget, gains=estimates)
         distinct, which = np.unique(choices, axis=0, return_inverse=True)
         gains = self.gains_of(distinct)
         errors, sd = (gains - gains.mean(axis=0))[rows, which], gains.std(axis=0)[which]
@@ -200,7 +188,7 @@ def thinned(values: Array, most: int) -> Array:
 
 
 def best_choices(
-    values: Sequence[Array], costs: Sequence[Array], budget: float | None, cells: int
+    values: Sequence[Array], costs: Sequence[Array], budget: float | None, cells: int = CELLS
 ) -> Positions:
     """Choose one option of each component with the largest sum of values within a budget.
 
@@ -233,16 +221,9 @@ def best_choices(
     if budget is None:
         return np.stack([own.argmax(axis=1) for own in values], axis=1)
     floors = [own.min() for own in costs]
-    free = budget - sum(floors)
-    if free <= with_rounding(budget) - budget:
-        cheapest = [
-            np.where(c <= low, v, -np.inf) for v, c, low in zip(values, costs, floors, strict=True)
-        ]
-        return np.stack([own.argmax(axis=1) for own in cheapest], axis=1)
-    in_cells = [
-        np.ceil((own - low) / free * cells - cells * ROUNDING).astype(int)
-        for own, low in zip(costs, floors, strict=True)
-    ]
+    free = max(budget - sum(floors), with_rounding(budget) - budget)
+    shares = [(own - low) / free - ROUNDING for own, low in zip(costs, floors, strict=True)]
+    in_cells = [np.ceil(cells * np.minimum(own, 2.0)).astype(int) for own in shares]
     every = np.arange(len(values[0]))
     # Best sums of the components so far, (S, cells + 1), within each cell.
     best = [np.zeros((len(every), cells + 1))]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update
-from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning, SupportWarning
+from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
-from bayes_intgen.text.formats import format_number
+from bayes_intgen.posterior.population import warn_of_range
 from bayes_intgen.text.messages import quoted, refuse_unknown_actions
 
 # Number of rows that represent those of an experiment.
@@ -106,16 +106,9 @@ def _values(posterior: PosteriorDraws, name: str, values: Sequence[Any]) -> Arra
     """Values to which an action is set, levels by their codes."""
     k = posterior.actions.index(name)
     codes = np.array([checked_value(value, name, posterior.categories[k]) for value in values])
-    coordinate = posterior.terms.coordinates[k]
-    outside = codes[(codes < coordinate.low) | (codes > coordinate.high)]
-    if posterior.categories[k] is None and len(outside):
-        warnings.warn(
-            f"an experiment sets {name!r} to {format_number(outside[0])}, outside its observed "
-            f"range, {format_number(coordinate.low)} to {format_number(coordinate.high)}, so its "
-            "value is not known: plan settings within the range",
-            SupportWarning,
-            skip_file_prefixes=(PACKAGE,),
-        )
+    if posterior.categories[k] is None:
+        at = posterior.terms.coordinates[k]
+        warn_of_range("setting", [name], codes[:, None], np.array([at.low]), np.array([at.high]))
     return codes
 
 
@@ -172,8 +165,7 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
 
     The widths after such an update are too small by more than 2% on average.
     """
-    known = [(own.informed, own.n_draws) for own in updates if own.n_draws is not None]
-    informed, n_draws = max(known, default=(0.0, 1))
+    informed, n_draws = max((own.informed, own.n_draws) for own in updates)
     if informed > n_draws / 2:
         warnings.warn(
             f"the planned rows inform {informed:.0f} directions of the coefficients, for which "

@@ -3,19 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Categories
+from bayes_intgen.basis.categories import Categories, Label
 from bayes_intgen.data.queries import checked_value
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.errors import ModelError
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Term
+from bayes_intgen.posterior.curves import fixed_values
 from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.formats import format_number
@@ -27,8 +28,6 @@ N_VALUES = 101
 ROUNDING = 1e-9
 # Maximum number of rows near which plans are looked for.
 MAX_ROWS = 2_000
-# Plans of which draws are evaluated at once.
-PLANS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +41,8 @@ class Problem:
     candidates : tuple of ndarray, length K
         Values of each action, ascending; levels by their codes. Those without support are left
         out.
-    rates : ndarray, shape (K,)
-        Cost per unit; zero for actions whose levels have prices.
-    prices : mapping from position to ndarray
-        Costs of the levels of an action whose levels have prices; NaN for those without one.
+    costs : tuple of float or mapping from level to float, length K
+        Cost per unit of each action, or of its levels.
     budget : float or None
     baseline : ndarray, shape (K,)
     posterior : PosteriorDraws or None
@@ -61,8 +58,7 @@ class Problem:
 
     categories: tuple[Categories | None, ...]
     candidates: tuple[Array, ...]
-    rates: Array
-    prices: Mapping[int, Array]
+    costs: tuple[float | Mapping[Label, float], ...]
     budget: float | None
     baseline: Array
     posterior: PosteriorDraws | None
@@ -89,37 +85,21 @@ class Problem:
         names, categories = posterior.actions, levels_of(posterior)
         for role in ("cost", "bounds", "baseline"):
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
-        baseline = default_point(posterior)
-        for name, value in decision.baseline.items():
-            k = names.index(name)
-            baseline[k] = checked_value(value, name, posterior.categories[k])
+        baseline = fixed_values(posterior, default_point(posterior), decision.baseline)
         candidates = tuple(
             _candidates(posterior, decision, k, categories[k], baseline, beyond_support)
             for k in range(len(names))
         )
-        rates, prices = np.zeros(len(names)), {}
-        for name, cost in decision.cost.items():
-            k = names.index(name)
-            levels = posterior.categories[k]
-            if isinstance(cost, Mapping):
-                needed = candidates[k]
-                if decision.value is not None:
-                    # The profit of a plan is compared with that of the baseline.
-                    needed = np.union1d(needed, baseline[[k]])
-                prices[k] = _prices(cost, name, categories[k], needed)
-            elif levels is None or levels.numeric:
-                rates[k] = cost
-            else:
-                raise ModelError(
-                    f"{name!r} has named levels; "
-                    + option(
-                        f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}",
-                        command="leave it out of --cost, which is per unit",
-                    )
-                )
+        costs = tuple(decision.cost.get(name, 0.0) for name in names)
+        for k, cost in enumerate(costs):
+            needed = candidates[k]
+            if decision.value is not None:
+                # The profit of a plan is compared with that of the baseline.
+                needed = np.union1d(needed, baseline[[k]])
+            _check_cost(cost, names[k], categories[k], needed)
         limits = None if beyond_support else posterior
         problem = cls(
-            categories, candidates, rates, prices, decision.budget, baseline, limits, decision.value
+            categories, candidates, costs, decision.budget, baseline, limits, decision.value
         )
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
@@ -132,12 +112,9 @@ class Problem:
 
         An action whose levels have prices is at one of them.
         """
-        total = values @ self.rates[list(actions)]
-        for k, column in zip(actions, values.T, strict=True):
-            levels = self.categories[k]
-            if k in self.prices and levels is not None:
-                total = total + self.prices[k][np.searchsorted(levels.codes, column)]
-        return np.asarray(total)
+        columns = zip(actions, values.T, strict=True)
+        costs = [costs_of(self.costs[k], self.categories[k], column) for k, column in columns]
+        return np.asarray(np.sum(costs, axis=0))
 
     def cost(self, points: Array) -> Array:
         """Cost of plans, shape (M, K), as an array of shape (M,)."""
@@ -148,15 +125,14 @@ class Problem:
         return effects if self.value is None else self.value * effects - self.cost(points)
 
     @property
-    def cost_of_baseline(self) -> float:
-        """Cost of the baseline; NaN if it has a level outside the bounds, without a price."""
-        priced = all(self.baseline[k] in self.candidates[k] for k in self.prices)
-        return float(self.cost(self.baseline[None])[0]) if priced else np.nan
+    def rates(self) -> Array:
+        """Cost per unit, shape (K,); zero for actions whose levels have prices."""
+        return np.array([0.0 if isinstance(own, Mapping) else own for own in self.costs])
 
     @property
     def has_costs(self) -> bool:
         """Whether any plan costs anything."""
-        return bool(self.rates.any()) or bool(self.prices)
+        return any(self.costs)
 
     @property
     def cheapest(self) -> Array:
@@ -187,10 +163,14 @@ class Problem:
     def supported_elsewhere(self) -> Array:
         """A plan that rows elsewhere support, near the baseline; the baseline if there is none."""
         plans = np.concatenate([self.baseline[None], self.plans_of_rows()])
+        found = plans[self.is_supported(plans, nearby=False)]
+        gaps = np.abs(self.changes(found)).sum(axis=1)
+        return np.asarray(found[gaps.argmin()] if len(found) else self.baseline)
+
+    def changes(self, points: Array) -> Array:
+        """Changes of plans, shape (M, K), from the baseline, relative to ranges of candidates."""
         spans = np.array([np.ptp(own) for own in self.candidates])
-        gaps = np.abs(plans - self.baseline) / np.where(spans > 0, spans, 1.0)
-        found = np.flatnonzero(self.is_supported(plans, nearby=False))
-        return np.asarray(plans[found[gaps[found].sum(axis=1).argmin()] if len(found) else 0])
+        return (points - self.baseline) / np.where(spans > 0, spans, 1.0)
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
@@ -261,10 +241,20 @@ def wider_search() -> str:
     return f"widen the bounds, or allow plans beyond the support: {beyond}"
 
 
-def _prices(
-    cost: Mapping[Any, float], name: str, levels: Categories | None, needed: Array
-) -> Array:
-    """Costs of all levels; raises ModelError if needed ones have none, or others have one."""
+def _check_cost(
+    cost: float | Mapping[Label, float], name: str, levels: Categories | None, needed: Array
+) -> None:
+    """Refuse prices that needed levels lack, or others have, and a cost per unit of names."""
+    if not isinstance(cost, Mapping):
+        if cost and levels is not None and not levels.numeric:
+            raise ModelError(
+                f"{name!r} has named levels; "
+                + option(
+                    f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}",
+                    command="leave it out of --cost, which is per unit",
+                )
+            )
+        return
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")
     missing = [label for label in levels.decode(needed).tolist() if label not in cost]
@@ -272,10 +262,11 @@ def _prices(
     if missing or unknown:
         problem = f"no cost of {quoted(missing)}" if missing else f"unknown level {quoted(unknown)}"
         raise ModelError(f"cost of {name!r}: {problem}; its levels are {levels.spelled()}")
-    return costs_of(cost, levels, np.array(levels.codes))
 
 
-def costs_of(cost: float | Mapping[Any, float], levels: Categories | None, values: Array) -> Array:
+def costs_of(
+    cost: float | Mapping[Label, float], levels: Categories | None, values: Array
+) -> Array:
     """Costs of values of an action, per unit or of each level; NaN for levels without one.
 
     Examples
@@ -283,10 +274,11 @@ def costs_of(cost: float | Mapping[Any, float], levels: Categories | None, value
     >>> costs_of(0.5, None, np.array([0.0, 2.0]))
     array([0., 1.])
     """
-    labels = values if levels is None else levels.decode(values)
-    if isinstance(cost, Mapping):
-        return np.array([float(cost.get(label, np.nan)) for label in labels.tolist()])
-    return cost * np.asarray(labels, dtype=float)
+    if not isinstance(cost, Mapping):
+        # The codes of numbers are these.
+        return np.asarray(cost * values)
+    labels = {} if levels is None else dict(zip(levels.codes, levels.labels, strict=True))
+    return np.array([float(cost.get(labels.get(own, own), np.nan)) for own in values.tolist()])
 
 
 def with_rounding(budget: float) -> float:
@@ -302,7 +294,7 @@ def with_rounding(budget: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class JointSurface:
-    """Draws and posterior mean of the worth of E[Y | do(a)], at plans of shape (M, K).
+    """Draws of the worth of E[Y | do(a)], at plans of shape (M, K).
 
     It is a sum over components: actions that interact, directly or through others, form one.
     Under a log link all actions do. Costs add up over actions.
@@ -374,24 +366,6 @@ class JointSurface:
     def draws(self, points: Array) -> Array:
         """Draws of the worth, shape (S, M), chains one after the other."""
         return self.worth(self.effects(points), points)
-
-    def mean(self, points: Array) -> Array:
-        """Posterior mean of the worth, shape (M,)."""
-        prediction = self.prediction
-        if not prediction.is_linear:
-            # The mean of an exponential is not the exponential at mean coefficients.
-            parts = range(0, len(points), PLANS_AT_ONCE)
-            means = [self.draws(points[i : i + PLANS_AT_ONCE]).mean(axis=0) for i in parts]
-            return np.concatenate(means)
-        # Deviations of an unseen group and of a resampled population average zero.
-        average = replace(
-            prediction,
-            coefficients=prediction.coefficients.mean(axis=(0, 1), keepdims=True),
-            unseen=(),
-            resampled=None,
-        )
-        mean = average.mean(points, np.ones(points.shape, dtype=bool))[0, 0]
-        return np.asarray(self.worth(mean, points))
 
 
 def _restricted(prediction: Prediction, kept: Sequence[Term]) -> Prediction:

@@ -1,10 +1,10 @@
 """Search for the best plan: dynamic programming on a grid, then in windows that shrink.
 
 The posterior mean is a sum over components of interacting actions, so that dynamic programming
-finds the global optimum among the candidates of a grid. A measure of risk is not a sum: there the
+finds the global optimum among the options of a grid. A measure of risk is not a sum: there the
 search starts from the best sums of means less multiples of variances. Plans are supported if rows
-elsewhere support the values of all components; where the best plan is not, the search starts from
-rows, random plans, and the plans of a small grid.
+elsewhere support the values of all components; where the best plan is not, the search also starts
+from plans near rows and from random ones.
 
 A start is improved by the changes of the objective when one action changes: the plan with the
 largest sum of these within the budget, the best changes of two actions, and of one, are evaluated,
@@ -19,10 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import RiskMeasure
+from bayes_intgen.decide.decision import MEAN, RiskMeasure
 from bayes_intgen.decide.grid import Grid, Positions, best_choices, combinations, thinned
 from bayes_intgen.decide.problem import (
-    PLANS_AT_ONCE,
     JointSurface,
     Problem,
     wider_search,
@@ -32,12 +31,10 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.text.formats import shorter_number
 
-# Cells of the budget in dynamic programming: for the posterior mean, and for each draw.
-CELLS, CELLS_PER_DRAW = 1000, 300
-# Maximum number of options of a component of interacting actions: as with cells.
-MAX_OPTIONS, MAX_OPTIONS_PER_DRAW = 20_000, 1_000
-# Maximum number of plans that are enumerated where rows do not support the best one.
-MAX_PLANS = 20_000
+# Plans of which draws are evaluated at once.
+PLANS_AT_ONCE = 1_000
+# Maximum number of options of a component of interacting actions.
+MAX_OPTIONS = 1_000
 # Plans whose support is found at once; maximum number of better plans near which rows are looked
 # for in a step.
 SUPPORTED_AT_ONCE, NEARBY_AT_ONCE = 300, 100
@@ -49,8 +46,8 @@ MAX_STEPS, N_PAIRS = 30, 50
 # Smallest improvement that counts, as a share of the range of the effect.
 TOLERANCE = 1e-7
 # Maximum number of steps towards a plan for a measure of risk, number of starts that are improved,
-# and of random plans.
-N_CAUTIOUS, N_STARTS, N_RANDOM = 6, 2, 4_000
+# and of plans among which they are looked for where rows do not support the best sum.
+N_CAUTIOUS, N_STARTS, N_PLANS = 6, 2, 4_000
 
 
 class BestOfDraws(NamedTuple):
@@ -69,39 +66,34 @@ class BestOfDraws(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """Search for the plan with the best posterior mean, or the best measure of risk.
+    """Search for the plan with the best measure of its draws.
 
     Attributes
     ----------
     problem : Problem
     surface : JointSurface
-    measure : CVaR or Quantile, optional
-        Measure of risk of draws; the mean by default.
+    measure : CVaR or Quantile
+        Measure of the draws of a plan.
     of_level : bool
         Whether it is one of the joint effect, and not of its gain over the baseline.
     """
 
     problem: Problem
     surface: JointSurface
-    measure: RiskMeasure | None = None
+    measure: RiskMeasure = MEAN
     of_level: bool = False
 
     def within(self, budget: float | None) -> "Search":
         """The same search with another budget, which shares the options and their effects."""
         other = replace(self, problem=replace(self.problem, budget=budget))
-        shared = {name: getattr(self, name) for name in ("means", "per_draw", "base")}
+        shared = {name: getattr(self, name) for name in ("grid", "base")}
         vars(other).update(shared)
         return other
 
     @cached_property
-    def means(self) -> Grid:
-        """Options and their means, the same for every budget."""
-        return Grid(self.problem, self.surface, MAX_OPTIONS, lambda part, x: part.mean(x)[None])
-
-    @cached_property
-    def per_draw(self) -> Grid:
-        """Options and their draws, the same for every budget."""
-        return Grid(self.problem, self.surface, MAX_OPTIONS_PER_DRAW, lambda part, x: part.draws(x))
+    def grid(self) -> Grid:
+        """Options and the draws of their gains, the same for every budget."""
+        return Grid(self.problem, self.surface, MAX_OPTIONS)
 
     @cached_property
     def base(self) -> Array:
@@ -115,14 +107,8 @@ class Search:
 
     def value(self, points: Array) -> Array:
         """Objective at plans of shape (M, K), shape (M,)."""
-        if self.measure is None:
-            return np.asarray(self.surface.mean(points) - self.base.mean())
         parts = (points[i : i + PLANS_AT_ONCE] for i in range(0, len(points), PLANS_AT_ONCE))
-        return np.concatenate([self.measured(self.gains(part)) for part in parts])
-
-    def measured(self, draws: Array) -> Array:
-        """Objective of draws, shape (S, M), per column, shape (M,)."""
-        return draws.mean(axis=0) if self.measure is None else self.measure(draws)
+        return np.concatenate([self.measure(self.gains(part)) for part in parts])
 
     def best(self) -> Array:
         """Best plan, shape (K,).
@@ -133,22 +119,11 @@ class Search:
             If no plan is feasible.
         """
         problem = self.problem
-        free, elsewhere = (self.means.best(problem.budget, CELLS, own) for own in (False, True))
-        is_free, is_elsewhere = problem.is_feasible(np.concatenate([free, elsewhere]))
-        if is_free and self.measure is None:
-            return self.improved(free)
-        starts = [*free, *elsewhere, *problem.nearest(problem.baseline[None])]
-        if self.measure is not None:
-            starts += self._cautious(self.measure.deviations, elsewhere=not is_free)
-        if not is_free:
-            starts += self._enumerated()
-        if not is_elsewhere:
-            starts += list(_some_plans(problem))
+        starts = [*self._best_sums(), *problem.nearest(problem.baseline[None])]
+        if not problem.is_feasible(starts[0][None])[0]:
+            starts += [*self._best_sums(elsewhere=True), *self._scattered()]
         points = np.unique(np.array(starts), axis=0)
         points = points[problem.is_feasible(points)]
-        if self.measure is None and is_elsewhere:
-            # No sum of supported changes is better than this one.
-            points = points[self.value(points) >= self.value(elsewhere) - self._tolerance]
         if not len(points):
             limits = "within the bounds"
             if problem.budget is not None:
@@ -171,7 +146,7 @@ class Search:
         problem, out = self.problem, []
         within = "the bounds and the support"
         if problem.budget is not None:
-            cost, budget = problem.cost_of_baseline, shorter_number(problem.budget)
+            cost, budget = problem.cost(problem.baseline[None])[0], shorter_number(problem.budget)
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
                 out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
@@ -190,12 +165,12 @@ class Search:
         Plans on the grid that the rows do not support are replaced by the best of the other
         draws' plans and ``plan``.
         """
-        problem, grid = self.problem, self.per_draw
+        problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
-        if problem.is_feasible(self.means.best(problem.budget, CELLS))[0]:
+        if problem.is_feasible(grid.best(problem.budget, gains=grid.means))[0]:
             points = grid.plans(self._choices_of_draws)
         else:
-            points = grid.best(problem.budget, CELLS_PER_DRAW, elsewhere=True)
+            points = grid.best(problem.budget, elsewhere=True)
         distinct, which = np.unique(points, axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
@@ -207,7 +182,7 @@ class Search:
     @cached_property
     def _choices_of_draws(self) -> Positions:
         """Best options of each draw, whether the rows support them or not."""
-        return self.per_draw.choices(self.problem.budget, CELLS_PER_DRAW)
+        return self.grid.choices(self.problem.budget)
 
     def optimism(self, plan: Array) -> float:
         """Expected excess of the predicted gain of a plan that was chosen as the best."""
@@ -217,38 +192,44 @@ class Search:
     @cached_property
     def _optimism(self) -> float:
         """The same in standard deviations of the gain."""
-        grid, budget = self.per_draw, self.problem.budget
-        return grid.optimism(self._choices_of_draws, budget, CELLS_PER_DRAW)
+        grid, budget = self.grid, self.problem.budget
+        return grid.optimism(self._choices_of_draws, budget)
 
-    def _cautious(self, deviations: float, elsewhere: bool) -> list[Array]:
-        """Plans with ever larger means of the gain less some of its standard deviations.
+    def _best_sums(self, elsewhere: bool = False) -> list[Array]:
+        """Plans on the grid with the best mean, and less and less variance for a measure of risk.
+
+        With ``elsewhere``, of options that rows elsewhere support.
 
         Notes
         -----
-        A minorise-maximise algorithm (Hunter and Lange 2004): with the standard deviation s at the
-        last plan, that of any plan is at most (variance / s + s) / 2. The variance is taken for a
-        sum over components, whose draws hardly depend on each other.
+        A minorise-maximise algorithm (Hunter and Lange 2004): a measure of risk is about the mean
+        less some standard deviations, and with the standard deviation s at the last plan, that of
+        any plan is at most (variance / s + s) / 2. The variance is taken for a sum over
+        components, whose draws hardly depend on each other.
         """
-        grid, budget = self.per_draw, self.problem.budget
-        means, variances = ([f(g, axis=0)[None] for g in grid.gains] for f in (np.mean, np.var))
+        grid, deviations = self.grid, self.measure.deviations
+        variances = [own.var(axis=0, keepdims=True) for own in grid.gains]
         plans, weight = [], 0.0
         for _ in range(N_CAUTIOUS):
-            values = [m - weight * v for m, v in zip(means, variances, strict=True)]
-            plans.append(grid.best(budget, CELLS, elsewhere, values)[0])
+            values = [m - weight * v for m, v in zip(grid.means, variances, strict=True)]
+            plans.append(grid.best(self.problem.budget, elsewhere, values)[0])
             sd = float(self.gains(plans[-1][None]).std())
             if sd == 0 or weight == deviations / (2 * sd):
                 break
             weight = deviations / (2 * sd)
         return plans
 
-    def _enumerated(self) -> list[Array]:
-        """Best feasible plans among combinations of candidates, if these are not too many."""
-        problem = self.problem
-        sizes = [len(own) for own in problem.candidates]
-        least = max(3, int(MAX_PLANS ** (1 / len(sizes))))
-        if np.prod([float(min(size, least)) for size in sizes]) > MAX_PLANS:
-            return []
-        plans = combinations([thinned(own, least) for own in problem.candidates])
+    def _scattered(self) -> list[Array]:
+        """Best feasible plans among combinations of candidates, or random ones, and near rows."""
+        problem, rng = self.problem, np.random.default_rng(0)
+        if (size := int(N_PLANS ** (1 / len(problem.candidates)))) > 2:
+            plans = combinations([thinned(own, size) for own in problem.candidates])
+        else:
+            plans = np.stack([rng.choice(own, N_PLANS) for own in problem.candidates], axis=1)
+            # Many actions at random values cost too much.
+            cheap = rng.random(plans.shape) < rng.random((N_PLANS, 1))
+            plans = np.where(cheap, problem.cheapest, plans)
+        plans = np.concatenate([plans, problem.plans_of_rows()])
         plans = plans[problem.is_affordable(plans)]
         order, out = np.argsort(-self.value(plans)), []
         # Support takes longer than the objective.
@@ -262,10 +243,7 @@ class Search:
     @cached_property
     def _tolerance(self) -> float:
         """Smallest improvement that counts."""
-        candidates, baseline = self.problem.candidates, self.problem.baseline
-        changes = [varied(baseline, k, values) for k, values in enumerate(candidates)]
-        effects = self.surface.mean(np.concatenate(changes))
-        return TOLERANCE * max(1e-12, float(np.ptp(effects)))
+        return TOLERANCE * max(1e-12, *(float(np.ptp(own)) for own in self.grid.means))
 
     def _locally_best(self, point: Array, current: float) -> tuple[Array, float]:
         """Change actions within windows that shrink, as long as that improves the plan."""
@@ -301,29 +279,22 @@ class Search:
         changes = [varied(point, k, own) for k, own in enumerate(options)]
         ends = np.cumsum([len(own) for own in options])[:-1]
         single = np.concatenate(changes)
-        gains = self._gains_of_changes(point, current, changes)
-        values = current + np.concatenate(gains)
+        now = self.gains(point[None])
+        gains = [
+            self.measure(now + part.draws(own) - part.draws(point[None])) - current
+            for part, own in zip(self.surface.parts, changes, strict=True)
+        ]
         costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
         within = np.split(problem.is_supported(single, nearby=False), ends)
         allowed = [
             np.where(also | (own == point[k]), gain, -np.inf)[None]
             for k, (also, own, gain) in enumerate(zip(within, options, gains, strict=True))
         ]
-        (choice,) = best_choices(allowed, costs, problem.budget, CELLS)
+        (choice,) = best_choices(allowed, costs, problem.budget)
         together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
         plans = np.concatenate([together, self._pairs(point, options, gains, costs)])
-        return np.concatenate([single, plans]), np.concatenate([values, self.value(plans)])
-
-    def _gains_of_changes(
-        self, point: Array, current: float, changes: Sequence[Array]
-    ) -> list[Array]:
-        """What the objective gains by changes of one action, per action."""
-        parts = zip(self.surface.parts, changes, strict=True)
-        if self.measure is None:
-            return [part.mean(own) - part.mean(point[None]) for part, own in parts]
-        now = self.gains(point[None])
-        moved = (now + part.draws(own) - part.draws(point[None]) for part, own in parts)
-        return [self.measure(draws) - current for draws in moved]
+        values = [current + np.concatenate(gains), self.value(plans)]
+        return np.concatenate([single, plans]), np.concatenate(values)
 
     def _pairs(
         self,
@@ -333,53 +304,31 @@ class Search:
         costs: Sequence[Array],
     ) -> Array:
         """Changes of two actions with the largest sums of gains within the budget, (N, K)."""
-        some = [thinned(np.arange(float(len(own))), N_WINDOW).astype(int) for own in options]
-        own, gain, cost = (
-            np.concatenate([values[i] for values, i in zip(columns, some, strict=True)])
-            for columns in (options, gains, costs)
-        )
-        action = np.repeat(np.arange(len(options)), [len(i) for i in some])
-        first, second = np.triu_indices(len(own), 1)
-        apart = action[first] != action[second]
-        first, second = first[apart], second[apart]
-        total = gain[first] + gain[second]
+        columns = zip(options, costs, point, strict=True)
+        extra = np.concatenate([cost - cost[own == value] for own, cost, value in columns])
+        action = np.repeat(np.arange(len(options)), [len(own) for own in options])
+        own, gain = np.concatenate(options), np.concatenate(gains)
+        total = np.where(action[:, None] < action, gain[:, None] + gain, -np.inf)
         if self.problem.budget is not None:
-            own_costs = [
-                float(self.problem.cost_of_options(point[None, [k]], [k])[0])
-                for k in range(len(point))
-            ]
-            now = sum(own_costs)
-            extra = cost - np.array(own_costs)[action]
-            left = with_rounding(self.problem.budget) - now
-            total[extra[first] + extra[second] > left] = -np.inf
-        most = np.argsort(-total)[:N_PAIRS]
-        most = most[total[most] > 0]
-        out = np.tile(point, (len(most), 1))
-        rows = np.arange(len(most))
-        out[rows, action[first[most]]] = own[first[most]]
-        out[rows, action[second[most]]] = own[second[most]]
+            left = with_rounding(self.problem.budget) - self.problem.cost(point[None])[0]
+            total[extra[:, None] + extra > left] = -np.inf
+        best = np.argsort(-total, axis=None)[:N_PAIRS]
+        best = best[total.ravel()[best] > 0]
+        out = np.tile(point, (len(best), 1))
+        for change in np.unravel_index(best, total.shape):
+            out[np.arange(len(out)), action[change]] = own[change]
         return out
-
-
-def _some_plans(problem: Problem) -> Array:
-    """Feasible plans near rows, and among random combinations of candidates."""
-    rng = np.random.default_rng(0)
-    random = np.stack([rng.choice(own, N_RANDOM) for own in problem.candidates], axis=1)
-    # Many actions at random values cost too much.
-    cheap = rng.random(random.shape) < rng.random((N_RANDOM, 1))
-    points = np.concatenate([np.where(cheap, problem.cheapest, random), problem.plans_of_rows()])
-    return points[problem.is_feasible(points)]
 
 
 def _around(problem: Problem, point: Array, k: int, window: float) -> Array:
     """Values of one action within a window of its range, its present one included."""
-    own = values = problem.candidates[k]
+    own = problem.candidates[k]
     if problem.categories[k] is None:
-        if window < 1:
-            reach = window * (values[-1] - values[0])
-            own = np.clip(point[k] + reach * np.linspace(-1, 1, N_WINDOW), values[0], values[-1])
+        low, high = own[[0, -1]]
+        own = point[k] + window * (high - low) * np.linspace(-1, 1, N_WINDOW)
         if problem.budget is not None and problem.rates[k] > 0:
             # All of the budget that is left.
-            left = (problem.budget - problem.cost(point[None])[0]) / problem.rates[k]
-            own = np.append(own, np.clip(point[k] + left, values[0], values[-1]))
+            left = problem.budget - problem.cost(point[None])[0]
+            own = np.append(own, point[k] + left / problem.rates[k])
+        own = np.clip(own, low, high)
     return np.unique(np.append(own, point[k]))

@@ -1,13 +1,12 @@
 """Best split of planned rows over regimes, and the number of rows that a width requires.
 
-`PlannedSplit` splits the next rows of a fit, `design` those of a first study, from the prior alone.
+`split` splits the next rows of a fit, `design` those of a first study, from the prior alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from statistics import NormalDist
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -49,72 +48,59 @@ MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 N_ROWS, N_POINTS = 300, 50
 
 
-@dataclass(frozen=True, eq=False)
-class PlannedSplit:
-    """Regimes among which further rows are split, and what the rows are to narrow.
+def split(posterior: PosteriorDraws, rows: int, target: Any, **planned: Any) -> xr.Dataset:
+    """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
+    rows = row_count(rows)
+    allocation, others, attrs = planned_split(posterior, target, **planned)
+    table = split_table(allocation, [*others], rows)
+    warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
+    return table.assign(others=("regime", [*others.values()])).assign_attrs(attrs)
 
-    Attributes
-    ----------
+
+def rows_for(posterior: PosteriorDraws, width: float, target: Any, **planned: Any) -> int:
+    """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
+    allocation = planned_split(posterior, target, **planned)[0]
+    rows = allocation.rows_for(positive_number(width, "width"))
+    if rows:
+        warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
+    return rows
+
+
+def planned_split(
+    posterior: PosteriorDraws,
+    target: Any,
+    *,
+    costs: Mapping[str, float] | None,
+    regimes: Sequence[Any] | None,
+    level: float,
+    seed: int,
+    beyond_support: bool,
+) -> tuple[Allocation, dict[str, str], dict[str, Any]]:
+    """Plan rows of each regime, and find the present widths of the targets.
+
+    Returns
+    -------
     allocation : Allocation
-    regimes : list of str
-        Labels.
-    others : list of str
-        Origins of the values of actions that a regime does not set.
-    attributes : dict
+    others : dict from label of a regime to str
+        Origins of the values of actions that it does not set.
+    attrs : dict
     """
-
-    allocation: Allocation
-    regimes: list[str]
-    others: list[str]
-    attributes: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls,
-        posterior: PosteriorDraws,
-        target: Any,
-        *,
-        costs: Mapping[str, float] | None,
-        regimes: Sequence[Any] | None,
-        level: float,
-        seed: int,
-        beyond_support: bool,
-    ) -> Self:
-        """Plan rows of each regime, and find the present widths of the targets."""
-        level, names = probability(level, "level"), posterior.actions
-        if regimes is None:
-            in_data = [tuple(compress(names, mask)) for mask in support_of(posterior).regimes]
-            regimes = [*in_data, *default_regimes(names)]
-        chosen = checked_regimes(names, regimes)
-        labels = [regime_label(own) for own in chosen]
-        per_row = checked_costs(costs, labels)
-        rng = generator(seed, "experiments")
-        planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
-        draws, attrs = targets_of(posterior, target, beyond_support)
-        belief = belief_of(posterior)
-        of_rows = [information_of_rows(posterior, belief, plan) for plan in planned]
-        targets = Targets.of_draws(belief, draws, level)
-        allocation = Allocation(belief, targets, np.stack(of_rows), per_row)
-        attrs = {"outcome": posterior.outcome_name, "level": level, **attrs}
-        return cls(allocation, labels, [plan.others for plan in planned], attrs)
-
-    def best(self, rows: int) -> xr.Dataset:
-        """Split rows over the regimes; see :meth:`bayes_intgen.Posterior.split`."""
-        rows = row_count(rows)
-        table = split_table(self.allocation, self.regimes, rows)
-        self._warn_of_few_draws(rows)
-        table["others"] = ("regime", np.array(self.others, dtype=str))
-        return table.assign_attrs(self.attributes)
-
-    def rows_for(self, width: float) -> int:
-        """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
-        rows = self.allocation.rows_for(positive_number(width, "width"))
-        if rows:
-            self._warn_of_few_draws(rows)
-        return rows
-
-    def _warn_of_few_draws(self, rows: int) -> None:
-        warn_of_few_draws([self.allocation.update(self.allocation.best_rows(rows))])
+    level, names = probability(level, "level"), posterior.actions
+    if regimes is None:
+        in_data = [tuple(compress(names, mask)) for mask in support_of(posterior).regimes]
+        regimes = [*in_data, *default_regimes(names)]
+    chosen = checked_regimes(names, regimes)
+    labels = [regime_label(own) for own in chosen]
+    per_row = checked_costs(costs, labels)
+    rng = generator(seed, "experiments")
+    planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
+    draws, attrs = targets_of(posterior, target, beyond_support)
+    belief = belief_of(posterior)
+    of_rows = [information_of_rows(posterior, belief, plan) for plan in planned]
+    targets = Targets.of_draws(belief, draws, level)
+    allocation = Allocation(belief, targets, np.stack(of_rows), per_row)
+    others = {label: plan.others for label, plan in zip(labels, planned, strict=True)}
+    return allocation, others, {"outcome": posterior.outcome_name, "level": level, **attrs}
 
 
 def split_table(allocation: Allocation, labels: Sequence[str], rows: int) -> xr.Dataset:
@@ -268,7 +254,7 @@ def design(
     terms = model.decompose(data)
     priors = model.hyperpriors(terms)
     sites = {name: np.exp(prior.log_median) for name, prior in priors.sites.items()}
-    belief = Belief.of_sd(np.exp(priors.log_sd(sites)))
+    belief = Belief.known(np.diag(np.exp(priors.log_sd(sites))))
     points = joint if target is None else checked_points(target, names, data.categories)
     loadings = terms.matrix(points, np.ones(points.shape, dtype=bool)) @ belief.root
     sd = np.sqrt(np.square(loadings).sum(axis=1))

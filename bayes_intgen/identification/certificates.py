@@ -6,16 +6,15 @@ single points). The test is sharp for every graph over the actions, which is why
 takes a graph. See docs/explanation/method.md for the proof.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import combinations, islice
 from math import comb
 from operator import and_
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items
@@ -26,13 +25,13 @@ from bayes_intgen.identification.regimes import (
     Vector,
     combined_regimes,
     mask_label,
+    null_space,
     null_space_of_regimes,
     project,
     regime_label,
-    regime_weights,
 )
 from bayes_intgen.identification.strata import Strata, rests_on
-from bayes_intgen.text.formats import format_value, frame_along
+from bayes_intgen.text.formats import format_value
 from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
@@ -40,14 +39,14 @@ if TYPE_CHECKING:
 
 Experiment = tuple[str, ...]
 State = Literal["set alone", "only together", "never set"]
-# Maximum number of distinct values that experiments identify as single values, not as a range.
 # Number of rows whose values are looked at first.
 FIRST_ROWS = 20_000
+# Maximum number of distinct values that experiments identify as single values, not as a range.
 MAX_SETTINGS = 3
 # Maximum number of sets returned.
 MAX_SETS = 20
 # Maximum number of sets of one size tried before the search settles for one irreducible set.
-MAX_SETS_TRIED = 5000
+MAX_SETS_TRIED = 1000
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,8 +71,8 @@ class Certificate:
         Up to 20 sets of further experiments that would identify the target, each experiment as
         the tuple of actions that it sets. Contains every single experiment that suffices (one
         action set, observational rows, or the target itself). If no experiment on one action
-        suffices, also the smallest sets of such experiments; if there are over 5,000
-        sets of one size to try (never with up to 13 actions), one irreducible set instead.
+        suffices, also the smallest sets of such experiments; if there are over 1,000
+        sets of one size to try (never with up to 11 actions), one irreducible set instead.
     states : mapping of str to str
         Per action ``"set alone"`` (some regime sets this action only),
         ``"only together"`` (set together with others only) or ``"never set"``.
@@ -150,50 +149,19 @@ class Certificate:
         return f"{sentence} With one action set at a time it takes {example}{needed}."
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Table with a row per regime: its weight and number of rows.
+        """Table with a row per regime: its weight, missing where nothing is identified, and rows.
 
         Examples
         --------
-        >>> [*data.identify(["red", "green"]).to_dataframe()]
-        ['regime', 'weights', 'rows']
+        >>> data.identify(["red", "green"]).to_dataframe()["weights"].tolist()
+        [-1.0, 1.0, 1.0]
         """
-        return frame_along(self.to_dataset(), "regime")
+        import pandas as pd
 
-    def to_dataset(self) -> xr.Dataset:
-        """Convert to labelled arrays.
-
-        Returns
-        -------
-        Dataset
-            ``weights`` (regime): float, NaN if the target is not identified; ``rows``
-            (regime): int; ``intervened`` (regime, action): bool; ``state`` (action): str. The
-            attributes are the target's label and the text of the certificate.
-
-        Examples
-        --------
-        >>> data.identify(["red", "green"]).to_dataset().weights.sel(regime="do(red)").item()
-        1.0
-        """
         nothing = 0.0 if self.identified else np.nan
-        return xr.Dataset(
-            {
-                "weights": (
-                    "regime",
-                    [float(self.weights.get(label, nothing)) for label in self.regimes],
-                ),
-                "rows": ("regime", [self.rows[label] for label in self.regimes]),
-                "intervened": (
-                    ("regime", "action"),
-                    [
-                        [name in actions for name in self.states]
-                        for actions in self.regimes.values()
-                    ],
-                ),
-                "state": ("action", list(self.states.values())),
-            },
-            coords={"regime": list(self.regimes), "action": list(self.states)},
-            attrs={"target": regime_label(self.target), "summary": str(self)},
-        )
+        weights = [float(self.weights.get(label, nothing)) for label in self.regimes]
+        rows = [self.rows[label] for label in self.regimes]
+        return pd.DataFrame({"regime": [*self.regimes], "weights": weights, "rows": rows})
 
 
 def settings_of(
@@ -290,15 +258,13 @@ def certificates(
     masks = [_target_mask(names, actions) for actions in targets]
     positions, basis = null_space_of_regimes(list(regimes), len(names))
     independent = [list(regimes)[i] for i in positions]
-    gains = gains_of_experiments(basis, len(names))
 
     def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
 
-    sizes = np.array(list(regimes)).sum(axis=1)
-    was_set = np.array(list(regimes)).T
-    states = {name: _state(sizes[own]) for name, own in zip(names, was_set, strict=True)}
-    shares = was_set.mean(axis=1).tolist()
+    was_set = np.array(list(regimes))
+    shares, sizes = was_set.mean(axis=0).tolist(), was_set.sum(axis=1)
+    states = {name: _state(sizes[own]) for name, own in zip(names, was_set.T, strict=True)}
     rows = {mask_label(names, mask): count for mask, count in regimes.items()}
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
 
@@ -306,7 +272,7 @@ def certificates(
         changes = project(basis, target)
         combined = [target] if target in regimes else independent  # its own rows suffice
         weights = combined_regimes(combined, target)
-        missing = () if weights else missing_experiments(independent, gains, changes, target)
+        missing = () if weights else missing_experiments(basis, target)
         few = settings if settings and weights else {}
         return Certificate(
             target=actions_set(target),
@@ -386,82 +352,37 @@ def _was(names: list[str]) -> str:
     return "was" if len(names) == 1 else "were"
 
 
-def missing_experiments(
-    independent: list[Mask], gains: Mapping[Mask, Vector], wanted: Vector, target: Mask
-) -> tuple[tuple[Mask, ...], ...]:
+def missing_experiments(basis: list[Vector], target: Mask) -> tuple[tuple[Mask, ...], ...]:
     """Find sets of experiments that would identify a target that is not identified.
 
-    Parameters
-    ----------
-    independent : list of mask
-        Regimes that span those in the data.
-    gains : mapping from mask to list of int
-        From :func:`gains_of_experiments`.
-    wanted : list of int
-        Projection of the target on the null space of the regimes.
-    target : mask
+    ``basis`` is that of the null space of the regimes, on which experiments are projected: what
+    the regimes determine is zero there.
     """
-    # The actions of the target first, and observational rows after single actions.
-    ordered = sorted(gains, key=lambda mask: not any(map(and_, mask, target)) + (not any(mask)))
-    simple = _smallest({mask: gains[mask] for mask in ordered}, wanted, independent, target)
-    if len(simple[0]) > 1:
-        return ((target,), *simple)[:MAX_SETS]
-    others = [group for group in simple if group != (target,)]
-    return (*others[: MAX_SETS - 1], (target,))
-
-
-def gains_of_experiments(basis: list[Vector], count: int) -> dict[Mask, Vector]:
-    """Projections on the null space of the regimes, which are experiments modulo the data.
-
-    Of experiments on one action and of observational rows, unless the data determine them.
-    """
+    count, wanted = len(target), project(basis, target)
     single = [tuple(j == k for j in range(count)) for k in range(count)]
+    # The actions of the target first, and observational rows after single actions.
+    single.sort(key=lambda mask: not any(map(and_, mask, target)))
     gains = {mask: project(basis, mask) for mask in (*single, (False,) * count)}
-    return {mask: gain for mask, gain in gains.items() if any(gain)}
+    gains = {mask: gain for mask, gain in gains.items() if any(gain)}
 
+    def suffice(masks: Sequence[Mask]) -> bool:
+        independent, _ = null_space([*(gains[mask] for mask in masks), wanted], len(wanted))
+        return len(masks) not in independent
 
-def _smallest(
-    gains: Mapping[Mask, Vector], wanted: Vector, independent: list[Mask], target: Mask
-) -> list[tuple[Mask, ...]]:
-    """Find the smallest sets of experiments that span the target together with the data."""
-    if alone := list(islice(_spanning([*gains.items()], wanted, 1), MAX_SETS)):
-        return alone
-    weights = regime_weights([*independent, *gains], target)
-    assert weights is not None  # single experiments and observational rows span everything
-    new = weights[len(independent) :]
-    # The experiments with a weight are independent given the data, so each of them is needed.
+    needed = [*gains]
+    for mask in reversed(gains):
+        fewer = [own for own in needed if own != mask]
+        needed = fewer if suffice(fewer) else needed
+    found = [tuple(needed)]
     # If all candidates are independent, no other set identifies the target.
-    needed = tuple(mask for mask, weight in zip(gains, new, strict=True) if weight)
-    if len(gains) == len(wanted):
-        return [needed]
-    for size in range(2, len(needed) + 1):
+    sizes = range(1, len(needed) + 1) if len(gains) > len(wanted) else ()
+    for size in sizes:
         if comb(len(gains), size) > MAX_SETS_TRIED:
             break
-        sets = list(islice(_spanning([*gains.items()], wanted, size), MAX_SETS))
-        if sets:
-            return sets
-    return [needed]
-
-
-def _spanning(
-    gains: list[tuple[Mask, Vector]], wanted: Vector, size: int
-) -> Iterator[tuple[Mask, ...]]:
-    """Yield sets of ``size`` experiments whose gains span ``wanted``, if no smaller set does."""
-    for i, (mask, gain) in enumerate(gains):
-        pivot = next((p for p, value in enumerate(gain) if value), None)
-        if pivot is None:
-            continue
-        rest = _cleared(wanted, gain, pivot)
-        if size == 1:
-            if not any(rest):
-                yield (mask,)
-            continue
-        later = [(other, _cleared(row, gain, pivot)) for other, row in gains[i + 1 :]]
-        yield from ((mask, *others) for others in _spanning(later, rest, size - 1))
-
-
-def _cleared(row: Vector, gain: Vector, pivot: int) -> Vector:
-    """Subtract a multiple of ``gain`` from a multiple of ``row``, so that the pivot is zero."""
-    if row[pivot] == 0:
-        return row
-    return [gain[pivot] * x - row[pivot] * y for x, y in zip(row, gain, strict=True)]
+        if sets := [*islice(filter(suffice, combinations(gains, size)), MAX_SETS)]:
+            found = sets
+            break
+    if len(found[0]) > 1:
+        return ((target,), *found)[:MAX_SETS]
+    others = [group for group in found if group != (target,)]
+    return (*others[: MAX_SETS - 1], (target,))

@@ -1,12 +1,10 @@
 """Distance between values of one action, and from the nearest of rows that represent many."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -39,6 +37,21 @@ def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> 
             coordinate = replace(coordinate, edge=DISTANCE_EDGE * coordinate.spread)
         return coordinate.transform(values)
     return np.asarray(INFINITE * np.searchsorted(levels.codes, values))
+
+
+def apart(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
+    """As :func:`placed`, but each level is near itself only; values between levels near none.
+
+    Examples
+    --------
+    >>> doses = Categories.of_numbers([0.0, 0.1, 5.0])
+    >>> apart(Coordinate.of(np.arange(3.0)), doses, np.array([0.0, 0.1, 3.0]))
+    array([0. , 1. , 1.5])
+    """
+    if levels is None:
+        return placed(coordinate, None, values)
+    sides = (np.searchsorted(levels.codes, values, side) for side in ("left", "right"))
+    return np.asarray((sum(sides) - 1) / 2)
 
 
 def radius(inputs: int) -> float:
@@ -88,6 +101,18 @@ def nearest(
     return out
 
 
+def nearest_on_line(values: Array, points: Array) -> Array:
+    """Distance of points, shape (M,), from the nearest of some ascending values, shape (M,).
+
+    Examples
+    --------
+    >>> nearest_on_line(np.array([0.0, 1.0, 5.0]), np.array([-1.0, 2.0]))
+    array([1., 1.])
+    """
+    padded, at = np.concatenate([[-np.inf], values, [np.inf]]), np.searchsorted(values, points)
+    return np.asarray(np.minimum(points - padded[at], padded[at + 1] - points))
+
+
 def distinct_rows(values: Array) -> Array:
     """Rows without repetitions, in the order in which they occur first, shape (n, K).
 
@@ -120,45 +145,3 @@ def first_rows(rows: Array, size: int) -> Array:
     """
     luck = generator(0, "support").random(len(rows))
     return np.asarray(rows[luck * np.arange(1, len(rows) + 1) <= size])
-
-
-@dataclass(frozen=True, eq=False)
-class Stretches:
-    """Intervals of a line for each of several regimes, looked up for all regimes at once.
-
-    Attributes
-    ----------
-    edges : ndarray, shape (n,)
-        Ends of the intervals of all regimes, ascending.
-    inside : ndarray of bool, shape (2 n + 1, regimes)
-        Before the first edge, at it, between it and the second, at that, and so on.
-    """
-
-    edges: Array
-    inside: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, ends: Sequence[tuple[Array, Array]]) -> Self:
-        """From the first and the last values of the intervals of each regime, both ascending.
-
-        Examples
-        --------
-        >>> Stretches.of([(np.array([0.0, 1.0]), np.array([2.0, 3.0]))]).edges
-        array([0., 3.])
-        """
-        joined = []
-        for first, last in ends:
-            gap = first[1:] > last[:-1]
-            begins = np.concatenate([first[:1], first[1:][gap]])
-            joined.append((begins, np.concatenate([last[:-1][gap], last[-1:]])))
-        edges = np.unique(np.concatenate([own for pair in joined for own in pair]))
-        inside = np.zeros((2 * len(edges) + 1, len(ends)), dtype=bool)
-        for regime, pair in enumerate(joined):
-            for begin, end in zip(*(np.searchsorted(edges, own) for own in pair), strict=True):
-                inside[2 * begin + 1 : 2 * end + 2, regime] = True
-        return cls(edges, inside)
-
-    def __call__(self, values: Array) -> NDArray[np.bool_]:
-        """Whether values, shape (M,), are inside, shape (M, regimes)."""
-        at = np.searchsorted(self.edges, values) + np.searchsorted(self.edges, values, "right")
-        return np.asarray(self.inside[at])

@@ -22,7 +22,7 @@ places that rows reach, and the rows that represent many (``first_rows``) are th
 table and some of the added ones. See `bayes_intgen.identification.distance`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Self
@@ -41,10 +41,11 @@ from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.distance import (
     INFINITE,
     NEAR,
-    Stretches,
+    apart,
     distinct_rows,
     first_rows,
     nearest,
+    nearest_on_line,
     placed,
     radius,
 )
@@ -64,8 +65,6 @@ REFERENCE_ROWS = 500
 PLACES = 50
 # Maximum number of settings of an action between which values are reported as such.
 MAX_SETTINGS = 30
-# Probabilities of the quantiles per regime and action.
-PROBABILITIES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,6 @@ class ReferenceRows:
     rows: tuple[Array, ...]
     visited: tuple[Array, ...]
     categories: tuple[Categories | None, ...]
-    _known_stretches: dict[int, Stretches] = field(default_factory=dict, init=False, repr=False)
     _known_cells: dict[tuple[tuple[int, ...], ...], Cells] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -189,17 +187,14 @@ class ReferenceRows:
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
         """Test whether points are near rows of each regime, shape (M, regimes)."""
         inputs = list(inputs)
+        own = self._apart(points, inputs)
         if len(inputs) == 1:
-            (k,) = inputs
-            # A level is near rows at the same level only, however close the two are.
-            levels = self.categories[k]
-            own = points[:, k] if levels else placed(self.coordinates[k], None, points[:, k])
-            within = self._stretches(k)(own)
+            near = [nearest_on_line(rows[:, inputs[0]], own[:, 0]) <= NEAR for rows in self._sorted]
         else:
             exact = [self._few_valued[k] for k in inputs]
-            most, own = radius(len(inputs) - sum(exact)), self._apart(points)[:, inputs]
-            visited = [rows[:, inputs] for rows in self._visited_apart]
-            within = np.stack([nearest(rows, own, most, exact) <= most for rows in visited], axis=1)
+            most, visited = radius(len(inputs) - sum(exact)), self._visited_apart
+            near = [nearest(rows[:, inputs], own, most, exact) <= most for rows in visited]
+        within = np.stack(near, axis=1)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -217,28 +212,6 @@ class ReferenceRows:
         # In many dimensions a point that is near jointly may lie beyond the range of an action.
         alone = [self.covers(points, (k,)) for k in every]
         return np.asarray(self.covers(points, every) & np.all(alone, axis=0))
-
-    def _stretches(self, k: int) -> Stretches:
-        """Positions of one action near the rows of each regime; codes of its levels."""
-        if k not in self._known_stretches:
-            if self.categories[k] is None:
-                of_regime = [np.unique(rows[:, k]) for rows in self._transformed]
-                found = Stretches.of([(own - NEAR, own + NEAR) for own in of_regime])
-            else:
-                found = Stretches.of([(np.unique(rows[:, k]),) * 2 for rows in self.visited])
-            self._known_stretches[k] = found
-        return self._known_stretches[k]
-
-    def meets(self, points: Array, wanted: Sequence[Requirement]) -> NDArray[np.bool_]:
-        """Test the requirements on each action: the condition of closeness, shape (M, K)."""
-        covered: dict[tuple[int, ...], NDArray[np.bool_]] = {}
-        out = np.ones(points.shape, dtype=bool)
-        for requirement in wanted:
-            inputs = tuple(sorted(requirement.inputs))
-            if inputs not in covered:
-                covered[inputs] = self.covers(points, inputs)
-            out[:, requirement.action] &= covered[inputs][:, list(requirement.regimes)].any(axis=1)
-        return out
 
     def verdict(
         self,
@@ -268,24 +241,32 @@ class ReferenceRows:
         nearby : bool
             Whether rows near a point itself count for its linkage, see :meth:`linked`.
         """
-        close, (low, high) = self.meets(points, wanted), self._ends_set
+        every = range(len(self.names))
+        reached: dict[tuple[int, ...], NDArray[np.bool_]] = {
+            (k,): self.covers(points, (k,)) for k in every
+        }
+        close, (low, high) = np.ones(points.shape, dtype=bool), self._ends_set
+        for needed in wanted:
+            inputs = tuple(sorted(needed.inputs))
+            if inputs not in reached:
+                reached[inputs] = self.covers(points, inputs)
+            close[:, needed.action] &= reached[inputs][:, list(needed.regimes)].any(axis=1)
         between = ~close & (points > low) & (points < high) & np.array(target)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
         if parents is None or not len(points):
             return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
-            reached = self.covers(points, pair)
-            own = separates(self.masks, reached, target, pair, parents)
+            near = self.covers(points, pair)
+            own = separates(self.masks, near, target, pair, parents)
             if pair in pairs_set and all(target[i] for i in pair):
                 both = np.array(self.masks)[:, list(pair)].all(axis=1)
-                own &= (reached & both).any(axis=1)
+                own &= (near & both).any(axis=1)
             together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
-        for k in range(len(self.names)):
-            reached = self.covers(points, (k,))
-            separated[:, k] = separates(self.masks, reached, target, [k], parents)
-            without_setting[:, k] = (reached & observed[:, k]).any(axis=1)
+        for k in every:
+            separated[:, k] = separates(self.masks, reached[k,], target, [k], parents)
+            without_setting[:, k] = (reached[k,] & observed[:, k]).any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
@@ -423,6 +404,11 @@ class ReferenceRows:
     def _visited_apart(self) -> tuple[Array, ...]:
         return self._by_regime(self._apart)
 
+    @cached_property
+    def _sorted(self) -> tuple[Array, ...]:
+        """Columns of the visited rows of each regime, each sorted by itself."""
+        return tuple(np.sort(rows, axis=0) for rows in self._visited_apart)
+
     def _by_regime(self, transform: Callable[[Array], Array]) -> tuple[Array, ...]:
         """Visited rows after a transform, by regime."""
         # Each regime by itself would take a call per regime and action.
@@ -434,10 +420,11 @@ class ReferenceRows:
         columns = zip(self.coordinates, self.categories, points.T, strict=True)
         return np.stack([placed(*column) for column in columns], axis=1)
 
-    def _apart(self, points: Array) -> Array:
-        """As :meth:`placed`, with ordered levels, too, at no distance that is near, (M, K)."""
-        columns = zip(self.placed(points).T, self.categories, points.T, strict=True)
-        return np.stack([own if of is None else code for own, of, code in columns], axis=1)
+    def _apart(self, points: Array, inputs: Iterable[int] | None = None) -> Array:
+        """Positions along some or all actions in which a level is near itself only."""
+        every = range(len(self.names)) if inputs is None else inputs
+        columns = [apart(self.coordinates[k], self.categories[k], points[:, k]) for k in every]
+        return np.stack(columns, axis=1)
 
     @cached_property
     def _atoms(self) -> tuple[float, ...]:
@@ -449,48 +436,3 @@ class ReferenceRows:
             atom = Atom.of(np.concatenate(free)[:, None]) if free else None
             out.append(np.nan if atom is None else atom.value)
         return tuple(out)
-
-    def _placed(self, points: Array, inputs: Sequence[int]) -> Array:
-        columns = [placed(self.coordinates[k], self.categories[k], points[:, k]) for k in inputs]
-        return np.stack(columns).T
-
-
-def regime_quantiles(
-    names: Sequence[str], actions: Array, intervened: NDArray[np.bool_], masks: Sequence[Mask]
-) -> xr.Dataset:
-    """Compute quantiles of each action in each regime.
-
-    Parameters
-    ----------
-    names : sequence of str, length K
-    actions, intervened : ndarray, shape (n, K)
-    masks : sequence of masks
-        The regimes, in the order of the result.
-
-    Returns
-    -------
-    Dataset
-        ``quantile`` (regime, action, probability), in the actions' units; ``rows`` (regime) and
-        ``was_set`` (regime, action).
-
-    Examples
-    --------
-    >>> masks = [(False,), (True,)]
-    >>> actions, intervened = np.arange(8.0)[:, None], np.arange(8)[:, None] > 3
-    >>> dict(regime_quantiles(["red"], actions, intervened, masks).sizes)
-    {'regime': 2, 'action': 1, 'probability': 7}
-    """
-    members = [(intervened == mask).all(axis=1) for mask in masks]
-    quantiles = [np.quantile(actions[rows], PROBABILITIES, axis=0).T for rows in members]
-    return xr.Dataset(
-        {
-            "quantile": (("regime", "action", "probability"), np.array(quantiles)),
-            "rows": ("regime", [int(rows.sum()) for rows in members]),
-            "was_set": (("regime", "action"), np.array(masks)),
-        },
-        coords={
-            "regime": [mask_label(names, mask) for mask in masks],
-            "action": list(names),
-            "probability": list(PROBABILITIES),
-        },
-    )

@@ -201,11 +201,7 @@ def null_space(equations: Sequence[Sequence[int]], size: int) -> tuple[list[int]
 
 def evaluate(basis: Sequence[Vector], equation: Sequence[int]) -> Vector:
     """Values of an equation at each vector of a basis."""
-    present = [j for j, y in enumerate(equation) if y]
-    if len(present) > len(equation) // 2:
-        return [int(sumprod(row, equation)) for row in basis]
-    coefficients = [equation[j] for j in present]
-    return [int(sumprod([row[j] for j in present], coefficients)) for row in basis]
+    return [int(sumprod(row, equation)) for row in basis]
 
 
 def _reduced(row: Vector) -> Vector:

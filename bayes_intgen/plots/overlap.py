@@ -1,10 +1,9 @@
 """Picture of the values of each action in each regime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
@@ -22,56 +21,53 @@ SET_COLOR, OBSERVED_COLOR = "C1", "C0"
 MAX_LINEAR_RANGE = 15.0
 # Area of a dot for all rows of a regime, in square points.
 MAX_DOT_AREA = 160.0
-# Line widths of the outer, middle and inner intervals, in points.
-INTERVAL_WIDTHS = (1, 4, 9)
+# Intervals of the rows of a regime, and the widths of their lines in points.
+INTERVALS = {0.99: 1, 0.9: 4, 0.5: 9}
 
 
 def plot_overlap(
-    quantiles: xr.Dataset,
+    names: Sequence[str],
+    categories: Sequence[Categories | None],
     actions: Array,
     intervened: NDArray[np.bool_],
-    categories: Sequence[Categories | None],
+    regimes: Mapping[tuple[bool, ...], str],
     points: Array | None = None,
 ) -> "Figure":
     """Draw the values of each action in each regime: a panel per action, a line per regime.
 
     Parameters
     ----------
-    quantiles : Dataset
-        From :func:`bayes_intgen.identification.overlap.regime_quantiles`.
+    names : sequence of str, length K
+    categories : sequence of Categories or None, length K
     actions, intervened : ndarray, shape (N, K)
         Actions of all rows, and whether they were set.
-    categories : sequence of Categories or None, length K
+    regimes : mapping from mask to label
     points : ndarray, shape (M, K), optional
         Points to mark by lines across the panels.
 
     Examples
     --------
-    >>> from bayes_intgen.identification.overlap import regime_quantiles
-    >>> quantiles = regime_quantiles(
-    ...     data.names, data.actions, data.intervened, list(data.regimes)
-    ... )
-    >>> figure = plot_overlap(quantiles, data.actions, data.intervened, data.categories)
+    >>> labels = {mask: data.label(mask) for mask in data.regimes}
+    >>> rows = data.actions, data.intervened
+    >>> figure = plot_overlap(data.names, data.categories, *rows, labels)
     >>> [ax.get_xlabel() for ax in figure.axes]
     ['red', 'green']
     """
     import matplotlib.pyplot as plt
 
-    names = quantiles["action"].to_numpy().tolist()
-    regimes = quantiles["regime"].to_numpy()
     figure, panels = plt.subplots(
         1, len(names), squeeze=False, sharey=True, layout="constrained",
         figsize=(1.6 + 2.4 * len(names), 1.6 + 0.36 * len(regimes)),
     )  # fmt: skip
-    heights = np.arange(len(regimes))[::-1]
-    members = [(intervened == mask).all(axis=1) for mask in quantiles["was_set"].to_numpy()]
+    heights = range(len(regimes))[::-1]
+    members = {mask: (intervened == mask).all(axis=1) for mask in regimes}
     has_dots = False
     for k, (ax, name, levels) in enumerate(zip(panels[0], names, categories, strict=True)):
         if levels is None:
             _scale_axis(ax, Coordinate.of(actions[:, k]))
-        for i, (rows, height) in enumerate(zip(members, heights, strict=True)):
-            own = quantiles.isel(regime=i, action=k)
-            has_dots |= _draw_regime(ax, own, actions[rows, k], height, dots=levels is not None)
+        for height, (mask, rows) in zip(heights, members.items(), strict=True):
+            color = SET_COLOR if mask[k] else OBSERVED_COLOR
+            has_dots |= _draw_regime(ax, actions[rows, k], height, color, levels is not None)
         for value in () if points is None else np.unique(points[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
         if levels is None:
@@ -80,8 +76,7 @@ def plot_overlap(
             name_levels(ax, levels.codes, levels.labels)
         ax.set_xlabel(name, parse_math=False)
         ax.margins(0.05 if levels is None else 0.15, 0.12)
-    counts = zip(regimes, quantiles["rows"].to_numpy(), strict=True)
-    panels[0, 0].set_yticks(heights, [f"{label}  ({n:,})" for label, n in counts], parse_math=False)
+    panels[0, 0].set_yticks(heights, regimes.values(), parse_math=False)
     _add_legend(figure, has_dots=has_dots, has_points=points is not None)
     return figure
 
@@ -94,23 +89,20 @@ def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
         ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
 
 
-def _draw_regime(ax: "Axes", own: xr.Dataset, values: Array, height: float, *, dots: bool) -> bool:
+def _draw_regime(ax: "Axes", values: Array, height: float, color: str, dots: bool) -> bool:
     """Draw one action in one regime: a dot per distinct value if they are few, else intervals.
 
     Returns whether there are dots.
     """
-    color = SET_COLOR if own["was_set"] else OBSERVED_COLOR
     distinct, counts = np.unique(values, return_counts=True)
     if dots or len(distinct) <= MAX_DISTINCT:
         area = MAX_DOT_AREA * counts / len(values)
         ax.scatter(distinct, np.full(len(distinct), height), area, color=color, linewidth=0)
         return True
-    quantile = own["quantile"].to_numpy()
-    middle = len(quantile) // 2
-    ends = zip(quantile[:middle], quantile[:middle:-1], INTERVAL_WIDTHS, strict=True)
-    for low, high, width in ends:
-        ax.plot([low, high], [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
-    ax.plot(quantile[middle], height, marker="|", color="white", markersize=9)
+    for share, width in INTERVALS.items():
+        ends = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+        ax.plot(ends, [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
+    ax.plot(np.median(values), height, marker="|", color="white", markersize=9)
     return False
 
 

@@ -125,7 +125,7 @@ def change_attrs(
     posterior: PosteriorDraws,
     changed: Sequence[int],
     intervened: Sequence[str],
-    link: Link = "identity",
+    link: Link | None = "identity",
 ) -> dict[str, str]:
     """Attributes of changes of some actions, which say on which values given none depends.
 

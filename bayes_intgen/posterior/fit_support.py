@@ -118,15 +118,12 @@ class FitSupport:
         rows = data.in_memory.reference_rows(self.terms.coordinates).rows
         if not all(map(np.array_equal, rows, self.reference.rows)):
             raise DataError(f"the rows of the data have other values of the actions; {remedy}")
-        for kind, own, fitted in (
-            ("covariates", data.columns.names, self.terms.covariates.names),
-            ("groups", data.columns.groups, self.terms.covariates.groups),
-        ):
-            if own != fitted:
-                raise DataError(
-                    f"the data have {kind} {quoted(own) or 'none'}, the fit had "
-                    f"{quoted(fitted) or 'none'}; {remedy}"
-                )
+        own, fitted = data.columns.every, self.terms.covariates.every
+        if own != fitted:
+            raise DataError(
+                f"the data have covariates and groups {quoted(own) or 'none'}, the fit had "
+                f"{quoted(fitted) or 'none'}; {remedy}"
+            )
         if digest_of_covariates(data.in_memory) != self.covariates_digest:
             raise DataError(
                 "the rows of the data have other covariates, groups, weights or times; " + remedy
@@ -245,8 +242,7 @@ class FitSupport:
         if found := rests_on(names, covariates, target, shares):
             changes = option("ask for posterior.contrast", command="look at changes, by --from")
             words.append(f"{in_one_sentence(found)}; {changes}")
-        given = averages.given.keys() - {*averages.out_of_range}
-        dates = [own.name for own in covariates if own.kind == "date" and own.name in given]
+        dates = [name for name in self.terms.covariates.dates if name in averages.given]
         _say(words or self._beyond(dates, regimes, averages))
 
     def warn_of_change(

@@ -212,7 +212,7 @@ def hyperparameter_draws(
 def _constant_data(
     data: Rows, pilot: "Pilot", sampled: "SampledModel", far: "FarOutcomes | None"
 ) -> xr.Dataset:
-    """Regimes, fixed scales and score tests; lift tests, levels, far outcomes, if there are any."""
+    """Regimes, fixed scales and score tests; lift tests and far outcomes, if there are any."""
     regimes, fixed, terms = data.regimes, sampled.fixed_scales, sampled.terms
     variables: dict[str, Any] = {
         "rows": ("regime", np.array(list(regimes.values()))),
@@ -232,15 +232,6 @@ def _constant_data(
         for name, values in zip(("of", "from", "to", "effect", "se"), columns, strict=True):
             variables[f"lift_{name}"] = ("lift_test", np.array(values))
         labels["lift_test"] = np.arange(len(data.lift_tests))
-    levels = [
-        (name, str(label), code)
-        for name, own in zip(data.names, data.categories, strict=True)
-        if own is not None
-        for label, code in zip(own.labels, own.codes, strict=True)
-    ]
-    if levels:
-        actions, labels["level"], codes = map(np.array, zip(*levels, strict=True))
-        variables |= {"level_code": ("level", codes), "level_of": ("level", actions)}
     parts = [
         labelled_dataset(variables, labels),
         fit_tests_dataset(pilot.fit_tests, (*data.names, *data.columns.every)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from matplotlib.dates import AutoDateFormatter, AutoDateLocator, num2date
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -21,13 +22,8 @@ WIDTH, HEIGHT = 320, 200
 RIGHT, TOP, BOTTOM = 10, 8, 26
 # Width of a character in a label, and minimum width of labels, in pixels.
 CHARACTER_WIDTH, MIN_LEFT = 6.8, 40
-# Maximum number of dates along an axis, and the days, months and years between them.
-MAX_DATES = 4
-DATE_STEPS = (
-    *(("D", step) for step in (1, 2, 5, 10, 20)),
-    *(("M", step) for step in (1, 2, 3, 6)),
-    *(("Y", step) for step in (1, 2, 5, 10, 20, 50)),
-)
+# Maximum number of dates along an axis; with fewer, Matplotlib has no step for two years.
+MAX_DATES = 5
 # Half the distance of two curves at a level: share of the level's width, and maximum in pixels.
 HALF_GAP_SHARE, MAX_HALF_GAP = 0.14, 9.0
 
@@ -203,23 +199,17 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def date_labels(low: float, high: float) -> dict[float, str]:
-    """Round dates within a range of days since 1970, in words no longer than they need to be.
+    """Round dates within a range of days since 1970.
 
     Examples
     --------
     >>> list(date_labels(19358.0, 19723.0).values())
-    ['2023-01', '2023-07', '2024-01']
+    ['2023-01', '2023-04', '2023-07', '2023-10', '2024-01']
     """
-    days = np.arange(np.ceil(low), high + 1e-9)
-    dates = days.astype("datetime64[D]")
-    labels: dict[float, str] = {}
-    for unit, step in DATE_STEPS:
-        periods = dates.astype(f"datetime64[{unit}]")
-        chosen = (periods == dates) & (periods.astype(int) % step == 0)
-        labels = dict(zip(days[chosen].tolist(), map(str, periods[chosen]), strict=True))
-        if len(labels) <= MAX_DATES:
-            break
-    return labels
+    locator = AutoDateLocator(minticks=2, maxticks=MAX_DATES)
+    written = AutoDateFormatter(locator)
+    at = locator.tick_values(*map(num2date, (low, high)))
+    return {float(value): written(value) for value in at if low <= value <= high}
 
 
 def _with_ticks(y_range: tuple[float, float]) -> tuple[float, float]:

@@ -45,6 +45,7 @@ from bayes_intgen.posterior.defaults import (
 )
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
 from bayes_intgen.posterior.effects import change_attrs
+from bayes_intgen.posterior.schema import size_of_draws
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.report.effects import (
     adjustments_of,
@@ -165,7 +166,6 @@ def _packed(values: NDArray[Any]) -> dict[str, str]:
 def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     """Words, numbers and charts that the template shows."""
     default, levels = default_point(posterior), levels_of(posterior)
-    diagnostics = Diagnostics.of_posterior(posterior)
     found = findings_of_posterior(posterior)
     support, tone = _words_of_support(posterior)
     changes = changes_of(posterior, default)
@@ -194,8 +194,8 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "problems": sentences(found, SamplingWarning),
         "of_rows": [finding for finding in found if finding.warning is DataWarning],
         "lack_of_fit": sentences(found, LackOfFitWarning),
-        "sampling": diagnostics.sentence(),
-        "diagnostics": diagnostics.table(),
+        "sampling": Diagnostics.of_posterior(posterior).sentence(),
+        "size_of_draws": size_of_draws(posterior.tree),
         "contrasts": contrasts,
         "zero": zero,
         "settings": settings_of_fit(posterior) + versions_of_fit(posterior),

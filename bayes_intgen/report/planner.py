@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.best import ChosenPlan, choose
+from bayes_intgen.data.queries import checked_points
+from bayes_intgen.decide.best import Plan, choose
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.problem import Problem, costs_of
+from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, central
@@ -60,14 +61,15 @@ def plans_of(
     ModelError
         As ``posterior.best``.
     """
-    found, titles = _found(search, decision)
-    plans = [search.problem.baseline, *(plan.point for plan in found)]
+    found, titles = _found(posterior, search, decision)
+    named = [found[0].baseline, *(plan.point for plan in found)]
+    plans = checked_points(named, posterior.actions, posterior.categories)
     chosen = None if decision.budget is None else format_number(decision.budget)
     best = found[-1 if chosen is None else titles.index(chosen) - 1]
-    points = named_values(posterior, np.array(plans))
+    points = named_values(posterior, plans)
     # Draws of the joint effects of plans are corrected for the choice.
     at_start = search.surface.effects(search.problem.baseline[None])[:, 0]
-    effects = np.stack([at_start, *(plan.effect for plan in found)], axis=1)
+    effects = np.stack([at_start, *(plan.effect.to_numpy().ravel() for plan in found)], axis=1)
     table = effect_table(posterior, points, level=level)
     columns = [
         {
@@ -82,7 +84,7 @@ def plans_of(
     ]
     texts = zip(*(point_texts(posterior, plan) for plan in plans), strict=True)
     rows = [(name, list(own)) for name, own in zip(posterior.actions, texts, strict=True)]
-    costs = np.sum(_costs(posterior, decision, [*np.array(plans).T]), axis=0)
+    costs = np.sum(_costs(posterior, decision, [*plans.T]), axis=0)
     # A sum of positive and negative costs misses zero by rounding.
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
@@ -104,25 +106,25 @@ def plans_of(
         "value": "" if decision.value is None else format_number(decision.value),
         "limits": _in_words(decision.bounds),
         "remarks": best.remarks,
-        "answer": _answer(posterior, search.problem, best, chosen, level),
+        "answer": _answer(posterior, best, chosen, level),
         "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
     }
 
 
-def _answer(
-    posterior: PosteriorDraws, problem: Problem, best: ChosenPlan, budget: str | None, level: float
-) -> str:
+def _answer(posterior: PosteriorDraws, best: Plan, budget: str | None, level: float) -> str:
     """Describe the best plan, and what it gains, in sentences."""
     within = "" if budget is None else f" within a budget of {budget}"
-    texts = zip(posterior.actions, point_texts(posterior, best.point), strict=True)
+    (point,) = checked_points(best.point, posterior.actions, posterior.categories)
+    texts = zip(posterior.actions, point_texts(posterior, point), strict=True)
     plan = ", ".join(map(" ".join, texts))
-    if (best.point == problem.baseline).all():
+    if best.point == best.baseline:
         return f"The best plan{within} is the baseline: {plan}."
-    gained = f"the mean of {posterior.outcome_name}" if problem.value is None else "the profit"
-    mean, low, high = (float(own[0]) for own in central(best.gain[:, None], level).values())
+    gained = f"the mean of {posterior.outcome_name}" if best.profit is None else "the profit"
+    gains = best.gain.to_numpy().reshape(-1, 1)
+    mean, low, high = (float(own[0]) for own in central(gains, level).values())
     rounded = (round(own, decimals_for(high - low)) for own in (mean, low, high))
     gain, band = format_estimate(*rounded, sign=True)
-    share = probability_text(best.probability_better, len(best.gain))
+    share = probability_text(best.probability_better, len(gains))
     return (
         f"The best plan{within}: {plan}. It changes {gained} by {gain} "
         f"from the baseline ({100 * level:g}% interval {band}); the probability of a gain is "
@@ -130,17 +132,19 @@ def _answer(
     )
 
 
-def _found(search: Search, decision: Decision) -> tuple[list[ChosenPlan], list[str]]:
+def _found(
+    posterior: PosteriorDraws, search: Search, decision: Decision
+) -> tuple[list[Plan], list[str]]:
     """Best plans of round budgets and without one, and titles of the baseline and these."""
-    free = choose(search.within(None))
-    low, high = search.problem.least_cost, free.cost
+    free = choose(posterior, search.within(None))
+    low, high = search.problem.least_cost, free.cost or 0.0
     budgets = {*ticks(low, high, MAX_STEPS)} if high > low else set()
     if decision.budget is not None:
         budgets.add(decision.budget)
     found, titles = [], ["baseline"]
     for budget in sorted(budgets):
         try:
-            found.append(choose(search.within(budget)))
+            found.append(choose(posterior, search.within(budget)))
             titles.append(format_number(budget))
         except ModelError:
             # Rows may support dearer plans only.

@@ -1,47 +1,45 @@
-"""Settings, diagnostics and versions behind a fit, as rows of tables."""
+"""Model, settings and versions behind a fit, as rows of a table."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
-from bayes_intgen.identification.graph import Graph
-from bayes_intgen.inference.sampled_model import (
-    ImportanceDiagnostics,
-)
-from bayes_intgen.models import AdditiveModel
+from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
-from bayes_intgen.text.edges import edges_in_words, shows_edges
+from bayes_intgen.text.edges import edges_in_words
 
-NOISE = {"gaussian": "Gaussian", "student_t": "Student-t"}
-YES_NO = {"True": "yes", "False": "no"}
-VARIANCE = {"fitted": "variance depends on regime and actions", "constant": "one variance"}
+# What settings are called on the page, where their names in Python say less.
+NAMES = {
+    "prior": "prior of every function",
+    "unconfounded": "priors of effects",
+    "bias": "priors of biases",
+    "graph": "graph over the actions",
+    "covariates": "priors of covariates",
+    "groups": "effects that differ by group",
+    "alike": "actions that are alike",
+    "spread": "variance of the noise",
+    "noise_scale": "prior of the noise's sd",
+}
 
 
 def settings_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    """List priors, graph, noise, terms and sampler settings of a fit."""
-    model = posterior.model
-    n_fixed = posterior.tree["constant_data"].sizes.get("fixed_scale_of", 0)
-    sampler = serialise.loads(posterior.tree["fit"].attrs["settings"])
+    """List the parts of the model, numbers of terms, and the settings of the sampler."""
+    model, tree = posterior.model, posterior.tree
+    sampler = serialise.loads(tree["fit"].attrs["settings"])
     # Of a Laplace approximation, the settings of chains say nothing about the draws.
-    by_chains = ImportanceDiagnostics.of(posterior.tree["sample_stats"].attrs) is None
-    unused = () if by_chains else ("warmup", "target_accept", "chains", "draws")
-    return [
-        *_mechanisms(posterior),
-        ("noise", f"{NOISE[model.noise]}, {VARIANCE[model.spread]}"),
-        (
-            "prior of the noise's sd",
-            f"log-normal, median {model.noise_scale.median:g} outcome sd, "
-            f"sigma {model.noise_scale.sigma:g}",
-        ),
-        ("terms", f"{len(posterior.terms.terms)}, {n_fixed} eliminated before sampling"),
-        *(
-            (str(name).replace("_", " "), YES_NO.get(str(value), str(value)))
-            for name, value in sampler.items()
-            if name not in ("progress", *unused)
-        ),
-    ]
+    by_chains = ImportanceDiagnostics.of(tree["sample_stats"].attrs) is None
+    unused = {"progress", *(() if by_chains else ("warmup", "target_accept", "chains", "draws"))}
+    settings = {field.name: getattr(model, field.name) for field in fields(model)}
+    settings["graph"] = "any: each bias may depend on every action"
+    if posterior.terms.parents is not None:
+        settings["graph"] = edges_in_words(posterior.graph)
+    n_fixed = tree["constant_data"].sizes.get("fixed_scale_of", 0)
+    settings["terms"] = f"{len(posterior.terms.terms)}, {n_fixed} eliminated before sampling"
+    settings |= {str(name): own for name, own in sampler.items() if name not in unused}
+    texts = {name: _spelled(own) for name, own in settings.items()}
+    return [(NAMES.get(name, name.replace("_", " ")), text) for name, text in texts.items() if text]
 
 
 def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
@@ -54,47 +52,18 @@ def versions_of_fit(posterior: PosteriorDraws) -> list[tuple[str, str]]:
     return rows + [(f"{name} (this page)", version(name)) for name in names]
 
 
-def _mechanisms(posterior: PosteriorDraws) -> list[tuple[str, str]]:
-    model = posterior.model
-    rows = [("prior of every function", _prior(model.prior))]
-    if isinstance(model, AdditiveModel):
-        for symbol, priors in (("phi", model.unconfounded), ("delta", model.bias)):
-            rows += [(f"prior of {symbol}({name})", _prior(p)) for name, p in priors.items()]
-        # The function of a covariate is a sum.
-        rows += [
-            (f"prior of gamma({name})", "; ".join(map(_prior, parts)))
-            for name, parts in model.covariates.items()
-        ]
-        rows += [("actions that are alike", ", ".join(group)) for group in model.alike]
-        rows.append(("graph over the actions", _graph(posterior, model.graph)))
-        rows += [
-            (f"moderators of {name}", ", ".join(own)) for name, own in model.moderators.items()
-        ]
-        rows += [
-            (f"effects that differ by {name}", ", ".join(own)) for name, own in model.groups.items()
-        ]
-    return rows
-
-
-def _graph(posterior: PosteriorDraws, graph: Graph) -> str:
-    """Describe a graph: given, learned, or unknown."""
-    if posterior.terms.parents is None:
-        return "any: each bias may depend on every action"
-    if not isinstance(graph, Mapping):
-        source = "learned from the actions" if shows_edges(posterior.graph) else "unknown"
-        return f"{source}: {edges_in_words(posterior.graph)}"
-    if None in graph.values():
-        return f"partly given, partly learned: {edges_in_words(posterior.graph)}"
-    edges = [f"{' and '.join(p)} → {child}" for child, p in graph.items() if p]
-    return "; ".join(edges) or "no action affects another"
-
-
-def _prior(prior: Any) -> str:
-    """Name the kind of a prior and its settings."""
-    settings = [
-        f"{field.name} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
-        for field in fields(prior)
-        for value in [getattr(prior, field.name)]
-        if isinstance(value, str | int | float)
-    ]
-    return ", ".join([type(prior).__name__, *settings])
+def _spelled(value: Any) -> str:
+    """A setting as text; empty for what is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_spelled(own)}" for name, own in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_spelled, value))
+    if is_dataclass(value):
+        parts = ((field.name, _spelled(getattr(value, field.name))) for field in fields(value))
+        settings = (f"{name.replace('_', ' ')} {text}" for name, text in parts if text)
+        return f"{type(value).__name__} ({', '.join(settings)})"
+    return f"{value:g}" if isinstance(value, float) else str(value)

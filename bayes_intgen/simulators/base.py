@@ -12,12 +12,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import seed_number
+from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
+from bayes_intgen.text.messages import refuse_unknown_actions
 
 Regime = Sequence[str]
 RowCounts = int | Mapping[tuple[str, ...], int]
@@ -134,8 +136,8 @@ class StructuralCausalModel(ABC):
             Rows per regime: one number for all, or a number for each.
         seed : int
         regimes : iterable of regimes, optional
-            By default the keys of ``rows``; where it is one number, the observational regime
-            and the single interventions.
+            Where ``rows`` is one number; by default the observational regime and the single
+            interventions.
 
         Raises
         ------
@@ -154,12 +156,15 @@ class StructuralCausalModel(ABC):
           observational  20
           do(a1, a2)     5
         """
-        if regimes is None:
-            regimes = rows if isinstance(rows, Mapping) else single_interventions(self.names)
-        regimes = list(regimes)
-        counts = [self._row_count(regime, rows) for regime in regimes]
+        if isinstance(rows, Mapping):
+            regimes, counts = [*rows], [*rows.values()]
+        else:
+            regimes = [*single_interventions(self.names)] if regimes is None else [*regimes]
+            counts = [rows] * len(regimes)
         if not regimes:
             raise ModelError("there are no regimes; give at least one, () for observational rows")
+        for regime, count in zip(regimes, counts, strict=True):
+            whole_number(count, f"rows of {regime_label(regime)}", 1)
         rng = np.random.default_rng(seed_number(seed))
         pieces = [self.sample(r, n, rng) for r, n in zip(regimes, counts, strict=True)]
         return RegimeData.from_arrays(
@@ -178,7 +183,7 @@ class StructuralCausalModel(ABC):
         >>> bi.simulators.Linear.random(2, seed=0).joint_effect([[0.0, 1.0]]).shape
         (1,)
         """
-        values = self.check_points(points)
+        values = checked_points(points, self.names)
         effects = sum(self.mean_contributions(values).T)
         return np.asarray(effects + self.noise_mean + self.interaction(values))
 
@@ -190,48 +195,12 @@ class StructuralCausalModel(ABC):
         """Intervention mask R of a regime, shape (K,)."""
         if isinstance(regime, str):
             raise ModelError(f"a regime is a sequence of actions; write [{regime!r}]")
-        for name in regime:
-            if name not in self.names:
-                raise ModelError(
-                    f"the regime names the unknown action {name!r}; "
-                    f"the actions are {', '.join(map(repr, self.names))}"
-                )
+        refuse_unknown_actions(regime, self.names, ModelError, "regime: ")
         return np.array([name in regime for name in self.names])
 
     def parents(self, action: int) -> list[int]:
         """Positions of the parents of A_k."""
         return [self.names.index(name) for name in self.graph[self.names[action]]]
-
-    def check_points(self, points: ArrayLike) -> Array:
-        """Convert points to a finite array of shape (M, K), or raise ModelError."""
-        try:
-            values = np.asarray(points, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"points must be a rectangular array of numbers ({error})") from error
-        if values.ndim != 2 or values.shape[1] != len(self.names):
-            raise ModelError(
-                f"points must have shape (points, {len(self.names)}), one column for each of "
-                f"{', '.join(map(repr, self.names))}, not {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise ModelError("points hold NaN or infinite cells; drop or fill those rows")
-        return values
-
-    def _row_count(self, regime: Regime, rows: RowCounts) -> int:
-        mask, label = self.mask(regime), regime_label(regime)
-        if isinstance(rows, Mapping):
-            counts = [n for key, n in rows.items() if np.array_equal(self.mask(key), mask)]
-            if len(counts) != 1:
-                raise ModelError(f"rows names the regime {label} {len(counts)} times; name it once")
-            count = counts[0]
-        else:
-            count = rows
-        if not isinstance(count, int | np.integer) or count < 1:
-            raise ModelError(
-                f"the regime {label} cannot have {count!r} rows; give a whole number of at "
-                "least one, or leave the regime out"
-            )
-        return int(count)
 
 
 def single_interventions(names: Sequence[str]) -> list[Regime]:

@@ -42,7 +42,8 @@ class Confounding:
     noise_sd: float
 
 
-class EffectModification(StructuralCausalModel):
+@dataclass(frozen=True, eq=False)
+class Confounded(StructuralCausalModel):
     """Causes with mean zero and variance one that modify the effects; Gaussian outcome noise.
 
         eta_k = start_k + pull_k C_k + sum_j b_kj s_j(A_j)
@@ -50,9 +51,16 @@ class EffectModification(StructuralCausalModel):
 
     Because of boost_k, the confounding bias depends on the action's value. A subclass defines the
     law of an action given eta_k, the scale of parents s_j, and effect_k, by ``unconfounded``.
+
+    Attributes
+    ----------
+    names, graph
+        As in :class:`StructuralCausalModel`.
+    hidden : Confounding
     """
 
-    # Coefficients of hidden causes and parents; in some subclasses a property.
+    names: tuple[str, ...]
+    graph: Mapping[str, tuple[str, ...]]
     hidden: Confounding
 
     def standardised(self, action: int, values: Array) -> Array:
@@ -85,22 +93,6 @@ class EffectModification(StructuralCausalModel):
     @property
     def noise_mean(self) -> float:
         return self.hidden.level
-
-
-@dataclass(frozen=True, eq=False)
-class Confounded(EffectModification):
-    """Standard normal causes that change the action, its effect and the outcome.
-
-    Attributes
-    ----------
-    names, graph
-        As in :class:`StructuralCausalModel`.
-    hidden : Confounding
-    """
-
-    names: tuple[str, ...]
-    graph: Mapping[str, tuple[str, ...]]
-    hidden: Confounding
 
 
 def random_confounding(

@@ -1,6 +1,5 @@
 """Doses of several drugs and a clinical score, confounded by severity."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,13 +10,13 @@ from scipy.special import expit
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
-from bayes_intgen.simulators.confounded import Confounding, EffectModification
+from bayes_intgen.simulators.confounded import Confounded, Confounding
 
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class DoseResponse(EffectModification):
+class DoseResponse(Confounded):
     """Daily doses in mg, and a clinical score; higher is worse.
 
     The hidden cause of a dose is the standard normal severity of the symptom that the drug
@@ -34,40 +33,28 @@ class DoseResponse(EffectModification):
     ----------
     names, graph
         As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Changes with severity, in log odds of the share of the highest dose, in the drug's benefit
+        and in the score, and the mean score without drugs.
     highest : ndarray, shape (K,)
         Highest dose; between 20 and 200 in random models.
-    usual, pull, action_sd : ndarray, shape (K,)
-        Level, change with severity and standard deviation of chance, in log odds of the
-        share of the highest dose.
-    between : ndarray, shape (K, K)
-        b_kj: dependence of a dose on preceding doses.
+    usual, action_sd : ndarray, shape (K,)
+        Level and standard deviation of chance, in log odds of the share of the highest dose.
     setting_sd : ndarray, shape (K,)
         Standard deviation of the log odds under do.
-    benefit, boost, burden : ndarray, shape (K,)
-        Reduction of the score by the drug, its relative change with severity, and the
-        increase of the score with severity.
+    benefit : ndarray, shape (K,)
+        Reduction of the score by the drug.
     ed50, width : ndarray, shape (K,)
         Dose in the middle of the response, and the width of its rise.
-    level : float
-        Mean score without drugs.
-    noise_sd : float
     """
 
-    names: tuple[str, ...]
-    graph: Mapping[str, tuple[str, ...]]
     highest: Array
     usual: Array
-    pull: Array
     action_sd: Array
-    between: Array
     setting_sd: Array
     benefit: Array
-    boost: Array
-    burden: Array
     ed50: Array
     width: Array
-    level: float
-    noise_sd: float
 
     @classmethod
     @takes_rng
@@ -83,22 +70,19 @@ class DoseResponse(EffectModification):
         drugs = [f"drug{k + 1}" for k in range(count)]
         names, graph = random_graph(count, EDGE_PROBABILITY, rng, drugs)
         highest = np.exp(rng.uniform(np.log(20), np.log(200), count))
+        usual = rng.uniform(-0.5, 0.5, count)
+        pull = rng.uniform(0.5, 0.9, count)
+        action_sd = rng.uniform(0.4, 0.7, count)
+        between = random_weights(graph, -2, 2, rng)
+        setting_sd = rng.uniform(1.5, 2, count)
+        benefit = rng.uniform(6, 15, count)
+        boost, burden = rng.uniform(0.1, 0.3, count), rng.uniform(2, 5, count)
+        ed50 = highest * rng.uniform(0.3, 0.6, count)
+        width = highest * rng.uniform(0.08, 0.15, count)
+        level, noise_sd = float(rng.uniform(40, 60)), float(rng.uniform(2, 4))
+        hidden = Confounding(pull, between, boost, burden, level, noise_sd)
         return cls(
-            names,
-            graph,
-            highest,
-            usual=rng.uniform(-0.5, 0.5, count),
-            pull=rng.uniform(0.5, 0.9, count),
-            action_sd=rng.uniform(0.4, 0.7, count),
-            between=random_weights(graph, -2, 2, rng),
-            setting_sd=rng.uniform(1.5, 2, count),
-            benefit=rng.uniform(6, 15, count),
-            boost=rng.uniform(0.1, 0.3, count),
-            burden=rng.uniform(2, 5, count),
-            ed50=highest * rng.uniform(0.3, 0.6, count),
-            width=highest * rng.uniform(0.08, 0.15, count),
-            level=float(rng.uniform(40, 60)),
-            noise_sd=float(rng.uniform(2, 4)),
+            names, graph, hidden, highest, usual, action_sd, setting_sd, benefit, ed50, width
         )
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
@@ -120,8 +104,3 @@ class DoseResponse(EffectModification):
 
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(-self.benefit[action] * self.relief(action, values))
-
-    @property
-    def hidden(self) -> Confounding:  # type: ignore[override]
-        causes = self.pull, self.between, self.boost, self.burden
-        return Confounding(*causes, self.level, self.noise_sd)

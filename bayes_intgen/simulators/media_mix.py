@@ -1,6 +1,5 @@
 """Spend in marketing channels and sales, confounded by the season."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,14 +9,14 @@ from numpy.random import Generator
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
-from bayes_intgen.simulators.confounded import Confounding, EffectModification
+from bayes_intgen.simulators.confounded import Confounded, Confounding
 
 CHANNELS = ("tv", "radio", "search", "social", "print", "outdoor", "video", "email")
 EDGE_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class MediaMix(EffectModification):
+class MediaMix(Confounded):
     """Weekly spend per channel, and sales, both in thousands of a currency.
 
     The hidden cause of a channel is the demand in its segment, a seasonal swing and chance:
@@ -25,7 +24,7 @@ class MediaMix(EffectModification):
     variance one. Managers spend more at high demand:
 
         log A_k = log budget_k + pull_k C_k + sum_j b_kj (log A_j - log budget_j) + chance
-        f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + demand_k c
+        f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + burden_k c
 
     with hill(a) = a^h / (half^h + a^h). In an experiment spend is lognormal about a
     multiple of the budget.
@@ -34,44 +33,32 @@ class MediaMix(EffectModification):
     ----------
     names, graph
         As in :class:`StructuralCausalModel`.
+    hidden : Confounding
+        Changes with demand, of log spend, of the gain and of sales; elasticities of the spend with
+        respect to other channels; and sales without any spend.
     budget : ndarray, shape (K,)
         Usual spend; between 10 and 100 in random models.
     seasonal_share : ndarray, shape (K,)
         Share of the season in the variance of demand.
-    pull : ndarray, shape (K,)
-        Change of log spend for one standard deviation of demand.
-    between : ndarray, shape (K, K)
-        b_kj: elasticity of the spend in channel k with respect to channel j.
     action_sd : ndarray, shape (K,)
         Residual standard deviation of log spend.
     test_level, setting_sd : ndarray, shape (K,)
         Median of spend under do, as a multiple of the budget, and the standard deviation
         of its logarithm.
-    gain, boost, demand : ndarray, shape (K,)
-        Sales at saturation, their relative change with demand, and change of sales with demand.
+    gain : ndarray, shape (K,)
+        Sales at saturation.
     half_spend, steepness : ndarray, shape (K,)
         Spend at half saturation, and the exponent h.
-    base : float
-        Sales without any spend.
-    noise_sd : float
     """
 
-    names: tuple[str, ...]
-    graph: Mapping[str, tuple[str, ...]]
     budget: Array
     seasonal_share: Array
-    pull: Array
-    between: Array
     action_sd: Array
     test_level: Array
     setting_sd: Array
     gain: Array
-    boost: Array
-    demand: Array
     half_spend: Array
     steepness: Array
-    base: float
-    noise_sd: float
 
     @classmethod
     @takes_rng
@@ -88,23 +75,28 @@ class MediaMix(EffectModification):
         names, graph = random_graph(count, EDGE_PROBABILITY, rng, channels)
         budget = np.exp(rng.uniform(np.log(10), np.log(100), count))
         gain = rng.uniform(20, 60, count)
+        seasonal_share = rng.uniform(0.4, 0.8, count)
+        pull = rng.uniform(0.3, 0.5, count)
+        between = random_weights(graph, 0.1, 0.4, rng)
+        action_sd = rng.uniform(0.25, 0.4, count)
+        test_level = np.exp(rng.uniform(-0.2, 0.2, count))
+        setting_sd = rng.uniform(0.6, 0.8, count)
+        boost, demand = rng.uniform(0.05, 0.25, count), rng.uniform(0.08, 0.2, count) * gain
+        half_spend = budget * rng.uniform(0.6, 1.5, count)
+        steepness = rng.uniform(1, 2, count)
+        base, noise_sd = float(rng.uniform(50, 150)), float(rng.uniform(6, 12))
         return cls(
             names,
             graph,
+            Confounding(pull, between, boost, demand, base, noise_sd),
             budget,
-            seasonal_share=rng.uniform(0.4, 0.8, count),
-            pull=rng.uniform(0.3, 0.5, count),
-            between=random_weights(graph, 0.1, 0.4, rng),
-            action_sd=rng.uniform(0.25, 0.4, count),
-            test_level=np.exp(rng.uniform(-0.2, 0.2, count)),
-            setting_sd=rng.uniform(0.6, 0.8, count),
-            gain=gain,
-            boost=rng.uniform(0.05, 0.25, count),
-            demand=rng.uniform(0.08, 0.2, count) * gain,
-            half_spend=budget * rng.uniform(0.6, 1.5, count),
-            steepness=rng.uniform(1, 2, count),
-            base=float(rng.uniform(50, 150)),
-            noise_sd=float(rng.uniform(6, 12)),
+            seasonal_share,
+            action_sd,
+            test_level,
+            setting_sd,
+            gain,
+            half_spend,
+            steepness,
         )
 
     def draw_causes(self, rows: int, rng: Generator) -> Array:
@@ -136,8 +128,3 @@ class MediaMix(EffectModification):
 
     def unconfounded(self, action: int, values: Array) -> Array:
         return np.asarray(self.gain[action] * self.saturation(action, values))
-
-    @property
-    def hidden(self) -> Confounding:  # type: ignore[override]
-        causes = self.pull, self.between, self.boost, self.demand
-        return Confounding(*causes, self.base, self.noise_sd)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel, single_interventions
@@ -131,7 +132,7 @@ class ObservedCauses(ABC):
         -------
         ndarray, shape (M,)
         """
-        values = self.base.check_points(points)
+        values = checked_points(points, self.names)
         adjustment = self.mean_adjustment(values, observational_columns(data))
         return np.asarray(self.base.joint_effect(values) + adjustment)
 

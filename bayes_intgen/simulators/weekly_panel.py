@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import probability, real_number, seed_number, whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.marketing_panel import WEEKS as YEAR
@@ -172,7 +173,7 @@ class WeeklyPanel:
         """
         base, every = self.panel.base, self._calendar(0)
         rows = every.take(self._recorded(every) & ~every.in_experiment)
-        values = base.check_points(points)
+        values = checked_points(points, self.names)
         effects = base.joint_effect(values) - base.noise_mean
         growth = 1 + self.growth * rows.week.mean() / YEAR
         level = base.noise_mean + self._drift(rows).mean()

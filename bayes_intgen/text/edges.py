@@ -99,8 +99,8 @@ def edges_in_words(graph: xr.DataArray) -> str:
     shown = [f"{edge.parent} → {edge.action} {edge.in_words}" for edge in edges]
     shown += [unknown] if unknown else []
     if rest.size:
-        most = format_edge_probability(float(rest.max()))
-        shown.append(f"every {'other ' if shown else ''}edge at most {most}")
+        other, most = "other " * bool(shown), format_edge_probability(float(rest.max()))
+        shown.append(f"every {other}edge at most {most}" if rest.any() else f"no {other}edge")
     return "; ".join(shown) or "one action, no edge"
 
 

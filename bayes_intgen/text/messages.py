@@ -1,6 +1,5 @@
 """Wording that messages of several modules share, and text for terminals of any encoding."""
 
-import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -108,7 +107,7 @@ def first_few(parts: Sequence[str], most: int = MAX_PARTS) -> str:
 
 
 def printable(text: str, encoding: str | None = "utf-8") -> str:
-    r"""Escape control characters, and characters that an encoding lacks, as JSON does.
+    r"""Escape control characters, and characters that an encoding lacks.
 
     Names may come from files: a terminal would execute their control sequences.
 
@@ -117,26 +116,15 @@ def printable(text: str, encoding: str | None = "utf-8") -> str:
     >>> print(printable("tv\x1b[2J"))
     tv\u001b[2J
     >>> print(printable("\u22121.5 n\xe9", "ascii"))
-    -1.5 n\u00e9
+    -1.5 n\xe9
     """
-    text = CONTROLS.sub(lambda control: _escaped(control[0]), text)
-    if _fits(text, encoding):
-        return text
-    text = text.translate(PLAIN)
-    return "".join(sign if _fits(sign, encoding) else _escaped(sign) for sign in text)
-
-
-def _fits(text: str, encoding: str | None) -> bool:
+    text = CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", text)
+    encoding = encoding or "ascii"
     try:
-        text.encode(encoding or "ascii")
+        text.encode(encoding)
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _escaped(sign: str) -> str:
-    # The standard's escapes for what ASCII contains too, such as the escape character.
-    return json.dumps(sign)[1:-1] if sign > "\x7f" or sign < " " else f"\\u{ord(sign):04x}"
+        return text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 # Interface in use, in whose words messages name their remedies.

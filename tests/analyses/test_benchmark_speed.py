@@ -3,21 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from pyarrow import parquet
 from studies import assert_resumes, read, run
-
-from bayes_intgen.simulators import Polynomial
 
 import _competitors
 import benchmark_speed
-
-
-def test_draws_per_second_are_an_upper_bound_without_enough_draws() -> None:
-    common = {"time": "800.0", "ess effect": "", "times": "at best"}
-    row = {"what": benchmark_speed.NUTS_ON_ROWS, **common}
-    assert benchmark_speed.per_second(row) == "< 0.5"
-    assert benchmark_speed.per_second({**row, "times": "extrapolated"}) == "0.5"
-    assert benchmark_speed.per_second({**row, "what": benchmark_speed.MGCV}) == ""
 
 
 @pytest.mark.slow
@@ -45,32 +34,6 @@ def test_a_quick_run_times_the_library_beside_nuts_on_rows(tmp_path, monkeypatch
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 5000
     assert_resumes(benchmark_speed, tmp_path / "benchmark_speed.csv")
     assert "this library" in capsys.readouterr().out
-
-
-def test_rows_on_disk_cover_every_regime(tmp_path) -> None:
-    world = Polynomial.random(2, 3)
-    benchmark_speed.write_rows(tmp_path / "rows.parquet", world, 300, batch=30)
-    table = parquet.read_table(tmp_path / "rows.parquet").to_pandas()
-    counts = table["regime"].fillna("").value_counts()
-    assert counts.to_dict() == dict.fromkeys(["", *world.names], 100)
-    set_rows = table.loc[table["regime"] == world.names[0], world.names[0]]
-    own, _ = world.sample((world.names[0],), 30, np.random.default_rng([7, 1]))
-    np.testing.assert_array_equal(set_rows.to_numpy()[:30], own[:, 0])
-
-
-@pytest.mark.parametrize(("rows", "actions"), [(20_000, 3), (10_000_000, 16)])
-def test_jobs_are_limited_to_feasible_sizes(rows, actions) -> None:
-    jobs = benchmark_speed.jobs_for(rows, actions, 60.0, quick=False, models=2)
-    assert max(job["rows"] for job in jobs) == rows
-    keys = {tuple(job[name] for name in benchmark_speed.KEY) for job in jobs}
-    assert len(keys) == len(jobs)
-    for job in jobs:
-        if job["what"] == benchmark_speed.NUTS_ON_ROWS:
-            assert job["rows"] <= benchmark_speed.MAX_ROWS_OF_NUTS
-        if job["what"] in benchmark_speed.COMPETITORS:
-            assert job["rows"] <= benchmark_speed.MAX_ROWS_IN_MEMORY
-        if job["actions"] > benchmark_speed.MAX_ACTIONS_WITHOUT_GRAPH:
-            assert job["what"] == benchmark_speed.GRAPH
 
 
 def test_ratios_are_of_later_fits_of_one_model() -> None:

@@ -47,20 +47,6 @@ def test_media_plan_from_parquet_to_figure(tmp_path, monkeypatch, capsys) -> Non
     assert "never seen together" in capsys.readouterr().out
 
 
-def test_data_file_in_a_new_folder(tmp_path) -> None:
-    media_mix = import_module("media_mix")
-    firm = bi.simulators.MediaMix.random(3, seed=media_mix.FIRM)
-    file = tmp_path / "new" / "folder" / "rows.parquet"
-    media_mix.write_data(file, firm, history=30, lift=10, seed=0)
-    assert len(pd.read_parquet(file)) == 60
-
-
-def test_changes_are_taken_within_draws() -> None:
-    media_mix = import_module("media_mix")
-    draws = np.array([[[1.0, 3.0, 2.0]], [[5.0, 7.0, 6.0]]])
-    np.testing.assert_array_equal(media_mix.changes(draws), [[[2.0, 1.0]], [[2.0, 1.0]]])
-
-
 @pytest.mark.slow
 def test_decision_from_rows_to_plans(tmp_path, monkeypatch, capsys) -> None:
     decide = run("decide", monkeypatch, tmp_path)
@@ -89,20 +75,6 @@ def test_decision_from_rows_to_plans(tmp_path, monkeypatch, capsys) -> None:
     assert_figures(tmp_path / "decide")
     assert 'id="planner"' in (tmp_path / "report.html").read_text()
     assert "Best plan for sales" in capsys.readouterr().out
-
-
-def test_last_channel_of_the_true_best_plan_gets_the_rest() -> None:
-    decide = import_module("decide")
-    firm = bi.simulators.MediaMix.random(3, seed=decide.FIRM)
-    today = dict(zip(decide.CHANNELS, firm.budget.tolist(), strict=True))
-    decision = decide.decision_of(today, sum(today.values()))
-    best = decide.true_best(firm, decision)
-    assert best.sum() == pytest.approx(sum(today.values()))
-    rng = np.random.default_rng(0)
-    points = firm.budget * rng.uniform(1 / decide.FACTOR, decide.FACTOR, (20_000, 3))
-    points = points[points.sum(axis=1) <= sum(today.values())]
-    value = firm.joint_effect(points).max()
-    assert value < firm.joint_effect(best[None])[0] < value + 0.5
 
 
 # A corner of the square lies beyond the rows of a quick run.
@@ -159,13 +131,6 @@ def test_joint_truth_is_the_mean_of_joint_rows(b) -> None:
     for weights in (np.ones(len(points)), points[:, 0], points[:, 1], points.prod(axis=1)):
         error = (residual * weights).std() / np.sqrt(len(points))
         assert abs((residual * weights).mean()) < 4 * error
-
-
-def test_rows_needed_is_the_start_of_sustained_rejection() -> None:
-    non_identifiable = import_module("non_identifiable")
-    is_rejected = np.array([[1, 0, 0, 1, 1, 1]] * 10, dtype=bool)
-    assert non_identifiable.rows_needed(is_rejected) == "20"
-    assert non_identifiable.rows_needed(~is_rejected) == "over 100"
 
 
 @pytest.mark.slow

@@ -24,6 +24,9 @@ def study_of(tmp_path, monkeypatch):
         summary = tables[0].read_text()
         assert all(t.read_text().startswith(f"# python analyses/{name}.py --mod") for t in tables)
         results = [read(table) for table in tables]
+        shares = results[1].filter(like="coverage").to_numpy(dtype=float)
+        assert not ((shares < 0) | (shares > 1)).any()
+        assert not (results[1].filter(regex="^error$") <= 0).any(axis=None)
         assert_resumes(study, tables[1])
         assert tables[0].read_text() == summary
         return results
@@ -36,15 +39,13 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
 
 
 @pytest.mark.slow
-def test_study_of_ratios(study_of, capsys) -> None:
+def test_study_of_ratios(study_of) -> None:
     pytest.importorskip("sklearn")
     lines, models = study_of("published_ratio")
     assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
     assert set(lines["estimator"]) == {"this library", "published (ridge a regime)"}
     assert len(models) == 2 * 4
     ours = models[models["estimator"] == "this library"]
-    assert in_order(models["error"], 1e-3, 10)
-    assert in_order(ours["coverage90"], 0, 1)
     # Errors of the library are of the size of the limit, which is that of data like these.
     assert in_order(lines[lines["estimator"] == "this library"]["mean"], 0.1, 5)
     assert in_order(ours["limit"] / ours["limit at the equal split"], 0.5, 2)
@@ -55,17 +56,6 @@ def test_study_of_ratios(study_of, capsys) -> None:
         .mean(),
         atol=6e-4,
     )
-    assert "smallest error at ratio" in capsys.readouterr().out
-
-
-def test_split_preserves_the_number_of_rows_and_the_ratio() -> None:
-    pytest.importorskip("sklearn")
-    study = import_module("published_ratio")
-    for ratio in study.RATIOS:
-        observational, per_action = study.split(ratio, 5, 12_000)
-        assert observational + 5 * per_action == 12_000
-        assert per_action / observational == pytest.approx(ratio, rel=0.02)
-    assert study.split(1.0, 5, 12_000) == (2000, 2000)
 
 
 def test_limit_at_each_ratio_matches_its_closed_form() -> None:
@@ -90,21 +80,18 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
 
 
 @pytest.mark.slow
-def test_study_of_convergence(study_of, capsys) -> None:
+def test_study_of_convergence(study_of) -> None:
     pytest.importorskip("sklearn")
     lines, models = study_of("published_convergence")
     assert lines["total"].tolist() == [300] * 4 + [600] * 4
     assert set(models["rows"]) == {100, 200}
     assert len(models) == 2 * 2 * 4
-    assert in_order(models["error"], 1e-4, 10)
     assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
     ours = models[models["estimator"] == "this library"]
-    assert in_order(ours["coverage90"], 0, 1)
     assert in_order(ours["error"] / ours["limit"], 0.05, 5)
     # The limit falls as the root of the rows, exactly.
     least = lines[lines["estimator"] == "this library"]["limit"].to_numpy()
     assert least[0] / least[1] == pytest.approx(np.sqrt(2), rel=1e-3)
-    assert "errors fall as rows to the power of" in capsys.readouterr().out
 
 
 def test_limits_of_both_studies_agree() -> None:
@@ -115,25 +102,22 @@ def test_limits_of_both_studies_agree() -> None:
 
 
 @pytest.mark.slow
-def test_study_of_violations(study_of, capsys) -> None:
+def test_study_of_violations(study_of) -> None:
     lines, models = study_of("violations")
     kinds = ["interacting", "shared confounder", "shifted support"]
     assert lines["violation"].tolist() == np.repeat(kinds, 2).tolist()
     assert lines["strength"].tolist() == [0, 0.8, 0, 0.9, 0, 3]
     # The model at zero is fitted once for all three.
     assert models["violation"].value_counts().to_dict() == dict.fromkeys(["none", *kinds], 2)
-    assert in_order(models["error"], 1e-3, 10)
-    assert in_order(models["coverage90"], 0, 1)
     assert lines[lines["strength"] == 0]["error"].nunique() == 1
     error = lines.set_index(["violation", "strength"])["error"]
     # No additive model fits a product of independent actions: it is entirely in the error.
     assert error["interacting", 0.8] > 0.6
     assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
-    assert "base model's joint effect" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_study_of_checks(study_of, capsys) -> None:
+def test_study_of_checks(study_of) -> None:
     lines, models = study_of("checks")
     counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
     assert models["violation"].value_counts().to_dict() == counts
@@ -147,20 +131,6 @@ def test_study_of_checks(study_of, capsys) -> None:
     assert every["right pair"]["interacting"] == 1
     assert every["found"]["none"] == 0
     assert 0 < every["p of uniformity"]["none"] <= 1
-    assert "right pair" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.6])
-def test_worlds_unlike_the_simulators_share_causes_only_as_asked(correlation) -> None:
-    study = import_module("_unlike")
-    for kind in study.KINDS:
-        data = study.unlike(kind, 2, 300, seed=1, correlation=correlation)
-        assert len(data) == 900
-        assert np.isfinite(data.actions).all()
-        assert np.isfinite(data.outcome).all()
-        again = study.unlike(kind, 2, 300, seed=1, correlation=correlation)
-        np.testing.assert_array_equal(data.outcome, again.outcome)
-    assert set(np.unique(study.unlike("three values", 2, 100, seed=0).actions)) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
@@ -198,12 +168,11 @@ def test_study_of_lift_tests(study_of) -> None:
 
 
 @pytest.mark.slow
-def test_study_of_interactions(study_of, capsys) -> None:
+def test_study_of_interactions(study_of) -> None:
     lines, models = study_of("interactions")
     assert len(models) == 2 * 3 * 3
     counts = {(0.0, "auto"): 6, (0.0, "none"): 6, (0.3, "auto"): 6}
     assert models.groupby(["share", "candidates"]).size().to_dict() == counts
-    assert in_order(models["error"], 1e-3, 100)
     none = models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]]
     assert (none == 0).all(axis=None)
     # An interaction of 30% of the variance does not go unnoticed.
@@ -212,7 +181,6 @@ def test_study_of_interactions(study_of, capsys) -> None:
     every = lines[lines["kind"] == "all"].set_index("share")
     assert in_order(every["error ratio"], 0.5, 3)
     assert every["error relative to"].tolist() == ["no candidates", "no interaction"]
-    assert "coverage90" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -221,8 +189,6 @@ def test_study_of_alike_actions(study_of) -> None:
     study = import_module("alike")
     assert len(models) == 2 * 2 * 2 * 2
     assert lines["kind"].tolist() == ["equal", "equal", "two groups", "two groups"]
-    assert in_order(models["error"], 1e-3, 1)
-    assert in_order(models["coverage90"], 0, 1)
     ratios = lines.set_index(["kind", "asked"])["error ratio"]
     assert (ratios["equal"] < 0.95).all()
     errors = models.pivot(index=["kind", "seed", "asked"], columns="fit", values="error")
@@ -266,7 +232,6 @@ def test_study_of_panels_without_mgcv(study_of, monkeypatch) -> None:
     lines, models = study_of("panels", figures=False)
     assert lines["kind"].tolist() == ["regions 0.8", "two levels"]
     assert set(models["estimator"]) == {"library"}
-    assert in_order(models["error"], 1e-3, 3)
     assert lines["error over sum"].isna().all()
     mean = models.groupby("kind", sort=False)["error"].mean()
     np.testing.assert_allclose(lines["error, library"], mean, atol=6e-4)
@@ -292,12 +257,10 @@ def test_summary_of_panels_compares_errors_with_both_forms_of_mgcv() -> None:
 
 @pytest.mark.slow
 def test_study_of_covariates(study_of) -> None:
-    lines, worlds = study_of("covariates")
+    lines, _ = study_of("covariates")
     lines, study = lines.set_index("kind"), import_module("covariates")
     assert list(lines.index) == list(study.QUICK_KINDS)
     assert (lines["worlds"] == 2).all()
-    assert in_order(worlds["coverage90"], 0, 1)
-    assert in_order(worlds["error"], 1e-3, 10)
     # Means of cells with their standard deviations have the posterior of the rows.
     cells = lines.loc[study.CELLS]
     assert cells["shift over sd"] < 0.3
@@ -323,6 +286,13 @@ def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
         np.testing.assert_array_equal(with_columns.data.outcome, without.data.outcome)
         np.testing.assert_array_equal(with_columns.truth, without.truth)
         assert len(with_columns.data.columns) - len(without.data.columns) == lacking
+
+
+@pytest.mark.slow
+def test_study_of_the_level_of_biases(study_of) -> None:
+    lines, models = study_of("level_of_bias", figures=False)
+    assert lines["level"].tolist() == ["free", "zero"]
+    np.testing.assert_allclose(lines["error"], models.groupby("level")["error"].mean(), atol=6e-4)
 
 
 # Single outcomes and outliers
@@ -382,18 +352,6 @@ def test_study_of_outliers(study_of, tmp_path) -> None:
     assert reports["reported"].to_dict() == {0.01: 1.0, 0.0: 0.0}
 
 
-def test_outliers_lie_at_the_stated_distances() -> None:
-    study = import_module("outliers")
-    world = study.world_of("normal", 3)
-    data, sd = world.data(500, 1), study.noise_sd(world)
-    moved = study.with_outliers(data, sd, 0.05, 3).outcome - data.outcome
-    distances = np.abs(moved[moved != 0]) / sd
-    assert len(distances) == round(0.05 * len(data))
-    assert study.DISTANCE[0] <= distances.min() < distances.max() <= study.DISTANCE[1]
-    assert 0.3 < np.mean(moved[moved != 0] > 0) < 0.7
-    assert study.with_outliers(data, sd, 0.0, 3).outcome.tolist() == data.outcome.tolist()
-
-
 # Techniques of inference, the Laplace approximation, and updates
 
 
@@ -436,27 +394,6 @@ def test_study_of_ablations(study_of) -> None:
     lines, models = study_of("ablations", "--techniques", "pruning", figures=False)
     assert lines[["technique", "worlds"]].iloc[0].tolist() == ["pruning", 1]
     assert sorted(models["fit"]) == ["with", "without"]
-
-
-def test_comparison_of_made_up_fits() -> None:
-    common = {"kind": "linear", "change": "1.0", "outcome": "0.9"}
-    rows = [
-        {**common, "seed": seed, "method": method, "error": error, "effect": effect, "pareto k": k}
-        for seed, method, error, effect, k in (
-            ("1", "nuts", "0.1", "0.8", ""),
-            ("1", "laplace", "0.2", "0.7", "0.9"),
-            ("2", "nuts", "0.1", "0.9", ""),
-            ("2", "laplace", "0.05", "0.9", "0.3"),
-            # Of an interrupted run: a world with one fit only.
-            ("3", "nuts", "9.0", "0.1", ""),
-        )
-    ]
-    every, of_kind = import_module("laplace").summary(rows)
-    assert {**every, "kind": "linear"} == of_kind
-    assert every["worlds"] == 2
-    assert every["error ratio"] == "1.0000"
-    assert every["effect, difference"] == "-0.0500"
-    assert every["Pareto k above 0.7"] == "0.5000"
 
 
 @pytest.mark.slow
@@ -551,7 +488,6 @@ def test_study_of_rows_in_time(study_of) -> None:
     study = import_module("rows_in_time")
     assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
     assert len(lines) == len(models) == 2 + 2 + 2 + 3
-    assert in_order(models["coverage of changes"], 0, 1)
     by_fit = lines.set_index(["kind", "fit"])
     # The level rests on the trend only where history and experiments share no week.
     assert by_fit["reported"]["shift, apart", "with"] == 1
@@ -560,29 +496,6 @@ def test_study_of_rows_in_time(study_of) -> None:
     lasting = by_fit.loc["carry-over 0.6, held 8"]
     assert lasting["mean rate"]["true rate"] == pytest.approx(0.6)
     assert lasting["error of effects, ratio"]["true rate"] < 1
-
-
-def test_summary_of_made_up_updates() -> None:
-    study = import_module("updates")
-    common = {"kind": "linear", "seconds": "1.0"}
-    common |= {f"sd {name}": "1.0" for name in study.OTHER_FITS}
-    rows = [
-        common
-        | {"pilot": pilot, "seconds update": seconds}
-        | {f"distance {name}": distance for name in study.OTHER_FITS}
-        for pilot, distance, seconds in (
-            ("same", "0.3", "0.1"),
-            ("same", "0.4", "0.4"),
-            ("new", "0.0", "0.9"),
-        )
-    ]
-    every, same, new, of_kind = study.summary(rows)
-    assert {**every, "worlds of": "linear"} == of_kind
-    assert [line["worlds"] for line in (every, same, new)] == [3, 2, 1]
-    assert same["distance, update"] == f"{np.sqrt((0.3**2 + 0.4**2) / 2):.3f}"
-    assert every["median distance, order"] == "0.300"
-    assert (same["time ratio"], every["median"]) == ("0.20", "0.40")
-    assert every["same pilot fit"] == "0.67"
 
 
 @pytest.mark.slow
@@ -648,9 +561,10 @@ def test_study_of_real_worlds(study_of) -> None:
     study = import_module("real_worlds")
     # No row has all actions set in these kinds.
     estimators = {*study.ESTIMATORS} - {study.JOINT, study.CORRECTED}
+    if not study.has_mgcv():
+        estimators.remove(study.MGCV)
     assert set(models["estimator"]) == estimators
     assert len(models) == 2 * 2 * len(estimators)
-    assert in_order(models["error"], 1e-3, 10)
     # The history is confounded, by selection alone.
     sound = lines[lines["kind"] == "compiler"].iloc[0]
     assert sound["error, library"] < 0.5 * sound["error, history"]
@@ -672,7 +586,7 @@ def test_estimates_by_hand_are_right_without_hidden_causes() -> None:
     joint = pd.DataFrame({"a": [0, 1, 1], "b": [2, 0, 2], "c": [0, 1, 1], "effect": [4.0, 1, 5]})
     known = bi.datasets.Dataset(frame, joint, ("a", "b", "c"), "y")
     estimates = study.other_estimates(known)
-    assert {*estimates, study.LIBRARY} == {*study.ESTIMATORS}
+    assert {*estimates, study.LIBRARY, study.MGCV} == {*study.ESTIMATORS}
     for name, estimate in estimates.items():
         # By hand subtracts the mean of the history from those of two experiments.
         tolerance = 0.3 if name == study.HAND else 0.05

@@ -10,7 +10,6 @@ from numpyro import handlers
 
 import bayes_intgen as bi
 from bayes_intgen.assess.held_out import log_densities, split
-from bayes_intgen.decide.contrasts import MIN_DISTANCE
 
 from conftest import confounded_rows
 
@@ -32,16 +31,6 @@ def fitted(rows) -> bi.Posterior:
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
 slow = pytest.mark.slow
-
-
-def test_ratios_of_sums_need_a_denominator_away_from_zero(posterior) -> None:
-    effect = posterior.joint_effect([[0.5, 0.5], [0.0, 0.0]]).to_numpy()
-    assert abs(effect[..., 0].mean()) > MIN_DISTANCE * effect[..., 0].std()
-    ratio = posterior.ratio([[0.9, 0.9]], start=[[0.5, 0.5]])
-    expected = posterior.joint_effect([[0.9, 0.9]]).to_numpy() / effect[..., :1]
-    np.testing.assert_allclose(ratio, expected, rtol=1e-12)
-    with pytest.raises(bi.PointsError, match="too near to zero.*multiplicative"):
-        posterior.ratio([[0.5, 0.5]], start=[[0.0, 0.0]])
 
 
 @slow

@@ -279,16 +279,3 @@ def test_numbers_between_two_levels_are_not_supported(levelled) -> None:
     requirements = levelled.support(points)["needs_met"]
     assert requirements.sel(action="coin").to_numpy().tolist() == [True, False, True]
     assert requirements.sel(action="spend").all()
-
-
-def test_levels_are_saved_with_the_fit(levelled, tmp_path) -> None:
-    levelled.save(tmp_path / "fit.nc")
-    read = bi.load(tmp_path / "fit.nc")
-    assert read.categories == levelled.categories
-    assert [type(label) for label in read.categories[2].labels] == [bool, bool]
-    np.testing.assert_array_equal(read.joint_effect(LEVELS), levelled.joint_effect(LEVELS))
-    constant = read.tree["constant_data"]
-    assert constant["level"].to_numpy().tolist() == [
-        *("a", "b", "placebo"), *("small", "medium", "large"), "False", "True", "0.0", "1.0"
-    ]  # fmt: skip
-    assert constant["level_of"].to_numpy().tolist()[:4] == ["drug"] * 3 + ["size"]

@@ -48,7 +48,7 @@ def test_an_update_is_the_fit_of_all_rows(first) -> None:
 
 def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
     old, new, more = confounded_rows(160, seed=5), *(confounded_rows(8, s) for s in (6, 7))
-    first = bi.fit(old, progress=False)
+    first = bi.fit(old, method="laplace", progress=False)
     second = first.update(new, progress=False)
     third = second.update(more, progress=False)
     spreads = [each.tree["fit"].attrs["spread"] for each in (first, second, third)]

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kstest
 
-from bayes_intgen.assess.bootstrap import BootstrapResult, familywise_results
+from bayes_intgen.assess.bootstrap import BootstrapResult, Departure, familywise_results
+
+ANY = Departure("regime", "any", ())
 
 
 @dataclass
 class Sampled:
     statistics: np.ndarray
+    of: Departure = ANY
     log_bayes_factor: float = np.nan
     size: float = np.nan
 
@@ -19,7 +22,7 @@ class Sampled:
 
 
 def results(values: np.ndarray, level: float) -> list[BootstrapResult]:
-    return [*familywise_results(dict(enumerate(map(Sampled, values.T))), level).values()]
+    return familywise_results([*map(Sampled, values.T)], level)
 
 
 def test_familywise_p_values_are_uniform_and_the_threshold_has_the_level() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.assess.bootstrap import BootstrapResult
+from bayes_intgen.assess.bootstrap import BootstrapResult, Untested
 from bayes_intgen.assess.shared_causes import action_tests
 
 LEVEL = 0.0126
@@ -55,9 +55,12 @@ def rows_of(
 
 def results_of(
     data: bi.RegimeData, kind: str = "shared cause"
-) -> dict[tuple[int, int], BootstrapResult | str]:
-    tests = action_tests(data, bi.models.additive(), LEVEL, seed=0)
-    return {(j, k): result for (own, j, k), result in tests.items() if own == kind}
+) -> dict[tuple[int, int], BootstrapResult | Untested]:
+    every = action_tests(data, bi.models.additive(), LEVEL, seed=0)
+    results = {
+        tuple(map(data.names.index, own.of.actions)): own for own in every if own.of.kind == kind
+    }
+    return dict(sorted(results.items()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,10 +139,13 @@ def test_detectable_correlation_is_detected_nine_times_in_ten() -> None:
 def test_pairs_without_experiments_are_not_tested() -> None:
     data = rows_of(0)
     (none,) = results_of(rows_of(0, edges=(), names=("a1", "a2")).only([])).values()
-    assert none == "a test of two actions needs rows with neither set and rows with one of them set"
+    assert (
+        none.obstacle
+        == "a test of two actions needs rows with neither set and rows with one of them set"
+    )
     # One experiment suffices where it shows an effect or none.
     some = results_of(data.only([], ["a1"]))
-    assert [isinstance(result, str) for result in some.values()] == [False, False, True]
+    assert [isinstance(result, Untested) for result in some.values()] == [False, False, True]
 
 
 def test_an_experiment_at_one_value_tests_nothing_beyond_it() -> None:
@@ -147,11 +153,11 @@ def test_an_experiment_at_one_value_tests_nothing_beyond_it() -> None:
     masks = np.repeat([[False, False], [True, False], [False, True]], 300, axis=0)
     actions = rng.normal(size=(900, 2))
 
-    def result_of(value: float) -> BootstrapResult | str:
+    def result_of(value: float) -> BootstrapResult | Untested:
         set_to = np.where(masks, value, np.round(actions))
         data = bi.RegimeData.from_arrays(set_to, rng.normal(size=900), masks)
         return results_of(data)[0, 1]
 
     # One of the values that are observed too, and another.
     assert 0.001 < result_of(1.0).p <= 1
-    assert "too few rows, or too few values" in result_of(7.0)
+    assert "too few rows, or too few values" in result_of(7.0).obstacle

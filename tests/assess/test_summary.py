@@ -63,9 +63,6 @@ def test_summary_of_data_as_text_and_json(data) -> None:
     document = json.loads(report.to_json())
     assert document["regimes"] == {"observational": 300, "do(red)": 300, "do(green)": 300}
     assert (document["rows"], document["identified"], document["problems"]) == (900, True, [])
-    assert document["actions"][0]["state"] == "set alone"
-    red = data.actions[data.intervened[:, 0], 0]
-    assert document["actions"][0]["set_range"] == [red.min(), red.max()]
     assert "do(red) + do(green) - observational" in str(report)
     assert "Support" not in report.sections
     assert report.sections["Problems"] == ("None found.",)
@@ -73,7 +70,7 @@ def test_summary_of_data_as_text_and_json(data) -> None:
     assert unidentified.problems[0].startswith("the joint effect is not")
     assert json.loads(unidentified.to_json())["identified"] is False
     assert list(unidentified.sections) == [
-        "Regimes", "Actions", "Certificates", "Support", "Assumptions", "Problems",
+        "Regimes", "Certificates", "Support", "Assumptions", "Problems",
     ]  # fmt: skip
     text = " ".join(str(unidentified).split())
     assert "do(red, green) is not identified: green was never set." in text
@@ -106,7 +103,7 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     )
 
 
-def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
+def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -120,13 +117,15 @@ def test_levels_are_counted_and_few_numbers_are_advised_to_be_levels() -> None:
     frame.loc[0, "drug"] = "low"
     rows = bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime")
     report = summarise_data(rows, support=False)
-    drug, dose = report.actions
-    was_set = frame.loc[frame["regime"] == "drug", "drug"].value_counts()
-    assert drug.set_levels == {name: was_set[name] for name in ("high", "low", "off")}
-    assert drug.observed_levels == {"high": 0, "low": 1, "off": 59}
-    assert dose.set_levels is None
-    assert "high 0, low 1, off 59" in str(report)
-    assert json.loads(report.to_json())["actions"][0]["observed_levels"]["off"] == 59
+    levels = report.tree["regimes"]["levels"]
+    assert levels.sel(action="drug").values.tolist() == [
+        "'low', 'off'",
+        "'high', 'low', 'off'",
+        "'off'",
+    ]
+    assert set(levels.sel(action="dose").values) == {""}
+    assert "30 rows, drug at 'low', 'off', dose at 1 to 5" in str(report)
+    assert "30 rows, drug at 'high', 'low', 'off'\n" in str(report)
     text = "\n".join(report.problems)
     assert "'dose' takes only the values 1, 2, 5" in text
     assert 'bias=levels), levels = {"dose": bi.Levels(ordered=True)}' in text

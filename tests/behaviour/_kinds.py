@@ -37,7 +37,7 @@ class Case:
     single : bool
         Whether the outcome of a row is that of one unit, so that its spread is known.
     fit : callable
-        Fits the data.
+        Fits the data; few draws suffice, as errors are compared with posterior deviations.
     """
 
     world: World
@@ -48,7 +48,7 @@ class Case:
     population: pd.DataFrame | None = None
     identified: bool = True
     single: bool = True
-    fit: Callable[["Case"], bi.Posterior] = lambda case: fitted(case.data, case.model)
+    fit: Callable[["Case"], bi.Posterior] = lambda case: fitted(case.data, case.model, draws=100)
 
     @property
     def actions(self) -> list[str]:
@@ -305,9 +305,7 @@ def cluster(folder: Path) -> Case:
 def money() -> Case:
     world = World(TWO, {"age": AGE}, law="log", base=1.0)
     model = bi.models.multiplicative()
-    case = case_of(world, options=AGE_ALONE, model=model, given={"age": 45.0})
-    # Plans are searched with all draws: few of them suffice here.
-    return with_population(replace(case, fit=lambda own: fitted(own.data, model, draws=100)))
+    return with_population(case_of(world, options=AGE_ALONE, model=model, given={"age": 45.0}))
 
 
 def heavy_tails() -> Case:
@@ -315,15 +313,6 @@ def heavy_tails() -> Case:
     world = World(actions, {"age": AGE}, law="student_t", noise=0.3)
     model = bi.models.additive("linear", noise="student_t")
     return case_of(world, options=AGE_ALONE, model=model, given={"age": 44.0})
-
-
-def heavy_tails_in_a_stream() -> Case:
-    case = heavy_tails()
-    pieces = [case.frame[:200], case.frame[200:]]
-    stream = bi.StreamedData.from_batches(
-        pieces, case.actions, "y", "regime", **AGE_ALONE, progress=False
-    )
-    return replace(case, data=stream)
 
 
 def sampled() -> Case:
@@ -349,17 +338,9 @@ def updated() -> Case:
     assert isinstance(case.data, bi.RegimeData)
     first, rest = case.data.take(old), case.data.take(~old)
     both = case.data.take(np.concatenate([np.flatnonzero(old), np.flatnonzero(~old)]))
-    return replace(case, data=both, fit=lambda own: fitted(first).update(rest, progress=False))
-
-
-def saved(folder: Path) -> Case:
-    case = moderators()
-
-    def again(own: Case) -> bi.Posterior:
-        fitted(own.data, own.model).save(folder / "fit.nc")
-        return bi.load(folder / "fit.nc")
-
-    return replace(case, fit=again)
+    return replace(
+        case, data=both, fit=lambda own: fitted(first, draws=100).update(rest, progress=False)
+    )
 
 
 def real_table() -> Case:
@@ -453,7 +434,6 @@ KINDS: dict[str, Callable[..., Case]] = {
     "counted_outcome": lambda: case_of(World(TWO, law="count", weight=0.6), rows=300),
     "money": money,
     "heavy_tails": heavy_tails,
-    "heavy_tails_in_a_stream": heavy_tails_in_a_stream,
     "sampled": sampled,
     "straight_lines": straight_lines,
     "splines": lambda: case_of(
@@ -469,7 +449,6 @@ KINDS: dict[str, Callable[..., Case]] = {
         World(TWO), regimes=["", *TWO, "tv+radio"], model=bi.models.saturated()
     ),
     "updated": updated,
-    "saved": saved,
     "real_table": real_table,
 }
 

@@ -421,16 +421,16 @@ def printed(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def saved_again(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
-    fit.save(folder / "again.nc")
+    if not over:
+        # Asked first, without values given or a population.
+        fit.save(folder / "again.nc")
     again = asked(bi.load(folder / "again.nc"), **over)
     np.testing.assert_array_equal(again.joint_effect(case.points), fit.joint_effect(case.points))
     np.testing.assert_array_equal(again.outcome(case.points), fit.outcome(case.points))
 
 
 def command_line(case: Case, fit: bi.Posterior, over: Over, folder: Path) -> None:
-    if not over:
-        # Asked first, without values given or a population.
-        fit.save(folder / "fit.nc")
+    fit.save(folder / "fit.nc")
     (point,), (start,) = (own.head(1).to_dict("records") for own in (case.points, case.start))
     options = []
     if "given" in over:
@@ -487,7 +487,7 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert isinstance(case.data, bi.RegimeData)
     columns = case.data.columns
     covariates, groups = list(columns.names), list(columns.groups)
-    options = {"covariates": covariates, "groups": groups, "method": "laplace"}
+    options = {"covariates": covariates, "groups": groups, "method": "laplace", "draws": 100}
     regressor = JointEffectRegressor(model=case.model, **options)
     rows = case.frame[[*case.actions, *covariates, *groups]]
     outcome, masks = case.frame["y"].to_numpy(), case.data.intervened

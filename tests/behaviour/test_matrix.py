@@ -9,11 +9,14 @@ from _questions import (
     ALWAYS_ALIKE,
     QUESTIONS,
     cheapest,
+    command_line,
     contrast,
     estimator,
+    experiments,
     joint_effect,
     plots,
     report,
+    split,
 )
 from _worlds import World
 
@@ -22,7 +25,7 @@ import bayes_intgen as bi
 # Kinds of rows that the scikit-learn regressor does not take: it is given arrays.
 NOT_ARRAYS = (
     *("aggregated", "lift_test", "lift_test_beside_rows", "missing_cells"),
-    *("stream", "cluster", "updated", "heavy_tails_in_a_stream"),
+    *("stream", "cluster", "updated"),
 )
 # Questions that a fit refuses, with words of the error.
 REGRESSION = {
@@ -46,7 +49,6 @@ REFUSED = {
     ("money", "sensitivity"): "log",
     ("two_and_three_levels", "estimator"): "'size'.*OrdinalEncoder",
     ("named_levels", "estimator"): "'drug'.*OrdinalEncoder",
-    ("heavy_tails_in_a_stream", "program"): "RegimeData.from_frame",
     ("lift_test", "ratio"): "too near to zero",
     **dict.fromkeys(
         [
@@ -60,7 +62,7 @@ REFUSED = {
 
 
 # Questions that take long, which are asked over one population only.
-LONG = (plots, report, cheapest)
+LONG = (plots, report, command_line, cheapest, split, experiments)
 
 
 @pytest.fixture(scope="module", params=KINDS)

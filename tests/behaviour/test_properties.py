@@ -132,7 +132,7 @@ def test_cells_equal_their_rows() -> None:
     case = aggregated()
     rows = case.world.table(800, ["", *case.actions])
     mean, sd = answers(fitted(read(rows, case.world)), case.points)
-    cell_mean, cell_sd = answers(case.fit(case), case.points)
+    cell_mean, cell_sd = answers(fitted(case.data, case.model), case.points)
     np.testing.assert_allclose(cell_mean, mean, atol=0.1 * sd.min(), rtol=0)
     np.testing.assert_allclose(cell_sd, sd, rtol=0.1)
 

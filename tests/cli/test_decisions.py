@@ -8,10 +8,16 @@ import pytest
 
 import bayes_intgen as bi
 
+from _posteriors import thinned
 from _words import PYTHON
 
 DECISION = bi.Decision({"red": 1.0, "green": 0.5}, 0.8, {"red": (-1, 1.5)}, {"green": 0.1})
 OPTIONS = ["--cost", "red=1,green=0.5", "--budget", "0.8", "--bounds", "red=-1..1.5"]
+
+
+@pytest.fixture(scope="module")
+def posterior(posterior) -> bi.Posterior:
+    return thinned(posterior)
 
 
 @pytest.fixture(scope="module")

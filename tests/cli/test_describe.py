@@ -338,17 +338,16 @@ def test_text_of_missing_cells_may_be_a_label(tmp_path, run) -> None:
     assert "do(drug_a)" in run(*next_command(text)).out
 
 
-def test_a_file_of_400_columns_is_described_on_one_screen(tmp_path, run) -> None:
+def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> None:
     rng = np.random.default_rng(0)
     frame = trial(100)
-    many = {f"sensor {i}": rng.normal(size=len(frame)).round(2) for i in range(350)}
+    many = {f"sensor {i}": rng.normal(size=len(frame)).round(2) for i in range(150)}
     many |= {f"flag {i}": rng.choice(["a", "b"], len(frame)) for i in range(50)}
     frame = pd.concat([pd.DataFrame(many), frame], axis=1)
     roles, _, text = described(frame, tmp_path, run)
     assert len(text.splitlines()) < 40
-    assert (
-        "350 columns of numbers are unused: sensor 0, sensor 1, sensor 2, sensor 3 and 346" in text
-    )
+    said = "150 columns of numbers are unused: sensor 0, sensor 1, sensor 2, sensor 3 and 146"
+    assert said in text
     assert {name for name, role in roles.items() if role == "covariate?"} == {"visit"}
     text = run(*next_command(text)).out
     assert "50 columns of text of few values are unused: flag 0" in text

@@ -145,43 +145,17 @@ def test_dask_frame_and_files_of_the_same_rows_agree(paths, client) -> None:
     assert sufficient_statistics(files, terms, VarianceFunction(), progress=False).rows == ROWS
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        # Two bad rows: the error is that of the first one, whichever a worker reads first.
-        (lambda f: f.assign(y=f["y"].where(f.index % 155 != 95)), r"'y' has 2 .*first in row 95\."),
-        (lambda f: f.assign(regime=f["regime"].where(f.index != 250, "w")), "row 250.*'w'"),
-        (lambda f: f.drop(columns="y"), "no column 'y'"),
-    ],
-)
-def test_errors_name_the_number_of_the_bad_row(change, message, client, tmp_path) -> None:
-    frame = change(table(300))
-    paths = parquet(frame, tmp_path, files=6)
-    with pytest.raises(bi.DataError, match=message):
-        of_files(paths, client)
-    frame = dd.from_pandas(frame, npartitions=7)
-    with pytest.raises(bi.DataError, match=message):
-        bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
-
-
-def test_empty_partitions_are_skipped(one_worker) -> None:
-    some = dd.from_pandas(table(300), npartitions=3)
-    none = some[some["x"] > 1e9]
-    frame = dd.concat([none, some, none])
-    data = bi.DistributedData.from_dask(frame, *COLUMNS, client=one_worker, progress=False)
-    assert len(data._partitions) == 9
-    whole = bi.RegimeData.from_frame(table(300), *COLUMNS)
-    assert_same_rows(data.in_memory, whole)
-    assert_close(sums(data), sums(whole))
-
-
-def test_partitions_without_complete_rows_are_skipped(one_worker) -> None:
+def test_partitions_without_rows_or_without_complete_ones_are_skipped(one_worker) -> None:
     rows = table(300)
     rows["z"] = rows["z"].where(rows.index // 100 != 1)
-    frame = dd.from_pandas(rows, npartitions=3)
+    some = dd.from_pandas(rows, npartitions=3)
+    none = some[some["x"] > 1e9]
+    frame = dd.concat([none, some, none])
     with pytest.warns(bi.DataWarning, match="100 of 300 rows"):
         data = bi.read(frame, *COLUMNS, client=one_worker, missing="drop", progress=False)
+    assert len(data._partitions) == 9
     whole = bi.RegimeData.from_frame(rows.dropna(subset="z"), *COLUMNS)
+    np.testing.assert_array_equal(data.in_memory.actions, whole.actions)
     assert_close(sums(data), sums(whole))
 
 

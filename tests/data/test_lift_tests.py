@@ -30,11 +30,10 @@ def contrast(posterior: bi.Posterior) -> xr.DataArray:
     return effect[..., 1] - effect[..., 0]
 
 
-def fitted(data, model, **settings) -> bi.Posterior:
-    settings = {"draws": 300, "warmup": 200, "progress": False, **settings}
+def fitted(data: bi.RegimeData) -> bi.Posterior:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bi.BayesIntgenWarning)
-        return bi.fit(data, model, **settings)
+        return bi.fit(data, LINEAR, method="laplace", draws=500, progress=False)
 
 
 def test_adding_a_test_leaves_the_data_unchanged(data) -> None:
@@ -87,9 +86,9 @@ def test_regressions_do_not_take_lift_tests(data) -> None:
 
 def test_posterior_combines_prior_and_lift_test() -> None:
     data = without_red()
-    before = contrast(fitted(data, LINEAR))
+    before = contrast(fitted(data))
     effect, se = 1.6, 0.05
-    posterior = fitted(data.add_lift_test("red", -1, 1, effect, se), LINEAR)
+    posterior = fitted(data.add_lift_test("red", -1, 1, effect, se))
     after = contrast(posterior)
     # The product of a normal prior predictive and the test, whose standard error is smaller.
     weight = float(before.var()) / (float(before.var()) + se**2)

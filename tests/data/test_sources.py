@@ -1,6 +1,5 @@
 """Rows of one table, from every source: the same rows, and the same errors."""
 
-import inspect
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -179,11 +178,6 @@ def test_large_sources_without_a_time_are_streamed(name, tmp_path, monkeypatch) 
         read(IN_MEMORY[name](table(), tmp_path), **changes, outcome="profit")
 
 
-def test_a_missing_date_is_no_date() -> None:
-    with pytest.raises(bi.PointsError, match="'week' has NaT, which is not a date; write it as"):
-        days_of(pd.NaT, "week", bi.PointsError)
-
-
 def test_groups_of_arrays_are_labelled_like_those_of_frames() -> None:
     frame = table(40, patients=4)
     mixed = pd.Series([1, 2.0, "a", True] * 10, dtype=object)
@@ -217,13 +211,6 @@ def test_every_pass_is_counted_once(client) -> None:
             next(iter(rows.batches(50)))
             assert (rows.passes.first, rows.passes.made) == (passes, passes + 2)
     assert read(frame).passes.made == 0
-
-
-def test_covariates_of_numbers_alone_need_no_pass_for_levels(client) -> None:
-    frame = dd.from_pandas(table(), npartitions=3)
-    changes = {"actions": ["tv", "radio"], "covariates": ["age"], "groups": None}
-    rows = read(frame, **changes, client=client)
-    assert_same_rows(rows.in_memory, read(table(), **changes))
 
 
 def test_samples_contain_whole_units_extremes_and_levels() -> None:
@@ -453,23 +440,6 @@ def test_sources_without_rows_or_of_no_kind_raise(client) -> None:
         read(dd.from_pandas(table(), npartitions=2))
     with pytest.raises(TypeError, match="argument 'covariate'; did you mean 'covariates'"):
         read(table(), covariate=["age"])
-
-
-def test_readers_show_all_their_options() -> None:
-    options = {"covariates", "groups", "weights", "outcome_sd", "missing", "require_observational"}
-    options |= {"unit", "time"}
-    streams, cluster = bi.StreamedData, bi.DistributedData
-    readers = [bi.read, bi.RegimeData.from_frame, streams.from_parquet, streams.from_batches]
-    for reader in [*readers, bi.RegimeData.from_arrays, cluster.from_parquet, cluster.from_dask]:
-        parameters = inspect.signature(reader).parameters
-        assert options <= parameters.keys()
-        assert parameters["missing"].default == "error"
-
-
-@pytest.mark.parametrize("source", [{"a": [1.0, 2.0]}, np.zeros((3, 2)), 3])
-def test_neither_columns_nor_arrays_are_batches(source) -> None:
-    with pytest.raises(bi.DataError, match="source must be"):
-        bi.read(source, ["a"], "y")
 
 
 def test_text_with_many_levels_is_refused_soon() -> None:

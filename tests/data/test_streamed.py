@@ -38,14 +38,6 @@ def test_files_longer_than_one_read_keep_their_rows_in_order(tmp_path) -> None:
         np.testing.assert_array_equal(read, getattr(whole, name))
 
 
-def test_an_absent_column_is_named_with_the_one_that_was_meant(tmp_path) -> None:
-    table().rename(columns={"z": "revenue"}).to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(bi.DataError, match="'revenu'; did you mean 'revenue'"):
-        bi.StreamedData.from_parquet(
-            tmp_path / "rows.parquet", ["x", "y"], "revenu", "regime", progress=False
-        )
-
-
 def test_memory_of_reading_does_not_grow_with_the_number_of_rows(tmp_path) -> None:
     rows, columns = 1_000_000, {"x": "float64", "y": "float64", "z": "float64"}
     rng = np.random.default_rng(0)
@@ -101,11 +93,6 @@ def test_a_producer_may_fill_the_same_table_again() -> None:
     for name in ("actions", "outcome", "weights"):
         read = np.concatenate([getattr(batch, name) for batch in [*stream.batches(100)]])
         np.testing.assert_array_equal(read, getattr(expected, name))
-
-
-def test_outcomes_of_a_stream_are_drawn_from_the_prior() -> None:
-    stream = bi.StreamedData.from_batches([table(300)], *COLUMNS, progress=False)
-    assert bi.prior_predictive(stream, draws=3)["prior_predictive"].sizes["draw"] == 3
 
 
 def with_levels(rows: int = 900) -> pd.DataFrame:

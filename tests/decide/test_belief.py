@@ -26,7 +26,7 @@ def linear_world(seed: int):
 @pytest.mark.parametrize("seed", [30000, 30001])
 def test_variances_are_those_of_normal_equations(seed: int) -> None:
     rng, _, covariance, plans, rows, precision = linear_world(seed)
-    belief = Belief(np.linalg.cholesky(covariance))
+    belief = Belief.known(np.linalg.cholesky(covariance))
     update = belief.update(belief.information(rows, precision))
     after = np.linalg.inv(np.linalg.inv(covariance) + (rows.T * precision) @ rows)
     loadings = plans @ belief.root
@@ -41,7 +41,7 @@ def test_value_of_information_is_that_of_simulated_experiments() -> None:
     gaps, wrong = [], []
     for seed in range(30_000, 30_020):
         rng, mean, covariance, plans, rows, precision = linear_world(seed)
-        belief, n = Belief(np.linalg.cholesky(covariance)), 6_000
+        belief, n = Belief.known(np.linalg.cholesky(covariance)), 6_000
         update = belief.update(belief.information(rows, precision))
         normals = rng.standard_normal((n, len(plans)))
         moves = update.moves(plans @ belief.root, normals)
@@ -76,7 +76,7 @@ def test_variances_from_few_draws_are_not_too_small() -> None:
         information = belief.information(rows, np.ones(20))
         corrected.append(2 * belief.update(information).variance(loadings).mean())
         # Negative control: as if the covariance of the draws were exact.
-        plain.append(2 * Belief(belief.root).update(information).variance(loadings).mean())
+        plain.append(2 * Belief.known(belief.root).update(information).variance(loadings).mean())
     error = np.std(corrected) / np.sqrt(len(corrected))
     # The correction is of second order, so that the error that remains is a tenth of it.
     assert abs(np.mean(corrected) - 1) < 3 * error + 0.01
@@ -112,6 +112,6 @@ def test_few_large_draws_do_not_promise_too_much() -> None:
     # The interval is then that of the row.
     assert after(Belief.of_draws(draws)) == pytest.approx(3.29 * noise_sd, rel=0.05)
     # Negative control: the variance of the draws.
-    assert after(Belief.of_sd(draws.std(axis=0))) < 2 * noise_sd
+    assert after(Belief.known(np.diag(draws.std(axis=0)))) < 2 * noise_sd
     normal = Belief.of_draws(rng.standard_normal((1_000, 30)))
     assert np.all(np.asarray(normal.tails) == 1)

@@ -24,13 +24,18 @@ def fitted(seed: int, weights: list[float]) -> bi.Posterior:
         frames.append(pd.DataFrame(spend, columns=NAMES).assign(sales=sales, regime=regime))
     data = bi.RegimeData.from_frame(pd.concat(frames), NAMES, "sales", "regime")
     model = bi.models.additive(graph={})
-    return bi.fit(data, model, method="laplace", draws=250, seed=seed, progress=False)
+    return bi.fit(data, model, method="laplace", draws=100, seed=seed, progress=False)
 
 
 @pytest.fixture(scope="module")
 def equal() -> list[bi.Posterior]:
     """Fits to worlds in which the equal split is the best plan."""
     return [fitted(seed, [1.0] * 4) for seed in range(8)]
+
+
+@pytest.fixture(scope="module")
+def unequal() -> bi.Posterior:
+    return fitted(1, [1.8, 1.0, 0.6, 0.3])
 
 
 def test_gains_of_chosen_plans_come_true(equal) -> None:
@@ -61,31 +66,29 @@ def test_the_best_of_plans_is_not_moved_for_noise(equal) -> None:
     assert all(plan.point != plan.baseline for plan in moved)
 
 
-def test_a_correction_belongs_to_the_plan() -> None:
-    posterior = fitted(1, [1.8, 1.0, 0.6, 0.3])
-    plan = posterior.best(DECISION)
+def test_a_correction_belongs_to_the_plan(unequal) -> None:
+    plan = unequal.best(DECISION)
     assert plan.optimism > 0
-    change = posterior.contrast(plan.point, plan.baseline).isel(point=0)
+    change = unequal.contrast(plan.point, plan.baseline).isel(point=0)
     assert float(plan.gain.mean()) == pytest.approx(float(change.mean()) - plan.optimism)
     assert float(plan.gain.std()) == pytest.approx(float(change.std()))
-    start = posterior.joint_effect(plan.baseline).isel(point=0)
+    start = unequal.joint_effect(plan.baseline).isel(point=0)
     np.testing.assert_allclose(plan.effect, start + plan.gain)
     assert plan.value == pytest.approx(float(np.quantile(plan.gain, 0.05)))
     assert plan.probability_better == float((plan.gain > 0).mean())
     assert "before a correction for choosing the best" in str(plan)
-    row = posterior.frontier(DECISION, [6.0]).isel(budget=0)
+    row = unequal.frontier(DECISION, [6.0]).isel(budget=0)
     assert float(row.gain) == pytest.approx(float(plan.gain.mean()), rel=0.05)
     # With fewer choices there is less to overrate.
     held = dict.fromkeys(NAMES[1:], 1.5)
-    single = posterior.best(bi.Decision(bounds=held, baseline=EQUAL))
+    single = unequal.best(bi.Decision(bounds=held, baseline=EQUAL))
     assert single.optimism / float(single.gain.std()) < plan.optimism / float(plan.gain.std())
 
 
-def test_a_target_is_reached_after_the_correction() -> None:
-    posterior = fitted(1, [1.8, 1.0, 0.6, 0.3])
-    best = posterior.best(DECISION, "mean")
+def test_a_target_is_reached_after_the_correction(unequal) -> None:
+    best = unequal.best(DECISION, "mean")
     target = float(best.effect.mean()) - 0.2
-    plan = posterior.cheapest(DECISION, target)
+    plan = unequal.cheapest(DECISION, target)
     # The optimism of neighbouring budgets differs by chance.
     assert float(plan.effect.mean()) == pytest.approx(target, abs=0.1 * float(plan.gain.std()))
     assert plan.cost < best.cost

@@ -11,7 +11,6 @@ import bayes_intgen as bi
 
 from _posteriors import (
     frame_with_groups,
-    half_supported,
     made_up_with_groups,
     made_up_with_levels,
     with_log_link,
@@ -65,12 +64,6 @@ def test_a_grid_is_not_averaged(posterior) -> None:
         np.testing.assert_allclose(grid.draws[..., i], own)
 
 
-def test_any_column_names_groups(posterior) -> None:
-    every = posterior.predictions(ROWS.rename(columns={"shop": "all"}), by="all")
-    np.testing.assert_array_equal(every.draws, posterior.predictions(ROWS, by="shop").draws)
-    assert every.labels["all"].tolist() == ["a", "b"]
-
-
 def test_many_rows_are_answered_in_parts(posterior) -> None:
     many = pd.concat([ROWS] * 3_000)
     np.testing.assert_allclose(
@@ -103,14 +96,6 @@ def test_levels_are_compared_with_the_first() -> None:
     assert fit.predictions(variables="drug").labels["drug"].tolist() == ["a", "b", "placebo"]
 
 
-def test_slopes_at_an_atom_are_those_just_above() -> None:
-    fit = half_supported()
-    rows = {"promo": "off", "channel": "a", "spend": [3.0, 14.0]}
-    own = fit.slopes("spend", rows)
-    np.testing.assert_allclose(own.draws, fit.slope("spend", rows))
-    assert own.labels["contrast"].tolist() == ["dY/dX"] * 2
-
-
 @pytest.mark.parametrize("link", ["identity", "log"])
 @pytest.mark.parametrize("names", [["age"], ["age", "region"], ["age", "season", "region"]])
 def test_rows_have_their_own_covariates(grouped, names, link) -> None:
@@ -133,15 +118,6 @@ def test_rows_have_their_own_covariates(grouped, names, link) -> None:
     # Negative control: they differ from averages.
     averages = fit.joint_effect(actions)
     assert np.abs(own.draws.to_numpy() - averages.to_numpy()).mean() > 1e-3
-
-
-def test_new_groups_are_as_given(grouped) -> None:
-    rows = {"tv": 0.5, "promo": 0.1, "age": [30.0, 40.0], "season": "winter"}
-    own = grouped.predictions(rows | {"region": ["region 1", bi.NEW_GROUP]})
-    for i, region in enumerate(["region 1", bi.NEW_GROUP]):
-        view = grouped.given(age=rows["age"][i], season="winter", region=region)
-        expected = view.joint_effect({"tv": 0.5, "promo": 0.1})
-        np.testing.assert_allclose(own.draws[..., i], expected[..., 0])
 
 
 def test_views_hold_for_what_rows_leave_open(grouped) -> None:

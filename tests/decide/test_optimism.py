@@ -36,17 +36,17 @@ def excess_and_optimism(size: float, seed: int) -> tuple[float, float, float]:
     """
     surface = Tables(size, np.random.default_rng([seed, 11]))
     levels = Categories.of_labels(["a", "b", "c", "d"], ordered=False)
-    values, nothing = (np.arange(4.0),) * ACTIONS, np.zeros(ACTIONS)
-    problem = Problem((levels,) * ACTIONS, values, nothing, {}, None, nothing, None)
-    grid = Grid(problem, surface, LEVELS, lambda part, points: part.draws(points))
-    best = grid.choices(None, 1, gains=[own.mean(axis=0, keepdims=True) for own in grid.gains])
+    values, start = (np.arange(4.0),) * ACTIONS, np.zeros(ACTIONS)
+    problem = Problem((levels,) * ACTIONS, values, (0.0,) * ACTIONS, None, start, None)
+    grid = Grid(problem, surface, LEVELS)
+    best = grid.choices(None, gains=[own.mean(axis=0, keepdims=True) for own in grid.gains])
     gain, every = grid.gains_of(best)[:, 0], np.arange(ACTIONS)
     true = float((surface.truth[every, best[0]] - surface.truth[:, 0]).sum())
-    of_draws = grid.choices(None, 1)
+    of_draws = grid.choices(None)
     gains = grid.gains_of(of_draws)
     errors = np.diag(gains - gains.mean(axis=0)) / gains.std(axis=0).clip(1e-9)
     excess = (float(gain.mean()) - true) / float(gain.std())
-    return excess, grid.optimism(of_draws, None, 1), float(errors.mean())
+    return excess, grid.optimism(of_draws, None), float(errors.mean())
 
 
 @pytest.mark.parametrize("size", [0.0, 0.7, 2.0])

@@ -172,7 +172,7 @@ def test_bad_experiments_are_named(posterior, call, message: str) -> None:
 
 
 def test_values_outside_the_observed_range_warn(posterior) -> None:
-    with pytest.warns(bi.SupportWarning, match="outside its observed range"):
+    with pytest.warns(bi.SupportWarning, match="outside its range"):
         posterior.experiments(DECISION, [bi.Experiment("red", 10, at=[0.0, 90.0])])
 
 

@@ -18,7 +18,7 @@ def random_allocation(seed: int, regimes: int) -> tuple[Allocation, float]:
         rows = rng.normal(size=(int(rng.integers(2, size + 3)), size))
         informations.append(rows.T @ rows / len(rows))
     wanted = Targets(rng.normal(size=(targets, size)), np.zeros(targets), np.ones(targets))
-    belief, costs = Belief.of_sd(np.ones(size)), rng.uniform(0.5, 3, regimes)
+    belief, costs = Belief.known(np.eye(size)), rng.uniform(0.5, 3, regimes)
     allocation = Allocation(belief, wanted, np.stack(informations), costs)
     return allocation, float(10 ** rng.uniform(0, 4))
 

@@ -122,63 +122,12 @@ def test_text_gives_one_of_several_smallest_sets() -> None:
     assert str(result).endswith("it takes for example do(red) and do(green).")
 
 
-# The rank test and the weights, by two routes
-
-
-def additive_means(
-    rng: np.random.Generator, parents: Sequence[tuple[int, ...]], masks: Sequence[Mask]
-) -> dict[Mask, list[int]]:
-    """m(a, R) on the grid of all actions, from tables of random integers."""
-    level = int(rng.integers(-9, 9))
-    own = [rng.integers(-9, 9, 3).tolist() for _ in parents]
-    bias = [rng.integers(-9, 9, (3,) * (1 + len(pa))) for pa in parents]
-    grid = list(product(VALUES, repeat=len(parents)))
-    return {
-        r: [
-            level
-            + sum(own[k][a[k]] for k in range(len(a)))
-            + sum(
-                int(bias[k][(a[k], *(a[j] for j in pa))])
-                for k, pa in enumerate(parents)
-                if not r[k]
-            )
-            for a in grid
-        ]
-        for r in masks
-    }
-
-
-def test_weights_combine_masks_and_means_exactly() -> None:
-    rng = np.random.default_rng(0)
-    outcomes = set()
-    for _ in range(60):
-        regimes = draw(rng, 3, 6)
-        means = additive_means(rng, DAGS_OF_THREE[rng.integers(4)], all_masks(3))
-        for target in all_masks(3):
-            result = certify(NAMES, regimes, [n for n, r in zip(NAMES, target, strict=True) if r])
-            assert result.identified == is_identified(list(regimes), target)
-            outcomes.add(result.identified)
-            if not result.identified:
-                continue
-            weights = {r: result.weights.get(label(r), Fraction(0)) for r in regimes}
-            assert all(isinstance(w, Fraction) and w for w in result.weights.values())
-            assert len(result.weights) == sum(map(bool, weights.values()))
-            assert sum(weights.values()) == 1
-            for k in range(3):
-                assert sum(w for r, w in weights.items() if r[k]) == target[k]
-            combined = [
-                sum(w * means[r][i] for r, w in weights.items()) for i in range(len(means[target]))
-            ]
-            assert combined == means[target]
-    assert outcomes == {True, False}
-
-
 def label(r: Mask) -> str:
     names = ", ".join(n for n, is_set in zip(NAMES, r, strict=False) if is_set)
     return f"do({names})" if names else "observational"
 
 
-# The graph: it never identifies a mask that the rank test does not
+# The rank test and the weights, in any graph
 
 
 def design(
@@ -214,15 +163,27 @@ def answered_points(
 
 
 @pytest.mark.parametrize("parents", [*DAGS_OF_TWO, *DAGS_OF_THREE])
-def test_no_graph_beats_the_rank_test(parents: tuple[tuple[int, ...], ...]) -> None:
+def test_no_graph_beats_the_rank_test_whose_weights_combine_all_functions(
+    parents: tuple[tuple[int, ...], ...],
+) -> None:
     """In all sets of regimes of two actions, and in some of three."""
-    rng, outcomes = np.random.default_rng(1), set()
+    rng, outcomes, count = np.random.default_rng(1), set(), len(parents)
+    grid = list(product(VALUES, repeat=count))
     some = (tuple(draw(rng, 3, 5)) for _ in range(10))
-    for masks in nonempty_subsets(all_masks(2)) if len(parents) == 2 else some:
+    for masks in nonempty_subsets(all_masks(2)) if count == 2 else some:
         for target, answered in answered_points(parents, masks).items():
+            names = [n for n, r in zip(NAMES, target, strict=False) if r]
+            result = certify(NAMES[:count], dict.fromkeys(masks, 7), names)
             expected = is_identified(masks, target)
-            assert answered == {expected}
+            assert answered == {expected} == {result.identified}
             outcomes.add(expected)
+            if not expected:
+                continue
+            weights = {r: result.weights.get(label(r), Fraction(0)) for r in masks}
+            assert all(isinstance(w, Fraction) and w for w in result.weights.values())
+            assert len(result.weights) == sum(map(bool, weights.values()))
+            together = sum(float(w) * design(parents, r, grid) for r, w in weights.items())
+            np.testing.assert_allclose(together, design(parents, target, grid), atol=1e-12)
     assert outcomes == {True, False}
 
 
@@ -293,24 +254,6 @@ def test_certificate_of_data(data: bi.RegimeData) -> None:
     assert data.identify([]).weights == {"observational": 1}
     with pytest.raises(AttributeError):
         result.identified = False  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(("regimes", "weights"), [(["", "r", "gb"], [-1, 1, 1]), (["", "r"], None)])
-def test_as_a_dataset(regimes: list[str], weights: list[float] | None, tmp_path) -> None:
-    result = certificate(regimes, "rgb")
-    table = result.to_dataset()
-    assert dict(table.sizes) == {"regime": len(regimes), "action": 3}
-    assert table.rows.values.tolist() == [10] * len(regimes)
-    assert table.rows.dtype.kind == "i"
-    assert table.intervened.dtype == bool
-    assert table.intervened.sel(regime="do(red)").values.tolist() == [True, False, False]
-    assert table.state.sel(action="red").item() == "set alone"
-    if weights is None:
-        assert np.isnan(table.weights).all()
-    else:
-        assert table.weights.values.tolist() == weights
-    assert table.attrs == {"target": "do(red, green, blue)", "summary": str(result)}
-    table.to_netcdf(tmp_path / "certificate.nc", engine="h5netcdf")
 
 
 @pytest.mark.parametrize(

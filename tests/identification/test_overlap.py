@@ -8,8 +8,10 @@ import pytest
 import xarray as xr
 
 import bayes_intgen as bi
+from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.distance import NEAR
+from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import requirements
 
 NAMES = ("x", "y")
@@ -117,10 +119,8 @@ def test_experiments_beyond_observed_values_are_supported_only_without_edges() -
         assert not beyond.support(point, graph={"y": ["x"]}).supported.item()
         # Negative control: closeness holds.
         reference = beyond.reference_rows()
-        close = reference.meets(
-            np.array(point), requirements([[1], [0]], reference.masks, (True, True))
-        )
-        assert close.all()
+        wanted = requirements([[1], [0]], reference.masks, (True, True))
+        assert reference.verdict(np.array(point), (True, True), wanted, [[1], [0]]).close.all()
         alone = beyond_history(seed, edges=False)
         assert alone.support(point, graph={}).supported.item()
         assert not alone.support(point).supported.item()
@@ -136,19 +136,6 @@ def test_experiment_at_one_value_supports_that_value_only() -> None:
     assert support.needs_met.sel(action="y").to_numpy().tolist() == [True, True, True]
     assert str(fixed.identify(["x", "y"])).endswith("; at x = 1 only.")
     assert "only" not in str(data.identify(["x", "y"]))
-
-
-def test_marginal_overlap_does_not_imply_joint_support() -> None:
-    """y follows x, its experiments are at low values: high x with low y occurs in do(y) only."""
-    rng, rows = np.random.default_rng(7), 500
-    masks = np.repeat([[False, False], [True, False], [False, True]], rows, axis=0)
-    x = rng.uniform(0, 10, len(masks))
-    y = np.where(masks[:, 1], rng.normal(0, 0.1, len(masks)), x + rng.normal(0, 0.1, len(masks)))
-    data = bi.RegimeData.from_arrays(np.stack([x, y], axis=1), y + x, masks, NAMES)
-    points = [[8.0, 0.0], [0.1, 0.1]]
-    assert data.support(points).supported.to_numpy().tolist() == [False, True]
-    # Negative control: in this graph the bias of x is a function of x alone.
-    assert data.support(points, graph={"y": ["x"]}).needs_met.sel(action="y").all()
 
 
 def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
@@ -243,14 +230,12 @@ def test_unordered_levels_are_infinitely_far_from_each_other() -> None:
         assert support["value"].to_numpy()[:, 0].tolist() == ["a", "b", "c"]
 
 
-def test_values_between_ordered_levels_are_unsupported() -> None:
+def test_levels_that_are_close_numbers_are_apart_together_with_another_action() -> None:
     rng = np.random.default_rng(0)
-    dose = rng.integers(0, 30, size=600)
-    frame = pd.DataFrame({"dose": dose, "y": rng.normal(size=600), "regime": ["", "dose"] * 300})
-    levels = frame.assign(dose=pd.Categorical(dose, ordered=True))
-    supported = {}
-    for name, table in (("numbers", frame), ("levels", levels)):
-        data = bi.RegimeData.from_frame(table, ["dose"], "y", "regime")
-        supported[name] = data.support([[12], [12.5]])["supported"].to_numpy().tolist()
-    # Values between two numbers are near rows at these; values between two levels are not.
-    assert supported == {"numbers": [True, True], "levels": [True, False]}
+    intervened = np.repeat([[False, False], [True, False]], 100, axis=0)
+    actions = np.stack([0.1 * intervened[:, 0], rng.normal(size=200)], axis=1)
+    levels = (Categories.of_numbers([0.0, 0.1]), None)
+    reference = ReferenceRows.of(("dose", "age"), actions, intervened, levels)
+    points = np.array([[0.0, 0.0], [0.1, 0.0]])
+    assert reference.covers(points, (0,)).tolist() == [[True, False], [False, True]]
+    assert reference.covers(points, (0, 1)).tolist() == [[True, False], [False, True]]

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 import bayes_intgen as bi
@@ -42,20 +41,6 @@ def test_named_levels_reject_priors_for_numbers() -> None:
     bases = {term.name: term.component.basis for term in terms.terms}
     assert isinstance(bases["phi(coin)"], MonomialBasis)
     assert isinstance(bases["phi(drug)"], PiecewiseLinear)
-
-
-@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-def test_bias_acts_only_where_its_action_was_not_set(data, prior) -> None:
-    terms = bi.models.additive(prior).decompose(data)
-    points = data.actions[:50]
-    functions = terms.functions(points)
-    for mask in [(0, 0), (1, 0), (0, 1), (1, 1)]:
-        matrix = terms.matrix(points, np.tile(np.array(mask, dtype=bool), (50, 1)))
-        for term in terms.terms:
-            columns = terms.columns[term.name]
-            off = term.role == "bias" and mask[term.action]
-            expected = 0 * functions[:, columns] if off else functions[:, columns]
-            np.testing.assert_array_equal(matrix[:, columns], expected)
 
 
 @pytest.mark.parametrize(

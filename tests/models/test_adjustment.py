@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.models.population import Population
 
 REGIONS = np.array(["north", "south", "east", "west"])
 
@@ -45,32 +44,6 @@ def test_terms_average_zero_over_the_observational_rows() -> None:
     rows[:, :2] = point
     others = terms.matrix(rows, np.zeros_like(data.intervened)).mean(axis=0)
     assert np.abs(others - average).max() > 1e-3
-
-
-def test_a_population_is_the_average_over_its_rows() -> None:
-    data = _data()
-    terms = MODEL.decompose(data)
-    values, points = data.covariates[7:30], data.actions[:3]
-    population = Population(values, np.full(len(values), 1 / len(values)))
-    mask = np.ones(points.shape, dtype=bool)
-    expected = [
-        np.mean([terms.matrix(np.r_[point, row][None], mask[:1])[0] for row in values], axis=0)
-        for point in points
-    ]
-    np.testing.assert_allclose(terms.matrix(points, mask, population), expected, atol=1e-12)
-
-
-def test_values_that_are_not_given_are_averages_over_the_data() -> None:
-    data = _data()
-    terms = MODEL.decompose(data)
-    partly = np.full((1, len(data.columns)), np.nan)
-    partly[0, 0] = 55.0
-    functions = terms.functions(data.actions[:1], Population(partly, np.ones(1)))[0]
-    own = {term.name: functions[terms.columns[term.name]] for term in terms.terms}
-    assert np.abs(own["gamma(age)"]).max() > 0.1
-    assert np.abs(own["psi(tv | age)"]).max() > 0
-    assert not own["gamma(kind)"].any()
-    assert not own["level(region)"].any()
 
 
 def test_levels_of_groups_under_one_mask_are_not_centred() -> None:

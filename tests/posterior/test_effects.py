@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.cli import tables
 from bayes_intgen.posterior.effects import effect_table
-
-from _posteriors import made_up_with_levels
 
 POINTS = np.array([[0.2, 0.1], [0.5, -0.5]])
 
@@ -24,16 +21,3 @@ def test_table_summarises_the_draws(posterior) -> None:
     assert (table["outcome_high"] > table["high"]).all()
     with pytest.raises(bi.PointsError, match="3 baselines for 2"):
         effect_table(posterior, POINTS, baseline=np.zeros((3, 2)))
-
-
-def test_tables_name_levels() -> None:
-    point = {"drug": "b", "size": "small", "promo": True, "coin": 1, "spend": 2.5}
-    start = {**point, "drug": "placebo", "promo": False}
-    table = effect_table(made_up_with_levels(), point, baseline=start)
-    assert table["value"].to_numpy()[0].tolist() == list(point.values())
-    assert table["baseline"].to_numpy()[0].tolist() == list(start.values())
-    text = " ".join(tables.effects_in_text(table).split())
-    assert "placebo → b small False → True 1 2.5" in text
-    cells = tables.effects_frame(table).iloc[0].tolist()
-    assert cells[:6] == ["b", "small", True, 1.0, 2.5, "placebo"]
-    assert tables.effects_document(table)["points"][0]["values"]["promo"] is True

@@ -117,11 +117,6 @@ def test_counts_have_the_identified_variance(counts) -> None:
     assert "A count" in str(counts)
 
 
-def test_kinds_without_a_law_are_not_saved(binary, tmp_path) -> None:
-    with pytest.raises(bi.SavedFitError, match="kinds of outcomes that are unknown"):
-        with_kind(binary, "colour").save(tmp_path / "fit.nc")
-
-
 def loo_pit(noise, seed: int) -> np.ndarray:
     """Leave-one-out ranks of rows of a linear world with some noise."""
     import arviz as az
@@ -145,13 +140,3 @@ def test_leave_one_out_ranks_of_a_regime_can_contradict_the_law_of_the_noise() -
 
     # Negative control: noise of another shape in one regime.
     assert kstest(loo_pit(two_peaks_if_observed, 1)[:300], "uniform").pvalue < 1e-4
-
-
-def test_simulated_outcomes_agree_with_exact_quantiles(posterior) -> None:
-    points = np.array([[0.2, 0.1], [1.0, -1.0]])
-    table = effect_table(posterior, points, level=0.8)
-    many = np.concatenate([posterior.outcome(points, seed=i).to_numpy() for i in range(20)])
-    # 20,000 draws, a thousand of them independent in the mean: four standard errors of 0.0021.
-    for end, p in (("outcome_low", 0.1), ("outcome_high", 0.9)):
-        below = (many < table[end].to_numpy()).mean(axis=(0, 1))
-        np.testing.assert_allclose(below, p, atol=0.0085)

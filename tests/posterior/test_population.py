@@ -156,7 +156,7 @@ def test_levels_that_rest_on_exchangeable_groups_are_said_to(frame) -> None:
         ({"age": lambda f: f["age"] + 1}, {}, "other covariates, groups, w"),
         ({"region": lambda f: f["region"].to_numpy()[::-1]}, {}, "other covariates, groups, w"),
         ({}, {"weights": "n"}, "other covariates, groups, w"),
-        ({}, {"groups": ["region"]}, "groups 'region', the fit had"),
+        ({}, {"groups": ["region"]}, "'season', 'region', the fit had"),
     ],
 )
 def test_rows_with_other_covariates_are_other_rows(fit, frame, change, options, message) -> None:

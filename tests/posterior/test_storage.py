@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -13,30 +12,12 @@ from bayes_intgen._atomic import with_checksum
 
 from _crafted import CRAFTS, craft
 
-POINTS = [[0.1, 0.2], [-0.4, 0.3]]
-
 
 @pytest.fixture
 def saved(posterior, tmp_path):
     path = tmp_path / "fit.nc"
     posterior.save(path)
     return path
-
-
-def test_fresh_process_predicts_the_same_to_the_last_bit(posterior, saved, tmp_path) -> None:
-    program = (
-        "import sys, json, numpy as np, bayes_intgen as bi\n"
-        "p = bi.load(sys.argv[1]); points = json.loads(sys.argv[2])\n"
-        "np.savez(sys.argv[3], joint=p.joint_effect(points), red=p.effect(points, ['red']),\n"
-        "         phi=p.mechanisms(points)['confounded'])\n"
-    )
-    out = str(tmp_path / "predictions.npz")
-    command = [sys.executable, "-c", program, str(saved), json.dumps(POINTS), out]
-    subprocess.run(command, check=True)
-    predictions = np.load(out)
-    np.testing.assert_array_equal(predictions["joint"], posterior.joint_effect(POINTS))
-    np.testing.assert_array_equal(predictions["red"], posterior.effect(POINTS, ["red"]))
-    np.testing.assert_array_equal(predictions["phi"], posterior.mechanisms(POINTS)["confounded"])
 
 
 def test_failed_save_leaves_only_the_old_file(posterior, saved, monkeypatch) -> None:
@@ -127,23 +108,6 @@ def test_every_kind_of_tree_loads_as_it_was_saved(posterior, data, tmp_path) -> 
             exponents = loaded["posterior"]["noise_sd"].attrs.pop("exponents")
             assert exponents.tolist() == node["noise_sd"].attrs.pop("exponents")
         xr.testing.assert_identical(loaded[node.path].dataset, node.dataset)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda tree: tree["coefficients"]["coefficients"].values.fill(np.nan), "not finite"),
-        (lambda tree: tree[FIT].attrs.pop("outcome"), "'outcome' is missing"),
-    ],
-)
-def test_what_could_not_be_loaded_is_not_saved(posterior, saved, change, message) -> None:
-    before = saved.read_bytes()
-    tree = posterior.tree.copy(deep=True)
-    other = bi.Posterior(tree)
-    change(tree)
-    with pytest.raises(bi.SavedFitError, match=f"fit.nc was not written, .*{message}"):
-        other.save(saved)
-    assert saved.read_bytes() == before
 
 
 def test_any_change_of_a_file_is_noticed(saved) -> None:

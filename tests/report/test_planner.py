@@ -10,7 +10,14 @@ from _pages import Page, open_page, plan_of, positions, readout, stops, write_pa
 
 import bayes_intgen as bi
 
-from _posteriors import asked, half_supported, made_up, made_up_with_groups, with_log_link
+from _posteriors import (
+    asked,
+    half_supported,
+    made_up,
+    made_up_with_groups,
+    thinned,
+    with_log_link,
+)
 
 
 def numbers(texts: list[str]) -> np.ndarray:
@@ -35,7 +42,7 @@ def rates_of(fit: bi.Posterior) -> dict[str, float]:
 )
 def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
     plain = {
-        "fitted": lambda: posterior,
+        "fitted": lambda: thinned(posterior),
         "three": lambda: made_up(["tv", "radio", "search"], outcome="sales", draws=50),
         "products": lambda: with_log_link(made_up(["tv", "radio"], draws=50, unit=0.05)),
         "groups": made_up_with_groups,

@@ -12,7 +12,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from _pages import move_sliders, open_page, plan_of, positions, readout, stops, write_page
+from _pages import (
+    move_sliders,
+    open_page,
+    plan_of,
+    plans_and_notes,
+    positions,
+    readout,
+    stops,
+    write_page,
+)
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.effects import effect_table
@@ -402,8 +411,6 @@ def test_page_calls_supported_what_python_does(opened, kind) -> None:
     }[kind]()
     page = opened(fit)
     start, values = positions(page), stops(page)
-    note = page.find_element("id", "beyond")
-    plans, shown, reasons = [], [], set()
     rng = np.random.default_rng(0)
     step = 5 if kind == "many" else 1
     along = [
@@ -411,21 +418,17 @@ def test_page_calls_supported_what_python_does(opened, kind) -> None:
         for k, own in enumerate(values)
         for i in range(0, len(own), step)
     ]
-    for steps in [*along, *rng.integers(0, [len(own) for own in values], (60, len(values)))]:
-        move_sliders(page, steps)
-        plans.append(plan_of(page))
-        shown.append(not note.is_displayed())
-        reasons |= {
-            *re.findall(r"\(([^()]*)\)|(the values of .* together|this combination)", note.text)
-        }
+    others = rng.integers(0, [len(own) for own in values], (40, len(values)))
+    plans, notes = plans_and_notes(page, [*along, *others])
+    reason = re.compile(r"\(([^()]*)\)|(the values of .* together|this combination)")
+    found = {one or other for text in notes for one, other in reason.findall(text)}
     supported = fit.support(plans).supported.to_numpy()
-    shown, count = np.array(shown), len(along)
+    shown, count = np.array([not text for text in notes]), len(along)
     np.testing.assert_array_equal(shown[:count], supported[:count])
     assert 0 < supported[:count].mean() <= 1
     assert supported[count:][shown[count:]].all()
     # Many actions that are moved at once are not more than each by itself.
     assert kind != "many" or shown[count:].mean() > 0.5
-    found = {one or other for one, other in reasons}
     expected = {
         "apart": {"outside the rows of its experiments"},
         "band": {"this combination"},

@@ -90,7 +90,8 @@ class SufficientStatistics(NamedTuple):
         scale[scale == 0] = 1.0
         matrix, information = self.xx / np.outer(scale, scale), self.xy / scale
         matrix[np.diag_indices_from(matrix)] += RIDGE
-        explained = information @ scipy.linalg.solve(matrix, information, assume_a="pos")
+        # Rounding of sums in single precision may leave it indefinite.
+        explained = information @ scipy.linalg.solve(matrix, information, assume_a="sym")
         return float(1 - explained / np.asarray(self.factor.matrix)[-1, -1])
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:

@@ -7,8 +7,6 @@ import jax
 import numpy as np
 import pytest
 from _marginals import marginal_posterior, of_more_rows
-from numpyro.diagnostics import effective_sample_size
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 import bayes_intgen as bi
@@ -20,12 +18,7 @@ from bayes_intgen.inference.density.approximation import (
     find_mode,
 )
 from bayes_intgen.inference.density.marginal_posterior import Density, MarginalPosterior
-from bayes_intgen.inference.sampled_model import Draws
-from bayes_intgen.inference.sampling.nuts import nuts
-from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.simulators import Ordered, Polynomial
-
-from conftest import confounded_rows
 
 WORLD = Polynomial.random(4, seed=5)
 MODEL = bi.models.additive(graph=WORLD.graph)
@@ -182,52 +175,6 @@ def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(posterior.terms.size))
     value, _ = block_statistics(expansion, blocks).value_and_grad(posterior.start)
     assert value == pytest.approx(posterior.value(posterior.start), abs=0.05)
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference of means and of variances, in Monte Carlo standard errors."""
-    largest, centre = 0.0, one.mean((0, 1))
-    for power in (1, 2):
-        moments = [(draws - centre) ** power for draws in (one, other)]
-        error = np.sqrt(sum(m.var((0, 1)) / effective_sample_size(m) for m in moments))
-        gap = np.abs(moments[0].mean((0, 1)) - moments[1].mean((0, 1)))
-        largest = max(largest, float((gap / error).max()))
-    return largest
-
-
-@pytest.mark.slow
-def test_a_poor_surrogate_does_not_change_the_posterior() -> None:
-    of_rows = {n: marginal_posterior(confounded_rows(n, seed=3), bi.models.additive())
-               for n in (150, 75)}  # fmt: skip
-    posterior = of_rows[150]
-    approximation = Approximation.of(posterior, posterior.start, progress=False)
-    points = approximation.points(100, np.random.default_rng(0))
-    plan = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
-    effect = posterior.terms.matrix(plan, np.ones(plan.shape, dtype=bool))
-    # So far from the mode, and blocks so small, that the surrogate is another posterior. Of blocks
-    # of 16, half of the proposals are accepted, and a chain may leave it in the warmup.
-    far = (approximation.point + points[10]) / 2
-    expansion = ExpansionPoint.of(posterior, far)
-    surrogate = block_statistics(expansion, coefficient_blocks(expansion, points, sizes=(24,)))
-
-    def sample(target: MarginalPosterior, density: Density, seed: int) -> Draws:
-        settings = SamplerSettings(seed, draws=1500, warmup=400, progress=False)
-        return nuts(target, replace(approximation, density=density), settings)
-
-    def quantities(draws: Draws) -> np.ndarray:
-        effects = draws.coefficients[..., : posterior.terms.size] @ effect.T
-        return np.concatenate([draws.flat, effects], axis=-1)
-
-    exact = sample(posterior, posterior, 0)
-    corrected = sample(posterior, surrogate, 1)
-    of_fewer_rows = sample(of_rows[75], of_rows[75], 2)
-    assert exact.statistics["accepted"].all()
-    assert 0.5 < corrected.statistics["accepted"].mean() < 0.95
-    # The largest distance of means and of variances, exceeded once in a thousand runs.
-    limit = -norm.ppf(0.0005 / (2 * quantities(exact).shape[-1]))
-    assert distance(quantities(exact), quantities(corrected)) < limit
-    # Negative control: draws given half of the rows.
-    assert distance(exact.flat, of_fewer_rows.flat) > limit
 
 
 @pytest.mark.slow

@@ -134,17 +134,6 @@ def test_candidates_have_the_same_sums(rows, terms) -> None:
     np.testing.assert_allclose(some, both.xx[np.ix_(kept, kept)])
 
 
-def test_sums_do_not_depend_on_the_order_of_rows_beyond_rounding(rows, terms) -> None:
-    base, order = terms[0], np.argsort(rows.outcome)
-    sums, same = (
-        sufficient_statistics(some, base, VarianceFunction(), progress=False)
-        for some in (rows, rows.take(order))
-    )
-    size = np.sqrt(np.diag(sums.xx))
-    # The sample that determines values at nodes is another one.
-    assert np.abs((sums.xx - same.xx) / np.outer(size, size)).max() < 3e-4
-
-
 @pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])
 def test_noise_is_right_also_where_it_is_next_to_nothing_of_the_outcome(noise) -> None:
     rng = np.random.default_rng(4)

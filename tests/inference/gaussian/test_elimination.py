@@ -50,22 +50,6 @@ def test_elimination_leaves_evidence_and_moments(known) -> None:
     np.testing.assert_allclose(part.covariance, expected, rtol=1e-9, atol=1e-13)
 
 
-def test_completed_draws_have_the_moments_of_all_coefficients() -> None:
-    sums = SufficientStatistics.over(X, Y, W)
-    reduced = ReducedStatistics.of(sums, ELIMINATED, SD[ELIMINATED] / NOISE)
-    count, columns = 40_000, reduced.remaining
-    part = conditional_on(reduced.sums, MEAN[columns], SD[columns])
-    whole = conditional_on(sums, MEAN, SD)
-    remaining = part.draw(np.random.default_rng(0).standard_normal((count, len(columns))))
-    rng = np.random.default_rng(1)
-    draws = reduced.complete(remaining[None], np.full((1, count), NOISE), rng)[0]
-    sd = np.sqrt(np.diag(whole.covariance))
-    assert (np.abs(draws.mean(axis=0) - whole.mean) < 4 * sd / np.sqrt(count)).all()
-    expected = whole.covariance / np.outer(sd, sd)
-    assert (np.abs(np.corrcoef(draws.T) - expected) < 4.5 / np.sqrt(count)).all()
-    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=4 / np.sqrt(2 * count))
-
-
 def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     """The dense density is evaluated on a grid of the term's scale, and without the term."""
     own, scale, log_median, sigma = slice(2, 5), 0.3, np.log(0.1), 1.5

@@ -200,3 +200,11 @@ def test_operations_on_factors_commute() -> None:
     root = np.linalg.inv(regression.factor).T
     draws = regression.draw(np.tile(part.mean[:, None], 100), normal.T).T
     np.testing.assert_allclose(draws, whole.mean[eliminated] + normal @ root.T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("correlation", [0.5, 1 + 2e-5], ids=["definite", "rounded"])
+def test_unexplained_share_of_rounded_sums(correlation: float) -> None:
+    """Sums in single precision of columns that nearly coincide need not be definite."""
+    matrix = np.array([[1, correlation, 0.6], [correlation, 1, 0.6], [0.6, 0.6, 1.0]])
+    sums = SufficientStatistics(100.0, GaussianFactor(matrix, 0.0))
+    assert sums.unexplained == pytest.approx(1 - 2 * 0.36 / (1 + correlation), abs=1e-4)

@@ -1,4 +1,3 @@
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -38,22 +37,6 @@ def test_noise_with_exponential_tails_is_not_reported(law: str, rows: int) -> No
         assert far.above + far.below >= rows // 100
         assert far.distance > 20
         assert far.share > 0.5
-
-
-@pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
-def test_fits_warn_of_far_outcomes_and_print_them() -> None:
-    clean = confounded_rows(60, seed=4)
-    data = replace(clean, outcome=clean.outcome + 50 * (np.arange(len(clean)) == 11))
-    settings = {"method": "laplace", "draws": 10, "progress": False}
-    with pytest.warns(bi.DataWarning, match="in row 11"):
-        posterior = bi.fit(data, bi.models.additive("linear"), **settings)
-    assert "row 11" in " ".join(str(posterior).split())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.DataWarning)
-        sound = bi.fit(clean, bi.models.additive("linear"), **settings)
-        robust = bi.fit(data, bi.models.additive("linear", noise="student_t"), **settings)
-    assert "far_rows" not in sound.tree["constant_data"]
-    assert "far_rows" not in robust.tree["constant_data"]
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")

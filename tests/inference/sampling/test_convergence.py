@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
 
-import bayes_intgen as bi
 from bayes_intgen.inference.sampling.convergence import (
-    N_POINTS,
     additional_draws,
-    monitored_points,
     shortfall,
     shortfalls,
 )
@@ -31,23 +28,3 @@ def test_stopping_rule_follows_the_quantity_that_is_slowest_so_far() -> None:
     enough, _ = shortfall(third, slow)
     assert enough <= 1
     assert additional_draws(enough, 450, 25) == 0
-
-
-def monitored_in(data: bi.RegimeData, model: bi.models.AdditiveModel):
-    reference = data.reference_rows(model.decompose(data).coordinates)
-    return monitored_points(model, tuple(data.regimes), reference)
-
-
-def test_monitored_points_are_rows_of_the_data_with_all_actions_set(data) -> None:
-    model = bi.models.additive()
-    points, masks = monitored_in(data, model)
-    assert points.shape == masks.shape == (N_POINTS, len(data.names))
-    rows = {tuple(row) for row in data.actions}
-    assert all(tuple(point) in rows for point in points)
-    assert masks.all()
-
-
-def test_without_an_identified_joint_effect_the_mask_is_that_of_an_observed_regime(data) -> None:
-    model, history = bi.models.additive(), data.only([])
-    _, masks = monitored_in(history, model)
-    assert not masks.any()
