@@ -17,7 +17,7 @@ from bayes_intgen.data.validation import MIN_COPIES_SHARE, Replicates, hardly_re
 from bayes_intgen.identification.pretreatment import MAX_ROWS, changed_covariates
 from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.identification.strata import in_one_sentence, rests_on
-from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, holm
+from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.inference.sampled_model import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
@@ -326,7 +326,7 @@ class FailedTest(NamedTuple):
     Attributes
     ----------
     action : str
-    role : {"unconfounded", "bias", "interaction", "slope"}
+    role : {"unconfounded", "bias", "interaction", "slope", "jump"}
     p : float
         P value.
     given : str
@@ -354,7 +354,7 @@ def fit_problems(tests: xr.Dataset) -> list[str]:
     """
     columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
-    failed = [FailedTest(*rows[i]) for i in holm(tests["fit_p"].values.tolist(), LEVEL)]
+    failed = failed_tests([FailedTest(*row) for row in rows])
     # Where an action alone is not followed, its pairs fail for the same reason.
     single = {test.action for test in failed if not test.given}
     joint = [

@@ -160,7 +160,7 @@ class RegimeData(Observations):
             Column of the number of units of which each row is the mean.
         outcome_sd : str, optional
             Column of the standard deviation of the outcome among these units, with n - 1. With it,
-            aggregated rows give the posterior of the units themselves.
+            aggregated rows give the posterior of the units themselves, if the mean fits.
         time : str, optional
             Column of dates or numbers by which rows follow each other; it may be one of the
             covariates or groups.

@@ -299,11 +299,11 @@ def fit_tests_dataset(tests: "Sequence[FitTest]", names: Sequence[str]) -> xr.Da
     'delta(red)'
     """
     symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
-    symbols["covariate"] = "gamma"
+    symbols |= {"covariate": "gamma", "jump": "jump"}
     given = ["" if test.given is None else names[test.given] for test in tests]
     labels = []
     for test, other in zip(tests, given, strict=True):
-        separator = ", " if test.role == "interaction" else " | "
+        separator = ", " if test.role in ("interaction", "jump") else " | "
         own = separator.join(filter(None, (names[test.action], other)))
         labels.append(f"{symbols[test.role]}({own})")
     return labelled_dataset(

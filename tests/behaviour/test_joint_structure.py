@@ -87,8 +87,9 @@ def test_an_interaction_with_a_threshold_is_followed() -> None:
     assert np.mean((low < truth) & (truth < high)) > 0.85
 
 
-def test_jumps_in_two_actions_are_followed_and_reported(tmp_path: Path) -> None:
-    data = pair_rows(lambda tv, promo: 2.0 * ((tv > 0.2) ^ (promo > -0.3)))
+@pytest.mark.parametrize("size", [0.8, 2.0])
+def test_jumps_in_two_actions_are_followed_and_reported(size: float, tmp_path: Path) -> None:
+    data = pair_rows(lambda tv, promo: size * ((tv > 0.2) ^ (promo > -0.3)))
     (text,), posterior = reports(data)
     assert "'tv' and 'promo' together" in text
     assert len(text) <= 200

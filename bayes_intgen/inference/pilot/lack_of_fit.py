@@ -19,8 +19,8 @@ beside some evidence from rows in which the action was set. In few groups with e
 because they respond, this evidence is weak, and the other groups have most of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
 # Maximum number of tests of pairs that the screening retains: of 50 actions, fifty would be, with
 # some hundred functions each.
 MAX_PAIR_TESTS = 16
-# Every so many knots of a pair bound the cells of its screening: about six by six.
+# Every so many knots of a pair bound the cells of its screening: about eight by eight.
 SCREENING_STEP = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
@@ -69,8 +69,9 @@ class FitTest(NamedTuple):
     ----------
     action : int
         Counted through actions, covariates and groups: also a covariate, whose function is tested.
-    role : {"unconfounded", "bias", "interaction", "covariate", "slope"}
-        ``slope`` is that of the contribution in each group.
+    role : {"unconfounded", "bias", "interaction", "covariate", "slope", "jump"}
+        ``slope`` is that of the contribution in each group; ``jump`` compares the finer functions
+        of an interaction in the fit with smooth ones.
     p : float
         P value.
     given : int, optional
@@ -92,12 +93,14 @@ class FitTest(NamedTuple):
         """Test ruled out by screening, which still counts in the multiplicity correction."""
         return cls.of(term, 1.0)
 
-    def and_roughness(self, rough: Mapping[tuple[int | None, ...], float]) -> Self:
-        """Combine the test of an interaction with a p value of its smoothness, by Bonferroni."""
-        pair = (self.action, self.given)
-        if self.role != "interaction" or pair not in rough:
-            return self
-        return self._replace(p=min(1.0, 2 * min(self.p, rough[pair])))
+
+class _Test(Protocol):
+    """A test, whatever it calls its actions."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def p(self) -> float: ...
 
 
 def score_tests(
@@ -235,26 +238,26 @@ def with_pairs(
     return tuple(term for term in tests if term.name in names)
 
 
-def holm(p: Sequence[float], level: float = LEVEL) -> list[int]:
-    """Positions of the p values rejected at familywise error rate ``level``, the smallest first.
+def failed_tests[AnyTest: _Test](tests: Sequence[AnyTest]) -> list[AnyTest]:
+    """Select the tests that fail at familywise error rate ``LEVEL``, the smallest p value first.
 
-    Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*.
+    Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*. Jumps, if
+    there are any, share the level with all others together: they are of the few pairs of actions
+    that evidence has selected.
 
     Examples
     --------
-    >>> holm([0.3, 1e-6])
-    [1]
+    >>> failed_tests([FitTest(0, "bias", 0.3), FitTest(1, "bias", 1e-6)])
+    [FitTest(action=1, role='bias', p=1e-06, given=None)]
     """
-    order = sorted(range(len(p)), key=p.__getitem__)
-    for i, position in enumerate(order):
-        if p[position] > level / (len(order) - i):
-            return order[:i]
-    return order
-
-
-def failed_tests(tests: Sequence[FitTest]) -> tuple[FitTest, ...]:
-    """Select the tests that fail by :func:`holm`."""
-    return tuple(tests[i] for i in holm([test.p for test in tests]))
+    families = [[t for t in tests if (t.role == "jump") == jumps] for jumps in (False, True)]
+    level, failed = LEVEL / max(1, sum(map(bool, families))), list[AnyTest]()
+    for family in families:
+        for i, test in enumerate(sorted(family, key=lambda test: test.p)):
+            if test.p > level / (len(family) - i):
+                break
+            failed.append(test)
+    return failed
 
 
 def _p_value(precision: Array, score: Array) -> float:

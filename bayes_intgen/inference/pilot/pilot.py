@@ -514,7 +514,7 @@ class _Steps:
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
         results += fit_tests_of(final, others, sample, self.progress)
-        results = tuple(test.and_roughness(selection.rough) for test in results)
+        results += selection.jumps
         passed = tuple(map(FitTest.passed, selection.harmless))
         if not rows.columns.groups:
             return results + passed

@@ -21,13 +21,11 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
-from bayes_intgen.inference.pilot.lack_of_fit import left_over, with_pairs
+from bayes_intgen.inference.pilot.lack_of_fit import FitTest, left_over, with_pairs
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, OfPair, Term
 
-# Positions of the inputs of an interaction.
-Pair = tuple[int | None, ...]
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
 MIN_LOG_BAYES_FACTOR = 3.0
@@ -70,14 +68,14 @@ class Selection(NamedTuple):
     terms : Decomposition
     suspicious, harmless : tuple of Term
         Tests that the screening retains or that concern an added interaction, and the others.
-    rough : dict from pair to float
-        P value of smoothness of added interactions with finer functions.
+    jumps : tuple of FitTest
+        Comparisons of added finer functions of two actions with smooth ones.
     """
 
     terms: Decomposition
     suspicious: tuple[Term, ...]
     harmless: tuple[Term, ...]
-    rough: dict[Pair, float]
+    jumps: tuple[FitTest, ...]
 
 
 class Comparison(NamedTuple):
@@ -140,23 +138,23 @@ class Comparison(NamedTuple):
         added = tuple(addition.term for addition in additions)
         terms = self.base.and_terms((*added, *self.errors))
         compared = [term for term in compared if term.name in sums.terms.columns]
-        rough = self._roughness(posterior, sums, compared, added)
-        return Selection(terms, suspicious, harmless, rough)
+        jumps = self._jumps(posterior, sums, compared, added)
+        return Selection(terms, suspicious, harmless, jumps)
 
-    def _roughness(
+    def _jumps(
         self,
         posterior: MarginalPosterior,
         sums: TermSums,
         compared: Sequence[Term],
         additions: Sequence[Term],
-    ) -> dict[Pair, float]:
-        """P values of smoothness of the pairs to which finer functions have been added.
+    ) -> tuple[FitTest, ...]:
+        """Test whether the pairs to which finer functions have been added are smooth.
 
         These follow jumps, but only to within the distance of their knots, where score tests have
         little power. If products of smooth functions are the truth, the Bayes factor against them
         exceeds 1 / p with probability p at most (Markov's inequality).
         """
-        added = {t.inputs for t in additions if t.is_interaction and t.component.label}
+        added = {t.inputs: t for t in additions if t.is_interaction and t.component.label}
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
         statistics = sums.of_candidates(self.base, of_pairs)
         evidence = evidence_of(posterior, self.sites, statistics, of_pairs)
@@ -164,7 +162,10 @@ class Comparison(NamedTuple):
         for i, term in enumerate(of_pairs):
             sign = 1 if term.component.label else -1
             excess[term.inputs] += sign * evidence[i].log_bayes_factor
-        return {pair: float(np.exp(-excess[pair])) for pair in added}
+        p_values = {pair: min(1.0, float(np.exp(-excess[pair]))) for pair in added}
+        return tuple(
+            FitTest.of(t, p_values[t.inputs])._replace(role="jump") for t in added.values()
+        )
 
 
 def promising(
