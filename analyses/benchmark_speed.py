@@ -188,8 +188,7 @@ def _nuts_on_rows(
     with jax.enable_x64(True):
         terms = model.decompose(data)
         rows = (
-            terms.functions(data.actions),
-            terms.gates(data.intervened),
+            terms.design(data),
             np.ones(len(data)),
             data.outcome - terms.centre,
         )

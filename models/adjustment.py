@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -410,25 +411,64 @@ def usual_terms(data: Observations, terms: Decomposition) -> tuple[Term, ...]:
     terms : Decomposition
         With control variables, whose regressions have these parts.
     """
-    usual: dict[int, list[tuple[Basis, Array]]] = {}
-    controls = {
-        term.component.basis.control: term.inputs
-        for term in terms.terms
-        if isinstance(term.component.basis, ControlBasis)
-    }
-    for control, inputs in controls.items():
-        for position, basis, coefficients in control.mean_by_input:
-            usual.setdefault(inputs[position], []).append((basis, coefficients))
-    covariates = sorted(i for i in usual if i >= len(terms.names))
-    every = (_usual_term(data, i, usual[i]) for i in covariates)
+    every = (_usual_term(data, i, parts) for i, parts in sorted(_usual_parts(terms).items()))
     # A part may be zero throughout.
     return tuple(term for term in every if term.component.basis.size)
 
 
-def _usual_term(data: Observations, i: int, parts: Sequence[tuple[Basis, Array]]) -> Term:
-    """Term of a covariate or grouping, given bases and coefficients of its parts."""
-    basis = reduce(ConcatenatedBasis, [basis for basis, _ in parts])
-    weights = block_diag(*[coefficients[:, None] for _, coefficients in parts])
+class _UsualPart(NamedTuple):
+    """Functions of a covariate or grouping in the usual value of an action."""
+
+    action: int
+    which: int
+    basis: Basis
+    coefficients: Array
+
+
+def _usual_parts(terms: Decomposition) -> dict[int, list[_UsualPart]]:
+    """Functions of each covariate and grouping alone in the usual actions."""
+    controls = {
+        term.inputs: term.component.basis.control
+        for term in terms.terms
+        if isinstance(term.component.basis, ControlBasis)
+    }
+    parts: dict[int, list[_UsualPart]] = {}
+    for inputs, control in controls.items():
+        each = zip(control.bases, control.arguments, control.rows_of_bases, strict=True)
+        for which, (basis, positions, rows) in enumerate(each):
+            i = inputs[positions[0]]
+            if len(positions) == 1 and i >= len(terms.names):
+                part = _UsualPart(inputs[0], which, basis, control.coefficients[rows])
+                parts.setdefault(i, []).append(part)
+    return parts
+
+
+def usual_slopes(terms: Decomposition, coefficients: Array, k: int, size: int) -> tuple[float, ...]:
+    """Slopes of the outcome in the parts of the usual value of action k, given coefficients.
+
+    One for each of the ``size`` bases of its control variable, zero if this is no such part. Empty
+    if the outcome depends on no part.
+    """
+    usual = {term.inputs[0]: term for term in terms.terms if term.role == "usual"}
+    slopes = np.zeros(size)
+    for i, parts in _usual_parts(terms).items():
+        if i not in usual:
+            continue
+        basis, own = usual[i].component.basis, coefficients[terms.columns[usual[i].name]]
+        assert isinstance(basis, KarhunenLoeveBasis)
+        ends = np.cumsum([part.basis.size for part in parts])[:-1]
+        # What the directions of the term give to each part is a multiple of the part.
+        for part, along in zip(parts, np.split(basis.weights @ own, ends), strict=True):
+            square = part.coefficients @ part.coefficients
+            if part.action == k and square:
+                slopes[part.which] = part.coefficients @ along / square
+    return tuple(slopes.tolist()) if slopes.any() else ()
+
+
+def _usual_term(data: Observations, i: int, parts: Sequence[_UsualPart]) -> Term:
+    """Term of a covariate or grouping, given its parts."""
+    basis = reduce(ConcatenatedBasis, [part.basis for part in parts])
+    weights = block_diag(*[part.coefficients[:, None] for part in parts])
     values = basis.matrix(data.inputs[:, [i]]) @ weights
     variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
     kept = variances > MIN_USUAL * variances[-1]

@@ -148,8 +148,7 @@ class Model(ABC):
     def program(
         self,
         terms: Decomposition,
-        functions: "ArrayLike",
-        gates: "ArrayLike",
+        matrix: "ArrayLike",
         relative_sd: "ArrayLike",
         outcome: "ArrayLike | None" = None,
         known: PseudoObservations | None = None,
@@ -165,10 +164,8 @@ class Model(ABC):
         Parameters
         ----------
         terms : Decomposition
-        functions : array_like, shape (n, P)
-            Basis functions of every term, ``terms.functions(actions)``.
-        gates : array_like, shape (n, number of terms)
-            Gate of every term in every row, ``terms.gates(intervened)``.
+        matrix : array_like, shape (n, P)
+            Basis functions of every term times its gate, ``terms.matrix(actions, intervened)``.
         relative_sd : array_like, shape (n,)
             Noise standard deviation of each row, relative to ``noise_sd``.
         outcome : array_like, shape (n,), optional
@@ -183,12 +180,14 @@ class Model(ABC):
             terms add up, minus ``terms.centre``.
         """
         # Results of a saved fit need no NumPyro, which takes long to import.
+        import jax.numpy as jnp
+
         from bayes_intgen.models import program
 
         fixed = fixed or {}
         priors = self.hyperpriors(terms.without(fixed))
         coefficients, noise_sd = program.sample_coefficients(priors, terms, fixed)
-        mean = program.mean_of_rows(terms, functions, gates, coefficients)
+        mean = jnp.asarray(matrix) @ coefficients
         link: Link = "identity"
         if own_units:
             mean, link = mean + terms.centre, self.link

@@ -53,15 +53,6 @@ def sample_coefficients(
     return numpyro.deterministic("coefficients", prior_mean + jnp.exp(log_sd) * weights), noise_sd
 
 
-def mean_of_rows(
-    terms: Decomposition, functions: ArrayLike, gates: ArrayLike, coefficients: jax.Array
-) -> jax.Array:
-    """Sum of all terms in each row."""
-    sizes = [term.component.basis.size for term in terms.terms]
-    gate_of_column = np.repeat(np.arange(len(sizes)), sizes)
-    return (jnp.asarray(functions) * jnp.asarray(gates)[:, gate_of_column]) @ coefficients
-
-
 def sample_outcome(
     noise: Noise,
     link: Link,

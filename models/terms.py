@@ -15,7 +15,7 @@ Plain regressions consist of the same terms: a single regression on all rows, or
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +210,26 @@ class Term:
             for k, part in zip(self.inputs, self.component.basis.parts, strict=True)
         )
 
+    @cached_property
+    def parts(self) -> tuple["Term", ...]:
+        """Parts with gates of their own, with the coefficients and name of the term.
+
+        Errors of a control variable are in the bias and, in every regime, in the usual action.
+        """
+        basis = self.component.basis
+        if self.action is None or not isinstance(basis, ControlError) or not basis.slopes:
+            return (self,)
+
+        def part(basis: Basis, **changes: Any) -> Term:
+            return replace(self, component=replace(self.component, basis=basis), **changes)
+
+        of_bias = part(replace(basis, slopes=()), gate=WhereNotSet(self.action))
+        of_usual = (
+            part(own, action=None, inputs=tuple(self.inputs[i] for i in at), of_period=False)
+            for at, own in basis.of_usual
+        )
+        return of_bias, *of_usual
+
     @property
     def is_interaction(self) -> bool:
         """Whether the term is an interaction of two actions in every regime."""
@@ -344,6 +364,11 @@ class Decomposition:
         """Whether the values of an action have an order: numbers, ordered levels, or two levels."""
         levels = self.categories[k]
         return levels is None or levels.numeric or levels.ordered or len(levels.labels) == 2
+
+    @cached_property
+    def parts(self) -> tuple[Term, ...]:
+        """Parts of all terms, each with one gate."""
+        return tuple(part for term in self.terms for part in term.parts)
 
     def without(self, names: Collection[str]) -> "Decomposition":
         """Remove terms by name."""
@@ -542,11 +567,11 @@ class Decomposition:
             of_period = Evaluation(np.column_stack([periods.now, inputs[:, count:]]))
         if units is not None and not own_covariates:
             of_units = Evaluation(inputs, units.padded(count), count)
-        for term in self.terms:
-            columns = self.columns[term.name]
-            if gates is not None and not gates[term.gate].any():
-                out[columns] = 0.0
-                continue
+
+        def values_of(term: Term) -> Array | float:
+            weights = 1.0 if gates is None else gates[term.gate]
+            if not np.any(weights):
+                return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
             joint = units is not None and isinstance(basis, ControlBasis | ControlError)
             covers = joint or all(population is not None and population.covers(i) for i in others)
@@ -554,13 +579,21 @@ class Decomposition:
             if periods is not None and isinstance(basis, RateError | PastActions):
                 (k,) = term.inputs
                 own = inputs[:, [k]], periods.slope[:, [k]], periods.past[:, :, k]
-                out[columns] = basis.of_rows(*own).T
+                functions = basis.of_rows(*own).T
             elif periods is not None and term.of_period:
-                out[columns] = of_period(basis, term.inputs)
+                functions = of_period(basis, term.inputs)
+            elif values is None:
+                return 0.0
             else:
-                out[columns] = 0.0 if values is None else values(basis, term.inputs)
-            if gates is not None and not isinstance(term.gate, Always):
-                out[columns] *= gates[term.gate]
+                functions = values(basis, term.inputs)
+            return functions if np.all(weights == 1) else functions * weights
+
+        for term in self.terms:
+            first, *others = term.parts
+            columns = self.columns[term.name]
+            out[columns] = values_of(first)
+            for part in others:
+                out[columns] += values_of(part)
         return out.T
 
     def observed_causes(self, inputs: Array) -> Array:
@@ -579,8 +612,7 @@ class Decomposition:
 
     def moderators_of(self, action: int, intervened: NDArray[np.bool_]) -> set[str]:
         """Covariates and groups on which the effect of an action depends, under a mask (K,)."""
-        gates = self.gates(intervened[None])[0]
-        inputs = [term.inputs for term, gate in zip(self.terms, gates, strict=True) if gate]
+        inputs = [part.inputs for part in self.parts if part.gate(intervened[None])[0]]
         if self.random_effects is not None:
             inputs += [(k, self.random_effects.grouping) for k in self.random_effects.inputs]
         count = len(self.names)
@@ -594,11 +626,6 @@ class Decomposition:
         others = [i for i in term.inputs if i != term.action and i < len(self.names)]
         return bool((self.parents[term.action, others] >= PRIOR_OF_EDGE).all())
 
-    def gates(self, intervened: NDArray[np.bool_]) -> Array:
-        """Gates of all terms, shape (n, number of terms), for masks of shape (n, K)."""
-        values = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
-        return np.stack([values[term.gate] for term in self.terms], axis=1)
-
     def matrix(
         self,
         inputs: Array,
@@ -610,9 +637,9 @@ class Decomposition:
     ) -> Array:
         """Design matrix, shape (n, P): the functions of every term times its gate.
 
-        Parameters as in :meth:`functions` and :meth:`gates`.
+        Parameters as in :meth:`functions`; ``intervened`` has the masks of rows, shape (n, K).
         """
-        gates = {gate: gate(intervened) for gate in {term.gate for term in self.terms}}
+        gates = {gate: gate(intervened) for gate in {part.gate for part in self.parts}}
         return self.functions(inputs, population, evaluation, units, gates, periods)
 
     def design(self, rows: Observations) -> Array:

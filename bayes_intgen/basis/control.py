@@ -8,6 +8,7 @@ standardised residual says the same.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.special import ndtr, ndtri
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
-from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
+from bayes_intgen.basis.combined import KarhunenLoeveBasis, SumBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
 # Position of the control variable among the arguments of a basis.
@@ -110,13 +111,10 @@ class ControlVariable:
         return functions_of_causes(self.bases, self.arguments, inputs)
 
     @property
-    def mean_by_input(self) -> Iterator[tuple[int, Basis, Array]]:
-        """Functions of single causes in the mean: position of the input, basis, coefficients."""
-        end = 1
-        for basis, arguments in zip(self.bases, self.arguments, strict=True):
-            start, end = end, end + basis.size
-            if len(arguments) == 1:
-                yield arguments[0], basis, self.coefficients[start:end]
+    def rows_of_bases(self) -> list[slice]:
+        """Coefficients of each basis in the regression."""
+        ends = np.cumsum([1, *(basis.size for basis in self.bases)]).tolist()
+        return [slice(start, end) for start, end in pairwise(ends)]
 
     def matrix(self, inputs: Array) -> Array:
         return self.residual(inputs, self.functions_of_causes(inputs))[:, None]
@@ -231,11 +229,12 @@ def frequencies_of(basis: Basis) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class ControlError:
-    """What errors of a control variable's regression add to a bias, to first order.
+    """What errors of a control variable's regression add to the mean, to first order.
 
-    The product of the bias' derivative in the control variable and of the control variable's
-    derivatives along the principal axes of the regression's posterior. The coefficients are
-    standard normal before outcomes are seen.
+    To the bias: the product of its derivative in the control variable and of the control variable's
+    derivatives along the principal axes of the regression's posterior. To the parts of covariates
+    and groups in the usual action, in every regime: these parts' errors times their slopes. The
+    coefficients, which both share, are standard normal before outcomes are seen.
 
     Attributes
     ----------
@@ -243,10 +242,14 @@ class ControlError:
         Functions in the bias, all of the same control variable.
     coefficients : tuple of ndarray
         Estimated coefficients of each of them.
+    slopes : tuple of float
+        Slope of the outcome in the part of each basis of the control variable in the usual action;
+        empty if the outcome does not depend on the usual action.
     """
 
     terms: tuple[ControlBasis, ...]
     coefficients: tuple[Array, ...]
+    slopes: tuple[float, ...] = ()
 
     @property
     def control(self) -> ControlVariable:
@@ -256,6 +259,15 @@ class ControlError:
     @property
     def size(self) -> int:
         return int(self.control.root.shape[1])
+
+    @property
+    def of_usual(self) -> Iterator[tuple[tuple[int, ...], Basis]]:
+        """Errors of the parts in the usual action: positions of their inputs, and functions."""
+        control = self.control
+        each = control.bases, control.arguments, control.rows_of_bases, self.slopes
+        for basis, own, rows, slope in zip(*each, strict=True):
+            if slope:
+                yield own, KarhunenLoeveBasis(basis, slope * control.root[rows])
 
     def matrix(self, inputs: Array) -> Array:
         functions = self.control.functions_of_causes(inputs)

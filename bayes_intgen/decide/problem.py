@@ -331,11 +331,12 @@ class JointSurface:
             )
         terms = prediction.terms
         count = len(terms.names)
-        gates = terms.gates(np.ones((1, count), dtype=bool))[0]
-        kept = [term for term, gate in zip(terms.terms, gates, strict=True) if gate != 0]
-        reduced = _restricted(prediction, kept)
+        every = np.ones((1, count), dtype=bool)
+        acting = [part for part in terms.parts if part.gate(every)[0] != 0]
+        names = {part.name for part in acting}
+        reduced = _restricted(prediction, [t for t in terms.terms if t.name in names])
         together = np.full((count, count), not prediction.is_linear)
-        for own in reduced.terms.summands:
+        for own in (summand for part in acting for summand in part.summands):
             actions = [i for i in own.inputs if i < count]
             together[np.ix_(actions, actions)] = True
         size, component = connected_components(together, directed=False)

@@ -41,7 +41,7 @@ def adjustment_along(posterior: PosteriorDraws, name: str) -> Array:
     at = len(terms.names) + terms.covariates.every.index(name)
     coefficients = fitted_prediction(posterior).coefficients
     out = np.zeros((*coefficients.shape[:2], len(values)))
-    for term in terms.terms:
+    for term in terms.parts:
         if term.action is None and term.inputs == (at,):
             matrix = term.component.basis.matrix(values[:, None])
             out += coefficients[..., terms.columns[term.name]] @ matrix.T

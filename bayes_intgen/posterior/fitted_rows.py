@@ -14,7 +14,6 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.models import Model
-from bayes_intgen.models.carryover import Periods
 from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.population import fixed_scales
@@ -44,10 +43,8 @@ class Program:
         Selected terms included, with the prior medians estimated from the data.
     fixed : mapping from term to float
         Prior standard deviations that were not sampled, in units of ``noise_sd``.
-    functions : ndarray, shape (n, P)
-        Basis functions of every term in every row.
-    gates : ndarray, shape (n, number of terms)
-        Gate of each term in each row: how far the term acts there.
+    matrix : ndarray, shape (n, P)
+        Basis functions of every term in every row, zero where the term does not act.
     relative_sd : ndarray, shape (n,)
         Standard deviation of each row's noise in units of ``noise_sd``, by the variance function.
     observed : ndarray, shape (n,)
@@ -59,8 +56,7 @@ class Program:
     model: Model
     terms: Decomposition
     fixed: Mapping[str, float]
-    functions: Array
-    gates: Array
+    matrix: Array
     relative_sd: Array
     observed: Array
     lift_tests: PseudoObservations | None
@@ -77,8 +73,7 @@ class Program:
         observed = self.observed if isinstance(outcome, str) else outcome
         self.model.program(
             self.terms,
-            self.functions,
-            self.gates,
+            self.matrix,
             self.relative_sd,
             observed,
             self.lift_tests,
@@ -256,8 +251,7 @@ class FittedRows(PosteriorDraws):
             self.model,
             self.terms,
             {name: ratio / scale for name, ratio in fixed_scales(self.tree).items()},
-            self.terms.functions(data.inputs, periods=Periods.of(data)),
-            self.terms.gates(data.intervened),
+            self.terms.design(data),
             relative_noise_sd(self.spread, data),
             data.outcome,
             pseudo_observations(data, self.terms),

@@ -151,7 +151,7 @@ cause is likely to move it, so that it has no control variable
     data = support_of(posterior).rows_of_fit(data).this_period
     refuse_unknown_actions([action], posterior.actions, PointsError)
     k, terms = posterior.actions.index(action), posterior.terms
-    own = tuple(term for term in terms.terms if term.role == "bias" and term.action == k)
+    own = tuple(part for part in terms.parts if part.role == "bias" and part.action == k)
     bases = [(t.component.basis, list(t.inputs)) for t in own]
     controls = [(b.control, i) for b, i in bases if isinstance(b, ControlBasis)]
     if not controls:

@@ -22,8 +22,7 @@ def test_prior_draws_match_the_generative_program(data) -> None:
     some = slice(0, 5)
     with jax.enable_x64(True):
         samples = Predictive(model.program, num_samples=PRIOR_DRAWS)(
-            jax.random.key(1), terms, jnp.asarray(terms.functions(data.actions[some])),
-            jnp.asarray(terms.gates(data.intervened[some])), jnp.ones(5),
+            jax.random.key(1), terms, jnp.asarray(terms.design(data)[some]), jnp.ones(5),
         )["coefficients"]  # fmt: skip
     # All but the intercept have prior mean zero.
     ours, theirs = (np.log(np.abs(x[:, 1:])) for x in (mine, np.asarray(samples)))

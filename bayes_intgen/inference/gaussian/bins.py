@@ -293,7 +293,8 @@ class Bins:
         """Sum over rows of one regime, with weights (n,), in double or single precision."""
         regime, inputs = self._regimes[tuple(rows.intervened[0].tolist())], rows.inputs
         evaluation, root = Evaluation(inputs, dtype=dtype), np.sqrt(weights)
-        functions = self._exact[regime].terms.functions(inputs, evaluation=evaluation)
+        own = self._exact[regime].terms
+        functions = own.matrix(inputs, rows.intervened, evaluation=evaluation)
         outcome = (rows.outcome - self.terms.centre) / self.terms.unit * root
         units = np.append(np.ones(functions.shape[1]), self.terms.unit)
         columns = np.empty((len(rows), functions.shape[1] + 1), dtype=dtype)

@@ -39,7 +39,12 @@ from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.adjustment import control_terms, population_weights, usual_terms
+from bayes_intgen.models.adjustment import (
+    control_terms,
+    population_weights,
+    usual_slopes,
+    usual_terms,
+)
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
@@ -481,14 +486,14 @@ def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tup
             of_action.setdefault(term.action, []).append(term)
     errors = []
     for k, own in of_action.items():
-        bases = (term.component.basis for term in own)
-        basis = ControlError(
-            tuple(basis for basis in bases if isinstance(basis, ControlBasis)),
-            tuple(mean[terms.columns[term.name]] for term in own),
-        )
+        bases = tuple(b for t in own if isinstance(b := t.component.basis, ControlBasis))
+        coefficients = tuple(mean[terms.columns[term.name]] for term in own)
+        slopes = usual_slopes(terms, mean, k, len(bases[0].control.bases))
+        basis = ControlError(bases, coefficients, slopes)
         # The scale is fixed.
         component = Component("", basis, LogNormal(1.0, 1.0))
-        name, gate = f"delta({terms.names[k]}) control error", WhereNotSet(k)
+        name = f"delta({terms.names[k]}) control error"
+        gate = Always() if basis.slopes else WhereNotSet(k)
         sd = 1 / terms.unit
         errors.append(Term(name, "bias", k, own[0].inputs, component, sd, gate, of_period=True))
     return tuple(errors)

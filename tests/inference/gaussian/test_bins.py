@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
@@ -16,7 +17,7 @@ from bayes_intgen.inference.gaussian.passes import (
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
-from bayes_intgen.models.terms import Decomposition, Term
+from bayes_intgen.models.terms import Always, Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive(covariates={"age": bi.GP()}, groups={"region": ["level"]})
@@ -68,7 +69,12 @@ def terms(rows: bi.RegimeData) -> tuple[Decomposition, tuple[Term, ...]]:
     for term in every:
         many = term.component.basis.size > 50
         kinds.setdefault((type(term.component.basis), many, term.gate, len(term.inputs)), term)
-    return base, tuple(kinds.values())
+    own = next(t for t in base.terms if isinstance(t.component.basis, ControlBasis))
+    function = own.component.basis
+    slopes = (0.5,) * len(function.control.bases)
+    basis = ControlError((function,), (np.ones(function.size),), slopes)
+    error = replace(own, name="error", gate=Always(), component=replace(own.component, basis=basis))
+    return base, (*kinds.values(), error)
 
 
 def _exact(rows: Observations, terms: Decomposition) -> SufficientStatistics:
@@ -109,7 +115,7 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
     exact = _exact(rows, every)
     finer = {term.name for term in MODEL.fit_tests(rows)} & set(every.columns)
     assert any("," in name for name in finer)
-    names = [*finer, "phi(promo)", "delta(promo)", "phi(search) atom"]
+    names = [*finer, "error", "phi(promo)", "delta(promo)", "phi(search) atom"]
     columns = np.concatenate([np.arange(every.size)[every.columns[name]] for name in names])
     size = np.sqrt(np.diag(exact.xx))
     error = np.abs(sums.xx - exact.xx) / np.outer(size, size)
