@@ -232,6 +232,7 @@ class AdditiveModel(Model):
             low = low if np.mean(at < first - NEAR) > MIN_BEYOND else -np.inf
             high = high if np.mean(at > last + NEAR) > MIN_BEYOND else np.inf
             basis = PiecewiseLinear.beyond(bases.coordinates[k], low, high)
+            basis = basis.over(bases.actions[:, [k]])
             component = replace(CONSTANT, label="beyond", basis=basis)
             if basis.size:
                 yield from (replace(f.term(component, k), fixed_sd=BEYOND_SLOPE) for f in both)
