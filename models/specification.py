@@ -373,8 +373,9 @@ def _sets_of_actions(role: str, values: Any, of: str) -> tuple[tuple[str, ...], 
         for own in items(values, role, f"{of}s of actions")
     )
     for own in sets:
-        enough = len(own) > 1 if of == "group" else len(own) == len({*own}) == 2
-        if not (enough and all(isinstance(name, str) for name in own)):
+        named = all(isinstance(name, str) for name in own)
+        enough = named and (len(own) > 1 if of == "group" else len(own) == len({*own}) == 2)
+        if not enough:
             many = "two or more" if of == "group" else "two different"
             raise ModelError(f"{role}: {quoted(own)} must be {many} actions")
     return sets

@@ -85,8 +85,9 @@ class CovariateColumns:
     @property
     def kinds(self) -> dict[str, Kind]:
         """What a value of each column is, by its name."""
-        kinds: dict[str, Kind] = dict.fromkeys(self.names, "value")
-        kinds |= dict.fromkeys(self.dates, "date")
+        kinds: dict[str, Kind] = {
+            name: "date" if name in self.dates else "value" for name in self.names
+        }
         return kinds | dict.fromkeys(self.groups, "group")
 
     @property

@@ -72,8 +72,12 @@ def array_of(values: Any) -> NDArray[Any]:
 
 def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
     """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
-    column = pd.Series(np.ma.getdata(cells))
-    return column.mask(np.ma.getmaskarray(cells)).infer_objects()
+    if not cells.size:
+        return pd.Series(dtype=float)
+    column = pd.Series(np.ma.getdata(cells)).mask(np.ma.getmaskarray(cells)).infer_objects()
+    # Decimals, and whole numbers that need more than 64 bits.
+    numeric = column.dtype == object and pd.api.types.infer_dtype(column) in ("decimal", "integer")
+    return column.astype(float) if numeric else column
 
 
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":

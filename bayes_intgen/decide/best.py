@@ -317,7 +317,7 @@ def frontier(
     plans = [choose(posterior, search.within(budget)) for budget in values]
     columns = {
         "value": [plan.value for plan in plans],
-        "cost": [plan.cost for plan in plans],
+        "cost": [plan.cost or 0.0 for plan in plans],
         "effect": [float(plan.effect.mean()) for plan in plans],
         **central(
             np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1), level, "gain"

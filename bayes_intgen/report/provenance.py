@@ -61,7 +61,8 @@ def _spelled(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_spelled(own)}" for name, own in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_spelled, value))
+        nested = any(isinstance(own, list | tuple) for own in value)
+        return ("; " if nested else ", ").join(map(_spelled, value))
     if is_dataclass(value):
         parts = ((field.name, _spelled(getattr(value, field.name))) for field in fields(value))
         settings = (f"{name.replace('_', ' ')} {text}" for name, text in parts if text)

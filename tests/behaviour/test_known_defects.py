@@ -44,3 +44,26 @@ def test_intervals_beyond_the_support_of_many_rows_are_wide() -> None:
         draws = posterior.joint_effect(points)
     low, high = draws.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
     assert np.mean((low <= effect(points)) & (effect(points) <= high)) >= 0.5
+
+
+def test_contributions_average_zero_also_beyond_the_experiments() -> None:
+    rng, rows = np.random.default_rng(0), 300
+    dose = np.append(3 * rng.normal(size=rows), rng.uniform(-0.5, 0.5, rows))
+    frame = pd.DataFrame({"dose": dose, "y": dose + rng.normal(size=2 * rows)})
+    frame["regime"] = np.repeat(["", "dose"], rows)
+    posterior = bi.fit(bi.RegimeData.from_frame(frame, ["dose"], "y", "regime"), **LAPLACE)
+    own = posterior.mechanisms(frame[["dose"]])["unconfounded"]
+    np.testing.assert_allclose(own.mean("point"), 0, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
+def test_a_drug_that_nobody_took_before_its_trial() -> None:
+    rng, rows = np.random.default_rng(0), 300
+    frame = pd.DataFrame({"dose": rng.normal(size=3 * rows), "age": rng.normal(size=3 * rows)})
+    frame["regime"] = np.repeat(["", "treated", "dose"], rows)
+    frame["treated"] = np.where(frame["regime"] == "treated", rng.integers(0, 2, 3 * rows), 0)
+    frame["y"] = frame["treated"] + frame["dose"] + frame["age"] + rng.normal(size=3 * rows)
+    names = ["treated", "dose"]
+    data = bi.RegimeData.from_frame(frame, names, "y", "regime", covariates=["age"])
+    change = bi.fit(data, **LAPLACE).contrast({"treated": 1, "dose": 0}, {"treated": 0, "dose": 0})
+    assert abs(float(change.mean()) - 1) < 4 * float(change.std())

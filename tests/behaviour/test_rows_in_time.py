@@ -165,3 +165,13 @@ def test_a_stream_with_a_time_is_refused() -> None:
     )
     with pytest.raises(bi.DataError, match="must be in memory"):
         bi.fit(stream, method="laplace", progress=False)
+
+
+def test_a_time_may_be_a_date_that_is_no_covariate() -> None:
+    frame = panel(0, decay=0.8).assign(age=np.arange(REGIONS * WEEKS) % 7)
+    dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["week"], unit="D")
+    effects = [
+        fitted(own, covariates=["age"], **ORDER).joint_effect(POINTS)
+        for own in (frame, frame.assign(week=dates))
+    ]
+    np.testing.assert_allclose(*effects)

@@ -163,6 +163,8 @@ def test_budgets_targets_and_experiments_of_profit(posterior) -> None:
     start -= plan.baseline["red"] + 0.5 * plan.baseline["green"]
     np.testing.assert_allclose(table["value"], 2.0 * table["effect"] - table["cost"] - start.item())
     assert float(table["value"][0]) < plan.value
+    free = bi.Decision({"red": 0.0}, bounds={"red": (-1, 1.5)})
+    assert (posterior.frontier(free, [1.0, 2.0])["cost"] == 0).all()
     target = float(plan.profit.mean()) - 0.2
     cheapest = posterior.cheapest(worth, target)
     assert cheapest.value == pytest.approx(target, abs=0.01)

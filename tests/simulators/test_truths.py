@@ -85,7 +85,7 @@ BAD = [
     (lambda: MEDIA.dataset({("x",): 9}, 0), "unknown action 'x'"),
     (lambda: MEDIA.dataset(30, 0, []), "no regimes"),
     (lambda: MEDIA.joint_effect([[1.0, 2.0, 3.0]]), "'tv', 'radio'"),
-    (lambda: MEDIA.joint_effect([[1.0], [1.0, 2.0]]), "[Nn]umbers"),
+    (lambda: MEDIA.joint_effect([[1.0], [1.0, 2.0]]), "one column for each of"),
     (lambda: MediaMix.random(0, seed=0), "at least one action"),
     (lambda: Binary.random(2, 0, share=(0.5, 0.2)), "share must be a range"),
     (lambda: Ordered.random(2, 0, levels=1), "at least 2, not 1"),

@@ -63,9 +63,11 @@ def changes_in_time(
         Rows over whose population time is centred.
     """
     terms, columns, out = posterior.terms, data.columns, list[Changes]()
-    if columns.dates:
+    # A time that is no covariate may be a date, too.
+    dates = [name for name in columns.names if name in columns.dates]
+    if dates:
         mean, shares = posterior.conditional(sites).mean / terms.unit, population_shares(data)
-    for name in columns.dates:
+    for name in dates:
         at = columns.names.index(name)
         values = data.covariates[:, [at]]
         line = LinearBasis.of(values, Coordinate.of(values[:, 0]))

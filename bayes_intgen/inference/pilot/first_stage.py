@@ -152,8 +152,9 @@ def _with_control_variables(
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
+    series = _in_series(sample, data)
     for k in filter(terms.is_ordered, range(len(likely))):
-        own = _causes(sample, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
+        own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
             causes[k] = own
     if not causes:
@@ -172,8 +173,19 @@ def _with_control_variables(
     return terms, products
 
 
+def _in_series(sample: Observations, data: Rows) -> Observations:
+    """Rows that follow each other, those of the first units, if rows have a time."""
+    if sample.time is None:
+        return sample
+    rows = data.in_memory
+    assert rows.time is not None
+    assert rows.series is not None
+    return rows.take(np.lexsort((rows.time, rows.series))[:MAX_ROWS])
+
+
 def _causes(
     data: Observations,
+    series: Observations,
     terms: Decomposition,
     finer: Sequence[Term],
     numbers: Array,
@@ -194,7 +206,7 @@ def _causes(
         for term in (*terms.terms, *finer)
         if term.role in ("covariate", "group") and term.action is None
     ]
-    share = _independent_share(data, terms, k, [*singles, *observed], some)
+    share = _independent_share(series, terms, k, [*singles, *observed])
     others = _relevant(data, terms, observed, numbers, k, singles, some)
     number = numbers[rows].sum()
     for functions in ([*singles, *products, *others], [*singles, *others], singles):
@@ -216,19 +228,18 @@ def _independent_share(
     terms: Decomposition,
     k: int,
     causes: Sequence[Functions],
-    rows: NDArray[np.intp],
 ) -> float:
     """Share of rows that count as independent, by the action without what all causes explain.
 
     It is for coefficients and their errors. Which causes matter is decided by all rows: those of a
     needless one shrink, and a missing one leaves the control variable wrong.
     """
-    own = data.take(rows)
-    if own.time is None or not len(rows):
+    own = data.take(np.flatnonzero(~data.intervened[:, k]))
+    if own.time is None or not len(own):
         return 1.0
     evaluation, action = Evaluation(own.inputs), terms.coordinates[k](own.actions[:, k])
-    columns = [np.ones(len(rows)), *(evaluation(*each).T for each in causes)]
-    span = span_of(np.column_stack(columns), np.ones(len(rows)))
+    columns = [np.ones(len(own)), *(evaluation(*each).T for each in causes)]
+    span = span_of(np.column_stack(columns), np.ones(len(own)))
     return independent_share(own, action - span @ (span.T @ action))
 
 
@@ -259,7 +270,7 @@ def _relevant(
     the others are compared given those that were added.
     """
     remaining = list(observed)
-    if not remaining or not len(rows):
+    if not remaining or not len(rows) or np.ptp(data.actions[rows, k]) == 0:
         return []
     evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
     features = functions_of_action(own, terms, k)[1].matrix(own)
