@@ -1,10 +1,9 @@
-"""First stage: terms of a fit, with the regression of each action on its observed causes."""
+"""First stage: terms of a fit, whose biases are functions of control variables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
-from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,7 @@ from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.control import (
     ControlBasis,
     ControlError,
-    ControlVariable,
     NormalScores,
-    functions_of_causes,
-    sd_of_residuals,
-    standardised_residual,
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
@@ -28,6 +23,7 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.pilot.action_regressions import MAX_ROWS, Causes, control_variables
 from bayes_intgen.inference.pilot.graph_evidence import (
     functions_of_action,
     log_bayes_factor,
@@ -50,41 +46,8 @@ from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
-# Maximum number of rows for the choice of covariates and groups, and for the start of a regression.
-MAX_ROWS = 20_000
-# Number of updates of the variances of a regression's coefficients, and of iterations of the
-# regressions of some rows, of squared residuals or of intervals.
-ITERATIONS, START_ITERATIONS = 50, 10
-# Variance of coefficients, relative to that of the action, below which their functions are absent.
-MIN_VARIANCE = 1e-8
-# Share of the variance of the fitted mean in directions of its error that are left out.
-NEGLIGIBLE = 1e-3
 # Step of the derivative of a contribution, in spreads of the action.
 RATE_STEP = 0.05
-
-
-class Causes(NamedTuple):
-    """Functions of the observed causes of an action.
-
-    Attributes
-    ----------
-    inputs : tuple of int
-        The action and its causes, among actions, covariates and groups.
-    scale : Coordinate or NormalScores
-        Scale of the action in the regression.
-    bases : tuple of Basis
-    arguments : tuple of tuple of int
-        Arguments of each basis, positions among ``inputs``.
-    share : float
-        Number of independent rows that tell as much, over the number of rows: hidden causes that
-        persist make the action of a unit differ from its usual one for a while.
-    """
-
-    inputs: tuple[int, ...]
-    scale: Coordinate | NormalScores
-    bases: tuple[Basis, ...]
-    arguments: tuple[tuple[int, ...], ...]
-    share: float
 
 
 # Maximum number of candidate columns of unlikely parents, finer functions included: those of 13
@@ -159,17 +122,10 @@ def _with_control_variables(
             causes[k] = own
     if not causes:
         return terms, ()
-    some = sample.sample(MAX_ROWS)
-    starts = {k: _start(own, some) for k, own in causes.items()}
-    cross = data.map_reduce(
-        partial(_cross_products, causes, starts), _merge, "Regressions of actions", progress
-    )
     products: tuple[Term, ...] = ()
-    for (k, own), sums in zip(causes.items(), cross, strict=True):
-        control = _control_variable(own, starts[k], sums)
-        if control is not None:
-            terms, more = control_terms(sample, model, terms, own.inputs, control, len(data))
-            products += more
+    for k, control in control_variables(causes, sample, data, progress).items():
+        terms, more = control_terms(sample, model, terms, causes[k].inputs, control, len(data))
+        products += more
     return terms, products
 
 
@@ -289,203 +245,6 @@ def _relevant(
         relevant.append(remaining.pop(int(np.argmax(evidence))))
         causes.append(evaluation(*relevant[-1]).T)
     return relevant
-
-
-class CrossProducts(NamedTuple):
-    """Weighted cross products of a constant, functions of causes and a response.
-
-    Attributes
-    ----------
-    products : ndarray, shape (2 + M, 2 + M)
-    units : float
-        Number of units.
-    """
-
-    products: Array
-    units: float
-
-    @classmethod
-    def of(
-        cls, functions: Array, response: Array, units: Array, variance: Array, hidden: float = 0.0
-    ) -> Self:
-        """Cross products of rows, shape (n,) each, with these relative variances of a unit.
-
-        ``hidden`` is added to the sum of the squares of the response.
-        """
-        columns = np.column_stack([functions, response])
-        products = (columns * (units / variance)[:, None]).T @ columns
-        products[-1, -1] += hidden
-        return cls(products, float(units.sum()))
-
-    def merged(self, other: Self) -> Self:
-        return type(self)(self.products + other.products, self.units + other.units)
-
-
-class Start(NamedTuple):
-    """Coefficients of the mean and the log variance of an action, estimated from some rows."""
-
-    mean: Array
-    log_variance: Array
-
-
-def _cross_products(
-    causes: Mapping[int, Causes], starts: Mapping[int, Start], batch: Observations
-) -> list[CrossProducts]:
-    """Cross products of the functions of causes and the action on its scale, for each action."""
-    return [_step(own, starts[k], *_rows_of(own, batch)) for k, own in causes.items()]
-
-
-def _step(
-    causes: Causes, start: Start, functions: Array, action: Array, units: Array
-) -> CrossProducts:
-    """Cross products for a step of Newton's method from the start.
-
-    For numbers it leads to the least squares. For intervals of scores the response and its variance
-    are those of iteratively reweighted least squares, and the hidden squares make the sum of
-    squares at the start an expectation given the intervals, as in the EM algorithm.
-    """
-    mean, sd = functions @ start.mean, sd_of_residuals(functions, start.log_variance)
-    residual, information = standardised_residual(causes.scale, action, mean, sd)
-    hidden = float(units @ ((1 - information) * (1 - residual**2 / information)))
-    response = mean + sd * residual / information
-    return CrossProducts.of(functions, response, units, sd**2 / information, hidden)
-
-
-def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
-    """Functions of causes, action and number of units in the rows where the action was not set."""
-    rows = ~data.intervened[:, causes.inputs[0]]
-    inputs = data.inputs[rows][:, list(causes.inputs)]
-    functions = functions_of_causes(causes.bases, causes.arguments, inputs)
-    units = np.ones(len(inputs)) if data.weights is None else data.weights[rows]
-    return functions, inputs[:, 0], causes.share * units
-
-
-def _merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
-    return [one.merged(other) for one, other in zip(before, after, strict=True)]
-
-
-class Regression(NamedTuple):
-    """Bayesian linear regression on a constant and several bases.
-
-    Attributes
-    ----------
-    mean : ndarray, shape (1 + M,)
-    root : ndarray, shape (1 + M, 1 + M)
-        Of the posterior covariance, ``root @ root.T``.
-    variance : float
-        Of the residuals of a unit whose relative variance is one.
-    of_bases : ndarray
-        Prior variance of the coefficients of each basis.
-    """
-
-    mean: Array
-    root: Array
-    variance: float
-    of_bases: Array
-
-
-def _regression(
-    cross: CrossProducts,
-    bases: Sequence[Basis],
-    start: Regression | None = None,
-    iterations: int = ITERATIONS,
-) -> Regression | None:
-    """Regression from cross products; None if the causes explain nothing.
-
-    Each basis has a variance of its coefficients, by the fixed points of MacKay (Neural Computation
-    1992). The constant has a flat prior.
-    """
-    products = cross.products
-    xx, xy, yy, weight = products[:-1, :-1], products[:-1, -1], products[-1, -1], products[0, 0]
-    total = yy / weight - (xy[0] / weight) ** 2
-    if not total > 0:
-        return None
-    of_column = np.repeat(np.arange(len(bases)), [basis.size for basis in bases])
-    count = np.bincount(of_column)
-    variance, of_bases = total * weight / cross.units, np.full(len(bases), total)
-    if start is not None:
-        variance, of_bases = start.variance, start.of_bases
-    for _ in range(iterations):
-        prior = np.concatenate([[0.0], 1 / of_bases[of_column]])
-        factor = np.linalg.cholesky(xx / variance + np.diag(prior))
-        root = np.linalg.inv(factor).T
-        mean = root @ (root.T @ xy) / variance
-        spent = count - np.bincount(of_column, np.square(root[1:]).sum(axis=1)) / of_bases
-        squares = np.bincount(of_column, mean[1:] ** 2)
-        of_bases = np.maximum(squares / np.maximum(spent, MIN_VARIANCE), MIN_VARIANCE * total)
-        remainder = yy - 2 * mean @ xy + mean @ xx @ mean
-        left = remainder / max(cross.units - 1 - spent.sum(), 1.0)
-        variance = max(left, MIN_VARIANCE * total * weight / cross.units)
-    if (of_bases <= MIN_VARIANCE * total).all():
-        return None
-    return Regression(mean, root, float(variance), of_bases)
-
-
-def _start(causes: Causes, data: Observations) -> Start:
-    """Mean and log variance of an action given its causes, by some of the rows.
-
-    Normal scores have a constant variance: among groups in which nearly all rows share a value it
-    is hardly known, and would make outliers of the few others.
-    """
-    functions, action, units = _rows_of(causes, data)
-    start = Start(np.zeros(functions.shape[1]), np.zeros(functions.shape[1]))
-    if isinstance(causes.scale, Coordinate):
-        return start._replace(
-            log_variance=_log_variance(causes.bases, functions, causes.scale(action), units)
-        )
-    fit = None
-    for _ in range(START_ITERATIONS):
-        fit = _regression(_step(causes, start, functions, action, units), causes.bases, fit, 2)
-        if fit is None:
-            break
-        start = Start(fit.mean, _scaled(start.log_variance, fit.variance))
-    return start
-
-
-def _scaled(log_variance: Array, ratio: float) -> Array:
-    """Coefficients of the log variance of residuals whose variance is larger by a factor."""
-    return np.append(log_variance[0] + np.log(ratio), log_variance[1:])
-
-
-def _log_variance(bases: Sequence[Basis], functions: Array, action: Array, units: Array) -> Array:
-    """Coefficients of the log variance of an action given its causes.
-
-    Gamma regression of squared residuals with a logarithmic link, by iteratively reweighted least
-    squares (McCullagh and Nelder, *Generalized Linear Models*, 1989, chapter 8), whose weights are
-    constant.
-    """
-    one, fit = np.ones(len(units)), None
-    log_variance = np.zeros(functions.shape[1])
-    of_mean = _regression(CrossProducts.of(functions, action, units, one), bases)
-    if of_mean is None:
-        return log_variance
-    squares = (action - functions @ of_mean.mean) ** 2
-    log_variance[0] = np.log(of_mean.variance)
-    for _ in range(START_ITERATIONS):
-        variance = sd_of_residuals(functions, log_variance) ** 2
-        response = np.log(variance) + squares / variance - 1
-        fit = _regression(CrossProducts.of(functions, response, units, one), bases, fit, 2)
-        if fit is None:
-            break
-        log_variance = fit.mean
-    return log_variance
-
-
-def _control_variable(causes: Causes, start: Start, cross: CrossProducts) -> ControlVariable | None:
-    """Control variable from cross products; None if the causes explain nothing."""
-    fit = _regression(cross, causes.bases)
-    if fit is None:
-        return None
-    xx = cross.products[:-1, :-1]
-    # Principal axes of the error of the fitted mean over the rows.
-    values, vectors = np.linalg.eigh(fit.root.T @ xx @ fit.root)
-    axes = fit.root @ vectors[:, np.cumsum(values) > NEGLIGIBLE * values.sum()]
-    # An eigensolver leaves the signs open.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    log_variance = _scaled(start.log_variance, fit.variance)
-    return ControlVariable(
-        causes.scale, causes.bases, causes.arguments, fit.mean, log_variance, axes
-    )
 
 
 def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
