@@ -1,6 +1,7 @@
 """Conversion of tables of any kind, and of their columns, through narwhals."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -76,8 +77,10 @@ def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
         return pd.Series(dtype=float)
     column = pd.Series(np.ma.getdata(cells)).mask(np.ma.getmaskarray(cells)).infer_objects()
     # Decimals, and whole numbers that need more than 64 bits.
-    numeric = column.dtype == object and pd.api.types.infer_dtype(column) in ("decimal", "integer")
-    return column.astype(float) if numeric else column
+    if column.dtype == object and pd.api.types.infer_dtype(column) in ("decimal", "integer"):
+        with suppress(OverflowError):
+            return column.astype(float)
+    return column
 
 
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
