@@ -20,7 +20,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_varies
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.pretreatment import copied_action
-from bayes_intgen.identification.regimes import is_identified, mask_label
+from bayes_intgen.identification.regimes import is_identified
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option, quoted
 
@@ -77,7 +77,7 @@ def check_observational(data: Rows) -> None:
         identify = "identify" if is_identified(list(data.regimes), joint) else "do not identify"
         raise DataError(
             "there are no observational rows (rows in which no action was set), and the others "
-            f"{identify} {mask_label(data.names, joint)}; add such rows"
+            f"{identify} the effect of setting all actions; add such rows"
             + option(", or pass require_observational=False to go on without them", command="")
         )
 

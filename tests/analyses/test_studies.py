@@ -113,7 +113,8 @@ def test_study_of_violations(study_of) -> None:
     error = lines.set_index(["violation", "strength"])["error"]
     # No additive model fits a product of independent actions: it is entirely in the error.
     assert error["interacting", 0.8] > 0.6
-    assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
+    # Lines beyond the experiments revert to zero where no row informs them.
+    assert error["shifted support", 3.0] > 1.5 * error["shifted support", 0.0]
 
 
 @pytest.mark.slow
