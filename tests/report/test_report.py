@@ -325,7 +325,7 @@ def assert_agrees(browser, posterior, baseline, start, level=0.9) -> None:
 
 def fits(kind: str) -> bi.Posterior:
     if kind in ("binary", "count"):
-        fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 10.0, draws=60)
+        fit = made_up(["tv", "radio"], unit=0.005 if kind == "binary" else 1.0, draws=60)
         fit.tree["fit"].attrs["outcome_kind"] = kind
         return bi.Posterior(fit.tree)
     fitted = bi.fit(confounded_rows(300, seed=2), method="laplace", progress=False)
