@@ -87,8 +87,6 @@ ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
 PANELS = ("panel", "panel of levels", "panel of zeros")
-# Change of all slopes where only the history is.
-BENDS = {"bends beyond": -1.5, "small bends beyond": -0.5, "straight beyond": 0.0}
 TECHNIQUES = {
     "forward selection": Technique(
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
@@ -100,7 +98,6 @@ TECHNIQUES = {
     "usual actions": Technique(
         (*PANELS, "two years", "two years, few rows", "regions"), {"usual_actions": False}
     ),
-    "lines beyond": Technique(tuple(BENDS), {"lines_beyond": False}),
     "finer functions": Technique(
         (*ROUGH, "light tunnel", "two years"), {"finer_functions": False}
     ),
@@ -169,8 +166,6 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return real(kind, seed, rows, rng)
     if kind in PANELS:
         return panel(kind, rows, rng)
-    if kind in BENDS:
-        return narrow(BENDS[kind], rows, rng)
     if kind in GROWTH:
         return growing(GROWTH[kind], rows, rng)
     if kind.startswith("two years"):
@@ -359,28 +354,6 @@ def growing(growth: float, rows: int, rng: np.random.Generator) -> Case:
     points, day = 1.1 * rng.normal(size=(POINTS, count)), 715
     truth = effects(points, np.full(POINTS, day / 365))
     return Case(data, points, truth, given={"day": str(np.datetime64("2024-01-01") + day)})
-
-
-def narrow(bend: float, rows: int, rng: np.random.Generator) -> Case:
-    """History in a wider range than experiments, beyond which slopes change; points lie there."""
-    count, end = 3, 1.5
-    slope, gain = rng.uniform((0.5, 0.3), (1.2, 1.0), (count, 2)).T
-    slope, gain = (x * rng.choice([-1, 1], count) for x in (slope, gain))
-
-    def effects(actions: np.ndarray) -> np.ndarray:
-        past = np.sign(actions) * np.maximum(np.abs(actions) - end, 0)
-        return np.asarray((actions + bend * past) @ slope)
-
-    mask = np.eye(count + 1, count, -1, dtype=bool).repeat(rows, axis=0)
-    causes = rng.normal(size=mask.shape)
-    observed = causes + rng.normal(size=mask.shape)
-    actions = np.where(mask, rng.uniform(-end, end, mask.shape), observed)
-    outcome = effects(actions) + causes @ gain + 0.5 * rng.normal(size=len(mask))
-    data = bi.RegimeData.from_arrays(actions, outcome, mask)
-    points = rng.uniform(-end, end, (POINTS, count))
-    where = np.arange(POINTS), rng.integers(0, count, POINTS)
-    points[where] = rng.choice([-1, 1], POINTS) * rng.uniform(2.0, 3.5, POINTS)
-    return Case(data, points, effects(points))
 
 
 def adjusted(kind: str, seed: int, rows: int) -> Case:

@@ -38,8 +38,6 @@ from bayes_intgen.text.messages import option, refuse_unknown_actions
 # them, coverage of 90% intervals there is 0.77 in 36 worlds of 12,000 rows, with them 0.91, 1.7
 # times as wide.
 BEYOND_SLOPE, MIN_BEYOND = 0.5, 0.01
-# Label of these lines.
-BEYOND = "beyond"
 
 
 @dataclass(frozen=True)
@@ -235,7 +233,7 @@ class AdditiveModel(Model):
             high = high if np.mean(at > last + NEAR) > MIN_BEYOND else np.inf
             basis = PiecewiseLinear.beyond(bases.coordinates[k], low, high)
             basis = basis.over(bases.actions[:, [k]])
-            component = replace(CONSTANT, label=BEYOND, basis=basis)
+            component = replace(CONSTANT, label="beyond", basis=basis)
             if basis.size:
                 yield from (replace(f.term(component, k), fixed_sd=BEYOND_SLOPE) for f in both)
 

@@ -26,8 +26,6 @@ class Techniques:
         Errors of the control variables' regressions are terms of the biases.
     usual_actions : bool
         What covariates and groups make of the actions is a regressor of its own.
-    lines_beyond : bool
-        Contributions and biases have lines where actions were observed and no experiment is near.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
     interactions_of_causes : bool
@@ -55,7 +53,6 @@ class Techniques:
     control_variables: bool = True
     control_errors: bool = True
     usual_actions: bool = True
-    lines_beyond: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
     interactions_of_causes: bool = True

@@ -35,7 +35,6 @@ from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
-from bayes_intgen.models.additive_model import BEYOND
 from bayes_intgen.models.adjustment import (
     control_terms,
     population_weights,
@@ -301,8 +300,6 @@ def first_terms(
         # Outliers would widen the unit of all priors.
         typical = clipped(sample) if model.noise == "student_t" else sample
         terms = model.decompose(typical, len(data))
-    if not settings.techniques.lines_beyond:
-        terms = terms.without([t.name for t in terms.terms if t.component.label == BEYOND])
     candidates: tuple[Term, ...] = ()
     if settings.simplify:
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
