@@ -172,7 +172,7 @@ class Term:
         Basis and prior. ``fixed_sd`` overrides its scale.
     fixed_sd : float or None
         Prior standard deviation in outcome standard deviations, if the scale is not a
-        hyperparameter (intercept, levels, and lines beyond the experiments).
+        hyperparameter (intercept and levels).
     gate : Gate
         Weight of the term in each regime.
     of_period : bool

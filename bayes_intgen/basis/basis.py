@@ -370,21 +370,6 @@ class PiecewiseLinear(_Centred):
         size = np.sqrt(np.sum(values**2) / (count - 1))
         return cls((0.0,) * (count - 1), knots, left * values / size, True).over(actions)
 
-    @classmethod
-    def beyond(cls, coordinate: Coordinate, low: float, high: float) -> Self:
-        """Build lines that start at the ends of a range, and are zero within it.
-
-        Their slopes are in units of the coordinate. There is none where the column has no values.
-        """
-        ends = np.clip([-np.inf, low, high, np.inf], coordinate.low, coordinate.high)
-        z = coordinate(ends)
-        lengths = np.array([z[1] - z[0], z[3] - z[2]])
-        at_ends = np.zeros((4, 2))
-        at_ends[[0, 3], [0, 1]] = lengths
-        knots, first = np.unique(ends, return_index=True)
-        rotation = at_ends[first][:, lengths > 0]
-        return cls((0.0,) * rotation.shape[1], tuple(knots.tolist()), rotation, False)
-
     def raw(self, actions: Array) -> Array:
         knots = np.array(self.knots)
         values = np.clip(actions[:, 0], knots[0], knots[-1])

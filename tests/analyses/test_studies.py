@@ -113,12 +113,7 @@ def test_study_of_violations(study_of) -> None:
     error = lines.set_index(["violation", "strength"])["error"]
     # No additive model fits a product of independent actions: it is entirely in the error.
     assert error["interacting", 0.8] > 0.6
-    # No row informs the effect where the experiments do not reach: every model errs more, and its
-    # intervals say so.
-    by_model = models.pivot_table(index="seed", columns="violation", values="error")
-    assert (by_model["shifted support"] > by_model["none"]).all()
-    covered = models.loc[models["violation"] == "shifted support", "coverage90"]
-    assert covered.min() > 0.9
+    assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
 
 
 @pytest.mark.slow
