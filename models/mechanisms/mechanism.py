@@ -84,7 +84,7 @@ KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
 # Number of knots of each factor of finer functions of two actions. More follow thresholds better,
 # and the time of a fit with an interaction grows with their square.
-PAIR_KNOTS = 16
+PAIR_KNOTS = 12
 # Size of a marginal basis with all functions of a mechanism, and maximum number of levels.
 MAX_LEVELS = 50
 
