@@ -239,7 +239,7 @@ def with_pairs(
 
 
 def failed_tests[AnyTest: _Test](tests: Sequence[AnyTest]) -> list[AnyTest]:
-    """Select the tests that fail at familywise error rate ``LEVEL``, the smallest p value first.
+    """Select the tests that fail at error rate ``LEVEL``, the smallest p value first, then jumps.
 
     Holm's procedure (1979), *A simple sequentially rejective multiple test procedure*. Jumps, if
     there are any, share the level with all others together: they are of the few pairs of actions
