@@ -20,7 +20,14 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import MEAN, RiskMeasure
-from bayes_intgen.decide.grid import Grid, Positions, best_choices, combinations, thinned
+from bayes_intgen.decide.grid import (
+    ErrorOfChoice,
+    Grid,
+    Positions,
+    best_choices,
+    combinations,
+    thinned,
+)
 from bayes_intgen.decide.problem import (
     JointSurface,
     Problem,
@@ -184,16 +191,15 @@ class Search:
         """Best options of each draw, whether the rows support them or not."""
         return self.grid.choices(self.problem.budget)
 
-    def optimism(self, plan: Array) -> float:
-        """Expected excess of the predicted gain of a plan that was chosen as the best."""
-        draws = self.surface.draws(np.stack([plan, self.problem.baseline]))
-        return self._optimism * float((draws[:, 0] - draws[:, 1]).std())
+    def corrected(self, gain: Array) -> tuple[Array, float]:
+        """Draws of the gain of a plan that was chosen as the best, corrected, and its optimism."""
+        error, mean, sd = self._error_of_choice, float(gain.mean()), float(gain.std())
+        optimism = error.optimism * sd
+        return mean - optimism + error.spread * (gain - mean), optimism
 
     @cached_property
-    def _optimism(self) -> float:
-        """The same in standard deviations of the gain."""
-        grid, budget = self.grid, self.problem.budget
-        return grid.optimism(self._choices_of_draws, budget)
+    def _error_of_choice(self) -> ErrorOfChoice:
+        return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
 
     def _best_sums(self, elsewhere: bool = False) -> list[Array]:
         """Plans on the grid with the best mean, and less and less variance for a measure of risk.

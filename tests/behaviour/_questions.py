@@ -218,10 +218,10 @@ def best_cvar(case: Case, fit: bi.Posterior, over: Over) -> None:
 def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = decision(case)
     low, high = lowest_and_highest_cost(own)
-    table = fit.frontier(own, [0.6 * low + 0.4 * high, high])
+    table = fit.frontier(own, [0.6 * low + 0.4 * high, high], "mean")
     assert table.plan.dims == ("budget", "action")
     assert (table.cost <= table.budget + 1e-6).all()
-    before = (table.value + table.optimism).to_numpy()
+    before = (table.gain + table.optimism).to_numpy()
     assert before[1] >= before[0] - 1e-9
     assert np.isfinite(table.gain).all()
     assert (table.gain_low <= table.gain_high).all()
