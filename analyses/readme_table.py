@@ -227,8 +227,7 @@ def summary_of_speed() -> list[list[str]]:
         [
             "seconds to a posterior, 5 actions, 20,000 rows; 10,000,000 rows",
             f"{speed(OURS, 5, 20_000)}; {speed(OURS, 5, 10_000_000)}",
-            f"mgcv: {speed('mgcv', 5, 20_000)}; NumPyro's NUTS row by row (extrapolated): "
-            f"{speed('NumPyro', 5, 20_000)}",
+            f"NumPyro's NUTS row by row (extrapolated): {speed('NumPyro', 5, 20_000)}",
             source("benchmark_speed"),
         ],
     ]
@@ -421,7 +420,7 @@ def chosen() -> list[list[str]]:
         "mean": "largest expected gain",
         "cautious": "a cautious choice",
         "frontier": "best plan of another budget",
-        "cheapest": "cheapest plan with half of the gain",
+        "cheapest": "cheapest plan with half the gain",
     }
     columns = ("excess in sd, uncorrected", "excess in sd", "coverage")
     lines = [["choice", "worlds", "uncorrected", "corrected", "coverage of 90% intervals"]]
@@ -442,7 +441,7 @@ def violations() -> list[list[str]]:
     }
     for row in rows_of("checks", kind="all", graph="False"):
         if row["violation"] in names and row["together"] != "two":
-            shared = f" of {row['actions']} actions, strength {row['strength']}"
+            shared = f" of {row['actions']} actions, {row['strength']}"
             name = names[row["violation"]]
             found, low, high = (number(row[column]) for column in ("found", "low", "high"))
             lines.append(
