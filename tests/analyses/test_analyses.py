@@ -1,6 +1,5 @@
 import json
 import re
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -29,7 +28,6 @@ def test_light_tunnel_from_rows_to_figure(tmp_path, monkeypatch, capsys) -> None
 
 @pytest.mark.slow
 def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(import_module("benchmark_cases"), "has_mgcv", lambda: False)
     world, scores = Polynomial.random(2, seed=0), {}
     for name in ("cubic_seed1", "cubic_seed2"):
         data = world.dataset(100, seed=len(scores))

@@ -38,24 +38,41 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
     return bool(np.isfinite(errors).all() and errors.between(low, high).all())
 
 
+# Words of the command line, whether there are pictures, and rows of the table of single models.
+STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
+    "published_ratio": ((), True, 8),
+    "published_convergence": ((), True, 16),
+    "shapes": ((), False, 28),
+    "interactions": ((), True, 18),
+    "alike": ((), False, 16),
+    "panels": ((), False, 4),
+    "level_of_bias": ((), False, 4),
+    "outliers": ((), False, 12),
+    "ablations": (("--techniques", "pruning"), False, 2),
+    "laplace": (("--kinds", "linear"), False, 2),
+    "chosen_plans": ((), True, 14),
+    "updates": (("--kinds", "linear"), False, 1),
+}
+
+
 @pytest.mark.slow
-def test_study_of_ratios(study_of) -> None:
-    pytest.importorskip("sklearn")
-    lines, models = study_of("published_ratio")
-    assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
-    assert set(lines["estimator"]) == {"this library", "published (ridge a regime)"}
-    assert len(models) == 2 * 4
-    ours = models[models["estimator"] == "this library"]
-    # Errors of the library are of the size of the limit, which is that of data like these.
-    assert in_order(lines[lines["estimator"] == "this library"]["mean"], 0.1, 5)
-    assert in_order(ours["limit"] / ours["limit at the equal split"], 0.5, 2)
-    np.testing.assert_allclose(
-        lines["mean"],
-        (models["error"] / models["limit at the equal split"])
-        .groupby([models["ratio"], models["estimator"]], sort=False)
-        .mean(),
-        atol=6e-4,
-    )
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_quick_run_has_a_table_of_each_model_and_a_summary(study_of, name) -> None:
+    words, figures, rows = STUDIES[name]
+    lines, models = study_of(name, *words, figures=figures)
+    assert len(lines)
+    assert len(models) == rows
+
+
+def test_alike_actions_differ_where_they_should() -> None:
+    study = import_module("alike")
+    for kind in study.KINDS:
+        world = study.World(kind, 100)
+        # Reallocations cost nothing.
+        plans = world.plans()["reallocation"]
+        np.testing.assert_allclose(plans.sum(axis=1), study.TODAY * world.count)
+        alone = study.TODAY * np.eye(world.count)
+        assert (np.ptp(world.effect(alone)) < 1e-12) == (kind == "equal")
 
 
 def test_limit_at_each_ratio_matches_its_closed_form() -> None:
@@ -77,21 +94,6 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
     row = {"actions": "5", "variance observed": "0.2", "variances set": "1.7"}
     rows = [{**row, "seed": "0"}, {**row, "seed": "1"}]
     np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
-
-
-@pytest.mark.slow
-def test_study_of_convergence(study_of) -> None:
-    pytest.importorskip("sklearn")
-    lines, models = study_of("published_convergence")
-    assert lines["total"].tolist() == [300] * 4 + [600] * 4
-    assert set(models["rows"]) == {100, 200}
-    assert len(models) == 2 * 2 * 4
-    assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
-    ours = models[models["estimator"] == "this library"]
-    assert in_order(ours["error"] / ours["limit"], 0.05, 5)
-    # The limit falls as the root of the rows, exactly.
-    least = lines[lines["estimator"] == "this library"]["limit"].to_numpy()
-    assert least[0] / least[1] == pytest.approx(np.sqrt(2), rel=1e-3)
 
 
 def test_limits_of_both_studies_agree() -> None:
@@ -147,17 +149,6 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
 
 
 @pytest.mark.slow
-def test_study_of_shapes(study_of) -> None:
-    study = import_module("shapes")
-    lines, models = study_of("shapes", figures=False)
-    assert set(lines["kind"]) == set(study.WORLDS)
-    free = lines["shape"] == study.FREE
-    assert (lines["error over free"][free] == 1).all()
-    assert in_order(lines["error over free"][lines["kind"] != study.WRONG], 0.3, 1.5)
-    assert models["contradicted"][models["shape"] == study.FREE].isna().all()
-
-
-@pytest.mark.slow
 def test_study_of_lift_tests(study_of) -> None:
     lines, models = study_of("lift_tests")
     assert len(models) == 2 * 3 * 2
@@ -165,42 +156,6 @@ def test_study_of_lift_tests(study_of) -> None:
     # A test alone leaves its standard error; rows and prior can only narrow that.
     assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
     assert tested["lift test, se a quarter"] < 0.3
-
-
-@pytest.mark.slow
-def test_study_of_interactions(study_of) -> None:
-    lines, models = study_of("interactions")
-    assert len(models) == 2 * 3 * 3
-    counts = {(0.0, "auto"): 6, (0.0, "none"): 6, (0.3, "auto"): 6}
-    assert models.groupby(["share", "candidates"]).size().to_dict() == counts
-    none = models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]]
-    assert (none == 0).all(axis=None)
-    # An interaction of 30% of the variance does not go unnoticed.
-    strong = models[models["share"] == 0.3]
-    assert strong["true pairs"].sum() >= strong["pairs"].sum() - 1
-    every = lines[lines["kind"] == "all"].set_index("share")
-    assert in_order(every["error ratio"], 0.5, 3)
-    assert every["error relative to"].tolist() == ["no candidates", "no interaction"]
-
-
-@pytest.mark.slow
-def test_study_of_alike_actions(study_of) -> None:
-    lines, models = study_of("alike", figures=False)
-    study = import_module("alike")
-    assert len(models) == 2 * 2 * 2 * 2
-    assert lines["kind"].tolist() == ["equal", "equal", "two groups", "two groups"]
-    ratios = lines.set_index(["kind", "asked"])["error ratio"]
-    assert (ratios["equal"] < 0.95).all()
-    errors = models.pivot(index=["kind", "seed", "asked"], columns="fit", values="error")
-    logs = np.log(errors["alike"] / errors["own curves"]).groupby(["kind", "asked"]).mean()
-    np.testing.assert_allclose(ratios.sort_index(), np.exp(logs), rtol=2e-3)
-    # Reallocations cost nothing, and the curves differ where they should.
-    for kind in study.KINDS:
-        world = study.World(kind, 100)
-        plans = world.plans()["reallocation"]
-        np.testing.assert_allclose(plans.sum(axis=1), study.TODAY * world.count)
-        alone = study.TODAY * np.eye(world.count)
-        assert (np.ptp(world.effect(alone)) < 1e-12) == (kind == "equal")
 
 
 # Covariates, groups and weights
@@ -224,17 +179,6 @@ def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
     levels = panels.panel("four levels", 5, 200)
     assert sorted(levels.rows["a2"].unique()) == [0, 1, 2, 3]
     assert levels.edges.empty
-
-
-@pytest.mark.slow
-def test_study_of_panels_without_mgcv(study_of, monkeypatch) -> None:
-    monkeypatch.setattr(import_module("panels"), "has_mgcv", lambda: False)
-    lines, models = study_of("panels", figures=False)
-    assert lines["kind"].tolist() == ["regions 0.8", "two levels"]
-    assert set(models["estimator"]) == {"library"}
-    assert lines["error over sum"].isna().all()
-    mean = models.groupby("kind", sort=False)["error"].mean()
-    np.testing.assert_allclose(lines["error, library"], mean, atol=6e-4)
 
 
 def test_summary_of_panels_compares_errors_with_both_forms_of_mgcv() -> None:
@@ -288,13 +232,6 @@ def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
         assert len(with_columns.data.columns) - len(without.data.columns) == lacking
 
 
-@pytest.mark.slow
-def test_study_of_the_level_of_biases(study_of) -> None:
-    lines, models = study_of("level_of_bias", figures=False)
-    assert lines["level"].tolist() == ["free", "zero"]
-    np.testing.assert_allclose(lines["error"], models.groupby("level")["error"].mean(), atol=6e-4)
-
-
 # Single outcomes and outliers
 
 
@@ -339,19 +276,6 @@ def test_joint_effects_are_the_means_of_outcomes() -> None:
         assert np.abs(slopes).max() < 10 * gap.std() / np.sqrt(len(gap))
 
 
-@pytest.mark.slow
-def test_study_of_outliers(study_of, tmp_path) -> None:
-    lines, _ = study_of("outliers", figures=False)
-    lines = lines.set_index(["share", "noise"])
-    assert (lines["worlds"] == 2).all()
-    assert in_order(lines["coverage90"], 0.4, 1)
-    assert lines.loc[(0.0, "gaussian"), "reported"] == 0
-    assert (lines.loc[[(0.01, "gaussian"), (0.05, "gaussian")], "reported"] == 1).all()
-    assert (lines["ratio of seconds"] > 0).all()
-    reports = read(tmp_path / "outliers_reports.csv", "share")
-    assert reports["reported"].to_dict() == {0.01: 1.0, 0.0: 0.0}
-
-
 # Techniques of inference, the Laplace approximation, and updates
 
 
@@ -387,34 +311,6 @@ def test_a_technique_earns_its_lines_by_error_coverage_or_time(
     ]
     (line,) = import_module("ablations").summary(rows)
     assert (line["worlds"], line["earns its lines"]) == (4, earns)
-
-
-@pytest.mark.slow
-def test_study_of_ablations(study_of) -> None:
-    lines, models = study_of("ablations", "--techniques", "pruning", figures=False)
-    assert lines[["technique", "worlds"]].iloc[0].tolist() == ["pruning", 1]
-    assert sorted(models["fit"]) == ["with", "without"]
-
-
-@pytest.mark.slow
-def test_study_of_the_laplace_approximation(study_of) -> None:
-    lines, models = study_of("laplace", "--kinds", "linear", figures=False)
-    assert lines["worlds"][0] == 1
-    assert 0.5 < lines["error ratio"][0] < 2
-    assert lines["Pareto k above 0.7"][0] == 0
-    assert models["method"].tolist() == ["nuts", "laplace"]
-    assert np.isnan(models["pareto k"][0])
-
-
-@pytest.mark.slow
-def test_study_of_chosen_plans(study_of) -> None:
-    lines, models = study_of("chosen_plans")
-    assert set(lines["choice"]) == {"cautious", "mean", "frontier", "cheapest", "experiment"}
-    assert set(models["kind"]) == {"unequal returns", "compiler"}
-    # The correction lowers gains, and belongs to chosen plans only.
-    assert (models["predicted"] <= models["uncorrected"] + 1e-9).mean() > 0.8
-    kept = models[models["kept"] == 1]
-    assert (kept[["predicted", "true", "sd"]] == 0).all(axis=None)
 
 
 def test_worlds_with_decisions_have_the_truths_that_their_rows_show() -> None:
@@ -496,17 +392,6 @@ def test_study_of_rows_in_time(study_of) -> None:
     lasting = by_fit.loc["carry-over 0.6, held 8"]
     assert lasting["mean rate"]["true rate"] == pytest.approx(0.6)
     assert lasting["error of effects, ratio"]["true rate"] < 1
-
-
-@pytest.mark.slow
-def test_study_of_updates(study_of) -> None:
-    lines, models = study_of("updates", "--kinds", "linear", figures=False)
-    assert lines["worlds"][0] == 1
-    # Within Monte Carlo error of few draws; without the new rows, farther.
-    assert lines["distance, update"][0] < 0.5
-    # Other tests run at the same time, so that a bound of the ratio would fail now and then.
-    ratio = models["seconds update"][0] / models["seconds"][0]
-    assert 0 < lines["time ratio"][0] == pytest.approx(ratio, abs=0.01)
 
 
 # The loop from rows to a decision to the next experiment

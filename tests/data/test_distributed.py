@@ -305,8 +305,7 @@ def on_workers(function, source: str, rows: bi.RegimeData) -> bi.RegimeData:
 def fitted(data: bi.Rows, function=lambda _, rows: rows, source: str = "") -> np.ndarray:
     """Draws of a fit whose workers call a function whenever they have read rows."""
     data = data.with_outcome(partial(on_workers, function, source))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
         posterior = bi.fit(data, method="laplace", progress=False)
     return posterior.joint_effect([[0.5, 1.0]]).to_numpy()
 

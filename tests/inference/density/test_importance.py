@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -7,16 +6,14 @@ import pytest
 from _marginals import marginal_posterior
 from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
-from scipy.stats import multivariate_t, norm
+from scipy.stats import norm
 
 import bayes_intgen as bi
 from bayes_intgen.inference import sampled_model
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
-    DEGREES_OF_FREEDOM,
     MAX_PROPOSALS,
     ImportanceDraws,
-    StudentT,
     smoothed_weights,
     weighted_draws,
 )
@@ -78,12 +75,6 @@ def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(m
     assert (np.abs(second - polygamma(1, SHAPES)) < limit * error).all()
 
 
-def test_adaptation_needs_fewer_proposals() -> None:
-    narrow = replace(AT_MODE, covariance=0.2 * AT_MODE.covariance)
-    adapted, fixed = (draws_of(narrow, adapts).diagnostics for adapts in (True, False))
-    assert adapted.proposals < fixed.proposals
-
-
 def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
     size = 12
 
@@ -107,26 +98,6 @@ def test_regions_without_density_have_no_weight() -> None:
     assert outside.any()
     assert draws.weights[outside].sum() < 1e-12
     assert np.isneginf(draws.log_density[outside]).all()
-
-
-def test_density_equals_that_of_scipy() -> None:
-    rng = np.random.default_rng(0)
-    root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
-    part, points = StudentT(rng.normal(size=3), root), rng.normal(size=(7, 3))
-    expected = multivariate_t(part.mean, root @ root.T, df=DEGREES_OF_FREEDOM).logpdf(points)
-    np.testing.assert_allclose(part.log_density(points), expected)
-
-
-def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.dirichlet(np.full(50, 0.3))
-    points, density, none = np.zeros((50, 1)), np.zeros(50), np.zeros((50, 1, 0))
-    diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
-    index = ImportanceDraws(points, density, weights, none, diagnostics).resample(1000, rng)
-    counts = np.bincount(index, minlength=50)
-    assert (np.abs(counts - 1000 * weights) < 1).all()
-    # In random order: the chains of a fit are alike.
-    assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize("count", [40, 225, 226, 1000])

@@ -79,6 +79,5 @@ def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     again = bi.load(tmp_path / "fit.nc")
     (sentence,) = fit_problems(again.tree["constant_data"].dataset)
     assert "'a1'" in sentence
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.LackOfFitWarning)
+    with warnings.catch_warnings(action="error", category=bi.LackOfFitWarning):
         bi.fit(data, method="laplace", progress=False)
