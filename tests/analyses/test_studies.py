@@ -42,7 +42,10 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
 STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
     "published_ratio": ((), True, 8),
     "published_convergence": ((), True, 16),
+    "violations": ((), True, 8),
+    "checks": ((), True, 15),
     "shapes": ((), False, 28),
+    "lift_tests": ((), True, 12),
     "interactions": ((), True, 18),
     "alike": ((), False, 16),
     "panels": ((), False, 4),
@@ -51,13 +54,16 @@ STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
     "ablations": (("--techniques", "pruning"), False, 2),
     "laplace": (("--kinds", "linear"), False, 2),
     "chosen_plans": ((), True, 14),
+    "rows_in_time": ((), True, 9),
     "updates": (("--kinds", "linear"), False, 1),
+    "real_worlds": ((), True, 20),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_quick_run_has_a_table_of_each_model_and_a_summary(study_of, name) -> None:
+    pytest.importorskip("sklearn")
     words, figures, rows = STUDIES[name]
     lines, models = study_of(name, *words, figures=figures)
     assert len(lines)
@@ -103,38 +109,6 @@ def test_limits_of_both_studies_agree() -> None:
     assert study.limit_of_one_row(2, 3) / np.sqrt(700) == pytest.approx(expected)
 
 
-@pytest.mark.slow
-def test_study_of_violations(study_of) -> None:
-    lines, models = study_of("violations")
-    kinds = ["interacting", "shared confounder", "shifted support"]
-    assert lines["violation"].tolist() == np.repeat(kinds, 2).tolist()
-    assert lines["strength"].tolist() == [0, 0.8, 0, 0.9, 0, 3]
-    # The model at zero is fitted once for all three.
-    assert models["violation"].value_counts().to_dict() == dict.fromkeys(["none", *kinds], 2)
-    assert lines[lines["strength"] == 0]["error"].nunique() == 1
-    error = lines.set_index(["violation", "strength"])["error"]
-    # No additive model fits a product of independent actions: it is entirely in the error.
-    assert error["interacting", 0.8] > 0.6
-    assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
-
-
-@pytest.mark.slow
-def test_study_of_checks(study_of) -> None:
-    lines, models = study_of("checks")
-    counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
-    assert models["violation"].value_counts().to_dict() == counts
-    assert in_order(models["p"], 0, 1)
-    every = lines[lines["kind"] == "all"].set_index("violation")
-    assert every["models"].to_dict() == counts
-    assert (every["low"] <= every["found"]).all()
-    assert (every["found"] <= every["high"]).all()
-    # Rows with several actions set show both kinds of interaction; sound worlds pass.
-    assert every["found"]["interacting"] == 1
-    assert every["right pair"]["interacting"] == 1
-    assert every["found"]["none"] == 0
-    assert 0 < every["p of uniformity"]["none"] <= 1
-
-
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
 def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
     study = import_module("checks")
@@ -146,16 +120,6 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         # Lognormal products have long tails, so their variance has a large standard error.
         share = added.var() / outcome.var()
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
-
-
-@pytest.mark.slow
-def test_study_of_lift_tests(study_of) -> None:
-    lines, models = study_of("lift_tests")
-    assert len(models) == 2 * 3 * 2
-    tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]
-    # A test alone leaves its standard error; rows and prior can only narrow that.
-    assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
-    assert tested["lift test, se a quarter"] < 0.3
 
 
 # Covariates, groups and weights
@@ -378,22 +342,6 @@ def test_summary_of_made_up_fits_of_rows_in_time() -> None:
     assert found["reported"] == "1.00"
 
 
-@pytest.mark.slow
-def test_study_of_rows_in_time(study_of) -> None:
-    lines, models = study_of("rows_in_time")
-    study = import_module("rows_in_time")
-    assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
-    assert len(lines) == len(models) == 2 + 2 + 2 + 3
-    by_fit = lines.set_index(["kind", "fit"])
-    # The level rests on the trend only where history and experiments share no week.
-    assert by_fit["reported"]["shift, apart", "with"] == 1
-    assert by_fit["reported"]["shift, beside", "with"] == 0
-    assert by_fit["width of effects, ratio"]["noise 0.8, held 4", "with"] > 1.05
-    lasting = by_fit.loc["carry-over 0.6, held 8"]
-    assert lasting["mean rate"]["true rate"] == pytest.approx(0.6)
-    assert lasting["error of effects, ratio"]["true rate"] < 1
-
-
 # The loop from rows to a decision to the next experiment
 
 
@@ -436,29 +384,6 @@ def test_loops_differ_in_their_experiments_only() -> None:
 
 
 # Real outcomes
-
-
-@pytest.mark.slow
-def test_study_of_real_worlds(study_of) -> None:
-    pytest.importorskip("sklearn")
-    lines, models = study_of("real_worlds")
-    assert lines["kind"].tolist() == ["compiler", "stream processing"]
-    study = import_module("real_worlds")
-    # No row has all actions set in these kinds.
-    estimators = {*study.ESTIMATORS} - {study.JOINT, study.CORRECTED}
-    if not study.has_mgcv():
-        estimators.remove(study.MGCV)
-    assert set(models["estimator"]) == estimators
-    assert len(models) == 2 * 2 * len(estimators)
-    # The history is confounded, by selection alone.
-    sound = lines[lines["kind"] == "compiler"].iloc[0]
-    assert sound["error, library"] < 0.5 * sound["error, history"]
-    ours = models[models["estimator"] == "library"]
-    np.testing.assert_allclose(
-        lines.set_index("kind")["coverage90"],
-        ours.groupby("kind")["coverage90"].mean(),
-        atol=6e-4,
-    )
 
 
 def test_estimates_by_hand_are_right_without_hidden_causes() -> None:
