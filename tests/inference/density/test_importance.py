@@ -3,12 +3,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from _marginals import marginal_posterior
 from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
 from scipy.stats import norm
 
-import bayes_intgen as bi
 from bayes_intgen.inference import sampled_model
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
@@ -19,11 +17,8 @@ from bayes_intgen.inference.density.importance import (
 )
 from bayes_intgen.inference.sampled_model import (
     PARETO_K_LIMIT,
-    ImportanceDiagnostics,
 )
 from bayes_intgen.inference.settings import SamplerSettings, Techniques
-
-from conftest import confounded_rows
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
 SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
@@ -115,30 +110,3 @@ def test_equal_weights_are_not_smoothed() -> None:
     weights, pareto_k = smoothed_weights(np.zeros(100))
     np.testing.assert_allclose(weights, 0.01)
     assert np.isnan(pareto_k)
-
-
-def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
-    marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
-    approximation = Approximation.of(marginal, marginal.start, progress=False)
-    mode, target = approximation.point, marginal
-    # Two kinds of points: one with few draws each, and one with more draws than evaluated at first.
-    points, rng = np.stack([mode] * 1000 + [mode - 2.0]), np.random.default_rng(0)
-    values, first_draws = target.evaluate(points, np.full(1001, 4), rng)
-    np.testing.assert_allclose(values[[0, 1000]], list(map(target.value, points[[0, 1000]])))
-    index = np.concatenate([np.repeat(np.arange(1000), 4), np.full(4000, 1000)])
-    index = np.random.default_rng(1).permutation(index)
-    diagnostics = ImportanceDiagnostics(0.1, 300.0, 1001)
-    weighted = ImportanceDraws(points, -values, np.ones(1001), first_draws, diagnostics)
-    draws = weighted.coefficients_of(index, target, rng)
-    assert len(np.unique(draws, axis=0)) == len(index)
-    limit = -norm.ppf(0.0005 / draws.shape[1])
-    for first, at in ((True, mode), (False, mode - 2.0)):
-        of_point = (index < 1000) == first
-        conditional = marginal.conditional(marginal.sites(at))
-        mean, covariance = conditional.mean, conditional.covariance
-        error = np.sqrt(np.diag(covariance) / 4000)
-        assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
-        # Negative control: the other point.
-        for same in (True, False):
-            ratio = np.var(draws[of_point == same], axis=0) / np.diag(covariance)
-            assert (np.abs(ratio - 1) < limit * np.sqrt(2 / 4000)).all() == same
