@@ -24,3 +24,11 @@ def test_codes_increase_and_equal_numeric_labels() -> None:
     assert Categories.of_labels([7.0, 3.0, 5.0], ordered=False).labels == (3.0, 5.0, 7.0)
     assert Categories.of_labels(["b", "a"], ordered=False).ordered
     assert not Categories.of_labels(["b", "a", "c"], ordered=False).ordered
+
+
+def test_booleans_and_numbers_may_be_text() -> None:
+    switch = Categories.of_labels([False, True], ordered=True)
+    assert switch.encode(["true", "False", 1, 0.0, np.True_], "x").tolist() == [1, 0, 1, 0, 1]
+    assert Categories.of_numbers([0, 10]).encode(["10", "0.0"], "x").tolist() == [10, 0]
+    # Levels that are text match by name only.
+    assert Categories.of_labels(["1", "x"], ordered=True).encode(["1"], "x").tolist() == [0]

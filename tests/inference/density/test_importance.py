@@ -15,9 +15,7 @@ from bayes_intgen.inference.density.importance import (
     smoothed_weights,
     weighted_draws,
 )
-from bayes_intgen.inference.sampled_model import (
-    PARETO_K_LIMIT,
-)
+from bayes_intgen.inference.sampled_model import PARETO_K_LIMIT, ImportanceDiagnostics
 from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
@@ -110,3 +108,15 @@ def test_equal_weights_are_not_smoothed() -> None:
     weights, pareto_k = smoothed_weights(np.zeros(100))
     np.testing.assert_allclose(weights, 0.01)
     assert np.isnan(pareto_k)
+
+
+def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.full(50, 0.3))
+    points, density, none = np.zeros((50, 1)), np.zeros(50), np.zeros((50, 1, 0))
+    diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
+    index = ImportanceDraws(points, density, weights, none, diagnostics).resample(1000, rng)
+    counts = np.bincount(index, minlength=50)
+    assert (np.abs(counts - 1000 * weights) < 1).all()
+    # In random order: the chains of a fit are alike.
+    assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2
