@@ -1,3 +1,5 @@
+import numpy as np
+
 from bayes_intgen.basis.categories import Categories
 
 DOSE = Categories.of_labels(["low", "mid", "high"], ordered=True)
