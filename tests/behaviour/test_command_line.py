@@ -50,6 +50,7 @@ def test_effect_of_an_action_without_moderators_says_so_with_the_remedy(folder: 
     given = [*EFFECT, "--given", "age=60"]
     shown = run("effect", folder / "plain.nc", *given)
     assert "the effect of b does not depend on age in this model" in shown.out
+    assert "0 → 1" in shown.out
     assert "--moderators b:age" in shown.err
     assert "depend" not in "".join(run("effect", folder / "moderated.nc", *given))
 
