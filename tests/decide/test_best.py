@@ -354,7 +354,6 @@ def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
         points.append(point)
     within = fit.support(points).supported.to_numpy()
     assert within.any()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         means = fit.joint_effect(points).mean(("chain", "draw")).to_numpy()
     assert means[within].max() <= float(plan.effect.mean()) + plan.optimism + 1e-3
