@@ -251,7 +251,7 @@ class Decisions(Answers):
         >>> len(posterior.plot_contributions().axes)
         2
         """
-        from bayes_intgen.plots.contributions import plot_contributions
+        from bayes_intgen.plots.effect import plot_contributions
 
         return plot_contributions(self.contributions(decision, level=level))
 
