@@ -170,7 +170,8 @@ class Search:
         """Best plan under each draw.
 
         Plans on the grid that the rows do not support are replaced by the best of the other
-        draws' plans and ``plan``.
+        draws' plans and ``plan``, and those that are no better than ``plan``, which may lie
+        between its values, by that.
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
@@ -184,7 +185,9 @@ class Search:
         worth = self.surface.draws(pool)
         positions = np.cumsum(feasible)
         choice = np.where(feasible[which], positions[which], worth.argmax(axis=1))
-        return BestOfDraws(pool[choice], worth[np.arange(len(choice)), choice])
+        every = np.arange(len(choice))
+        choice = np.where(worth[every, choice] > worth[:, 0], choice, 0)
+        return BestOfDraws(pool[choice], worth[every, choice])
 
     @cached_property
     def _choices_of_draws(self) -> Positions:

@@ -59,6 +59,9 @@ def test_a_plan_describes_itself(plan) -> None:
     # Each draw's own best costs no more, and its effect is that of the plan plus the regret.
     costs = plan.best_of_draws.to_numpy().astype(float) @ [1.0, 0.5]
     assert costs.max() <= 0.8 + 1e-9
+    assert plan.point != plan.baseline
+    same = (plan.best_of_draws == [*plan.point.values()]).all("action")
+    np.testing.assert_array_equal(same, plan.regret == 0)
     text = str(plan)
     assert "joint effect" in text
     assert "of 0.8" in text
