@@ -44,6 +44,8 @@ def test_interaction_is_located() -> None:
     row = result.table.sel(test=result.likeliest)
     assert row["between"].to_numpy().tolist() == [True, False, True]
     assert float(row["weight"]) > 0.9
+    # No share of 999 bootstrap samples is that small.
+    assert float(row["p"]) < 1e-6
     added = world.interaction(data.actions) - base.interaction(data.actions)
     assert float(row["size"]) == pytest.approx(added.std(), rel=0.3)
     # A model in which the actions may interact contradicts nothing.
@@ -200,6 +202,8 @@ def test_the_detectable_size_is_detected() -> None:
     # The noise has a standard deviation of 0.7, and a mean of 60 squares a standard error of 18%.
     for test in tests:
         assert 0.3 < test["detectable"].item() < 1.0
+    strict = bi.check(joint_rows(0.0, 60, 0), level=1e-3, held_out=0, progress=False)
+    assert of_variance(strict)["detectable"].item() > 1.1 * tests[0]["detectable"].item()
     interacting = of_variance(checked(joint_rows(0.8, 60, 9)))
     assert interacting["size"].item() > interacting["detectable"].item()
     assert interacting["p"].item() < 0.01

@@ -1,15 +1,13 @@
 """Whether rows at common dates, values and groups determine the level of an effect."""
 
+import warnings
 from collections.abc import Callable, Sequence
-from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.identification.regimes import is_identified
-from bayes_intgen.identification.strata import MIN_INFORMATION, Strata
 
 NAMES = ("tv", "radio", "print")
 # Dates of history and of each experiment, in years, given a generator and a number of rows.
@@ -23,6 +21,13 @@ def between(rng: np.random.Generator, n: int, *ends: tuple[float, float]) -> lis
 def in_gap(rng: np.random.Generator, n: int) -> list[np.ndarray]:
     history, *others = between(rng, n, (0, 1.8), *3 * [(1.01, 1.19)])
     return [history + 0.2 * (history > 1), *others]
+
+
+def a_few_together(rng: np.random.Generator, n: int) -> list[np.ndarray]:
+    every = between(rng, n, (0, 1), *3 * [(1.02, 2)])
+    for own in every[1:]:
+        own[: round(0.03 * n)] -= 1
+    return every
 
 
 def with_wrong_dates(rng: np.random.Generator, n: int) -> list[np.ndarray]:
@@ -42,6 +47,7 @@ APART: dict[str, Dates] = {
     "one wrong date each": with_wrong_dates,
 }
 TOGETHER: dict[str, Dates] = {
+    "three rows in a hundred together": a_few_together,
     "all year": lambda rng, n: between(rng, n, *4 * [(0, 1)]),
     "history runs on": lambda rng, n: between(rng, n, (0, 2), (1, 1.3), (1.3, 1.6), (1.6, 2)),
     "control regions": lambda rng, n: [
@@ -99,51 +105,18 @@ def test_only_the_experiment_that_is_apart_is_named() -> None:
     )
 
 
-def strata(rng: np.random.Generator) -> Strata:
-    """Counts of random regimes in a few strata, with many empty cells."""
-    every = list(product([False, True], repeat=3))
-    masks = [every[i] for i in rng.choice(8, rng.integers(3, 7), replace=False)]
-    rows = rng.integers(1, 9, (5, len(masks))) * (rng.random((5, len(masks))) < 0.3)
-    return Strata("when", "value", np.arange(5.0), tuple(masks), rows)
-
-
-def variance(design: np.ndarray, wanted: np.ndarray) -> float:
-    """Variance of a combination of coefficients by least squares; infinite if undetermined."""
-    gram = design.T @ design
-    inverse = np.linalg.pinv(gram, hermitian=True)
-    outside = np.abs(gram @ inverse @ wanted - wanted).max() > 1e-8
-    return np.inf if outside else float(wanted @ inverse @ wanted)
-
-
-def test_information_is_that_of_least_squares_on_every_row() -> None:
-    rng, found = np.random.default_rng(0), []
-    while len(found) < 100:
-        own, target = strata(rng), tuple((rng.random(3) < 0.5).tolist())
-        if not (own.rows.any(axis=0).all() and own.rows.any(axis=1).all()):
-            continue
-        if not is_identified(own.masks, target):
-            continue
-        at, which = (np.repeat(i.ravel(), own.rows.ravel()) for i in np.indices(own.rows.shape))
-        biased, one = 1.0 - np.array(own.masks)[which], np.ones((len(at), 1))
-        shares = np.eye(5)[rng.integers(5)]
-        inside = at == shares.argmax()
-        level = np.concatenate([1.0 - np.array(target), shares])
-        # The mean of the rows at these values is part of the level, and needs no biases.
-        added = variance(np.hstack([biased, np.eye(5)[at]]), level) - 1 / inside.sum()
-        without = variance(np.hstack([biased, one]), np.append(level[:3], 1.0))
-        known = without / (without + added)
-        assert own.information(target, shares) == pytest.approx(known, abs=1e-9)
-        found.append(known)
-    assert 5 < sum(share == 0 for share in found) < 95
-
-
 def test_a_level_may_be_determined_at_some_dates_only() -> None:
     """History and do(tv) in one year, do(radio) in the next: do(tv, radio) in that one."""
-    masks = ((False, False), (True, False), (False, True))
-    own = Strata("year", "value", np.arange(2.0), masks, np.array([[50, 50, 0], [0, 0, 50]]))
-    at = [own.information((True, True), shares) for shares in np.eye(2)]
-    assert at[0] == 0
-    assert at[1] > MIN_INFORMATION
+    rng, names = np.random.default_rng(0), ["tv", "radio"]
+    frame = pd.DataFrame(rng.normal(size=(150, 3)), columns=[*names, "y"])
+    frame = frame.assign(regime=np.repeat(["", *names], 50), year=np.repeat([0, 0, 1], 50))
+    data = bi.RegimeData.from_frame(frame, names, "y", "regime", covariates=["year"])
+    with pytest.warns(bi.DataWarning, match="'year'"):
+        posterior = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+    with pytest.warns(bi.SupportWarning, match="level of the effect"):
+        posterior.joint_effect([[0.0, 0.0]], given={"year": 0})
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
+        posterior.joint_effect([[0.0, 0.0]], given={"year": 1})
 
 
 def test_groups_with_several_regimes_determine_levels() -> None:
