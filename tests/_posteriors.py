@@ -1,21 +1,15 @@
-"""Posteriors that nobody sampled: random draws of coefficients, for tests of what is shown."""
+"""Fits to made-up rows, for tests of what is shown."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.inference.sampled_model import INDEPENDENT, SampledModel
-from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model, codec
-from bayes_intgen.models.laws import StudentTNoise
-from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
-from bayes_intgen.posterior.schema import build_tree
 
 
 def asked(posterior: bi.Posterior, given: Any = None, population: Any = None) -> bi.Posterior:
@@ -97,7 +91,8 @@ def made_up_over_the_range(count: int) -> bi.Posterior:
     actions = rng.uniform(0.0, 1.0, (len(masks), count))
     names = [f"a{k}" for k in range(count)]
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(masks)), masks, names)
-    return made_up(names, data=data, draws=100)
+    model = bi.models.additive("polynomial", graph={}, interactions=None)
+    return made_up(names, data=data, draws=100, model=model)
 
 
 def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -> bi.Posterior:
@@ -133,70 +128,31 @@ def made_up(
     noise: str = "gaussian",
     regimes: int | None = None,
     draws: int = 50,
-    seed: int = 0,
     unit: float = 1.0,
     model: Model | None = None,
     data: bi.RegimeData | None = None,
 ) -> bi.Posterior:
-    """A posterior with these actions, additive unless ``model`` says otherwise, of made-up rows.
+    """A fit with these actions, additive unless ``model`` says otherwise, to made-up rows.
 
-    The outcome is about a hundred ``unit``, with a standard deviation of one.
+    The outcome is about a hundred ``unit``, with a standard deviation of about one.
     """
-    rng = np.random.default_rng(seed)
-    count, rows = len(names), 40
-    masks = [np.zeros(count, bool), *np.eye(count, dtype=bool)][:regimes]
-    intervened = np.repeat(masks, rows, axis=0)
-    scales = 10.0 ** rng.integers(-1, 3, count)
-    actions = rng.gamma(3.0, scales, size=(len(intervened), count))
+    rng = np.random.default_rng(0)
+    masks = np.vstack([np.zeros(len(names)), np.eye(len(names))])[:regimes] > 0
+    intervened = np.repeat(masks, 80, axis=0)
+    actions = rng.gamma(3.0, size=intervened.shape)
+    mean = 100 + np.sin(actions).sum(axis=1) / np.sqrt(len(names))
     if data is None:
         data = bi.RegimeData.from_arrays(
-            actions,
-            100 * unit + unit * rng.normal(size=len(intervened)),
+            actions * 10.0 ** rng.integers(-1, 3, len(names)),
+            unit * (mean + 0.5 * rng.normal(size=len(mean))),
             intervened,
             names,
             outcome_name=outcome,
         )
-    model = model or bi.models.additive(graph={}, noise=noise)
-    terms = model.decompose(data)
-    shape = (2, draws)
-    centre = rng.normal(size=terms.size) * 0.3 * unit / (1 + np.arange(terms.size) % 5)
-    coefficients = centre + 0.03 * unit * rng.normal(size=(*shape, terms.size))
-    sites = {
-        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scaled))),
-        "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
-        "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
-    }
-    pilot: Any = SimpleNamespace(
-        spread=VarianceFunction(),
-        noise_sd=unit,
-        quantiles=np.linspace(-1.7, 1.8, 1000) - 0.05,
-        estimate=None,
-        student_t=None,
-        fit_tests=(),
-        far=None,
-    )
-    if noise == "student_t":
-        pilot.student_t = SimpleNamespace(law=StudentTNoise(5.0, 0.8))
-    else:
-        coordinates = tuple(Coordinate.of(column) for column in data.actions.T)
-        knots = np.array(
-            [np.quantile(c(a), KNOTS) for c, a in zip(coordinates, data.actions.T, strict=True)]
-        )
-        size = 1 + 2 * count * len(KNOTS)
-        spread = VarianceFunction(coordinates, knots, rng.gamma(3.0, 1 / (3 * (1 + count)), size))
-        deviations = 0.1 * spread.knot_values * rng.normal(size=(*shape, size))
-        pilot.spread = spread
-        pilot.estimate = SimpleNamespace(draw=lambda shape, rng: deviations)
-    kinds = {
-        bool: ("diverging", "reached_max_treedepth", "accepted"),
-        int: ("n_steps", "tree_depth"),
-        float: ("lp", "energy", "acceptance_rate", "step_size"),
-    }
-    statistics = {name: np.zeros(shape, kind) for kind, names in kinds.items() for name in names}
-    sampled = SampledModel(terms, sites, coefficients, statistics, {}, INDEPENDENT)
-    settings = SamplerSettings(seed, 2, draws, 10, progress=False)
-    tree = build_tree(data, model, pilot, sampled, settings)
-    return bi.Posterior(tree)
+    model = model or bi.models.additive(graph={}, interactions=None, noise=noise)
+    settings = {"method": "laplace", "draws": draws, "chains": 2, "simplify": False}
+    with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
+        return bi.fit(data, model, progress=False, **settings)
 
 
 def with_log_link(posterior: bi.Posterior) -> bi.Posterior:
