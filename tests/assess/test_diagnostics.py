@@ -8,11 +8,7 @@ import xarray as xr
 from numpyro.diagnostics import effective_sample_size
 
 from bayes_intgen.assess.diagnostics import Diagnostics
-from bayes_intgen.inference.sampling.convergence import (
-    TAIL_PROBABILITIES,
-    Convergence,
-    shortfalls,
-)
+from bayes_intgen.inference.sampling.convergence import TAIL_PROBABILITIES, Convergence, shortfalls
 
 CHAINS, DRAWS = 4, 500
 SITE = r"scale\[delta\(red\)\]"

@@ -10,19 +10,11 @@ import bayes_intgen as bi
 POINTS = [[0.5, 0.5], [-0.5, 0.2]]
 
 
-def seasonal_table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
-    """A season moves both actions and the outcome, and changes a bias."""
-    rng, parts = np.random.default_rng(seed), []
-    for regime in ("", "a", "b"):
-        season, cause = rng.integers(-2, 3, rows) / 1.4, rng.normal(size=(rows, 2))
-        x = cause + 0.8 * season[:, None] + 0.5 * rng.normal(size=(rows, 2))
-        if regime:
-            x[:, "ab".index(regime)] = rng.normal(size=rows)
-        bias = (0.5 + 0.5 * np.tanh(x)) * cause * (1 + 0.5 * season[:, None])
-        y = np.tanh(x[:, 0]) + x[:, 1] + season + bias.sum(axis=1) + 0.3 * rng.normal(size=rows)
-        part = pd.DataFrame(x, columns=["a", "b"]).assign(season=season, y=y, regime=regime)
-        parts.append(part)
-    return pd.concat(parts)
+SEASON = Cause(lambda rng, n: rng.integers(-2, 3, n) / 1.4, lambda cells: cells, 0.8, 1.0)
+# A season moves both actions and the outcome, and changes a bias.
+SEASONAL = World(
+    {"a": numbers(), "b": numbers(lambda a: a)}, {"season": SEASON}, scaled=("season", 0.5)
+)
 
 
 def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) -> bi.Posterior:
@@ -33,7 +25,7 @@ def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) ->
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return seasonal_table()
+    return SEASONAL.table(300, ["", "a", "b"])
 
 
 @pytest.fixture(scope="module")

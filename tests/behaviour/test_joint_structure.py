@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _kinds import read
+from _worlds import World, numbers
 
 import bayes_intgen as bi
 
@@ -19,19 +21,13 @@ def pair_rows(
     bias: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> bi.RegimeData:
     """Rows of history and two experiments: a hidden cause per action, linear effects."""
-    rng = np.random.default_rng(1)
-    tables = []
-    for regime in ("", "tv", "promo"):
-        causes = rng.normal(size=(rows, 2))
-        tv, promo = (0.7 * causes + 0.7 * rng.normal(size=(rows, 2))).T
-        tv = rng.normal(size=rows) * 1.1 if regime == "tv" else tv
-        promo = rng.normal(size=rows) * 1.1 if regime == "promo" else promo
-        sales = tv + 0.5 * promo + causes @ [0.5, -0.6] + interaction(tv, promo)
-        sales += 0.5 * rng.normal(size=rows)
-        if bias is not None and regime != "tv":
-            sales += bias(tv, promo)
-        tables.append(pd.DataFrame({"tv": tv, "promo": promo, "sales": sales, "regime": regime}))
-    return bi.RegimeData.from_frame(pd.concat(tables), ["tv", "promo"], "sales", "regime")
+    lines = {"tv": numbers(lambda a: a), "promo": numbers(lambda a: 0.5 * a)}
+    together = lambda table: interaction(table["tv"], table["promo"])  # noqa: E731
+    world = World(lines, together=together, base=0.0, noise=0.5)
+    table = world.table(rows, ["", *lines], seed=1)
+    if bias is not None:
+        table["y"] += bias(table["tv"], table["promo"]) * (table["regime"] != "tv")
+    return read(table, world)
 
 
 def region_rows(spread: float, rows: int = 300, regions: int = 12) -> bi.RegimeData:

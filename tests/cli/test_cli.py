@@ -18,11 +18,7 @@ import bayes_intgen as bi
 from bayes_intgen.cli import commands, console
 from bayes_intgen.posterior.effects import effect_table
 
-from _posteriors import (
-    frame_with_levels,
-    made_up_with_groups,
-    made_up_with_levels,
-)
+from _posteriors import frame_with_levels, made_up_with_groups, made_up_with_levels
 from _words import PYTHON
 
 COMMAND = [sys.executable, "-m", "bayes_intgen"]

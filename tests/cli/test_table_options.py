@@ -39,7 +39,7 @@ def test_no_column_is_taken_as_action_silently(file, tmp_path, run, command) -> 
     assert "--outcome sales --actions tv,radio --covariates 'age,the season' --groups reg" in error
 
 
-def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
+def test_options_reach_the_data(file, run, tmp_path) -> None:
     options = ["-y", "sales", "-a", "tv,radio", "--covariates", "age,the season",
                "--groups", "region", "--weights", "n", "--outcome-sd", "sd"]  # fmt: skip
     for command in ("describe", "fit"):
@@ -47,20 +47,7 @@ def test_options_reach_the_data(file, run, monkeypatch, tmp_path) -> None:
         error = run(command, file, *options, *more, code=console.UNUSABLE).err
         assert "column 'age' has 1 missing cells" in error
         assert "with missing cells: --missing drop" in error
-    fitted = []
-
-    def record(rows, *arguments, **settings):
-        fitted.append(rows)
-        raise ValueError("enough")
-
-    monkeypatch.setattr("bayes_intgen.fit", record, raising=False)
     complete = [*options, "--missing", "drop"]
-    run("fit", file, *complete, "-o", tmp_path / "fit.nc", code=console.DEFECT)
-    (rows,) = fitted
-    assert rows.columns.every == ("age", "the season", "region")
-    assert rows.weights is not None
-    assert rows.within is not None
-    assert sum(rows.dropped.values()) == 1
     output = run("describe", file, *complete)
     assert "1 rows with missing cells left out" in output.out
     assert "warning: 1 of 300 rows have missing cells" in output.err

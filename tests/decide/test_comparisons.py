@@ -9,12 +9,7 @@ import xarray as xr
 
 import bayes_intgen as bi
 
-from _posteriors import (
-    frame_with_groups,
-    made_up_with_groups,
-    made_up_with_levels,
-    with_log_link,
-)
+from _posteriors import frame_with_groups, made_up_with_groups, made_up_with_levels, with_log_link
 
 STATISTICS = ["estimate", "sd", "low", "high", "supported"]
 ROWS = pd.DataFrame({"red": [-0.5, 0.0, 0.4], "green": [0.1, 0.2, 0.3], "shop": ["a", "b", "b"]})

@@ -4,11 +4,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.basis.basis import HSGPBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.mechanisms.mechanism import (
-    MARGIN_SIZE,
-    Column,
-    log_spectral_sd,
-)
+from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, log_spectral_sd
 
 RNG = np.random.default_rng(0)
 ACTIONS = RNG.normal(size=(2000, 2)) * [1.0, 100.0]

@@ -9,13 +9,7 @@ import pytest
 import bayes_intgen as bi
 from bayes_intgen.data.rows import decisive_values, kind_of_outcome
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
-from bayes_intgen.models.laws import (
-    CountLaw,
-    OutcomeLaw,
-    ResidualNoise,
-    StudentTNoise,
-    count_cdf,
-)
+from bayes_intgen.models.laws import CountLaw, OutcomeLaw, ResidualNoise, StudentTNoise, count_cdf
 from bayes_intgen.models.variance_function import VarianceFunction
 
 from conftest import confounded_rows

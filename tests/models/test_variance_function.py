@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.variance_function import (
-    KNOTS,
-    estimate_variance_function,
-)
+from bayes_intgen.models.variance_function import KNOTS, estimate_variance_function
 
 
 def variance_of(actions, intervened):

@@ -10,14 +10,7 @@ from _pages import Page, open_page, plan_of, positions, readout, stops, write_pa
 
 import bayes_intgen as bi
 
-from _posteriors import (
-    asked,
-    half_supported,
-    made_up,
-    made_up_with_groups,
-    thinned,
-    with_log_link,
-)
+from _posteriors import asked, half_supported, made_up, made_up_with_groups, thinned, with_log_link
 
 
 def numbers(texts: list[str]) -> np.ndarray:

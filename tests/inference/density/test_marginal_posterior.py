@@ -5,9 +5,7 @@ from _marginals import marginal_posterior, of_more_rows
 from numpyro.infer.util import potential_energy
 
 import bayes_intgen as bi
-from bayes_intgen.inference.density.approximation import (
-    find_mode,
-)
+from bayes_intgen.inference.density.approximation import find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.simulators import Polynomial
 

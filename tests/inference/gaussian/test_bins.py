@@ -10,10 +10,7 @@ import bayes_intgen as bi
 from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import (
-    MIN_BINNED_ROWS,
-    sufficient_statistics,
-)
+from bayes_intgen.inference.gaussian.passes import MIN_BINNED_ROWS, sufficient_statistics
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.models.terms import Always, Decomposition, Term

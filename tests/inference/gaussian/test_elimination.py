@@ -14,9 +14,7 @@ from bayes_intgen.inference.gaussian.conditional import (
     ReducedStatistics,
     TermEvidence,
 )
-from bayes_intgen.inference.gaussian.passes import (
-    sufficient_statistics,
-)
+from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, PseudoObservations

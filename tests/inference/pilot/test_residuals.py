@@ -7,11 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.residuals import (
-    FarOutcomes,
-    estimate_ratio,
-    independent_share,
-)
+from bayes_intgen.inference.pilot.residuals import FarOutcomes, estimate_ratio, independent_share
 from bayes_intgen.models.variance_function import VarianceFunction
 
 from conftest import confounded_rows
