@@ -16,6 +16,8 @@ from conftest import confounded_rows
         ({"spread": "wild"}, "unknown spread 'wild'"),
         ({"intercept": (0.0, 0.0)}, "positive sd"),
         ({"graph": {"green": "red"}}, r"graph\['green'\] must be a list"),
+        ({"graph": "all"}, "graph must be a mapping"),
+        ({"graph": ["red"]}, "graph must map"),
         ({"moderators": {"tv": "age"}}, r"moderators\['tv'\] must be a list"),
         ({"groups": {"region": "level"}}, r"groups\['region'\] must be a list"),
         ({"groups": ["region"]}, "groups must map names to lists"),
@@ -48,7 +50,9 @@ def test_named_levels_reject_priors_for_numbers() -> None:
     ("model", "message"),
     [
         ({"graph": {"green": ["blue"]}}, "graph: unknown action 'blue'"),
+        ({"graph": {"blue": None}}, "graph: unknown action 'blue'"),
         ({"graph": {"red": ["red"]}}, "cycle among 'red'"),
+        ({"graph": {"red": ["green"], "green": ["red"]}}, "cycle among 'red', 'green'"),
         ({"bias": {"blue": "gp"}}, "bias has a prior for unknown action 'blue'"),
         ({"interactions": [("blue", "red")]}, "interactions: unknown action 'blue'"),
     ],

@@ -167,6 +167,8 @@ def test_given_edges_stay_and_exclude_their_reverse() -> None:
     assert probability[0, 1] == 0
     assert 0 < probability[0, 2] < 0.3
     assert learned(data, {"a2": ("a1",)}).tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    # Nor may descendants that are known by two steps move an action.
+    assert not learned(data, {"a2": ("a1",), "a3": ("a2",), "a1": None})[0].any()
 
 
 def test_units_and_the_order_of_rows_do_not_matter() -> None:
