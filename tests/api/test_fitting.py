@@ -48,14 +48,9 @@ def test_an_outcome_without_noise_raises(data) -> None:
 def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     names = ("scale", "chain")
     renamed = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, names)
-    settings = {"method": "laplace", "draws": np.int64(20), "warmup": np.int32(50)}
-    posterior = bi.fit(
-        renamed,
-        bi.models.additive(bi.GP(size=np.int64(6))),
-        **settings,
-        seed=np.uint8(3),
-        progress=False,
-    )
+    settings = {"draws": np.int64(20), "warmup": np.int32(50), "seed": np.uint8(3)}
+    model = bi.models.additive(bi.GP(size=np.int64(6)))
+    posterior = bi.fit(renamed, model, method="laplace", progress=False, **settings)
     effect = posterior.joint_effect(POINTS)
     np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])
     # Settings of JAX are restored.
@@ -70,8 +65,9 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     ids=["process", "thread"],
 )
 def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
+    ended, began = Event(), []
     # So many draws would take minutes.
-    draws, ended, began = 400_000, Event(), []
+    settings = {"draws": 400_000, "progress": False, "checkpoint": tmp_path / "sums"}
 
     def interrupt() -> None:
         # The checkpoint is written before sampling.
@@ -88,13 +84,7 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            bi.fit(
-                data,
-                bi.models.additive("linear"),
-                draws=draws,
-                progress=False,
-                checkpoint=tmp_path / "sums",
-            )
+            bi.fit(data, bi.models.additive("linear"), **settings)
     finally:
         ended.set()
         thread.join()

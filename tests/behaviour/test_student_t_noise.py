@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _kinds import AGE, TWO, cells_of, cluster, fitted, read, regions
-from _questions import assert_near
+from _questions import assert_near, moments
 from _worlds import World, counts, numbers, switch
 
 import bayes_intgen as bi
@@ -32,14 +32,9 @@ def with_outliers(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def moments(fit: bi.Posterior, points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    effect = fit.joint_effect(points)
-    return effect.mean(("chain", "draw")).to_numpy(), effect.std(("chain", "draw")).to_numpy()
-
-
 def difference(fit: bi.Posterior, other: bi.Posterior, points: pd.DataFrame) -> tuple[float, float]:
     """Largest difference of means, in posterior standard deviations, and mean ratio of these."""
-    (mean, sd), (expected, without) = moments(fit, points), moments(other, points)
+    (mean, sd), (expected, without) = (moments(own.joint_effect(points)) for own in (fit, other))
     return float((np.abs(mean - expected) / without).max()), float((sd / without).mean())
 
 
@@ -121,12 +116,12 @@ def test_cells_with_the_spread_of_their_units() -> None:
     assert_near(
         robust.joint_effect(world.points), world.effect(world.points, [*world.actions], units)
     )
-    clean = moments(fitted(cells(units), GAUSSIAN), world.points)[1]
-    assert 0.8 < (moments(robust, world.points)[1] / clean).mean() < 1.5
+    clean = fitted(cells(units), GAUSSIAN)
+    assert 0.8 < difference(robust, clean, world.points)[1] < 1.5
     # Negative control.
     with pytest.warns(bi.DataWarning, match="far|fit"):
         wide = fitted(wrong, GAUSSIAN)
-    assert (moments(wide, world.points)[1] / clean).mean() > 3
+    assert difference(wide, clean, world.points)[1] > 3
 
 
 def test_levels_of_many_groups_are_integrated_out() -> None:
@@ -151,7 +146,7 @@ def test_a_jump_is_not_taken_for_outliers() -> None:
     outcome[far] += rng.choice([-15, 15], far.sum())
     data = bi.RegimeData.from_arrays(dose, outcome, was_set, ["dose"])
     fit = fitted(data, bi.models.additive(noise="student_t"))
-    before, after = moments(fit, [[0.7], [1.8]])[0]
+    before, after = moments(fit.joint_effect([[0.7], [1.8]]))[0]
     assert after - before == pytest.approx(4, abs=0.4)
 
 

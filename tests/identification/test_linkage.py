@@ -92,6 +92,16 @@ def rows_of(design: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.Reg
     )
 
 
+def supported_at(
+    data: bi.RegimeData, points: np.ndarray, target: Mask, parents: list[list[int]] | None
+) -> np.ndarray:
+    """Whether each point is supported, in a graph or in an unknown one."""
+    names, graph = np.array(data.names), None
+    if parents is not None:
+        graph = {name: names[own].tolist() for name, own in zip(names, parents, strict=True)}
+    return data.support(points, names[list(target)].tolist(), graph).supported.to_numpy()
+
+
 def test_supported_points_are_identified_whatever_the_interactions() -> None:
     cells = list(itertools.product((0, 1), repeat=3))
     every = [[j for j in range(3) if j != k] for k in range(3)]
@@ -126,19 +136,13 @@ def test_supported_points_are_exactly_the_identified_ones_with_few_values(
             continue
         designs += 1
         data = rows_of(design, rng)
-        graph = None
-        if parents is not None:
-            graph = {data.names[k]: [data.names[j] for j in parents[k]] for k in range(count)}
-        every = [[j for j in range(count) if j != k] for k in range(count)]
+        known = parents or [[j for j in range(count) if j != k] for k in range(count)]
         questions = list(itertools.product(range(VALUES), repeat=count))
         questions = [q for q in questions if all(any(c[k] == q[k] for c, _ in design)
                                                  for k in range(count))]  # fmt: skip
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
-            actions = [name for name, was_set in zip(data.names, target, strict=True) if was_set]
-            support = data.support(np.array(questions, dtype=float), actions, graph)
-            known = every if parents is None else parents
+            accepted = supported_at(data, np.array(questions, dtype=float), target, parents)
             truth = oracle(known, design, questions, target)
-            accepted = support.supported.to_numpy()
             assert not (accepted & ~truth).any(), (design, parents, target)
             supported, identified = supported + accepted.sum(), identified + truth.sum()
             points += len(truth)
@@ -166,9 +170,6 @@ def test_no_unidentified_point_is_supported_over_ranges() -> None:
             actions, rng.normal(size=len(actions)), np.repeat(masks, 300, axis=0), names
         )
         parents = random_graph(rng, count)
-        graph = None
-        if parents is not None:
-            graph = {names[k]: [names[j] for j in parents[k]] for k in range(count)}
         known = parents or [[j for j in range(count) if j != k] for k in range(count)]
         ends = [np.unique([low[:, k], high[:, k]]) for k in range(count)]
         queries = rng.uniform(actions.min(axis=0), actions.max(axis=0), (200, count))
@@ -196,8 +197,7 @@ def test_no_unidentified_point_is_supported_over_ranges() -> None:
             )
         ]
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
-            set_names = [name for name, was_set in zip(names, target, strict=True) if was_set]
-            accepted = data.support(queries, set_names, graph).supported.to_numpy()
+            accepted = supported_at(data, queries, target, parents)
             truth = oracle(known, design, [tuple(c) for c in codes.tolist()], target)
             wrong += (accepted & ~truth).sum()
             supported, identified = supported + accepted.sum(), identified + truth.sum()
