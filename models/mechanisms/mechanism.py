@@ -82,9 +82,9 @@ FINER = "finer"
 # Minimum number of rows that determine the knots and the centring of finer functions.
 KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
-# Number of knots of each factor of finer functions of two actions. More follow thresholds better,
-# and the time of a fit with an interaction grows with their square.
-PAIR_KNOTS = 12
+# Number of knots of each factor of finer functions of two actions, before some are added at a
+# threshold. The time of a fit with an interaction grows with their square.
+PAIR_KNOTS = 10
 # Size of a marginal basis with all functions of a mechanism, and maximum number of levels.
 MAX_LEVELS = 50
 

@@ -40,6 +40,7 @@ from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
+    at_thresholds,
     score_p_values,
     score_tests,
     slope_tests,
@@ -417,7 +418,9 @@ class _Steps:
         errors += rate_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
-        tested = (same.get(term.name, term) for term in more)
+        tested = [own for t in more for own in at_thresholds(same.get(t.name, t), rows, residual)]
+        same |= {term.name: term for term in tested if term.name in same}
+        candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
 
