@@ -47,7 +47,7 @@ SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
 # Maximum number of tests of pairs that the screening retains: of 50 actions, fifty would be, with
 # some hundred functions each.
 MAX_PAIR_TESTS = 16
-# Every so many knots of a pair bound the cells of its screening: about eight by eight.
+# Every so many knots of a pair bound the cells of its screening: about six by six.
 SCREENING_STEP = 2
 # Number of quantiles of an action, among which a threshold is sought, on either side of it that
 # become knots.
