@@ -61,8 +61,9 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
-            refuse_unknown_actions(priors, data.names, ModelError, where)
+            if priors:
+                where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
+                refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         grouped = (name for group in self.alike for name in group)
@@ -235,7 +236,7 @@ class AdditiveModel(Model):
                 component = bases[f.of_period].finer(f.prior, k, refinement)
                 if component is not None and (f.prior.refines or not candidates_only):
                     terms.append(f.term(component, k))
-        if self.prior.refines or not candidates_only:
+        if data.columns.names and (self.prior.refines or not candidates_only):
             terms += self._adjustment(data, bases[0]).finer_terms(refinement)
         return terms
 

@@ -37,7 +37,7 @@ from bayes_intgen.models import Model, additive
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.schema import build_tree
+from bayes_intgen.posterior.schema import ModelParts, build_tree
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -86,7 +86,9 @@ def fit_decomposed(
     # Before the outcome is on the scale on which the model adds up.
     file = None if checkpoint is None else writable_target(checkpoint)
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
-    data, rated = with_carryover(data, model, settings.progress)
+    rated = model
+    if model.carryover:
+        data, rated = with_carryover(data, model, settings.progress)
     data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
     sample = data.sample(PILOT_ROWS).by_fine_group()
@@ -117,7 +119,8 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     tree = build_tree(data, model, pilot, sampled, settings)
-    return Fit(data, model, settings, pilot, sampled, Posterior(tree))
+    posterior = Posterior(tree, ModelParts(model, sampled.terms, pilot.spread))
+    return Fit(data, model, settings, pilot, sampled, posterior)
 
 
 @hints_for_names(OTHER_NAMES)

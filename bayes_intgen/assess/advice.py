@@ -355,6 +355,8 @@ def fit_problems(tests: xr.Dataset) -> list[str]:
     columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     failed = failed_tests([FailedTest(*row) for row in rows])
+    if not failed:
+        return []
     # Where an action alone is not followed, its pairs fail for the same reason.
     single = {test.action for test in failed if not test.given}
     joint = [

@@ -21,7 +21,7 @@ from bayes_intgen.inference.sampling.convergence import (
     convergence,
     monitored_points,
 )
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.text.messages import option
 
 
@@ -32,7 +32,8 @@ class Diagnostics:
     Attributes
     ----------
     quantities : Dataset, dims (chain, draw, ...)
-        Hyperparameters, and the joint effect at points typical of the data.
+        Hyperparameters, and the joint effect at points typical of the data, on the scale on which
+        terms add up.
     statistics : Dataset
         Group ``sample_stats`` of the fit.
     importance : ImportanceDiagnostics or None
@@ -61,11 +62,11 @@ class Diagnostics:
 
     @classmethod
     def of_posterior(cls, posterior: PosteriorDraws) -> Self:
-        """Collect the draws of a fit, with its joint effect at some of the reference rows."""
-        support = support_of(posterior)
+        """Collect the draws of a fit, with the effect that NUTS monitors."""
+        support, terms = support_of(posterior), posterior.terms
         monitored = monitored_points(posterior.model, tuple(support.regimes), support.reference)
-        # Without warnings: rows at the edge of their regime may be unsupported.
-        return cls.of(posterior.tree, prediction_of(posterior).mean(*monitored))
+        coefficients = posterior.tree["coefficients"].dataset["coefficients"].values
+        return cls.of(posterior.tree, coefficients @ terms.matrix(*monitored).T + terms.centre)
 
     @cached_property
     def convergence(self) -> Convergence:

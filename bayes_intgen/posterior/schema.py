@@ -3,11 +3,12 @@
 ``build_tree`` writes it, ``stored_prediction`` reads what predictions need.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import SavedFitError
 from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
 from bayes_intgen.models import Model
@@ -35,7 +36,7 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
-from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
+from bayes_intgen.posterior.population import population_dataset
 
 if TYPE_CHECKING:
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
@@ -47,6 +48,14 @@ if TYPE_CHECKING:
 _DRAW_DIMS = ("chain", "draw")
 # Group whose attributes are the model and what else no other program reads.
 FIT = "fit"
+
+
+class ModelParts(NamedTuple):
+    """Model of a fit, its terms and its variance function, which the tree has as text."""
+
+    model: Model
+    terms: Decomposition
+    spread: VarianceFunction
 
 
 def build_tree(
@@ -120,6 +129,19 @@ def build_tree(
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
+
+
+def digest_of_covariates(rows: Observations) -> str:
+    """Digest of covariates, groups, weights and times of rows; empty without any of them."""
+    further = (rows.weights, rows.within, rows.series, rows.time)
+    arrays, columns = [values for values in further if values is not None], rows.columns
+    if not arrays and not len(columns):
+        return ""
+    labels = (columns.every, columns.labels, *filter(None, [columns.units]))
+    digest = hashlib.sha256(repr(labels).encode())
+    for array in (rows.covariates, *arrays):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
@@ -239,6 +261,16 @@ def _constant_data(
     if far is not None:
         parts.append(far.to_dataset())
     return xr.merge(parts, join="exact", combine_attrs="override")
+
+
+def stored_parts(tree: xr.DataTree) -> ModelParts:
+    """Decode model, terms and variance function from the tree of a fit."""
+    attrs = tree[FIT].attrs
+    return ModelParts(
+        serialise.loads(attrs["model"], Model),
+        serialise.loads(attrs["terms"], Decomposition),
+        serialise.loads(attrs["spread"], VarianceFunction),
+    )
 
 
 def stored_prediction(

@@ -92,7 +92,7 @@ def with_observed_causes(
     rows = sample if data is None else data
     finer = [term for term in candidates if term.role == "covariate"]
     terms, products = _with_control_variables(sample, model, terms, finer, rows, progress)
-    if usual_actions:
+    if usual_actions and len(sample.columns):
         terms = terms.and_terms(usual_terms(sample, terms))
     return terms, (*candidates, *products)
 
@@ -115,7 +115,7 @@ def _with_control_variables(
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
-    series = _in_series(sample, data)
+    series = sample if sample.time is None else _in_series(data.in_memory)
     for k in filter(terms.is_ordered, range(len(likely))):
         own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
@@ -129,11 +129,8 @@ def _with_control_variables(
     return terms, products
 
 
-def _in_series(sample: Observations, data: Rows) -> Observations:
-    """Rows that follow each other, those of the first units, if rows have a time."""
-    if sample.time is None:
-        return sample
-    rows = data.in_memory
+def _in_series(rows: Observations) -> Observations:
+    """Rows that follow each other, those of the first units."""
     assert rows.time is not None
     assert rows.series is not None
     return rows.take(np.lexsort((rows.time, rows.series))[:MAX_ROWS])
@@ -304,7 +301,8 @@ def first_terms(
     if settings.simplify:
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
         candidates = tuple(considered)
-    terms, candidates = _recentred(terms, candidates, data, len(sample), settings.progress)
+    if len(sample) < len(data):
+        terms, candidates = _recentred(terms, candidates, data, settings.progress)
     if not settings.techniques.control_variables:
         return with_parents(sample.this_period, model, terms), candidates
     usual_actions, own = settings.techniques.usual_actions, sample.this_period
@@ -316,24 +314,16 @@ def first_terms(
 
 
 def _recentred(
-    terms: Decomposition, candidates: Sequence[Term], data: Rows, rows: int, progress: bool
+    terms: Decomposition, candidates: tuple[Term, ...], data: Rows, progress: bool
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Centre functions of covariates and groups over the observational rows of all data.
 
-    Predictions without covariates are then averages over exactly these rows.
-
-    Parameters
-    ----------
-    terms : Decomposition
-    candidates : sequence of Term
-    data : Rows
-    rows : int
-        Number of rows from which the terms were made. If these are all, nothing changes.
-    progress : bool
+    Predictions without covariates are then averages over exactly these rows, of which the terms
+    were made from a sample.
     """
     every = _centred_bases([*terms.terms, *candidates])
-    if rows == len(data) or not every:
-        return terms, tuple(candidates)
+    if not every:
+        return terms, candidates
     none_set = (False,) * len(data.names)
     sums = data.map_reduce(
         partial(_sums, every, none_set in data.regimes), np.add, "Averages of covariates", progress

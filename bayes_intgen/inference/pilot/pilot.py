@@ -269,7 +269,7 @@ def pilot_fit(
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
-    if techniques.changes_in_time:
+    if techniques.changes_in_time and sample.columns.dates:
         final = steps.changing(final, sample)
     return final._replace(
         quantiles=noise.quantiles,
@@ -414,7 +414,8 @@ class _Steps:
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
             errors = control_errors(first.posterior, sites)
-        errors += rate_errors(first.posterior, sites)
+        if terms.carryover:
+            errors += rate_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
         tested = (same.get(term.name, term) for term in more)
