@@ -38,11 +38,12 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
     with jax.enable_x64(True):
 
         def of_program(flat):
-            sites = target.prior.sites(flat)
+            sites = {n: flat[i] for n, i in target.priors.positions.items()}
+            sites["noise_sd"] = sites["noise_sd"][0]
             return potential_energy(marginal_program, (posterior.priors, posterior.sums), {}, sites)
 
         expected, slopes = jax.value_and_grad(of_program)(at)
-        padded = np.append(at, np.arange(1.0, target.compiled.size - len(at) + 1))
+        padded = np.append(at, np.arange(1.0, target.compiled.prior.mean.size - len(at) + 1))
         of_vector = type(target.compiled)
         compiled = jax.jit(jax.value_and_grad(of_vector.potential, argnums=1))
         compiled_value, compiled_gradient = compiled(target.compiled, padded)
@@ -65,10 +66,10 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 
 def test_mode_has_zero_gradient_and_the_precision_of_the_hessian(data) -> None:
     target = of_model(data, prior="linear")
-    approximation = Approximation.of(target, target.prior.mean, progress=False)
+    approximation = Approximation.of(target, target.start, progress=False)
     mode = approximation.point
     lowest, gradient = target.value_and_grad(mode)
-    assert np.abs(gradient * target.prior.sd).max() < 0.05
+    assert np.abs(gradient * target.priors.flat.sd).max() < 0.05
     rng = np.random.default_rng(1)
     for _ in range(5):
         assert target.value(mode + 0.3 * rng.normal(size=len(mode))) > lowest
@@ -76,7 +77,7 @@ def test_mode_has_zero_gradient_and_the_precision_of_the_hessian(data) -> None:
         np.diag(x) for x in (np.linalg.inv(approximation.covariance), target.hessian(mode))
     )
     # Directions that the data do not inform have the prior variance, up to the bound.
-    informed = second * target.prior.sd**2 > 0.8
+    informed = second * target.priors.flat.sd**2 > 0.8
     assert informed.sum() > 3
     np.testing.assert_allclose(precision[informed], second[informed], rtol=0.05)
 
@@ -84,7 +85,7 @@ def test_mode_has_zero_gradient_and_the_precision_of_the_hessian(data) -> None:
 @pytest.mark.parametrize("prior", ["gp", "spline"])
 def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
     target = of_model(data, prior=prior)
-    at = target.prior.mean + 0.3 * np.random.default_rng(2).normal(size=target.prior.size)
+    at = target.start + 0.3 * np.random.default_rng(2).normal(size=target.start.size)
     steps = 1e-5 * np.eye(len(at))
     difference = np.array(
         [target.value_and_grad(at + e)[1] - target.value_and_grad(at - e)[1] for e in steps]
@@ -106,11 +107,11 @@ def test_search_is_equally_exact_in_any_unit_of_the_outcome(data) -> None:
 
     plain = of_unit(1.0)
     # The unit in which the log density is zero where the search starts.
-    zero = np.exp(-plain.value(plain.prior.mean) / len(data))
+    zero = np.exp(-plain.value(plain.start) / len(data))
     for unit in (1.0, zero, 1e6):
         target = of_unit(unit)
-        start = target.prior.mean
-        change = target.value(start) - plain.value(plain.prior.mean)
+        start = target.start
+        change = target.value(start) - plain.value(plain.start)
         assert change == pytest.approx(len(data) * np.log(unit), abs=1e-6)
         quick, best = (
             target.value(find_mode(target, start, False, tolerance))
@@ -125,7 +126,7 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     world = Polynomial.random(4, seed=7)
     few = of_model(world.dataset(40_000, seed=0), graph=world.graph)
     target = of_more_rows(few, 2e5)
-    start = target.prior.mean
+    start = target.start
     mode = find_mode(target, start, progress=False)
     # Rounding decides where it ends; another search from there gains next to nothing.
     again = find_mode(target, mode, progress=False)
