@@ -33,9 +33,9 @@ from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
 from bayes_intgen.inference.sampled_model import SampledModel
 from bayes_intgen.inference.sampling.samplers import sample_model
 from bayes_intgen.inference.settings import Method, SamplerSettings
-from bayes_intgen.models import Model, additive
+from bayes_intgen.models import Model
 from bayes_intgen.models.codec import refuse_unsaved
-from bayes_intgen.models.specification import checked_model
+from bayes_intgen.models.specification import DEFAULT_MODEL, checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import ModelParts, build_tree
 
@@ -232,9 +232,11 @@ def fit(
     >>> round(float(posterior.joint_effect([[1.0, -1.0]]).mean()))
     2
     """
-    model = additive() if model is None else model
-    data, model = checked_data(data), checked_model(model)
-    refuse_unsaved(model)
+    data = checked_data(data)
+    if model is None:
+        model = DEFAULT_MODEL
+    else:
+        refuse_unsaved(checked_model(model))
     settings = SamplerSettings(
         seed_number(seed), chains, draws, warmup, target_accept, simplify, progress, method
     )

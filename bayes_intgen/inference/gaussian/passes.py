@@ -80,10 +80,14 @@ def candidate_sums(
     pass, since products of all candidates with each other would be most of the sums.
     """
     if binned and are_binned(data, every):
-        sums = TermSums.over(data, every, spread, progress)
+        sums = TermSums(every, binned_sums(data, every, spread, progress))
         return sums.of_candidates(terms, candidates), sums.only
     statistics = candidate_statistics(data, terms, candidates, spread, progress)
-    return statistics, lambda some: TermSums.over(data, some, spread, progress, binned)
+
+    def sums_of(some: Decomposition) -> TermSums:
+        return TermSums(some, sufficient_statistics(data, some, spread, progress, binned))
+
+    return statistics, sums_of
 
 
 def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
@@ -183,18 +187,6 @@ class TermSums(NamedTuple):
 
     terms: Decomposition
     sums: SufficientStatistics
-
-    @classmethod
-    def over(
-        cls,
-        data: Rows,
-        terms: Decomposition,
-        spread: VarianceFunction,
-        progress: bool,
-        binned: bool = True,
-    ) -> Self:
-        """Sum over all rows; see :func:`sufficient_statistics`."""
-        return cls(terms, sufficient_statistics(data, terms, spread, progress, binned))
 
     def of(self, terms: Decomposition) -> SufficientStatistics:
         """Statistics of a model with some of these terms, or with directions of their functions."""

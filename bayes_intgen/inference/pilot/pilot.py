@@ -249,7 +249,8 @@ def pilot_fit(
     compared = sample if student_t is None else student_t.pseudo_values(sample)
     comparison = steps.comparison(compared, rows, first, noise, candidates, tests)
     if student_t is not None:
-        sums = TermSums.over(compared, comparison.terms, noise.spread, progress)
+        every = sufficient_statistics(compared, comparison.terms, noise.spread, progress)
+        sums = TermSums(comparison.terms, every)
         wider = comparison.select(sums, model, techniques.informed_directions).terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
@@ -313,12 +314,11 @@ class _Steps:
     techniques: Techniques
 
     def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Pilot, _NoiseFit]:
-        """Fit with constant variance to some of the rows, and describe the noise by residuals."""
-        first = self.mode(rows, terms)
-        return first, self._noise_fit(first, rows)
+        """Fit with constant variance to some of the rows, and describe the noise by residuals.
 
-    def _noise_fit(self, first: Pilot, rows: Observations) -> _NoiseFit:
-        """Estimate the variance function and the distribution of the noise from residuals."""
+        Residuals determine the variance function and the distribution of the noise.
+        """
+        first = self.mode(rows, terms)
         residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
         spread, estimate = first.spread, None
         if self.model.spread == "fitted":
@@ -337,9 +337,8 @@ class _Steps:
                 of_several=self.techniques.interactions_of_causes,
             )
             spread = estimate.spread
-        return standardised_noise(
-            residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
-        )
+        of_unit = residual * np.sqrt(row_weights(first.spread, rows))
+        return first, standardised_noise(of_unit, rows, spread, estimate)
 
     def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
         """Find the mode with constant variance, given some of the rows."""
@@ -462,7 +461,8 @@ class _Steps:
     def sums(self, terms: Decomposition, spread: VarianceFunction) -> TermSums:
         """Sum over all rows."""
         binned = self.techniques.binned_sums
-        return TermSums.over(self.data, terms, spread, self.progress, binned)
+        sums = sufficient_statistics(self.data, terms, spread, self.progress, binned)
+        return TermSums(terms, sums)
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -514,7 +514,8 @@ class _Steps:
         results = score_tests(final.posterior, final.sites, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
-        results += fit_tests_of(final, others, sample, self.progress)
+        if others:
+            results += fit_tests_of(final, others, sample, self.progress)
         results += selection.jumps
         passed = tuple(map(FitTest.passed, selection.harmless))
         if not rows.columns.groups:
@@ -557,10 +558,9 @@ def fit_tests_of(
     fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
-    if not tests:
-        return ()
     terms = fit.posterior.terms
-    sums = TermSums.over(data, terms.and_terms(tests), fit.spread, progress)
+    every = terms.and_terms(tests)
+    sums = TermSums(every, sufficient_statistics(data, every, fit.spread, progress))
     return score_tests(fit.posterior, fit.sites, sums.of_candidates(terms, tests), tests)
 
 

@@ -100,12 +100,6 @@ class StepSize(NamedTuple):
     error: Any
     count: Any
 
-    @classmethod
-    def at(cls, step_size: float) -> Self:
-        """Start at a step size."""
-        log, zero = np.asarray(np.log(step_size)), np.zeros(())
-        return cls(log, log, log, zero, zero)
-
     def adapted(self, error: jax.Array) -> Self:
         """Update by the target minus the acceptance rate of an iteration."""
         count = self.count + 1
@@ -164,18 +158,6 @@ class RandomNumbers(NamedTuple):
     momentum: Any
     normal: Any
 
-    @classmethod
-    def draw(cls, rngs: Sequence[np.random.Generator], sites: int, coefficients: int) -> Self:
-        """Draw those of a block, from a generator for each array."""
-        count = BLOCK_SIZE
-        of_keys, of_acceptance, of_momentum, of_draw = rngs
-        return cls(
-            of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
-            -of_acceptance.standard_exponential(count),
-            of_momentum.standard_normal((count, sites)),
-            of_draw.standard_normal((count, coefficients)),
-        )
-
 
 class NUTSKernel:
     """NUTS on a density, with a Metropolis correction by the exact one.
@@ -218,7 +200,8 @@ class NUTSKernel:
             np.asarray(self.target.value(flat) - potential),
             np.pad(coefficients, (0, len(self.target.compiled.mean) - len(coefficients))),
         )
-        return ChainState(current, StepSize.at(step_size))
+        log, zero = np.asarray(np.log(step_size)), np.zeros(())
+        return ChainState(current, StepSize(log, log, log, zero, zero))
 
     def compile(self, chain: ChainState) -> None:
         """Compile :meth:`advance` for such chains, unless that is done."""
@@ -242,11 +225,17 @@ class NUTSKernel:
     def _arguments(
         self, chain: ChainState, rngs: Sequence[np.random.Generator], adapts: bool
     ) -> tuple[Any, ...]:
+        """Arguments of :func:`advance`, with random numbers from a generator for each purpose."""
         densities = self.density.compiled, self.target.compiled
-        settings = self.target_accept, adapts
-        numbers = RandomNumbers.draw(rngs, len(self.root), len(chain.current.coefficients))
-        momentum = np.pad(numbers.momentum, ((0, 0), (0, self._padding)))
-        random = numbers._replace(momentum=momentum)
+        settings, count = (self.target_accept, adapts), BLOCK_SIZE
+        of_keys, of_acceptance, of_momentum, of_draw = rngs
+        momentum = of_momentum.standard_normal((count, len(self.root)))
+        random = RandomNumbers(
+            of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
+            -of_acceptance.standard_exponential(count),
+            np.pad(momentum, ((0, 0), (0, self._padding))),
+            of_draw.standard_normal((count, len(chain.current.coefficients))),
+        )
         arguments = chain, densities, self._padded_root, settings, random
         # JAX takes plain numbers for other types than arrays.
         arrays: tuple[Any, ...] = jax.tree.map(np.asarray, arguments)
@@ -405,18 +394,6 @@ def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
     return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
 
 
-def parts_of_warmup(iterations: int) -> tuple[int, int]:
-    """Split a warmup into iterations for the covariance and, half as many, for the step size.
-
-    Examples
-    --------
-    >>> parts_of_warmup(75), parts_of_warmup(100)
-    ((50, 25), (70, 30))
-    """
-    second = 5 * (iterations // 15) if iterations >= 15 else max(iterations // 3, 1)
-    return iterations - second, second
-
-
 def warm_up(
     runner: ChainRunner,
     target: MarginalPosterior,
@@ -431,11 +408,11 @@ def warm_up(
 
     Parameters are those of :func:`nuts`.
     """
-    first_part, second_part = parts_of_warmup(settings.warmup)
+    # Twice as many iterations for the covariance as for the step size.
+    whole = settings.warmup
+    second_part = 5 * (whole // 15) if whole >= 15 else max(whole // 3, 1)
+    first_part = whole - second_part
     density: Density = approximation.density
-
-    def kernel_with(root: Array) -> NUTSKernel:
-        return NUTSKernel(density, target, root, settings.target_accept)
 
     def rejects(collected: Collected) -> bool:
         """Whether any chain rejects too many proposals."""
@@ -451,7 +428,8 @@ def warm_up(
     starts = approximation.points(settings.chains, generator(settings.seed, "starts"))
     # A chain could not leave a point at which rounding makes the density NaN.
     starts[[not np.isfinite(target.value(start)) for start in starts]] = approximation.point
-    kernel = kernel_with(np.linalg.cholesky(approximation.covariance))
+    root = np.linalg.cholesky(approximation.covariance)
+    kernel = NUTSKernel(density, target, root, settings.target_accept)
     ones, rng = np.ones(len(starts), dtype=int), generator(settings.seed, "initial")
     coefficients = target.evaluate(starts, ones, rng)[1][:, 0]
     states = [
@@ -464,15 +442,18 @@ def warm_up(
         density = target
 
     draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
-    root = np.linalg.cholesky(_shrunk_covariance(draws, approximation.covariance))
-    kernel = kernel_with(root)
+    # Shrunk towards the initial covariance, with a weight of two draws per dimension: that of about
+    # as many draws as dimensions would be nearly singular.
+    weight = len(draws) / (len(draws) + 2 * draws.shape[1])
+    covariance = weight * np.cov(draws, rowvar=False) + (1 - weight) * approximation.covariance
+    root = np.linalg.cholesky(covariance)
+    kernel = NUTSKernel(density, target, root, settings.target_accept)
     half = first["step_size"][:, first_part // 2 :]
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = run("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if rejects(second):
-        density = target
-        kernel = kernel_with(root)
+        kernel = NUTSKernel(target, target, root, settings.target_accept)
     return kernel, _restarted(kernel, second, step_size)
 
 
@@ -480,16 +461,6 @@ def _restarted(kernel: NUTSKernel, collected: Collected, step_size: float) -> li
     """Start every chain of a kernel at its last draw with another kernel."""
     last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
     return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
-
-
-def _shrunk_covariance(draws: Array, initial: Array) -> Array:
-    """Covariance of draws (draw, D), shrunk towards an initial estimate.
-
-    The initial estimate has the weight of two draws per dimension. Without it the covariance of
-    about as many draws as dimensions would be nearly singular.
-    """
-    weight = len(draws) / (len(draws) + 2 * draws.shape[1])
-    return np.asarray(weight * np.cov(draws, rowvar=False) + (1 - weight) * initial)
 
 
 def nuts(
