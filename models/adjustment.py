@@ -27,11 +27,11 @@ from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, GroupIndicat
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    PastActions,
     TensorProductBasis,
 )
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError

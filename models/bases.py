@@ -9,9 +9,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, LinearBasis, PiecewiseLinear
-from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
+from bayes_intgen.basis.combined import PastActions, SumBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.carryover import PAST_RATES
 from bayes_intgen.models.mechanisms.mechanism import (

@@ -34,6 +34,8 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    PastActions,
+    RateError,
     SumBasis,
     TensorProductBasis,
 )
@@ -44,7 +46,6 @@ from bayes_intgen.basis.control import (
     NormalScores,
 )
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import ModelError, SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel

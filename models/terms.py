@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.combined import ConcatenatedBasis, SumBasis
+from bayes_intgen.basis.combined import ConcatenatedBasis, PastActions, RateError, SumBasis
 from bayes_intgen.basis.control import ControlBasis, ControlError, frequencies_of
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.rows import Observations

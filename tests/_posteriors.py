@@ -10,8 +10,7 @@ import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.inference.sampled_model import INDEPENDENT, SampledModel
-from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.inference.sampler import INDEPENDENT, SampledModel, SamplerSettings
 from bayes_intgen.models import Model, codec
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from bayes_intgen._arguments import hints_for_names, instance, seed_number
 from bayes_intgen._atomic import writable_target
-from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import Seed, takes_rng
+from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
     Finding,
@@ -30,9 +30,8 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
-from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampler import Method, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.samplers import sample_model
-from bayes_intgen.inference.settings import Method, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import DEFAULT_MODEL, checked_model

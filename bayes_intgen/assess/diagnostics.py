@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.sampled_model import (
+from bayes_intgen.inference.sampler import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,

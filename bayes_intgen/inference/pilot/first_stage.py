@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis, CentredBasis
-from bayes_intgen.basis.combined import TensorProductBasis
+from bayes_intgen.basis.combined import RateError, TensorProductBasis
 from bayes_intgen.basis.control import (
     ControlBasis,
     ControlError,
@@ -18,7 +18,6 @@ from bayes_intgen.basis.control import (
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
@@ -33,7 +32,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
-from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.inference.sampler import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import (
     control_terms,

@@ -13,8 +13,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import CentredBasis
+from bayes_intgen.basis.combined import RateError
 from bayes_intgen.basis.control import ControlError
-from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import refuse_exact_replicates
@@ -60,7 +60,7 @@ from bayes_intgen.inference.pilot.selection import (
     with_informed_functions,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
+from bayes_intgen.inference.sampler import ALL_TECHNIQUES, SamplerSettings, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term

@@ -18,10 +18,9 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.factor import cholesky
 from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
-from bayes_intgen.inference.sampled_model import Draws, SampledModel
+from bayes_intgen.inference.sampler import Draws, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
-from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Shape
 from bayes_intgen.models.shapes import inequalities

@@ -20,11 +20,12 @@ from bayes_intgen.inference.density.importance import (
     smoothed_weights,
     weighted_draws,
 )
-from bayes_intgen.inference.sampled_model import (
+from bayes_intgen.inference.sampler import (
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
+    SamplerSettings,
+    Techniques,
 )
-from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 from conftest import confounded_rows
 
