@@ -151,15 +151,13 @@ class Hyperpriors:
     def padded(self, size: int) -> "Hyperpriors":
         """Append coefficients without any effect, up to ``size`` in all."""
         padding = (0, size - len(self.mean))
-        return self._map(lambda values: np.pad(values, padding))
+        own: dict[str, Any] = {n: np.pad(getattr(self, n), padding) for n in PER_COEFFICIENT}
+        return replace(self, **own)
 
     def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
         """Restrict to a subset of the coefficients."""
-        return self._map(lambda values: values[columns])
-
-    def _map(self, function: Callable[[Array], Array]) -> "Hyperpriors":
-        values: dict[str, Any] = {n: function(getattr(self, n)) for n in PER_COEFFICIENT}
-        return replace(self, **values)
+        own: dict[str, Any] = {n: getattr(self, n)[columns] for n in PER_COEFFICIENT}
+        return replace(self, **own)
 
 
 def log_sd_of(

@@ -186,6 +186,11 @@ class CompiledDensity(NamedTuple):
             statistics,
         )
 
+    @property
+    def size(self) -> int:
+        """Length D of flat vectors."""
+        return len(self.prior.mean)
+
     def potential(self, flat: jax.Array) -> jax.Array:
         """Minus the log density, in JAX."""
         evidence = log_evidence(self.statistics, *self._sds(flat))

@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, lil_array
 
 from bayes_intgen._typing import Array
@@ -204,15 +203,9 @@ class TermSums(NamedTuple):
         columns = [self.terms.columns[term.name] for term in candidates]
         return CandidateStatistics(
             self.sums.combine(weights),
-            matrix[self.positions(candidates)] @ weights,
+            matrix[self.terms.columns_of(candidates)] @ weights,
             tuple(matrix[own, own] for own in columns),
         )
-
-    def positions(self, terms: Sequence[Term]) -> NDArray[np.int_]:
-        """Columns of some of these terms."""
-        every = np.arange(self.terms.size)
-        columns = (every[self.terms.columns[term.name]] for term in terms)
-        return np.concatenate([every[:0], *columns])
 
     def _weights(self, terms: Decomposition) -> csr_array:
         """Weights of columns and outcome in those of other terms, shape (C + 1, P + 1)."""

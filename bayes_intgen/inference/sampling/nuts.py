@@ -180,7 +180,7 @@ class NUTSKernel:
         self.target_accept = target_accept
         # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are
         # those of the other sites alone, whose step sizes are larger.
-        self._padding = len(density.compiled.prior.mean) - len(root)
+        self._padding = density.compiled.size - len(root)
         self._padded_root = block_diag(root, np.eye(self._padding))
 
     def begin(self, flat: Array, coefficients: Array, step_size: float) -> ChainState:

@@ -43,7 +43,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
             return potential_energy(marginal_program, (posterior.priors, posterior.sums), {}, sites)
 
         expected, slopes = jax.value_and_grad(of_program)(at)
-        padded = np.append(at, np.arange(1.0, target.compiled.prior.mean.size - len(at) + 1))
+        padded = np.append(at, np.arange(1.0, target.compiled.size - len(at) + 1))
         of_vector = type(target.compiled)
         compiled = jax.jit(jax.value_and_grad(of_vector.potential, argnums=1))
         compiled_value, compiled_gradient = compiled(target.compiled, padded)
