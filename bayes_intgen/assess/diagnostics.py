@@ -21,7 +21,7 @@ from bayes_intgen.inference.sampling.convergence import (
     convergence,
     monitored_points,
 )
-from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.messages import option
 
 
@@ -63,10 +63,12 @@ class Diagnostics:
     @classmethod
     def of_posterior(cls, posterior: PosteriorDraws) -> Self:
         """Collect the draws of a fit, with the effect that NUTS monitors."""
-        support, terms = support_of(posterior), posterior.terms
-        monitored = monitored_points(posterior.model, tuple(support.regimes), support.reference)
-        coefficients = posterior.tree["coefficients"].dataset["coefficients"].values
-        return cls.of(posterior.tree, coefficients @ terms.matrix(*monitored).T + terms.centre)
+        tree, terms = posterior.tree, posterior.terms
+        masks = (tree["constant_data"].dataset["intervened"].values > 0).tolist()
+        rows = tree["support"].dataset["reference"].values
+        monitored = monitored_points(posterior.model, [tuple(mask) for mask in masks], rows)
+        coefficients = tree["coefficients"].dataset["coefficients"].values
+        return cls.of(tree, coefficients @ terms.matrix(*monitored).T + terms.centre)
 
     @cached_property
     def convergence(self) -> Convergence:

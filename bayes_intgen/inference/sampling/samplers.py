@@ -154,7 +154,7 @@ def _sample_by_nuts(
         surrogate = surrogate_density(posterior, approximation.point, points)
         approximation = replace(approximation, density=surrogate)
     reference = data.in_memory.reference_rows(posterior.terms.coordinates)
-    monitored = monitored_points(model, tuple(data.regimes), reference)
+    monitored = monitored_points(model, [*data.regimes], np.concatenate(reference.rows))
     effect = posterior.terms.matrix(*monitored)
 
     def quantities(flat: Array, coefficients: Array) -> Array:
