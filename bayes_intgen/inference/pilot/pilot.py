@@ -1,8 +1,8 @@
 """Pilot fit: estimate the variance function, select terms, and find the mode, before sampling.
 
-Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated.
-So are errors of control variables, whose scale is known and whose number would grow with that of
-the causes.
+Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated
+before sampling. So are errors of control variables, whose scale is known and whose number would
+grow with that of the causes.
 """
 
 from collections.abc import Sequence
@@ -57,10 +57,9 @@ from bayes_intgen.inference.pilot.selection import (
     Selection,
     interactions,
     promising,
-    with_informed_functions,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.sampler import ALL_TECHNIQUES, SamplerSettings, Techniques
+from bayes_intgen.inference.sampler import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
@@ -602,57 +601,15 @@ def refuse_straight_line(data: Observations) -> None:
         refuse_no_noise(data, float(residual), float(interquartile_range))
 
 
-class PrunedModel(NamedTuple):
-    """A model with some scales fixed, and their coefficients marginalised.
-
-    Attributes
-    ----------
-    terms : Decomposition
-        All terms.
-    fixed : dict from term to float
-        Fixed scales.
-    statistics : ReducedStatistics
-        Statistics after elimination of the coefficients with fixed scales.
-    posterior : MarginalPosterior
-        Posterior of the remaining hyperparameters.
-    complete : MarginalPosterior
-        Posterior with all terms, and no scale fixed.
-    """
-
-    terms: Decomposition
-    fixed: dict[str, float]
-    statistics: ReducedStatistics
-    posterior: MarginalPosterior
-    complete: MarginalPosterior
-
-    @classmethod
-    def of(cls, model: Model, pilot: Pilot, settings: SamplerSettings) -> Self:
-        """Prune terms by their evidence at the pilot's mode, and processes, as ``settings`` say.
-
-        Errors of control variables are eliminated in any case.
-        """
-        if settings.simplify and settings.techniques.informed_functions:
-            shorter = with_informed_functions(model, pilot.posterior, pilot.sites)
-            pilot = pilot._replace(posterior=shorter)
-        terms = pilot.posterior.terms
-        prunes = settings.simplify and settings.techniques.pruning
-        weak = weak_terms(pilot) if prunes else {}
-        fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
-        statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
-        posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
-        return cls(terms, fixed, statistics, posterior, pilot.posterior)
-
-
-def weak_terms(pilot: Pilot) -> dict[str, float]:
-    """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales."""
-    terms, weak = pilot.posterior.terms, {}
-    conditional = pilot.posterior.conditional(pilot.sites)
+def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
+    """Cross-action terms with evidence against them at the mode, and their fixed scales."""
+    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
     mean, covariance = conditional.mean, conditional.covariance
     for term in terms.terms:
         if not term.can_be_pruned:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(pilot.sites["scale"][terms.scaled.index(terms.scale_of[term.name])])
+        scale = float(sites["scale"][terms.scaled.index(terms.scale_of[term.name])])
         moments = mean[columns], covariance[columns, columns]
         evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):

@@ -41,6 +41,8 @@ from bayes_intgen.inference.sampling.convergence import (
 )
 
 Collected = dict[str, NDArray[Any]]
+# Of each chain, one for each of the purposes below.
+RandomGenerators = Sequence[Sequence[np.random.Generator]]
 
 MAX_TREE_DEPTH = 10
 
@@ -322,70 +324,55 @@ def _trajectory(
     return trajectory
 
 
-class ChainRunner:
-    """Run all chains through one stage of sampling after another, from a seed."""
+def run_chains(
+    kernel: NUTSKernel,
+    states: list[ChainState],
+    rngs: RandomGenerators,
+    iterations: int,
+    share: Share,
+    adapts: bool,
+) -> tuple[list[ChainState], Collected]:
+    """Run every chain through a stage of sampling, in which step sizes adapt or stay.
 
-    def __init__(self, seed: int, chains: int) -> None:
-        self._rngs = [
-            [generator(seed, purpose, chain) for purpose in PURPOSES] for chain in range(chains)
-        ]
-        self._stopped = Event()
+    The stage ends with a whole block, whatever the number of iterations that are collected.
+    ``share`` counts the iterations of all chains.
+
+    Returns
+    -------
+    states : list of ChainState
+    collected : dict of ndarray, each (chain, iteration, ...)
+    """
+    # Before the threads start, each of which would compile the same program.
+    kernel.compile(states[0])
+    stopped = Event()
 
     def run(
-        self,
-        kernel: NUTSKernel,
-        states: list[ChainState],
-        iterations: int,
-        share: Share,
-        adapts: bool,
-    ) -> tuple[list[ChainState], Collected]:
-        """Run every chain through a stage, in which step sizes adapt or stay.
-
-        The stage ends with a whole block, whatever the number of iterations that are collected.
-        ``share`` counts the iterations of all chains.
-
-        Returns
-        -------
-        states : list of ChainState
-        collected : dict of ndarray, each (chain, iteration, ...)
-        """
-        # Before the threads start, each of which would compile the same program.
-        kernel.compile(states[0])
-        run_chain = partial(self._run_chain, kernel, iterations, adapts, share)
-        with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
-            try:
-                running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
-                unfinished = set(running)
-                while unfinished:
-                    done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-            except BaseException:
-                # An interrupt or the failure of one chain must not wait for the other chains.
-                self._stopped.set()
-                raise
-        last, pieces = zip(*(future.result() for future in running), strict=True)
-        names = pieces[0]
-        return list(last), {n: np.stack([p[n][:iterations] for p in pieces]) for n in names}
-
-    def _run_chain(
-        self,
-        kernel: NUTSKernel,
-        iterations: int,
-        adapts: bool,
-        share: Share,
-        chain: int,
-        state: ChainState,
+        state: ChainState, of_chain: Sequence[np.random.Generator]
     ) -> tuple[ChainState, Collected]:
-        """Run one chain through a stage."""
         pieces: list[Collected] = []
         for begin in range(0, iterations, BLOCK_SIZE):
-            if self._stopped.is_set():
+            if stopped.is_set():
                 break
-            state, piece = kernel.advance(state, self._rngs[chain], adapts)
+            state, piece = kernel.advance(state, of_chain, adapts)
             pieces.append(piece)
             share.update(min(BLOCK_SIZE, iterations - begin))
         return state, concatenated(pieces)
+
+    with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
+        try:
+            running = [pool.submit(run, *chain) for chain in zip(states, rngs, strict=True)]
+            unfinished = set(running)
+            while unfinished:
+                done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            # An interrupt or the failure of one chain must not wait for the other chains.
+            stopped.set()
+            raise
+    last, pieces = zip(*(future.result() for future in running), strict=True)
+    names = pieces[0]
+    return list(last), {n: np.stack([p[n][:iterations] for p in pieces]) for n in names}
 
 
 def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
@@ -394,7 +381,7 @@ def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
 
 
 def warm_up(
-    runner: ChainRunner,
+    rngs: RandomGenerators,
     target: MarginalPosterior,
     approximation: Approximation,
     settings: SamplerSettings,
@@ -405,7 +392,7 @@ def warm_up(
     all chains then improve the covariance, to which the step size adapts further in the second
     part. All chains take the geometric mean of their step sizes, so that none is slower.
 
-    Parameters are those of :func:`nuts`.
+    Parameters are those of :func:`nuts`, and the generators of :func:`run_chains`.
     """
     # Twice as many iterations for the covariance as for the step size.
     whole = settings.warmup
@@ -422,7 +409,7 @@ def warm_up(
     ) -> tuple[list[ChainState], Collected]:
         steps = settings.chains * iterations
         with share_of_stage(title, settings.progress, steps) as share:
-            return runner.run(kernel, states, iterations, share, adapts=True)
+            return run_chains(kernel, states, rngs, iterations, share, adapts=True)
 
     starts = approximation.points(settings.chains, generator(settings.seed, "starts"))
     # A chain could not leave a point at which rounding makes the density NaN.
@@ -491,13 +478,13 @@ def nuts(
     """
     chains = settings.chains
     count = MIN_DRAWS if settings.draws is None else settings.draws
-    runner = ChainRunner(settings.seed, chains)
-    kernel, states = warm_up(runner, target, approximation, settings)
+    rngs = [[generator(settings.seed, own, chain) for own in PURPOSES] for chain in range(chains)]
+    kernel, states = warm_up(rngs, target, approximation, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     title = f"Draws of {chains} chains"
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
-        states, collected = runner.run(kernel, states, count, share, adapts=False)
+        states, collected = run_chains(kernel, states, rngs, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
@@ -506,7 +493,7 @@ def nuts(
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break
-            states, further = runner.run(kernel, states, more, share, adapts=False)
+            states, further = run_chains(kernel, states, rngs, more, share, adapts=False)
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")

@@ -16,8 +16,10 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
 from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
-from bayes_intgen.inference.pilot.pilot import Pilot, PrunedModel
+from bayes_intgen.inference.pilot.pilot import Pilot, control_error_scales, weak_terms
+from bayes_intgen.inference.pilot.selection import with_informed_functions
 from bayes_intgen.inference.sampler import Draws, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
@@ -37,9 +39,20 @@ ROUNDING = 1e-9
 
 
 def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettings) -> SampledModel:
-    """Draw the hyperparameters and coefficients of a model after a pilot fit."""
-    pruned = PrunedModel.of(model, pilot, settings)
-    posterior, terms = pruned.posterior, pruned.posterior.terms
+    """Draw the hyperparameters and coefficients of a model after a pilot fit.
+
+    Terms with evidence against them, and errors of control variables, have fixed scales: their
+    coefficients are marginalised before, and drawn given the others after.
+    """
+    complete, techniques = pilot.posterior, settings.techniques
+    if settings.simplify and techniques.informed_functions:
+        complete = with_informed_functions(model, complete, pilot.sites)
+    fixed = control_error_scales(complete.terms, complete.sums.known)
+    if settings.simplify and techniques.pruning:
+        fixed |= weak_terms(complete, pilot.sites)
+    reduced = ReducedStatistics.without(fixed, complete.terms, complete.sums, pilot.noise_sd)
+    terms = complete.terms.without(fixed)
+    posterior = MarginalPosterior.of(model, terms, reduced.sums)
     start = posterior.point(pilot.sites, pilot.posterior.terms)
     approximation = Approximation.of(posterior, start, settings.progress)
     if settings.method == "laplace":
@@ -49,10 +62,10 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     sites, rng = posterior.sites(draws.flat), generator(settings.seed, "condensed")
     # Without padding; eliminated coefficients are drawn given these.
     free = draws.coefficients[..., : terms.size]
-    coefficients = pruned.statistics.complete(free, sites["noise_sd"], rng)
+    coefficients = reduced.complete(free, sites["noise_sd"], rng)
     added, autocorrelation = correlated_draws(
         pilot.with_pseudo_values(data),
-        pruned.complete,
+        complete,
         pilot.sites,
         pilot.spread,
         coefficients.shape[:2],
@@ -61,13 +74,13 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     coefficients = coefficients + added
     if shapes := model.shapes(data.in_memory):
         rows = data.in_memory.actions
-        coefficients = _shaped(shapes, rows, pilot, pruned.complete, coefficients)
+        coefficients = _shaped(shapes, rows, pilot, complete, coefficients)
     return SampledModel(
-        pruned.terms,
+        complete.terms,
         sites,
         coefficients,
         draws.statistics,
-        pruned.fixed,
+        fixed,
         autocorrelation,
         draws.importance,
     )
