@@ -106,7 +106,7 @@ def ranks(
             },
             coords={"point": np.arange(len(points)), "draw": seed},
         )
-        labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
+        labels = {"scale": tuple(terms.scales), "lengthscale": tuple(terms.lengthscales)}
         for name, names in labels.items():
             if name in draws and name in truth:
                 values = xr.DataArray(truth[name], coords={f"{name}_of": list(names)})

@@ -435,13 +435,8 @@ class Decomposition:
         return sum(term.component.basis.size for term in self.terms)
 
     @cached_property
-    def scaled(self) -> tuple[str, ...]:
-        """Labels of the scales that are hyperparameters: terms, and names of shared scales."""
-        return tuple(self.scales)
-
-    @cached_property
     def scales(self) -> dict[str, LogNormal]:
-        """Scales that are hyperparameters, with their priors."""
+        """Scales that are hyperparameters, with their priors, by term or name of a shared scale."""
         return {
             self.scale_of[term.name]: term.component.scale
             for term in self.terms
@@ -492,13 +487,13 @@ class Decomposition:
             Prior of the noise standard deviation, in outcome standard deviations.
         """
         log_unit = np.log(self.unit)
-        lengthscales = list(self.lengthscales)
+        scales, lengthscales = [*self.scales], [*self.lengthscales]
         mean, fixed, frequency, roughness = np.zeros((4, self.size))
         scale_of, lengthscale_of = np.zeros((2, self.size), dtype=int)
         for term in self.terms:
             columns = self.columns[term.name]
             if term.fixed_sd is None:
-                scale_of[columns] = self.scaled.index(self.scale_of[term.name]) + 1
+                scale_of[columns] = scales.index(self.scale_of[term.name]) + 1
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
@@ -507,9 +502,9 @@ class Decomposition:
                 frequency[columns] = frequencies_of(term.component.basis)
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        scales = _log_normals(list(self.scales.values()))
+        priors = _log_normals(list(self.scales.values()))
         return Hyperpriors(
-            scales._replace(log_median=scales.log_median + log_unit),
+            priors._replace(log_median=priors.log_median + log_unit),
             _log_normals(list(self.lengthscales.values())),
             LogNormals(
                 np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)

@@ -161,7 +161,7 @@ def made_up(
     centre = rng.normal(size=terms.size) * 0.3 * unit / (1 + np.arange(terms.size) % 5)
     coefficients = centre + 0.03 * unit * rng.normal(size=(*shape, terms.size))
     sites = {
-        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scaled))),
+        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scales))),
         "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }

@@ -217,7 +217,7 @@ def hyperparameter_draws(
         Labels of chains and draws.
     """
     free = terms.without(fixed)
-    labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
+    labels = {"scale": tuple(free.scales), "lengthscale": tuple(free.lengthscales)}
     intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
     coords: dict[str, Any] = dict(draws)

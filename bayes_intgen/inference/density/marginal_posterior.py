@@ -331,7 +331,7 @@ class MarginalPosterior(Density):
         start, positions, now = self.start.copy(), self.priors.positions, self.terms
         start[positions["noise_sd"]] = np.log(sites["noise_sd"])
         for name, before, labels in (
-            ("scale", terms.scaled, now.scaled),
+            ("scale", terms.scales, now.scales),
             ("lengthscale", terms.lengthscales, now.lengthscales),
         ):
             values = dict(zip(before, np.log(sites.get(name, ())), strict=True))

@@ -609,7 +609,7 @@ def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[st
         if not term.can_be_pruned:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(sites["scale"][terms.scaled.index(terms.scale_of[term.name])])
+        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
         moments = mean[columns], covariance[columns, columns]
         evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
