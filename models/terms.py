@@ -24,7 +24,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, PastActions, RateError, SumBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError, frequencies_of
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.covariates import CovariateColumns
@@ -499,7 +499,7 @@ class Decomposition:
             if term.component.kernel is not None:
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 fixed[columns] += spectral_constant(term.component.kernel)
-                frequency[columns] = frequencies_of(term.component.basis)
+                frequency[columns] = term.component.frequencies
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
         priors = _log_normals(list(self.scales.values()))

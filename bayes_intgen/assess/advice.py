@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from bayes_intgen.basis.categories import MAX_DISTINCT
-from bayes_intgen.basis.coordinate import Coordinate, far_cells
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
 from bayes_intgen.data.rows import Observations, Rows, random_rows
@@ -98,7 +98,7 @@ def advice_on_far_cells(data: Rows) -> list[str]:
         if levels is not None:
             continue
         coordinate = Coordinate.of(values)
-        outliers = far_cells(values, coordinate)
+        outliers = np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
         distance = np.abs(coordinate.standardise(values))
         far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)
         if not far.size:

@@ -158,8 +158,11 @@ def _causes(
         for term in (*terms.terms, *finer)
         if term.role in ("covariate", "group") and term.action is None
     ]
-    share = _independent_share(series, terms, k, [*singles, *observed])
-    others = _relevant(data, terms, observed, numbers, k, singles, some)
+    share, others = 1.0, list[Functions]()
+    if series.time is not None:
+        share = _independent_share(series, terms, k, [*singles, *observed])
+    if observed:
+        others = _relevant(data, terms, observed, numbers, k, singles, some)
     number = numbers[rows].sum()
     for functions in ([*singles, *products, *others], [*singles, *others], singles):
         count = sum(basis.size for basis, _ in functions)
@@ -187,7 +190,7 @@ def _independent_share(
     needless one shrink, and a missing one leaves the control variable wrong.
     """
     own = data.take(np.flatnonzero(~data.intervened[:, k]))
-    if own.time is None or not len(own):
+    if not len(own):
         return 1.0
     evaluation, action = Evaluation(own.inputs), terms.coordinates[k](own.actions[:, k])
     columns = [np.ones(len(own)), *(evaluation(*each).T for each in causes)]
@@ -222,7 +225,7 @@ def _relevant(
     the others are compared given those that were added.
     """
     remaining = list(observed)
-    if not remaining or not len(rows) or np.ptp(data.actions[rows, k]) == 0:
+    if not len(rows) or np.ptp(data.actions[rows, k]) == 0:
         return []
     evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
     features = functions_of_action(own, terms, k)[1].matrix(own)
