@@ -10,7 +10,7 @@ from scipy.special import digamma, polygamma
 from scipy.stats import multivariate_t, norm
 
 import bayes_intgen as bi
-from bayes_intgen.inference import sampled_model
+from bayes_intgen.inference import sampler
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
     DEGREES_OF_FREEDOM,
@@ -66,7 +66,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
+    monkeypatch.setattr(sampler, "MIN_ESS", 1000)
     draws = draws_of(AT_MODE)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)
