@@ -84,6 +84,7 @@ BAD = [
     (lambda: MEDIA.dataset(9, 0, ["tv"]), r"write \['tv'\]"),
     (lambda: MEDIA.dataset({("x",): 9}, 0), "unknown action 'x'"),
     (lambda: MEDIA.dataset(30, 0, []), "no regimes"),
+    (lambda: MEDIA.dataset({("tv",): 9}, 0, [()]), "rows name the regimes already"),
     (lambda: MEDIA.joint_effect([[1.0, 2.0, 3.0]]), "'tv', 'radio'"),
     (lambda: MEDIA.joint_effect([[1.0], [1.0, 2.0]]), "one column for each of"),
     (lambda: MediaMix.random(0, seed=0), "at least one action"),
