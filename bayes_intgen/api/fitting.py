@@ -36,7 +36,7 @@ from bayes_intgen.models import Model
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import DEFAULT_MODEL, checked_model
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.schema import ModelParts, build_tree
+from bayes_intgen.posterior.schema import build_tree
 
 # Remedies for names of other samplers' arguments. Python itself suggests names that are similar.
 OTHER_NAMES = {
@@ -118,8 +118,7 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     tree = build_tree(data, model, pilot, sampled, settings)
-    posterior = Posterior(tree, ModelParts(model, sampled.terms, pilot.spread))
-    return Fit(data, model, settings, pilot, sampled, posterior)
+    return Fit(data, model, settings, pilot, sampled, Posterior(tree))
 
 
 @hints_for_names(OTHER_NAMES)

@@ -23,8 +23,11 @@ from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.inference.sampler import Autocorrelation
-from bayes_intgen.models import AdditiveModel
+from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
@@ -38,10 +41,8 @@ from bayes_intgen.posterior.population import (
 )
 from bayes_intgen.posterior.schema import (
     FIT,
-    ModelParts,
     draw_coordinates,
     size_of_draws,
-    stored_parts,
     stored_prediction,
 )
 
@@ -56,13 +57,17 @@ class PosteriorDraws:
     """Posterior draws of a model, with everything needed to predict from them.
 
     Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
-    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state. A fit passes the
-    ``parts`` that are text in it; otherwise they are read from there.
+    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state. Also in a fit
+    the model is read from there: arrays in another order in memory would change the last digits of
+    answers, which are those of the fit when it is saved and loaded.
     """
 
-    def __init__(self, tree: xr.DataTree, parts: ModelParts | None = None) -> None:
+    def __init__(self, tree: xr.DataTree) -> None:
         self.tree = tree
-        self.model, self.terms, self.spread = parts or stored_parts(tree)
+        attrs = tree[FIT].attrs
+        self.model: Model = serialise.loads(attrs["model"], Model)
+        self.terms: Decomposition = serialise.loads(attrs["terms"], Decomposition)
+        self.spread: VarianceFunction = serialise.loads(attrs["spread"], VarianceFunction)
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))

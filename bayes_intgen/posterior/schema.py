@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -47,14 +47,6 @@ if TYPE_CHECKING:
 _DRAW_DIMS = ("chain", "draw")
 # Group whose attributes are the model and what else no other program reads.
 FIT = "fit"
-
-
-class ModelParts(NamedTuple):
-    """Model of a fit, its terms and its variance function, which the tree has as text."""
-
-    model: Model
-    terms: Decomposition
-    spread: VarianceFunction
 
 
 def build_tree(
@@ -260,16 +252,6 @@ def _constant_data(
     if far is not None:
         parts.append(far.to_dataset())
     return xr.merge(parts, join="exact", combine_attrs="override")
-
-
-def stored_parts(tree: xr.DataTree) -> ModelParts:
-    """Decode model, terms and variance function from the tree of a fit."""
-    attrs = tree[FIT].attrs
-    return ModelParts(
-        serialise.loads(attrs["model"], Model),
-        serialise.loads(attrs["terms"], Decomposition),
-        serialise.loads(attrs["spread"], VarianceFunction),
-    )
 
 
 def stored_prediction(
