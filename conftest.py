@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import jax
@@ -88,9 +87,7 @@ def data() -> bi.RegimeData:
 
 @pytest.fixture(scope="session")
 def posterior(data: bi.RegimeData) -> bi.Posterior:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
-        return bi.fit(data, seed=0, draws=250, progress=False)
+    return bi.fit(data, seed=0, draws=250, progress=False)
 
 
 @pytest.fixture(autouse=True)

@@ -89,16 +89,16 @@ def compare(
     """
     points = np.array([[plan[name] for name in CHANNELS] for plan in plans.values()])
     effects = posterior.joint_effect(points).to_numpy().reshape(-1, len(points))
-    best = chosen["best"]
-    highest = (best.effect + best.optimism + best.regret).to_numpy().ravel()
-    today = list(plans).index("today")
+    best, today = (list(plans).index(name) for name in ("best", "today"))
+    highest = effects[:, best] + chosen["best"].regret.to_numpy().ravel()
     truth, limit = firm.joint_effect(points), float(firm.joint_effect(optimum[None])[0])
     rows, regrets = [], {}
     for i, (name, plan) in enumerate(plans.items()):
         gain = effects[:, i] - effects[:, today]
+        if name in chosen:
+            gain = chosen[name].gain.to_numpy().ravel()
         # Within the grid of the search no plan is better than the best of its draw.
         regrets[name] = np.maximum(highest - effects[:, i], 0.0)
-        gain = gain - (chosen[name].optimism if name in chosen else 0.0)
         low, high = np.quantile(gain, [0.05, 0.95])
         rows.append(
             {

@@ -10,8 +10,7 @@ import pandas as pd
 
 import bayes_intgen as bi
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.inference.sampled_model import INDEPENDENT, SampledModel
-from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.inference.sampler import INDEPENDENT, SampledModel, SamplerSettings
 from bayes_intgen.models import Model, codec
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.variance_function import KNOTS, VarianceFunction
@@ -162,7 +161,7 @@ def made_up(
     centre = rng.normal(size=terms.size) * 0.3 * unit / (1 + np.arange(terms.size) % 5)
     coefficients = centre + 0.03 * unit * rng.normal(size=(*shape, terms.size))
     sites = {
-        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scaled))),
+        "scale": rng.gamma(4.0, 0.1, size=(*shape, len(terms.scales))),
         "lengthscale": rng.gamma(4.0, 0.4, size=(*shape, len(terms.lengthscales))),
         "noise_sd": unit * np.exp(0.05 * rng.normal(size=shape)),
     }

@@ -1,4 +1,4 @@
-"""Examples, commands, settings and names in the documentation, page by page."""
+"""Examples, commands, settings and names in the documentation, and the form of the paper."""
 
 import inspect
 import re
@@ -54,7 +54,7 @@ def test_commands_have_options_that_exist(command: str) -> None:
     words = shlex.split(re.split(r" [|>] ", command)[0], comments=True)[1:]
     words = ["./-" if word == "-" else word for word in words]
     function, _, unused = app.parse_args(words, exit_on_error=False, print_error=False)[:3]
-    assert function.__name__.strip("_") == words[0].replace("-", "_")
+    assert function is app[words[0]].default_command
     assert not unused
 
 
@@ -104,3 +104,33 @@ def test_code_in_r_is_that_of_the_file_that_was_run() -> None:
     assert file.endswith(f"\n\n{block}")
     # Above the code are only comments, which say how to run it.
     assert all(line.startswith("#") for line in file.removesuffix(f"\n\n{block}").splitlines())
+
+
+# The paper has the form of the Journal of Open Source Software.
+PAPER = ROOT / "paper"
+PAPER_TEXT = (PAPER / "paper.md").read_text()
+ENTRIES = dict(
+    re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", (PAPER / "paper.bib").read_text(), re.M | re.S)
+)
+
+
+def test_cited_works_are_those_of_the_bibliography() -> None:
+    assert set(re.findall(r"@(\w+)", PAPER_TEXT)) == set(ENTRIES)
+
+
+def test_every_work_has_an_identifier_or_an_address() -> None:
+    place = re.compile(r"^  (doi = \{10\.\d{4,}/\S+\}|url = \{https://\S+\})$", re.MULTILINE)
+    assert not [name for name, fields in ENTRIES.items() if not place.search(fields)]
+
+
+def test_figures_and_their_programs_exist() -> None:
+    figures = re.findall(r"\]\((\S+\.png)\)", PAPER_TEXT)
+    programs = re.findall(r"`python (analyses/\w+\.py)`", PAPER_TEXT)
+    assert len(figures) == len(programs) == 2
+    assert all((PAPER / figure).exists() for figure in figures)
+    assert all((PAPER.parent / program).exists() for program in programs)
+
+
+def test_length_is_what_the_journal_asks_for() -> None:
+    *_, body = PAPER_TEXT.split("---\n", 2)
+    assert 750 <= len(body.split()) <= 1_500

@@ -72,7 +72,9 @@ class Decisions(Answers):
         "The optimizer's curse", Management Science, 2006), in standard deviations of the gain. A
         parametric bootstrap shows it: by how much estimates that deviate from a truth as draws do
         from the posterior mean overrate their own best plans. The truth is the posterior mean times
-        a factor below one, since errors have added to the mean's own best gain.
+        a factor below one, since errors have added to the mean's own best gain. Corrected in the
+        same way, these estimates vary more than draws where no plan stands out, and the draws of
+        the gain are spread by that ratio.
 
         Examples
         --------
@@ -249,7 +251,7 @@ class Decisions(Answers):
         >>> len(posterior.plot_contributions().axes)
         2
         """
-        from bayes_intgen.plots.contributions import plot_contributions
+        from bayes_intgen.plots.effect import plot_contributions
 
         return plot_contributions(self.contributions(decision, level=level))
 

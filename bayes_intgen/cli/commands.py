@@ -7,9 +7,10 @@ is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 inter
 # Commands import heavy modules themselves, so that help appears at once.
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
@@ -47,6 +48,7 @@ from bayes_intgen.cli.options import (
     load_fit,
 )
 from bayes_intgen.cli.points import (
+    Point,
     checked_point,
     default_point,
     refuse_observed,
@@ -56,6 +58,13 @@ from bayes_intgen.cli.tables import effects_document, effects_frame, effects_in_
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 from bayes_intgen.text.messages import refuse_unknown_actions
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bayes_intgen.api.posterior import Posterior
+
+# Panels of a picture in a row, and their width and height in inches.
+PANELS_PER_ROW, PANEL_SIZE = 2, (6.4, 4.2)
 HELP = """Estimate joint effects of several actions from data in which one was set at a time.
 
 A data file has a column for each action, one for the outcome, and one for the regime: the actions
@@ -344,15 +353,11 @@ def plot(
     import matplotlib as mpl
 
     mpl.use("agg")
-    from bayes_intgen.cli.effect_grid import plot_effect_grid
-
     posterior = load_fit(fit)
     point = {**default_point(posterior), **checked_point(at, posterior)}
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     refuse_unknown_actions(names, posterior.actions, PointsError)
-    figure = plot_effect_grid(
-        over.view(posterior), names, point, level=over.level, outcomes=outcomes
-    )
+    figure = draw_panels(over.view(posterior), names, point, over.level, outcomes)
     picture = io.BytesIO()
     try:
         figure.savefig(picture, dpi=150, format=kind.removeprefix("."))
@@ -474,6 +479,32 @@ def demo(
     truth = (format_number(own) for own in world.joint_effect(plans).round(1))
     write(f"\nThe truth of the simulation: {', '.join(truth)}.")
     return DONE
+
+
+def draw_panels(
+    posterior: "Posterior", actions: Sequence[str], at: Point, level: float, outcomes: bool
+) -> "Figure":
+    """Draw the joint effect along each of some actions, others at a point, with one legend."""
+    import matplotlib.pyplot as plt
+
+    from bayes_intgen._arguments import probability
+    from bayes_intgen.plots.bands import LEVELS, add_legend
+
+    levels = sorted({LEVELS[0], probability(level, "level", PointsError)})
+    columns = min(len(actions), PANELS_PER_ROW)
+    shape, (width, height) = (-(-len(actions) // columns), columns), PANEL_SIZE
+    figure, axes = plt.subplots(
+        *shape, figsize=(width * shape[1], height * shape[0]), layout="constrained",
+        squeeze=False, sharey=True,
+    )  # fmt: skip
+    for ax, name in zip(axes.flat, actions, strict=False):
+        others = {other: value for other, value in at.items() if other != name}
+        band = level if outcomes else None
+        posterior.plot_joint_effect(name, others, levels=levels, predictive=band, ax=ax)
+    for ax in axes.flat[len(actions) :]:
+        ax.remove()
+    add_legend(figure)
+    return figure
 
 
 def _require_writable(output: Path, *inputs: Path | None) -> None:

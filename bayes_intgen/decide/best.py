@@ -50,8 +50,9 @@ class Plan:
 
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
-    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, which a parametric bootstrap of
-    the choice measures. `analyses/chosen_plans.py` compares predicted and true gains.
+    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, and the gain is less certain. A
+    parametric bootstrap of the choice measures both. `analyses/chosen_plans.py` compares predicted
+    and true gains.
 
     While the baseline is feasible, it stays where the mean of the corrected gain is not positive,
     whatever the objective. For a measure of risk the correction may thus take the ``value`` of a
@@ -258,15 +259,15 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
     """Describe a plan that was chosen as the best: its effect, gain and regret, corrected."""
     problem, names, categories = search.problem, posterior.actions, posterior.categories
     both = np.stack([point, problem.baseline])
-    effects = search.surface.effects(both)
-    worth, optimism = problem.worth(effects, both), search.optimism(point)
-    gain, own = worth[:, 0] - worth[:, 1] - optimism, worth[:, 0] - optimism
+    worth, usual = search.surface.draws(both).T
+    gain, optimism = search.corrected(worth - usual)
+    own, cost = usual + gain, float(problem.cost(point[None])[0])
     draws = {
-        "effect": effects[:, 0] - optimism / (problem.value or 1.0),
+        "effect": own if problem.value is None else (own + cost) / problem.value,
         "profit": own,
         "gain": gain,
         # The plan itself is finer than the grid on which the best of each draw is searched.
-        "regret": np.maximum(best.worth - worth[:, 0], 0.0),
+        "regret": np.maximum(best.worth - worth, 0.0),
     }
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
@@ -285,7 +286,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         baseline={name: own[1] for name, own in named.items()},
         objective="mean" if search.measure == MEAN else search.measure,
         value=float(search.measure((own if search.of_level else gain)[:, None])[0]),
-        cost=float(problem.cost(point[None])[0]) if problem.has_costs else None,
+        cost=cost if problem.has_costs else None,
         budget=problem.budget,
         profit=None if problem.value is None else profit,
         optimism=optimism,
@@ -346,7 +347,8 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()
-    value = plan_at(posterior, search, best, search.best_of_draws(best)).value
+    of_draws = search.best_of_draws(best)
+    value = plan_at(posterior, search, best, of_draws).value
     if value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
@@ -366,7 +368,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             # The rows support no plan that costs so little.
             low = middle
             continue
-        if own.value(point[None])[0] - own.optimism(point) >= target:
+        if plan_at(posterior, own, point, of_draws).value >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:
             low = middle

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,21 @@ DRAWS_AT_ONCE = 500
 CELLS = 300
 
 Positions = NDArray[np.int_]
+
+
+class ErrorOfChoice(NamedTuple):
+    """Error of the gain of a plan that was chosen as the best, in standard deviations of its draws.
+
+    Attributes
+    ----------
+    optimism : float
+        Its mean.
+    spread : float
+        Its standard deviation after a correction for the optimism; at least 1.
+    """
+
+    optimism: float
+    spread: float
 
 
 class Grid:
@@ -121,8 +137,8 @@ class Grid:
         closeness = [-np.square(self.problem.changes(own)).sum(axis=1)[None] for own in plans]
         return self.choices(budget, gains=closeness)
 
-    def optimism(self, of_draws: Positions, budget: float | None) -> float:
-        """Expected excess of the gain of the best plan, in standard deviations of its draws.
+    def error_of_choice(self, of_draws: Positions, budget: float | None) -> ErrorOfChoice:
+        """Error of the gain of the best plan.
 
         Parameters
         ----------
@@ -138,9 +154,13 @@ class Grid:
         the mean error at the plans that are best by these estimates.
 
         The posterior mean itself would be too large a truth, since its errors add to its best gain.
-        Errors add to the square of that: the mean gains m where draws gain d, so that the truth
-        gains about sqrt(2 m^2 - d^2). These are gains over a plan that was not chosen, the
-        affordable one nearest to the baseline.
+        Errors add e^2 to the square of that: the mean gains m where draws gain sqrt(m^2 + e^2), so
+        that the truth gains about sqrt(m^2 - e^2). These are gains over a plan that was not chosen,
+        the affordable one nearest to the baseline.
+
+        An estimate that is large by luck is corrected less: by about e^2 / m, as in the estimator
+        of James and Stein (1961). So are those of the bootstrap, and what is left of their errors
+        where plans move, above m = e, is the spread.
 
         Plans count whether rows support them or not: few of the best plans of draws are supported
         with many actions, though others as good may be.
@@ -152,15 +172,21 @@ class Grid:
         rows = np.arange(len(of_draws))
         columns = zip(self.gains, of_draws.T, strict=True)
         found = sum(float(own[rows, column].mean()) for own, column in columns)
-        squares = (best - unchosen) ** 2, (found - unchosen) ** 2
-        scale = np.sqrt(max(0.0, 2 - squares[1] / squares[0])) if squares[0] > 0 else 0.0
+        signal = (best - unchosen) ** 2
+        noise = max(0.0, (found - unchosen) ** 2 - signal)
+        scale = np.sqrt(1 - noise / signal) if noise < signal else 0.0
         both = zip(self.gains, self.means, strict=True)
         estimates = [own - (1 - scale) * mean for own, mean in both]
         choices = self.choices(budget, gains=estimates)
         distinct, which = np.unique(choices, axis=0, return_inverse=True)
         gains = self.gains_of(distinct)
-        errors, sd = (gains - gains.mean(axis=0))[rows, which], gains.std(axis=0)[which]
-        return float(np.divide(errors, sd, out=np.zeros_like(sd), where=sd > 0).mean())
+        means, sd = gains.mean(axis=0), gains.std(axis=0)[which]
+        errors = (gains - means)[rows, which]
+        optimism = np.divide(errors, sd, out=np.zeros_like(sd), where=sd > 0).mean()
+        estimated = errors + scale * (means[which] - unchosen)
+        moves = (estimated > np.sqrt(noise)) & (sd > 0)
+        left = (errors[moves] - noise / estimated[moves]) / sd[moves]
+        return ErrorOfChoice(float(optimism), max(1.0, float(left.std())) if moves.any() else 1.0)
 
 
 def combinations(values: Sequence[Array]) -> Array:

@@ -20,7 +20,14 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import MEAN, RiskMeasure
-from bayes_intgen.decide.grid import Grid, Positions, best_choices, combinations, thinned
+from bayes_intgen.decide.grid import (
+    ErrorOfChoice,
+    Grid,
+    Positions,
+    best_choices,
+    combinations,
+    thinned,
+)
 from bayes_intgen.decide.problem import (
     JointSurface,
     Problem,
@@ -163,7 +170,8 @@ class Search:
         """Best plan under each draw.
 
         Plans on the grid that the rows do not support are replaced by the best of the other
-        draws' plans and ``plan``.
+        draws' plans and ``plan``, and those that are no better than ``plan``, which may lie
+        between its values, by that.
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
@@ -177,23 +185,24 @@ class Search:
         worth = self.surface.draws(pool)
         positions = np.cumsum(feasible)
         choice = np.where(feasible[which], positions[which], worth.argmax(axis=1))
-        return BestOfDraws(pool[choice], worth[np.arange(len(choice)), choice])
+        every = np.arange(len(choice))
+        choice = np.where(worth[every, choice] > worth[:, 0], choice, 0)
+        return BestOfDraws(pool[choice], worth[every, choice])
 
     @cached_property
     def _choices_of_draws(self) -> Positions:
         """Best options of each draw, whether the rows support them or not."""
         return self.grid.choices(self.problem.budget)
 
-    def optimism(self, plan: Array) -> float:
-        """Expected excess of the predicted gain of a plan that was chosen as the best."""
-        draws = self.surface.draws(np.stack([plan, self.problem.baseline]))
-        return self._optimism * float((draws[:, 0] - draws[:, 1]).std())
+    def corrected(self, gain: Array) -> tuple[Array, float]:
+        """Draws of the gain of a plan that was chosen as the best, corrected, and its optimism."""
+        error, mean, sd = self._error_of_choice, float(gain.mean()), float(gain.std())
+        optimism = error.optimism * sd
+        return mean - optimism + error.spread * (gain - mean), optimism
 
     @cached_property
-    def _optimism(self) -> float:
-        """The same in standard deviations of the gain."""
-        grid, budget = self.grid, self.problem.budget
-        return grid.optimism(self._choices_of_draws, budget)
+    def _error_of_choice(self) -> ErrorOfChoice:
+        return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
 
     def _best_sums(self, elsewhere: bool = False) -> list[Array]:
         """Plans on the grid with the best mean, and less and less variance for a measure of risk.

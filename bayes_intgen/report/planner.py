@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
@@ -13,10 +12,9 @@ from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
-from bayes_intgen.posterior.draws import PosteriorDraws, central
-from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.draws import PosteriorDraws, central, support_of
 from bayes_intgen.report.charts import ticks
-from bayes_intgen.report.effects import named_values, point_texts, probability_text
+from bayes_intgen.report.effects import point_texts, probability_text
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.formats import (
     decimals_for,
@@ -66,11 +64,10 @@ def plans_of(
     plans = checked_points(named, posterior.actions, posterior.categories)
     chosen = None if decision.budget is None else format_number(decision.budget)
     best = found[-1 if chosen is None else titles.index(chosen) - 1]
-    points = named_values(posterior, plans)
     # Draws of the joint effects of plans are corrected for the choice.
     at_start = search.surface.effects(search.problem.baseline[None])[:, 0]
     effects = np.stack([at_start, *(plan.effect.to_numpy().ravel() for plan in found)], axis=1)
-    table = effect_table(posterior, points, level=level)
+    supported = support_of(posterior).supported(plans)
     columns = [
         {
             "title": title,
@@ -80,7 +77,7 @@ def plans_of(
                 int(np.abs(s.values - v).argmin()) for s, v in zip(sliders, plan, strict=True)
             ],
         }
-        for title, within, plan in zip(titles, table["supported"].to_numpy(), plans, strict=True)
+        for title, within, plan in zip(titles, supported, plans, strict=True)
     ]
     texts = zip(*(point_texts(posterior, plan) for plan in plans), strict=True)
     rows = [(name, list(own)) for name, own in zip(posterior.actions, texts, strict=True)]
@@ -90,7 +87,7 @@ def plans_of(
     if decision.cost:
         rows.append(("cost", list(map(shorter_number, costs))))
     moved = [bool((plan != plans[0]).any()) for plan in plans]
-    rows += _effects(table, effects, level)
+    rows += _estimates(f"mean {posterior.outcome_name}", *central(effects, level).values())
     rows += _gains("change from the baseline", "a positive change", effects, moved, level)
     if decision.value is not None:
         profits = decision.value * effects - costs
@@ -161,18 +158,6 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
         costs_of(cost, levels if cost else None, own)
         for cost, levels, own in zip(costs, posterior.categories, values, strict=True)
     ]
-
-
-def _effects(table: xr.Dataset, effects: Array, level: float) -> Rows:
-    """Means, from draws of shape (S, plans), and bands of single outcomes, moved to these."""
-    means = mean, *_ = tuple(central(effects, level).values())
-    rows = _estimates(f"mean {table.attrs['outcome']}", *means)
-    # A binary outcome has no band of single outcomes.
-    if "outcome_low" in table:
-        moved = mean - table["mean"].to_numpy()
-        low, high = (table[f"outcome_{end}"].to_numpy() + moved for end in ("low", "high"))
-        rows.append(("band of a single outcome", _estimates("", low, low, high)[1][1]))
-    return rows
 
 
 def _gains(name: str, event: str, draws: Array, moved: Sequence[bool], level: float) -> Rows:

@@ -142,7 +142,8 @@ class StructuralCausalModel(ABC):
         Raises
         ------
         ModelError
-            Where a regime names an unknown action or has no positive number of rows.
+            Where a regime names an unknown action or has no positive number of rows, or regimes are
+            given twice.
 
         Examples
         --------
@@ -157,6 +158,8 @@ class StructuralCausalModel(ABC):
           do(a1, a2)     5
         """
         if isinstance(rows, Mapping):
+            if regimes is not None:
+                raise ModelError("rows name the regimes already; omit regimes, or give one number")
             regimes, counts = [*rows], [*rows.values()]
         else:
             regimes = [*single_interventions(self.names)] if regimes is None else [*regimes]

@@ -45,7 +45,7 @@ def refuse_unknown_actions(
 actions are 'red', 'green'
     """
     for name in some:
-        if name not in names:
+        if not isinstance(name, str) or name not in names:
             raise error(f"{where}{unknown_action(name, names)}")
 
 

@@ -20,11 +20,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import (
     CLOSEST_KNOTS,
     Basis,
+    CentredBasis,
+    HSGPBasis,
     PiecewiseLinear,
 )
-from bayes_intgen.basis.combined import (
-    TensorProductBasis,
-)
+from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
+from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
 from bayes_intgen.errors import ModelError
 
@@ -119,6 +120,15 @@ class Component:
     kernel: KernelName | None = None
     lengthscale: LogNormal | None = None
     shared_scale: str = ""
+
+    @property
+    def frequencies(self) -> Array:
+        """Frequencies of a Gaussian process, which may be centred or summed, shape (size,)."""
+        basis = self.basis
+        while not isinstance(basis, HSGPBasis):
+            assert isinstance(basis, CentredBasis | ControlBasis | SumBasis)
+            basis = basis.parts[0] if isinstance(basis, SumBasis) else basis.basis
+        return basis.frequencies
 
 
 class Column(NamedTuple):

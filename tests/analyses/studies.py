@@ -11,8 +11,10 @@ FIGURES = (".png", ".svg")
 
 
 def run(name: str, monkeypatch, folder: Path, *words: str) -> ModuleType:
-    """Run an analysis, which writes to a folder."""
+    """Run an analysis, which writes to a folder, without R."""
     analysis = import_module(name)
+    if hasattr(analysis, "has_mgcv"):
+        monkeypatch.setattr(analysis, "has_mgcv", lambda: False)
     argv = [f"{name}.py", "--quick", "--output", str(folder), *words]
     monkeypatch.setattr(sys, "argv", argv)
     analysis.main()

@@ -9,7 +9,7 @@ import pytest
 from studies import assert_figures, assert_resumes, read, run
 
 import bayes_intgen as bi
-from bayes_intgen.inference.settings import Techniques
+from bayes_intgen.inference.sampler import Techniques
 
 
 @pytest.fixture
@@ -38,24 +38,47 @@ def in_order(errors: pd.Series, low: float, high: float) -> bool:
     return bool(np.isfinite(errors).all() and errors.between(low, high).all())
 
 
+# Words of the command line, whether there are pictures, and rows of the table of single models.
+STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
+    "published_ratio": ((), True, 8),
+    "published_convergence": ((), True, 16),
+    "violations": ((), True, 8),
+    "checks": ((), True, 15),
+    "shapes": ((), False, 28),
+    "lift_tests": ((), True, 12),
+    "interactions": ((), True, 18),
+    "alike": ((), False, 16),
+    "panels": ((), False, 4),
+    "level_of_bias": ((), False, 4),
+    "outliers": ((), False, 12),
+    "ablations": (("--techniques", "pruning"), False, 2),
+    "laplace": (("--kinds", "linear"), False, 2),
+    "chosen_plans": ((), True, 14),
+    "rows_in_time": ((), True, 9),
+    "updates": (("--kinds", "linear"), False, 1),
+    "real_worlds": ((), True, 20),
+}
+
+
 @pytest.mark.slow
-def test_study_of_ratios(study_of) -> None:
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_quick_run_has_a_table_of_each_model_and_a_summary(study_of, name) -> None:
     pytest.importorskip("sklearn")
-    lines, models = study_of("published_ratio")
-    assert lines["ratio"].tolist() == [0.5, 0.5, 2.0, 2.0]
-    assert set(lines["estimator"]) == {"this library", "published (ridge a regime)"}
-    assert len(models) == 2 * 4
-    ours = models[models["estimator"] == "this library"]
-    # Errors of the library are of the size of the limit, which is that of data like these.
-    assert in_order(lines[lines["estimator"] == "this library"]["mean"], 0.1, 5)
-    assert in_order(ours["limit"] / ours["limit at the equal split"], 0.5, 2)
-    np.testing.assert_allclose(
-        lines["mean"],
-        (models["error"] / models["limit at the equal split"])
-        .groupby([models["ratio"], models["estimator"]], sort=False)
-        .mean(),
-        atol=6e-4,
-    )
+    words, figures, rows = STUDIES[name]
+    lines, models = study_of(name, *words, figures=figures)
+    assert len(lines)
+    assert len(models) == rows
+
+
+def test_alike_actions_differ_where_they_should() -> None:
+    study = import_module("alike")
+    for kind in study.KINDS:
+        world = study.World(kind, 100)
+        # Reallocations cost nothing.
+        plans = world.plans()["reallocation"]
+        np.testing.assert_allclose(plans.sum(axis=1), study.TODAY * world.count)
+        alone = study.TODAY * np.eye(world.count)
+        assert (np.ptp(world.effect(alone)) < 1e-12) == (kind == "equal")
 
 
 def test_limit_at_each_ratio_matches_its_closed_form() -> None:
@@ -79,58 +102,11 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
     np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
 
 
-@pytest.mark.slow
-def test_study_of_convergence(study_of) -> None:
-    pytest.importorskip("sklearn")
-    lines, models = study_of("published_convergence")
-    assert lines["total"].tolist() == [300] * 4 + [600] * 4
-    assert set(models["rows"]) == {100, 200}
-    assert len(models) == 2 * 2 * 4
-    assert in_order(lines[["mean", "limit", "seconds"]].stack(), 0, 600)
-    ours = models[models["estimator"] == "this library"]
-    assert in_order(ours["error"] / ours["limit"], 0.05, 5)
-    # The limit falls as the root of the rows, exactly.
-    least = lines[lines["estimator"] == "this library"]["limit"].to_numpy()
-    assert least[0] / least[1] == pytest.approx(np.sqrt(2), rel=1e-3)
-
-
 def test_limits_of_both_studies_agree() -> None:
     pytest.importorskip("sklearn")
     study, accuracy = import_module("published_convergence"), import_module("accuracy")
     expected = accuracy.limit(bi.simulators.Polynomial.random(2, seed=3), 700)
     assert study.limit_of_one_row(2, 3) / np.sqrt(700) == pytest.approx(expected)
-
-
-@pytest.mark.slow
-def test_study_of_violations(study_of) -> None:
-    lines, models = study_of("violations")
-    kinds = ["interacting", "shared confounder", "shifted support"]
-    assert lines["violation"].tolist() == np.repeat(kinds, 2).tolist()
-    assert lines["strength"].tolist() == [0, 0.8, 0, 0.9, 0, 3]
-    # The model at zero is fitted once for all three.
-    assert models["violation"].value_counts().to_dict() == dict.fromkeys(["none", *kinds], 2)
-    assert lines[lines["strength"] == 0]["error"].nunique() == 1
-    error = lines.set_index(["violation", "strength"])["error"]
-    # No additive model fits a product of independent actions: it is entirely in the error.
-    assert error["interacting", 0.8] > 0.6
-    assert error["shifted support", 3.0] > 2 * error["shifted support", 0.0]
-
-
-@pytest.mark.slow
-def test_study_of_checks(study_of) -> None:
-    lines, models = study_of("checks")
-    counts = {"none": 4, "shared confounder": 4, "interacting": 4, "confounded interaction": 3}
-    assert models["violation"].value_counts().to_dict() == counts
-    assert in_order(models["p"], 0, 1)
-    every = lines[lines["kind"] == "all"].set_index("violation")
-    assert every["models"].to_dict() == counts
-    assert (every["low"] <= every["found"]).all()
-    assert (every["found"] <= every["high"]).all()
-    # Rows with several actions set show both kinds of interaction; sound worlds pass.
-    assert every["found"]["interacting"] == 1
-    assert every["right pair"]["interacting"] == 1
-    assert every["found"]["none"] == 0
-    assert 0 < every["p of uniformity"]["none"] <= 1
 
 
 @pytest.mark.parametrize("kind", ["polynomial", "linear", "media mix", "dose response"])
@@ -144,63 +120,6 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         # Lognormal products have long tails, so their variance has a large standard error.
         share = added.var() / outcome.var()
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
-
-
-@pytest.mark.slow
-def test_study_of_shapes(study_of) -> None:
-    study = import_module("shapes")
-    lines, models = study_of("shapes", figures=False)
-    assert set(lines["kind"]) == set(study.WORLDS)
-    free = lines["shape"] == study.FREE
-    assert (lines["error over free"][free] == 1).all()
-    assert in_order(lines["error over free"][lines["kind"] != study.WRONG], 0.3, 1.5)
-    assert models["contradicted"][models["shape"] == study.FREE].isna().all()
-
-
-@pytest.mark.slow
-def test_study_of_lift_tests(study_of) -> None:
-    lines, models = study_of("lift_tests")
-    assert len(models) == 2 * 3 * 2
-    tested = lines[lines["asked"] == "tested"].set_index("evidence")["median sd over se"]
-    # A test alone leaves its standard error; rows and prior can only narrow that.
-    assert 0.5 < tested["lift test"] < 1.15 < tested["rows alone"]
-    assert tested["lift test, se a quarter"] < 0.3
-
-
-@pytest.mark.slow
-def test_study_of_interactions(study_of) -> None:
-    lines, models = study_of("interactions")
-    assert len(models) == 2 * 3 * 3
-    counts = {(0.0, "auto"): 6, (0.0, "none"): 6, (0.3, "auto"): 6}
-    assert models.groupby(["share", "candidates"]).size().to_dict() == counts
-    none = models.loc[models["candidates"] == "none", ["true pairs", "other pairs"]]
-    assert (none == 0).all(axis=None)
-    # An interaction of 30% of the variance does not go unnoticed.
-    strong = models[models["share"] == 0.3]
-    assert strong["true pairs"].sum() >= strong["pairs"].sum() - 1
-    every = lines[lines["kind"] == "all"].set_index("share")
-    assert in_order(every["error ratio"], 0.5, 3)
-    assert every["error relative to"].tolist() == ["no candidates", "no interaction"]
-
-
-@pytest.mark.slow
-def test_study_of_alike_actions(study_of) -> None:
-    lines, models = study_of("alike", figures=False)
-    study = import_module("alike")
-    assert len(models) == 2 * 2 * 2 * 2
-    assert lines["kind"].tolist() == ["equal", "equal", "two groups", "two groups"]
-    ratios = lines.set_index(["kind", "asked"])["error ratio"]
-    assert (ratios["equal"] < 0.95).all()
-    errors = models.pivot(index=["kind", "seed", "asked"], columns="fit", values="error")
-    logs = np.log(errors["alike"] / errors["own curves"]).groupby(["kind", "asked"]).mean()
-    np.testing.assert_allclose(ratios.sort_index(), np.exp(logs), rtol=2e-3)
-    # Reallocations cost nothing, and the curves differ where they should.
-    for kind in study.KINDS:
-        world = study.World(kind, 100)
-        plans = world.plans()["reallocation"]
-        np.testing.assert_allclose(plans.sum(axis=1), study.TODAY * world.count)
-        alone = study.TODAY * np.eye(world.count)
-        assert (np.ptp(world.effect(alone)) < 1e-12) == (kind == "equal")
 
 
 # Covariates, groups and weights
@@ -224,17 +143,6 @@ def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
     levels = panels.panel("four levels", 5, 200)
     assert sorted(levels.rows["a2"].unique()) == [0, 1, 2, 3]
     assert levels.edges.empty
-
-
-@pytest.mark.slow
-def test_study_of_panels_without_mgcv(study_of, monkeypatch) -> None:
-    monkeypatch.setattr(import_module("panels"), "has_mgcv", lambda: False)
-    lines, models = study_of("panels", figures=False)
-    assert lines["kind"].tolist() == ["regions 0.8", "two levels"]
-    assert set(models["estimator"]) == {"library"}
-    assert lines["error over sum"].isna().all()
-    mean = models.groupby("kind", sort=False)["error"].mean()
-    np.testing.assert_allclose(lines["error, library"], mean, atol=6e-4)
 
 
 def test_summary_of_panels_compares_errors_with_both_forms_of_mgcv() -> None:
@@ -288,13 +196,6 @@ def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
         assert len(with_columns.data.columns) - len(without.data.columns) == lacking
 
 
-@pytest.mark.slow
-def test_study_of_the_level_of_biases(study_of) -> None:
-    lines, models = study_of("level_of_bias", figures=False)
-    assert lines["level"].tolist() == ["free", "zero"]
-    np.testing.assert_allclose(lines["error"], models.groupby("level")["error"].mean(), atol=6e-4)
-
-
 # Single outcomes and outliers
 
 
@@ -339,19 +240,6 @@ def test_joint_effects_are_the_means_of_outcomes() -> None:
         assert np.abs(slopes).max() < 10 * gap.std() / np.sqrt(len(gap))
 
 
-@pytest.mark.slow
-def test_study_of_outliers(study_of, tmp_path) -> None:
-    lines, _ = study_of("outliers", figures=False)
-    lines = lines.set_index(["share", "noise"])
-    assert (lines["worlds"] == 2).all()
-    assert in_order(lines["coverage90"], 0.4, 1)
-    assert lines.loc[(0.0, "gaussian"), "reported"] == 0
-    assert (lines.loc[[(0.01, "gaussian"), (0.05, "gaussian")], "reported"] == 1).all()
-    assert (lines["ratio of seconds"] > 0).all()
-    reports = read(tmp_path / "outliers_reports.csv", "share")
-    assert reports["reported"].to_dict() == {0.01: 1.0, 0.0: 0.0}
-
-
 # Techniques of inference, the Laplace approximation, and updates
 
 
@@ -387,34 +275,6 @@ def test_a_technique_earns_its_lines_by_error_coverage_or_time(
     ]
     (line,) = import_module("ablations").summary(rows)
     assert (line["worlds"], line["earns its lines"]) == (4, earns)
-
-
-@pytest.mark.slow
-def test_study_of_ablations(study_of) -> None:
-    lines, models = study_of("ablations", "--techniques", "pruning", figures=False)
-    assert lines[["technique", "worlds"]].iloc[0].tolist() == ["pruning", 1]
-    assert sorted(models["fit"]) == ["with", "without"]
-
-
-@pytest.mark.slow
-def test_study_of_the_laplace_approximation(study_of) -> None:
-    lines, models = study_of("laplace", "--kinds", "linear", figures=False)
-    assert lines["worlds"][0] == 1
-    assert 0.5 < lines["error ratio"][0] < 2
-    assert lines["Pareto k above 0.7"][0] == 0
-    assert models["method"].tolist() == ["nuts", "laplace"]
-    assert np.isnan(models["pareto k"][0])
-
-
-@pytest.mark.slow
-def test_study_of_chosen_plans(study_of) -> None:
-    lines, models = study_of("chosen_plans")
-    assert set(lines["choice"]) == {"cautious", "mean", "frontier", "cheapest", "experiment"}
-    assert set(models["kind"]) == {"unequal returns", "compiler"}
-    # The correction lowers gains, and belongs to chosen plans only.
-    assert (models["predicted"] <= models["uncorrected"] + 1e-9).mean() > 0.8
-    kept = models[models["kept"] == 1]
-    assert (kept[["predicted", "true", "sd"]] == 0).all(axis=None)
 
 
 def test_worlds_with_decisions_have_the_truths_that_their_rows_show() -> None:
@@ -482,33 +342,6 @@ def test_summary_of_made_up_fits_of_rows_in_time() -> None:
     assert found["reported"] == "1.00"
 
 
-@pytest.mark.slow
-def test_study_of_rows_in_time(study_of) -> None:
-    lines, models = study_of("rows_in_time")
-    study = import_module("rows_in_time")
-    assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
-    assert len(lines) == len(models) == 2 + 2 + 2 + 3
-    by_fit = lines.set_index(["kind", "fit"])
-    # The level rests on the trend only where history and experiments share no week.
-    assert by_fit["reported"]["shift, apart", "with"] == 1
-    assert by_fit["reported"]["shift, beside", "with"] == 0
-    assert by_fit["width of effects, ratio"]["noise 0.8, held 4", "with"] > 1.05
-    lasting = by_fit.loc["carry-over 0.6, held 8"]
-    assert lasting["mean rate"]["true rate"] == pytest.approx(0.6)
-    assert lasting["error of effects, ratio"]["true rate"] < 1
-
-
-@pytest.mark.slow
-def test_study_of_updates(study_of) -> None:
-    lines, models = study_of("updates", "--kinds", "linear", figures=False)
-    assert lines["worlds"][0] == 1
-    # Within Monte Carlo error of few draws; without the new rows, farther.
-    assert lines["distance, update"][0] < 0.5
-    # Other tests run at the same time, so that a bound of the ratio would fail now and then.
-    ratio = models["seconds update"][0] / models["seconds"][0]
-    assert 0 < lines["time ratio"][0] == pytest.approx(ratio, abs=0.01)
-
-
 # The loop from rows to a decision to the next experiment
 
 
@@ -551,29 +384,6 @@ def test_loops_differ_in_their_experiments_only() -> None:
 
 
 # Real outcomes
-
-
-@pytest.mark.slow
-def test_study_of_real_worlds(study_of) -> None:
-    pytest.importorskip("sklearn")
-    lines, models = study_of("real_worlds")
-    assert lines["kind"].tolist() == ["compiler", "stream processing"]
-    study = import_module("real_worlds")
-    # No row has all actions set in these kinds.
-    estimators = {*study.ESTIMATORS} - {study.JOINT, study.CORRECTED}
-    if not study.has_mgcv():
-        estimators.remove(study.MGCV)
-    assert set(models["estimator"]) == estimators
-    assert len(models) == 2 * 2 * len(estimators)
-    # The history is confounded, by selection alone.
-    sound = lines[lines["kind"] == "compiler"].iloc[0]
-    assert sound["error, library"] < 0.5 * sound["error, history"]
-    ours = models[models["estimator"] == "library"]
-    np.testing.assert_allclose(
-        lines.set_index("kind")["coverage90"],
-        ours.groupby("kind")["coverage90"].mean(),
-        atol=6e-4,
-    )
 
 
 def test_estimates_by_hand_are_right_without_hidden_causes() -> None:

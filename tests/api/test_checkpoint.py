@@ -159,7 +159,6 @@ def test_foreign_and_damaged_files_raise(tmp_path) -> None:
     with pytest.raises(IsADirectoryError, match="name a file"):
         effect(data, tmp_path)
     file.unlink()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.DataWarning)
+    with warnings.catch_warnings(action="error", category=bi.DataWarning):
         effect(data, file)
     assert len(file.read_bytes()) == len(whole)

@@ -126,8 +126,7 @@ def test_few_rows_with_discrete_actions_give_wide_intervals_about_the_truth(prio
 
 @pytest.fixture(scope="module")
 def laplace(data) -> bi.Posterior:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SamplingWarning)
+    with warnings.catch_warnings(action="error", category=bi.SamplingWarning):
         return bi.fit(data, method="laplace", progress=False)
 
 

@@ -34,14 +34,6 @@ slow = pytest.mark.slow
 
 
 @slow
-def test_contributions_are_of_the_logarithm(fitted) -> None:
-    assert fitted.mechanisms([[0.5, 0.5]]).attrs["scale"] == "log sales"
-    assert "add up to log sales" in str(fitted)
-    assert fitted.plot_contraction().axes[0].get_ylabel() == "where set\n(log sales)"
-    assert "sales" in fitted.plot_joint_effect("red", predictive=0.9).get_ylabel()
-
-
-@slow
 def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome(rows, fitted) -> None:
     """Log densities, and held-out scores, prefer the model that is right."""
     train, held_out = split(rows, 0.25, seed=0)

@@ -69,8 +69,7 @@ def test_joint_effect_is_checked_too() -> None:
 def test_one_chain_is_not_compared_with_itself() -> None:
     tree, effect = fit_with(stuck=0.9)
     short = tree.isel(chain=[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(action="error"):
         (message,) = problems(short, effect.isel(chain=[0]))
     assert re.match(rf"the effective sample size is \d+ for {SITE}.*draws=\d+00", message)
 

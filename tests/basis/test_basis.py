@@ -12,7 +12,7 @@ from bayes_intgen.basis.basis import (
     PenalisedSpline,
     PiecewiseLinear,
 )
-from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
+from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
 RNG = np.random.default_rng(0)
@@ -88,19 +88,6 @@ def test_karhunen_loeve_basis_reproduces_the_prior_variance() -> None:
     np.testing.assert_allclose(gram, np.diag(sizes), atol=1e-10)
 
 
-def test_tensor_product_has_products_of_low_total_order() -> None:
-    first, second = (
-        KarhunenLoeveBasis.of(values, hsgp(values), np.ones(hsgp(values).size), 4)
-        for values in (HEAVY, OTHER)
-    )
-    products = TensorProductBasis((first, second), order=4)
-    both = np.concatenate([HEAVY, OTHER], axis=1)
-    left, right = first.matrix(HEAVY), second.matrix(OTHER)
-    expected = [left[:, i] * right[:, j] for i in range(4) for j in range(4) if i + j < 4]
-    np.testing.assert_allclose(products.matrix(both), np.stack(expected, axis=1))
-    assert products.size == 10
-
-
 def test_nearly_coincident_knots_are_merged() -> None:
     values = np.concatenate([np.full((300, 1), 0.3) + 1e-13 * np.arange(300)[:, None], OTHER])
     basis = PenalisedSpline.of(values, coordinate(values))
@@ -129,9 +116,26 @@ def test_atom_is_a_frequent_value_among_others_that_hardly_repeat() -> None:
     assert Atom.of(np.where(np.arange(1000) < 30, 0.0, RNG.normal(size=1000))[:, None]) is None
 
 
-def test_tensor_product_of_levels_has_all_products() -> None:
-    levels = PiecewiseLinear.exchangeable(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
-    smooth = PiecewiseLinear.random_walk(np.arange(5.0)[:, None], tuple(np.arange(5.0)))
-    assert TensorProductBasis((levels, levels), order=2).size == 16
-    assert TensorProductBasis((smooth, smooth), order=2).size == 3
-    assert TensorProductBasis((levels, smooth), order=2).size == 8
+KNOTS = (0.0, 1.0, 3.0, 7.0, 8.0)
+STEPS = RNG.choice(KNOTS, p=[0.4, 0.1, 0.1, 0.2, 0.2], size=500)[:, None]
+
+
+def at_knots(basis: PiecewiseLinear) -> np.ndarray:
+    return basis.matrix(np.array(KNOTS)[:, None])
+
+
+def test_exchangeable_knots_are_equally_far_apart() -> None:
+    values = at_knots(PiecewiseLinear.exchangeable(STEPS, KNOTS))
+    for i in range(5):
+        for j in range(i):
+            assert np.sum((values[i] - values[j]) ** 2) == pytest.approx(2)
+
+
+def test_random_walk_has_independent_steps_of_equal_variance() -> None:
+    values = at_knots(PiecewiseLinear.random_walk(STEPS, KNOTS))
+    steps = np.sum(np.diff(values, axis=0) ** 2, axis=1)
+    np.testing.assert_allclose(steps, steps[0])
+    # Two independent steps have twice the variance of one.
+    assert np.sum((values[2] - values[0]) ** 2) == pytest.approx(2 * steps[0])
+    covariance = values @ values.T
+    assert np.trace(covariance - covariance.mean(axis=0)) / 4 == pytest.approx(1)

@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 
-import bayes_intgen as bi
 from bayes_intgen.basis.categories import Categories
 
 DOSE = Categories.of_labels(["low", "mid", "high"], ordered=True)
@@ -28,24 +26,6 @@ def test_codes_increase_and_equal_numeric_labels() -> None:
     assert Categories.of_labels([7.0, 3.0, 5.0], ordered=False).labels == (3.0, 5.0, 7.0)
     assert Categories.of_labels(["b", "a"], ordered=False).ordered
     assert not Categories.of_labels(["b", "a", "c"], ordered=False).ordered
-
-
-def test_values_between_levels_require_ordered_numbers() -> None:
-    ordered = Categories.of_labels([1.0, 2.0, 4.0], ordered=True)
-    assert ordered.encode([3.0], "x", between=True).tolist() == [3.0]
-    assert not ordered.covers(np.array([3.0])).any()
-    for categories in (
-        Categories.of_labels([1.0, 2.0, 4.0], ordered=False),
-        Categories.of_labels([False, True], ordered=True),
-        Categories.of_labels([4.0, 1.0, 2.0], ordered=True),
-        DOSE,
-    ):
-        with pytest.raises(bi.DataError, match="no level"):
-            categories.encode([3.0], "x", between=True)
-    with pytest.raises(bi.DataError, match="no level"):
-        ordered.encode([3.0], "x")
-    with pytest.raises(bi.DataError, match="no level"):
-        ordered.encode([np.inf], "x", between=True)
 
 
 def test_booleans_and_numbers_may_be_text() -> None:

@@ -218,10 +218,10 @@ def best_cvar(case: Case, fit: bi.Posterior, over: Over) -> None:
 def frontier(case: Case, fit: bi.Posterior, over: Over) -> None:
     own = decision(case)
     low, high = lowest_and_highest_cost(own)
-    table = fit.frontier(own, [0.6 * low + 0.4 * high, high])
+    table = fit.frontier(own, [0.6 * low + 0.4 * high, high], "mean")
     assert table.plan.dims == ("budget", "action")
     assert (table.cost <= table.budget + 1e-6).all()
-    before = (table.value + table.optimism).to_numpy()
+    before = (table.gain + table.optimism).to_numpy()
     assert before[1] >= before[0] - 1e-9
     assert np.isfinite(table.gain).all()
     assert (table.gain_low <= table.gain_high).all()
@@ -473,9 +473,8 @@ def report(case: Case, fit: bi.Posterior, over: Over, folder: Path, browser: Any
     plan = plan_of(browser)
     assert list(plan) == case.actions
     (shown,) = readout(browser)["effect mean"]
-    with warnings.catch_warnings():
-        # The page starts at medians, which may not be supported.
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    # The page starts at medians, which may not be supported.
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         wanted = fit.joint_effect(plan)
     np.testing.assert_allclose(shown, float(wanted.mean()), atol=1e-6 * float(wanted.std()))
 
@@ -499,8 +498,7 @@ def estimator(case: Case, fit: bi.Posterior, over: Over) -> None:
     coarse = [n for n, own in zip(columns.groups, columns.labels, strict=True) if len(own) <= 64]
     for i, row in enumerate(rows.to_dict("records")):
         given = {name: row[name] for name in (*covariates, *coarse)}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", bi.SupportWarning)
+        with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
             point = {name: row[name] for name in case.actions}
             own = fit.joint_effect(point, given=given or None)
         mean, sd = moments(own)

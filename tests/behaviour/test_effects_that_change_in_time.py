@@ -75,7 +75,6 @@ def test_a_change_beyond_the_experiments_is_extrapolation() -> None:
             ask(fit.given(day="2024-06-01"))
         with pytest.warns(bi.SupportWarning, match=average):
             ask(fit)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SupportWarning)
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.given(day="2025-06-01").contrast(TO, START)
         other.contrast(TO, START)

@@ -80,8 +80,7 @@ def test_an_interaction_with_a_threshold_is_followed() -> None:
     rng = np.random.default_rng(0)
     points = 1.1 * rng.normal(size=(200, 2))
     truth = points @ [1, 0.5] + both_high(*points.T)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         effect = posterior.joint_effect(points)
     low, high = effect.quantile([0.05, 0.95], ("chain", "draw")).to_numpy()
     assert np.mean((low < truth) & (truth < high)) > 0.85

@@ -44,15 +44,13 @@ def test_levels_are_said_to_rest_on_the_trend(asked, level) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_changes_are_not(asked, change) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SupportWarning)
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         change(*asked)
 
 
 def test_changes_are_right(asked) -> None:
     case, fit = asked
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         contrast(case, fit, {})
 
 
@@ -70,8 +68,7 @@ def test_every_summary_says_so_once(asked, tmp_path) -> None:
 def test_history_at_the_dates_of_experiments_is_enough(tmp_path) -> None:
     """Negative control, with a date beyond the experiments."""
     case = case_named("dates_and_season", tmp_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.BayesIntgenWarning)
+    with warnings.catch_warnings(action="error", category=bi.BayesIntgenWarning):
         fit = case.fit(case)
         for level in LEVELS[:3]:
             level(case, fit)
@@ -91,8 +88,7 @@ def test_a_date_beyond_an_experiment_is_extrapolation() -> None:
         bi.SupportWarning, match="week = 2024-05-06 is beyond the rows of do\\(tv\\)"
     ):
         fit.joint_effect(case.points, given={"week": "2024-05-06"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SupportWarning)
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.joint_effect(case.points, given={"week": "2026-12-07"})
         fit.joint_effect(case.points)
 
@@ -106,6 +102,5 @@ def test_differences_of_products_rest_on_the_level() -> None:
         fit = fitted(data, bi.models.multiplicative(), draws=100)
     with pytest.warns(bi.SupportWarning, match=WORDS):
         fit.contrast(case.points, case.start)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SupportWarning)
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.ratio(case.points, case.start)

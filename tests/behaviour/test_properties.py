@@ -143,8 +143,7 @@ def test_cells_are_less_certain_than_their_rows_where_the_mean_does_not_fit() ->
     units = world.table(800, ["", *world.actions])
     cells = cells_of(units, ["visits", "promo", "regime"])
     model = bi.models.additive("linear", interactions=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
         of_rows = fitted(read(units, world), model)
         of_cells = fitted(read(cells, world, weights="n", outcome_sd="sd"), model)
     sd, cell_sd = (answers(fit, world.points)[1] for fit in (of_rows, of_cells))

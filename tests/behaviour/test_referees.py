@@ -1,9 +1,10 @@
-"""Answers of the package against other routes to them: quadrature, NUTS, least squares, a grid."""
+"""Answers against other routes to them: quadrature, NUTS, least squares, a grid."""
 
 import itertools
 
 import jax
 import numpy as np
+import numpyro
 import pandas as pd
 import pytest
 from _kinds import TWO, fitted, read
@@ -170,3 +171,23 @@ def test_best_plan_equals_brute_force() -> None:
         # Half a step of the grid is worth no more than the largest change between neighbours.
         assert value <= values.max() + 0.02
         assert plan.cost <= 1 + 1e-9
+
+
+def test_a_program_works_in_either_precision() -> None:
+    world = World({"red": numbers(lambda a: a)}, weight=0.0)
+    data = read(world.table(60, ["", "red"]), world)
+    data = data.add_lift_test("red", -1.0, 1.0, effect=2.0, se=0.5)
+    program = fitted(data, bi.models.additive("linear"), draws=50).program(data)
+    own = jax.config.jax_enable_x64
+    densities = []
+    try:
+        for x64 in (False, True, False, True):
+            numpyro.enable_x64(x64)
+            # Another function each time, which is traced in this precision.
+            density = jax.jit(lambda: log_density(handlers.seed(program, 0), (), {}, {})[0])()
+            assert density.dtype == (np.float64 if x64 else np.float32)
+            densities.append(float(density))
+    finally:
+        numpyro.enable_x64(own)
+    assert densities[:2] == densities[2:]
+    assert np.isfinite(densities).all()

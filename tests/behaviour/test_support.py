@@ -1,4 +1,4 @@
-"""Points that are called supported: where actions interact, and with more rows."""
+"""Points that are called supported: with interactions, more rows, and values of many rows."""
 
 import numpy as np
 import pandas as pd
@@ -119,3 +119,29 @@ def test_an_update_keeps_what_is_supported() -> None:
         assert (after.joint_distance <= before.joint_distance + 1e-12).all()
         assert not (before.supported & ~after.supported).any()
         assert before.supported.sum() < after.supported.sum() < len(points)
+
+
+def rows_at_zero(visited: bool) -> bi.RegimeData:
+    """A history with a third of spend at zero; experiments set zero, or only amounts above it."""
+    rng, frames = np.random.default_rng(0), []
+    for regime in ("", "tv", "radio"):
+        spend = np.maximum(0, 0.5 + rng.normal(size=(400, 2)))
+        if regime:
+            own = rng.uniform(0, 3, 400) * ((rng.random(400) > 0.2) | (not visited))
+            spend[:, ["tv", "radio"].index(regime)] = own
+        frame = pd.DataFrame(spend, columns=["tv", "radio"])
+        frames.append(frame.assign(y=spend.sum(axis=1) + rng.normal(size=400), regime=regime))
+    return bi.RegimeData.from_frame(pd.concat(frames), ["tv", "radio"], "y", "regime")
+
+
+@pytest.mark.parametrize("visited", [True, False])
+def test_an_atom_is_supported_where_experiments_visit_it(visited: bool) -> None:
+    model = bi.models.additive("linear", graph={})
+    posterior = bi.fit(rows_at_zero(visited), model, method="laplace", draws=40, progress=False)
+    points = {"tv": [0.0, 0.05, 1.0], "radio": [1.0, 1.0, 1.0]}
+    supported = posterior.support(points)["supported"].to_numpy()
+    assert supported.tolist() == [visited, True, True]
+    costs, start = {"tv": 1.0, "radio": 1.0}, {"tv": 1.0, "radio": 1.0}
+    plan = posterior.best(bi.Decision(costs, value=0.1, baseline=start), "mean")
+    assert (plan.point["tv"] == 0.0) == visited
+    assert plan.supported

@@ -1,8 +1,6 @@
 """Commands, run in this process unless a new one is what is tested."""
 
-import csv
 import inspect
-import io
 import json
 import os
 import re
@@ -112,19 +110,6 @@ def test_findings_of_a_fit_are_shown_once(folder, tmp_path, run) -> None:
     assert warned
 
 
-def test_formats_contain_the_same_numbers(folder, tmp_path, run) -> None:
-    pd.DataFrame({"green": [0.1, 0.2], "red": [0.3, 0.4]}).to_csv(tmp_path / "p.csv", index=False)
-    command = ["effect", folder / "fit.nc", "--points", tmp_path / "p.csv"]
-    rows = list(csv.DictReader(io.StringIO(run(*command, "--format", "csv").out)))
-    points = json.loads(run(*command, "--format", "json").out)["points"]
-    assert [row["red"] for row in rows] == ["0.3", "0.4"]
-    for row, point in zip(rows, points, strict=True):
-        assert float(row["mean"]) == point["mean"]
-    table = run(*command, "--from", "red=0").out
-    assert "0 → 0.3" in table
-    assert f"{points[0]['mean']:.2f}" in table.replace("\N{MINUS SIGN}", "-")
-
-
 def test_observed_actions_are_not_set(folder, posterior, run) -> None:
     command = ["effect", folder / "fit.nc", "-s", "red=0.5", "--observed", "green=0.2"]
     answer = json.loads(run(*command, "--format", "json").out)
@@ -147,16 +132,6 @@ def test_check_exits_with_3_unless_the_assumptions_hold(folder, tmp_path, run) -
     frame[frame["regime"].isin(["", "observational"])].to_csv(command[1], index=False)
     document = json.loads(run(*command, code=console.DOUBTFUL).out)
     assert (document["state"], document["violated"]) == ("could not be tested", None)
-
-
-def test_plot_and_report_write_files(folder, tmp_path, run) -> None:
-    for name, start in (("effect.png", b"\x89PNG"), ("effect.svg", b"<?xml")):
-        picture = tmp_path / name
-        assert run("plot", folder / "fit.nc", "-o", picture, "--at", "red=1").out == ""
-        assert picture.read_bytes().startswith(start)
-    assert run("report", folder / "fit.nc", "-o", tmp_path / "r.html").out == ""
-    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    assert "No check was run" in (tmp_path / "r.html").read_text()
 
 
 def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> None:

@@ -134,8 +134,7 @@ def test_marks_are_decided_by_cells_column_file_and_separator(
     ],
 )  # fmt: skip
 def test_cells_of_numbers(texts, values) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         cells = bi.clean(pd.DataFrame({"x": texts}))["x"]
     expected = [text.strip() for text in texts] if values is None else values
     assert [None if pd.isna(cell) else cell for cell in cells] == expected
@@ -154,8 +153,7 @@ FORMS = {
 def test_dates_are_read_exactly_or_asked_about(days, form, with_time) -> None:
     texts = [day.strftime(form) + " 13:05" * with_time for day in days]
     frame = pd.DataFrame({"day": texts, "y": range(len(texts))})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         cells = bi.clean(frame)["day"]
         answered = bi.clean(frame, dates=FORMS[form])["day"]
     moments = [pd.Timestamp(day) + timedelta(minutes=785 * with_time) for day in days]

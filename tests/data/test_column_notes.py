@@ -63,17 +63,6 @@ def test_columns_of_unusual_types_are_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "texts",
-    [["10 mg", "1 g", "2 g"], ["low", "high", "mid"], ["1st", "2nd", "3rd"], ["dose 1", "dose 2"]],
-)
-def test_names_of_levels_are_not_numbers(texts) -> None:
-    frame = pd.DataFrame({"tv": texts * 12, "y": np.arange(12.0 * len(texts))})
-    frame["regime"] = ["", "tv"] * (len(frame) // 2)
-    data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime")
-    assert set(data.categories[0].labels) == set(texts)
-
-
-@pytest.mark.parametrize(
     ("column", "message"),
     [
         (["yes", "no"] * 15, "holds text such as 'yes' in row 0, not numbers"),

@@ -131,20 +131,6 @@ def test_sums_of_a_fit_are_the_same_for_workers_threads_and_in_memory(
     assert error[1].max() > 1e-6
 
 
-def test_dask_frame_and_files_of_the_same_rows_agree(paths, client) -> None:
-    frame = dd.from_pandas(table(ROWS), npartitions=9)
-    data = bi.DistributedData.from_dask(frame, *COLUMNS, client=client, progress=False)
-    files = of_files(paths, client)
-    assert_same_rows(data.in_memory, files.in_memory)
-    # From row group to row group, and through the reader of Dask.
-    again = dd.read_parquet(paths, split_row_groups=True)
-    for one in (data, bi.DistributedData.from_dask(again, *COLUMNS, client=client)):
-        assert_close(sums(one), sums(files))
-    # Sufficient statistics travel between processes.
-    terms = bi.models.additive("linear").decompose(files.in_memory)
-    assert sufficient_statistics(files, terms, VarianceFunction(), progress=False).rows == ROWS
-
-
 def test_partitions_without_rows_or_without_complete_ones_are_skipped(one_worker) -> None:
     rows = table(300)
     rows["z"] = rows["z"].where(rows.index // 100 != 1)
@@ -305,8 +291,7 @@ def on_workers(function, source: str, rows: bi.RegimeData) -> bi.RegimeData:
 def fitted(data: bi.Rows, function=lambda _, rows: rows, source: str = "") -> np.ndarray:
     """Draws of a fit whose workers call a function whenever they have read rows."""
     data = data.with_outcome(partial(on_workers, function, source))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
         posterior = bi.fit(data, method="laplace", progress=False)
     return posterior.joint_effect([[0.5, 1.0]]).to_numpy()
 

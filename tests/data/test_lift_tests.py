@@ -24,15 +24,13 @@ def without_red(rows: int = 200, seed: int = 3) -> bi.RegimeData:
 
 def contrast(posterior: bi.Posterior) -> xr.DataArray:
     """Draws of the change of the effect from red at -1 to red at 1."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         effect = posterior.joint_effect(POINTS)
     return effect[..., 1] - effect[..., 0]
 
 
 def fitted(data: bi.RegimeData) -> bi.Posterior:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.BayesIntgenWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
         return bi.fit(data, LINEAR, method="laplace", draws=500, progress=False)
 
 

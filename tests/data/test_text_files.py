@@ -207,8 +207,7 @@ def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
 )
 def test_rows_whose_numbers_are_texts_are_no_header(text: str, rows: int, tmp_path) -> None:
     (tmp_path / "rows.csv").write_text(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.DataWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.DataWarning):
         table = read_table(tmp_path / "rows.csv")
     assert len(table) == rows
     assert table.columns[1] == "y"

@@ -23,20 +23,6 @@ def linear_world(seed: int):
     return rng, mean, covariance, plans, rng.normal(size=(count, size)), rng.uniform(0.1, 1, count)
 
 
-@pytest.mark.parametrize("seed", [30000, 30001])
-def test_variances_are_those_of_normal_equations(seed: int) -> None:
-    rng, _, covariance, plans, rows, precision = linear_world(seed)
-    belief = Belief.known(np.linalg.cholesky(covariance))
-    update = belief.update(belief.information(rows, precision))
-    after = np.linalg.inv(np.linalg.inv(covariance) + (rows.T * precision) @ rows)
-    loadings = plans @ belief.root
-    np.testing.assert_allclose(update.variance(loadings), np.diag(plans @ after @ plans.T))
-    # Means move by the difference.
-    moves = update.moves(loadings, rng.standard_normal((20_000, len(plans))))
-    expected = np.diag(plans @ (covariance - after) @ plans.T)
-    np.testing.assert_allclose(moves.var(axis=0), expected, rtol=5 * np.sqrt(2 / 20_000))
-
-
 def test_value_of_information_is_that_of_simulated_experiments() -> None:
     gaps, wrong = [], []
     for seed in range(30_000, 30_020):

@@ -59,6 +59,9 @@ def test_a_plan_describes_itself(plan) -> None:
     # Each draw's own best costs no more, and its effect is that of the plan plus the regret.
     costs = plan.best_of_draws.to_numpy().astype(float) @ [1.0, 0.5]
     assert costs.max() <= 0.8 + 1e-9
+    assert plan.point != plan.baseline
+    same = (plan.best_of_draws == [*plan.point.values()]).all("action")
+    np.testing.assert_array_equal(same, plan.regret == 0)
     text = str(plan)
     assert "joint effect" in text
     assert "of 0.8" in text
@@ -354,7 +357,6 @@ def test_plans_of_many_actions_change_many_and_take_seconds() -> None:
         points.append(point)
     within = fit.support(points).supported.to_numpy()
     assert within.any()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         means = fit.joint_effect(points).mean(("chain", "draw")).to_numpy()
     assert means[within].max() <= float(plan.effect.mean()) + plan.optimism + 1e-3

@@ -71,7 +71,8 @@ def test_a_correction_belongs_to_the_plan(unequal) -> None:
     assert plan.optimism > 0
     change = unequal.contrast(plan.point, plan.baseline).isel(point=0)
     assert float(plan.gain.mean()) == pytest.approx(float(change.mean()) - plan.optimism)
-    assert float(plan.gain.std()) == pytest.approx(float(change.std()))
+    # It is no more certain than that of a plan that was not chosen.
+    assert float(plan.gain.std()) >= float(change.std()) * (1 - 1e-9)
     start = unequal.joint_effect(plan.baseline).isel(point=0)
     np.testing.assert_allclose(plan.effect, start + plan.gain)
     assert plan.value == pytest.approx(float(np.quantile(plan.gain, 0.05)))

@@ -29,10 +29,10 @@ class Tables:
         return self.tables[:, np.arange(ACTIONS), points.astype(int)].sum(axis=2)
 
 
-def excess_and_optimism(size: float, seed: int) -> tuple[float, float, float]:
+def excess_and_optimism(size: float, seed: int) -> tuple[float, float, float, float]:
     """By how much the best plan is overrated, and what is expected, in standard deviations.
 
-    Last what would be expected if the estimate were the truth.
+    Then what would be expected if the estimate were the truth, and the spread of what is left.
     """
     surface = Tables(size, np.random.default_rng([seed, 11]))
     levels = Categories.of_labels(["a", "b", "c", "d"], ordered=False)
@@ -43,18 +43,24 @@ def excess_and_optimism(size: float, seed: int) -> tuple[float, float, float]:
     gain, every = grid.gains_of(best)[:, 0], np.arange(ACTIONS)
     true = float((surface.truth[every, best[0]] - surface.truth[:, 0]).sum())
     of_draws = grid.choices(None)
-    gains = grid.gains_of(of_draws)
+    gains, error = grid.gains_of(of_draws), grid.error_of_choice(of_draws, None)
     errors = np.diag(gains - gains.mean(axis=0)) / gains.std(axis=0).clip(1e-9)
     excess = (float(gain.mean()) - true) / float(gain.std())
-    return excess, grid.optimism(of_draws, None), float(errors.mean())
+    return excess, error.optimism, float(errors.mean()), error.spread
 
 
 @pytest.mark.parametrize("size", [0.0, 0.7, 2.0])
 def test_optimism_is_the_excess_of_chosen_gains(size: float) -> None:
-    excess, optimism, naive = np.array([excess_and_optimism(size, i) for i in range(REPEATS)]).T
+    scores = np.array([excess_and_optimism(size, i) for i in range(REPEATS)])
+    excess, optimism, naive, spread = scores.T
     error = excess.std() / np.sqrt(REPEATS)
     assert abs(excess.mean() - optimism.mean()) < 3 * error
     # Negative controls: choices are overrated, and more than if the estimate were the truth.
     assert excess.mean() > 4 * error
     if size == 0:
         assert naive.mean() < excess.mean() - 3 * error
+    # What is left varies as the spread says; a choice adds to it.
+    left = (excess - optimism) / spread
+    assert abs(left.std() - 1) < 3 / np.sqrt(2 * REPEATS)
+    if size == 2:
+        assert spread.mean() > 1.03

@@ -154,8 +154,7 @@ def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
         assert "too few regimes reach 'red' = 2.8" in message
         assert "green" not in message
         assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(action="error"):
         posterior.joint_effect(points[:1])
         posterior.plot_joint_effect("red")
     plt.close("all")
@@ -172,8 +171,7 @@ def test_results_and_saved_fits_carry_support(data, posterior, tmp_path) -> None
         with pytest.warns(bi.SupportWarning, match="of 3 points are not supported"):
             outcome = posterior.outcome(points, actions)
         np.testing.assert_array_equal(outcome["supported"], expected)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         joint, observed = posterior.joint_effect(points), posterior.effect(points, [])
     assert joint["supported"].to_numpy().tolist() == [True, False, True]
     assert not observed["supported"].to_numpy()[2]

@@ -4,6 +4,7 @@ import bayes_intgen as bi
 from bayes_intgen.basis.basis import MonomialBasis, PiecewiseLinear
 
 from _posteriors import data_with_levels
+from conftest import confounded_rows
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,13 @@ def test_named_levels_reject_priors_for_numbers() -> None:
 def test_models_that_do_not_match_the_data_raise(data, model, message) -> None:
     with pytest.raises(bi.ModelError, match=message):
         bi.models.additive(**model).decompose(data)
+
+
+def test_saturated_model_rejects_regimes_that_are_no_combination() -> None:
+    rows, model = confounded_rows(100, seed=11).only([], ["red"]), bi.models.saturated("linear")
+    posterior = bi.fit(rows, model, method="laplace", draws=100, progress=False)
+    with (
+        pytest.warns(bi.SupportWarning, match="is not identified"),
+        pytest.raises(bi.ModelError, match="no combination"),
+    ):
+        posterior.joint_effect([[0.5, 1.0]])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.periods import RateError
+from bayes_intgen.basis.combined import RateError
 from bayes_intgen.decide.problem import JointSurface
 from bayes_intgen.posterior.draws import prediction_of
 
@@ -59,24 +59,6 @@ def test_actions_with_unlike_curves_keep_their_own() -> None:
     own_mean, own_sd = changes(rows(weights))
     assert (np.abs(mean - own_mean) < 1.5 * own_sd).all()
     assert (sd > 0.7 * own_sd).all()
-
-
-@pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
-def test_a_shared_function_is_the_sum_of_those_of_single_actions(prior) -> None:
-    data = rows()
-    terms = bi.models.additive(prior, graph={}, alike=[["radio", "tv"]]).decompose(data)
-    functions = terms.functions(data.actions)
-    shared = [term for term in terms.terms if term.name.startswith("phi(radio, tv)")]
-    assert shared
-    for term in shared:
-        assert [own.action for own in term.summands] == [1, 0]
-        parts = [own.component.basis.matrix(data.actions[:, own.inputs]) for own in term.summands]
-        np.testing.assert_allclose(sum(parts), functions[:, terms.columns[term.name]], atol=1e-12)
-        # Like any contribution, it averages zero over the values of each action.
-        np.testing.assert_allclose([part.mean(axis=0) for part in parts], 0, atol=1e-12)
-        # It is the same function, up to a level.
-        both = [own.component.basis.matrix(np.array([[0.3], [2.0]])) for own in term.summands]
-        np.testing.assert_allclose(*(np.diff(part, axis=0) for part in both), atol=1e-12)
 
 
 def test_a_shared_function_belongs_to_the_contributions_and_is_no_interaction() -> None:

@@ -244,8 +244,7 @@ def test_impossible_adstocks_are_refused(settings) -> None:
 
 
 def test_without_carry_over_draws_are_the_same() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         frame = panel(0.0)
         plain = bi.RegimeData.from_frame(frame, NAMES, "y", "regime")
         draws = bi.fit(plain, method="laplace", progress=False).joint_effect(POINTS)

@@ -5,7 +5,6 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.basis.basis import Constant
-from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.models import Model
 from bayes_intgen.models.codec import dumps, loads
 from bayes_intgen.models.mechanisms.mechanism import SCALE as PRIOR
@@ -76,17 +75,3 @@ def test_priors_of_users_are_saved_by_their_fields_and_read_where_they_are_defin
         loads(dumps(model).replace("Flat", "Round"), Model)
     with pytest.raises(bi.ModelError, match="scale"):
         Flat(scale=0.5)
-
-
-def test_columns_of_earlier_fits_can_be_read() -> None:
-    columns = CovariateColumns(
-        ("age",), (None,), meanings={"Both": ("tv", "radio")}, missing="drop"
-    )
-    document = json.loads(dumps(columns))
-    again = loads(json.dumps(document))
-    assert (again.meanings, again.missing) == (columns.meanings, "drop")
-    del document["meanings"], document["missing"]
-    earlier = loads(json.dumps(document))
-    assert (earlier.names, earlier.meanings, earlier.missing) == (("age",), {}, "error")
-    with pytest.raises(bi.SavedFitError, match="CovariateColumns with an invalid missing"):
-        loads(json.dumps(document | {"missing": "mean"}))

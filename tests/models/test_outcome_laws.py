@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import bayes_intgen as bi
 from bayes_intgen.data.rows import decisive_values, kind_of_outcome
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.models.laws import (
-    BinaryLaw,
     CountLaw,
     OutcomeLaw,
     ResidualNoise,
@@ -73,12 +71,6 @@ def test_kind_follows_from_the_values(values, kind) -> None:
     assert kind_of_outcome(decisive_values(np.array(values, dtype=float), None)) == kind
 
 
-def test_probabilities_outside_their_range_are_clipped(rng) -> None:
-    probability = np.tile([-0.3, 0.25, 1.4], (20_000, 1))
-    draws = BinaryLaw(SKEWED).draw(probability, probability, rng).mean(axis=0)
-    np.testing.assert_allclose(draws, [0, 0.25, 1], atol=0.015)
-
-
 CASES = [(4.0, 4.0), (4.0, 9.0), (4.0, 2.0), (0.3, 0.28), (0.05, 0.4), (60.0, 20.0)]
 
 
@@ -97,29 +89,6 @@ def test_counts_have_mean_variance_and_distribution_function(mean, variance, rng
     if mean == 4:
         other = count_cdf(np.full(len(at), mean), np.full(len(at), 4 * variance), at)
         assert np.abs(other - expected).max() > 0.05
-
-
-@pytest.mark.parametrize(
-    ("variance", "law", "tolerance"),
-    [
-        (5.0, stats.poisson(5), 1e-5),
-        (10.0, stats.nbinom(5, 0.5), 1e-12),
-        (2.5, stats.binom(10, 0.5), 1e-12),
-    ],
-)
-def test_limits_are_poisson_negative_binomial_and_binomial(variance, law, tolerance) -> None:
-    at = np.arange(0, 15.0)
-    below = count_cdf(np.full(15, 5.0), np.full(15, variance), at)
-    np.testing.assert_allclose(below, law.cdf(at), atol=tolerance)
-
-
-def test_quantiles_of_counts_are_the_least_with_a_probability() -> None:
-    mean = np.array([[0.2, 5.0], [0.4, 7.0]])
-    variance = np.array([[0.2, 9.0], [0.5, 4.0]])
-    quantiles = CountLaw(SKEWED).quantiles(mean, np.sqrt(variance), PROBABILITIES)
-    for row, probability in zip(quantiles, PROBABILITIES, strict=True):
-        assert (count_cdf(mean, variance, row).mean(axis=0) >= probability).all()
-        assert (count_cdf(mean, variance, row - 1).mean(axis=0) < probability).all()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.path import Path
 
 import bayes_intgen as bi
-from bayes_intgen.cli.effect_grid import plot_effect_grid
+from bayes_intgen.cli.commands import draw_panels
 from bayes_intgen.plots.bands import name_levels, number_axes
 
 from _posteriors import (
@@ -261,7 +261,7 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
         posterior.plot_sensitivity(rho=[0.0, 0.1]),
         posterior.plot_interaction(*names, size=5),
         data.plot_support(),
-        plot_effect_grid(posterior, names, dict.fromkeys(names, 0.0)),
+        draw_panels(posterior, names, dict.fromkeys(names, 0.0), 0.9, False),
     ]
     for figure in figures:
         figure.savefig(tmp_path / "figure.png")
@@ -271,17 +271,17 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
 def test_every_picture_has_one_legend_the_same_bands_and_label() -> None:
     fit = half_supported()
     at = {"promo": "on", "channel": "a", "spend": 3.0}
-    grid = plot_effect_grid(fit, list(at), at)
+    grid = draw_panels(fit, list(at), at, 0.9, False)
     bands = ["90% band", "50% band", "posterior mean"]
     assert legend_of(grid)[:3] == legend_of(fit.plot_joint_effect("spend").figure)[:3] == bands
     assert legend_of(fit.plot_contraction()) == ["90% of the prior", *bands]
     # Single outcomes do not set the axis unless asked for.
-    tall = plot_effect_grid(fit, list(at), at, outcomes=True)
+    tall = draw_panels(fit, list(at), at, 0.9, True)
     heights = [np.ptp(figure.axes[0].get_ylim()) for figure in (grid, tall)]
     assert heights[0] < 0.7 * heights[1]
     assert "90% of outcomes" in legend_of(tall)
     label = "mean of sales, all actions set"
-    assert grid.get_supylabel() == fit.plot_joint_effect("spend").get_ylabel() == label
+    assert grid.axes[0].get_ylabel() == fit.plot_joint_effect("spend").get_ylabel() == label
     assert fit.plot_sensitivity(rho=[0.0, 0.1]).axes[0].get_ylabel() == label
 
 

@@ -1,4 +1,6 @@
-"""Single outcomes: zeros and ones, and counts."""
+"""Single outcomes: zeros and ones, counts, and tables of effects."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +8,11 @@ from scipy.stats import kstest
 
 import bayes_intgen as bi
 from bayes_intgen.cli.tables import effects_in_text
+from bayes_intgen.data.rows import Observations
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.effects import effect_table
+
+from _posteriors import made_up, with_log_link
 
 NAMES = ("red", "green")
 pytestmark = [
@@ -140,3 +145,35 @@ def test_leave_one_out_ranks_of_a_regime_can_contradict_the_law_of_the_noise() -
 
     # Negative control: noise of another shape in one regime.
     assert kstest(loo_pit(two_peaks_if_observed, 1)[:300], "uniform").pvalue < 1e-4
+
+
+POINTS = np.array([[0.2, 0.1], [0.5, -0.5]])
+
+
+def test_table_summarises_the_draws(posterior) -> None:
+    table = effect_table(posterior, POINTS, baseline=[[0.0, 0.0]], level=0.8)
+    draws = posterior.joint_effect(POINTS).to_numpy().reshape(-1, 2)
+    start = posterior.joint_effect([[0.0, 0.0]]).to_numpy().reshape(-1, 1)
+    np.testing.assert_allclose(table["mean"], draws.mean(axis=0))
+    for change, prefix in ((draws, ""), (draws - start, "change_")):
+        ends = np.quantile(change, [0.1, 0.9], axis=0)
+        np.testing.assert_allclose([table[prefix + "low"], table[prefix + "high"]], ends)
+    np.testing.assert_allclose(table["change"], (draws - start).mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(table["above_zero"], (draws > start).mean(axis=0))
+    assert (table["outcome_low"] < table["low"]).all()
+    assert (table["outcome_high"] > table["high"]).all()
+    with pytest.raises(bi.PointsError, match="3 baselines for 2"):
+        effect_table(posterior, POINTS, baseline=np.zeros((3, 2)))
+
+
+def test_log_densities_are_of_the_outcome_itself() -> None:
+    """Densities integrate to one over the outcome."""
+    prediction = prediction_of(with_log_link(made_up(["a", "b"], draws=4)))
+    terms = replace(prediction.terms, centre=0.3)
+    prediction = replace(prediction, terms=terms, coefficients=0 * prediction.coefficients)
+    grid, shape = np.exp(np.linspace(-9, 9, 4001)), (4001, 2)
+    rows = Observations(("a", "b"), "sales", np.full(shape, 3.0), grid, np.zeros(shape, bool))
+    density = np.exp(prediction.log_density(rows))
+    np.testing.assert_allclose(np.trapezoid(density, grid), 1, rtol=1e-3)
+    # Negative control: the density of the logarithm.
+    assert np.trapezoid(density * grid, grid).max() > 1.1

@@ -95,8 +95,7 @@ def test_given_values_beyond_the_data_warn(fit, frame) -> None:
         fit.joint_effect(POINTS, given={"age": 90})
     with pytest.warns(bi.SupportWarning, match="'age' at 99"):
         fit.joint_effect(POINTS, population=frame.iloc[:2].assign(age=[30.0, 99.0]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", bi.SupportWarning)
+    with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.joint_effect(POINTS, given={"age": 50})
 
 

@@ -75,8 +75,7 @@ def test_program_has_the_sampled_density(data, posterior) -> None:
 def test_program_includes_lift_tests_and_sampled_scales() -> None:
     data = confounded_rows(60, seed=2).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
     settings = {"method": "laplace", "draws": 12, "chains": 2, "progress": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SamplingWarning):
         posterior = bi.fit(data, bi.models.additive("linear"), simplify=False, **settings)
     program = posterior.program(data)
     assert not program.fixed
@@ -89,8 +88,7 @@ def test_program_includes_lift_tests_and_sampled_scales() -> None:
 def test_program_has_covariates_groups_and_weights() -> None:
     data = data_with_groups(groups=["region"], weights="n")
     settings = {"draws": 12, "warmup": 20, "chains": 2, "progress": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bi.SamplingWarning)
+    with warnings.catch_warnings(action="ignore", category=bi.SamplingWarning):
         posterior = bi.fit(data, model_with_groups(), **settings)
     program = posterior.program(data)
     assert np.ptp(differences(posterior, program)) < 1e-6

@@ -49,9 +49,8 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
     }[kind]()
     fit = asked(plain, **over)
     cost = rates_of(fit)
-    with warnings.catch_warnings():
-        # The baseline need not be supported.
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    # The baseline need not be supported.
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         free = sum(cost[k] * v for k, v in fit.best(bi.Decision()).point.items())
         decision = bi.Decision(cost=cost, budget=0.7 * free if free > 0 else 1.2 * free)
         rows = report(fit, decision=decision).plans
@@ -166,9 +165,8 @@ def test_page_has_the_profit_of_python(browser, tmp_path) -> None:
     start = plan_of(page)
     page.find_elements("css selector", "#planner button")[-1].click()
     shown, plan = readout(page), plan_of(page)
-    with warnings.catch_warnings():
-        # Plans of both ends need not be supported.
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    # Plans of both ends need not be supported.
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         effect = fit.joint_effect({k: [plan[k], start[k]] for k in plan}).to_numpy().reshape(-1, 2)
     costs = [sum(decision.cost[k] * own[k] for k in own) for own in (plan, start)]
     profit = 2.5 * effect - costs

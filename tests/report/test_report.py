@@ -293,9 +293,8 @@ def opened(browser, tmp_path):
 def assert_agrees(browser, posterior, baseline, start, level=0.9) -> None:
     """Numbers of the page are those of Python at the stops."""
     plan, values = plan_of(browser), readout(browser)
-    with warnings.catch_warnings():
-        # The ends of sliders may be unsupported.
-        warnings.simplefilter("ignore", bi.SupportWarning)
+    # The ends of sliders may be unsupported.
+    with warnings.catch_warnings(action="ignore", category=bi.SupportWarning):
         table = effect_table(posterior, plan, baseline=baseline, level=level)
         single = effect_table(posterior, plan)
     number = {name: float(column[0]) for name, column in table.items() if column.ndim == 1}

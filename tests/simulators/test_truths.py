@@ -1,10 +1,11 @@
-"""Joint effects and confounding that simulators state, against rows that they sample."""
+"""What simulators state of effects, confounding and their laws, against rows that they sample."""
 
 import numpy as np
 import pytest
-from _study_worlds import SHAPES, FewDoses, Steep, Stepped, UniformDesign
+from _study_worlds import SHAPES, FewDoses, Shape, Steep, Stepped, UniformDesign
 
 import bayes_intgen as bi
+from bayes_intgen._typing import Array
 from bayes_intgen.simulators import (
     Binary,
     Counts,
@@ -84,6 +85,7 @@ BAD = [
     (lambda: MEDIA.dataset(9, 0, ["tv"]), r"write \['tv'\]"),
     (lambda: MEDIA.dataset({("x",): 9}, 0), "unknown action 'x'"),
     (lambda: MEDIA.dataset(30, 0, []), "no regimes"),
+    (lambda: MEDIA.dataset({("tv",): 9}, 0, [()]), "rows name the regimes already"),
     (lambda: MEDIA.joint_effect([[1.0, 2.0, 3.0]]), "'tv', 'radio'"),
     (lambda: MEDIA.joint_effect([[1.0], [1.0, 2.0]]), "one column for each of"),
     (lambda: MediaMix.random(0, seed=0), "at least one action"),
@@ -100,3 +102,122 @@ BAD = [
 def test_bad_input_is_refused(call, message) -> None:
     with pytest.raises(bi.BayesIntgenError, match=message):
         call()
+
+
+def observed_and_set(model: StructuralCausalModel, rows: int) -> tuple[Array, Array]:
+    """Actions of observational rows, and of rows in which all are set."""
+    rng = np.random.default_rng(0)
+    observed, _ = model.sample((), rows, rng)
+    return observed, model.sample(model.names, rows, rng)[0]
+
+
+@pytest.mark.parametrize("share", [(0.3, 0.7), (0.05, 0.1)])
+def test_shares_of_ones_lie_in_the_range(share: tuple[float, float]) -> None:
+    low, high = share
+    for seed in range(5):
+        model = Binary.random(3, seed=seed, share=share)
+        observed, was_set = observed_and_set(model, 40_000)
+        for actions, slack in ((observed, 0.1 * high), (was_set, 4 * np.sqrt(high / 40_000))):
+            assert set(np.unique(actions)) == {0.0, 1.0}
+            assert (actions.mean(axis=0) > low - slack).all()
+            assert (actions.mean(axis=0) < high + slack).all()
+
+
+def test_actions_are_counts_overdispersed_in_observational_rows() -> None:
+    for seed in range(5):
+        model = Counts.random(3, seed=seed)
+        observed, was_set = observed_and_set(model, 20_000)
+        for actions in (observed, was_set):
+            np.testing.assert_array_equal(actions, np.maximum(actions.round(), 0))
+        # Poisson: variance over mean is one; causes add to it.
+        assert (observed.var(axis=0) / observed.mean(axis=0) > 1.2).all()
+        np.testing.assert_allclose(was_set.var(axis=0) / was_set.mean(axis=0), 1, atol=0.06)
+
+
+def test_doses_stay_in_range_and_experiments_cover_it() -> None:
+    for seed in range(5):
+        model = DoseResponse.random(4, seed=seed)
+        observed, was_set = observed_and_set(model, 20_000)
+        for actions in (observed, was_set):
+            assert (actions > 0).all()
+            assert (actions < model.highest).all()
+        low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
+        assert ((observed > low) & (observed < high)).mean() > 0.98
+
+
+def test_experiments_cover_the_observed_range_and_observational_means_are_biased() -> None:
+    for seed in range(5):
+        model = MediaMix.random(4, seed=seed)
+        rng = np.random.default_rng(0)
+        observed, outcome = model.sample((), 20_000, rng)
+        was_set, _ = model.sample(model.names, 20_000, rng)
+        low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
+        assert ((observed > low) & (observed < high)).mean() > 0.97
+        truth = model.joint_effect(observed)
+        design = np.column_stack([np.ones(len(observed)), np.log(observed)])
+        naive = np.linalg.lstsq(design, outcome, rcond=None)[0][1:]
+        causal = np.linalg.lstsq(design, truth, rcond=None)[0][1:]
+        assert (naive > causal).all()
+        assert naive.mean() > 1.3 * causal.mean()
+
+
+def test_names_and_effects_at_zero_and_half_spend() -> None:
+    model = MediaMix.random(10, seed=0)
+    assert model.names[:2] == ("tv", "radio")
+    assert model.names[8:] == ("channel9", "channel10")
+    assert len(set(model.names)) == 10
+    zeros = np.zeros((1, 10))
+    assert model.joint_effect(zeros)[0] == pytest.approx(model.hidden.level)
+    assert model.joint_effect(-zeros - 1)[0] == pytest.approx(model.hidden.level)
+    assert (model.saturation(0, model.half_spend[:1]) == 0.5).all()
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5, 7])
+def test_every_level_occurs_and_settings_are_uniform(levels: int) -> None:
+    model = Ordered.random(3, seed=0, levels=levels)
+    observed, was_set = observed_and_set(model, 20_000)
+    for k in range(3):
+        distinct, counts = np.unique(observed[:, k], return_counts=True)
+        np.testing.assert_array_equal(distinct, np.arange(levels))
+        assert counts.min() > 20_000 / levels / 10
+        counts = np.bincount(was_set[:, k].astype(int), minlength=levels)
+        share = 1 / levels
+        assert (np.abs(counts / 20_000 - share) < 4.5 * np.sqrt(share * (1 - share) / 20_000)).all()
+
+
+def test_effects_are_monotone_or_free() -> None:
+    for seed in range(10):
+        steps = np.diff(Ordered.random(3, seed, levels=5).effects, axis=1)
+        assert (np.sign(steps) == np.sign(steps[:, :1])).all()
+        assert (np.ptp(np.abs(steps), axis=1) > 0.05).all()
+        free = np.diff(Ordered.random(3, seed, levels=5, monotone=False).effects, axis=1)
+        assert ((free > 0).any() and (free < 0).any()).all()
+
+
+def curve(shape: Shape, z: np.ndarray) -> np.ndarray:
+    """Effect at distance z from the turn, over its size."""
+    model = Stepped.random(1, seed=0, shape=shape)
+    return model.unconfounded(0, model.turn[0] + z) / model.size[0]
+
+
+def test_steps_jump_and_sigmoids_rise_sines_repeat_hinges_bend_and_u_shapes_turn() -> None:
+    near, far, z = np.array([-1e-4, 1e-4]), np.array([-2.0, 0.0, 2.0]), np.linspace(-1, 1, 21)
+    np.testing.assert_array_equal(curve("step", near), [0, 1])
+    # The derivative of expit(12 z) at zero is 12 / 4.
+    assert np.diff(curve("sigmoid", near))[0] / 2e-4 == pytest.approx(3, rel=1e-4)
+    for shape, period in (("sine 1", 1), ("sine 2", 2)):
+        np.testing.assert_allclose(curve(shape, z + period), curve(shape, z), atol=1e-12)
+        assert np.abs(curve(shape, z + period / 2) - curve(shape, z)).max() > 0.9
+    np.testing.assert_allclose(curve("hinge", far), [0, 0, 2], atol=1e-12)
+    np.testing.assert_allclose(curve("u", far), [2, 0, 2], atol=1e-12)
+
+
+def test_a_third_to_two_thirds_of_observed_spend_is_exactly_zero() -> None:
+    for seed in range(8):
+        model = ZeroInflated.random(3, seed=seed)
+        observed, was_set = observed_and_set(model, 20_000)
+        zeros = (observed == 0).mean(axis=0)
+        assert ((zeros > 0.28) & (zeros < 0.62)).all()
+        error = np.sqrt(model.set_pause * (1 - model.set_pause) / 20_000)
+        assert (np.abs((was_set == 0).mean(axis=0) - model.set_pause) < 4.5 * error).all()
+        assert (observed >= 0).all()

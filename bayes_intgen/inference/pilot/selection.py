@@ -299,7 +299,7 @@ class JointLikelihood(NamedTuple):
         candidates: Sequence[Term],
     ) -> Self:
         """Likelihood of candidates beside a fit; parameters are those of :func:`select_terms`."""
-        at = sums.positions(candidates)
+        at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
         statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
         (precision,), information = left_over(posterior, sites, statistics)

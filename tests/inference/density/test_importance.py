@@ -1,32 +1,26 @@
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from _marginals import marginal_posterior
 from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
-from scipy.stats import multivariate_t, norm
+from scipy.stats import norm
 
-import bayes_intgen as bi
-from bayes_intgen.inference import sampled_model
+from bayes_intgen.inference import sampler
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
-    DEGREES_OF_FREEDOM,
     MAX_PROPOSALS,
     ImportanceDraws,
-    StudentT,
     smoothed_weights,
     weighted_draws,
 )
-from bayes_intgen.inference.sampled_model import (
+from bayes_intgen.inference.sampler import (
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
+    SamplerSettings,
+    Techniques,
 )
-from bayes_intgen.inference.settings import SamplerSettings, Techniques
-
-from conftest import confounded_rows
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
 SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
@@ -65,7 +59,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
+    monkeypatch.setattr(sampler, "MIN_ESS", 1000)
     draws = draws_of(AT_MODE)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)
@@ -76,12 +70,6 @@ def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(m
     assert (np.abs(AT_MODE.point - mean) > limit * error)[SHAPES < 3].all()
     second, error = estimate(draws, (draws.points - mean) ** 2)
     assert (np.abs(second - polygamma(1, SHAPES)) < limit * error).all()
-
-
-def test_adaptation_needs_fewer_proposals() -> None:
-    narrow = replace(AT_MODE, covariance=0.2 * AT_MODE.covariance)
-    adapted, fixed = (draws_of(narrow, adapts).diagnostics for adapts in (True, False))
-    assert adapted.proposals < fixed.proposals
 
 
 def test_heavy_tails_exceed_the_limit_of_pareto_k() -> None:
@@ -109,26 +97,6 @@ def test_regions_without_density_have_no_weight() -> None:
     assert np.isneginf(draws.log_density[outside]).all()
 
 
-def test_density_equals_that_of_scipy() -> None:
-    rng = np.random.default_rng(0)
-    root = np.tril(rng.normal(size=(3, 3))) + 2 * np.eye(3)
-    part, points = StudentT(rng.normal(size=3), root), rng.normal(size=(7, 3))
-    expected = multivariate_t(part.mean, root @ root.T, df=DEGREES_OF_FREEDOM).logpdf(points)
-    np.testing.assert_allclose(part.log_density(points), expected)
-
-
-def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.dirichlet(np.full(50, 0.3))
-    points, density, none = np.zeros((50, 1)), np.zeros(50), np.zeros((50, 1, 0))
-    diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
-    index = ImportanceDraws(points, density, weights, none, diagnostics).resample(1000, rng)
-    counts = np.bincount(index, minlength=50)
-    assert (np.abs(counts - 1000 * weights) < 1).all()
-    # In random order: the chains of a fit are alike.
-    assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2
-
-
 @pytest.mark.parametrize("count", [40, 225, 226, 1000])
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 4.0])
 def test_weights_and_pareto_k_agree_with_arviz(count, scale) -> None:
@@ -146,28 +114,13 @@ def test_equal_weights_are_not_smoothed() -> None:
     assert np.isnan(pareto_k)
 
 
-def test_coefficients_have_the_conditional_moments_of_their_points() -> None:
-    marginal = marginal_posterior(confounded_rows(60, seed=1), bi.models.additive(prior="linear"))
-    approximation = Approximation.of(marginal, marginal.start, progress=False)
-    mode, target = approximation.point, marginal
-    # Two kinds of points: one with few draws each, and one with more draws than evaluated at first.
-    points, rng = np.stack([mode] * 1000 + [mode - 2.0]), np.random.default_rng(0)
-    values, first_draws = target.evaluate(points, np.full(1001, 4), rng)
-    np.testing.assert_allclose(values[[0, 1000]], list(map(target.value, points[[0, 1000]])))
-    index = np.concatenate([np.repeat(np.arange(1000), 4), np.full(4000, 1000)])
-    index = np.random.default_rng(1).permutation(index)
-    diagnostics = ImportanceDiagnostics(0.1, 300.0, 1001)
-    weighted = ImportanceDraws(points, -values, np.ones(1001), first_draws, diagnostics)
-    draws = weighted.coefficients_of(index, target, rng)
-    assert len(np.unique(draws, axis=0)) == len(index)
-    limit = -norm.ppf(0.0005 / draws.shape[1])
-    for first, at in ((True, mode), (False, mode - 2.0)):
-        of_point = (index < 1000) == first
-        conditional = marginal.conditional(marginal.sites(at))
-        mean, covariance = conditional.mean, conditional.covariance
-        error = np.sqrt(np.diag(covariance) / 4000)
-        assert (np.abs(draws[of_point].mean(axis=0) - mean) < limit * error).all()
-        # Negative control: the other point.
-        for same in (True, False):
-            ratio = np.var(draws[of_point == same], axis=0) / np.diag(covariance)
-            assert (np.abs(ratio - 1) < limit * np.sqrt(2 / 4000)).all() == same
+def test_resampling_repeats_draws_in_proportion_to_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.full(50, 0.3))
+    points, density, none = np.zeros((50, 1)), np.zeros(50), np.zeros((50, 1, 0))
+    diagnostics = ImportanceDiagnostics(0.1, 300.0, 50)
+    index = ImportanceDraws(points, density, weights, none, diagnostics).resample(1000, rng)
+    counts = np.bincount(index, minlength=50)
+    assert (np.abs(counts - 1000 * weights) < 1).all()
+    # In random order: the chains of a fit are alike.
+    assert abs(np.corrcoef(index, np.arange(1000))[0, 1]) < 0.2

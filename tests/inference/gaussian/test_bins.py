@@ -12,7 +12,6 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import (
     MIN_BINNED_ROWS,
-    candidate_sums,
     sufficient_statistics,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
@@ -123,22 +122,6 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
     assert error[np.ix_(columns, columns)].max() < 1e-5
     # Negative control: the others are interpolated.
     assert 2e-5 < error.max() < 1e-3
-
-
-def test_candidates_have_the_same_sums(rows, terms) -> None:
-    base, candidates = terms
-    every = base.and_terms(candidates)
-    statistics, sums_of = candidate_sums(
-        rows, base, every, candidates, VarianceFunction(), progress=False
-    )
-    both = sufficient_statistics(rows, every, VarianceFunction(), progress=False)
-    np.testing.assert_allclose(statistics.sums.xx, both.xx[: base.size, : base.size])
-    np.testing.assert_allclose(statistics.cross[:, -1], both.xy[base.size :])
-    own = every.columns[candidates[0].name]
-    np.testing.assert_allclose(statistics.own[0], both.xx[own, own])
-    some = sums_of(base.and_terms(candidates[:1])).sums.xx
-    kept = np.r_[: base.size, own]
-    np.testing.assert_allclose(some, both.xx[np.ix_(kept, kept)])
 
 
 @pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])

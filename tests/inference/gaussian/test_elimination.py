@@ -1,19 +1,26 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
+from bayes_intgen.data.rows import Observations
+from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import (
     GRID,
     Conditional,
     ReducedStatistics,
     TermEvidence,
 )
+from bayes_intgen.inference.gaussian.passes import (
+    sufficient_statistics,
+)
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import PseudoObservations
-
-from conftest import confounded_rows
+from bayes_intgen.models.terms import Decomposition, PseudoObservations
+from bayes_intgen.models.variance_function import VarianceFunction
 
 RNG = np.random.default_rng(0)
 N, P = 60, 7
@@ -91,28 +98,56 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     assert weighted_variance(mean_square) > 1.02 * mixture
 
 
-@pytest.mark.slow
-def test_simplified_fit_samples_present_terms_and_preserves_effects() -> None:
-    data = confounded_rows(400, seed=7)
-    points = np.array([[0.0, 0.0], [0.5, 1.25], [-0.5, -1.25]])
-    model = bi.models.additive(graph={"green": ["red"]}, interactions=[("red", "green")])
-    simple = bi.fit(data, model, progress=False)
-    full = bi.fit(data, model, simplify=False, progress=False)
-    fixed = simple.tree["constant_data"]["fixed_scale_of"].to_numpy().tolist()
-    # Red and green do not interact.
-    assert "psi(red, green)" in fixed
-    assert "delta(green) slope" in simple.tree["posterior"]["scale_of"]
-    # Without selection products with the control variable are in the fit.
-    assert "delta(green) control, red" in full.tree["posterior"]["scale_of"]
-    # The scale of errors of control variables is known.
-    unpruned = full.tree["constant_data"]["fixed_scale_of"].to_numpy().tolist()
-    assert unpruned == ["delta(green) control error"]
-    for intervened in (["red", "green"], []):
-        one, other = (p.effect(points, intervened) for p in (simple, full))
-        sd = other.std(("chain", "draw"))
-        gap = one.mean(("chain", "draw")) - other.mean(("chain", "draw"))
-        # Monte Carlo error of two means of some 1,000 effective draws, plus a tenth of an sd for
-        # the approximation.
-        assert (np.abs(gap) < (0.1 + 4 * np.sqrt(2 / 1000)) * sd).all()
-        ratio = one.std(("chain", "draw")) / sd
-        np.testing.assert_allclose(ratio, 1, atol=0.05 + 4 * np.sqrt(2 / 2000))
+MODEL = bi.models.additive("linear", groups={"patient": ["level", "a1"]})
+
+
+def _data(patients: int = 90, visits: int = 3) -> bi.RegimeData:
+    rng = np.random.default_rng(0)
+    patient = rng.permutation(np.repeat(np.arange(patients), visits))
+    actions = rng.normal(size=(len(patient), 2))
+    intervened = np.eye(3, 2, -1, dtype=bool)[patient % 3]
+    level, slope = rng.normal(size=(2, patients))
+    outcome = actions[:, 0] + level[patient] + slope[patient] * actions[:, 0]
+    outcome = outcome + 0.3 * rng.normal(size=len(patient))
+    return bi.RegimeData.from_arrays(
+        actions, outcome, intervened, groups={"patient": patient.astype(str)}
+    )
+
+
+def _terms(data: Observations, ratio: tuple[float, ...] = (0.8, 2.0)) -> Decomposition:
+    terms = MODEL.decompose(data)
+    assert terms.random_effects is not None
+    return replace(terms, random_effects=replace(terms.random_effects, ratio=ratio))
+
+
+def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
+    """Covariance of the rows' outcomes given the coefficients, in units of the noise."""
+    effects = terms.random_effects
+    assert effects is not None
+    columns, codes = effects.functions(data.inputs), data.covariates[:, 0]
+    same = codes[:, None] == codes
+    return np.eye(len(data)) + same * ((columns * np.array(effects.ratio)) @ columns.T)
+
+
+def of_terms(data: Observations, terms: Decomposition) -> MarginalPosterior:
+    statistics = sufficient_statistics(data, terms, VarianceFunction(), False)
+    return MarginalPosterior.of(MODEL, terms, statistics)
+
+
+def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -> None:
+    data, sd, noise_sd = _data(), 0.7, 0.4
+    terms = _terms(data)
+    posterior = of_terms(data, terms)
+    priors = posterior.priors
+    sites = {"scale": np.full(len(terms.scaled), sd), "noise_sd": np.array(noise_sd)}
+    matrix = terms.matrix(data.inputs, data.intervened)
+    prior = matrix * np.exp(2 * priors.log_sd(sites)) @ matrix.T
+    covariance = prior + noise_sd**2 * _covariance(data, terms)
+    expected = stats.multivariate_normal.logpdf(
+        data.outcome - terms.centre, matrix @ priors.mean, covariance
+    )
+    assert posterior.conditional(sites).log_evidence == pytest.approx(expected, rel=1e-9)
+    # Negative control: independent rows have another density.
+    rows = replace(terms, random_effects=None)
+    other = of_terms(data, rows).conditional(sites).log_evidence
+    assert abs(other - expected) > 10

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.stats import multivariate_normal
-from scipy.sparse import csr_array
 
 from bayes_intgen.inference.density.marginal_posterior import log_evidence
 from bayes_intgen.inference.gaussian.conditional import Conditional
@@ -129,22 +128,6 @@ def test_pseudo_observations_are_no_rows_whose_variance_scales_with_the_noise() 
     for noise, equal in ((NOISE, True), (7.0, False)):
         value = float(log_evidence(mixed, jnp.asarray(LOG_SD), noise))
         assert (abs(value - dense_density(True, LOG_SD, np.log(noise))) < 1e-6) == equal
-
-
-@pytest.mark.parametrize("columns", [[0, 1, 3, 4, 5], [4]])
-def test_statistics_of_some_columns_and_of_combinations(columns) -> None:
-    weights = np.zeros((P + 1, len(columns) + 1))
-    weights[[*columns, -1], np.arange(len(columns) + 1)] = 1
-    expected = SufficientStatistics.over(X[:, columns], Y, W)
-    for some in (sums(True).select(np.array(columns)), sums(True).combine(csr_array(weights))):
-        np.testing.assert_allclose(some.factor.matrix, expected.factor.matrix, rtol=1e-12)
-        assert some.factor.log_scale == pytest.approx(expected.factor.log_scale)
-        np.testing.assert_allclose(some.known.matrix, (KNOWN_X / KNOWN_SD[:, None])[:, columns])
-    weights = np.zeros((P + 1, 3))
-    weights[:-1, :-1], weights[-1, -1] = RNG.normal(size=(P, 2)), 1
-    combined = sums(False).combine(csr_array(weights)).factor.matrix
-    expected = SufficientStatistics.over(X @ weights[:-1, :-1], Y, W).factor.matrix
-    np.testing.assert_allclose(combined, expected, rtol=1e-10)
 
 
 def test_coefficients_with_a_prior_of_nearly_zero_are_absent() -> None:

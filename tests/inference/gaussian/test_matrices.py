@@ -1,12 +1,10 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bayes_intgen.inference.gaussian.factor import (
     cholesky,
     inverse_and_log_det,
-    inverse_of_triangle,
     orthonormal_basis,
     swept_inverse_and_log_det,
 )
@@ -53,14 +51,6 @@ def test_cholesky_factors_have_jitter_against_rounding_and_nan_beyond_it() -> No
         factor = cholesky(positive)
         np.testing.assert_allclose(factor @ factor.T, positive, rtol=1e-12)
     assert np.isnan(cholesky(-matrix)).all()
-
-
-@pytest.mark.parametrize("size", [3, 101])
-def test_inverse_of_a_triangle(size) -> None:
-    factor = np.linalg.cholesky(matrices(1, size)[0])
-    with jax.enable_x64(True):
-        inverse = np.asarray(inverse_of_triangle(jnp.asarray(factor)))
-    np.testing.assert_allclose(inverse @ factor, np.eye(size), atol=1e-12)
 
 
 def _columns(gap: float) -> np.ndarray:

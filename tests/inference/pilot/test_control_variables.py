@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from scipy.stats import norm
 
 import bayes_intgen as bi
-from bayes_intgen.basis.control import ControlBasis, ControlError, NormalScores
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.models.adjustment import usual_slopes
 
 NAMES = ["tv", "radio"]
@@ -163,21 +162,6 @@ def test_effect_of_one_action_averages_the_control_variable_over_the_population(
         for region in regions["region"]
     ]
     np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-8)
-
-
-def test_normal_scores_ignore_increasing_transforms_and_give_atoms_an_interval() -> None:
-    rng = np.random.default_rng(0)
-    values = np.where(rng.random(1000) < 0.3, 0.0, rng.lognormal(size=1000))
-    weights = np.ones(1000)
-    low, high = NormalScores.of(values, weights).interval(values)
-    again = NormalScores.of(np.sqrt(values), weights).interval(np.sqrt(values))
-    inner = (values > 0) & (values < values.max())
-    np.testing.assert_allclose([low[inner], high[inner]], np.array(again)[:, inner], atol=0.05)
-    np.testing.assert_allclose(low[inner], high[inner], atol=0.2)
-    # The zeros stand for all scores up to their share.
-    share = (values == 0).mean()
-    assert set(low[values == 0]) == {-np.inf}
-    np.testing.assert_allclose(high[values == 0], ndtri(share))
 
 
 def test_the_control_variable_of_zeros_is_what_moves_an_action_beside_its_causes() -> None:

@@ -8,16 +8,15 @@ import pytest
 from jax.scipy.stats import norm
 
 from bayes_intgen.inference.density.approximation import Approximation
+from bayes_intgen.inference.sampler import SamplerSettings
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     shortfalls,
 )
 from bayes_intgen.inference.sampling.nuts import nuts
-from bayes_intgen.inference.settings import SamplerSettings
 
 CHAINS, DRAWS = 4, 400
-COVARIANCE = np.array([[2.0, 0.6], [0.6, 1.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,14 +195,6 @@ def test_a_poor_surrogate_is_dropped() -> None:
     assert draws.statistics["lp"][0, -1] == pytest.approx(-SKEWED.value(last), rel=1e-5)
 
 
-def test_draws_depend_on_the_seed_alone() -> None:
-    one, same, other = (sample(normal(np.eye(2)), np.eye(2), seed).flat for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, same)
-    assert not np.isclose(one, other).any()
-    # Chains differ from each other.
-    assert len(np.unique(one[:, -1, 0])) == CHAINS
-
-
 class StudentT(Toy):
     """Heavy tails, which NUTS seldom leaves: few draws are effective."""
 
@@ -237,36 +228,6 @@ def test_stopping_rule_assesses_the_quantities(quantities) -> None:
     assert draws.flat.shape[1] == MAX_DRAWS
 
 
-class ManySites(Normal):
-    def potential(self, z):
-        return Normal.potential(self, z[:2]) + 0.5 * jnp.sum(z[2:] ** 2)
-
-
-class Padded(Normal):
-    """Standard normal sites at the end of vectors, in compiled programs alone."""
-
-    @property
-    def compiled(self):
-        return ManySites(self.parameter, self.size + 30)
-
-
-def test_padding_changes_neither_the_distribution_of_draws_nor_statistics() -> None:
-    plain = normal(COVARIANCE)
-    draws = sample(Padded(plain.parameter), COVARIANCE)
-    assert draws.flat.shape == (CHAINS, DRAWS, 2)
-    flat = draws.flat.reshape(-1, 2)
-    # At least a quarter of the 1,600 draws is effective.
-    variance = np.diag(COVARIANCE)
-    error = np.sqrt((np.outer(variance, variance) + COVARIANCE**2) / 400)
-    assert (np.abs(np.cov(flat, rowvar=False) - COVARIANCE) < 4 * error).all()
-    values = -0.5 * np.einsum("ni,ij,nj->n", flat, plain.parameter, flat)
-    np.testing.assert_allclose(draws.statistics["lp"].ravel(), values, atol=1e-9)
-    assert (draws.statistics["energy"] >= -draws.statistics["lp"] - 1e-9).all()
-    # Thirty standard normal sites that moved would take twice the steps.
-    none = sample(plain, COVARIANCE).statistics["n_steps"].mean()
-    assert draws.statistics["n_steps"].mean() == pytest.approx(none, rel=0.1)
-
-
 class Partly(Normal):
     """Without a density beyond a border."""
 
@@ -283,8 +244,3 @@ def test_points_of_undefined_density_are_never_accepted(surrogate) -> None:
     # Some proposals of the surrogate were rejected, others accepted.
     assert draws.statistics["accepted"].mean() > 0.3
     assert draws.statistics["accepted"].all() == (surrogate is None)
-
-
-def test_a_number_of_draws_need_not_fill_whole_blocks() -> None:
-    one, other = (sample(SKEWED, np.eye(2), draws=draws, warmup=150).flat for draws in (100, 110))
-    np.testing.assert_allclose(one, other[:, :100], rtol=1e-9)

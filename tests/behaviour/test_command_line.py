@@ -1,12 +1,13 @@
-"""Values, lists and new groups on the command line, and moderators."""
+"""Values, lists, groups and moderators on the command line, which never replaces its input."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from _kinds import AGE, SITES, labelled
+from _kinds import AGE, SITES, fitted, labelled, read
 from _worlds import World, numbers
 
 import bayes_intgen as bi
@@ -49,6 +50,7 @@ def test_effect_of_an_action_without_moderators_says_so_with_the_remedy(folder: 
     given = [*EFFECT, "--given", "age=60"]
     shown = run("effect", folder / "plain.nc", *given)
     assert "the effect of b does not depend on age in this model" in shown.out
+    assert "0 → 1" in shown.out
     assert "--moderators b:age" in shown.err
     assert "depend" not in "".join(run("effect", folder / "moderated.nc", *given))
 
@@ -68,3 +70,45 @@ def test_new_and_unknown_groups(folder: Path, answer, run) -> None:
     error = run("effect", folder / "plain.nc", *EFFECT, *given, code=1).err
     assert "did you mean 'north'?" in error
     assert "'new group'" in error
+
+
+COLUMNS = ["--outcome", "y", "--actions", "red", "--covariates", "age", "--prior", "linear"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    """Rows, their fit, a population, and other names of the first two."""
+    inputs = tmp_path_factory.mktemp("inputs")
+    world = World({"red": numbers(lambda a: a)}, {"age": AGE}, weight=0.0)
+    table = world.table(60, ["", "red"])
+    table.to_csv(inputs / "rows.csv", index=False)
+    table[["age"]].to_csv(inputs / "people.csv", index=False)
+    data = read(table, world, covariates=["age"])
+    fitted(data, bi.models.additive("linear"), draws=50).save(inputs / "fit.nc")
+    (inputs / "fit.png").write_bytes((inputs / "fit.nc").read_bytes())
+    (inputs / "link.csv").symlink_to(inputs / "rows.csv")
+    os.link(inputs / "fit.nc", inputs / "same.html")
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("command", "source"),
+    [
+        (["fit", "rows.csv", *COLUMNS, "--method", "laplace", "-o", "rows.csv"], "rows.csv"),
+        (["fit", "rows.csv", *COLUMNS, "--method", "laplace", "-o", "link.csv"], "rows.csv"),
+        (["fit", "link.csv", *COLUMNS, "--method", "laplace", "-o", "./rows.csv"], "rows.csv"),
+        (["report", "fit.nc", "-o", "fit.nc"], "fit.nc"),
+        (["report", "fit.nc", "-o", "same.html"], "fit.nc"),
+        (["report", "fit.nc", "--data", "rows.csv", "-o", "rows.csv"], "rows.csv"),
+        (["report", "fit.nc", "--population", "people.csv", "-o", "people.csv"], "people.csv"),
+        (["plot", "fit.png", "-o", "fit"], "fit.png"),
+        # Before sampling, whose sums would be written to the checkpoint.
+        (["fit", "rows.csv", *COLUMNS, "-o", "new", "--checkpoint", "./new"], "rows.csv"),
+    ],
+)
+def test_an_output_that_is_an_input_is_refused(inputs, monkeypatch, run, command, source) -> None:
+    monkeypatch.chdir(inputs)
+    before = (inputs / source).read_bytes()
+    assert "an input; name another file" in run(*command, code=1).err
+    assert (inputs / source).read_bytes() == before
+    assert len(list(inputs.iterdir())) == 6
