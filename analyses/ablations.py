@@ -102,6 +102,7 @@ TECHNIQUES = {
         (*ROUGH, "light tunnel", "two years"), {"finer_functions": False}
     ),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
+    "moved knots": Technique(("thresholds", "products", *SMOOTH), {"moved_knots": False}),
     "interactions of causes": Technique(
         ("interacting causes", "weakly interacting causes", "rows together", *SMOOTH, *REAL),
         {"interactions_of_causes": False},

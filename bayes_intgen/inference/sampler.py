@@ -36,6 +36,8 @@ class Techniques:
         What covariates and groups make of the actions is a regressor of its own.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
+    moved_knots : bool
+        Knots of finer functions of two actions lie where mean residuals change most.
     interactions_of_causes : bool
         The same, and a variance of rows with several actions set.
     changes_in_time : bool
@@ -63,6 +65,7 @@ class Techniques:
     usual_actions: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
+    moved_knots: bool = True
     interactions_of_causes: bool = True
     changes_in_time: bool = True
     informed_directions: bool = True

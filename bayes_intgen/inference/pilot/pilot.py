@@ -417,7 +417,9 @@ class _Steps:
             errors += rate_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
-        tested = [own for t in more for own in at_thresholds(same.get(t.name, t), rows, residual)]
+        tested = [same.get(term.name, term) for term in more]
+        if self.techniques.moved_knots:
+            tested = [own for term in tested for own in at_thresholds(term, rows, residual)]
         same |= {term.name: term for term in tested if term.name in same}
         candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
