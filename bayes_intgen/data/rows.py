@@ -756,8 +756,10 @@ def check_varies(column: Array, what: str, never: str, levels: Categories | None
     low, high = float(column.min()), float(column.max())
     spread, size = high - low, max(-low, high)
     if not spread:
-        only = column[:1] if levels is None else levels.decode(column[:1])
-        raise DataError(f"{what} never varies{never.format(spelled_label(only.tolist()[0]))}")
+        only = format_number(low)
+        if levels is not None:
+            only = spelled_label(levels.decode(column[:1]).tolist()[0])
+        raise DataError(f"{what} never varies{never.format(only)}")
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
             f"{what} never varies except for rounding ({shorter_number(spread, 1)} about "
