@@ -24,7 +24,7 @@ import numpy as np
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
-from bayes_intgen.inference.settings import SamplerSettings, Techniques
+from bayes_intgen.inference.sampler import SamplerSettings, Techniques
 
 from _figures import column
 from _outcome_worlds import OutcomeWorld
@@ -102,6 +102,7 @@ TECHNIQUES = {
         (*ROUGH, "light tunnel", "two years"), {"finer_functions": False}
     ),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
+    "moved knots": Technique(("thresholds", "products", *SMOOTH), {"moved_knots": False}),
     "interactions of causes": Technique(
         ("interacting causes", "weakly interacting causes", "rows together", *SMOOTH, *REAL),
         {"interactions_of_causes": False},

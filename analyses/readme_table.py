@@ -336,7 +336,7 @@ def intervals() -> list[list[str]]:
 
 def between(rows: Sequence[Row], column: str) -> str:
     """Smallest and largest value of a column, or its only one."""
-    values = sorted(number(row[column]) for row in rows)
+    values = sorted((number(row[column]) for row in rows), key=float)
     return " to ".join(dict.fromkeys((values[0], values[-1])))
 
 
@@ -381,12 +381,12 @@ def settings() -> list[list[str]]:
 
 
 def panels() -> list[list[str]]:
-    """Errors in panels whose regions move all actions, beside mgcv, and coverage."""
+    """Errors in panels whose regions move all actions, and coverage, beside mgcv."""
     names = {"library": OURS, "sum": "mgcv, sum", "control": "mgcv, control variable"}
-    lines = [["panels", *names.values(), "coverage of 90% intervals"]]
+    lines = [["panels", *(f"{name}: error; coverage" for name in names.values())]]
     for row in rows_of("panels"):
-        errors = (row[f"error, {key}"] for key in names)
-        lines.append([row["kind"], *errors, row["coverage90, library"].replace("+-", "±")])
+        cells = (f"{row[f'error, {key}']}; {row[f'coverage90, {key}']}" for key in names)
+        lines.append([row["kind"], *(cell.replace("+-", "±") for cell in cells)])
     return lines
 
 

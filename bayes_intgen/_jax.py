@@ -13,10 +13,11 @@ _STARTED: set[int] = set()
 
 
 @contextmanager
-def double_precision() -> Iterator[None]:
-    """Compute in double precision, with JAX's defaults, leaving its own settings as they are.
+def on_cpu() -> Iterator[None]:
+    """Compute in double precision on the CPU; on another device if JAX has no CPU.
 
-    Whatever the caller allows JAX to promote or transfer, and with whatever precision it
+    An accelerator would be idle between the steps most of the time. JAX's own settings stay as they
+    are: whatever the caller allows JAX to promote or transfer, and with whatever precision it
     multiplies matrices, results are the same.
 
     Raises
@@ -39,6 +40,10 @@ def double_precision() -> Iterator[None]:
             f"JAX cannot start on the platform {platforms!r}"
             f"{f' ({error})' if str(error) else ''}; set JAX_PLATFORMS=cpu"
         ) from error
+    try:
+        device = jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        device = nullcontext()
     with (
         jax.enable_x64(True),
         jax.numpy_rank_promotion("allow"),
@@ -46,20 +51,6 @@ def double_precision() -> Iterator[None]:
         jax.transfer_guard("allow"),
         jax.default_matmul_precision(None),
         jax.threefry_partitionable(True),
+        device,
     ):
         yield
-
-
-@contextmanager
-def on_cpu() -> Iterator[None]:
-    """Compute in double precision on the CPU; on another device if JAX has no CPU.
-
-    An accelerator would be idle between the steps most of the time.
-    """
-    with double_precision():
-        try:
-            device = jax.default_device(jax.local_devices(backend="cpu")[0])
-        except RuntimeError:
-            device = nullcontext()
-        with device:
-            yield

@@ -14,8 +14,7 @@ from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
-from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.inference.sampler import ImportanceDiagnostics, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.prior import simulated_rows
@@ -107,7 +106,7 @@ def ranks(
             },
             coords={"point": np.arange(len(points)), "draw": seed},
         )
-        labels = {"scale": terms.scaled, "lengthscale": tuple(terms.lengthscales)}
+        labels = {"scale": tuple(terms.scales), "lengthscale": tuple(terms.lengthscales)}
         for name, names in labels.items():
             if name in draws and name in truth:
                 values = xr.DataArray(truth[name], coords={f"{name}_of": list(names)})

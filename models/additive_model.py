@@ -13,7 +13,7 @@ regimes as the contributions, because only the biases depend on the mask.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
@@ -28,6 +28,23 @@ from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
 from bayes_intgen.text.messages import option, refuse_unknown_actions
+
+
+class _Actions(NamedTuple):
+    """Functions of the actions of some rows, and their bases.
+
+    Attributes
+    ----------
+    bases, of_period : Bases
+        Of carried-over actions, and of those of each row's period.
+    phi, delta : list of Function
+        Unconfounded contribution and bias of each action.
+    """
+
+    bases: Bases
+    of_period: Bases
+    phi: list[Function]
+    delta: list[Function]
 
 
 @dataclass(frozen=True)
@@ -61,23 +78,25 @@ class AdditiveModel(Model):
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
         for kind, priors in (("unconfounded", self.unconfounded), ("bias", self.bias)):
-            where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
-            refuse_unknown_actions(priors, data.names, ModelError, where)
+            if priors:
+                where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
+                refuse_unknown_actions(priors, data.names, ModelError, where)
         paired = (name for pair in self._pairs for name in pair)
         refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
         grouped = (name for group in self.alike for name in group)
         refuse_unknown_actions(grouped, data.names, ModelError, "alike: ")
         parents_of(data.names, self.graph)
         self.shapes(data)
-        (bases, of_period), (phi, delta) = self._bases(data, rows), self._functions(data)
-        terms = self._contributions(data, bases, phi)
-        terms += self._interactions(data, bases, self._pairs)
-        for k, f in enumerate(delta):
+        actions = self._actions(data, rows)
+        terms = self._contributions(data, actions)
+        terms += self._interactions(data, actions, self._pairs)
+        for k, f in enumerate(actions.delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
-            terms += [f.term(c, k) for c in of_period.main_effect(f.prior, k)]
+            terms += [f.term(c, k) for c in actions.of_period.main_effect(f.prior, k)]
             if data.names[k] in self.carryover and has_past(data, k):
-                terms.append(f.term(of_period.past(k), k))
-        return self._adjustment(data, bases).decomposition(terms, self.intercept, self.carryover)
+                terms.append(f.term(actions.of_period.past(k), k))
+        adjustment = self._adjustment(data, actions.bases)
+        return adjustment.decomposition(terms, self.intercept, self.carryover)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
@@ -86,10 +105,12 @@ class AdditiveModel(Model):
         interactions of pairs of actions and of their hidden causes, functions of covariates in a
         bias, three-way products in a bias, and finer functions of pairs.
         """
-        (bases, of_period), (_, delta) = self._bases(data, rows), self._functions(data)
-        terms = self._finer_terms(data, candidates_only=True)
-        pairs = self._possible_pairs(data)
-        terms += self._interactions(data, bases, [] if self._pairs else pairs)
+        actions, pairs = self._actions(data, rows), self._possible_pairs(data)
+        of_period, delta = actions.of_period, actions.delta
+        # Rows of a sample determine the resolution of finer functions.
+        of_sample = self._actions(data)
+        terms = self._finer_terms(data, of_sample, candidates_only=True)
+        terms += self._interactions(data, actions, [] if self._pairs else pairs)
         for pair in pairs:
             j, k = sorted(map(data.names.index, pair))
             component = of_period.product(delta[j].prior, delta[k].prior, j, k)
@@ -102,10 +123,14 @@ class AdditiveModel(Model):
                 f = _with_other(delta[k], data.names[j])
                 for c in of_period.pairwise(f.prior, k, j):
                     terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
-        return (*terms, *self._finer_pairs(data, candidates_only=True))
+        return (*terms, *self._finer_pairs(data, of_sample, candidates_only=True))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
-        return (*self._finer_terms(data, refinement), *self._finer_pairs(data, refinement))
+        actions = self._actions(data)
+        return (
+            *self._finer_terms(data, actions, refinement),
+            *self._finer_pairs(data, actions, refinement),
+        )
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
         return None if self.graph == "any" else known_edges(names, self.graph)
@@ -142,17 +167,18 @@ class AdditiveModel(Model):
     def bias_mechanisms(self, data: Observations) -> tuple[Mechanism, ...]:
         return self.mechanisms(data, self.bias)
 
-    def _functions(self, data: Observations) -> tuple[list[Function], list[Function]]:
-        """Unconfounded contribution and bias of each action."""
-        contributions = zip(data.names, self.mechanisms(data, self.unconfounded), strict=True)
-        biases = zip(data.names, self.bias_mechanisms(data), strict=True)
-        return (
-            [Function(f"phi({n})", "unconfounded", k, m) for k, (n, m) in enumerate(contributions)],
-            [
-                Function(f"delta({name})", "bias", k, mechanism, WhereNotSet(k), of_period=True)
-                for k, (name, mechanism) in enumerate(biases)
-            ],
-        )
+    def _actions(self, data: Observations, rows: int | None = None) -> _Actions:
+        """Functions of the actions and their bases, for data that may be a sample of ``rows``."""
+        contributions, biases = self.mechanisms(data, self.unconfounded), self.bias_mechanisms(data)
+        bases = Bases(data, biases, rows)
+        # Actions of a single period are those of the row.
+        of_period = bases if data.periods is None else Bases(data.this_period, biases, rows)
+        phi, delta = list[Function](), list[Function]()
+        for k, name in enumerate(data.names):
+            phi.append(Function(f"phi({name})", "unconfounded", k, contributions[k]))
+            gate = WhereNotSet(k)
+            delta.append(Function(f"delta({name})", "bias", k, biases[k], gate, of_period=True))
+        return _Actions(bases, of_period, phi, delta)
 
     @property
     def _pairs(self) -> tuple[tuple[str, str], ...]:
@@ -166,20 +192,11 @@ class AdditiveModel(Model):
         every = combinations(data.names, 2)
         return [pair for pair in every if self.allows_interaction(*pair)]
 
-    def _bases(self, data: Observations, rows: int | None = None) -> tuple[Bases, Bases]:
-        """Bases of carried-over actions, and of those of each row's period."""
-        bases = Bases(data, self.bias_mechanisms(data), rows)
-        if data.periods is None:
-            return bases, bases
-        return bases, Bases(data.this_period, self.bias_mechanisms(data), rows)
-
     def _adjustment(self, data: Observations, bases: Bases) -> Adjustment:
         priors = self.prior, self.mechanisms(data, self.unconfounded)
         return Adjustment(data, bases, *priors, self.covariates, self.moderators, self.groups)
 
-    def _contributions(
-        self, data: Observations, bases: Bases, phi: Sequence[Function]
-    ) -> list[Term]:
+    def _contributions(self, data: Observations, actions: _Actions) -> list[Term]:
         """Contributions of the actions: of those that are alike deviations, from what they share.
 
         Deviations of a group have the same scales, which say how alike its actions are. Their prior
@@ -187,60 +204,69 @@ class AdditiveModel(Model):
         and coverage of 90% intervals from 0.88 to 0.86 where curves differ in shape.
         """
         group_of = {name: ", ".join(group) for group in self.alike for name in group}
-        terms, priors = list[Term](), self.mechanisms(data, self.unconfounded)
-        for k, (f, name) in enumerate(zip(phi, data.names, strict=True)):
+        terms, bases, priors = list[Term](), actions.bases, [f.prior for f in actions.phi]
+        for k, (f, name) in enumerate(zip(actions.phi, data.names, strict=True)):
             for c in bases.main_effect(f.prior, k):
                 if name in group_of:
                     label = f"deviations in phi({group_of[name]}) {c.label}"
                     c = replace(c, shared_scale=label.strip())
                 terms.append(f.term(c, k))
         for group in self.alike:
-            actions = [data.names.index(name) for name in group]
-            _refuse_unlike(data, priors, actions)
-            f = Function(f"phi({', '.join(group)})", "unconfounded", None, priors[actions[0]])
-            terms += [f.term(c, *actions) for c in bases.shared(f.prior, actions)]
+            alike = [data.names.index(name) for name in group]
+            _refuse_unlike(data, priors, alike)
+            f = Function(f"phi({', '.join(group)})", "unconfounded", None, priors[alike[0]])
+            terms += [f.term(c, *alike) for c in bases.shared(f.prior, alike)]
         return terms
 
     def _interactions(
-        self, data: Observations, bases: Bases, pairs: Sequence[tuple[str, str]]
+        self, data: Observations, actions: _Actions, pairs: Sequence[tuple[str, str]]
     ) -> list[Term]:
         """Interactions of pairs of actions, in all regimes.
 
         They are products of functions that average zero over the rows, so that the average of an
         interaction over the rows' values of either action is zero.
         """
-        terms, (phi, _) = [], self._functions(data)
+        terms, phi = [], actions.phi
         for pair in pairs:
             j, k = sorted(map(data.names.index, pair))
-            component = bases.product(phi[j].prior, phi[k].prior, j, k)
+            component = actions.bases.product(phi[j].prior, phi[k].prior, j, k)
             terms.append(_interaction(data.names, j, k, phi[j].prior).term(component, j, k))
         return terms
 
     def _finer_terms(
-        self, data: Observations, refinement: int = 1, candidates_only: bool = False
+        self,
+        data: Observations,
+        actions: _Actions,
+        refinement: int = 1,
+        candidates_only: bool = False,
     ) -> list[Term]:
         """Functions of actions and covariates that are finer than those of :meth:`decompose`.
 
         Parameters
         ----------
         data : Observations
+        actions : _Actions
         refinement : int
             Factor of the number of functions.
         candidates_only : bool
             Whether to skip functions that serve score tests only, and are never added to a fit.
         """
-        bases, terms = self._bases(data), []
-        for k, functions in enumerate(zip(*self._functions(data), strict=True)):
+        bases, terms = (actions.bases, actions.of_period), []
+        for k, functions in enumerate(zip(actions.phi, actions.delta, strict=True)):
             for f in functions:
                 component = bases[f.of_period].finer(f.prior, k, refinement)
                 if component is not None and (f.prior.refines or not candidates_only):
                     terms.append(f.term(component, k))
-        if self.prior.refines or not candidates_only:
+        if data.columns.names and (self.prior.refines or not candidates_only):
             terms += self._adjustment(data, bases[0]).finer_terms(refinement)
         return terms
 
     def _finer_pairs(
-        self, data: Observations, refinement: int = 1, candidates_only: bool = False
+        self,
+        data: Observations,
+        actions: _Actions,
+        refinement: int = 1,
+        candidates_only: bool = False,
     ) -> list[Term]:
         """Functions of two actions jointly that are finer than the products of :meth:`decompose`.
 
@@ -248,8 +274,8 @@ class AdditiveModel(Model):
         its bias may depend on the other: either may look like the other where it is missing.
         Parameters are those of :meth:`_finer_terms`.
         """
-        bases, parents = self._bases(data), parents_of(data.names, self.graph)
-        (phi, delta), terms = self._functions(data), []
+        bases, parents = (actions.bases, actions.of_period), parents_of(data.names, self.graph)
+        phi, delta, terms = actions.phi, actions.delta, list[Term]()
         for pair in self._possible_pairs(data):
             j, k = sorted(map(data.names.index, pair))
             psi = _interaction(data.names, j, k, phi[j].prior)

@@ -27,11 +27,11 @@ from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, GroupIndicat
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    PastActions,
     TensorProductBasis,
 )
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
@@ -156,19 +156,17 @@ class Adjustment:
         """
         data, (centre, unit) = self.data, _outcome_moments(self.data)
         mean, sd = (centre, 5 * unit) if intercept is None else intercept
-        every = (
-            Term("intercept", "intercept", None, (), CONSTANT, sd / unit, Always()),
-            *terms,
-            *self._covariate_terms(),
-            *self._moderator_terms(),
-            *self._group_terms(),
-        )
+        every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, Always()), *terms)
+        effects = None
+        if len(data.columns):
+            every += (*self._covariate_terms(), *self._moderator_terms(), *self._group_terms())
+            effects = self._random_effects()
         label, count = Counter(term.name for term in every).most_common(1)[0]
         if count > 1:
             raise ModelError(f"two terms would be called {label!r}; rename an action")
         decomposition = Decomposition(
             data.names, self.bases.coordinates, every, centre, unit, mean,
-            data.categories, data.columns, self._random_effects(), carryover=carryover or {},
+            data.categories, data.columns, effects, carryover=carryover or {},
         )  # fmt: skip
         if decomposition.size > MAX_COEFFICIENTS:
             raise ModelError(

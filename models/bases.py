@@ -9,9 +9,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis, Constant, LinearBasis, PiecewiseLinear
-from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
+from bayes_intgen.basis.combined import PastActions, SumBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.carryover import PAST_RATES
 from bayes_intgen.models.mechanisms.mechanism import (
@@ -68,29 +67,30 @@ class Bases:
         self.of_period = unit_rows(data.this_period)
         self.coordinates = tuple(map(Coordinate.of, self.of_period.T))
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
+        size = marginal_basis_size(self.rows)
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
 
-        def marginal_basis(mechanism: Mechanism, k: int, size: int) -> Basis:
+        def margin(mechanism: Mechanism, k: int) -> Basis:
+            """Marginal basis of an action as a factor of products."""
             with_levels = isinstance(own[k], Levels) or isinstance(mechanism, Levels)
             return (own[k] if with_levels else mechanism).marginal_basis(columns[k], size)
 
         def walk(k: int, refinement: int) -> PiecewiseLinear:
             if isinstance(own[k], Levels):
-                levels = marginal_basis(own[k], k, MAX_LEVELS)
+                levels = own[k].marginal_basis(columns[k], MAX_LEVELS)
                 assert isinstance(levels, PiecewiseLinear)
                 return levels
             return random_walk(columns[k], round(PAIR_KNOTS * refinement**0.5))
 
         def pairs(mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
             """Components of a second action in a function of the first."""
-            own, other = (self.margin(mechanism, at) for at in (k, j))
+            own, other = self.margin(mechanism, k), self.margin(mechanism, j)
             return pairwise(mechanism, own, other, self.rows)
 
-        self.walk, self.pairwise = cache(walk), cache(pairs)
+        self.margin, self.walk, self.pairwise = cache(margin), cache(walk), cache(pairs)
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
-        self.marginal_basis = cache(marginal_basis)
 
     def shared(self, mechanism: Mechanism, actions: Sequence[int]) -> tuple[Component, ...]:
         """Components of a function that actions with the same unit share.
@@ -109,10 +109,6 @@ class Bases:
         """Functions of an action's earlier periods, which tell of hidden causes that persist."""
         line = LinearBasis.of(self.actions[:, [k]], self.coordinates[k])
         return Component("past", PastActions(line, len(PAST_RATES)), CROSS_ACTION_SCALE)
-
-    def margin(self, mechanism: Mechanism, k: int) -> Basis:
-        """Marginal basis of an action as a factor of products."""
-        return self.marginal_basis(mechanism, k, marginal_basis_size(self.rows))
 
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""

@@ -34,6 +34,8 @@ from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    PastActions,
+    RateError,
     SumBasis,
     TensorProductBasis,
 )
@@ -44,7 +46,6 @@ from bayes_intgen.basis.control import (
     NormalScores,
 )
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.errors import ModelError, SavedFitError
 from bayes_intgen.models import AdditiveModel, RegressionModel
@@ -88,7 +89,7 @@ def dumps(value: Any) -> str:
     >>> dumps(LogNormal(0.4, 1.5))
     '{"kind": "LogNormal", "median": 0.4, "sigma": 1.5}'
     """
-    return json.dumps(_encode(value))
+    return json.dumps(_encode(value, kinds()))
 
 
 def loads(text: str, kind: Any = object) -> Any:
@@ -111,7 +112,7 @@ def loads(text: str, kind: Any = object) -> Any:
     LogNormal(median=0.4, sigma=1.5)
     """
     try:
-        value = _decode(json.loads(text))
+        value = _decode(json.loads(text), kinds())
     except SavedFitError:
         raise
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -134,7 +135,8 @@ def refuse_unsaved(model: Any) -> None:
         ) from error
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, known: Mapping[str, Any]) -> Any:
+    """Encode a value of the classes that are known, by name."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -142,30 +144,33 @@ def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return {"kind": "array", "shape": list(value.shape), "values": value.ravel().tolist()}
     if isinstance(value, Mapping):
-        return {"kind": "mapping", "items": {key: _encode(item) for key, item in value.items()}}
+        return {
+            "kind": "mapping",
+            "items": {key: _encode(item, known) for key, item in value.items()},
+        }
     if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
+        return [_encode(item, known) for item in value]
     tag = type(value).__name__
-    if kinds().get(tag) is type(value):
-        members = {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    if known.get(tag) is type(value):
+        members = {own.name: _encode(getattr(value, own.name), known) for own in fields(value)}
         return {"kind": tag, **members}
     raise TypeError(f"{type(value).__name__} cannot be saved")
 
 
-def _decode(value: Any) -> Any:
+def _decode(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
-        return tuple(_decode(item) for item in value)
+        return tuple(_decode(item, known) for item in value)
     if not isinstance(value, dict):
         return value
     kind = value["kind"]
     if kind == "array":
         return np.array(value["values"], dtype=np.float64).reshape(value["shape"])
     if kind == "mapping":
-        return {key: _decode(item) for key, item in value["items"].items()}
-    cls = kinds().get(kind)
+        return {key: _decode(item, known) for key, item in value["items"].items()}
+    cls = known.get(kind)
     if cls is None:
         raise SavedFitError(f"the saved model contains unknown kind {kind!r}")
-    arguments = {key: _decode(item) for key, item in value.items() if key != "kind"}
+    arguments = {key: _decode(item, known) for key, item in value.items() if key != "kind"}
     for name, hint in _field_types(cls).items():
         if name in arguments and not _has_type(arguments[name], hint):
             raise SavedFitError(f"the saved model has a {kind} with an invalid {name}")

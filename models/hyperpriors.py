@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,6 +21,27 @@ class LogNormals(NamedTuple):
 
     log_median: Array
     sigma: Array
+
+
+class FlatPrior(NamedTuple):
+    """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
+
+    Arrays are of NumPy or JAX.
+
+    Attributes
+    ----------
+    mean, sd : (D,)
+    constant : ()
+        Log of the normalising constant.
+    """
+
+    mean: Any
+    sd: Any
+    constant: Any
+
+    def log_density(self, flat: Any) -> Any:
+        """Evaluate the log density at vectors, shape (..., D)."""
+        return self.constant - 0.5 * (((flat - self.mean) / self.sd) ** 2).sum(-1)
 
 
 # Gamma prior of the degrees of freedom of Student-t noise (Juárez and Steel 2010), by
@@ -67,6 +88,24 @@ class Hyperpriors:
         priors = {"scale": self.scale, "lengthscale": self.lengthscale, "noise_sd": self.noise_sd}
         return {name: prior for name, prior in priors.items() if np.size(prior.sigma)}
 
+    @cached_property
+    def flat(self) -> FlatPrior:
+        """Prior of the vector of all hyperparameters, in the order of their names."""
+        order = [prior for _, prior in sorted(self.sites.items())]
+        mean = np.concatenate([np.ravel(prior.log_median) for prior in order])
+        sd = np.concatenate([np.ravel(prior.sigma) for prior in order])
+        constant = np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi)))
+        return FlatPrior(mean, sd, constant)
+
+    @cached_property
+    def positions(self) -> dict[str, NDArray[np.int_]]:
+        """Indices of each hyperparameter in that vector."""
+        out, begin = {}, 0
+        for name, prior in sorted(self.sites.items()):
+            out[name] = np.arange(begin, begin + np.size(prior.sigma))
+            begin += np.size(prior.sigma)
+        return out
+
     def log_sd(self, sites: Mapping[str, Any], xp: ModuleType = np) -> Any:
         """Log prior standard deviations of the coefficients, shape (..., P).
 
@@ -112,15 +151,13 @@ class Hyperpriors:
     def padded(self, size: int) -> "Hyperpriors":
         """Append coefficients without any effect, up to ``size`` in all."""
         padding = (0, size - len(self.mean))
-        return self._map(lambda values: np.pad(values, padding))
+        own: dict[str, Any] = {n: np.pad(getattr(self, n), padding) for n in PER_COEFFICIENT}
+        return replace(self, **own)
 
     def select(self, columns: NDArray[np.int_]) -> "Hyperpriors":
         """Restrict to a subset of the coefficients."""
-        return self._map(lambda values: values[columns])
-
-    def _map(self, function: Callable[[Array], Array]) -> "Hyperpriors":
-        values: dict[str, Any] = {n: function(getattr(self, n)) for n in PER_COEFFICIENT}
-        return replace(self, **values)
+        own: dict[str, Any] = {n: getattr(self, n)[columns] for n in PER_COEFFICIENT}
+        return replace(self, **own)
 
 
 def log_sd_of(

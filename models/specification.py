@@ -404,3 +404,7 @@ def _lists(role: str, values: Mapping[str, Sequence[str]] | None) -> dict[str, t
     """Validate a mapping from names to lists of names; raises ModelError, naming the argument."""
     lists = mapping(values, role, "names to lists of names").items()
     return {name: items(others, f"{role}[{name!r}]", "names") for name, others in lists}
+
+
+# Model of a fit without one.
+DEFAULT_MODEL = additive()

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
-from bayes_intgen.basis.combined import ConcatenatedBasis, SumBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError, frequencies_of
+from bayes_intgen.basis.combined import ConcatenatedBasis, PastActions, RateError, SumBasis
+from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.periods import PastActions, RateError
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.rows import Observations
@@ -436,13 +435,8 @@ class Decomposition:
         return sum(term.component.basis.size for term in self.terms)
 
     @cached_property
-    def scaled(self) -> tuple[str, ...]:
-        """Labels of the scales that are hyperparameters: terms, and names of shared scales."""
-        return tuple(self.scales)
-
-    @cached_property
     def scales(self) -> dict[str, LogNormal]:
-        """Scales that are hyperparameters, with their priors."""
+        """Scales that are hyperparameters, with their priors, by term or name of a shared scale."""
         return {
             self.scale_of[term.name]: term.component.scale
             for term in self.terms
@@ -493,24 +487,24 @@ class Decomposition:
             Prior of the noise standard deviation, in outcome standard deviations.
         """
         log_unit = np.log(self.unit)
-        lengthscales = list(self.lengthscales)
+        scales, lengthscales = [*self.scales], [*self.lengthscales]
         mean, fixed, frequency, roughness = np.zeros((4, self.size))
         scale_of, lengthscale_of = np.zeros((2, self.size), dtype=int)
         for term in self.terms:
             columns = self.columns[term.name]
             if term.fixed_sd is None:
-                scale_of[columns] = self.scaled.index(self.scale_of[term.name]) + 1
+                scale_of[columns] = scales.index(self.scale_of[term.name]) + 1
             else:
                 fixed[columns] = np.log(term.fixed_sd) + log_unit
             if term.component.kernel is not None:
                 lengthscale_of[columns] = lengthscales.index(self.lengthscale_of[term.name]) + 1
                 fixed[columns] += spectral_constant(term.component.kernel)
-                frequency[columns] = frequencies_of(term.component.basis)
+                frequency[columns] = term.component.frequencies
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        scales = _log_normals(list(self.scales.values()))
+        priors = _log_normals(list(self.scales.values()))
         return Hyperpriors(
-            scales._replace(log_median=scales.log_median + log_unit),
+            priors._replace(log_median=priors.log_median + log_unit),
             _log_normals(list(self.lengthscales.values())),
             LogNormals(
                 np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)

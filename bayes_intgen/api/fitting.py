@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from bayes_intgen._arguments import hints_for_names, instance, seed_number
 from bayes_intgen._atomic import writable_target
-from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
 from bayes_intgen._random import Seed, takes_rng
+from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (
     Finding,
@@ -30,12 +30,11 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
-from bayes_intgen.inference.sampled_model import SampledModel
+from bayes_intgen.inference.sampler import Method, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.samplers import sample_model
-from bayes_intgen.inference.settings import Method, SamplerSettings
-from bayes_intgen.models import Model, additive
+from bayes_intgen.models import Model
 from bayes_intgen.models.codec import refuse_unsaved
-from bayes_intgen.models.specification import checked_model
+from bayes_intgen.models.specification import DEFAULT_MODEL, checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import build_tree
 
@@ -86,7 +85,9 @@ def fit_decomposed(
     # Before the outcome is on the scale on which the model adds up.
     file = None if checkpoint is None else writable_target(checkpoint)
     identity = identity_of_fit(data, model, settings.simplify) if file else {}
-    data, rated = with_carryover(data, model, settings.progress)
+    rated = model
+    if model.carryover:
+        data, rated = with_carryover(data, model, settings.progress)
     data = model.law.working_rows(data)
     saved = None if file is None else SavedSums.read(file, identity)
     sample = data.sample(PILOT_ROWS).by_fine_group()
@@ -229,9 +230,11 @@ def fit(
     >>> round(float(posterior.joint_effect([[1.0, -1.0]]).mean()))
     2
     """
-    model = additive() if model is None else model
-    data, model = checked_data(data), checked_model(model)
-    refuse_unsaved(model)
+    data = checked_data(data)
+    if model is None:
+        model = DEFAULT_MODEL
+    else:
+        refuse_unsaved(checked_model(model))
     settings = SamplerSettings(
         seed_number(seed), chains, draws, warmup, target_accept, simplify, progress, method
     )

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from bayes_intgen.basis.categories import MAX_DISTINCT
-from bayes_intgen.basis.coordinate import Coordinate, far_cells
+from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
 from bayes_intgen.data.group_means import GroupMoments, mean_name, varying_actions
 from bayes_intgen.data.rows import Observations, Rows, random_rows
@@ -19,7 +19,7 @@ from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.identification.strata import in_one_sentence, rests_on
 from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
-from bayes_intgen.inference.sampled_model import Autocorrelation
+from bayes_intgen.inference.sampler import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
@@ -98,7 +98,7 @@ def advice_on_far_cells(data: Rows) -> list[str]:
         if levels is not None:
             continue
         coordinate = Coordinate.of(values)
-        outliers = far_cells(values, coordinate)
+        outliers = np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
         distance = np.abs(coordinate.standardise(values))
         far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)
         if not far.size:
@@ -355,6 +355,8 @@ def fit_problems(tests: xr.Dataset) -> list[str]:
     columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     failed = failed_tests([FailedTest(*row) for row in rows])
+    if not failed:
+        return []
     # Where an action alone is not followed, its pairs fail for the same reason.
     single = {test.action for test in failed if not test.given}
     joint = [

@@ -53,8 +53,8 @@ def prior_prediction(posterior: PosteriorDraws, seed: int = 0) -> Prediction:
     sites, coefficients = prior_draws(posterior.model, terms, (1, PRIOR_DRAWS), seed)
     noise_sd = np.resize(prediction.sd.ravel(), (1, PRIOR_DRAWS))
     prediction = replace(prediction, coefficients=coefficients, sd=noise_sd)
-    scales = np.moveaxis(sites["scale"], -1, 0) if terms.scaled else ()
-    scale_of = dict(zip(terms.scaled, scales, strict=True))
+    scales = np.moveaxis(sites["scale"], -1, 0) if terms.scales else ()
+    scale_of = dict(zip(terms.scales, scales, strict=True))
     return in_population(prediction, posterior.averages, scale_of.__getitem__)
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.sampled_model import (
+from bayes_intgen.inference.sampler import (
     MIN_ESS,
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
@@ -21,7 +21,7 @@ from bayes_intgen.inference.sampling.convergence import (
     convergence,
     monitored_points,
 )
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.messages import option
 
 
@@ -32,7 +32,8 @@ class Diagnostics:
     Attributes
     ----------
     quantities : Dataset, dims (chain, draw, ...)
-        Hyperparameters, and the joint effect at points typical of the data.
+        Hyperparameters, and the joint effect at points typical of the data, on the scale on which
+        terms add up.
     statistics : Dataset
         Group ``sample_stats`` of the fit.
     importance : ImportanceDiagnostics or None
@@ -61,11 +62,13 @@ class Diagnostics:
 
     @classmethod
     def of_posterior(cls, posterior: PosteriorDraws) -> Self:
-        """Collect the draws of a fit, with its joint effect at some of the reference rows."""
-        support = support_of(posterior)
-        monitored = monitored_points(posterior.model, tuple(support.regimes), support.reference)
-        # Without warnings: rows at the edge of their regime may be unsupported.
-        return cls.of(posterior.tree, prediction_of(posterior).mean(*monitored))
+        """Collect the draws of a fit, with the effect that NUTS monitors."""
+        tree, terms = posterior.tree, posterior.terms
+        masks = (tree["constant_data"].dataset["intervened"].values > 0).tolist()
+        rows = tree["support"].dataset["reference"].values
+        monitored = monitored_points(posterior.model, [tuple(mask) for mask in masks], rows)
+        coefficients = tree["coefficients"].dataset["coefficients"].values
+        return cls.of(tree, coefficients @ terms.matrix(*monitored).T + terms.centre)
 
     @cached_property
     def convergence(self) -> Convergence:

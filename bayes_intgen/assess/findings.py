@@ -153,20 +153,23 @@ def warn_of(found: Iterable[Finding]) -> None:
 
 def of_rows(rows: Rows, model: Model | None, posterior: None = None) -> list[Finding]:
     """Guard before a fit. For rows outside memory the in-memory sample is used."""
-    few, apart = few_valued(rows, model), separate_covariates(rows)
-    # Regressions do not add up effects, and a log link multiplies them.
-    adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
-    return _named(
-        {
-            "levels": [advice_on_levels(few)] if few else [],
-            "far cells": advice_on_far_cells(rows),
+    few = few_valued(rows, model)
+    found = {
+        "levels": [advice_on_levels(few)] if few else [],
+        "far cells": advice_on_far_cells(rows),
+    }
+    if len(rows.columns):
+        apart = separate_covariates(rows)
+        found |= {
             "separate covariates": advice_on_separate_covariates(rows, apart),
             "changed covariates": advice_on_changed_covariates(rows, apart),
-            "units": advice_on_units(rows),
             "group means": advice_on_group_means(rows.in_memory),
-            "outcome": advice_on_outcome(rows) if adds_up else [],
         }
-    )
+    # Regressions do not add up effects, and a log link multiplies them.
+    adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
+    found["units"] = advice_on_units(rows)
+    found["outcome"] = advice_on_outcome(rows) if adds_up else []
+    return _named(found)
 
 
 def of_copies(rows: Rows, model: Model | None, posterior: Any = None) -> list[Finding]:

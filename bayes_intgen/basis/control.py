@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
-from bayes_intgen.basis.combined import KarhunenLoeveBasis, SumBasis, TensorProductBasis
+from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
 # Position of the control variable among the arguments of a basis.
@@ -217,14 +217,6 @@ class ControlBasis:
 
     def matrix(self, inputs: Array) -> Array:
         return self.at(inputs, self.control.matrix(inputs)[:, 0])
-
-
-def frequencies_of(basis: Basis) -> Array:
-    """Frequencies of a Hilbert-space GP, which may be centred or summed, shape (size,)."""
-    while not isinstance(basis, HSGPBasis):
-        assert isinstance(basis, CentredBasis | ControlBasis | SumBasis)
-        basis = basis.parts[0] if isinstance(basis, SumBasis) else basis.basis
-    return basis.frequencies
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,11 +149,6 @@ def balanced_quantiles(
     return tuple(np.interp(shares, middles / weights.sum(), distinct).tolist())
 
 
-def far_cells(values: Array, coordinate: Coordinate) -> NDArray[np.int_]:
-    """Positions of the outliers among the values from which a coordinate was estimated."""
-    return np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
-
-
 def _far_at_start(z: Array, counts: NDArray[np.int_]) -> int:
     """Number of outliers among distinct values, transformed and from one end to the other."""
     # No more values can be outliers.

@@ -1,6 +1,5 @@
 """Values of many bases at the same rows."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,16 +51,11 @@ class Evaluation:
         if isinstance(basis, TensorProductBasis):
             factors = zip(basis.factors, inputs, strict=True)
             return basis.multiplied([self(factor, (k,)) for factor, k in factors])
-        # A control variable is an argument of other functions.
-        dtype = np.float64 if isinstance(basis, ControlVariable) else self.dtype
-        return self._kept(
-            (basis, inputs), lambda: self._evaluate(basis, inputs).astype(dtype, copy=False)
-        )
-
-    def _kept(self, key: tuple[object, ...], compute: Callable[[], Array]) -> Array:
-        """Values by their key, computed once."""
+        key = basis, inputs
         if key not in self._cache:
-            self._cache[key] = compute()
+            # A control variable is an argument of other functions.
+            dtype = np.float64 if isinstance(basis, ControlVariable) else self.dtype
+            self._cache[key] = self._evaluate(basis, inputs).astype(dtype, copy=False)
         return self._cache[key]
 
     def _evaluate(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
@@ -92,7 +86,9 @@ class Evaluation:
     def _of_causes(self, control: ControlVariable, inputs: tuple[int, ...]) -> Array:
         """Functions of the observed causes of an action, shape (n, q)."""
         key = "causes", control, inputs
-        return self._kept(key, lambda: control.functions_of_causes(self._inputs[:, inputs]))
+        if key not in self._cache:
+            self._cache[key] = control.functions_of_causes(self._inputs[:, inputs])
+        return self._cache[key]
 
     def _of_control(self, basis: ControlBasis, inputs: tuple[int, ...]) -> Array:
         """Values of functions of a control variable, of which products share the factors."""
@@ -104,9 +100,10 @@ class Evaluation:
             if i != CONTROL:
                 return self(factor, (inputs[i],))
             key = factor, basis.control, inputs
-            return self._kept(
-                key, lambda: factor.matrix(control[:, None]).T.astype(self.dtype, copy=False)
-            )
+            if key not in self._cache:
+                values = factor.matrix(control[:, None]).T
+                self._cache[key] = values.astype(self.dtype, copy=False)
+            return self._cache[key]
 
         factors = zip(functions.factors, basis.arguments, strict=True)
         return functions.multiplied([of_factor(*factor) for factor in factors])

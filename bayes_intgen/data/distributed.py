@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import pandas as pd
 
-from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import bar_of_steps
+from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir
 from bayes_intgen.data.levels import merged

@@ -743,21 +743,23 @@ def check_enough_rows(data: Rows) -> None:
             f"need at least {needed}"
         )
     for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
-        only = (column[:1] if levels is None else levels.decode(column[:1])).tolist()[0]
-        never = (
-            f": it is {spelled_label(only)} in every row; omit it, or add rows in which it differs"
-        )
-        check_varies(column, f"action {name!r}", never)
-    outcome, name = sample.outcome, sample.outcome_name
-    check_varies(outcome, f"outcome {name!r}", f": it is {format_number(outcome[0])} everywhere")
+        never = ": it is {} in every row; omit it, or add rows in which it differs"
+        check_varies(column, f"action {name!r}", never, levels)
+    check_varies(sample.outcome, f"outcome {sample.outcome_name!r}", ": it is {} everywhere")
 
 
-def check_varies(column: Array, what: str, never: str) -> None:
-    """Raise DataError on a column that never varies, or too little for computations in float64."""
+def check_varies(column: Array, what: str, never: str, levels: Categories | None = None) -> None:
+    """Raise DataError on a column that never varies, or too little for computations in float64.
+
+    ``never`` ends the sentence on the former, perhaps with a place {} for the only value.
+    """
     low, high = float(column.min()), float(column.max())
     spread, size = high - low, max(-low, high)
     if not spread:
-        raise DataError(f"{what} never varies{never}")
+        only = format_number(low)
+        if levels is not None:
+            only = spelled_label(levels.decode(column[:1]).tolist()[0])
+        raise DataError(f"{what} never varies{never.format(only)}")
     if spread < MIN_RELATIVE_RANGE * size:
         raise DataError(
             f"{what} never varies except for rounding ({shorter_number(spread, 1)} about "

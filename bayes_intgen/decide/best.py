@@ -50,9 +50,9 @@ class Plan:
 
     The best of many plans is best in part by chance: its gain and its joint effect are lower than
     those of the same plan in :meth:`bayes_intgen.Posterior.contrast` and
-    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, and the gain is less certain. A
-    parametric bootstrap of the choice measures both. `analyses/chosen_plans.py` compares predicted
-    and true gains.
+    :meth:`~bayes_intgen.Posterior.joint_effect` by ``optimism``, and draws of gain, effect and
+    profit are spread, since the choice adds to their errors. A parametric bootstrap measures both.
+    `analyses/chosen_plans.py` compares predicted and true gains.
 
     While the baseline is feasible, it stays where the mean of the corrected gain is not positive,
     whatever the objective. For a measure of risk the correction may thus take the ``value`` of a

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.periods import RateError
+from bayes_intgen.basis.combined import RateError
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.carryover import MAX_RATE
 from bayes_intgen.models.terms import Decomposition

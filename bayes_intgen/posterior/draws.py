@@ -22,7 +22,7 @@ from bayes_intgen.data.queries import checked_points, named_points, point_labels
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.inference.sampled_model import Autocorrelation
+from bayes_intgen.inference.sampler import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
@@ -57,7 +57,9 @@ class PosteriorDraws:
     """Posterior draws of a model, with everything needed to predict from them.
 
     Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
-    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state.
+    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state. Also in a fit
+    the model is read from there: arrays in another order in memory would change the last digits of
+    answers, which are those of the fit when it is saved and loaded.
     """
 
     def __init__(self, tree: xr.DataTree) -> None:

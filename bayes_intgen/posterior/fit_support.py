@@ -35,11 +35,8 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, InRegime
-from bayes_intgen.posterior.population import (
-    Standardisation,
-    digest_of_covariates,
-    words_of_value,
-)
+from bayes_intgen.posterior.population import Standardisation, words_of_value
+from bayes_intgen.posterior.schema import digest_of_covariates
 from bayes_intgen.text.messages import option, quoted
 
 

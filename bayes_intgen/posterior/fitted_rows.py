@@ -272,10 +272,10 @@ def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Data
     # Results of a saved fit need no NumPyro, which takes long to import.
     import numpyro.distributions as dist
 
-    from bayes_intgen._jax import double_precision
+    from bayes_intgen._jax import on_cpu
 
     log_densities = xr.Dataset(coords=draws.coords)
-    with double_precision():
+    with on_cpu():
         for name, prior in model.hyperpriors(terms).sites.items():
             density = dist.LogNormal(prior.log_median, prior.sigma)
             values = np.asarray(density.log_prob(draws[name].values))

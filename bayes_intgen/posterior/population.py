@@ -4,7 +4,6 @@ Conditional on covariates and groups, effects are identified as without them. Th
 population is the average over its rows (standardisation, the g-formula; Robins 1986).
 """
 
-import hashlib
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,7 @@ from bayes_intgen.data.covariates import (
     days_of,
 )
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
-from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
 from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
 from bayes_intgen.identification.regimes import (
@@ -529,16 +528,3 @@ def _units_of(data: Rows, link: Link, terms: Decomposition, coefficients: Array)
             units = Units(values[order], units.shares[order], units.rows)
         units = units.sampled(generator(0, "unit"), MAX_UNITS)
     return units.distinct()
-
-
-def digest_of_covariates(rows: Observations) -> str:
-    """Digest of covariates, groups, weights and times of rows; empty without any of them."""
-    further = (rows.weights, rows.within, rows.series, rows.time)
-    arrays, columns = [values for values in further if values is not None], rows.columns
-    if not arrays and not len(columns):
-        return ""
-    labels = (columns.every, columns.labels, *filter(None, [columns.units]))
-    digest = hashlib.sha256(repr(labels).encode())
-    for array in (rows.covariates, *arrays):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

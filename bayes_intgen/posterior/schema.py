@@ -3,6 +3,7 @@
 ``build_tree`` writes it, ``stored_prediction`` reads what predictions need.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.sampled_model import ImportanceDiagnostics
+from bayes_intgen.inference.sampler import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.laws import (
@@ -35,14 +36,13 @@ from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.posterior.layout import FORMAT
-from bayes_intgen.posterior.population import digest_of_covariates, population_dataset
+from bayes_intgen.posterior.population import population_dataset
 
 if TYPE_CHECKING:
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
     from bayes_intgen.inference.pilot.pilot import Pilot
     from bayes_intgen.inference.pilot.residuals import FarOutcomes
-    from bayes_intgen.inference.sampled_model import SampledModel
-    from bayes_intgen.inference.settings import SamplerSettings
+    from bayes_intgen.inference.sampler import SampledModel, SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
 # Group whose attributes are the model and what else no other program reads.
@@ -122,6 +122,19 @@ def build_tree(
     return tree
 
 
+def digest_of_covariates(rows: Observations) -> str:
+    """Digest of covariates, groups, weights and times of rows; empty without any of them."""
+    further = (rows.weights, rows.within, rows.series, rows.time)
+    arrays, columns = [values for values in further if values is not None], rows.columns
+    if not arrays and not len(columns):
+        return ""
+    labels = (columns.every, columns.labels, *filter(None, [columns.units]))
+    digest = hashlib.sha256(repr(labels).encode())
+    for array in (rows.covariates, *arrays):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
 def with_groups(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
     """Copy a tree and add or replace groups, named by their paths."""
     own = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
@@ -196,7 +209,7 @@ def hyperparameter_draws(
         Labels of chains and draws.
     """
     free = terms.without(fixed)
-    labels = {"scale": free.scaled, "lengthscale": tuple(free.lengthscales)}
+    labels = {"scale": tuple(free.scales), "lengthscale": tuple(free.lengthscales)}
     intercept = coefficients[..., terms.columns["intercept"]][..., 0] + terms.centre
     variables: dict[str, Any] = {"intercept": (_DRAW_DIMS, intercept)}
     coords: dict[str, Any] = dict(draws)

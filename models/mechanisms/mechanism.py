@@ -20,11 +20,12 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import (
     CLOSEST_KNOTS,
     Basis,
+    CentredBasis,
+    HSGPBasis,
     PiecewiseLinear,
 )
-from bayes_intgen.basis.combined import (
-    TensorProductBasis,
-)
+from bayes_intgen.basis.combined import SumBasis, TensorProductBasis
+from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.basis.coordinate import Coordinate, balanced_quantiles
 from bayes_intgen.errors import ModelError
 
@@ -82,9 +83,9 @@ FINER = "finer"
 # Minimum number of rows that determine the knots and the centring of finer functions.
 KNOT_ROWS = 4_000
 FINER_SCALE = LogNormal(median=0.2, sigma=2.0)
-# Number of knots of each factor of finer functions of two actions. More follow thresholds better,
-# and the time of a fit with an interaction grows with their square.
-PAIR_KNOTS = 12
+# Number of knots of each factor of finer functions of two actions, before some are added at a
+# threshold. The time of a fit with an interaction grows with their square.
+PAIR_KNOTS = 10
 # Size of a marginal basis with all functions of a mechanism, and maximum number of levels.
 MAX_LEVELS = 50
 
@@ -119,6 +120,15 @@ class Component:
     kernel: KernelName | None = None
     lengthscale: LogNormal | None = None
     shared_scale: str = ""
+
+    @property
+    def frequencies(self) -> Array:
+        """Frequencies of a Gaussian process, which may be centred or summed, shape (size,)."""
+        basis = self.basis
+        while not isinstance(basis, HSGPBasis):
+            assert isinstance(basis, CentredBasis | ControlBasis | SumBasis)
+            basis = basis.parts[0] if isinstance(basis, SumBasis) else basis.basis
+        return basis.frequencies
 
 
 class Column(NamedTuple):

@@ -42,7 +42,7 @@ def test_prior_draws_have_the_scales_of_covariates_and_groups() -> None:
     terms = model.decompose(data_with_groups())
     sites, _ = prior_draws(model, terms, (PRIOR_DRAWS,), seed=0)
     prior_of = {term.name: term.component.scale for term in terms.terms}
-    for name, draws in zip(terms.scaled, sites["scale"].T, strict=True):
+    for name, draws in zip(terms.scales, sites["scale"].T, strict=True):
         error = np.log(np.median(draws) / terms.unit / prior_of[name].median)
         # Standard error of the median of 2000 draws.
         assert abs(error) < 4 * 1.2533 * prior_of[name].sigma / np.sqrt(len(draws)), name

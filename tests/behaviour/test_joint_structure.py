@@ -99,6 +99,19 @@ def test_jumps_in_two_actions_are_followed_and_reported(size: float, tmp_path: P
     assert np.abs(change).max() < 1e-6
 
 
+@pytest.mark.parametrize("both", [np.logical_xor, np.logical_and])
+def test_jumps_are_followed_close_to_their_thresholds(both: np.ufunc) -> None:
+    def jump(tv: np.ndarray, promo: np.ndarray) -> np.ndarray:
+        return 1.5 * both(tv > 0.2, promo > -0.3)
+
+    _, posterior = reports(pair_rows(jump, 600))
+    points = np.array([[0.1, 0.6], [0.3, 0.6]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bi.SupportWarning)
+        change = posterior.joint_effect(points).mean(("chain", "draw")).diff("point")
+    assert float(change[0]) - 0.2 == pytest.approx(np.diff(jump(*points.T))[0], abs=0.4)
+
+
 @pytest.mark.parametrize("interaction", [lambda tv, promo: 0 * tv, lambda tv, promo: tv * promo])
 def test_smooth_effects_are_not_reported(
     interaction: Callable[[np.ndarray, np.ndarray], np.ndarray],

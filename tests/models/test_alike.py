@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.basis.periods import RateError
+from bayes_intgen.basis.combined import RateError
 from bayes_intgen.decide.problem import JointSurface
 from bayes_intgen.posterior.draws import prediction_of
 

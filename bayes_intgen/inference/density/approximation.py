@@ -97,7 +97,7 @@ class Approximation:
         """Search for the mode from ``start``, shape (D,), and take the target itself as density."""
         with stage("Search for the mode", progress):
             point = find_mode(target, start, progress=False)
-        prior_sd = target.prior.sd
+        prior_sd = target.priors.flat.sd
         hessian = target.hessian(point) * np.outer(prior_sd, prior_sd)
         values, vectors = np.linalg.eigh(hessian)
         root = prior_sd[:, None] * vectors / np.sqrt(np.clip(values, 0.5, None))
@@ -119,8 +119,8 @@ def find_mode(
     """
     # In units in which the curvature is of order one the search takes a quarter of the steps:
     # prior sds, except for the noise, whose sd given N rows is 1 / sqrt(2 N).
-    prior, rows = target.prior, float(np.asarray(target.statistics.rows))
-    units, noise = prior.sd.copy(), prior.positions["noise_sd"]
+    prior, rows = target.priors.flat, float(np.asarray(target.statistics.rows))
+    units, noise = prior.sd.copy(), target.priors.positions["noise_sd"]
     units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * rows))
     farthest = MAX_DISTANCE * prior.sd
     bounds = np.stack([prior.mean - farthest, prior.mean + farthest], axis=1) / units[:, None]
@@ -445,7 +445,7 @@ def block_statistics(
         np.append(expansion.floor / sd**2, 0.0)[order],
     )
     padded = posterior.priors.padded(len(sd) + 1).select(flat)
-    return Density(posterior.prior, padded, statistics)
+    return Density(padded, statistics)
 
 
 def coefficient_blocks(

@@ -8,7 +8,6 @@ are arguments of compiled programs: a second fit of about the same size compiles
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
-from bayes_intgen.models.hyperpriors import Hyperpriors, log_sd_of
+from bayes_intgen.models.hyperpriors import FlatPrior, Hyperpriors, log_sd_of
 from bayes_intgen.models.terms import Decomposition
 
 # Number of elements of the matrices that are factorised together: two megabytes, for the cache.
@@ -60,66 +59,6 @@ def padded_size(count: int) -> int:
     return count + padding_to(16 if count <= 64 else 64, count)
 
 
-@dataclass(frozen=True, eq=False)
-class FlatPrior:
-    """Prior of the logarithms of all hyperparameters in one vector: independent and normal.
-
-    Attributes
-    ----------
-    shapes : tuple of (str, tuple of int)
-        Names and shapes of the hyperparameters, in the order of the vector.
-    mean, sd : (D,)
-    constant : ()
-        Log of the normalising constant.
-    """
-
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]
-    mean: Any
-    sd: Any
-    constant: Any
-
-    @classmethod
-    def of(cls, priors: Hyperpriors) -> Self:
-        """Arrange the priors of all hyperparameters by their names."""
-        order = sorted(priors.sites.items())
-        mean = np.concatenate([np.ravel(prior.log_median) for _, prior in order])
-        sd = np.concatenate([np.ravel(prior.sigma) for _, prior in order])
-        constant = np.asarray(-np.sum(np.log(sd) + 0.5 * np.log(2 * np.pi)))
-        return cls(tuple((name, np.shape(p.sigma)) for name, p in order), mean, sd, constant)
-
-    @property
-    def size(self) -> int:
-        """Length D of the vector."""
-        return len(self.mean)
-
-    def flat(self, sites: Mapping[str, Any]) -> Array:
-        """Concatenate values of all hyperparameters, by name, into one vector."""
-        return np.concatenate([np.ravel(sites[name]) for name, _ in self.shapes])
-
-    def sites(self, flat: Any) -> dict[str, Any]:
-        """Split vectors of NumPy or JAX, shape (..., D), into hyperparameters by name."""
-        sites, begin = {}, 0
-        for name, shape in self.shapes:
-            end = begin + math.prod(shape)
-            sites[name] = flat[..., begin:end].reshape((*flat.shape[:-1], *shape))
-            begin = end
-        return sites
-
-    @cached_property
-    def positions(self) -> dict[str, Array]:
-        """Indices of each hyperparameter in the vector."""
-        return {name: np.ravel(index) for name, index in self.sites(np.arange(self.size)).items()}
-
-    def log_density(self, flat: Array) -> Any:
-        """Evaluate the log density at vectors, shape (..., D)."""
-        return log_normal(flat, self.mean, self.sd, self.constant)
-
-
-def log_normal(flat: Any, mean: Any, sd: Any, constant: Any) -> Any:
-    """Log density of independent normals at vectors of NumPy or JAX, shape (..., D)."""
-    return constant - 0.5 * (((flat - mean) / sd) ** 2).sum(-1)
-
-
 def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
     """Log evidence whose derivatives are slopes in closed form, instead of those of its steps."""
     arguments = log_sd, jnp.log(noise_sd)
@@ -137,7 +76,6 @@ class Density:
 
     Attributes
     ----------
-    prior : FlatPrior
     priors : Hyperpriors
         Of P coefficients.
     statistics : SufficientStatistics or BlockStatistics
@@ -145,18 +83,17 @@ class Density:
         the coefficients integrated out, exact or approximate, and its derivatives.
     """
 
-    prior: FlatPrior
     priors: Hyperpriors
     statistics: Any
 
-    @property
-    def size(self) -> int:
-        """Number D of hyperparameters."""
-        return self.prior.size
-
     def sites(self, flat: Array) -> dict[str, Array]:
-        """Hyperparameters by name, from flat vectors (..., D)."""
-        return self.prior.sites(np.exp(flat))
+        """Hyperparameters by name, from flat vectors (..., D) of their logarithms."""
+        every = np.exp(flat)
+        # The noise is a single number.
+        return {
+            name: every[..., index[0]] if name == "noise_sd" else every[..., index]
+            for name, index in self.priors.positions.items()
+        }
 
     def value(self, flat: Array) -> float:
         """Minus the log density."""
@@ -169,7 +106,7 @@ class Density:
         # Far from the mode numbers overflow, as in the compiled program: no draw is accepted there.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             evidence, *slopes = self.statistics.evidence_and_slopes(log_sd, noise_sd)
-        value = float(-evidence - self.prior.log_density(flat))
+        value = float(-evidence - self.priors.flat.log_density(flat))
         return value, self.gradient(flat, *slopes)
 
     def gradient(self, flat: Array, towards_log_sd: Array, towards_noise: Any) -> Array:
@@ -185,13 +122,13 @@ class Density:
         """
         towards = self.priors.towards_sites(self.sites(flat), towards_log_sd)
         towards["noise_sd"] = np.asarray(towards_noise)
-        slope = (flat - self.prior.mean) / self.prior.sd**2
-        return np.asarray(slope - self.prior.flat(towards))
+        prior, every = self.priors.flat, [np.ravel(towards[name]) for name in self.priors.positions]
+        return np.asarray((flat - prior.mean) / prior.sd**2 - np.concatenate(every))
 
     @cached_property
     def compiled(self) -> CompiledDensity:
         """The same density for compiled programs."""
-        return CompiledDensity.of(self.prior, self.priors, self.statistics)
+        return CompiledDensity.of(self.priors, self.statistics)
 
 
 class CompiledDensity(NamedTuple):
@@ -202,9 +139,7 @@ class CompiledDensity(NamedTuple):
 
     Attributes
     ----------
-    prior_mean, prior_sd : (D,)
-        Of the logarithms of the hyperparameters.
-    prior_constant : ()
+    prior : FlatPrior
     scale_of, lengthscale_of : (P, D)
         One for the hyperparameter that is the scale or lengthscale of a coefficient, zero for the
         others.
@@ -215,9 +150,7 @@ class CompiledDensity(NamedTuple):
     statistics : SufficientStatistics or BlockStatistics
     """
 
-    prior_mean: Any
-    prior_sd: Any
-    prior_constant: Any
+    prior: FlatPrior
     scale_of: Any
     lengthscale_of: Any
     noise_sd_of: Any
@@ -228,19 +161,21 @@ class CompiledDensity(NamedTuple):
     statistics: Any
 
     @classmethod
-    def of(cls, prior: FlatPrior, priors: Hyperpriors, statistics: Any) -> Self:
+    def of(cls, priors: Hyperpriors, statistics: Any) -> Self:
         """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
-        more = padding_to(SITE_STEP, prior.size)
+        mean, sd, constant = priors.flat
+        more = padding_to(SITE_STEP, len(mean))
+        size = len(mean) + more
 
         def one_hot(site: str, index: NDArray[Any]) -> Array:
             """Rows for indices of hyperparameters of a site, counted from one; zero for none."""
-            every = np.eye(prior.size + more)[prior.positions.get(site, [])]
-            return np.asarray(np.concatenate([np.zeros((1, prior.size + more)), every])[index])
+            every = np.eye(size)[priors.positions.get(site, [])]
+            return np.asarray(np.concatenate([np.zeros((1, size)), every])[index])
 
         return cls(
-            np.pad(prior.mean, (0, more)),
-            np.pad(prior.sd, (0, more), constant_values=1.0),
-            prior.constant,
+            FlatPrior(
+                np.pad(mean, (0, more)), np.pad(sd, (0, more), constant_values=1.0), constant
+            ),
             one_hot("scale", priors.scale_of),
             one_hot("lengthscale", priors.lengthscale_of),
             one_hot("noise_sd", np.array(1)),
@@ -254,12 +189,12 @@ class CompiledDensity(NamedTuple):
     @property
     def size(self) -> int:
         """Length D of flat vectors."""
-        return len(self.prior_mean)
+        return len(self.prior.mean)
 
     def potential(self, flat: jax.Array) -> jax.Array:
         """Minus the log density, in JAX."""
         evidence = log_evidence(self.statistics, *self._sds(flat))
-        return jnp.asarray(-self._log_prior(flat) - evidence)
+        return jnp.asarray(-self.prior.log_density(flat) - evidence)
 
     def potential_and_draw(self, flat: jax.Array, normal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Minus the log density, and the coefficients from standard normal numbers, in JAX.
@@ -269,12 +204,8 @@ class CompiledDensity(NamedTuple):
         log_sd, noise_sd = self._sds(flat)
         sd = jnp.exp(log_sd)
         posterior = self.statistics.posterior(sd, noise_sd, jnp).factorise(jnp)
-        potential = -self._log_prior(flat) - posterior.log_integral
+        potential = -self.prior.log_density(flat) - posterior.log_integral
         return potential, jnp.asarray(self.mean) + sd * posterior.draw(normal)
-
-    def _log_prior(self, flat: jax.Array) -> jax.Array:
-        log_density = log_normal(flat, self.prior_mean, self.prior_sd, self.prior_constant)
-        return jnp.asarray(log_density)
 
     def _sds(self, flat: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Log prior sds of the coefficients, shape (P,), and ``noise_sd``, shape (), in JAX."""
@@ -308,12 +239,12 @@ class MarginalPosterior(Density):
     @classmethod
     def given(cls, priors: Hyperpriors, sums: SufficientStatistics, terms: Decomposition) -> Self:
         """Combine priors with sufficient statistics of the columns of the same coefficients."""
-        return cls(FlatPrior.of(priors), priors, sums.centred_at(priors.mean), sums, terms)
+        return cls(priors, sums.centred_at(priors.mean), sums, terms)
 
     @property
     def start(self) -> Array:
         """Logarithms of the hyperparameters at their prior medians, shape (D,)."""
-        return np.asarray(self.prior.mean)
+        return np.asarray(self.priors.flat.mean)
 
     def conditional(self, sites: Mapping[str, Any]) -> Conditional:
         """Conditional distribution of the coefficients given the hyperparameters."""
@@ -361,7 +292,7 @@ class MarginalPosterior(Density):
             batches = (slice(begin, begin + step) for begin in range(0, len(points), step))
             # Consumed for the errors of the threads.
             list(pool.map(evaluate, batches))
-        return np.asarray(-evidence - self.prior.log_density(points)), draws
+        return np.asarray(-evidence - self.priors.flat.log_density(points)), draws
 
     def hessian(self, flat: Array) -> Array:
         """Hessian of minus the log density at one point, shape (D, D).
@@ -375,7 +306,7 @@ class MarginalPosterior(Density):
         hyperparameters; those of the gradient give the row of the noise.
         """
         step, size = HESSIAN_STEP, len(flat)
-        moved, noise = flat + step * np.eye(size), self.prior.positions["noise_sd"]
+        moved, noise = flat + step * np.eye(size), self.priors.positions["noise_sd"]
         conditional = self.conditional(self.sites(flat))
         slopes = self.statistics.slopes(conditional.sd, conditional.posterior)
         log_sd = self.priors.log_sd(self.sites(np.vstack([flat, moved])))
@@ -390,27 +321,20 @@ class MarginalPosterior(Density):
     @cached_property
     def compiled(self) -> CompiledDensity:
         size = padded_size(len(self.priors.mean))
-        return CompiledDensity.of(
-            self.prior, self.priors.padded(size), self.statistics.padded(size)
-        )
+        return CompiledDensity.of(self.priors.padded(size), self.statistics.padded(size))
 
     def point(self, sites: Mapping[str, Any], terms: Decomposition) -> Array:
         """Starting point, shape (D,), from the hyperparameters of another decomposition.
 
         Hyperparameters that it lacks start at their prior medians.
         """
-        start = self.start.copy()
-        before, now = labels_of(terms), labels_of(self.terms)
-        for name, index in self.prior.positions.items():
-            if name not in before:
-                start[index] = np.log(sites[name])
-                continue
-            values = dict(zip(before[name], np.log(sites.get(name, ())), strict=True))
-            for i, label in zip(index, now[name], strict=True):
+        start, positions, now = self.start.copy(), self.priors.positions, self.terms
+        start[positions["noise_sd"]] = np.log(sites["noise_sd"])
+        for name, before, labels in (
+            ("scale", terms.scales, now.scales),
+            ("lengthscale", terms.lengthscales, now.lengthscales),
+        ):
+            values = dict(zip(before, np.log(sites.get(name, ())), strict=True))
+            for i, label in zip(positions.get(name, ()), labels, strict=True):
                 start[i] = values.get(label, start[i])
         return start
-
-
-def labels_of(terms: Decomposition) -> dict[str, tuple[str, ...]]:
-    """Labels of the scales and of the lengthscales, by site."""
-    return {"scale": tuple(terms.scaled), "lengthscale": tuple(terms.lengthscales)}

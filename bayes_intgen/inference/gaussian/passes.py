@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, lil_array
 
 from bayes_intgen._typing import Array
@@ -80,10 +79,14 @@ def candidate_sums(
     pass, since products of all candidates with each other would be most of the sums.
     """
     if binned and are_binned(data, every):
-        sums = TermSums.over(data, every, spread, progress)
+        sums = TermSums(every, binned_sums(data, every, spread, progress))
         return sums.of_candidates(terms, candidates), sums.only
     statistics = candidate_statistics(data, terms, candidates, spread, progress)
-    return statistics, lambda some: TermSums.over(data, some, spread, progress, binned)
+
+    def sums_of(some: Decomposition) -> TermSums:
+        return TermSums(some, sufficient_statistics(data, some, spread, progress, binned))
+
+    return statistics, sums_of
 
 
 def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
@@ -184,18 +187,6 @@ class TermSums(NamedTuple):
     terms: Decomposition
     sums: SufficientStatistics
 
-    @classmethod
-    def over(
-        cls,
-        data: Rows,
-        terms: Decomposition,
-        spread: VarianceFunction,
-        progress: bool,
-        binned: bool = True,
-    ) -> Self:
-        """Sum over all rows; see :func:`sufficient_statistics`."""
-        return cls(terms, sufficient_statistics(data, terms, spread, progress, binned))
-
     def of(self, terms: Decomposition) -> SufficientStatistics:
         """Statistics of a model with some of these terms, or with directions of their functions."""
         return self.sums.combine(self._weights(terms))
@@ -212,15 +203,9 @@ class TermSums(NamedTuple):
         columns = [self.terms.columns[term.name] for term in candidates]
         return CandidateStatistics(
             self.sums.combine(weights),
-            matrix[self.positions(candidates)] @ weights,
+            matrix[self.terms.columns_of(candidates)] @ weights,
             tuple(matrix[own, own] for own in columns),
         )
-
-    def positions(self, terms: Sequence[Term]) -> NDArray[np.int_]:
-        """Columns of some of these terms."""
-        every = np.arange(self.terms.size)
-        columns = (every[self.terms.columns[term.name]] for term in terms)
-        return np.concatenate([every[:0], *columns])
 
     def _weights(self, terms: Decomposition) -> csr_array:
         """Weights of columns and outcome in those of other terms, shape (C + 1, P + 1)."""

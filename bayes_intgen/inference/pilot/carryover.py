@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._blas import single_blas_thread
 from bayes_intgen._progress import stage
+from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, even_shares
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior

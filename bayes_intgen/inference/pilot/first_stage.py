@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis, CentredBasis
-from bayes_intgen.basis.combined import TensorProductBasis
+from bayes_intgen.basis.combined import RateError, TensorProductBasis
 from bayes_intgen.basis.control import (
     ControlBasis,
     ControlError,
@@ -18,7 +18,6 @@ from bayes_intgen.basis.control import (
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
-from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
@@ -33,7 +32,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
-from bayes_intgen.inference.settings import SamplerSettings
+from bayes_intgen.inference.sampler import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import (
     control_terms,
@@ -92,7 +91,7 @@ def with_observed_causes(
     rows = sample if data is None else data
     finer = [term for term in candidates if term.role == "covariate"]
     terms, products = _with_control_variables(sample, model, terms, finer, rows, progress)
-    if usual_actions:
+    if usual_actions and len(sample.columns):
         terms = terms.and_terms(usual_terms(sample, terms))
     return terms, (*candidates, *products)
 
@@ -115,7 +114,7 @@ def _with_control_variables(
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
-    series = _in_series(sample, data)
+    series = sample if sample.time is None else _in_series(data.in_memory)
     for k in filter(terms.is_ordered, range(len(likely))):
         own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
@@ -129,11 +128,8 @@ def _with_control_variables(
     return terms, products
 
 
-def _in_series(sample: Observations, data: Rows) -> Observations:
-    """Rows that follow each other, those of the first units, if rows have a time."""
-    if sample.time is None:
-        return sample
-    rows = data.in_memory
+def _in_series(rows: Observations) -> Observations:
+    """Rows that follow each other, those of the first units."""
     assert rows.time is not None
     assert rows.series is not None
     return rows.take(np.lexsort((rows.time, rows.series))[:MAX_ROWS])
@@ -162,8 +158,11 @@ def _causes(
         for term in (*terms.terms, *finer)
         if term.role in ("covariate", "group") and term.action is None
     ]
-    share = _independent_share(series, terms, k, [*singles, *observed])
-    others = _relevant(data, terms, observed, numbers, k, singles, some)
+    share, others = 1.0, list[Functions]()
+    if series.time is not None:
+        share = _independent_share(series, terms, k, [*singles, *observed])
+    if observed:
+        others = _relevant(data, terms, observed, numbers, k, singles, some)
     number = numbers[rows].sum()
     for functions in ([*singles, *products, *others], [*singles, *others], singles):
         count = sum(basis.size for basis, _ in functions)
@@ -191,7 +190,7 @@ def _independent_share(
     needless one shrink, and a missing one leaves the control variable wrong.
     """
     own = data.take(np.flatnonzero(~data.intervened[:, k]))
-    if own.time is None or not len(own):
+    if not len(own):
         return 1.0
     evaluation, action = Evaluation(own.inputs), terms.coordinates[k](own.actions[:, k])
     columns = [np.ones(len(own)), *(evaluation(*each).T for each in causes)]
@@ -226,7 +225,7 @@ def _relevant(
     the others are compared given those that were added.
     """
     remaining = list(observed)
-    if not remaining or not len(rows) or np.ptp(data.actions[rows, k]) == 0:
+    if not len(rows) or np.ptp(data.actions[rows, k]) == 0:
         return []
     evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
     features = functions_of_action(own, terms, k)[1].matrix(own)
@@ -304,7 +303,8 @@ def first_terms(
     if settings.simplify:
         considered = filter(settings.techniques.considers, model.candidates(sample, len(data)))
         candidates = tuple(considered)
-    terms, candidates = _recentred(terms, candidates, data, len(sample), settings.progress)
+    if len(sample) < len(data):
+        terms, candidates = _recentred(terms, candidates, data, settings.progress)
     if not settings.techniques.control_variables:
         return with_parents(sample.this_period, model, terms), candidates
     usual_actions, own = settings.techniques.usual_actions, sample.this_period
@@ -316,24 +316,16 @@ def first_terms(
 
 
 def _recentred(
-    terms: Decomposition, candidates: Sequence[Term], data: Rows, rows: int, progress: bool
+    terms: Decomposition, candidates: tuple[Term, ...], data: Rows, progress: bool
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Centre functions of covariates and groups over the observational rows of all data.
 
-    Predictions without covariates are then averages over exactly these rows.
-
-    Parameters
-    ----------
-    terms : Decomposition
-    candidates : sequence of Term
-    data : Rows
-    rows : int
-        Number of rows from which the terms were made. If these are all, nothing changes.
-    progress : bool
+    Predictions without covariates are then averages over exactly these rows, of which the terms
+    were made from a sample.
     """
     every = _centred_bases([*terms.terms, *candidates])
-    if rows == len(data) or not every:
-        return terms, tuple(candidates)
+    if not every:
+        return terms, candidates
     none_set = (False,) * len(data.names)
     sums = data.map_reduce(
         partial(_sums, every, none_set in data.regimes), np.add, "Averages of covariates", progress

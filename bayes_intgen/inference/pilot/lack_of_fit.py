@@ -20,6 +20,7 @@ because they respond, this evidence is weak, and the other groups have most of i
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
+from bayes_intgen.models.mechanisms.mechanism import MAX_FINER_KNOTS
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -45,8 +47,11 @@ SCREENING_LEVEL, PAIR_SCREENING_LEVEL = 0.05, 0.0025
 # Maximum number of tests of pairs that the screening retains: of 50 actions, fifty would be, with
 # some hundred functions each.
 MAX_PAIR_TESTS = 16
-# Every so many knots of a pair bound the cells of its screening: about eight by eight.
+# Every so many knots of a pair bound the cells of its screening: about six by six.
 SCREENING_STEP = 2
+# Number of quantiles of an action, among which a threshold is sought, on either side of it that
+# become knots.
+NEAR_THRESHOLD = 2
 # Minimum precision of a direction relative to the largest: single precision does not determine
 # smaller ones.
 MIN_PRECISION_SHARE = 1e-4
@@ -223,6 +228,59 @@ def suspicious_tests(
             suspicious.append(term)
     likeliest = sorted(pairs, key=lambda pair: -pair[0])[:MAX_PAIR_TESTS]
     return with_pairs([*suspicious, *(term for _, term in likeliest)], tests, terms.terms)
+
+
+def at_thresholds(term: Term, rows: Observations, residuals: Array) -> tuple[Term, ...]:
+    """Move walks of an interaction to its thresholds, and follow these also in contributions.
+
+    Knots are added where mean residuals change most along an action, whatever the other one is. A
+    threshold between two knots would look like a ramp. What jumps with both actions jumps with
+    each on average over the other: by functions of single actions that share the scale.
+
+    Parameters
+    ----------
+    term : Term
+        Of products of walks.
+    rows : Observations
+    residuals : ndarray, shape (n,)
+        Standardised residuals.
+    """
+    basis, component = term.component.basis, term.component
+    if not term.is_interaction or not isinstance(basis, TensorProductBasis):
+        return (term,)
+    walks, alone = list(basis.factors), list[Term]()
+    for i, walk in enumerate(walks):
+        if not isinstance(walk, PiecewiseLinear) or not walk.graded:
+            continue
+        k, other = term.inputs[i], term.inputs[1 - i]
+        factor = basis.factors[1 - i]
+        assert isinstance(factor, PiecewiseLinear)
+        values = rows.actions[:, k]
+        of_other = np.searchsorted(factor.knots[1::SCREENING_STEP], rows.actions[:, other])
+        near = _near_threshold(values, of_other, residuals)
+        knots = [x for x in walk.knots if not near[0] <= x <= near[-1]]
+        walks[i] = PiecewiseLinear.random_walk(values[:, None], tuple(sorted([*knots, *near])))
+        own = replace(component, basis=walks[i], inputs=(0,), shared_scale=term.name)
+        name = f"phi({rows.names[k]}) {component.label}, {rows.names[other]}"
+        alone.append(Term(name, "unconfounded", k, (k,), own, None, term.gate))
+    basis = TensorProductBasis(tuple(walks), walks[0].size + walks[1].size)
+    return replace(term, component=replace(component, basis=basis)), *alone
+
+
+def _near_threshold(values: Array, cell: NDArray[np.int_], residuals: Array) -> list[float]:
+    """Values around that at which mean residuals in cells of another action change most."""
+    grid = np.unique(np.quantile(values, (np.arange(MAX_FINER_KNOTS) + 0.5) / MAX_FINER_KNOTS))
+    at = np.searchsorted(grid, values, side="right") * (cell.max() + 1) + cell
+    shape = (len(grid) + 1, cell.max() + 1)
+    rows = np.bincount(at, minlength=shape[0] * shape[1])
+    counts = np.cumsum(rows.reshape(shape), axis=0)
+    sums = np.cumsum(np.bincount(at, residuals, len(rows)).reshape(shape), axis=0)
+    share = counts / np.maximum(counts[-1], 1)
+    change = sums - share * sums[-1]
+    information = counts * (1 - share)
+    statistic = np.divide(change**2, information, out=np.zeros(shape), where=information > 0)
+    best = int(np.argmax(statistic[:-1].sum(axis=1)))
+    return list(map(float, grid[max(0, best - NEAR_THRESHOLD) : best + NEAR_THRESHOLD + 1]))
 
 
 def with_pairs(

@@ -1,8 +1,8 @@
 """Pilot fit: estimate the variance function, select terms, and find the mode, before sampling.
 
-Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated.
-So are errors of control variables, whose scale is known and whose number would grow with that of
-the causes.
+Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated
+before sampling. So are errors of control variables, whose scale is known and whose number would
+grow with that of the causes.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import CentredBasis
+from bayes_intgen.basis.combined import RateError
 from bayes_intgen.basis.control import ControlError
-from bayes_intgen.basis.periods import RateError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import refuse_exact_replicates
@@ -40,6 +40,7 @@ from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
+    at_thresholds,
     score_p_values,
     score_tests,
     slope_tests,
@@ -57,10 +58,9 @@ from bayes_intgen.inference.pilot.selection import (
     Selection,
     interactions,
     promising,
-    with_informed_functions,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
+from bayes_intgen.inference.sampler import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
@@ -249,7 +249,8 @@ def pilot_fit(
     compared = sample if student_t is None else student_t.pseudo_values(sample)
     comparison = steps.comparison(compared, rows, first, noise, candidates, tests)
     if student_t is not None:
-        sums = TermSums.over(compared, comparison.terms, noise.spread, progress)
+        every = sufficient_statistics(compared, comparison.terms, noise.spread, progress)
+        sums = TermSums(comparison.terms, every)
         wider = comparison.select(sums, model, techniques.informed_directions).terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
@@ -269,7 +270,7 @@ def pilot_fit(
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
-    if techniques.changes_in_time:
+    if techniques.changes_in_time and sample.columns.dates:
         final = steps.changing(final, sample)
     return final._replace(
         quantiles=noise.quantiles,
@@ -313,12 +314,11 @@ class _Steps:
     techniques: Techniques
 
     def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Pilot, _NoiseFit]:
-        """Fit with constant variance to some of the rows, and describe the noise by residuals."""
-        first = self.mode(rows, terms)
-        return first, self._noise_fit(first, rows)
+        """Fit with constant variance to some of the rows, and describe the noise by residuals.
 
-    def _noise_fit(self, first: Pilot, rows: Observations) -> _NoiseFit:
-        """Estimate the variance function and the distribution of the noise from residuals."""
+        Residuals determine the variance function and the distribution of the noise.
+        """
+        first = self.mode(rows, terms)
         residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
         spread, estimate = first.spread, None
         if self.model.spread == "fitted":
@@ -337,9 +337,8 @@ class _Steps:
                 of_several=self.techniques.interactions_of_causes,
             )
             spread = estimate.spread
-        return standardised_noise(
-            residual * np.sqrt(row_weights(first.spread, rows)), rows, spread, estimate
-        )
+        of_unit = residual * np.sqrt(row_weights(first.spread, rows))
+        return first, standardised_noise(of_unit, rows, spread, estimate)
 
     def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
         """Find the mode with constant variance, given some of the rows."""
@@ -414,10 +413,15 @@ class _Steps:
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
             errors = control_errors(first.posterior, sites)
-        errors += rate_errors(first.posterior, sites)
+        if terms.carryover:
+            errors += rate_errors(first.posterior, sites)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
-        tested = (same.get(term.name, term) for term in more)
+        tested = [same.get(term.name, term) for term in more]
+        if self.techniques.moved_knots:
+            tested = [own for term in tested for own in at_thresholds(term, rows, residual)]
+        same |= {term.name: term for term in tested if term.name in same}
+        candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
 
@@ -461,7 +465,8 @@ class _Steps:
     def sums(self, terms: Decomposition, spread: VarianceFunction) -> TermSums:
         """Sum over all rows."""
         binned = self.techniques.binned_sums
-        return TermSums.over(self.data, terms, spread, self.progress, binned)
+        sums = sufficient_statistics(self.data, terms, spread, self.progress, binned)
+        return TermSums(terms, sums)
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -513,7 +518,8 @@ class _Steps:
         results = score_tests(final.posterior, final.sites, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
-        results += fit_tests_of(final, others, sample, self.progress)
+        if others:
+            results += fit_tests_of(final, others, sample, self.progress)
         results += selection.jumps
         passed = tuple(map(FitTest.passed, selection.harmless))
         if not rows.columns.groups:
@@ -556,10 +562,9 @@ def fit_tests_of(
     fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
-    if not tests:
-        return ()
     terms = fit.posterior.terms
-    sums = TermSums.over(data, terms.and_terms(tests), fit.spread, progress)
+    every = terms.and_terms(tests)
+    sums = TermSums(every, sufficient_statistics(data, every, fit.spread, progress))
     return score_tests(fit.posterior, fit.sites, sums.of_candidates(terms, tests), tests)
 
 
@@ -601,57 +606,15 @@ def refuse_straight_line(data: Observations) -> None:
         refuse_no_noise(data, float(residual), float(interquartile_range))
 
 
-class PrunedModel(NamedTuple):
-    """A model with some scales fixed, and their coefficients marginalised.
-
-    Attributes
-    ----------
-    terms : Decomposition
-        All terms.
-    fixed : dict from term to float
-        Fixed scales.
-    statistics : ReducedStatistics
-        Statistics after elimination of the coefficients with fixed scales.
-    posterior : MarginalPosterior
-        Posterior of the remaining hyperparameters.
-    complete : MarginalPosterior
-        Posterior with all terms, and no scale fixed.
-    """
-
-    terms: Decomposition
-    fixed: dict[str, float]
-    statistics: ReducedStatistics
-    posterior: MarginalPosterior
-    complete: MarginalPosterior
-
-    @classmethod
-    def of(cls, model: Model, pilot: Pilot, settings: SamplerSettings) -> Self:
-        """Prune terms by their evidence at the pilot's mode, and processes, as ``settings`` say.
-
-        Errors of control variables are eliminated in any case.
-        """
-        if settings.simplify and settings.techniques.informed_functions:
-            shorter = with_informed_functions(model, pilot.posterior, pilot.sites)
-            pilot = pilot._replace(posterior=shorter)
-        terms = pilot.posterior.terms
-        prunes = settings.simplify and settings.techniques.pruning
-        weak = weak_terms(pilot) if prunes else {}
-        fixed = control_error_scales(terms, pilot.posterior.sums.known) | weak
-        statistics = ReducedStatistics.without(fixed, terms, pilot.posterior.sums, pilot.noise_sd)
-        posterior = MarginalPosterior.of(model, terms.without(fixed), statistics.sums)
-        return cls(terms, fixed, statistics, posterior, pilot.posterior)
-
-
-def weak_terms(pilot: Pilot) -> dict[str, float]:
-    """Cross-action terms with evidence against them at the pilot's mode, and their fixed scales."""
-    terms, weak = pilot.posterior.terms, {}
-    conditional = pilot.posterior.conditional(pilot.sites)
+def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
+    """Cross-action terms with evidence against them at the mode, and their fixed scales."""
+    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
     mean, covariance = conditional.mean, conditional.covariance
     for term in terms.terms:
         if not term.can_be_pruned:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(pilot.sites["scale"][terms.scaled.index(terms.scale_of[term.name])])
+        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
         moments = mean[columns], covariance[columns, columns]
         evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):

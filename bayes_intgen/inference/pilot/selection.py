@@ -115,7 +115,7 @@ class Comparison(NamedTuple):
 
     def only(self, names: Collection[str]) -> Self:
         """Restrict the optional terms to those with these names, and the tests retained to them."""
-        kept = [term for term in self.optional if term.name in names]
+        kept = [t for t in self.optional if t.name in names or t.component.shared_scale in names]
         suspicious = tuple(term for term in self.suspicious if term.name in names)
         terms = self.base.and_terms((*self.errors, *kept))
         return self._replace(suspicious=suspicious, terms=terms)
@@ -136,7 +136,9 @@ class Comparison(NamedTuple):
             if len(more) == len(suspicious):
                 break
         added = tuple(addition.term for addition in additions)
-        terms = self.base.and_terms((*added, *self.errors))
+        names = {term.name for term in added}
+        sharing = [term for term in self.optional if term.component.shared_scale in names]
+        terms = self.base.and_terms((*added, *sharing, *self.errors))
         compared = [term for term in compared if term.name in sums.terms.columns]
         jumps = self._jumps(posterior, sums, compared, added)
         return Selection(terms, suspicious, harmless, jumps)
@@ -297,7 +299,7 @@ class JointLikelihood(NamedTuple):
         candidates: Sequence[Term],
     ) -> Self:
         """Likelihood of candidates beside a fit; parameters are those of :func:`select_terms`."""
-        at = sums.positions(candidates)
+        at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
         statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
         (precision,), information = left_over(posterior, sites, statistics)

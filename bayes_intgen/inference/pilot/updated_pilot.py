@@ -96,9 +96,10 @@ def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
     names = {term.name for term in suspicious}
     passed = (FitTest.passed(term) for term in tests if term.name not in names)
+    failed = fit_tests_of(fit, suspicious, data, progress) if suspicious else ()
     return fit._replace(
         quantiles=noise.quantiles,
-        fit_tests=(*fit_tests_of(fit, suspicious, data, progress), *passed),
+        fit_tests=(*failed, *passed),
         far=FarOutcomes.of(data, rows, noise.noise),
     )
 

@@ -19,7 +19,6 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtri
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models import Model
 
@@ -202,14 +201,13 @@ def shortfalls(draws: Array) -> Array:
 
 
 def monitored_points(
-    model: Model, regimes: tuple[Mask, ...], reference: ReferenceRows
+    model: Model, regimes: Sequence[Mask], rows: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Points and masks of the effect that is monitored, shape (N_POINTS, K) each.
 
-    Points are evenly spaced reference rows, which a fit keeps. All actions are set, or those of an
-    observed regime if the joint effect is not identified.
+    Points are evenly spaced among ``rows``, the reference rows, which a fit keeps. All actions are
+    set, or those of an observed regime if the joint effect is not identified.
     """
-    rows = np.concatenate(reference.rows)
     points = np.asarray(rows[np.linspace(0, len(rows) - 1, N_POINTS).astype(int)])
     joint = (True,) * points.shape[1]
     mask = joint if model.identifies(regimes, joint) else regimes[0]

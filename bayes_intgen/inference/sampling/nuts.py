@@ -32,16 +32,17 @@ from bayes_intgen.inference.density.marginal_posterior import (
     Density,
     MarginalPosterior,
 )
-from bayes_intgen.inference.sampled_model import Draws
+from bayes_intgen.inference.sampler import Draws, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     additional_draws,
     shortfalls,
 )
-from bayes_intgen.inference.settings import SamplerSettings
 
 Collected = dict[str, NDArray[Any]]
+# Of each chain, one for each of the purposes below.
+RandomGenerators = Sequence[Sequence[np.random.Generator]]
 
 MAX_TREE_DEPTH = 10
 
@@ -99,12 +100,6 @@ class StepSize(NamedTuple):
     centre: Any
     error: Any
     count: Any
-
-    @classmethod
-    def at(cls, step_size: float) -> Self:
-        """Start at a step size."""
-        log, zero = np.asarray(np.log(step_size)), np.zeros(())
-        return cls(log, log, log, zero, zero)
 
     def adapted(self, error: jax.Array) -> Self:
         """Update by the target minus the acceptance rate of an iteration."""
@@ -164,18 +159,6 @@ class RandomNumbers(NamedTuple):
     momentum: Any
     normal: Any
 
-    @classmethod
-    def draw(cls, rngs: Sequence[np.random.Generator], sites: int, coefficients: int) -> Self:
-        """Draw those of a block, from a generator for each array."""
-        count = BLOCK_SIZE
-        of_keys, of_acceptance, of_momentum, of_draw = rngs
-        return cls(
-            of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
-            -of_acceptance.standard_exponential(count),
-            of_momentum.standard_normal((count, sites)),
-            of_draw.standard_normal((count, coefficients)),
-        )
-
 
 class NUTSKernel:
     """NUTS on a density, with a Metropolis correction by the exact one.
@@ -218,7 +201,8 @@ class NUTSKernel:
             np.asarray(self.target.value(flat) - potential),
             np.pad(coefficients, (0, len(self.target.compiled.mean) - len(coefficients))),
         )
-        return ChainState(current, StepSize.at(step_size))
+        log, zero = np.asarray(np.log(step_size)), np.zeros(())
+        return ChainState(current, StepSize(log, log, log, zero, zero))
 
     def compile(self, chain: ChainState) -> None:
         """Compile :meth:`advance` for such chains, unless that is done."""
@@ -242,11 +226,17 @@ class NUTSKernel:
     def _arguments(
         self, chain: ChainState, rngs: Sequence[np.random.Generator], adapts: bool
     ) -> tuple[Any, ...]:
+        """Arguments of :func:`advance`, with random numbers from a generator for each purpose."""
         densities = self.density.compiled, self.target.compiled
-        settings = self.target_accept, adapts
-        numbers = RandomNumbers.draw(rngs, len(self.root), len(chain.current.coefficients))
-        momentum = np.pad(numbers.momentum, ((0, 0), (0, self._padding)))
-        random = numbers._replace(momentum=momentum)
+        settings, count = (self.target_accept, adapts), BLOCK_SIZE
+        of_keys, of_acceptance, of_momentum, of_draw = rngs
+        momentum = of_momentum.standard_normal((count, len(self.root)))
+        random = RandomNumbers(
+            of_keys.integers(2**32, size=(count, 2), dtype=np.uint32),
+            -of_acceptance.standard_exponential(count),
+            np.pad(momentum, ((0, 0), (0, self._padding))),
+            of_draw.standard_normal((count, len(chain.current.coefficients))),
+        )
         arguments = chain, densities, self._padded_root, settings, random
         # JAX takes plain numbers for other types than arrays.
         arrays: tuple[Any, ...] = jax.tree.map(np.asarray, arguments)
@@ -334,70 +324,55 @@ def _trajectory(
     return trajectory
 
 
-class ChainRunner:
-    """Run all chains through one stage of sampling after another, from a seed."""
+def run_chains(
+    kernel: NUTSKernel,
+    states: list[ChainState],
+    rngs: RandomGenerators,
+    iterations: int,
+    share: Share,
+    adapts: bool,
+) -> tuple[list[ChainState], Collected]:
+    """Run every chain through a stage of sampling, in which step sizes adapt or stay.
 
-    def __init__(self, seed: int, chains: int) -> None:
-        self._rngs = [
-            [generator(seed, purpose, chain) for purpose in PURPOSES] for chain in range(chains)
-        ]
-        self._stopped = Event()
+    The stage ends with a whole block, whatever the number of iterations that are collected.
+    ``share`` counts the iterations of all chains.
+
+    Returns
+    -------
+    states : list of ChainState
+    collected : dict of ndarray, each (chain, iteration, ...)
+    """
+    # Before the threads start, each of which would compile the same program.
+    kernel.compile(states[0])
+    stopped = Event()
 
     def run(
-        self,
-        kernel: NUTSKernel,
-        states: list[ChainState],
-        iterations: int,
-        share: Share,
-        adapts: bool,
-    ) -> tuple[list[ChainState], Collected]:
-        """Run every chain through a stage, in which step sizes adapt or stay.
-
-        The stage ends with a whole block, whatever the number of iterations that are collected.
-        ``share`` counts the iterations of all chains.
-
-        Returns
-        -------
-        states : list of ChainState
-        collected : dict of ndarray, each (chain, iteration, ...)
-        """
-        # Before the threads start, each of which would compile the same program.
-        kernel.compile(states[0])
-        run_chain = partial(self._run_chain, kernel, iterations, adapts, share)
-        with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
-            try:
-                running = [pool.submit(run_chain, i, state) for i, state in enumerate(states)]
-                unfinished = set(running)
-                while unfinished:
-                    done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-            except BaseException:
-                # An interrupt or the failure of one chain must not wait for the other chains.
-                self._stopped.set()
-                raise
-        last, pieces = zip(*(future.result() for future in running), strict=True)
-        names = pieces[0]
-        return list(last), {n: np.stack([p[n][:iterations] for p in pieces]) for n in names}
-
-    def _run_chain(
-        self,
-        kernel: NUTSKernel,
-        iterations: int,
-        adapts: bool,
-        share: Share,
-        chain: int,
-        state: ChainState,
+        state: ChainState, of_chain: Sequence[np.random.Generator]
     ) -> tuple[ChainState, Collected]:
-        """Run one chain through a stage."""
         pieces: list[Collected] = []
         for begin in range(0, iterations, BLOCK_SIZE):
-            if self._stopped.is_set():
+            if stopped.is_set():
                 break
-            state, piece = kernel.advance(state, self._rngs[chain], adapts)
+            state, piece = kernel.advance(state, of_chain, adapts)
             pieces.append(piece)
             share.update(min(BLOCK_SIZE, iterations - begin))
         return state, concatenated(pieces)
+
+    with ThreadPoolExecutor(min(len(states), os.cpu_count() or 1)) as pool:
+        try:
+            running = [pool.submit(run, *chain) for chain in zip(states, rngs, strict=True)]
+            unfinished = set(running)
+            while unfinished:
+                done, unfinished = wait(unfinished, WAIT_SECONDS, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            # An interrupt or the failure of one chain must not wait for the other chains.
+            stopped.set()
+            raise
+    last, pieces = zip(*(future.result() for future in running), strict=True)
+    names = pieces[0]
+    return list(last), {n: np.stack([p[n][:iterations] for p in pieces]) for n in names}
 
 
 def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
@@ -405,20 +380,8 @@ def concatenated(pieces: list[Collected], axis: int = 0) -> Collected:
     return {name: np.concatenate([piece[name] for piece in pieces], axis) for name in pieces[0]}
 
 
-def parts_of_warmup(iterations: int) -> tuple[int, int]:
-    """Split a warmup into iterations for the covariance and, half as many, for the step size.
-
-    Examples
-    --------
-    >>> parts_of_warmup(75), parts_of_warmup(100)
-    ((50, 25), (70, 30))
-    """
-    second = 5 * (iterations // 15) if iterations >= 15 else max(iterations // 3, 1)
-    return iterations - second, second
-
-
 def warm_up(
-    runner: ChainRunner,
+    rngs: RandomGenerators,
     target: MarginalPosterior,
     approximation: Approximation,
     settings: SamplerSettings,
@@ -429,13 +392,13 @@ def warm_up(
     all chains then improve the covariance, to which the step size adapts further in the second
     part. All chains take the geometric mean of their step sizes, so that none is slower.
 
-    Parameters are those of :func:`nuts`.
+    Parameters are those of :func:`nuts`, and the generators of :func:`run_chains`.
     """
-    first_part, second_part = parts_of_warmup(settings.warmup)
+    # Twice as many iterations for the covariance as for the step size.
+    whole = settings.warmup
+    second_part = 5 * (whole // 15) if whole >= 15 else max(whole // 3, 1)
+    first_part = whole - second_part
     density: Density = approximation.density
-
-    def kernel_with(root: Array) -> NUTSKernel:
-        return NUTSKernel(density, target, root, settings.target_accept)
 
     def rejects(collected: Collected) -> bool:
         """Whether any chain rejects too many proposals."""
@@ -446,12 +409,13 @@ def warm_up(
     ) -> tuple[list[ChainState], Collected]:
         steps = settings.chains * iterations
         with share_of_stage(title, settings.progress, steps) as share:
-            return runner.run(kernel, states, iterations, share, adapts=True)
+            return run_chains(kernel, states, rngs, iterations, share, adapts=True)
 
     starts = approximation.points(settings.chains, generator(settings.seed, "starts"))
     # A chain could not leave a point at which rounding makes the density NaN.
     starts[[not np.isfinite(target.value(start)) for start in starts]] = approximation.point
-    kernel = kernel_with(np.linalg.cholesky(approximation.covariance))
+    root = np.linalg.cholesky(approximation.covariance)
+    kernel = NUTSKernel(density, target, root, settings.target_accept)
     ones, rng = np.ones(len(starts), dtype=int), generator(settings.seed, "initial")
     coefficients = target.evaluate(starts, ones, rng)[1][:, 0]
     states = [
@@ -464,15 +428,18 @@ def warm_up(
         density = target
 
     draws = first["flat"][:, first_part // 3 :].reshape(-1, starts.shape[1])
-    root = np.linalg.cholesky(_shrunk_covariance(draws, approximation.covariance))
-    kernel = kernel_with(root)
+    # Shrunk towards the initial covariance, with a weight of two draws per dimension: that of about
+    # as many draws as dimensions would be nearly singular.
+    weight = len(draws) / (len(draws) + 2 * draws.shape[1])
+    covariance = weight * np.cov(draws, rowvar=False) + (1 - weight) * approximation.covariance
+    root = np.linalg.cholesky(covariance)
+    kernel = NUTSKernel(density, target, root, settings.target_accept)
     half = first["step_size"][:, first_part // 2 :]
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = run("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if rejects(second):
-        density = target
-        kernel = kernel_with(root)
+        kernel = NUTSKernel(target, target, root, settings.target_accept)
     return kernel, _restarted(kernel, second, step_size)
 
 
@@ -480,16 +447,6 @@ def _restarted(kernel: NUTSKernel, collected: Collected, step_size: float) -> li
     """Start every chain of a kernel at its last draw with another kernel."""
     last = zip(collected["flat"][:, -1], collected["coefficients"][:, -1], strict=True)
     return [kernel.begin(flat, coefficients, step_size) for flat, coefficients in last]
-
-
-def _shrunk_covariance(draws: Array, initial: Array) -> Array:
-    """Covariance of draws (draw, D), shrunk towards an initial estimate.
-
-    The initial estimate has the weight of two draws per dimension. Without it the covariance of
-    about as many draws as dimensions would be nearly singular.
-    """
-    weight = len(draws) / (len(draws) + 2 * draws.shape[1])
-    return np.asarray(weight * np.cov(draws, rowvar=False) + (1 - weight) * initial)
 
 
 def nuts(
@@ -521,13 +478,13 @@ def nuts(
     """
     chains = settings.chains
     count = MIN_DRAWS if settings.draws is None else settings.draws
-    runner = ChainRunner(settings.seed, chains)
-    kernel, states = warm_up(runner, target, approximation, settings)
+    rngs = [[generator(settings.seed, own, chain) for own in PURPOSES] for chain in range(chains)]
+    kernel, states = warm_up(rngs, target, approximation, settings)
     # Without a number of draws, about twice the minimum.
     expected = 2 * count if settings.draws is None else count
     title = f"Draws of {chains} chains"
     with share_of_stage(title, settings.progress, chains * expected, leave=True) as share:
-        states, collected = runner.run(kernel, states, count, share, adapts=False)
+        states, collected = run_chains(kernel, states, rngs, count, share, adapts=False)
         while settings.draws is None:
             done = collected["flat"].shape[1]
             every = quantities(collected["flat"], collected["coefficients"])
@@ -536,7 +493,7 @@ def nuts(
             share.expect(chains * min(short * done, MAX_DRAWS), f"{done} draws per chain")
             if not more:
                 break
-            states, further = runner.run(kernel, states, more, share, adapts=False)
+            states, further = run_chains(kernel, states, rngs, more, share, adapts=False)
             collected = concatenated([collected, further], axis=1)
 
     flat, coefficients = collected.pop("flat"), collected.pop("coefficients")

@@ -7,7 +7,7 @@ from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
 from scipy.stats import norm
 
-from bayes_intgen.inference import sampled_model
+from bayes_intgen.inference import sampler
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
     MAX_PROPOSALS,
@@ -15,8 +15,12 @@ from bayes_intgen.inference.density.importance import (
     smoothed_weights,
     weighted_draws,
 )
-from bayes_intgen.inference.sampled_model import PARETO_K_LIMIT, ImportanceDiagnostics
-from bayes_intgen.inference.settings import SamplerSettings, Techniques
+from bayes_intgen.inference.sampler import (
+    PARETO_K_LIMIT,
+    ImportanceDiagnostics,
+    SamplerSettings,
+    Techniques,
+)
 
 # Logarithms of gamma variables: skewed to the left like the logarithms of scales.
 SHAPES = np.array([2.0, 2.0, 4.0, 10.0])
@@ -55,7 +59,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(sampled_model, "MIN_ESS", 1000)
+    monkeypatch.setattr(sampler, "MIN_ESS", 1000)
     draws = draws_of(AT_MODE)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)

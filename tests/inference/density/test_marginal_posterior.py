@@ -32,7 +32,8 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
     with jax.enable_x64(True):
 
         def of_program(flat):
-            sites = target.prior.sites(flat)
+            sites = {n: flat[i] for n, i in target.priors.positions.items()}
+            sites["noise_sd"] = sites["noise_sd"][0]
             return potential_energy(marginal_program, (posterior.priors, posterior.sums), {}, sites)
 
         expected, slopes = jax.value_and_grad(of_program)(at)
@@ -60,7 +61,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 @pytest.mark.parametrize("prior", ["gp", "spline"])
 def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
     target = of_model(data, prior=prior)
-    at = target.prior.mean + 0.3 * np.random.default_rng(2).normal(size=target.prior.size)
+    at = target.start + 0.3 * np.random.default_rng(2).normal(size=target.start.size)
     steps = 1e-5 * np.eye(len(at))
     difference = np.array(
         [target.value_and_grad(at + e)[1] - target.value_and_grad(at - e)[1] for e in steps]
@@ -76,7 +77,7 @@ def test_search_recovers_from_points_without_a_cholesky_factor() -> None:
     world = Polynomial.random(4, seed=7)
     few = of_model(world.dataset(40_000, seed=0), graph=world.graph)
     target = of_more_rows(few, 2e5)
-    start = target.prior.mean
+    start = target.start
     mode = find_mode(target, start, progress=False)
     # Rounding decides where it ends; another search from there gains next to nothing.
     again = find_mode(target, mode, progress=False)

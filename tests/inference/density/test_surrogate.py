@@ -123,7 +123,7 @@ def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> Non
     )
     errors = [np.std(log_ratio(posterior, each, draws[24:])) for each in (single, double)]
     assert errors[0] == pytest.approx(errors[1], abs=0.1)
-    scales = posterior.prior.positions["scale"]
+    scales = posterior.priors.positions["scale"]
     for shift in (2.0, 3.5, 5.0):
         wide = mode.copy()
         wide[scales] += shift
@@ -139,7 +139,7 @@ def test_lift_tests_are_part_of_the_surrogate() -> None:
     exact, slope = posterior.value_and_grad(mode)
     assert value == pytest.approx(exact, abs=0.05)
     # Pseudo-observations have their weight at the mode for every value of the noise.
-    others = np.arange(len(mode)) != posterior.prior.positions["noise_sd"][0]
+    others = np.arange(len(mode)) != posterior.priors.positions["noise_sd"][0]
     np.testing.assert_allclose(gradient[others], slope[others], atol=0.05)
     # Negative control: without the test.
     assert value != pytest.approx(marginal_posterior(data, MODEL).value(mode), abs=0.5)
@@ -170,7 +170,7 @@ def test_uninformed_coefficients_belong_to_a_block(gp) -> None:
     posterior = marginal_posterior(data, bi.models.additive(gp))
     assert (np.diag(posterior.sums.xx) == 0).any()
     expansion = ExpansionPoint.of(posterior, posterior.start)
-    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.prior.sd
+    dispersion = rng.normal(size=(24, len(posterior.start))) * posterior.priors.flat.sd
     blocks = coefficient_blocks(expansion, posterior.start + dispersion)
     np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(posterior.terms.size))
     value, _ = block_statistics(expansion, blocks).value_and_grad(posterior.start)

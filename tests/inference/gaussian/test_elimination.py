@@ -137,7 +137,7 @@ def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -
     terms = _terms(data)
     posterior = of_terms(data, terms)
     priors = posterior.priors
-    sites = {"scale": np.full(len(terms.scaled), sd), "noise_sd": np.array(noise_sd)}
+    sites = {"scale": np.full(len(terms.scales), sd), "noise_sd": np.array(noise_sd)}
     matrix = terms.matrix(data.inputs, data.intervened)
     prior = matrix * np.exp(2 * priors.log_sd(sites)) @ matrix.T
     covariance = prior + noise_sd**2 * _covariance(data, terms)

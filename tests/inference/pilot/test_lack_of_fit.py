@@ -8,7 +8,7 @@ from scipy import stats
 import bayes_intgen as bi
 from bayes_intgen.assess.advice import fit_problems
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.passes import TermSums
+from bayes_intgen.inference.gaussian.passes import TermSums, sufficient_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import score_tests
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models.variance_function import VarianceFunction
@@ -35,7 +35,8 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
     data, model = world(np.sin, rows=120), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
-        every = TermSums.over(data, terms.and_terms(tests), VarianceFunction(), False)
+        wider = terms.and_terms(tests)
+        every = TermSums(wider, sufficient_statistics(data, wider, VarianceFunction(), False))
         sums = every.of_candidates(terms, tests)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = posterior.sites(posterior.start)

@@ -3,7 +3,7 @@ from threading import Barrier
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from bayes_intgen._blas import single_blas_thread
+from bayes_intgen._threads import single_blas_thread
 
 
 def blas_threads() -> set[int]:
