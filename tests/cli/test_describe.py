@@ -364,7 +364,7 @@ def test_labels_that_start_with_a_hyphen_can_be_typed(tmp_path, run) -> None:
 
 
 @pytest.mark.parametrize("label", ["2", 2.0, True])
-def test_labels_need_not_be_text(label, tmp_path, run) -> None:
+def test_labels_need_not_be_text(label) -> None:
     frame = trial()
     study = frame["study"].map({"A-101": label, "B-202": 3, "Registry": 0})
     data = bi.RegimeData.from_frame(

@@ -97,7 +97,7 @@ def test_linear_priors_and_levels_interact() -> None:
     np.testing.assert_allclose(slopes, [0.0, 1.0, -1.0], atol=0.15)
 
 
-def test_lift_tests_measure_an_action_at_average_values_of_the_others(points) -> None:
+def test_lift_tests_measure_an_action_at_average_values_of_the_others() -> None:
     # The interaction averages zero, so that a test of tv informs its own contribution alone.
     data = rows(0.6, per_regime=150)
     test = data.add_lift_test("tv", -1.0, 1.0, effect=1.52, se=0.01)

@@ -10,7 +10,6 @@ from bayes_intgen.assess.advice import fit_problems
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import TermSums, sufficient_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import score_tests
-from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.models.variance_function import VarianceFunction
 
 
@@ -22,12 +21,6 @@ def world(curve, rows: int = 700, seed: int = 0) -> bi.RegimeData:
     actions = np.where(masks, rng.normal(size=masks.shape), causes + rng.normal(size=masks.shape))
     outcome = curve(actions[:, 0]) + 0.5 * actions[:, 1] + 0.7 * causes.sum(axis=1)
     return bi.RegimeData.from_arrays(actions, outcome + 0.5 * rng.normal(size=len(masks)), masks)
-
-
-def pilot(data: bi.RegimeData, model: bi.models.AdditiveModel) -> Pilot:
-    with jax.enable_x64(True):
-        terms, candidates = model.decompose(data), model.candidates(data)
-        return pilot_fit(data, model, terms, candidates, progress=False)
 
 
 def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
