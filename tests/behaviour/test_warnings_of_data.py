@@ -112,6 +112,14 @@ def test_actions_in_two_units_share_a_warning() -> None:
     assert message in bi.report_identification(table(both, outcome)).problems
 
 
+def test_columns_that_were_swapped_in_half_of_the_rows_are_named() -> None:
+    actions, outcome = world()
+    actions = actions * [1, 50] + [3, 150]
+    swapped = np.where((np.arange(len(actions)) % 2 == 0)[:, None], actions[:, ::-1], actions)
+    (message,) = [text for text in warned(table(swapped, outcome)) if "unit" in text]
+    assert message.startswith("'tv', 'radio' may mix two units")
+
+
 def sound() -> dict[str, bi.RegimeData]:
     actions, outcome = world()
     rng = np.random.default_rng(4)
