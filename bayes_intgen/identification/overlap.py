@@ -15,10 +15,9 @@ motivates.
   actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
 A row is near a point up to a distance in the actions' coordinates that depends on the number of
-actions only (``radius``). A level is near rows at the same one only; steps of an action with few
-values count as distances, since of many actions hardly any two rows have all values in common. A
-point outside the observed range of an action is near no row. Rows that are added to a table, with
-the same coordinates, therefore never take support away: every condition is one on the regimes and
+actions only (``radius``). A level, or one of few values, is near rows at the same one only, and a
+point outside the observed range of an action is near none. Rows that are added to a table, with the
+same coordinates, therefore never take support away: every condition is one on the regimes and
 places that rows reach, and the rows that represent many (``first_rows``) are those of the shorter
 table and some of the added ones. See `bayes_intgen.identification.distance`.
 """
@@ -36,7 +35,7 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
-from bayes_intgen.basis.categories import Categories, Label, decoded_table
+from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, Label, decoded_table
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.distance import (
@@ -192,7 +191,7 @@ class ReferenceRows:
         if len(inputs) == 1:
             near = [nearest_on_line(rows[:, inputs[0]], own[:, 0]) <= NEAR for rows in self._sorted]
         else:
-            exact = [self.categories[k] is not None for k in inputs]
+            exact = [self._few_valued[k] for k in inputs]
             most, visited = radius(len(inputs) - sum(exact)), self._visited_apart
             near = [nearest(rows[:, inputs], own, most, exact) <= most for rows in visited]
         within = np.stack(near, axis=1)
@@ -355,6 +354,12 @@ class ReferenceRows:
         Values in a class are near each other; each level is a class of its own.
         """
         return np.floor(self._apart(points) / NEAR + 0.5).astype(np.intp)
+
+    @cached_property
+    def _few_valued(self) -> tuple[bool, ...]:
+        """Whether each action has levels, or as few values as levels are recommended for."""
+        columns = zip(self.categories, np.concatenate(self.visited).T, strict=True)
+        return tuple(of is not None or len(np.unique(own)) <= MAX_DISTINCT for of, own in columns)
 
     def described(
         self,

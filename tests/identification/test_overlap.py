@@ -40,18 +40,6 @@ def test_rows_like_those_of_a_regime_are_near_it() -> None:
     assert data.support(apart, ["y"]).supported.mean() > 0.9
 
 
-def test_neighbouring_doses_of_many_drugs_are_near_each_other_and_levels_are_not() -> None:
-    rng, names = np.random.default_rng(0), [f"drug {k}" for k in range(8)]
-    masks = np.repeat(np.concatenate([np.zeros((1, 8)), np.eye(8)]) > 0, 200, axis=0)
-    doses = rng.integers(0, 4, masks.shape)
-    frame = pd.DataFrame(doses, columns=names).assign(y=rng.normal(size=len(doses)))
-    frame["regime"] = [names[mask.argmax()] if mask.any() else "" for mask in masks]
-    assert bi.read(frame, names, "y").support(doses[:50]).supported.all()
-    named = frame.assign(**{name: frame[name].map("level {}".format) for name in names})
-    points = named[names].iloc[:50].to_dict("records")
-    assert not bi.read(named, names, "y").support(points).supported.any()
-
-
 def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
     data = two_actions(500, seed=0)
     points = [[1.0, 1.0], [1.0, -1.0]]
