@@ -285,7 +285,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         point={name: own[0] for name, own in named.items()},
         baseline={name: own[1] for name, own in named.items()},
         objective="mean" if search.measure == MEAN else search.measure,
-        value=float(search.measure((own if search.of_level else gain)[:, None])[0]),
+        value=search.corrected_value(point),
         cost=cost if problem.has_costs else None,
         budget=problem.budget,
         profit=None if problem.value is None else profit,
@@ -347,8 +347,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()
-    of_draws = search.best_of_draws(best)
-    value = plan_at(posterior, search, best, of_draws).value
+    value = search.corrected_value(best)
     if value < target:
         raise ModelError(
             f"no plan reaches {format_number(target)}: the best one has "
@@ -368,7 +367,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             # The rows support no plan that costs so little.
             low = middle
             continue
-        if plan_at(posterior, own, point, of_draws).value >= target:
+        if own.corrected_value(point) >= target:
             best, high = point, min(middle, float(problem.cost(point[None])[0]))
         else:
             low = middle

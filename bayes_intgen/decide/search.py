@@ -200,6 +200,12 @@ class Search:
         optimism = error.optimism * sd
         return mean - optimism + error.spread * (gain - mean), optimism
 
+    def corrected_value(self, plan: Array) -> float:
+        """Objective at a plan that was chosen as the best, corrected."""
+        worth, usual = self.surface.draws(np.stack([plan, self.problem.baseline])).T
+        gain, _ = self.corrected(worth - usual)
+        return float(self.measure((usual + gain if self.of_level else gain)[:, None])[0])
+
     @cached_property
     def _error_of_choice(self) -> ErrorOfChoice:
         return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
