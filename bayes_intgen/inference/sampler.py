@@ -1,4 +1,4 @@
-"""What samplers take and return: settings, draws, and diagnostics of importance weights."""
+"""What samplers take and return: settings and techniques, draws, and their diagnostics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Techniques:
     moved_knots : bool
         Knots of finer functions of two actions lie where mean residuals change most.
     interactions_of_causes : bool
-        The same, and a variance of rows with several actions set.
+        Candidates of forward selection, and a variance of rows with several actions set.
     changes_in_time : bool
         Effects and biases may change along dates.
     informed_directions : bool
