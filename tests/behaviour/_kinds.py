@@ -289,6 +289,14 @@ def stream(folder: Path) -> Case:
     return replace(case, data=data)
 
 
+def stream_in_time() -> Case:
+    """Weeks in which tv acts for some weeks, read in batches."""
+    case = carry_over()
+    batches = [case.frame[start : start + 170] for start in range(0, len(case.frame), 170)]
+    data = bi.read(batches, case.actions, "y", time="week", progress=False)
+    return replace(case, data=data)
+
+
 def cluster(folder: Path) -> Case:
     from distributed import Client, LocalCluster
 
@@ -420,6 +428,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     ),
     "missing_cells": missing_cells,
     "stream": stream,
+    "stream_in_time": stream_in_time,
     "cluster": cluster,
     "zeros_and_ones": lambda: case_of(
         World(

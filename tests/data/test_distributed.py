@@ -224,11 +224,17 @@ def test_rows_of_a_partition_are_summed_as_they_are_read(one_worker, tmp_path) -
     assert "summed" in CALLED[: CALLED.index("read", 1)]
 
 
-def test_carryover_is_refused(one_worker, paths) -> None:
-    data = of_files(paths, one_worker)
-    model = bi.models.additive(carryover={"x": bi.Adstock(0.5)})
-    with pytest.raises(bi.DataError, match="carry-over needs the rows of a unit together"):
-        bi.fit(data, model)
+def test_a_file_is_a_partition_if_rows_have_a_time(one_worker, paths, tmp_path) -> None:
+    roles = {"client": one_worker, "time": "day", "unit": "file", "progress": False}
+    files = [tmp_path / path.name for path in paths[:3]]
+    for i, (path, file) in enumerate(zip(paths[:3], files, strict=True)):
+        rows = pd.read_parquet(path)
+        dated = rows.assign(file=f"f{i}", day=range(len(rows)))
+        dated.to_parquet(file, row_group_size=500)
+    data = bi.read(files, *COLUMNS, **roles)
+    assert len(data._partitions) == 3
+    with pytest.raises(bi.DataError, match="are in two partitions"):
+        bi.read([*files, files[0]], *COLUMNS, **roles)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:
