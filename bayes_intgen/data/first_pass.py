@@ -14,7 +14,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
-from bayes_intgen.data.in_time import Order, WithPast
+from bayes_intgen.data.in_time import Order, WithPast, opening_of
 from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.rows import SAME_ROWS, Observations, decisive_values, even_shares
 from bayes_intgen.data.schema import Batch, Each, Schema, numbered_tables
@@ -163,7 +163,7 @@ class Reservoir(NamedTuple):
             tuple(tuple(sorted({*one, *more})[:3]) for one, more in values),
             decisive_values(np.array([*self.outcome, *other.outcome]), None),
             self.digest.merge(other.digest),
-            self.opening.followed_by(other.opening).opening,
+            opening_of(self.opening, other.opening),
             self.order.followed_by(other.order),
         )._thinned()
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import CovariateColumns, date_text
-from bayes_intgen.data.rows import Observations, Transformation
+from bayes_intgen.data.rows import OPENING_ROWS, Observations, Transformation
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option
@@ -123,6 +123,13 @@ class WithPast(NamedTuple):
             every = piece if past is None else past.followed_by(piece)
             yield self.function(every).take(slice(len(every) - len(piece), None))
             past = _last_rows(every, self.periods)
+
+
+def opening_of(before: Observations, after: Observations) -> Observations:
+    """Opening of rows, from those of two parts of them: see :attr:`Rows.opening`."""
+    if before.time is None and len(before) >= OPENING_ROWS:
+        return before
+    return before.followed_by(after).opening
 
 
 def _last_rows(rows: Observations, count: int) -> Observations:
