@@ -231,7 +231,7 @@ def fit(
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file is read in passes, never as a whole.
+    A Parquet file is read in passes, and with --time as a whole up to half a gigabyte.
 
     Parameters
     ----------

@@ -175,6 +175,7 @@ def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
     fit = fitted(panel(0.6), OPEN | {"radio": bi.Adstock(0.6)})
     lasting = fit.joint_effect(POINTS)
     assert lasting.attrs["population"] == "tv and radio held for as long as they act"
+    assert "tv and radio held for as long as they act" in str(fit.best(bi.Decision()))
     once = fit.joint_effect(POINTS, periods=1)
     assert "held for 1 period, before at" in once.attrs["population"]
     np.testing.assert_array_equal(once["tv"], POINTS[:, 0])
