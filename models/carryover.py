@@ -8,6 +8,7 @@ functions of the action of this period, with which hidden causes of this period 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import real_number, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
-from bayes_intgen.data.in_time import gaps, step_of
+from bayes_intgen.data.in_time import gaps, of_unit, step_of
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.text.messages import option, refuse_unknown_actions
@@ -112,7 +113,7 @@ class Window(NamedTuple):
         """Whether there is such a row, shape (length, n)."""
         return ~np.isnan(self.values)
 
-    def of(self, delay: int, length: int) -> Self:
+    def during(self, delay: int, length: int) -> Self:
         """Some of the periods."""
         some = slice(delay, delay + length)
         return type(self)(self.values[some], self.was_set[some])
@@ -147,13 +148,10 @@ def _numbers_of_periods(rows: Observations, step: float) -> NDArray[np.int_]:
     assert ordered.series is not None
     steps = gaps(ordered)
     if not (steps > 0).all():
-        at, columns = int(np.argmin(steps)), rows.columns
-        unit = (
-            f" of {columns.labels_of[columns.unit][ordered.series[at]]!r}" if columns.unit else ""
-        )
+        unit = of_unit(rows.columns, ordered.series[np.argmin(steps)])
         raise DataError(
-            f"two rows{unit} have the same {columns.time}, and carry-over needs their order; name "
-            f"the column that tells them apart with {option('unit')}, or add them up"
+            f"two rows{unit} have the same {rows.columns.time}, and carry-over needs their order; "
+            f"name the column that tells them apart with {option('unit')}, or add them up"
         )
     # Months differ in length, and rows may be missing.
     jumps = np.where(np.isinf(steps), FAR, np.maximum(1, np.rint(steps / step)))
@@ -292,7 +290,7 @@ class Lags:
         for k, window in self.windows.of(rows).items():
             adstock = carryover[self.names[k]]
             was_set = rows.intervened[:, k] & (whole and k in self.persists)
-            own = window.of(adstock.delay, adstock.length)
+            own = window.during(adstock.delay, adstock.length)
             usable &= own.is_complete(adstock.weights, was_set)
         return usable
 
@@ -302,7 +300,7 @@ class Lags:
         past, categories = np.zeros((len(PAST_RATES), *slope.shape)), list(rows.categories)
         for k, window in self.windows.of(rows).items():
             adstock = carryover[self.names[k]]
-            own, categories[k] = window.of(adstock.delay, adstock.length), None
+            own, categories[k] = window.during(adstock.delay, adstock.length), None
             actions[:, k] = own.mean(adstock.weights)
             if adstock.sd:
                 rate = START if adstock.rate is None else adstock.rate
@@ -321,27 +319,17 @@ class Lags:
 
     def applied(self, data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
         """Carry over the actions of rows with windows; see :func:`carried_over`."""
-        carried = data.with_past(CarryOver(self, carryover), 0)
+        carried = data.with_past(partial(self._of_usable, carryover), 0)
         refuse_lost_regimes(data, carried)
         return carried
+
+    def _of_usable(self, carryover: Mapping[str, Adstock], rows: Observations) -> Observations:
+        return self.carried(rows.take(self.usable(rows, carryover)), carryover)
 
 
 def _past_of(window: Window, rate: float, usual: float) -> Array:
     """Means over the periods before, in which settings from outside tell of no cause."""
-    return window.of(1, PAST_PERIODS).mean(geometric(rate, PAST_PERIODS), usual)
-
-
-@dataclass(frozen=True)
-class CarryOver:
-    """Carry actions over, of the rows whose windows say enough; a function of rows with windows."""
-
-    lags: Lags
-    carryover: Mapping[str, Adstock]
-
-    def __call__(self, rows: Observations) -> Observations:
-        """Carry over the actions of usable rows."""
-        usable = self.lags.usable(rows, self.carryover)
-        return self.lags.carried(rows.take(usable), self.carryover)
+    return window.during(1, PAST_PERIODS).mean(geometric(rate, PAST_PERIODS), usual)
 
 
 def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
