@@ -290,11 +290,13 @@ def stream(folder: Path) -> Case:
 
 
 def stream_in_time() -> Case:
-    """Weeks in which tv acts for some weeks, read in batches."""
+    """Weeks of regions in which tv acts for some weeks, read in batches that cut regions."""
     case = carry_over()
-    batches = [case.frame[start : start + 170] for start in range(0, len(case.frame), 170)]
-    data = bi.read(batches, case.actions, "y", time="week", progress=False)
-    return replace(case, data=data)
+    frame = case.frame.assign(region=[f"r{i // 100}" for i in range(len(case.frame))])
+    batches = [frame[start : start + 170] for start in range(0, len(frame), 170)]
+    order = {"unit": "region", "time": "week"}
+    data = bi.read(batches, case.actions, "y", **order, progress=False)
+    return replace(case, frame=frame, data=data)
 
 
 def cluster(folder: Path) -> Case:
