@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from dask import dataframe as dd
 from distributed import Client, LocalCluster
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import bayes_intgen as bi
@@ -180,7 +180,8 @@ OPEN = bi.models.additive(
 )
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+# Without minimal examples, which take minutes to find.
+@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     sizes=st.lists(st.integers(1, 400), min_size=1, max_size=4).map(tuple),
     by=st.sampled_from([["region", "week"], ["week", "region"], ["week"]]),
