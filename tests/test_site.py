@@ -1,4 +1,4 @@
-"""The built site in a browser, from a folder on disk: widths on a phone, and what searches find."""
+"""The built site in a browser, from a folder on disk: widths on a phone, searches, and paper."""
 
 import time
 from pathlib import Path
@@ -9,6 +9,8 @@ import pytest
 SITE = Path(__file__).parents[1] / "build" / "site"
 WIDTH = "return document.documentElement.scrollWidth"
 FINISHED = "return document.querySelector('.search-summary')?.textContent.includes('finished')"
+SCROLLS = """return [...document.querySelectorAll('main *')].filter((own) => own.checkVisibility()
+  && /auto|scroll/.test(getComputedStyle(own).overflow)).map((own) => own.className)"""
 FIRST = "return document.querySelector('ul.search a').href"
 SEARCHES = {
     "TV and radio together": "tutorials/marketing",
@@ -56,3 +58,14 @@ def test_a_search_finds_the_right_page_first(browser, words) -> None:
         time.sleep(0.2)
     # Sphinx forgets the entries of pages that it does not write anew.
     assert SEARCHES[words] in browser.execute_script(FIRST), "was it built by sphinx-build -E?"
+
+
+@pytest.mark.parametrize("page", ["index", "tutorials/marketing", "reference/decisions"])
+def test_nothing_is_cut_off_on_paper(browser, page) -> None:
+    browser.get((SITE / f"{page}.html").as_uri())
+    assert browser.execute_script(SCROLLS)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(SCROLLS) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

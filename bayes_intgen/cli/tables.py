@@ -9,6 +9,7 @@ from bayes_intgen.text.formats import (
     format_estimate,
     format_interval,
     format_number,
+    format_probability,
     format_to_uncertainty,
     format_value,
     frame_along,
@@ -83,7 +84,7 @@ def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list
     cells += [mean + mark, band, _single_outcome(number, kind)]
     if "change" in number:
         ends = number["change"], number["change_low"], number["change_high"]
-        cells += [*format_estimate(*ends, sign=True), _probability(number["above_zero"])]
+        cells += [*format_estimate(*ends, sign=True), format_probability(number["above_zero"])]
     return cells
 
 
@@ -95,11 +96,6 @@ def _single_outcome(number: dict[str, float], kind: str) -> str:
     if kind == "count":
         return f"{low:,.0f} to {high:,.0f}"
     return format_interval(low, high, decimals_for(high - low))
-
-
-def _probability(share: float) -> str:
-    """Format a share of draws, without a claim of certainty."""
-    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
 
 
 def _numbers(table: "xr.Dataset") -> list[str]:
