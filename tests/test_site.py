@@ -1,5 +1,7 @@
-"""The built site in a browser, from a folder on disk: widths on a phone, searches, and paper."""
+"""The built site in a browser, from disk: widths on a phone, searches, paper, and notebooks."""
 
+import json
+import re
 import time
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -58,6 +60,16 @@ def test_a_search_finds_the_right_page_first(browser, words) -> None:
         time.sleep(0.2)
     # Sphinx forgets the entries of pages that it does not write anew.
     assert SEARCHES[words] in browser.execute_script(FIRST), "was it built by sphinx-build -E?"
+
+
+@pytest.mark.parametrize("notebook", sorted(SITE.rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_needs_no_other_file_of_the_site(notebook) -> None:
+    cells = json.loads(notebook.read_text())["cells"]
+    text = "\n".join("".join(own["source"]) for own in cells if own["cell_type"] == "markdown")
+    assert "```{" not in text
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert targets
+    assert [own for own in targets if not own.startswith(("https://", "#"))] == []
 
 
 @pytest.mark.parametrize("page", ["index", "tutorials/marketing", "reference/decisions"])
