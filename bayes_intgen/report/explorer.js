@@ -16,7 +16,7 @@ const showDraws = (row, values, sign) => {
   const text = (v) => Number.isNaN(v) ? "–" : formatToUncertainty(v, decimals, sign);
   show(document.querySelector(`#${row} [data-of=mean]`), text(mean), [mean]);
   show(document.querySelector(`#${row} [data-of=band]`), `${text(ends[0])} to ${text(ends[1])}`, ends);
-  return `Mean ${text(mean)}, band ${text(ends[0])} to ${text(ends[1])}`;
+  return `Mean ${text(mean)}, interval ${text(ends[0])} to ${text(ends[1])}`;
 };
 const showShare = (place, gain, isSame) => {
   const share = gain.filter((v) => v > 0).length / draws;

@@ -178,7 +178,7 @@ def _estimates(name: str, mean: Array, low: Array, high: Array, *, sign: bool = 
     bands = zip(low, high, strict=True)
     return [
         (name, [format_to_uncertainty(float(own), decimals, sign=sign) for own in mean]),
-        ("band", [format_interval(*ends, decimals, sign=sign) for ends in bands]),
+        ("interval", [format_interval(*ends, decimals, sign=sign) for ends in bands]),
     ]
 
 
