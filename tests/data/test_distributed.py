@@ -237,6 +237,22 @@ def test_a_file_is_a_partition_if_rows_have_a_time(one_worker, paths, tmp_path) 
         bi.read([*files, files[0]], *COLUMNS, **roles)
 
 
+@pytest.mark.filterwarnings("ignore:the fit does not follow")
+def test_units_and_groups_reach_workers_in_other_processes(client) -> None:
+    frame = table(1200).assign(day=np.arange(1200) % 100)
+    frame["shop"] = [f"s{i // 100}" for i in range(1200)]
+    parts = dd.concat([dd.from_pandas(half, npartitions=1) for half in (frame[:500], frame[500:])])
+    roles = {"groups": ["shop"], "unit": "shop", "time": "day", "progress": False}
+    model = bi.models.additive("linear", carryover={"x": bi.Adstock(0.5)})
+    one, other = (
+        bi.fit(bi.read(source, *COLUMNS, **roles, **more), model, method="laplace", progress=False)
+        for source, more in ((frame, {}), (parts, {"client": client}))
+    )
+    points = [[0.5, -0.5], [1.0, 0.0]]
+    effects = [fit.joint_effect(points).to_numpy() for fit in (one, other)]
+    np.testing.assert_allclose(*effects, atol=1e-8)
+
+
 def test_closed_client_is_refused(tmp_path) -> None:
     client = Client(processes=False, n_workers=1, dashboard_address=None)
     table(300).to_parquet(tmp_path / "rows.parquet")
