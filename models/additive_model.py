@@ -26,7 +26,7 @@ from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.carryover import has_past
 from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
+from bayes_intgen.models.terms import Decomposition, Term, Where
 from bayes_intgen.text.messages import option, refuse_unknown_actions
 
 
@@ -176,7 +176,7 @@ class AdditiveModel(Model):
         phi, delta = list[Function](), list[Function]()
         for k, name in enumerate(data.names):
             phi.append(Function(f"phi({name})", "unconfounded", k, contributions[k]))
-            gate = WhereNotSet(k)
+            gate = Where((k,))
             delta.append(Function(f"delta({name})", "bias", k, biases[k], gate, of_period=True))
         return _Actions(bases, of_period, phi, delta)
 
@@ -320,12 +320,12 @@ def _of_causes(data: Observations, j: int, k: int, prior: Mechanism) -> Iterator
     A product of both hidden causes shows where neither action was set. Where both were set shows
     what the biases of single actions offset everywhere else.
     """
-    one, other = data.names[j], data.names[k]
-    name = f"delta({one}, {other})"
-    yield Function(name, "bias", None, prior, OfPair(j, k, False), of_period=True)
+    pair = f"{data.names[j]}, {data.names[k]}"
+    gate = Where((j, k))
+    yield Function(f"delta({pair})", "bias", None, prior, gate, of_period=True)
     if any(mask[j] and mask[k] for mask in data.regimes):
-        name = f"psi({one}, {other} | set)"
-        yield Function(name, "interaction", None, prior, OfPair(j, k, True), of_period=True)
+        gate = Where((j, k), were_set=True)
+        yield Function(f"psi({pair} | set)", "interaction", None, prior, gate, of_period=True)
 
 
 def _with_other(bias: Function, other: str) -> Function:

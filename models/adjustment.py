@@ -53,11 +53,11 @@ from bayes_intgen.models.mechanisms.mechanism import (
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
 from bayes_intgen.models.terms import (
-    Always,
+    ALWAYS,
     Decomposition,
     RandomEffects,
     Term,
-    WhereNotSet,
+    Where,
 )
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions, unknown_action
 
@@ -156,7 +156,7 @@ class Adjustment:
         """
         data, (centre, unit) = self.data, _outcome_moments(self.data)
         mean, sd = (centre, 5 * unit) if intercept is None else intercept
-        every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, Always()), *terms)
+        every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, ALWAYS), *terms)
         effects = None
         if len(data.columns):
             every += (*self._covariate_terms(), *self._moderator_terms(), *self._group_terms())
@@ -369,7 +369,7 @@ def control_terms(
     smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
     column, order = Column.of(values[:, 0], rows), smooth.pair_order(rows)
     margin = smooth.marginal_basis(column, size)
-    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k), of_period=True)
+    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, Where((k,)), of_period=True)
 
     def product(position: int) -> Term:
         """Products of the control variable with one of the inputs."""
@@ -474,7 +474,7 @@ def _usual_term(data: Observations, i: int, parts: Sequence[_UsualPart]) -> Term
     name = f"usual({data.columns.every[i - len(data.names)]})"
     # One standard deviation of the outcome, which hardly shrinks it.
     component = Component("", directions, CONSTANT.scale)
-    return Term(name, "usual", None, (i,), component, 1.0, Always())
+    return Term(name, "usual", None, (i,), component, 1.0, ALWAYS)
 
 
 def _outcome_moments(data: Observations) -> tuple[float, float]:

@@ -27,7 +27,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
     random_walk,
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Always, Gate, Role, Term
+from bayes_intgen.models.terms import ALWAYS, Gate, Role, Term
 
 # Maximum number of units that determine scales, knots and centres.
 MAX_UNITS = 20_000
@@ -145,7 +145,7 @@ class Function(NamedTuple):
     role: Role
     action: int | None
     prior: Mechanism
-    gate: Gate = Always()
+    gate: Gate = ALWAYS
     of_period: bool = False
 
     def term(self, component: Component, *inputs: int) -> Term:

@@ -13,7 +13,7 @@ from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
-from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Gate, InRegime, Term
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RegressionModel(Model):
     by_regime: bool
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        gates: dict[str, Gate] = {"f": Always()}
+        gates: dict[str, Gate] = {"f": ALWAYS}
         if self.by_regime:
             regimes = tuple(data.regimes)
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
@@ -40,7 +40,7 @@ class RegressionModel(Model):
         pairs = [(k, j) for k in range(len(names)) for j in range(k)]
         terms: list[Term] = []
         for label, gate in gates.items():
-            if not isinstance(gate, Always):
+            if gate != ALWAYS:
                 terms.append(Term(f"{label} level", "regression", None, (), CONSTANT, 1.0, gate))
             for k, name in enumerate(names):
                 f = Function(f"{label}({name})", "regression", k, mechanisms[k], gate)

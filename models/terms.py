@@ -62,48 +62,27 @@ _OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 
 
 @dataclass(frozen=True)
-class Always:
-    """Gate of a term that acts in every regime."""
+class Where:
+    """Gate of a term that acts where some actions were all set, or where none of them was.
 
-    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """Ones, shape (n,), for masks of shape (n, K)."""
-        return np.ones(len(intervened))
-
-
-@dataclass(frozen=True)
-class WhereNotSet:
-    """Gate of a term that acts where one action was not set, 1 - R_k.
+    Without actions the term acts in every regime; with one that was not set, the gate is 1 - R_k.
 
     Attributes
     ----------
-    action : int
-    """
-
-    action: int
-
-    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """One minus the mask of the action, shape (n,), for masks of shape (n, K)."""
-        return np.asarray(1.0 - intervened[:, self.action])
-
-
-@dataclass(frozen=True)
-class OfPair:
-    """Gate of a term that acts where two actions were both set, or neither was.
-
-    Attributes
-    ----------
-    first, second : int
+    actions : tuple of int
     were_set : bool
     """
 
-    first: int
-    second: int
-    were_set: bool
+    actions: tuple[int, ...] = ()
+    were_set: bool = False
 
     def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """One where both masks are so, otherwise zero, shape (n,), for masks of shape (n, K)."""
-        masks = intervened[:, [self.first, self.second]]
-        return np.asarray(1.0 * (masks == self.were_set).all(axis=1))
+        """One where the masks of the actions are so, otherwise zero, shape (n,), for (n, K)."""
+        masks = intervened[:, list(self.actions)]
+        return np.asarray((masks == self.were_set).all(axis=1), dtype=np.float64)
+
+
+ALWAYS = Where()
 
 
 @dataclass(frozen=True)
@@ -148,7 +127,7 @@ class InRegime:
         return float(weights[self.index])
 
 
-Gate = Always | WhereNotSet | OfPair | InRegime
+Gate = Where | InRegime
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +201,7 @@ class Term:
         def part(basis: Basis, **changes: Any) -> Term:
             return replace(self, component=replace(self.component, basis=basis), **changes)
 
-        of_bias = part(replace(basis, slopes=()), gate=WhereNotSet(self.action))
+        of_bias = part(replace(basis, slopes=()), gate=Where((self.action,)))
         of_usual = (
             part(own, action=None, inputs=tuple(self.inputs[i] for i in at), of_period=False)
             for at, own in basis.of_usual
@@ -232,7 +211,7 @@ class Term:
     @property
     def is_interaction(self) -> bool:
         """Whether the term is an interaction of two actions in every regime."""
-        return self.role == "interaction" and isinstance(self.gate, Always)
+        return self.role == "interaction" and self.gate == ALWAYS
 
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
@@ -395,8 +374,8 @@ class Decomposition:
     @property
     def pairs_set(self) -> set[tuple[int, int]]:
         """Pairs of actions with functions that act only where both were set."""
-        gates = {term.gate for term in self.terms if isinstance(term.gate, OfPair)}
-        return {(gate.first, gate.second) for gate in gates if gate.were_set}
+        gates = {term.gate for term in self.terms if isinstance(term.gate, Where)}
+        return {(gate.actions[0], gate.actions[1]) for gate in gates if gate.were_set}
 
     def _of_pairs(self, role: Role) -> dict[tuple[int, int], Interaction]:
         """Functions of two actions that belong to neither alone, by their positions."""

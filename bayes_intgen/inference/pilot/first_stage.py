@@ -41,7 +41,7 @@ from bayes_intgen.models.adjustment import (
     usual_terms,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Term, Where
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
@@ -262,7 +262,7 @@ def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tup
         # The scale is fixed.
         component = Component("", basis, LogNormal(1.0, 1.0))
         name = f"delta({terms.names[k]}) control error"
-        gate = Always() if basis.slopes else WhereNotSet(k)
+        gate = ALWAYS if basis.slopes else Where((k,))
         sd = 1 / terms.unit
         errors.append(Term(name, "bias", k, own[0].inputs, component, sd, gate, of_period=True))
     return tuple(errors)
@@ -283,7 +283,7 @@ def rate_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[
         )
         component = Component("", basis, LogNormal(1.0, 1.0))
         label = f"phi({name}) rate error"
-        errors.append(Term(label, "unconfounded", k, (k,), component, 1 / terms.unit, Always()))
+        errors.append(Term(label, "unconfounded", k, (k,), component, 1 / terms.unit, ALWAYS))
     return tuple(errors)
 
 

@@ -24,7 +24,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStati
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, left_over, with_pairs
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import Decomposition, OfPair, Term
+from bayes_intgen.models.terms import Decomposition, Term, Where
 
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
@@ -398,7 +398,7 @@ def _shows_causes(term: Term) -> bool:
     Such rows tell the joint effect most directly. Evidence that outweighs the number of pairs is
     enough: a missing term is an error of the answer, however many rows there are.
     """
-    return isinstance(term.gate, OfPair) and term.gate.were_set
+    return isinstance(term.gate, Where) and term.gate.were_set
 
 
 def _informed(term: Term, precision: Array, scale: float) -> Term:
