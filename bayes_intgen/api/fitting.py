@@ -118,7 +118,8 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     tree = build_tree(data, model, pilot, sampled, settings)
-    return Fit(data, model, settings, pilot, sampled, Posterior(tree))
+    posterior = Posterior(tree, (model, sampled.terms, pilot.spread))
+    return Fit(data, model, settings, pilot, sampled, posterior)
 
 
 @hints_for_names(OTHER_NAMES)

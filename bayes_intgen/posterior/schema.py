@@ -254,6 +254,16 @@ def _constant_data(
     return xr.merge(parts, join="exact", combine_attrs="override")
 
 
+def stored_model(tree: xr.DataTree) -> tuple[Model, Decomposition, VarianceFunction]:
+    """Read the model, its terms and the variance function from the tree of a fit."""
+    attrs = tree[FIT].attrs
+    return (
+        serialise.loads(attrs["model"], Model),
+        serialise.loads(attrs["terms"], Decomposition),
+        serialise.loads(attrs["spread"], VarianceFunction),
+    )
+
+
 def stored_prediction(
     tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction, link: Link
 ) -> Prediction:

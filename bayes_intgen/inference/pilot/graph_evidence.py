@@ -181,7 +181,7 @@ def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
     unordered = isinstance(mechanism, Levels) and not mechanism.ordered
     count = N_LEVEL_FEATURES if unordered else N_FEATURES
     if isinstance(basis, KarhunenLoeveBasis):
-        return KarhunenLoeveBasis(basis.basis, basis.weights[:, :count])
+        return basis.leading(count)
     return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), count)
 
 
