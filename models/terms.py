@@ -617,7 +617,8 @@ class Decomposition:
 
     def design(self, rows: Observations) -> Array:
         """Design matrix of rows, shape (n, P)."""
-        return self.matrix(rows.inputs, rows.intervened, periods=Periods.of(rows))
+        periods = None if rows.periods is None else Periods.of(rows)
+        return self.matrix(rows.inputs, rows.intervened, periods=periods)
 
     def differences(self, tests: Sequence[LiftTest]) -> Array:
         """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).

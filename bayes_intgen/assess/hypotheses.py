@@ -318,9 +318,7 @@ def null_fit(
     first, candidates = with_observed_causes(data.this_period, model, first, candidates)
     pilot = pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)
     terms = pilot.posterior.terms
-    passed = {
-        term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
-    }
+    passed = {term.name for term in model.fit_tests(data) if FitTest.of(term) in pilot.fit_tests}
     finer = [t for t in candidates if t.name not in passed and t not in interactions]
     if not finer:
         return pilot

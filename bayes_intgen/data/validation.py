@@ -66,7 +66,8 @@ def checked_data(data: Any) -> Rows:
         )
     if isinstance(data, Observations):
         check_enough_rows(data)
-        check_covariates(data)
+        if len(data.columns):
+            check_covariates(data)
     return data
 
 

@@ -162,14 +162,14 @@ def weighted_draws(
     proposals, counts = [first], np.full(BATCH_SIZE, PER_POINT)
     points, log_density = np.zeros((0, len(first.mean))), np.zeros(0)
     coefficients: list[Array] = []
-    with stage("Laplace approximation", settings.progress, "draws") as bar:
+    with stage("Laplace approximation", settings.progress, "draws") as count:
         while True:
             batch = proposals[-1].draw(BATCH_SIZE, rng_of_points)
             values, draws = target.evaluate(batch, counts, rng)
             points, coefficients = np.concatenate([points, batch]), [*coefficients, draws]
             finite = np.where(np.isfinite(values), -values, -np.inf)
             log_density = np.append(log_density, finite)
-            bar.update(BATCH_SIZE)
+            count(BATCH_SIZE)
             # All batches have one size: the density of all proposals together is their mean.
             log_proposals = [proposal.log_density(points) for proposal in proposals]
             log_proposal = logsumexp(log_proposals, axis=0) - np.log(len(proposals))

@@ -155,7 +155,7 @@ def binned_sums(
 
     def over(dtype: Precision) -> SufficientStatistics:
         batch = partial(of_batch, dtype=dtype)
-        return data.sums(batch, bins.sums, merge, rows, label, progress)
+        return data.map_reduce(batch, merge, label, progress, bins.sums, rows)
 
     sums = over(np.float32)
     if sums.unexplained < MIN_UNEXPLAINED:

@@ -88,9 +88,14 @@ def with_observed_causes(
     unlikely = {term.name for term in candidates if not terms.is_plausible(term)}
     if sum(t.component.basis.size for t in candidates if t.name in unlikely) > MAX_UNLIKELY:
         candidates = [term for term in candidates if term.name not in unlikely]
+    unknown = np.zeros((len(terms.names), len(terms.names)))
+    likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
+    observed = likely.any() or len(sample.columns)
+    if not observed or not any(term.role == "bias" for term in terms.terms):
+        return terms, tuple(candidates)
     rows = sample if data is None else data
     finer = [term for term in candidates if term.role == "covariate"]
-    terms, products = _with_control_variables(sample, model, terms, finer, rows, progress)
+    terms, products = _with_control_variables(sample, model, terms, finer, likely, rows, progress)
     if usual_actions and len(sample.columns):
         terms = terms.and_terms(usual_terms(sample, terms))
     return terms, (*candidates, *products)
@@ -101,18 +106,16 @@ def _with_control_variables(
     model: Model,
     terms: Decomposition,
     finer: Sequence[Term],
+    likely: NDArray[np.bool_],
     data: Rows,
     progress: bool,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Make the bias of each action with likely observed causes a function of its control variable.
 
     Products with the control variables come second. An action may depend on ``finer`` functions of
-    covariates, too. Other parameters as in :func:`with_observed_causes`.
+    covariates, too, and on its ``likely`` parents. Other parameters as in
+    :func:`with_observed_causes`.
     """
-    if not any(term.role == "bias" for term in terms.terms):
-        return terms, ()
-    unknown = np.zeros((len(terms.names), len(terms.names)))
-    likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
     series = sample if sample.time is None else _in_series(data.in_memory)
     for k in filter(terms.is_ordered, range(len(likely))):
@@ -325,7 +328,7 @@ def _recentred(
     """
     every = _centred_bases([*terms.terms, *candidates])
     if not every:
-        return terms, candidates
+        return terms, tuple(candidates)
     none_set = (False,) * len(data.names)
     sums = data.map_reduce(
         partial(_sums, every, none_set in data.regimes), np.add, "Averages of covariates", progress

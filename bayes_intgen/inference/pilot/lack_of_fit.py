@@ -89,14 +89,12 @@ class FitTest(NamedTuple):
     given: int | None = None
 
     @classmethod
-    def of(cls, term: Term, p: float) -> Self:
-        """Label a p value with the actions and role of the alternative."""
-        return cls(term.inputs[0], term.role, p, *term.inputs[1:])
+    def of(cls, term: Term, p: float = 1.0) -> Self:
+        """Label a p value with the actions and role of the alternative.
 
-    @classmethod
-    def passed(cls, term: Term) -> Self:
-        """Test ruled out by screening, which still counts in the multiplicity correction."""
-        return cls.of(term, 1.0)
+        One for tests ruled out by screening, which still count in the multiplicity correction.
+        """
+        return cls(term.inputs[0], term.role, p, *term.inputs[1:])
 
 
 class _Test(Protocol):
@@ -132,18 +130,9 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
-    return tuple(map(FitTest.of, tests, score_p_values(posterior, sites, statistics)))
-
-
-def score_p_values(
-    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> list[float]:
-    """P value of each candidate's score test; parameters are those of :func:`left_over`."""
     precisions, scores = left_over(posterior, sites, statistics)
-    return [
-        _p_value(precision, scores[columns])
-        for precision, columns in zip(precisions, statistics.columns, strict=True)
-    ]
+    each = zip(tests, precisions, statistics.columns, strict=True)
+    return tuple(FitTest.of(test, _p_value(own, scores[at])) for test, own, at in each)
 
 
 def left_over(

@@ -41,7 +41,6 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
     at_thresholds,
-    score_p_values,
     score_tests,
     slope_tests,
     suspicious_tests,
@@ -150,10 +149,6 @@ class Pilot(NamedTuple):
     def noise_sd(self) -> float:
         """Standard deviation of the noise at the mode."""
         return float(self.sites["noise_sd"])
-
-    def with_pseudo_values(self, data: Rows) -> Rows:
-        """Rows whose noise is Gaussian, as the fit takes it to be."""
-        return data if self.student_t is None else self.student_t.with_pseudo_values(data)
 
     @classmethod
     def of(
@@ -454,10 +449,10 @@ class _Steps:
         )
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
-        p_values = score_p_values(posterior, comparison.sites, statistics)
+        results = score_tests(posterior, comparison.sites, statistics, optional)
         # Of many tests, one fails only with a smaller p value.
         level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
-        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
+        rejected = [t for t, own in zip(optional, results, strict=True) if own.p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
         comparison = comparison.only([t.name for t in (*(c.term for c in likely), *more)])
         return comparison, sums_of(comparison.terms)
@@ -521,7 +516,7 @@ class _Steps:
         if others:
             results += fit_tests_of(final, others, sample, self.progress)
         results += selection.jumps
-        passed = tuple(map(FitTest.passed, selection.harmless))
+        passed = tuple(map(FitTest.of, selection.harmless))
         if not rows.columns.groups:
             return results + passed
         left = residuals(rows, final.posterior, final.sites, final.spread, self.progress)

@@ -157,6 +157,8 @@ class Comparison(NamedTuple):
         exceeds 1 / p with probability p at most (Markov's inequality).
         """
         added = {t.inputs: t for t in additions if t.is_interaction and t.component.label}
+        if not added:
+            return ()
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
         statistics = sums.of_candidates(self.base, of_pairs)
         evidence = evidence_of(posterior, self.sites, statistics, of_pairs)

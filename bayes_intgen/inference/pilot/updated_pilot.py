@@ -95,7 +95,7 @@ def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress
     noise = standardised_noise(of_unit, rows, spread, fit.estimate)
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
     names = {term.name for term in suspicious}
-    passed = (FitTest.passed(term) for term in tests if term.name not in names)
+    passed = (FitTest.of(term) for term in tests if term.name not in names)
     failed = fit_tests_of(fit, suspicious, data, progress) if suspicious else ()
     return fit._replace(
         quantiles=noise.quantiles,

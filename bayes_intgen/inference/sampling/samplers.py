@@ -63,8 +63,9 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     # Without padding; eliminated coefficients are drawn given these.
     free = draws.coefficients[..., : terms.size]
     coefficients = reduced.complete(free, sites["noise_sd"], rng)
+    student_t = pilot.student_t
     added, autocorrelation = correlated_draws(
-        pilot.with_pseudo_values(data),
+        data if student_t is None else student_t.with_pseudo_values(data),
         complete,
         pilot.sites,
         pilot.spread,
