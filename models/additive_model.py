@@ -20,7 +20,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.carryover import has_past
@@ -95,8 +95,12 @@ class AdditiveModel(Model):
             terms += [f.term(c, k) for c in actions.of_period.main_effect(f.prior, k)]
             if data.names[k] in self.carryover and has_past(data, k):
                 terms.append(f.term(actions.of_period.past(k), k))
-        adjustment = self._adjustment(data, actions.bases)
-        return adjustment.decomposition(terms, self.intercept, self.carryover)
+        effects = None
+        if len(data.columns) or self.covariates or self.moderators or self.groups:
+            adjustment = self._adjustment(data, actions.bases)
+            terms += adjustment.terms()
+            effects = adjustment.random_effects()
+        return decomposition(data, actions.bases, terms, self, effects)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.

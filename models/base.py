@@ -18,7 +18,7 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.hyperpriors import Hyperpriors
-from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
+from bayes_intgen.models.laws import LAWS, Link, Noise, OutcomeLaw
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear
 from bayes_intgen.models.mechanisms.smooth import Seasonal, Trend
@@ -77,7 +77,7 @@ class Model(ABC):
     @property
     def law(self) -> type[OutcomeLaw]:
         """Law of outcomes that are numbers: all that depends on the link before a fit."""
-        return law_of_link(self.link)
+        return LAWS[self.link]
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.terms import ALWAYS, Decomposition, Gate, InRegime, Term
@@ -51,8 +51,12 @@ class RegressionModel(Model):
                 # Functions of the other action alone are its main effect.
                 both = [c for c in bases.pairwise(f.prior, k, j) if c.inputs == (0, 1)]
                 terms += [f.term(c, k, j) for c in both]
-        adjusted = Adjustment(data, bases, self.prior, mechanisms)
-        return adjusted.decomposition(terms, self.intercept)
+        effects = None
+        if len(data.columns):
+            adjustment = Adjustment(data, bases, self.prior, mechanisms)
+            terms += adjustment.terms()
+            effects = adjustment.random_effects()
+        return decomposition(data, bases, terms, self, effects)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)

@@ -23,13 +23,13 @@ from bayes_intgen.inference.sampler import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.laws import (
+    LAWS,
     BinaryLaw,
     CountLaw,
     Link,
     OutcomeLaw,
     ResidualNoise,
     StudentTNoise,
-    law_of_link,
 )
 from bayes_intgen.models.population import Units
 from bayes_intgen.models.prediction import Prediction
@@ -292,7 +292,7 @@ def stored_law(link: Link, kind: str, noise: xr.Dataset) -> OutcomeLaw:
     SavedFitError
         If there is no law for outcomes of this kind.
     """
-    laws = {law.kind: law for law in (law_of_link(link), BinaryLaw, CountLaw)}
+    laws = {law.kind: law for law in (LAWS[link], BinaryLaw, CountLaw)}
     if kind not in laws:
         raise SavedFitError(f"kinds of outcomes that are unknown: {kind!r}")
     if "df" in noise:

@@ -34,6 +34,7 @@ from bayes_intgen.inference.gaussian.passes import (
     unit_precision,
     weighted_design,
 )
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
@@ -62,7 +63,7 @@ from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_stu
 from bayes_intgen.inference.sampler import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
-from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     VarianceFunctionEstimate,
@@ -164,7 +165,7 @@ class Pilot(NamedTuple):
         of the columns where actions are many.
         """
         mode, terms = posterior.start if start is None else start, posterior.terms
-        errors = control_error_scales(terms, posterior.sums.known)
+        errors = error_scales(terms, posterior.sums)
         for _ in range(MAX_SEARCHES):
             noise_sd = float(posterior.sites(mode)["noise_sd"])
             reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
@@ -178,14 +179,13 @@ class Pilot(NamedTuple):
         return cls(spread, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
-def control_error_scales(
-    terms: Decomposition, known: PseudoObservations | None
-) -> dict[str, float]:
+def error_scales(terms: Decomposition, sums: SufficientStatistics) -> dict[str, float]:
     """Errors of control variables on which no pseudo-observation depends, and their scales.
 
     Their prior is known. That it becomes one in units of the noise, whose standard deviation the
     rows determine within a few per cent, changes next to nothing.
     """
+    known = sums.known
     return {
         term.name: term.fixed_sd * terms.unit
         for term in terms.terms
@@ -358,21 +358,19 @@ class _Steps:
         start: Array | None = None,
     ) -> Pilot:
         """Find the mode given an intraclass correlation, and the variances of random effects."""
-        spread = VarianceFunction(intraclass_correlation=correlation)
-
-        def search(terms: Decomposition, start: Array | None) -> Pilot:
-            sums = sufficient_statistics(rows, terms, spread, self.progress)
-            posterior = MarginalPosterior.of(self.model, terms, sums)
-            return Pilot.of(posterior, spread, self.progress, start)
-
-        found, effects = search(terms, start), terms.random_effects
+        spread, effects = VarianceFunction(intraclass_correlation=correlation), terms.random_effects
+        sums = sufficient_statistics(rows, terms, spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, sums)
+        found = Pilot.of(posterior, spread, self.progress, start)
         if effects is None or not self.techniques.group_variances:
             return found
         # Variances of random effects were an initial guess.
         matrix, outcome, _ = weighted_design(terms, spread, rows)
-        residual = outcome - matrix @ found.posterior.conditional(found.sites).mean
-        estimated = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
-        return search(estimated, found.mode)
+        residual = outcome - matrix @ posterior.conditional(found.sites).mean
+        terms = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
+        sums = sufficient_statistics(rows, terms, spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, sums)
+        return Pilot.of(posterior, spread, self.progress, found.mode)
 
     def comparison(
         self,

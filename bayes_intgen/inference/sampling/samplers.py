@@ -18,7 +18,7 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
-from bayes_intgen.inference.pilot.pilot import Pilot, control_error_scales, weak_terms
+from bayes_intgen.inference.pilot.pilot import Pilot, error_scales, weak_terms
 from bayes_intgen.inference.pilot.selection import with_informed_functions
 from bayes_intgen.inference.sampler import Draws, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import monitored_points
@@ -47,7 +47,7 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     complete, techniques = pilot.posterior, settings.techniques
     if settings.simplify and techniques.informed_functions:
         complete = with_informed_functions(model, complete, pilot.sites)
-    fixed = control_error_scales(complete.terms, complete.sums.known)
+    fixed = error_scales(complete.terms, complete.sums)
     if settings.simplify and techniques.pruning:
         fixed |= weak_terms(complete, pilot.sites)
     reduced = ReducedStatistics.without(fixed, complete.terms, complete.sums, pilot.noise_sd)
