@@ -496,22 +496,25 @@ class Decomposition:
             roughness,
         )
 
-    def functions(
+    def matrix(
         self,
         inputs: Array,
+        intervened: NDArray[np.bool_] | None = None,
         population: Population | None = None,
         evaluation: Evaluation | None = None,
         units: Population | None = None,
-        gates: Mapping[Gate, Array] | None = None,
         periods: Periods | None = None,
     ) -> Array:
-        """Basis functions of all terms, shape (n, P).
+        """Design matrix, shape (n, P): the functions of every term times its gate.
 
         Parameters
         ----------
         inputs : ndarray, shape (n, K + C + G) or (n, K)
             Actions, covariates and groups of rows, or actions alone. Without covariates,
             functions are averages over a population.
+        intervened : ndarray of bool, shape (n, K), optional
+            Masks of the rows; by default all gates are one. Functions of weight zero throughout
+            are not evaluated.
         population : Population, optional
             By default that of the observational rows, over which functions of covariates and
             groups average zero.
@@ -520,13 +523,12 @@ class Decomposition:
         units : Population, optional
             Units of the population, over which functions of control variables are averaged: these
             depend on actions and covariates together, and do not average zero at an action.
-        gates : mapping from Gate to ndarray, shape (n,), optional
-            Weights of the terms; by default all are one. Functions of weight zero throughout are
-            not evaluated.
         periods : Periods, optional
             Of rows whose actions are carried over. By default actions are held, and the same in
             all periods.
         """
+        gates = {part.gate for part in self.parts}
+        acting = {gate: 1.0 if intervened is None else gate(intervened) for gate in gates}
         count = len(self.names)
         own_covariates = inputs.shape[1] > count
         if evaluation is None:
@@ -542,7 +544,7 @@ class Decomposition:
             of_units = Evaluation(inputs, units.padded(count), count)
 
         def values_of(term: Term) -> Array | float:
-            weights = 1.0 if gates is None else gates[term.gate]
+            weights = acting[term.gate]
             if not np.any(weights):
                 return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
@@ -581,7 +583,7 @@ class Decomposition:
         ndarray, shape (n, number of functions)
         """
         own = tuple(t for t in self.terms if t.role in ("covariate", "group") and t.action is None)
-        return replace(self, terms=own).functions(inputs)
+        return replace(self, terms=own).matrix(inputs)
 
     def moderators_of(self, action: int, intervened: NDArray[np.bool_]) -> set[str]:
         """Covariates and groups on which the effect of an action depends, under a mask (K,)."""
@@ -598,22 +600,6 @@ class Decomposition:
             return True
         others = [i for i in term.inputs if i != term.action and i < len(self.names)]
         return bool((self.parents[term.action, others] >= PRIOR_OF_EDGE).all())
-
-    def matrix(
-        self,
-        inputs: Array,
-        intervened: NDArray[np.bool_],
-        population: Population | None = None,
-        evaluation: Evaluation | None = None,
-        units: Population | None = None,
-        periods: Periods | None = None,
-    ) -> Array:
-        """Design matrix, shape (n, P): the functions of every term times its gate.
-
-        Parameters as in :meth:`functions`; ``intervened`` has the masks of rows, shape (n, K).
-        """
-        gates = {gate: gate(intervened) for gate in {part.gate for part in self.parts}}
-        return self.functions(inputs, population, evaluation, units, gates, periods)
 
     def design(self, rows: Observations) -> Array:
         """Design matrix of rows, shape (n, P)."""

@@ -43,7 +43,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.inference.pilot.residuals import within_groups
 from bayes_intgen.inference.pilot.selection import promising, select_terms
-from bayes_intgen.inference.sampler import Techniques
+from bayes_intgen.inference.settings import Techniques
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, Component, LogNormal
 from bayes_intgen.models.terms import ALWAYS, Gate, InRegime, Term, Where

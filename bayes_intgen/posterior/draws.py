@@ -22,7 +22,7 @@ from bayes_intgen.data.queries import checked_points, named_points, point_labels
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.inference.sampler import Autocorrelation
+from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition

@@ -19,7 +19,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.sampler import ImportanceDiagnostics
+from bayes_intgen.inference.settings import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.laws import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
     from bayes_intgen.inference.pilot.pilot import Pilot
     from bayes_intgen.inference.pilot.residuals import FarOutcomes
-    from bayes_intgen.inference.sampler import SampledModel, SamplerSettings
+    from bayes_intgen.inference.settings import SampledModel, SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
 # Group whose attributes are the model and what else no other program reads.

@@ -22,7 +22,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.sampler import Draws, ImportanceDiagnostics, SamplerSettings
+from bayes_intgen.inference.settings import Draws, ImportanceDiagnostics, SamplerSettings
 
 # Degrees of freedom of the proposals. With 4 and 15 the same fits take 980 and 810 evaluations, and
 # the standard deviations are 4 and 5% too small.

@@ -32,7 +32,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
-from bayes_intgen.inference.sampler import SamplerSettings
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import (
     control_terms,

@@ -60,7 +60,7 @@ from bayes_intgen.inference.pilot.selection import (
     promising,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.sampler import ALL_TECHNIQUES, Techniques
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, Term

@@ -24,7 +24,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import row_weights
 from bayes_intgen.inference.pilot.residuals import within_groups
-from bayes_intgen.inference.sampler import INDEPENDENT, Autocorrelation
+from bayes_intgen.inference.settings import INDEPENDENT, Autocorrelation
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 

@@ -20,9 +20,9 @@ from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
 from bayes_intgen.inference.pilot.pilot import Pilot, error_scales, weak_terms
 from bayes_intgen.inference.pilot.selection import with_informed_functions
-from bayes_intgen.inference.sampler import Draws, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
+from bayes_intgen.inference.settings import Draws, SampledModel, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Shape
 from bayes_intgen.models.shapes import inequalities

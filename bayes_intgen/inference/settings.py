@@ -1,4 +1,4 @@
-"""What samplers take and return: settings and techniques, draws, and their diagnostics."""
+"""Settings and techniques of a fit, and what samplers return: draws, and their diagnostics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
