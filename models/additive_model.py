@@ -12,7 +12,7 @@ regimes as the contributions, because only the biases depend on the mask.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal, NamedTuple
 
 from bayes_intgen._typing import Array
@@ -24,7 +24,7 @@ from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.carryover import has_past
-from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape
+from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape, pairwise
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.terms import Decomposition, Term, Where
 from bayes_intgen.text.messages import option, refuse_unknown_actions
@@ -81,10 +81,8 @@ class AdditiveModel(Model):
             if priors:
                 where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
                 refuse_unknown_actions(priors, data.names, ModelError, where)
-        paired = (name for pair in self._pairs for name in pair)
-        refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
-        grouped = (name for group in self.alike for name in group)
-        refuse_unknown_actions(grouped, data.names, ModelError, "alike: ")
+        for where, groups in (("interactions: ", self._pairs), ("alike: ", self.alike)):
+            refuse_unknown_actions(chain.from_iterable(groups), data.names, ModelError, where)
         parents_of(data.names, self.graph)
         self.shapes(data)
         actions = self._actions(data, rows)
@@ -112,7 +110,7 @@ class AdditiveModel(Model):
         actions, pairs = self._actions(data, rows), self._possible_pairs(data)
         of_period, delta = actions.of_period, actions.delta
         # Rows of a sample determine the resolution of finer functions.
-        of_sample = self._actions(data)
+        of_sample = actions if rows in (None, len(data)) else self._actions(data)
         terms = self._finer_terms(data, of_sample, candidates_only=True)
         terms += self._interactions(data, actions, [] if self._pairs else pairs)
         for pair in pairs:
@@ -125,7 +123,8 @@ class AdditiveModel(Model):
         for k, parents in enumerate(parents_of(data.names, self.graph)):
             for j in parents:
                 f = _with_other(delta[k], data.names[j])
-                for c in of_period.pairwise(f.prior, k, j):
+                factors = of_period.margin(f.prior, k), of_period.margin(f.prior, j)
+                for c in pairwise(f.prior, *factors, of_period.rows):
                     terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
         return (*terms, *self._finer_pairs(data, of_sample, candidates_only=True))
 

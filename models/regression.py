@@ -13,6 +13,7 @@ from bayes_intgen.identification.regimes import Mask, is_identified
 from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.mechanisms.mechanism import pairwise
 from bayes_intgen.models.terms import ALWAYS, Decomposition, Gate, InRegime, Term
 
 
@@ -49,7 +50,8 @@ class RegressionModel(Model):
                 name = f"{label}({names[k]} | {names[j]})"
                 f = Function(name, "regression", k, mechanisms[k], gate)
                 # Functions of the other action alone are its main effect.
-                both = [c for c in bases.pairwise(f.prior, k, j) if c.inputs == (0, 1)]
+                factors = bases.margin(f.prior, k), bases.margin(f.prior, j)
+                both = [c for c in pairwise(f.prior, *factors, bases.rows) if c.inputs == (0, 1)]
                 terms += [f.term(c, k, j) for c in both]
         effects = None
         if len(data.columns):

@@ -57,8 +57,6 @@ Role = Literal[
     "usual",
     "moderator",
 ]
-# Roles of terms that forward selection and pruning may treat as absent.
-_OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 
 
 @dataclass(frozen=True)
@@ -172,8 +170,8 @@ class Term:
         basis = self.component.basis
         if isinstance(basis, ControlBasis):
             return len(basis.arguments) > 1
-        own = ((term.action, k) for term in self.summands for k in term.inputs)
-        return isinstance(basis, PastActions) or any(k != action for action, k in own)
+        others = (set(term.inputs) - {term.action} for term in self.summands)
+        return isinstance(basis, PastActions) or any(others)
 
     @property
     def summands(self) -> tuple["Term", ...]:
@@ -216,13 +214,6 @@ class Term:
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
         return any(i >= actions for i in self.inputs)
-
-    @property
-    def can_be_pruned(self) -> bool:
-        """Whether the term gets a small fixed scale if there is evidence against it."""
-        if self.component.kernel is not None or self.fixed_sd is not None:
-            return False
-        return self.cross_action or self.role in _OPTIONAL_ROLES
 
 
 class Interaction(NamedTuple):
@@ -398,10 +389,11 @@ class Decomposition:
     @cached_property
     def columns(self) -> dict[str, slice]:
         """Columns of each term in the design matrix."""
-        ends = np.cumsum([0, *(term.component.basis.size for term in self.terms)])
-        return {
-            term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
-        }
+        columns, end = dict[str, slice](), 0
+        for term in self.terms:
+            begin, end = end, end + term.component.basis.size
+            columns[term.name] = slice(begin, end)
+        return columns
 
     def columns_of(self, terms: Sequence[Term]) -> NDArray[np.int_]:
         """Columns of some of the terms, one after the other."""

@@ -107,7 +107,7 @@ class PosteriorDraws:
         order that can be seen, and they do not.
         """
         attrs = self.tree["noise"].attrs
-        return Autocorrelation(*(attrs[name] for name in Autocorrelation._fields))
+        return Autocorrelation(**{name: attrs[name] for name in Autocorrelation._fields})
 
     @cached_property
     def averages(self) -> Standardisation:

@@ -94,6 +94,8 @@ INTRACLASS_FITS = 2
 MAX_CHANGE_OF_NOISE, MAX_SEARCHES = 0.05, 3
 # Minimum noise standard deviation, in units of the outcome's: less is rounding.
 MIN_NOISE = 1e-5
+# Roles of terms that pruning may treat as absent.
+OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 # Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
 # factor of zero up to rounding; its scale must keep its prior.
 MAX_LOG_BAYES_FACTOR = -0.01
@@ -604,7 +606,8 @@ def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[st
     terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
     mean, covariance = conditional.mean, conditional.covariance
     for term in terms.terms:
-        if not term.can_be_pruned:
+        optional = term.cross_action or term.role in OPTIONAL_ROLES
+        if not optional or term.component.kernel is not None or term.fixed_sd is not None:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
         scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])

@@ -79,9 +79,9 @@ class Convergence(NamedTuple):
             of_bulk, of_folded = pool.submit(bulk), pool.submit(folded)
             ess_tail = np.minimum(*pool.map(tail, TAIL_PROBABILITIES))
             rhat, ess_bulk = of_bulk.result()
-        finite = np.isfinite(draws).all(axis=(0, 1))
-        ess = (np.where(finite, values, np.nan) for values in (ess_bulk, ess_tail))
-        return cls(names, np.maximum(rhat, of_folded.result()), *ess)
+        finite = np.where(np.isfinite(draws).all(axis=(0, 1)), 1.0, np.nan)
+        rhat = np.maximum(rhat, of_folded.result())
+        return cls(names, rhat, finite * ess_bulk, finite * ess_tail)
 
 
 def convergence(quantities: xr.Dataset) -> Convergence:
