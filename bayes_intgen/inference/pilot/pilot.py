@@ -236,26 +236,16 @@ def pilot_fit(
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_fine_group()
     refuse_straight_line(sample)
-    some, student_t = sample.sample(SPREAD_ROWS), None
-    rows = clipped(some) if model.noise == "student_t" else some
-    first, noise = steps.first_fit(rows, terms)
-    for _ in range(STUDENT_T_FITS if model.noise == "student_t" else 0):
-        student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
-        rows = student_t.pseudo_values(some)
-        first, noise = steps.first_fit(rows, terms)
-    compared = sample if student_t is None else student_t.pseudo_values(sample)
-    comparison = steps.comparison(compared, rows, first, noise, candidates, tests)
-    if student_t is not None:
-        every = sufficient_statistics(compared, comparison.terms, noise.spread, progress)
-        sums = TermSums(comparison.terms, every)
-        wider = comparison.select(sums, model, techniques.informed_directions).terms
-        if wider.size > terms.size:
-            # Rows that lie far from the fit without these terms are no outliers.
-            fit = steps.mode(rows, wider)
-            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
-            rows = student_t.pseudo_values(some)
+    rows, student_t = sample.sample(SPREAD_ROWS), None
+    if model.noise == "student_t":
+        student_t, first, noise, comparison = steps.student_t(
+            sample, rows, terms, candidates, tests
+        )
         steps = replace(steps, data=student_t.with_pseudo_values(data))
-        sample = student_t.pseudo_values(sample)
+        sample, rows = student_t.pseudo_values(sample), student_t.pseudo_values(rows)
+    else:
+        first, noise = steps.first_fit(rows, terms)
+        comparison = steps.comparison(sample, rows, first, noise, candidates, tests)
     if saved is not None:
         comparison = comparison.only(saved.compared)
         sums = steps.saved_sums(comparison.terms, noise.spread, saved)
@@ -336,6 +326,34 @@ class _Steps:
             spread = estimate.spread
         of_unit = residual * np.sqrt(row_weights(first.spread, rows))
         return first, standardised_noise(of_unit, rows, spread, estimate)
+
+    def student_t(
+        self,
+        sample: Observations,
+        some: Observations,
+        terms: Decomposition,
+        candidates: Sequence[Term],
+        tests: Sequence[Term],
+    ) -> tuple[StudentTFit, Pilot, _NoiseFit, Comparison]:
+        """Student-t noise, and first fit and comparison with the pseudo-values of rows.
+
+        ``some`` rows of the ``sample`` are those of the first fit.
+        """
+        first, noise = self.first_fit(clipped(some), terms)
+        for _ in range(STUDENT_T_FITS):
+            student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
+            rows = student_t.pseudo_values(some)
+            first, noise = self.first_fit(rows, terms)
+        compared = student_t.pseudo_values(sample)
+        comparison = self.comparison(compared, rows, first, noise, candidates, tests)
+        every = sufficient_statistics(compared, comparison.terms, noise.spread, self.progress)
+        sums = TermSums(comparison.terms, every)
+        wider = comparison.select(sums, self.model, self.techniques.informed_directions).terms
+        if wider.size > terms.size:
+            # Rows that lie far from the fit without these terms are no outliers.
+            fit = self.mode(rows, wider)
+            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
+        return student_t, first, noise, comparison
 
     def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
         """Find the mode with constant variance, given some of the rows."""
