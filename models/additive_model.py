@@ -82,7 +82,9 @@ class AdditiveModel(Model):
                 where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
                 refuse_unknown_actions(priors, data.names, ModelError, where)
         for where, groups in (("interactions: ", self._pairs), ("alike: ", self.alike)):
-            refuse_unknown_actions(chain.from_iterable(groups), data.names, ModelError, where)
+            if groups:
+                names = chain.from_iterable(groups)
+                refuse_unknown_actions(names, data.names, ModelError, where)
         parents_of(data.names, self.graph)
         self.shapes(data)
         actions = self._actions(data, rows)

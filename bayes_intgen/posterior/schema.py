@@ -34,7 +34,7 @@ from bayes_intgen.models.laws import (
 from bayes_intgen.models.population import Units
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction, drawn_deviations
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import population_dataset
 
@@ -178,9 +178,9 @@ def _noise(
     size = len(pilot.quantiles)
     variables: dict[str, Any] = {"quantile": ("probability", pilot.quantiles)}
     labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-    if pilot.estimate is not None:
+    if pilot.covariance is not None:
         shape, rng = tuple(map(len, draws.values())), generator(seed, "noise")
-        deviations = pilot.estimate.draw(shape, rng)
+        deviations = drawn_deviations(pilot.covariance, shape, rng)
         variables["deviation"] = ((*_DRAW_DIMS, "height"), deviations)
         labels |= {**draws, "height": np.arange(deviations.shape[-1])}
     if pilot.student_t is not None:

@@ -66,7 +66,6 @@ from bayes_intgen.models.laws import ResidualNoise
 from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
-    VarianceFunctionEstimate,
     estimate_variance_function,
 )
 from bayes_intgen.text.formats import shorter_number
@@ -127,8 +126,8 @@ class Pilot(NamedTuple):
         Those of the standardised noise.
     compared : TermSums, optional
         Statistics of all terms among which these were selected.
-    estimate : VarianceFunctionEstimate, optional
-        Variance function with its uncertainty, unless it is constant.
+    covariance : ndarray, optional
+        Of the knot values of the variance function, unless that is constant.
     fit_tests : tuple of FitTest
         Score tests for lack of fit, per contribution and bias.
     student_t : StudentTFit, optional
@@ -143,7 +142,7 @@ class Pilot(NamedTuple):
     sites: dict[str, Array]
     quantiles: Array
     compared: TermSums | None = None
-    estimate: VarianceFunctionEstimate | None = None
+    covariance: Array | None = None
     fit_tests: tuple[FitTest, ...] = ()
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
@@ -262,7 +261,7 @@ def pilot_fit(
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
-        estimate=noise.estimate,
+        covariance=noise.covariance,
         student_t=student_t,
         far=FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None,
     )
@@ -276,7 +275,7 @@ class _NoiseFit(NamedTuple):
     """
 
     spread: VarianceFunction
-    estimate: VarianceFunctionEstimate | None
+    covariance: Array | None
     quantiles: Array
     residuals: Array
     noise: Array
@@ -307,14 +306,14 @@ class _Steps:
         """
         first = self.mode(rows, terms)
         residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
-        spread, estimate = first.spread, None
+        spread, covariance = first.spread, None
         if self.model.spread == "fitted":
             squares, units = row_weights(spread, rows) * residual**2, None
             if rows.weights is not None and rows.within is not None:
                 # Mean squares of the residuals of each row's units.
                 units = rows.weights
                 squares = (squares + rows.within * unit_precision(spread, rows)) / units
-            estimate = estimate_variance_function(
+            spread, covariance = estimate_variance_function(
                 rows.actions,
                 rows.intervened,
                 squares,
@@ -323,9 +322,8 @@ class _Steps:
                 spread.intraclass_correlation,
                 of_several=self.techniques.interactions_of_causes,
             )
-            spread = estimate.spread
         of_unit = residual * np.sqrt(row_weights(first.spread, rows))
-        return first, standardised_noise(of_unit, rows, spread, estimate)
+        return first, standardised_noise(of_unit, rows, spread, covariance)
 
     def student_t(
         self,
@@ -545,14 +543,14 @@ def standardised_noise(
     residual: Array,
     rows: Observations,
     spread: VarianceFunction,
-    estimate: VarianceFunctionEstimate | None,
+    covariance: Array | None,
 ) -> _NoiseFit:
     """Standardise residuals, in units of those of single units, by a variance function."""
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
     quantiles = ResidualNoise.of(residual, variance).quantiles
-    return _NoiseFit(spread, estimate, quantiles, standardised, noise)
+    return _NoiseFit(spread, covariance, quantiles, standardised, noise)
 
 
 def _screened(
