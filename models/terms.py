@@ -28,7 +28,6 @@ from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
@@ -597,29 +596,6 @@ class Decomposition:
         """Design matrix of rows, shape (n, P)."""
         periods = None if rows.periods is None else Periods.of(rows)
         return self.matrix(rows.inputs, rows.intervened, periods=periods)
-
-    def differences(self, tests: Sequence[LiftTest]) -> Array:
-        """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).
-
-        Raises
-        ------
-        ModelError
-            If the model has no term for an action's unconfounded contribution.
-        """
-        out = np.zeros((len(tests), self.size))
-        for row, test in zip(out, tests, strict=True):
-            k = self.names.index(test.action)
-            own = [t for t in self.summands if t.role == "unconfounded" and t.action == k]
-            if not own:
-                raise ModelError(
-                    "lift tests measure an action's own contribution, which only "
-                    "models.additive() has; omit them from the data for other models"
-                )
-            ends = np.array([[test.x_from], [test.x_to]])
-            for term in own:
-                before, after = term.component.basis.matrix(ends)
-                row[self.columns[term.name]] = after - before
-        return out
 
 
 def _log_normals(priors: list[LogNormal]) -> LogNormals:

@@ -1,9 +1,4 @@
-"""Pilot fit: estimate the variance function, select terms, and find the mode, before sampling.
-
-Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated
-before sampling. So are errors of control variables, whose scale is known and whose number would
-grow with that of the causes.
-"""
+"""Pilot fit: estimate the variance function, select terms, and find the mode, before sampling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +7,18 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import CentredBasis
 from bayes_intgen.basis.combined import RateError
 from bayes_intgen.basis.control import ControlError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.validation import refuse_exact_replicates
-from bayes_intgen.errors import DataError
+from bayes_intgen.data.validation import (
+    refuse_exact_replicates,
+    refuse_no_noise,
+    refuse_straight_line,
+)
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
+from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     are_binned,
@@ -32,7 +29,6 @@ from bayes_intgen.inference.gaussian.passes import (
     row_weights,
     sufficient_statistics,
     unit_precision,
-    weighted_design,
 )
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
@@ -68,7 +64,6 @@ from bayes_intgen.models.variance_function import (
     VarianceFunction,
     estimate_variance_function,
 )
-from bayes_intgen.text.formats import shorter_number
 
 # Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
@@ -91,22 +86,6 @@ INTRACLASS_FITS = 2
 # Change of the log noise during a search for the mode above which the search is repeated, and
 # maximum number of searches.
 MAX_CHANGE_OF_NOISE, MAX_SEARCHES = 0.05, 3
-# Minimum noise standard deviation, in units of the outcome's: less is rounding.
-MIN_NOISE = 1e-5
-# Roles of terms that pruning may treat as absent.
-OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
-# Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
-# factor of zero up to rounding; its scale must keep its prior.
-MAX_LOG_BAYES_FACTOR = -0.01
-# The same for centred functions of covariates and groups alone, hardly more evidence for them than
-# against. They average zero over the population, so that the uncertainty of their scales hardly
-# enters answers. Levels that nothing but exchangeability separates from biases are not among them:
-# their scales widen intervals. Of 40 tables with three covariates
-# and a grouping that do not matter, 18 keep such a term without this threshold, and 6 with it. In
-# 99 worlds with weak effects of covariates or groups, in which it fixes a scale, errors are the
-# same (ratio 1.000, standard error 0.002), and coverage of 90% intervals is 0.904 after 0.908. Up
-# to a threshold of 1 errors would grow (ratio 1.007, standard error 0.003, in 72 such worlds).
-MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS = 0.5
 
 
 class Pilot(NamedTuple):
@@ -383,8 +362,8 @@ class _Steps:
         if effects is None or not self.techniques.group_variances:
             return found
         # Variances of random effects were an initial guess.
-        matrix, outcome, _ = weighted_design(terms, spread, rows)
-        residual = outcome - matrix @ posterior.conditional(found.sites).mean
+        mean = posterior.conditional(found.sites).mean
+        residual = rows.outcome - terms.centre - terms.design(rows) @ mean
         terms = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
         sums = sufficient_statistics(rows, terms, spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, sums)
@@ -588,55 +567,3 @@ def next_finer(
         return list(finer)
     next_finer = {(term.role, term.inputs): term for term in model.fit_tests(rows, 2)}
     return [next_finer[term.role, term.inputs] if term.name in present else term for term in finer]
-
-
-def refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
-    """Raise DataError if the actions explain the outcome completely."""
-    if not noise_sd > MIN_NOISE * unit:
-        raise DataError(
-            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{shorter_number(noise_sd, 1)} for a standard deviation of "
-            f"{shorter_number(unit, 3)}), so there is nothing to infer; check that the outcome "
-            "was not computed from the actions"
-        )
-
-
-def refuse_straight_line(data: Observations) -> None:
-    """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
-
-    Residuals are compared with the interquartile range, because one outlier can dominate the
-    standard deviation, and a fit in transformed coordinates would then not detect the line.
-    """
-    centred = data.actions - data.actions.mean(axis=0)
-    centred /= centred.std(axis=0)
-    outcome = data.outcome - data.outcome.mean()
-    slopes, *_ = np.linalg.lstsq(centred, outcome)
-    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
-    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
-    if interquartile_range > 0:
-        refuse_no_noise(data, float(residual), float(interquartile_range))
-
-
-def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
-    """Cross-action terms with evidence against them at the mode, and their fixed scales."""
-    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
-    mean, covariance = conditional.mean, conditional.covariance
-    for term in terms.terms:
-        optional = term.cross_action or term.role in OPTIONAL_ROLES
-        if not optional or term.component.kernel is not None or term.fixed_sd is not None:
-            continue
-        columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
-        moments = mean[columns], covariance[columns, columns]
-        evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
-        if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
-            weak[term.name] = evidence.scale
-    return weak
-
-
-def _max_log_bayes_factor(term: Term, actions: int) -> float:
-    """Log Bayes factor below which a term is pruned; there are ``actions`` actions."""
-    centred = isinstance(term.component.basis, CentredBasis)
-    if centred and all(i >= actions for i in term.inputs):
-        return MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS
-    return MAX_LOG_BAYES_FACTOR
