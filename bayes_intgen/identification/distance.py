@@ -1,4 +1,4 @@
-"""Distance between values of one action, and from the nearest of some rows."""
+"""Distance between values of one action, and from the nearest of rows that represent many."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.special
 
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate
@@ -110,3 +111,37 @@ def nearest_on_line(values: Array, points: Array) -> Array:
     """
     padded, at = np.concatenate([[-np.inf], values, [np.inf]]), np.searchsorted(values, points)
     return np.asarray(np.minimum(points - padded[at], padded[at + 1] - points))
+
+
+def distinct_rows(values: Array) -> Array:
+    """Rows without repetitions, in the order in which they occur first, shape (n, K).
+
+    Examples
+    --------
+    >>> distinct_rows(np.array([[2.0], [1.0], [2.0]]))
+    array([[2.],
+           [1.]])
+    """
+    # Sorting one sum takes a tenth of the time of sorting rows. A matrix product would round the
+    # same row differently at different positions.
+    columns, sums = values.T, np.zeros(len(values))
+    for column, weight in zip(columns, generator(0, "support").random(len(columns)), strict=True):
+        sums += weight * column
+    return np.asarray(values[np.sort(np.unique(sums, return_index=True)[1])])
+
+
+def first_rows(rows: Array, size: int) -> Array:
+    """Rows that represent many, among them all that represent the first ones of these.
+
+    They are all rows that Algorithm R of Vitter (1985) ever takes into a reservoir: the i-th row
+    with probability ``size / i``.
+
+    Examples
+    --------
+    >>> rows = np.arange(10_000.0)[:, None]
+    >>> first, longer = first_rows(rows[:1000], 50), first_rows(rows, 50)
+    >>> len(first), len(longer), np.isin(first, longer).all()
+    (208, 326, np.True_)
+    """
+    luck = generator(0, "support").random(len(rows))
+    return np.asarray(rows[luck * np.arange(1, len(rows) + 1) <= size])

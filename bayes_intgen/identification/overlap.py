@@ -42,6 +42,8 @@ from bayes_intgen.identification.distance import (
     INFINITE,
     NEAR,
     apart,
+    distinct_rows,
+    first_rows,
     nearest,
     nearest_on_line,
     placed,
@@ -429,37 +431,3 @@ class ReferenceRows:
             atom = Atom.of(np.concatenate(free)[:, None]) if free else None
             out.append(np.nan if atom is None else atom.value)
         return tuple(out)
-
-
-def distinct_rows(values: Array) -> Array:
-    """Rows without repetitions, in the order in which they occur first, shape (n, K).
-
-    Examples
-    --------
-    >>> distinct_rows(np.array([[2.0], [1.0], [2.0]]))
-    array([[2.],
-           [1.]])
-    """
-    # Sorting one sum takes a tenth of the time of sorting rows. A matrix product would round the
-    # same row differently at different positions.
-    columns, sums = values.T, np.zeros(len(values))
-    for column, weight in zip(columns, generator(0, "support").random(len(columns)), strict=True):
-        sums += weight * column
-    return np.asarray(values[np.sort(np.unique(sums, return_index=True)[1])])
-
-
-def first_rows(rows: Array, size: int) -> Array:
-    """Rows that represent many, among them all that represent the first ones of these.
-
-    They are all rows that Algorithm R of Vitter (1985) ever takes into a reservoir: the i-th row
-    with probability ``size / i``.
-
-    Examples
-    --------
-    >>> rows = np.arange(10_000.0)[:, None]
-    >>> first, longer = first_rows(rows[:1000], 50), first_rows(rows, 50)
-    >>> len(first), len(longer), np.isin(first, longer).all()
-    (208, 326, np.True_)
-    """
-    luck = generator(0, "support").random(len(rows))
-    return np.asarray(rows[luck * np.arange(1, len(rows) + 1) <= size])
