@@ -225,10 +225,11 @@ class DistributedData(OutOfCoreRows):
         split = partial(in_batches, rows=ROWS_PER_BATCH)
         if of_regime:
             split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
+        total = total or partial(reduce, combine)
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        steps = self._transformations, split, function, total or partial(reduce, combine)
+        steps = self._transformations, split, function, total
         shared = self._client.submit(tuple, steps, pure=False)
         merged = partial(combine_sums, combine)
         digest, sums = self._reduced(sum_rows, merged, shared, label=label, progress=progress)
