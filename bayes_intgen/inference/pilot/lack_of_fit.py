@@ -130,15 +130,14 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
-    precisions, scores = left_over(posterior, sites, statistics)
-    each = zip(tests, precisions, statistics.columns, strict=True)
-    return tuple(FitTest.of(test, _p_value(own, scores[at])) for test, own, at in each)
+    each = zip(tests, left_over(posterior, sites, statistics), strict=True)
+    return tuple(FitTest.of(test, _p_value(*own)) for test, own in each)
 
 
 def left_over(
     posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> tuple[list[Array], Array]:
-    """Gaussian likelihood of candidates, with the coefficients of ``posterior`` marginalised.
+) -> list[tuple[Array, Array]]:
+    """Gaussian likelihood of each candidate, the coefficients of ``posterior`` marginalised.
 
     Parameters
     ----------
@@ -150,20 +149,18 @@ def left_over(
 
     Returns
     -------
-    precisions : list of ndarray, shape (q, q)
-        Precision of each candidate's likelihood.
-    information : ndarray, shape (Q,)
-        Concatenated information vectors of all candidates.
+    list of (ndarray, shape (q, q), and ndarray, shape (q,))
+        Precision and information vector of the likelihood of each candidate.
     """
     conditional = posterior.conditional(sites)
     noise_variance = conditional.noise_sd**2
     cross, scores = statistics.cross[:, :-1] / noise_variance, statistics.cross[:, -1]
     half = cross @ conditional.root
-    precisions = [
-        own / noise_variance - half[at] @ half[at].T
+    information = scores / noise_variance - cross @ conditional.mean
+    return [
+        (own / noise_variance - half[at] @ half[at].T, information[at])
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return precisions, scores / noise_variance - cross @ conditional.mean
 
 
 def suspicious_tests(

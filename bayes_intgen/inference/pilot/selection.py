@@ -278,13 +278,10 @@ def evidence_of(
     candidates: Sequence[Term],
 ) -> list[TermEvidence]:
     """Evidence of each candidate by itself; parameters are those of :func:`left_over`."""
-    precisions, information = left_over(posterior, sites, statistics)
-    each = zip(precisions, statistics.columns, candidates, strict=True)
+    each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
     return [
-        TermEvidence.of_likelihood(
-            precision, information[own], term.component.scale, posterior.terms.unit
-        )
-        for precision, own, term in each
+        TermEvidence.of_likelihood(*own, term.component.scale, unit)
+        for own, term in zip(each, candidates, strict=True)
     ]
 
 
@@ -322,7 +319,7 @@ class JointLikelihood(NamedTuple):
         at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
         statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
-        (precision,), information = left_over(posterior, sites, statistics)
+        ((precision, information),) = left_over(posterior, sites, statistics)
         return cls(precision, information, posterior.terms.unit)
 
     def evidence(self, own: Candidate) -> TermEvidence:
