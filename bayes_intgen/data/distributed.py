@@ -217,19 +217,20 @@ class DistributedData(OutOfCoreRows):
         head = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
         return cls(client, sized, schema, head, progress)
 
-    def sums[Part, T](
+    def map_reduce[Part, T](
         self,
         function: Callable[[Observations], Part],
-        total: Callable[[Iterable[Part]], T],
         combine: Callable[[T, T], T],
-        of_regime: int,
         label: str,
         progress: bool,
+        total: Callable[[Iterable[Part]], T] | None = None,
+        of_regime: int = 0,
     ) -> T:
-        """Sum results over each partition, and combine the sums; see :meth:`Rows.sums`."""
+        """Combine results over each partition, and then these; see :meth:`Rows.map_reduce`."""
         split = partial(in_batches, rows=ROWS_PER_BATCH)
         if of_regime:
             split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
+        total = total or partial(reduce, combine)
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
@@ -285,9 +286,9 @@ class DistributedData(OutOfCoreRows):
                 client.submit(combine_attempts, combine, *several, pure=False, priority=height)
                 for several in batched(level, TREE_ARITY)
             ]
-        with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
+        with bar_of_steps(label, progress, len(leaves), "partitions") as count:
             for leaf in as_completed(leaves):
-                bar.update()
+                count()
                 # Tasks of the tree hold the result as long as they need it.
                 leaf.release()
             self._passes.made += 1

@@ -229,12 +229,12 @@ class StreamedData(OutOfCoreRows):
         passes = Passes()
         self._tables = tables = partial(counted, tables, passes)
         self._each = each
-        with stage("Reading", progress, "rows") as bar:
+        with stage("Reading", progress, "rows") as count:
 
             def with_progress() -> Iterator[Any]:
                 for table, _ in numbered_tables(tables()):
                     yield table
-                    bar.update(len(table))
+                    count(len(table))
 
             schema = schema.with_levels(schema.contents_of(tables(), each=each))
             first_pass = Reservoir.over(schema, with_progress(), each=each)

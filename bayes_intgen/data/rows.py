@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -207,17 +207,19 @@ class Rows(ABC):
         thousands at a time.
         """
         batches = batches or self.batches(rows_per_batch(len(self)))
-        with bar_of_steps(label, progress, len(self), "rows") as bar:
+        with bar_of_steps(label, progress, len(self), "rows") as count:
             for rows, result in in_threads(lambda batch: (len(batch), function(batch)), batches):
-                bar.update(rows)
+                count(rows)
                 yield result
 
-    def map_reduce[T](
+    def map_reduce[Part, T](
         self,
-        function: "Callable[[Observations], T]",
+        function: "Callable[[Observations], Part]",
         combine: Callable[[T, T], T],
         label: str,
         progress: bool,
+        total: Callable[[Iterable[Part]], T] | None = None,
+        of_regime: int = 0,
     ) -> T:
         """Apply a function to each batch and combine the results in the order of the batches.
 
@@ -229,38 +231,10 @@ class Rows(ABC):
             Combines the results of two consecutive sets of rows; associative.
         label, progress
             Label of the progress bar, and whether to show it.
-
-        Raises
-        ------
-        DataError
-            If the source no longer holds the rows of the first pass.
-        """
-        total: Callable[[Iterable[T]], T] = partial(reduce, combine)
-        return self.sums(function, total, combine, 0, label, progress)
-
-    def sums[Part, T](
-        self,
-        function: "Callable[[Observations], Part]",
-        total: Callable[[Iterable[Part]], T],
-        combine: Callable[[T, T], T],
-        of_regime: int,
-        label: str,
-        progress: bool,
-    ) -> T:
-        """Apply a function to batches, and sum the results in order.
-
-        Parameters
-        ----------
-        function : callable
-            Maps a batch of rows to a result.
-        total : callable
-            Sums the results of consecutive batches.
-        combine : callable
-            Combines two of these sums, where machines sum parts of the rows; associative.
+        total : callable, optional
+            Combines the results of consecutive batches; by default one after the other.
         of_regime : int
             Number of rows of batches of one regime each; zero for batches of all regimes.
-        label, progress
-            As in :meth:`map_reduce`.
 
         Raises
         ------
@@ -268,7 +242,8 @@ class Rows(ABC):
             If the source no longer holds the rows of the first pass.
         """
         batches = of_regime and by_regime(self.batches(of_regime), of_regime, tuple(self.regimes))
-        return total(self.map_batches(function, label, progress, batches or None))
+        parts = self.map_batches(function, label, progress, batches or None)
+        return total(parts) if total else reduce(combine, cast(Iterable[T], parts))
 
     @abstractmethod
     def _replace(self, **changes: Any) -> Self:

@@ -249,7 +249,7 @@ class FarOutcomes(NamedTuple):
         scale = NORMAL_MAD * float(np.median(np.abs(centred)))
         if not scale > 0:
             return None
-        limits = tuple(exponential_limit(side * centred) for side in (1, -1))
+        limits = exponential_limit(centred), exponential_limit(-centred)
         above, below = centred > limits[0], -centred > limits[1]
         far = above | below
         share = float(np.sum(centred[far] ** 2) / np.sum(centred**2))
@@ -287,7 +287,7 @@ def exponential_limit(values: Array) -> float:
     >>> round(exponential_limit(np.random.default_rng(0).exponential(size=1_000_000)))
     19
     """
-    begin, end = (float(np.quantile(values, 1 - tail)) for tail in TAILS)
+    begin, end = np.quantile(values, 1 - np.array(TAILS))
     steps = np.log(TAILS[0] / TAILS[1])
     error = np.sqrt((1 / TAILS[1] - 1 / TAILS[0]) / len(values)) / steps
     mean_excess = (end - begin) / steps * (1 + STANDARD_ERRORS * error)

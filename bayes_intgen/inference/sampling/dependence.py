@@ -26,7 +26,7 @@ from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import row_weights
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.inference.pilot.residuals import column_sums, within_groups, without_effects
-from bayes_intgen.inference.sampler import INDEPENDENT, Autocorrelation
+from bayes_intgen.inference.settings import INDEPENDENT, Autocorrelation
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -103,7 +103,7 @@ def correlated_draws(
     noise_sd, design = float(conditional.noise_sd), _design(data, terms, spread)
     lagged = _Lagged(noise, sequence.step, noise_sd, spread, terms.size, design)
     # Those of rows before each row, and half of the excess of its own variance.
-    added = data.by_time.sums(lagged.of_batch, lagged.total, np.add, 0, "Dependence", False)
+    added = data.by_time.map_reduce(lagged.of_batch, np.add, "Dependence", False, lagged.total)
     root = conditional.root
     values, vectors = np.linalg.eigh(root.T @ (added + added.T) @ root)
     values = np.maximum(values, 0)
@@ -274,7 +274,7 @@ def _design(
     if terms.random_effects is None:
         return terms.design
     of_batch = partial(_group_sums, terms, spread)
-    sums = data.map_reduce(of_batch, GroupSums.merge, "Sums of groups", False)
+    sums: GroupSums = data.map_reduce(of_batch, GroupSums.merge, "Sums of groups", False)
     return partial(_within, terms, sums)
 
 
