@@ -293,7 +293,7 @@ def prepare(case: Case) -> str:
         terms, candidates = model.decompose(rows), model.candidates(rows)
         pilot = pilot_fit(rows, model, terms, candidates, False)
         assert np.isfinite(pilot.mode).all(), "a mode that is not finite"
-        assert np.isfinite(pilot.shape).all(), "noise that is not finite"
+        assert np.isfinite(pilot.quantiles).all(), "noise that is not finite"
         noise.append(float(pilot.sites["noise_sd"]))
     ratio = noise[1] / factors[-1] / noise[0]
     # The mode is determined up to the optimiser's tolerance.
