@@ -114,7 +114,7 @@ def _with_control_variables(
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
-    series = sample if sample.time is None else _in_series(data.in_memory)
+    series = sample if sample.time is None else data.opening
     for k in filter(terms.is_ordered, range(len(likely))):
         own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
@@ -126,13 +126,6 @@ def _with_control_variables(
         terms, more = control_terms(sample, model, terms, causes[k].inputs, control, len(data))
         products += more
     return terms, products
-
-
-def _in_series(rows: Observations) -> Observations:
-    """Rows that follow each other, those of the first units."""
-    assert rows.time is not None
-    assert rows.series is not None
-    return rows.take(np.lexsort((rows.time, rows.series))[:MAX_ROWS])
 
 
 def _causes(

@@ -84,9 +84,24 @@ def within_groups(
     data: Observations, effects: RandomEffects, columns: Array, precision: Array
 ) -> Array:
     """Subtract the predicted effects of each row's group (BLUP) from columns, shape (N, C)."""
+    return without_effects(data, effects, columns, column_sums(data, effects, columns, precision))
+
+
+def column_sums(
+    data: Observations, effects: RandomEffects, columns: Array, precision: Array
+) -> GroupSums:
+    """Sums of columns over the rows of each group."""
     inputs = data.inputs
     codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
-    sums = GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
+    return GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
+
+
+def without_effects(
+    data: Observations, effects: RandomEffects, columns: Array, sums: GroupSums
+) -> Array:
+    """Subtract the effects of each row's group, predicted from sums, shape (N, C)."""
+    inputs = data.inputs
+    codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
     shrunk = sums.zz + np.diag(1 / np.array(effects.ratio))
     predicted = np.linalg.solve(shrunk, sums.cross)
     which = np.searchsorted(sums.codes, codes)
