@@ -17,8 +17,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
 from scipy.sparse import csr_array
 
+from bayes_intgen._threads import in_threads
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
@@ -111,6 +113,10 @@ class _Function:
         ]
 
 
+# Values of functions at nodes, shape (number of nodes, size) each.
+_Values = Mapping[_Function, Array]
+
+
 @dataclass(frozen=True, eq=False)
 class Nodes:
     """Columns that are functions of the same coordinates times gates, by their values at nodes.
@@ -121,7 +127,10 @@ class Nodes:
         Rising nodes along each of one or two axes.
     columns : ndarray of int, shape (c,)
         Columns of the design matrix.
-    values : ndarray, shape (number of nodes, c)
+    values : ndarray, shape (number of nodes, d)
+        Of the different functions.
+    at : ndarray of int, shape (c,)
+        Which of them each column is, times its gate.
     gates : ndarray, shape (categories, c)
     category : ndarray of int, shape (number of regimes,)
         Which regimes have the same gates.
@@ -130,6 +139,7 @@ class Nodes:
     points: dict[Axis, Array]
     columns: NDArray[np.int_]
     values: Array
+    at: NDArray[np.int_]
     gates: Array
     category: NDArray[np.int_]
 
@@ -137,24 +147,21 @@ class Nodes:
     def of(
         cls,
         points: dict[Axis, Array],
-        functions: Mapping[_Function, Array],
+        functions: _Values,
         masks: Sequence[Mask],
     ) -> Self:
         """Join functions with their values at the nodes, for the masks of all regimes."""
         gates = [f.term.gate(np.array(masks)) for f in functions]
         sizes = [len(f.columns) for f in functions]
-        distinct, category = np.unique(np.array(gates).T, axis=0, return_inverse=True)
-        columns, values = np.concatenate([f.columns for f in functions]), [*functions.values()]
-        return cls(points, columns, np.hstack(values), distinct.repeat(sizes, axis=1), category)
+        categories, category = np.unique(np.array(gates).T, axis=0, return_inverse=True)
+        columns, (distinct, at) = np.concatenate([f.columns for f in functions]), _places(functions)
+        values = np.hstack([functions[f] for f in distinct])
+        return cls(points, columns, values, at, categories.repeat(sizes, axis=1), category)
 
     @property
     def size(self) -> int:
         """Number of nodes."""
         return len(self.values)
-
-    def gated(self, category: int) -> Array:
-        """Values of the columns at the nodes in a category of regimes."""
-        return np.asarray(self.values * self.gates[category])
 
     def hats(self, coordinates: Mapping[Axis, Array]) -> Hats:
         """Split rows between nodes."""
@@ -201,22 +208,25 @@ class _ExactColumns(NamedTuple):
 
     @classmethod
     def of(cls, terms: Decomposition, functions: Sequence[_Function], mask: Mask) -> Self:
-        places, distinct = dict[object, int](), list[Term]()
-        columns, gates, at = list[int](), list[float](), list[int]()
-        for function in functions:
-            gate = float(function.term.gate(np.array([mask]))[0])
-            if not gate:
-                continue
-            labels = function.labels
-            if any(label not in places for label in labels):
-                start = sum(term.component.basis.size for term in distinct)
-                places |= {label: start + i for i, label in enumerate(labels)}
-                distinct.append(function.term)
-            columns += function.columns.tolist()
-            gates += [gate] * len(labels)
-            at += [places[label] for label in labels]
-        own = replace(terms, terms=tuple(distinct))
-        return cls(own, np.array(columns, dtype=int), np.array(gates), np.array(at, dtype=int))
+        gate_of = {f: float(f.term.gate(np.array([mask]))[0]) for f in functions}
+        active = [f for f in functions if gate_of[f]]
+        distinct, at = _places(active)
+        columns = np.concatenate([np.zeros(0, dtype=int), *(f.columns for f in active)])
+        gates = np.repeat([gate_of[f] for f in active], [len(f.columns) for f in active])
+        return cls(replace(terms, terms=tuple(f.term for f in distinct)), columns, gates, at)
+
+
+def _places(functions: Iterable[_Function]) -> tuple[list[_Function], NDArray[np.int_]]:
+    """Those with all different functions, and which of these every column is."""
+    places, distinct, at = dict[object, int](), list[_Function](), list[int]()
+    for function in functions:
+        labels = function.labels
+        if any(label not in places for label in labels):
+            start = sum(len(own.columns) for own in distinct)
+            places |= {label: start + i for i, label in enumerate(labels)}
+            distinct.append(function)
+        at += [places[label] for label in labels]
+    return distinct, np.array(at, dtype=int)
 
 
 class Batch(NamedTuple):
@@ -270,12 +280,17 @@ class Bins:
                 between.setdefault(tuple(knots.items()), []).append(function)
             else:
                 others.append(function)
-        for axis, functions in along.items():
+
+        def split_functions(item: tuple[Axis, list[_Function]]) -> tuple[Array, _Values]:
+            axis, functions = item
             rows = np.any([f.term.gate(sample.intervened) for f in functions], axis=0)
             some = sample.inputs[rows if rows.any() else ~rows]
             values = axis.of(some, Evaluation(some))
             points = _points(values, functions)
-            near = _at_nodes(values, points, functions)
+            return points, _at_nodes(values, points, functions)
+
+        each = in_threads(split_functions, along.items())
+        for (axis, functions), (points, near) in zip(along.items(), each, strict=True):
             others += [f for f in functions if f not in near]
             if near:
                 nodes.append(Nodes.of({axis: points}, near, masks))
@@ -283,8 +298,8 @@ class Bins:
             axes, points_of_axes = zip(*of_axes, strict=True)
             grid = np.array(list(product(*points_of_axes)))
             at = {f: f.basis.matrix(grid[:, [*map(axes.index, f.axes)]]) for f in functions}
-            each = dict(zip(axes, map(np.array, points_of_axes), strict=True))
-            nodes.append(Nodes.of(each, at, masks))
+            own = dict(zip(axes, map(np.array, points_of_axes), strict=True))
+            nodes.append(Nodes.of(own, at, masks))
         self.terms, self.nodes = terms, nodes
         self._regimes = {mask: i for i, mask in enumerate(masks)}
         self._exact = [_ExactColumns.of(terms, others, mask) for mask in masks]
@@ -358,17 +373,29 @@ class Bins:
             matrix = np.asarray(sums.factor.matrix)[np.ix_(at, at)]
             out[np.ix_(columns, columns)] += gates[:, None] * matrix * gates
             for own, start in zip(nodes, starts, strict=False):
-                of_nodes = mixed[r][start : start + own.size, at] * gates
-                values = own.gated(own.category[r]).T @ of_nodes
+                gates_of_nodes = own.gates[own.category[r]]
+                values = own.values.T @ mixed[r][start : start + own.size]
+                values = gates_of_nodes[:, None] * values[np.ix_(own.at, at)] * gates
                 out[np.ix_(own.columns, columns)] += values
                 out[np.ix_(columns, own.columns)] += values.T
+
+        of_pairs: dict[tuple[int, int], list[tuple[int, int, Array]]] = {}
         for (i, j, one, other), table in tables.items():
-            first, second = nodes[i], nodes[j]
-            values = table.reshape(first.size, second.size) @ second.gated(other)
-            values = first.gated(one).T @ values
-            out[np.ix_(first.columns, second.columns)] += values
+            of_pairs.setdefault((i, j), []).append((one, other, table))
+
+        def products(pair: tuple[int, int]) -> Array:
+            first, second = (nodes[i] for i in pair)
+            total = np.zeros((len(first.at), len(second.at)))
+            for one, other, table in of_pairs[pair]:
+                of_nodes = table.reshape(first.size, second.size) @ second.values
+                values = (first.values.T @ of_nodes)[np.ix_(first.at, second.at)]
+                total += first.gates[one][:, None] * values * second.gates[other]
+            return total
+
+        for (i, j), values in zip(of_pairs, in_threads(products, of_pairs), strict=True):
+            out[np.ix_(nodes[i].columns, nodes[j].columns)] += values
             if i != j:
-                out[np.ix_(second.columns, first.columns)] += values.T
+                out[np.ix_(nodes[j].columns, nodes[i].columns)] += values.T
         rows = sum(float(np.asarray(sums.rows)) for sums in exact.values())
         log_scale = sum(float(sums.factor.log_scale) for sums in exact.values())
         return SufficientStatistics(rows, GaussianFactor(out, log_scale))
@@ -400,9 +427,7 @@ def _points(values: Array, functions: Sequence[_Function]) -> Array:
     return np.asarray(points[apart] if apart.sum() > 1 else points[0] + np.arange(2.0))
 
 
-def _at_nodes(
-    values: Array, points: Array, functions: Sequence[_Function]
-) -> dict[_Function, Array]:
+def _at_nodes(values: Array, points: Array, functions: Sequence[_Function]) -> _Values:
     """Values at the nodes of those functions of an axis that are nearly linear between them.
 
     Least squares: errors average zero over the rows near a node, so that answers are unbiased.
@@ -412,12 +437,18 @@ def _at_nodes(
     # Where rows are few or none, all parts of an interval count.
     weights = np.repeat([1.0, 1.0, 2.0], [len(values), len(points), len(middles)])
     hats = _matrix([split(at, points)], [len(points)], np.ones(len(at)))
-    weighted = hats.multiply(weights[:, None]).T.tocsr()
-    gram, near = (weighted @ hats).toarray(), dict[_Function, Array]()
-    for function in functions:
-        exact = function.basis.matrix(at[:, None])
-        own = np.linalg.solve(gram, weighted @ exact)
+    weighted, near = hats.multiply(weights[:, None]).T.tocsr(), dict[Basis, Array]()
+    gram = weighted @ hats
+    # Of neighbours.
+    bands = np.stack([gram.diagonal(), np.append(gram.diagonal(1), 0)])
+    for basis in dict.fromkeys(function.basis for function in functions):
+        if isinstance(basis, PiecewiseLinear):
+            # All of its knots are nodes.
+            near[basis] = basis.matrix(points[:, None])
+            continue
+        exact = basis.matrix(at[:, None])
+        own = solveh_banded(bands, weighted @ exact, lower=True)
         error = (exact - hats @ own)[: len(values)]
         if (error.std(axis=0) <= MAX_ERROR * exact[: len(values)].std(axis=0)).all():
-            near[function] = own
-    return near
+            near[basis] = own
+    return {f: near[f.basis] for f in functions if f.basis in near}

@@ -552,10 +552,8 @@ def fit_tests_of(
     fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
-    terms = fit.posterior.terms
-    every = terms.and_terms(tests)
-    sums = TermSums(every, sufficient_statistics(data, every, fit.spread, progress))
-    return score_tests(fit.posterior, fit.sites, sums.of_candidates(terms, tests), tests)
+    statistics = candidate_statistics(data, fit.posterior.terms, tests, fit.spread, progress)
+    return score_tests(fit.posterior, fit.sites, statistics, tests)
 
 
 def next_finer(

@@ -183,7 +183,11 @@ class NUTSKernel:
         # Padding stays at zero, where its gradient is zero, as its momenta are: trajectories are
         # those of the other sites alone, whose step sizes are larger.
         self._padding = density.compiled.size - len(root)
-        self._padded_root = block_diag(root, np.eye(self._padding))
+        padded_root = block_diag(root, np.eye(self._padding))
+        constant = jax.tree.map(np.asarray, ((density.compiled, target.compiled), padded_root))
+        with on_cpu():
+            # Arrays of JAX, which need not be copied for every block.
+            self._constant = jax.device_put(constant)
 
     def begin(self, flat: Array, coefficients: Array, step_size: float) -> ChainState:
         """Start a chain at a flat vector, shape (D,).
@@ -216,7 +220,7 @@ class NUTSKernel:
         with on_cpu():
             advanced = advance(*self._arguments(chain, rngs, adapts))
             chain, rows = jax.tree.map(np.asarray, advanced)
-        size = len(self._padded_root)
+        size = len(self.root) + self._padding
         z, columns, coefficients = np.split(rows, [size, size + len(STATISTICS)], axis=1)
         named = zip(STATISTICS.items(), columns.T, strict=True)
         statistics = {name: values.astype(dtype) for (name, dtype), values in named}
@@ -227,7 +231,6 @@ class NUTSKernel:
         self, chain: ChainState, rngs: Sequence[np.random.Generator], adapts: bool
     ) -> tuple[Any, ...]:
         """Arguments of :func:`advance`, with random numbers from a generator for each purpose."""
-        densities = self.density.compiled, self.target.compiled
         settings, count = (self.target_accept, adapts), BLOCK_SIZE
         of_keys, of_acceptance, of_momentum, of_draw = rngs
         momentum = of_momentum.standard_normal((count, len(self.root)))
@@ -237,10 +240,9 @@ class NUTSKernel:
             np.pad(momentum, ((0, 0), (0, self._padding))),
             of_draw.standard_normal((count, len(chain.current.coefficients))),
         )
-        arguments = chain, densities, self._padded_root, settings, random
         # JAX takes plain numbers for other types than arrays.
-        arrays: tuple[Any, ...] = jax.tree.map(np.asarray, arguments)
-        return arrays
+        chain, settings, random = jax.tree.map(np.asarray, (chain, settings, random))
+        return chain, *self._constant, settings, random
 
 
 # Compiled for each kind of densities and shapes of their arrays.
