@@ -101,16 +101,16 @@ def nearest(
     return out
 
 
-def nearest_on_line(values: Array, points: Array) -> Array:
-    """Distance of points, shape (M,), from the nearest of some ascending values, shape (M,).
+def stretches(values: Array) -> tuple[Array, Array]:
+    """Ends of the stretches in which all points are near some ascending values of one action.
 
     Examples
     --------
-    >>> nearest_on_line(np.array([0.0, 1.0, 5.0]), np.array([-1.0, 2.0]))
-    array([1., 1.])
+    >>> stretches(np.array([0.0, 0.5, 5.0]))
+    (array([-0.25,  4.75]), array([0.75, 5.25]))
     """
-    padded, at = np.concatenate([[-np.inf], values, [np.inf]]), np.searchsorted(values, points)
-    return np.asarray(np.minimum(points - padded[at], padded[at + 1] - points))
+    starts = np.diff(values, prepend=-np.inf) > 2 * NEAR
+    return values[starts] - NEAR, values[np.append(starts[1:], True)] + NEAR
 
 
 def distinct_rows(values: Array) -> Array:

@@ -25,6 +25,7 @@ table and some of the added ones. See `bayes_intgen.identification.distance`.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -45,9 +46,9 @@ from bayes_intgen.identification.distance import (
     distinct_rows,
     first_rows,
     nearest,
-    nearest_on_line,
     placed,
     radius,
+    stretches,
 )
 from bayes_intgen.identification.linkage import Cells
 from bayes_intgen.identification.regimes import (
@@ -57,7 +58,7 @@ from bayes_intgen.identification.regimes import (
     masks_of,
     regime_order,
 )
-from bayes_intgen.identification.verdict import Verdict, separates
+from bayes_intgen.identification.verdict import Verdict, biased_by, separates
 
 # Number of rows per regime that represent all of its rows.
 REFERENCE_ROWS = 500
@@ -189,12 +190,13 @@ class ReferenceRows:
         inputs = list(inputs)
         own = self._apart(points, inputs)
         if len(inputs) == 1:
-            near = [nearest_on_line(rows[:, inputs[0]], own[:, 0]) <= NEAR for rows in self._sorted]
+            low, high, first = self._stretches[inputs[0]]
+            within = np.logical_or.reduceat((own >= low) & (own <= high), first, axis=1)
         else:
             exact = [self._few_valued[k] for k in inputs]
             most, visited = radius(len(inputs) - sum(exact)), self._visited_apart
             near = [nearest(rows[:, inputs], own, most, exact) <= most for rows in visited]
-        within = np.stack(near, axis=1)
+            within = np.stack(near, axis=1)
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -242,8 +244,11 @@ class ReferenceRows:
             Whether rows near a point itself count for its linkage, see :meth:`linked`.
         """
         every = range(len(self.names))
+        # Plans that are compared have few values of an action.
+        values, which = zip(*(_distinct(points, k) for k in every), strict=True)
+        alone = [self.covers(own, (k,)) for k, own in enumerate(values)]
         reached: dict[tuple[int, ...], NDArray[np.bool_]] = {
-            (k,): self.covers(points, (k,)) for k in every
+            (k,): own[at] for k, (own, at) in enumerate(zip(alone, which, strict=True))
         }
         close, (low, high) = np.ones(points.shape, dtype=bool), self._ends_set
         for needed in wanted:
@@ -258,14 +263,21 @@ class ReferenceRows:
             return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
             near = self.covers(points, pair)
-            own = separates(self.masks, near, target, pair, parents)
+            own = separates(self.masks, near, target, biased_by(pair, parents))
             if pair in pairs_set and all(target[i] for i in pair):
                 both = np.array(self.masks)[:, list(pair)].all(axis=1)
                 own &= (near & both).any(axis=1)
             together[:, list(pair)] &= own[:, None]
         observed = ~np.array(self.masks)
+        # Without a graph all actions have the same rank test.
+        biased = [biased_by([k], parents) for k in every]
+        for involved in set(biased):
+            alike = [k for k in every if biased[k] == involved]
+            near = np.concatenate([alone[k] for k in alike])
+            found = iter(separates(self.masks, near, target, involved).tolist())
+            for k in alike:
+                separated[:, k] = np.array([*islice(found, len(alone[k]))])[which[k]]
         for k in every:
-            separated[:, k] = separates(self.masks, reached[k,], target, [k], parents)
             without_setting[:, k] = (reached[k,] & observed[:, k]).any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
@@ -405,9 +417,17 @@ class ReferenceRows:
         return self._by_regime(self._apart)
 
     @cached_property
-    def _sorted(self) -> tuple[Array, ...]:
-        """Columns of the visited rows of each regime, each sorted by itself."""
-        return tuple(np.sort(rows, axis=0) for rows in self._visited_apart)
+    def _stretches(self) -> tuple[tuple[Array, Array, NDArray[np.intp]], ...]:
+        """Stretches of each action near rows, the lower and the upper ends, regime by regime.
+
+        And the position of the first one of each regime.
+        """
+        out = []
+        for columns in zip(*(np.sort(rows, axis=0).T for rows in self._visited_apart), strict=True):
+            low, high = zip(*map(stretches, columns), strict=True)
+            first = np.cumsum([0, *map(len, low[:-1])])
+            out.append((np.concatenate(low), np.concatenate(high), first))
+        return tuple(out)
 
     def _by_regime(self, transform: Callable[[Array], Array]) -> tuple[Array, ...]:
         """Visited rows after a transform, by regime."""
@@ -436,3 +456,9 @@ class ReferenceRows:
             atom = Atom.of(np.concatenate(free)[:, None]) if free else None
             out.append(np.nan if atom is None else atom.value)
         return tuple(out)
+
+
+def _distinct(points: Array, k: int) -> tuple[Array, NDArray[np.intp]]:
+    """Points with different values of an action, and the position of each point's value there."""
+    _, first, which = np.unique(points[:, k], return_index=True, return_inverse=True)
+    return points[first], which
