@@ -1,5 +1,7 @@
-"""The built site in a browser, from a folder on disk: widths on a phone, and what searches find."""
+"""The built site in a browser, from disk: widths on a phone, searches, paper, and notebooks."""
 
+import json
+import re
 import time
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -9,6 +11,8 @@ import pytest
 SITE = Path(__file__).parents[1] / "build" / "site"
 WIDTH = "return document.documentElement.scrollWidth"
 FINISHED = "return document.querySelector('.search-summary')?.textContent.includes('finished')"
+SCROLLS = """return [...document.querySelectorAll('main *')].filter((own) => own.checkVisibility()
+  && /auto|scroll/.test(getComputedStyle(own).overflow)).map((own) => own.className)"""
 FIRST = "return document.querySelector('ul.search a').href"
 SEARCHES = {
     "TV and radio together": "tutorials/marketing",
@@ -56,3 +60,24 @@ def test_a_search_finds_the_right_page_first(browser, words) -> None:
         time.sleep(0.2)
     # Sphinx forgets the entries of pages that it does not write anew.
     assert SEARCHES[words] in browser.execute_script(FIRST), "was it built by sphinx-build -E?"
+
+
+@pytest.mark.parametrize("notebook", sorted(SITE.rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_needs_no_other_file_of_the_site(notebook) -> None:
+    cells = json.loads(notebook.read_text())["cells"]
+    text = "\n".join("".join(own["source"]) for own in cells if own["cell_type"] == "markdown")
+    assert "```{" not in text
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert targets
+    assert [own for own in targets if not own.startswith(("https://", "#"))] == []
+
+
+@pytest.mark.parametrize("page", ["index", "tutorials/marketing", "reference/decisions"])
+def test_nothing_is_cut_off_on_paper(browser, page) -> None:
+    browser.get((SITE / f"{page}.html").as_uri())
+    assert browser.execute_script(SCROLLS)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(SCROLLS) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

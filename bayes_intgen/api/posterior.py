@@ -110,12 +110,12 @@ class Posterior(Decisions):
         -------
         Dataset
             ``contraction`` (mechanism, action, point), for mechanisms ``unconfounded`` and
-            ``confounded``, ``interaction_contraction`` (pair, point), and ``effect_contraction``
-            (point): posterior width over prior width, one if the data are uninformative. ``prior``,
-            ``posterior``, and the same with ``interaction_`` and ``effect_`` in front, are the
-            widths, in the outcome's units: half of the central 68% interval, the standard deviation
-            of a normal distribution. A plain regression has effects only. For a multiplicative
-            model all are of the mean of the outcome's logarithm.
+            ``confounded``, ``interaction_contraction`` (pair, point) if the fit has interactions,
+            and ``effect_contraction`` (point): posterior width over prior width, one if the data
+            are uninformative. ``prior``, ``posterior``, and the same with ``interaction_`` and
+            ``effect_`` in front, are the widths, in the outcome's units: half of the central 68%
+            interval, the standard deviation of a normal distribution. A plain regression has
+            effects only. For a multiplicative model all are of the mean of the outcome's logarithm.
 
         Raises
         ------

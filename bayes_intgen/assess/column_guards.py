@@ -31,9 +31,12 @@ END_SHARE = 0.05
 RARE_SHARE = 0.1
 # Distance of the mean from an end of [0, 1], in standard deviations, from which it hardly matters.
 FAR_FROM_END = 3.0
-# Minimum growth of the ratio of a count's standard deviation to the root of its mean, from the
-# lowest to the highest third of fitted means, and its minimum size in standard errors.
-MIN_GROWTH, STANDARD_ERRORS = 0.05, 2.5
+# Standard errors by which the variance of counts grows faster than their mean, or is below it.
+STANDARD_ERRORS = 2.5
+# Smallest fitted mean of counts in a regime, relative to their mean there.
+LEAST_MEAN = 0.25
+# Maximum number of values of a scale, such as 0 to 10.
+MAX_SCALE = 11
 # Maximum number of rows that are tested.
 MAX_TESTED_ROWS = 5_000
 # Width of the intervals, in natural logarithms.
@@ -75,6 +78,8 @@ def advice_on_outcome(data: Rows) -> list[str]:
         pass
     elif seen := _proportion(outcome):
         transform = ", or fit the log odds, log(y / (1 - y))"
+    elif seen := _scale(outcome, kind == "count"):
+        pass
     elif kind == "count":
         sample = rows.take(random_rows(len(rows), MAX_ROWS))
         seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
@@ -114,33 +119,38 @@ def _proportion(outcome: Array) -> str:
     return f"is a proportion, {shorter_number(low, 3)} to {shorter_number(high, 3)}" if near else ""
 
 
+def _scale(outcome: Array, counts: bool) -> str:
+    """Few whole numbers, as on a scale; counts of any number vary at least as chance does."""
+    values = np.unique(outcome)
+    if len(values) > MAX_SCALE or (values != np.floor(values)).any():
+        return ""
+    chance = outcome.mean() * (1 - STANDARD_ERRORS * np.sqrt(2 / len(outcome)))
+    if len(values) < 3 or (counts and outcome.var() > chance):
+        return ""
+    return f"is one of {len(values)} whole numbers"
+
+
 def _growing_variance(rows: Observations) -> str:
     """Counts whose variance grows faster than their mean, as if effects multiplied.
 
     The variance of Poisson counts is their mean, to which additive hidden causes add a constant.
-    The test compares mean absolute residuals (Glejser 1969) over the root of the mean outcome.
+    Squared residuals less counts are therefore regressed on fitted means within regimes (Cameron
+    and Trivedi 1990), rows weighted by the Poisson variance of a square, with robust errors.
     """
-    fits = list(_residuals_of_regimes(rows, rows.outcome))
-    if not fits:
+    moment = curvature = variance = 0.0
+    for own, left in _residuals_of_regimes(rows, rows.outcome):
+        outcome = rows.outcome[own]
+        # Fitted means may be negative, and no row should decide alone.
+        mean = np.maximum(outcome - left, LEAST_MEAN * outcome.mean())
+        weight = mean**-2.0
+        excess = left**2 - outcome
+        centred = weight * (mean - np.average(mean, weights=weight))
+        moment += centred @ excess
+        curvature += centred @ mean
+        variance += (centred**2) @ (excess - np.average(excess, weights=weight)) ** 2
+    if not variance > 0 or moment < STANDARD_ERRORS * np.sqrt(variance):
         return ""
-    left = np.concatenate([residuals for _, residuals in fits])
-    outcome = np.concatenate([rows.outcome[own] for own, _ in fits])
-    thirds = np.array_split(np.argsort(outcome - left, kind="stable"), 3)
-    means, sizes, errors, ratios = [], [], [], []
-    for own in (thirds[0], thirds[-1]):
-        mean, gaps = outcome[own].mean(), np.abs(left[own])
-        if not mean > 0:
-            return ""
-        means.append(mean)
-        sizes.append(gaps.mean() / np.sqrt(mean))
-        errors.append(gaps.std() / np.sqrt(mean * len(own)))
-        ratios.append(f"{(gaps**2).mean() / mean:.2g} times")
-    if sizes[1] - sizes[0] < max(MIN_GROWTH * sizes[0], STANDARD_ERRORS * np.hypot(*errors)):
-        return ""
-    return (
-        f"has a variance of {ratios[0]} its mean near {shorter_number(means[0], 3)} and "
-        f"{ratios[1]} near {shorter_number(means[1], 3)}"
-    )
+    return f"has a variance that grows {1 + moment / curvature:.2g} times as fast as its mean"
 
 
 def advice_on_scale(rows: Observations) -> tuple[str, ...]:

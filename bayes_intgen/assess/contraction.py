@@ -82,18 +82,21 @@ def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Datase
         intervened=", ".join(query.intervened), scale=posterior.predictor_name
     )
     additive = isinstance(posterior.model, AdditiveModel)
+    pairs = np.array(posterior.terms.pair_labels, dtype=str) if additive else np.zeros(0, dtype=str)
     for name, prediction in predictions.items():
         if additive:
             unconfounded, bias = prediction.contributions(values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
+        if len(pairs):
             of_pairs = widths(prediction.interactions(values))
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.predictor(values, query.mask)))
     if additive:
-        pairs = np.array(posterior.terms.pair_labels, dtype=str)
-        table = table.assign_coords(mechanism=list(KINDS), pair=pairs)
-    for kind in ("interaction_", "", "effect_") if additive else ("effect_",):
+        table = table.assign_coords(mechanism=list(KINDS))
+    if len(pairs):
+        table = table.assign_coords(pair=pairs)
+    for kind in [own for own in ("interaction_", "", "effect_") if f"{own}prior" in table]:
         table[f"{kind}contraction"] = table[f"{kind}posterior"] / table[f"{kind}prior"]
     return table
 

@@ -173,5 +173,5 @@ def _unconverged(of_each: Convergence, chains: int, draws: int) -> list[str]:
     return [
         f"the effective sample size is {smallest:.0f} for {of_each.names[worst]} "
         f"(and below {ESS_LIMIT} for {int(below.sum())} quantities): "
-        f"its bands are noisy; rerun with {option('draws', str(enough))} or so"
+        f"its intervals are noisy; rerun with {option('draws', str(enough))} or so"
     ]

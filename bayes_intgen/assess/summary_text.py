@@ -146,7 +146,7 @@ def interval_of(draws: Array) -> tuple[str, str]:
     """Mean of draws and their central interval, as texts."""
     ends = map(float, central(draws.ravel(), LEVEL).values())
     mean, band = format_estimate(*ends)
-    return mean, f"({LEVEL:.0%} band {band})"
+    return mean, f"({LEVEL:.0%} interval {band})"
 
 
 def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:

@@ -345,9 +345,9 @@ class Over:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Bands(Over):
-    """The population over which effects are averaged, and the probability of bands."""
+    """The population over which effects are averaged, and the probability of intervals."""
 
-    level: Annotated[float, Parameter(help="Probability of the bands.")] = 0.9
+    level: Annotated[float, Parameter(help="Probability of the intervals.")] = 0.9
 
 
 @Parameter(name="*")

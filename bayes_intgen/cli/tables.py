@@ -9,6 +9,7 @@ from bayes_intgen.text.formats import (
     format_estimate,
     format_interval,
     format_number,
+    format_probability,
     format_to_uncertainty,
     format_value,
     frame_along,
@@ -32,9 +33,9 @@ def effects_in_text(table: "xr.Dataset") -> str:
         [f"do({', '.join(intervened)})", *(name for name in names if name not in intervened)]
     )
     binary = "probability" in table
-    head = [*names, "mean", f"{level} band", "P(1)" if binary else "outcomes"]
+    head = [*names, "mean", f"{level} interval", "P(1)" if binary else "outcomes"]
     if "change" in table:
-        head += ["change", f"{level} band", "P(> 0)"]
+        head += ["change", f"{level} interval", "P(> 0)"]
     all_supported = bool(table["supported"].values.all())
     columns = {str(name): column.values for name, column in table.data_vars.items()}
     rows = [
@@ -46,7 +47,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
         for i in range(table.sizes["point"])
     ]
     lines = [
-        f"Mean of {table.attrs['outcome']} given {condition}; band: where the mean lies with "
+        f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies with "
         f"probability {level};",
         "P(1): probability that a single outcome is 1."
         if binary
@@ -58,7 +59,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
     if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
         lines += [
             "",
-            f"Up to {share_text(outside)} of a band's draws lie outside [0, 1]: the mean adds up "
+            f"Up to {share_text(outside)} of a mean's draws lie outside [0, 1]: the mean adds up "
             "over the actions; P(1) is clipped.",
         ]
     if not all_supported:
@@ -83,7 +84,7 @@ def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list
     cells += [mean + mark, band, _single_outcome(number, kind)]
     if "change" in number:
         ends = number["change"], number["change_low"], number["change_high"]
-        cells += [*format_estimate(*ends, sign=True), _probability(number["above_zero"])]
+        cells += [*format_estimate(*ends, sign=True), format_probability(number["above_zero"])]
     return cells
 
 
@@ -95,11 +96,6 @@ def _single_outcome(number: dict[str, float], kind: str) -> str:
     if kind == "count":
         return f"{low:,.0f} to {high:,.0f}"
     return format_interval(low, high, decimals_for(high - low))
-
-
-def _probability(share: float) -> str:
-    """Format a share of draws, without a claim of certainty."""
-    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"
 
 
 def _numbers(table: "xr.Dataset") -> list[str]:
@@ -176,7 +172,7 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     # A gain in profit is in another unit than the mean.
     of_mean = decimals_for(width / abs(value or 1.0))
     head = ["budget", *actions, "cost", f"mean {table.attrs['outcome']}"]
-    head += ["gain" if value is None else "gain in profit", "band", "P(> 0)"]
+    head += ["gain" if value is None else "gain in profit", "interval", "P(> 0)"]
     names = ("budget", "plan", "cost", "effect", "gain", "gain_low", "gain_high")
     columns = [table[name].values.tolist() for name in (*names, "probability_better", "remarks")]
     rows = [
@@ -184,7 +180,7 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
             format_number(budget), *map(short_label, plan), shorter_number(cost),
             format_to_uncertainty(mean, of_mean),
             format_to_uncertainty(gain, decimals, sign=True),
-            format_interval(low, high, decimals, sign=True), f"{share:.2f}",
+            format_interval(low, high, decimals, sign=True), format_probability(share),
         ]
         for budget, plan, cost, mean, gain, low, high, share, _ in zip(*columns, strict=True)
     ]  # fmt: skip
@@ -192,14 +188,14 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     if value is not None:
         title = f"Best plans for profit, a unit of {table.attrs['outcome']} worth "
         title += f"{format_number(value)}, by budget"
-    band = f"Gains are over the baseline; band: {table.attrs['level']:.0%} interval."
+    level = f"Gains are over the baseline; intervals: {table.attrs['level']:.0%}."
     text = align_columns(head, rows, left=0)
     said = [
         f"{format_number(budget)}: {remark}"
         for budget, *_, remarks in zip(*columns, strict=True)
         for remark in remarks.splitlines()
     ]
-    return "\n".join([title, "", text, *said, "", band, *_population(table)])
+    return "\n".join([title, "", text, *said, "", level, *_population(table)])
 
 
 def _population(table: "xr.Dataset") -> list[str]:
@@ -212,7 +208,7 @@ def contributions_in_text(table: "xr.Dataset") -> str:
     from bayes_intgen.decide.contributions import cells_of, notes_on
 
     outcome, level = table.attrs["outcome"], f"{table.attrs['level']:.0%}"
-    lines = [f"What actions bring to {outcome} at the baseline; band: {level} interval"]
+    lines = [f"What actions bring to {outcome} at the baseline; intervals: {level}"]
     lines += [*_population(table), "", align_columns(*cells_of(table))]
     return "\n".join([*lines, *(line for note in notes_on(table) for line in ("", note))])
 

@@ -30,6 +30,7 @@ from bayes_intgen.text.formats import (
     format_estimate,
     format_interval,
     format_number,
+    format_probability,
     format_to_uncertainty,
     frame_along,
     shorter_number,
@@ -191,7 +192,7 @@ class Plan:
                 ends = (float(own[n]) + self.optimism for n in ("mean", "low", "high"))
                 line += f"; {format_estimate(*ends)[0]} before a correction for choosing the best"
             lines.append(line)
-        share = f"{self.probability_better:.2f}"
+        share = format_probability(self.probability_better)
         lines.append(f"better than the baseline with probability {share}")
         if self.budget is not None and self.cost is not None:
             lines.append(

@@ -85,7 +85,7 @@ def cells_of(table: xr.Dataset) -> tuple[list[str], list[list[str]]]:
     shown = [name for name in kinds if table[name].notnull().any()]
     head = ["", "baseline", "against"]
     for name in shown:
-        head += [kinds[name], "band"]
+        head += [kinds[name], "interval"]
     rows = []
     for action in range(table.sizes["action"]):
         own = table.isel(action=action)

@@ -152,7 +152,7 @@ def words_of_verdict(
             failed &= ~applies
             if own.any():
                 actions, count = reasons.get(reason, ([], 0))
-                at = f"{name!r} = {_values_in_words(points[own, k], levels)}{where}"
+                at = f"{name!r} = {_values_in_words(points[:, k], own, levels)}{where}"
                 reasons[reason] = ([*actions, at], count + int(own.sum()))
     apart = int((~verdict.together).any(axis=1).sum())
     if apart:
@@ -170,10 +170,15 @@ def words_of_verdict(
     )
 
 
-def _values_in_words(values: Array, levels: Categories | None) -> str:
-    """One or two values, or their range."""
-    distinct = np.unique(values)
+def _values_in_words(values: Array, own: NDArray[np.bool_], levels: Categories | None) -> str:
+    """Some of the values, as single ones or as ranges without any of the others."""
+    distinct, which = np.unique(values, return_inverse=True)
+    found = np.unique(which[own])
     if levels is not None:
-        return " or ".join(map(spelled_label, levels.decode(distinct).tolist()))
-    joint = " to " if len(distinct) > 2 else " or "
-    return joint.join(dict.fromkeys(map(shorter_number, distinct[[0, -1]].tolist())))
+        return " or ".join(map(spelled_label, levels.decode(distinct[found]).tolist()))
+    ranges = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
+    words = []
+    for ends in (distinct[part[[0, -1]]] for part in ranges):
+        joint = " to " if len(found) > 2 else " or "
+        words.append(joint.join(dict.fromkeys(map(shorter_number, ends.tolist()))))
+    return " or ".join(words) if len(words) < 3 else first_few(words)

@@ -390,8 +390,8 @@ class PosteriorDraws:
         Dataset, dims (chain, draw, action, point)
             ``unconfounded``: phi_k(a_k), with mean zero over the data's rows.
             ``confounded``: phi_k + delta_k, the contribution where the action is observed.
-            ``interaction`` (chain, draw, pair, point): psi_jk(a_j, a_k), with mean zero over the
-            rows' values of either action, for each pair of actions whose interaction is in the fit;
+            ``interaction`` (chain, draw, pair, point), if the fit has interactions: psi_jk(a_j,
+            a_k) of each such pair of actions, with mean zero over the rows' values of either;
             coordinates ``first`` and ``second`` (pair) name them.
             In units of attribute ``scale``; coordinate ``value`` (action, point) is the grid.
 
@@ -405,7 +405,7 @@ class PosteriorDraws:
         Examples
         --------
         >>> sorted(posterior.mechanisms([[0.1, 0.2]]).data_vars)
-        ['confounded', 'interaction', 'unconfounded']
+        ['confounded', 'unconfounded']
         """
         if not isinstance(self.model, AdditiveModel):
             raise ModelError(
@@ -417,17 +417,20 @@ class PosteriorDraws:
         warn_of_range("points", self.actions, values, low, high)
         prediction = prediction_of(self)
         unconfounded, bias = prediction.contributions(values)
-        dims, names = ("chain", "draw", "action", "point"), self.terms.pair_labels
-        pairs = [[self.actions[i] for i in pair] for pair in self.terms.interactions]
-        first, second = zip(*pairs, strict=True) if pairs else ((), ())
+        dims = "chain", "draw", "action", "point"
         table = labelled_points(self, values).assign(
-            unconfounded=(dims, unconfounded),
-            confounded=(dims, unconfounded + bias),
-            interaction=(("chain", "draw", "pair", "point"), prediction.interactions(values)),
+            unconfounded=(dims, unconfounded), confounded=(dims, unconfounded + bias)
         )
-        of_pairs = {"pair": names, "first": ("pair", list(first)), "second": ("pair", list(second))}
-        return table.assign_coords(draw_coordinates(self.tree) | of_pairs).assign_attrs(
-            scale=self.predictor_name
+        table = table.assign_coords(draw_coordinates(self.tree))
+        table = table.assign_attrs(scale=self.predictor_name)
+        if not self.terms.interactions:
+            return table
+        pairs = np.array(self.actions)[np.array([*self.terms.interactions])]
+        psi = ("chain", "draw", "pair", "point"), prediction.interactions(values)
+        return table.assign(interaction=psi).assign_coords(
+            pair=self.terms.pair_labels,
+            first=("pair", pairs[:, 0].tolist()),
+            second=("pair", pairs[:, 1].tolist()),
         )
 
     @property

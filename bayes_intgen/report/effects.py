@@ -15,11 +15,16 @@ from bayes_intgen.posterior.adjustments import (
     values_along,
 )
 from bayes_intgen.posterior.defaults import default_changes, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, support_of
 from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.posterior.population import groups_of_one_mask
 from bayes_intgen.report.charts import Curve, common_range, draw
-from bayes_intgen.text.formats import decimals_for, format_interval, format_to_uncertainty
+from bayes_intgen.text.formats import (
+    decimals_for,
+    format_interval,
+    format_probability,
+    format_to_uncertainty,
+)
 
 # Maximum number of rows of a table of groups that is open.
 MAX_OPEN_ROWS = 12
@@ -39,13 +44,6 @@ def point_texts(posterior: PosteriorDraws, point: Array) -> list[str]:
         else short_label(levels.decode(np.array([value])).tolist()[0])
         for value, coordinate, levels in columns
     ]
-
-
-def probability_text(share: float, draws: int) -> str:
-    """Format a share of draws as a probability strictly between 0 and 1."""
-    if share in (0.0, 1.0):
-        return f"> {1 - 1 / draws:.4f}" if share else f"< {1 / draws:.4f}"
-    return f"{share:.2f}" if 0.005 <= share <= 0.995 else f"{share:.4f}"
 
 
 class Change(NamedTuple):
@@ -85,8 +83,7 @@ def contrasts_of(
     within = support_of(posterior).supported(starts) & table["supported"].to_numpy()
     estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
     rows, zero = rows_on_axis(*estimates)
-    draws = prediction_of(posterior).sd.size
-    above = [probability_text(float(share), draws) for share in table["above_zero"]]
+    above = [format_probability(share) for share in table["above_zero"]]
     columns = zip(changes, within.tolist(), above, rows, strict=True)
     return [
         {"change": change, "supported": is_supported, "above_zero": text, **row}

@@ -16,11 +16,11 @@ const showDraws = (row, values, sign) => {
   const text = (v) => Number.isNaN(v) ? "–" : formatToUncertainty(v, decimals, sign);
   show(document.querySelector(`#${row} [data-of=mean]`), text(mean), [mean]);
   show(document.querySelector(`#${row} [data-of=band]`), `${text(ends[0])} to ${text(ends[1])}`, ends);
-  return `Mean ${text(mean)}, band ${text(ends[0])} to ${text(ends[1])}`;
+  return `Mean ${text(mean)}, interval ${text(ends[0])} to ${text(ends[1])}`;
 };
 const showShare = (place, gain, isSame) => {
   const share = gain.filter((v) => v > 0).length / draws;
-  show(find(place), isSame || Number.isNaN(gain[0]) ? "–" : shareText(share), [share]);
+  show(find(place), isSame || Number.isNaN(gain[0]) ? "–" : formatProbability(share), [share]);
 };
 // Costs are not numbers at levels without a price.
 const costOf = ({ steps }) => page.costs.reduce((sum, own, k) => sum + own[steps[k]], 0);
@@ -28,8 +28,6 @@ const profitOf = (own) => {
   const cost = costOf(own);
   return own.mean.map((v) => page.value * v - cost);
 };
-const shareText = (share) => share === 1 ? `> ${(1 - 1 / draws).toFixed(4)}`
-  : share === 0 ? `< ${(1 / draws).toFixed(4)}` : share.toFixed(share > 0.995 || share < 0.005 ? 4 : 2);
 
 const sliders = actions.map((action, k) => {
   const box = make("div", { className: "slider" }, document.querySelector(".sliders"));

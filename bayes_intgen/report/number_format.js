@@ -15,6 +15,8 @@ const formatToUncertainty = (value, decimals, sign) => {
   if (sign && value > 0 && /[1-9]/.test(text)) text = "+" + text;
   return text.replace("-", "−");
 };
+// A share of draws, without a claim of certainty.
+const formatProbability = (share) => share > 0.995 ? "> 0.99" : share < 0.005 ? "< 0.01" : share.toFixed(2);
 const formatNumber = (value) => {
   const size = Math.abs(value);
   if (size && (size < 1e-4 || size >= 1e9)) {

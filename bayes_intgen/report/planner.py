@@ -14,13 +14,14 @@ from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, central, support_of
 from bayes_intgen.report.charts import ticks
-from bayes_intgen.report.effects import point_texts, probability_text
+from bayes_intgen.report.effects import point_texts
 from bayes_intgen.report.explorer import Slider
 from bayes_intgen.text.formats import (
     decimals_for,
     format_estimate,
     format_interval,
     format_number,
+    format_probability,
     format_to_uncertainty,
     format_value,
     shorter_number,
@@ -121,7 +122,7 @@ def _answer(posterior: PosteriorDraws, best: Plan, budget: str | None, level: fl
     mean, low, high = (float(own[0]) for own in central(gains, level).values())
     rounded = (round(own, decimals_for(high - low)) for own in (mean, low, high))
     gain, band = format_estimate(*rounded, sign=True)
-    share = probability_text(best.probability_better, len(gains))
+    share = format_probability(best.probability_better)
     return (
         f"The best plan{within}: {plan}. It changes {gained} by {gain} "
         f"from the baseline ({100 * level:g}% interval {band}); the probability of a gain is "
@@ -163,7 +164,7 @@ def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array
 def _gains(name: str, event: str, draws: Array, moved: Sequence[bool], level: float) -> Rows:
     """Changes of the plans that differ from the first one, and probabilities of gains."""
     changes = draws - draws[:, :1]
-    shares = [probability_text(float(own), len(draws)) for own in (changes > 0).mean(axis=0)]
+    shares = [format_probability(own) for own in (changes > 0).mean(axis=0)]
     rows = _estimates(name, *central(changes, level).values(), sign=True)
     return [
         (name, [text if own else "" for text, own in zip(texts, moved, strict=True)])
@@ -177,7 +178,7 @@ def _estimates(name: str, mean: Array, low: Array, high: Array, *, sign: bool = 
     bands = zip(low, high, strict=True)
     return [
         (name, [format_to_uncertainty(float(own), decimals, sign=sign) for own in mean]),
-        ("band", [format_interval(*ends, decimals, sign=sign) for ends in bands]),
+        ("interval", [format_interval(*ends, decimals, sign=sign) for ends in bands]),
     ]
 
 

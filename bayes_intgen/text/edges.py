@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayes_intgen.text.formats import format_probability
+
 # Probability from which an edge is likely.
 LIKELY = 0.5
 # Maximum number of pairs without evidence that are named.
@@ -125,6 +127,4 @@ def format_edge_probability(probability: float) -> str:
     """
     if probability in (0.0, 1.0):
         return f"{probability:.0f}"
-    if probability < 0.005:
-        return "<0.01"
-    return ">0.99" if probability > 0.995 else f"{probability:.2f}"
+    return format_probability(probability).replace(" ", "")

@@ -198,3 +198,8 @@ def _terminal_width(text: str) -> int:
 def share_text(share: float) -> str:
     """Format a positive share, however small, as a percentage."""
     return "less than 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def format_probability(share: float) -> str:
+    """Format a share of draws as a probability, without a claim of certainty."""
+    return "> 0.99" if share > 0.995 else "< 0.01" if share < 0.005 else f"{share:.2f}"

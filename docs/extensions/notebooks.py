@@ -1,12 +1,19 @@
 """Tutorials as notebooks: each page of that part links to itself as one, which lies beside it."""
 
+import re
+import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urljoin
 
 import nbformat
 from sphinx.application import Sphinx
 
 LINK = '<p><a class="reference download" href="{}.ipynb" download>This page as a notebook</a></p>'
+
+# Of Sphinx, not of notebooks; and where a link to a page of the site leads.
+DIRECTIVE = re.compile(r"^```\{.*?^```\n", re.DOTALL | re.MULTILINE)
+TARGET = re.compile(r"(?<=\]\()(?!#)[^)]+")
 
 
 def is_tutorial(page: str) -> bool:
@@ -23,13 +30,18 @@ def add_link(_: Sphinx, page: str, template: str, context: dict[str, Any], sourc
 
 
 def copy_notebooks(app: Sphinx, failure: Exception | None) -> None:
-    """Copy the executed notebooks, without progress and warnings, from where myst-nb puts them."""
+    """Copy the executed notebooks, without progress, warnings and links to files of the site."""
     if failure or app.builder.format != "html":
         return
+    project = tomllib.loads((Path(app.srcdir).parent / "pyproject.toml").read_text())["project"]
     for page in filter(is_tutorial, app.env.found_docs):
         executed = Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
         notebook = nbformat.read(executed, as_version=4)
         for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                home = urljoin(project["urls"]["Documentation"], page)
+                text = DIRECTIVE.sub("", cell.source)
+                cell.source = TARGET.sub(lambda own, home=home: urljoin(home, own[0]), text)
             if "outputs" in cell:
                 cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
         nbformat.write(notebook, Path(app.outdir) / f"{page}.ipynb")

@@ -145,24 +145,6 @@ def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
     assert levels.edges.empty
 
 
-def test_summary_of_panels_compares_errors_with_both_forms_of_mgcv() -> None:
-    panels = import_module("panels")
-    errors = {"library": (0.1, 0.3), "sum": (0.4, 0.4), "control": (0.1, 0.1)}
-    rows = [
-        {"kind": "zeros", "seed": str(seed), "estimator": name, "error": str(error),
-         "coverage90": "0.9"}
-        for name, pair in errors.items()
-        for seed, error in enumerate(pair)
-    ]  # fmt: skip
-    (line,) = panels.summary(rows)
-    assert (line["panels"], line["error over sum"], line["error over control"]) == (
-        2,
-        "0.50",
-        "2.00",
-    )
-    assert line["coverage90, control"] == "0.900 +- 0.000"
-
-
 @pytest.mark.slow
 def test_study_of_covariates(study_of) -> None:
     lines, _ = study_of("covariates")
@@ -173,27 +155,6 @@ def test_study_of_covariates(study_of) -> None:
     cells = lines.loc[study.CELLS]
     assert cells["shift over sd"] < 0.3
     assert abs(cells["sd ratio"] - 1) < 0.2
-
-
-def test_panels_and_their_twins_share_random_numbers() -> None:
-    cases = import_module("covariates").panel_cases("strong season", 1, 100, "linear")
-    adjusted, twin = cases["adjusted"].data, cases["twin"].data
-    assert adjusted.columns.every == ("week", "region")
-    assert twin.columns.every == ()
-    was_set = adjusted.intervened
-    np.testing.assert_array_equal(adjusted.actions[was_set], twin.actions[was_set])
-    assert not np.allclose(adjusted.actions[~was_set], twin.actions[~was_set])
-
-
-def test_fits_compared_with_leaving_columns_out_have_the_same_rows() -> None:
-    study = import_module("covariates")
-    null = study.null_cases(study.NULL, 0, 60, "linear")
-    many = study.trial_cases(study.MANY, 0, 12, "linear")
-    for cases, lacking in ((null, 5), (many, 1)):
-        with_columns, without = cases["adjusted"], cases["without"]
-        np.testing.assert_array_equal(with_columns.data.outcome, without.data.outcome)
-        np.testing.assert_array_equal(with_columns.truth, without.truth)
-        assert len(with_columns.data.columns) - len(without.data.columns) == lacking
 
 
 # Single outcomes and outliers
@@ -318,52 +279,7 @@ def test_kinds_of_rows_in_time_have_the_panels_that_their_names_say() -> None:
         assert panel.slope == pytest.approx(sd / 3 if kind.startswith("slope") else 0)
 
 
-def test_summary_of_made_up_fits_of_rows_in_time() -> None:
-    study = import_module("rows_in_time")
-    common = {"kind": "shift, apart", "reported": "1", "rates": ""}
-    rows = [
-        dict.fromkeys(study.COLUMNS, coverage)
-        | common
-        | dict.fromkeys(study.COLUMNS[2:6], size)
-        | {"fit": fit}
-        for fit, coverage, size in (
-            ("without", "0.5", "1.0"),
-            ("with", "0.8", "2.0"),
-            ("without", "0.7", "4.0"),
-            ("with", "1.0", "2.0"),
-        )
-    ]
-    without, found = study.summary(rows)
-    assert (without["fit"], found["fit"], found["panels"]) == ("without", "with", 2)
-    assert found["coverage of effects"] == "0.900"
-    assert found["standard error of coverage of changes"] == "0.100"
-    # Of twice and half the size.
-    assert found["error of changes, ratio"] == found["width of effects, ratio"] == "1.000"
-    assert found["reported"] == "1.00"
-
-
 # The loop from rows to a decision to the next experiment
-
-
-@pytest.mark.parametrize(
-    ("chosen", "share"),
-    [
-        # The regret of others after 100 and 200 rows is reached after 50 and 75 rows.
-        ([4.0, 0.0, 0.0], (0.5 + 0.375) / 2),
-        # As fast as the others, never, at once, and slower.
-        ([4.0, 2.0, 1.0], 1.0),
-        ([4.0, 4.0, 4.0], 1.0),
-        ([1.0, 0.5, 0.5], 0.0),
-        ([4.0, 3.0, 2.0], 1.0),
-    ],
-)
-def test_share_of_rows(chosen, share) -> None:
-    # Two firms with these means.
-    regrets = np.array(chosen) + np.array([[0.3], [-0.3]])
-    other = np.array([4.0, 2.0, 1.0]) + np.array([[0.5], [-0.5]])
-    numbers = np.array([0.0, 100.0, 200.0])
-    found = import_module("experiment_loop").share_of_rows(numbers, regrets, other)
-    assert found == pytest.approx(share)
 
 
 @pytest.mark.slow

@@ -129,6 +129,7 @@ def mechanisms(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert curves.unconfounded.dims == ("chain", "draw", "action", "point")
     assert curves.confounded.dims == curves.unconfounded.dims
     assert np.isfinite(curves.confounded).all()
+    assert len(curves.to_dataframe())
     if case.world.together is not None or case.world.moderated is not None:
         return
     for name, action in case.world.actions.items():
@@ -152,6 +153,7 @@ def contraction(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert widths.effect_contraction.dims == ("point",)
     assert (widths.effect_contraction > 0).all()
     assert (widths.effect_contraction < 1.2).all()
+    assert len(widths.to_dataframe())
 
 
 def sensitivity(case: Case, fit: bi.Posterior, over: Over) -> None:

@@ -44,6 +44,16 @@ def test_a_corner_that_no_regime_reaches_is_supported_without_the_interaction_on
         posterior.joint_effect(points)
 
 
+def test_warnings_name_values_without_support_and_no_range_with_support() -> None:
+    masks = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    square = np.random.default_rng(2).uniform(-1, 1, (len(masks), 2))
+    # The experiment on the first action leaves out both ends of its range.
+    actions = np.where(masks, 0.5 * square, square)
+    values = [-0.95, -0.9, -0.85, 0.0, 0.2, 0.85, 0.9, 0.95]
+    with pytest.warns(bi.SupportWarning, match="'a1' = .0.95 to .0.85 or 0.85 to 0.95."):
+        fitted(actions, masks, False).joint_effect([[value, 0.0] for value in values])
+
+
 def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
     def draw(rng: np.random.Generator, shares: np.ndarray, n: int) -> pd.DataFrame:
         regimes = np.repeat(["observational", "a1", "a2"], n)

@@ -63,9 +63,11 @@ def multiplied(values: np.ndarray, factor: float) -> np.ndarray:
         (lambda y: np.clip(np.round(3 + 1.3 * y), 1, 5), "'sales' is [15], its .* value, in"),
         (lambda y: 1 / (1 + np.exp(-y)), "'sales' is a proportion, 0.0.* to 0.9"),
         (lambda y: 1.0 * at_random(0.02 * np.exp(y)), "'sales' is 1 in only .* of rows"),
-        (counts, "'sales' has a variance of .* times its mean near .* times near"),
+        (lambda y: np.clip(np.round(4 + 0.8 * y), 1, 7), "'sales' is one of [67] whole numbers"),
+        (lambda y: np.clip(np.round(y), -3, 3), "'sales' is one of 7 whole numbers"),
+        (counts, "'sales' has a variance that grows .* times as fast as its mean"),
     ],
-    ids=["floor", "ceiling", "rating", "proportion", "rare ones", "counts"],
+    ids=["floor", "ceiling", "ends", "proportion", "rare ones", "scale", "signed scale", "counts"],
 )
 def test_outcomes_to_which_effects_may_not_add_up(
     transform: Callable[[np.ndarray], np.ndarray], seen: str
@@ -84,6 +86,14 @@ def test_where_several_actions_were_set_the_remedy_is_the_test() -> None:
     data = bi.RegimeData.from_arrays(actions, np.maximum(outcome, 0), both)
     (message,) = [text for text in warned(data) if "may not add up" in text]
     assert "bi.check" in message
+
+
+@pytest.mark.parametrize("mean", [1.0, 4.0, 40.0])
+def test_no_advice_on_adding_up_for_counts_whose_mean_is_a_sum(mean: float) -> None:
+    actions, outcome = world()
+    added = mean * np.maximum(1 + 0.3 * outcome, 0.1)
+    few = np.random.default_rng(4).poisson(added).astype(float)
+    assert not any("add up" in text for text in warned(table(actions, few)))
 
 
 def test_no_advice_on_adding_up_where_nothing_adds_up() -> None:

@@ -25,7 +25,7 @@ from _pages import (
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.effects import effect_table
-from bayes_intgen.text.formats import format_number, format_to_uncertainty
+from bayes_intgen.text.formats import format_number, format_probability, format_to_uncertainty
 
 from _posteriors import (
     asked,
@@ -462,6 +462,9 @@ def test_page_writes_numbers_as_python_does(browser) -> None:
         f"{script}; return arguments[0].map((v) => formatToUncertainty(v, -1, true))", values
     )
     assert shown == [format_to_uncertainty(value, -1, sign=True) for value in values]
+    shares = [0.0, 0.004, 0.006, 0.5, 0.994, 0.996, 1.0]
+    shown = browser.execute_script(f"{script}; return arguments[0].map(formatProbability)", shares)
+    assert shown == [format_probability(share) for share in shares]
 
 
 def test_keyboard_moves_a_slider(opened, posterior) -> None:
