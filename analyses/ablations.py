@@ -24,7 +24,7 @@ import numpy as np
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
-from bayes_intgen.inference.sampler import SamplerSettings, Techniques
+from bayes_intgen.inference.settings import SamplerSettings, Techniques
 
 from _figures import column
 from _outcome_worlds import OutcomeWorld

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_intgen as bi
-from bayes_intgen.inference.sampler import SamplerSettings
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.posterior.effects import effect_table
 
 from _attempts import attempt, expect

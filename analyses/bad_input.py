@@ -212,9 +212,9 @@ def evaluate(data: bi.RegimeData, model: Model) -> tuple[float, np.ndarray]:
     )
     moments = posterior.conditional(posterior.sites(posterior.start))
     mean = terms.matrix(data.actions, data.intervened) @ moments.mean + terms.centre
-    assert np.isfinite(moments.log_evidence), "a density that is not finite"
+    assert np.isfinite(moments.posterior.log_integral), "a density that is not finite"
     assert np.isfinite(mean).all(), "means that are not finite"
-    return moments.log_evidence, mean
+    return moments.posterior.log_integral, mean
 
 
 def in_units(data: bi.RegimeData, factors: np.ndarray) -> bi.RegimeData:

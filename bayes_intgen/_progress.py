@@ -2,74 +2,69 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 # Format of a bar of an estimated share, whose count would mean nothing.
 SHARE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
 
 
+# Counts further steps, by default one.
+Count = Callable[..., object]
+
+
 @contextmanager
-def stage(label: str, show: bool, unit: str = "") -> Iterator[Any]:
+def stage(label: str, show: bool, unit: str = "") -> Iterator[Count]:
     """Report a stage: its label while it runs, with a count of units or, in a log, its duration.
 
     Examples
     --------
-    >>> with stage("Reading", show=False, unit="rows") as bar:
-    ...     bar.update(1000)
+    >>> with stage("Reading", show=False, unit="rows") as count:
+    ...     count(1000)
     """
     if not show or _interactive():
-        with bar_of_steps(label, show, unit=unit) as bar:
-            yield bar
+        with bar_of_steps(label, show, unit=unit) as count:
+            yield count
         return
     sys.stderr.write(f"{label} ... ")
     sys.stderr.flush()
     began = time.monotonic()
     end = "stopped"
     try:
-        yield _NoBar()
+        yield _nowhere
         end = f"{time.monotonic() - began:.1f} s"
     finally:
         sys.stderr.write(f"{end}\n")
         sys.stderr.flush()
 
 
-def bar_of_steps(label: str, show: bool, total: int | None = None, unit: str = "") -> Any:
+@contextmanager
+def bar_of_steps(
+    label: str, show: bool, total: int | None = None, unit: str = ""
+) -> Iterator[Count]:
     """Bar within a stage, which counts steps; shown on a terminal or in a notebook only.
 
     Examples
     --------
-    >>> with bar_of_steps("Sums over rows", show=False, total=10, unit="rows") as bar:
-    ...     bar.update(10)
+    >>> with bar_of_steps("Sums over rows", show=False, total=10, unit="rows") as count:
+    ...     count(10)
     """
     if not (show and _interactive()):
-        return _NoBar()
+        yield _nowhere
+        return
     # Imported where a bar is drawn.
     from tqdm.auto import tqdm
 
-    return tqdm(
-        desc=label,
-        total=total,
-        unit=f" {unit}",
-        unit_scale=True,
-        bar_format=None if unit else "{desc}",
-        leave=False,
-    )
+    form = None if unit else "{desc}"
+    own = {"unit": f" {unit}", "unit_scale": True, "bar_format": form, "leave": False}
+    with tqdm(desc=label, total=total, **own) as bar:
+        yield bar.update
 
 
-class _NoBar:
-    """Stands for a bar where none is drawn."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, steps: int = 1) -> None:
-        """Do nothing."""
+def _nowhere(steps: int = 1) -> None:
+    """Count steps that no bar shows."""
 
 
 class Share:

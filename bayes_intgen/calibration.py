@@ -14,7 +14,7 @@ from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.sampler import ImportanceDiagnostics, SamplerSettings
+from bayes_intgen.inference.settings import ImportanceDiagnostics, SamplerSettings
 from bayes_intgen.models import Model, additive
 from bayes_intgen.posterior.draws import prediction_of
 from bayes_intgen.posterior.prior import simulated_rows

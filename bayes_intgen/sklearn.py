@@ -21,7 +21,7 @@ from bayes_intgen.decide.contrasts import LEVEL
 from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
 from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
 from bayes_intgen.identification.regimes import masks_of
-from bayes_intgen.inference.sampler import Method
+from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
 from bayes_intgen.text.messages import quoted

@@ -12,7 +12,7 @@ regimes as the contributions, because only the biases depend on the mask.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal, NamedTuple
 
 from bayes_intgen._typing import Array
@@ -20,13 +20,13 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import CovariateMechanism, Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
 from bayes_intgen.models.carryover import has_past
-from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape
+from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape, pairwise
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Decomposition, OfPair, Term, WhereNotSet
+from bayes_intgen.models.terms import Decomposition, Term, Where
 from bayes_intgen.text.messages import option, refuse_unknown_actions
 
 
@@ -81,10 +81,10 @@ class AdditiveModel(Model):
             if priors:
                 where = option(f"{kind} has a prior for ", command="--levels or --shape: ")
                 refuse_unknown_actions(priors, data.names, ModelError, where)
-        paired = (name for pair in self._pairs for name in pair)
-        refuse_unknown_actions(paired, data.names, ModelError, "interactions: ")
-        grouped = (name for group in self.alike for name in group)
-        refuse_unknown_actions(grouped, data.names, ModelError, "alike: ")
+        for where, groups in (("interactions: ", self._pairs), ("alike: ", self.alike)):
+            if groups:
+                names = chain.from_iterable(groups)
+                refuse_unknown_actions(names, data.names, ModelError, where)
         parents_of(data.names, self.graph)
         self.shapes(data)
         actions = self._actions(data, rows)
@@ -95,8 +95,12 @@ class AdditiveModel(Model):
             terms += [f.term(c, k) for c in actions.of_period.main_effect(f.prior, k)]
             if data.names[k] in self.carryover and has_past(data, k):
                 terms.append(f.term(actions.of_period.past(k), k))
-        adjustment = self._adjustment(data, actions.bases)
-        return adjustment.decomposition(terms, self.intercept, self.carryover)
+        effects = None
+        if len(data.columns) or self.covariates or self.moderators or self.groups:
+            adjustment = self._adjustment(data, actions.bases)
+            terms += adjustment.terms()
+            effects = adjustment.random_effects()
+        return decomposition(data, actions.bases, terms, self, effects)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
@@ -108,7 +112,7 @@ class AdditiveModel(Model):
         actions, pairs = self._actions(data, rows), self._possible_pairs(data)
         of_period, delta = actions.of_period, actions.delta
         # Rows of a sample determine the resolution of finer functions.
-        of_sample = self._actions(data)
+        of_sample = actions if rows in (None, len(data)) else self._actions(data)
         terms = self._finer_terms(data, of_sample, candidates_only=True)
         terms += self._interactions(data, actions, [] if self._pairs else pairs)
         for pair in pairs:
@@ -121,7 +125,8 @@ class AdditiveModel(Model):
         for k, parents in enumerate(parents_of(data.names, self.graph)):
             for j in parents:
                 f = _with_other(delta[k], data.names[j])
-                for c in of_period.pairwise(f.prior, k, j):
+                factors = of_period.margin(f.prior, k), of_period.margin(f.prior, j)
+                for c in pairwise(f.prior, *factors, of_period.rows):
                     terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
         return (*terms, *self._finer_pairs(data, of_sample, candidates_only=True))
 
@@ -176,7 +181,7 @@ class AdditiveModel(Model):
         phi, delta = list[Function](), list[Function]()
         for k, name in enumerate(data.names):
             phi.append(Function(f"phi({name})", "unconfounded", k, contributions[k]))
-            gate = WhereNotSet(k)
+            gate = Where((k,))
             delta.append(Function(f"delta({name})", "bias", k, biases[k], gate, of_period=True))
         return _Actions(bases, of_period, phi, delta)
 
@@ -320,12 +325,12 @@ def _of_causes(data: Observations, j: int, k: int, prior: Mechanism) -> Iterator
     A product of both hidden causes shows where neither action was set. Where both were set shows
     what the biases of single actions offset everywhere else.
     """
-    one, other = data.names[j], data.names[k]
-    name = f"delta({one}, {other})"
-    yield Function(name, "bias", None, prior, OfPair(j, k, False), of_period=True)
+    pair = f"{data.names[j]}, {data.names[k]}"
+    gate = Where((j, k))
+    yield Function(f"delta({pair})", "bias", None, prior, gate, of_period=True)
     if any(mask[j] and mask[k] for mask in data.regimes):
-        name = f"psi({one}, {other} | set)"
-        yield Function(name, "interaction", None, prior, OfPair(j, k, True), of_period=True)
+        gate = Where((j, k), were_set=True)
+        yield Function(f"psi({pair} | set)", "interaction", None, prior, gate, of_period=True)
 
 
 def _with_other(bias: Function, other: str) -> Function:

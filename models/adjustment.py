@@ -38,7 +38,6 @@ from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
 from bayes_intgen.models.base import CovariateMechanism, Model, refuse_prior_of_numbers
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
-from bayes_intgen.models.carryover import Adstock
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
@@ -53,11 +52,11 @@ from bayes_intgen.models.mechanisms.mechanism import (
 from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import YEAR, Seasonal, Trend
 from bayes_intgen.models.terms import (
-    Always,
+    ALWAYS,
     Decomposition,
     RandomEffects,
     Term,
-    WhereNotSet,
+    Where,
 )
 from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions, unknown_action
 
@@ -141,43 +140,11 @@ class Adjustment:
                         "actions"
                     )
 
-    def decomposition(
-        self,
-        terms: Sequence[Term],
-        intercept: tuple[float, float] | None,
-        carryover: Mapping[str, Adstock] | None = None,
-    ) -> Decomposition:
-        """Decomposition with these terms, those of covariates and groups, and an intercept.
+    def terms(self) -> list[Term]:
+        """Terms of covariates and groups."""
+        return [*self._covariate_terms(), *self._moderator_terms(), *self._group_terms()]
 
-        Raises
-        ------
-        ModelError
-            If two terms have the same name, or there are too many coefficients.
-        """
-        data, (centre, unit) = self.data, _outcome_moments(self.data)
-        mean, sd = (centre, 5 * unit) if intercept is None else intercept
-        every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, Always()), *terms)
-        effects = None
-        if len(data.columns):
-            every += (*self._covariate_terms(), *self._moderator_terms(), *self._group_terms())
-            effects = self._random_effects()
-        label, count = Counter(term.name for term in every).most_common(1)[0]
-        if count > 1:
-            raise ModelError(f"two terms would be called {label!r}; rename an action")
-        decomposition = Decomposition(
-            data.names, self.bases.coordinates, every, centre, unit, mean,
-            data.categories, data.columns, effects, carryover=carryover or {},
-        )  # fmt: skip
-        if decomposition.size > MAX_COEFFICIENTS:
-            raise ModelError(
-                f"{len(data.names)} actions need {decomposition.size} coefficients, more than the "
-                f"maximum of {MAX_COEFFICIENTS}; name fewer actions, give the graph ("
-                f"{option('graph')}), so that each bias depends on few of them, or fit with "
-                + option("prior", "linear")
-            )
-        return decomposition
-
-    def _random_effects(self) -> RandomEffects | None:
+    def random_effects(self) -> RandomEffects | None:
         """Effects of the grouping with more groups than columns, if there is one."""
         columns, count = self.data.columns, len(self.data.names)
         fine = columns.fine_grouping
@@ -369,7 +336,7 @@ def control_terms(
     smooth = model.prior if isinstance(mechanisms[k], Levels) else mechanisms[k]
     column, order = Column.of(values[:, 0], rows), smooth.pair_order(rows)
     margin = smooth.marginal_basis(column, size)
-    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, WhereNotSet(k), of_period=True)
+    f = Function(f"delta({terms.names[k]})", "bias", k, smooth, Where((k,)), of_period=True)
 
     def product(position: int) -> Term:
         """Products of the control variable with one of the inputs."""
@@ -474,7 +441,41 @@ def _usual_term(data: Observations, i: int, parts: Sequence[_UsualPart]) -> Term
     name = f"usual({data.columns.every[i - len(data.names)]})"
     # One standard deviation of the outcome, which hardly shrinks it.
     component = Component("", directions, CONSTANT.scale)
-    return Term(name, "usual", None, (i,), component, 1.0, Always())
+    return Term(name, "usual", None, (i,), component, 1.0, ALWAYS)
+
+
+def decomposition(
+    data: Observations,
+    bases: Bases,
+    terms: Sequence[Term],
+    model: Model,
+    effects: RandomEffects | None = None,
+) -> Decomposition:
+    """Decomposition of a model with these terms and an intercept.
+
+    Raises
+    ------
+    ModelError
+        If two terms have the same name, or there are too many coefficients.
+    """
+    centre, unit = _outcome_moments(data)
+    mean, sd = (centre, 5 * unit) if model.intercept is None else model.intercept
+    every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, ALWAYS), *terms)
+    label, count = Counter([term.name for term in every]).most_common(1)[0]
+    if count > 1:
+        raise ModelError(f"two terms would be called {label!r}; rename an action")
+    decomposed = Decomposition(
+        data.names, bases.coordinates, every, centre, unit, mean,
+        data.categories, data.columns, effects, carryover=model.carryover,
+    )  # fmt: skip
+    if decomposed.size > MAX_COEFFICIENTS:
+        raise ModelError(
+            f"{len(data.names)} actions need {decomposed.size} coefficients, more than the "
+            f"maximum of {MAX_COEFFICIENTS}; name fewer actions, give the graph ("
+            f"{option('graph')}), so that each bias depends on few of them, or fit with "
+            + option("prior", "linear")
+        )
+    return decomposed
 
 
 def _outcome_moments(data: Observations) -> tuple[float, float]:

@@ -17,8 +17,7 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.models.carryover import Adstock
-from bayes_intgen.models.hyperpriors import Hyperpriors
-from bayes_intgen.models.laws import Link, Noise, OutcomeLaw, law_of_link
+from bayes_intgen.models.laws import LAWS, Link, Noise, OutcomeLaw
 from bayes_intgen.models.mechanisms.mechanism import LogNormal, Mechanism, Shape
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear
 from bayes_intgen.models.mechanisms.smooth import Seasonal, Trend
@@ -77,7 +76,7 @@ class Model(ABC):
     @property
     def law(self) -> type[OutcomeLaw]:
         """Law of outcomes that are numbers: all that depends on the link before a fit."""
-        return law_of_link(self.link)
+        return LAWS[self.link]
 
     @abstractmethod
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
@@ -141,10 +140,6 @@ class Model(ABC):
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         """Whether data from ``regimes`` determine the mean outcome under mask ``target``."""
 
-    def hyperpriors(self, terms: Decomposition) -> Hyperpriors:
-        """Priors of all hyperparameters and coefficients, in the outcome's units."""
-        return terms.hyperpriors(self.noise_scale)
-
     def program(
         self,
         terms: Decomposition,
@@ -185,7 +180,7 @@ class Model(ABC):
         from bayes_intgen.models import program
 
         fixed = fixed or {}
-        priors = self.hyperpriors(terms.without(fixed))
+        priors = terms.without(fixed).hyperpriors(self.noise_scale)
         coefficients, noise_sd = program.sample_coefficients(priors, terms, fixed)
         mean = jnp.asarray(matrix) @ coefficients
         link: Link = "identity"

@@ -23,11 +23,10 @@ from bayes_intgen.models.mechanisms.mechanism import (
     Mechanism,
     finer_label,
     marginal_basis_size,
-    pairwise,
     random_walk,
 )
 from bayes_intgen.models.mechanisms.parametric import Levels
-from bayes_intgen.models.terms import Always, Gate, Role, Term
+from bayes_intgen.models.terms import ALWAYS, Gate, Role, Term
 
 # Maximum number of units that determine scales, knots and centres.
 MAX_UNITS = 20_000
@@ -83,12 +82,7 @@ class Bases:
                 return levels
             return random_walk(columns[k], round(PAIR_KNOTS * refinement**0.5))
 
-        def pairs(mechanism: Mechanism, k: int, j: int) -> tuple[Component, ...]:
-            """Components of a second action in a function of the first."""
-            own, other = self.margin(mechanism, k), self.margin(mechanism, j)
-            return pairwise(mechanism, own, other, self.rows)
-
-        self.margin, self.walk, self.pairwise = cache(margin), cache(walk), cache(pairs)
+        self.margin, self.walk = cache(margin), cache(walk)
         self.main_effect = cache(lambda mechanism, k: mechanism.main_effect(columns[k]))
         self.finer = cache(lambda mechanism, k, times: mechanism.finer(columns[k], times))
 
@@ -113,15 +107,15 @@ class Bases:
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""
         factors = (self.margin(one, j), self.margin(other, k))
-        order = max(1, *(mechanism.pair_order(self.rows) for mechanism in (one, other)))
+        order = max(1, one.pair_order(self.rows), other.pair_order(self.rows))
         return Component("", TensorProductBasis(factors, order), one.interaction, inputs=(0, 1))
 
     def finer_product(
         self, mechanisms: tuple[Mechanism, Mechanism], inputs: tuple[int, int], refinement: int
     ) -> Component | None:
         """Products of random walks along two actions; None if levels have all products already."""
-        walks = tuple(self.walk(k, refinement) for k in inputs)
-        basis = TensorProductBasis(walks, walks[0].size + walks[1].size)
+        one, other = (self.walk(k, refinement) for k in inputs)
+        basis = TensorProductBasis((one, other), one.size + other.size)
         if self.product(*mechanisms, *inputs).basis.size >= basis.size:
             return None
         scale = mechanisms[0].interaction
@@ -145,7 +139,7 @@ class Function(NamedTuple):
     role: Role
     action: int | None
     prior: Mechanism
-    gate: Gate = Always()
+    gate: Gate = ALWAYS
     of_period: bool = False
 
     def term(self, component: Component, *inputs: int) -> Term:

@@ -8,6 +8,7 @@ functions of the action of this period, with which hidden causes of this period 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from bayes_intgen._arguments import real_number, whole_number
 from bayes_intgen._typing import Array
+from bayes_intgen.data.first_pass import SAMPLE_ROWS
+from bayes_intgen.data.in_time import gaps, of_unit, step_of
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.text.messages import option, refuse_unknown_actions
@@ -93,32 +96,34 @@ def geometric(rate: float, length: int) -> Array:
 
 
 class Window(NamedTuple):
-    """Rows of the same unit in the periods in which an action acts, for each row.
+    """An action in the periods in which it acts, for each row.
 
     Attributes
     ----------
-    rows : ndarray of int, shape (length, n)
-        Positions of the rows.
-    exist : ndarray of bool, shape (length, n)
-        Whether there is such a row.
+    values : ndarray, shape (length, n)
+        The latest first; NaN where there is no row of the unit.
+    was_set : ndarray of bool, shape (length, n)
     """
 
-    rows: NDArray[np.intp]
-    exist: NDArray[np.bool_]
+    values: Array
+    was_set: NDArray[np.bool_]
 
-    @classmethod
-    def of(cls, number: NDArray[np.int_], delay: int, length: int) -> Self:
-        """Find the rows by the numbers of their periods, the latest ``delay`` periods ago."""
-        order = np.argsort(number)
-        wanted = number - delay - np.arange(length)[:, None]
-        at = np.minimum(np.searchsorted(number[order], wanted), len(number) - 1)
-        return cls(order[at], number[order][at] == wanted)
+    @property
+    def exist(self) -> NDArray[np.bool_]:
+        """Whether there is such a row, shape (length, n)."""
+        return ~np.isnan(self.values)
 
-    def mean(self, values: Array, weights: Array, at: NDArray[np.intp]) -> Array:
-        """Weighted means of values in the periods with a row, for the rows at some positions."""
-        shares = weights[:, None] * self.exist[:, at]
+    def during(self, delay: int, length: int) -> Self:
+        """Some of the periods."""
+        some = slice(delay, delay + length)
+        return type(self)(self.values[some], self.was_set[some])
+
+    def mean(self, weights: Array, usual: float | None = None) -> Array:
+        """Weighted means of the periods with a row; ``usual`` stands for values that were set."""
+        values = self.values if usual is None else np.where(self.was_set, usual, self.values)
+        shares = weights[:, None] * self.exist
         total = shares.sum(axis=0)
-        sums = (shares * values[self.rows[:, at]]).sum(axis=0)
+        sums = (shares * np.where(self.exist, values, 0.0)).sum(axis=0)
         return np.asarray(sums / np.where(total > 0, total, 1))
 
     def is_complete(self, weights: Array, was_set: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -126,41 +131,32 @@ class Window(NamedTuple):
 
         For rows in which the action was set, on periods in which it was.
         """
-        counts = self.exist & (was_set[self.rows] | ~was_set)
+        counts = self.exist & (self.was_set | ~was_set)
         return np.asarray(1 - weights @ counts <= MAX_OTHER_WEIGHT)
 
 
-def _numbers_of_periods(rows: Observations) -> NDArray[np.int_]:
+def _numbers_of_periods(rows: Observations, step: float) -> NDArray[np.int_]:
     """Number of the period of each row; those of different units are far apart.
 
     Raises
     ------
     DataError
-        If rows have no times, or two rows of a unit share one.
+        If two rows of a unit share a time.
     """
-    if rows.time is None or rows.series is None:
-        raise DataError(
-            "carry-over needs to know which rows follow which: name the columns of their time and "
-            f"unit with {option('time')} and {option('unit')}"
-        )
-    order = np.lexsort([rows.time, rows.series])
-    series, time = rows.series[order], rows.time[order]
-    same = np.diff(series) == 0
-    steps = np.diff(time)[same]
+    order = rows.order_in_time
+    ordered = rows.take(order)
+    assert ordered.series is not None
+    steps = gaps(ordered)
     if not (steps > 0).all():
-        at = int(np.flatnonzero(same)[np.argmin(steps)])
-        columns = rows.columns
-        unit = f" of {columns.labels_of[columns.unit][series[at]]!r}" if columns.unit else ""
+        unit = of_unit(rows.columns, ordered.series[np.argmin(steps)])
         raise DataError(
-            f"two rows{unit} have the same {columns.time}, and carry-over needs their order; name "
-            f"the column that tells them apart with {option('unit')}, or add them up"
+            f"two rows{unit} have the same {rows.columns.time}, and carry-over needs their order; "
+            f"name the column that tells them apart with {option('unit')}, or add them up"
         )
     # Months differ in length, and rows may be missing.
-    jumps = np.full(len(same), FAR)
-    if steps.size:
-        jumps[same] = np.maximum(1, np.rint(steps / np.median(steps)))
+    jumps = np.where(np.isinf(steps), FAR, np.maximum(1, np.rint(steps / step)))
     number = np.empty(len(rows), dtype=np.int_)
-    number[order] = np.cumsum(np.concatenate([[0], jumps]))
+    number[order] = np.cumsum(jumps)
     return number
 
 
@@ -188,107 +184,152 @@ class Periods(NamedTuple):
         return cls(each[:, 0], each[:, 1], each[:, 2:])
 
 
-@dataclass(frozen=True, eq=False)
-class Lags:
-    """Earlier rows of each row, from which its actions are carried over.
+@dataclass(frozen=True)
+class Windows:
+    """Find the values of actions in earlier periods; a function of rows and those before them.
 
     Attributes
     ----------
-    data : Observations
-    windows : mapping from action to Window
-    past : Window
-        Rows of the periods before.
+    actions : tuple of int
+    periods : int
+        Number of earlier periods.
+    step : float
+        Length of a period.
     """
 
-    data: Observations
-    windows: Mapping[str, Window]
-    past: Window
+    actions: tuple[int, ...]
+    periods: int
+    step: float
+
+    def __call__(self, rows: Observations) -> Observations:
+        """Rows with windows."""
+        number = _numbers_of_periods(rows, self.step)
+        order = np.argsort(number)
+        wanted = number - np.arange(1 + self.periods)[:, None]
+        at = np.minimum(np.searchsorted(number[order], wanted), len(number) - 1)
+        exist, at = number[order][at] == wanted, order[at]
+        parts = []
+        for k in self.actions:
+            values, was_set = rows.actions[:, k], rows.intervened[:, k]
+            parts += [np.where(exist, values[at], np.nan), exist & was_set[at]]
+        return replace(rows, windows=np.concatenate(parts).T)
+
+    def of(self, rows: Observations) -> dict[int, Window]:
+        """Window of each action."""
+        assert rows.windows is not None
+        parts = np.split(rows.windows.T, 2 * len(self.actions))
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        return {
+            k: Window(values, was_set > 0)
+            for k, (values, was_set) in zip(self.actions, pairs, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class Lags:
+    """What rows with windows say as a whole.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of all actions.
+    windows : Windows
+    usual : mapping from int to float
+        Mean of each action that carries over where it was not set.
+    persists : frozenset of int
+        Those that depend on their earlier periods there.
+    """
+
+    names: tuple[str, ...]
+    windows: Windows
+    usual: Mapping[int, float]
+    persists: frozenset[int]
 
     @classmethod
-    def of(cls, data: Rows, carryover: Mapping[str, Adstock]) -> Self:
-        """Find earlier rows.
+    def of(cls, data: Rows, carryover: Mapping[str, Adstock]) -> tuple[Rows, Self]:
+        """Rows with windows, and what these say.
 
         Raises
         ------
         ModelError
             On unknown actions, and on actions with named levels.
         DataError
-            If the rows are not in memory, or have no order.
+            If the rows have no order.
         """
         refuse_unknown_actions(carryover, data.names, ModelError, "carryover: ")
         for name in carryover:
             levels = data.categories[data.names.index(name)]
             if levels is not None and not levels.numeric:
                 raise ModelError(f"carryover: action {name!r} has named levels, which have no mean")
-        if not isinstance(data, Observations):
+        if not data.columns.time:
             raise DataError(
-                "carry-over needs the rows of a unit together: "
-                + option("read them with RegimeData.from_frame", command="save the file as CSV")
+                "carry-over needs to know which rows follow which: name the columns of their time "
+                f"and unit with {option('time')} and {option('unit')}"
             )
-        number = _numbers_of_periods(data)
-        windows = {
-            name: Window.of(number, adstock.delay, adstock.length)
-            for name, adstock in carryover.items()
-        }
-        return cls(data, windows, Window.of(number, 1, PAST_PERIODS))
+        actions = tuple(map(data.names.index, carryover))
+        reach = max([PAST_PERIODS, *(own.delay + own.length - 1 for own in carryover.values())])
+        windows = Windows(actions, reach, step_of(gaps(data.opening)))
+        data = data.with_past(windows, reach)
+        rows = data.sample(SAMPLE_ROWS)
+        usual, persists = dict[int, float](), set[int]()
+        for k, window in windows.of(rows).items():
+            values, was_set = rows.actions[:, k], rows.intervened[:, k]
+            usual[k] = float(values[~was_set].mean()) if not was_set.all() else 0.0
+            if _persists(values, _past_of(window, PAST_RATES[0], usual[k]), was_set):
+                persists.add(k)
+        return data, cls(data.names, windows, usual, frozenset(persists))
 
-    def usable(self, carryover: Mapping[str, Adstock], whole: bool = True) -> NDArray[np.bool_]:
+    def usable(
+        self, rows: Observations, carryover: Mapping[str, Adstock], whole: bool = True
+    ) -> NDArray[np.bool_]:
         """Whether the windows of each row say enough, shape (n,).
 
         Unless they need to be ``whole``, that there are rows suffices.
         """
-        usable, every = np.ones(len(self.data), dtype=bool), np.arange(len(self.data))
-        for name, window in self.windows.items():
-            k = self.data.names.index(name)
-            values, was_set = self.data.actions[:, k], self.data.intervened[:, k]
-            strict = whole and _persists(values, self._past_of(k, PAST_RATES[0], every), was_set)
-            usable &= window.is_complete(carryover[name].weights, was_set & strict)
+        usable = np.ones(len(rows), dtype=bool)
+        for k, window in self.windows.of(rows).items():
+            adstock = carryover[self.names[k]]
+            was_set = rows.intervened[:, k] & (whole and k in self.persists)
+            own = window.during(adstock.delay, adstock.length)
+            usable &= own.is_complete(adstock.weights, was_set)
         return usable
 
-    def carried(self, carryover: Mapping[str, Adstock], at: NDArray[np.intp]) -> Observations:
-        """Rows at some positions with carried-over actions.
-
-        Raises
-        ------
-        DataError
-            If no row of a regime is among them, or too few rows are.
-        """
-        own, every, categories = self.data.take(at), self.data.actions, list(self.data.categories)
-        for mask in self.data.regimes:
-            if mask not in own.regimes:
-                raise DataError(
-                    f"no row of {self.data.label(mask)} has earlier rows for as long as its "
-                    "actions act; hold them for longer, or give a shorter length in carryover"
-                )
-        check_enough_rows(own)
-        actions, slope = own.actions.copy(), np.zeros(own.actions.shape)
-        past = np.zeros((len(PAST_RATES), *slope.shape))
-        for name, window in self.windows.items():
-            k, adstock = self.data.names.index(name), carryover[name]
-            categories[k] = None
-            actions[:, k] = window.mean(every[:, k], adstock.weights, at)
+    def carried(self, rows: Observations, carryover: Mapping[str, Adstock]) -> Observations:
+        """Rows with carried-over actions."""
+        actions, slope = rows.actions.copy(), np.zeros(rows.actions.shape)
+        past, categories = np.zeros((len(PAST_RATES), *slope.shape)), list(rows.categories)
+        for k, window in self.windows.of(rows).items():
+            adstock = carryover[self.names[k]]
+            own, categories[k] = window.during(adstock.delay, adstock.length), None
+            actions[:, k] = own.mean(adstock.weights)
             if adstock.sd:
                 rate = START if adstock.rate is None else adstock.rate
                 ends = np.clip([rate - STEP, rate + STEP], 0.0, MAX_RATE).tolist()
-                before, after = (
-                    window.mean(every[:, k], adstock.weights_at(end), at) for end in ends
-                )
+                before, after = (own.mean(adstock.weights_at(end)) for end in ends)
                 slope[:, k] = (after - before) / (ends[1] - ends[0]) * adstock.sd
             for mean, rate in zip(past, PAST_RATES, strict=True):
-                mean[:, k] = self._past_of(k, rate, at)
+                mean[:, k] = _past_of(window, rate, self.usual[k])
         return replace(
-            own,
+            rows,
             actions=actions,
-            periods=np.concatenate([own.actions, slope, *past], axis=1),
+            windows=None,
+            periods=np.concatenate([rows.actions, slope, *past], axis=1),
             categories=tuple(categories),
         )
 
-    def _past_of(self, k: int, rate: float, at: NDArray[np.intp]) -> Array:
-        """Means over the periods before, in which settings from outside tell of no cause."""
-        values, was_set = self.data.actions[:, k], self.data.intervened[:, k]
-        usual = values[~was_set].mean() if not was_set.all() else 0.0
-        weights = geometric(rate, PAST_PERIODS)
-        return self.past.mean(np.where(was_set, usual, values), weights, at)
+    def applied(self, data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
+        """Carry over the actions of rows with windows; see :func:`carried_over`."""
+        carried = data.with_past(partial(self._of_usable, carryover), 0)
+        refuse_lost_regimes(data, carried)
+        return carried
+
+    def _of_usable(self, carryover: Mapping[str, Adstock], rows: Observations) -> Observations:
+        return self.carried(rows.take(self.usable(rows, carryover)), carryover)
+
+
+def _past_of(window: Window, rate: float, usual: float) -> Array:
+    """Means over the periods before, in which settings from outside tell of no cause."""
+    return window.during(1, PAST_PERIODS).mean(geometric(rate, PAST_PERIODS), usual)
 
 
 def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
@@ -303,12 +344,21 @@ def carried_over(data: Rows, carryover: Mapping[str, Adstock]) -> Rows:
     ModelError, DataError
         As in :meth:`Lags.of`, and if no row of an experiment is left.
     """
-    if not carryover or (isinstance(data, Observations) and data.periods is not None):
+    if not carryover or data.in_memory.periods is not None:
         return data
-    lags = Lags.of(data, carryover)
-    usable = lags.usable(carryover)
-    carried = lags.carried(carryover, np.flatnonzero(usable))
-    return replace(carried, left_out=int((~usable).sum()))
+    rows, lags = Lags.of(data, carryover)
+    return lags.applied(rows, carryover)
+
+
+def refuse_lost_regimes(data: Rows, carried: Rows) -> None:
+    """Raise DataError if no row of a regime is left, or too few rows are."""
+    for mask in data.regimes:
+        if mask not in carried.regimes:
+            raise DataError(
+                f"no row of {data.label(mask)} has earlier rows for as long as its "
+                "actions act; hold them for longer, or give a shorter length in carryover"
+            )
+    check_enough_rows(carried)
 
 
 def has_past(rows: Observations, k: int) -> bool:

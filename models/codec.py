@@ -54,13 +54,11 @@ from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal, Mecha
 from bayes_intgen.models.mechanisms.parametric import Levels, Linear, Polynomial
 from bayes_intgen.models.mechanisms.smooth import GP, Seasonal, Spline, Trend
 from bayes_intgen.models.terms import (
-    Always,
     Decomposition,
     InRegime,
-    OfPair,
     RandomEffects,
     Term,
-    WhereNotSet,
+    Where,
 )
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -74,7 +72,7 @@ _BASES: tuple[type[Any], ...] = (
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (
     *_BASES, Coordinate, Categories, CovariateColumns, RandomEffects, NormalScores, Trend, Seasonal,
     LogNormal, Component, GP, Spline, Polynomial, Linear, Levels, Term, Decomposition,
-    VarianceFunction, Adstock, Always, WhereNotSet, OfPair, InRegime, AdditiveModel,
+    VarianceFunction, Adstock, Where, InRegime, AdditiveModel,
     RegressionModel,
 )}  # fmt: skip
 # Integers below this are exact as floats.

@@ -383,6 +383,5 @@ def _parameters(mean: Array, variance: Array) -> tuple[Array, NDArray[np.bool_]]
     return np.where(below, np.maximum(shape, mean), shape), below
 
 
-def law_of_link(link: Link) -> type[OutcomeLaw]:
-    """Law of numbers under a link."""
-    return MultiplicativeLaw if link == "log" else OutcomeLaw
+# Law of numbers under each link.
+LAWS: dict[Link, type[OutcomeLaw]] = {"identity": OutcomeLaw, "log": MultiplicativeLaw}

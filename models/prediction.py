@@ -319,7 +319,7 @@ class Prediction:
             for out, is_bias in ((unconfounded, False), (bias, True)):
                 own = [t for t in terms.summands if t.action == k and (t.role == "bias") == is_bias]
                 reduced = replace(terms, terms=tuple(own))
-                functions = reduced.functions(actions, self.population, units=units)
+                functions = reduced.matrix(actions, population=self.population, units=units)
                 out[:, :, k] = self.coefficients[..., terms.columns_of(own)] @ functions.T
                 out[:, :, k] += self.shift_of_population(actions, none_set, own)
         return unconfounded, bias

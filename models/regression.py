@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.adjustment import Adjustment, decomposition
 from bayes_intgen.models.base import Model
 from bayes_intgen.models.bases import CONSTANT, Bases, Function
-from bayes_intgen.models.terms import Always, Decomposition, Gate, InRegime, Term
+from bayes_intgen.models.mechanisms.mechanism import pairwise
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Gate, InRegime, Term
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class RegressionModel(Model):
     by_regime: bool
 
     def decompose(self, data: Observations, rows: int | None = None) -> Decomposition:
-        gates: dict[str, Gate] = {"f": Always()}
+        gates: dict[str, Gate] = {"f": ALWAYS}
         if self.by_regime:
             regimes = tuple(data.regimes)
             gates = {data.label(mask): InRegime(regimes, i) for i, mask in enumerate(regimes)}
@@ -40,7 +41,7 @@ class RegressionModel(Model):
         pairs = [(k, j) for k in range(len(names)) for j in range(k)]
         terms: list[Term] = []
         for label, gate in gates.items():
-            if not isinstance(gate, Always):
+            if gate != ALWAYS:
                 terms.append(Term(f"{label} level", "regression", None, (), CONSTANT, 1.0, gate))
             for k, name in enumerate(names):
                 f = Function(f"{label}({name})", "regression", k, mechanisms[k], gate)
@@ -49,10 +50,15 @@ class RegressionModel(Model):
                 name = f"{label}({names[k]} | {names[j]})"
                 f = Function(name, "regression", k, mechanisms[k], gate)
                 # Functions of the other action alone are its main effect.
-                both = [c for c in bases.pairwise(f.prior, k, j) if c.inputs == (0, 1)]
+                factors = bases.margin(f.prior, k), bases.margin(f.prior, j)
+                both = [c for c in pairwise(f.prior, *factors, bases.rows) if c.inputs == (0, 1)]
                 terms += [f.term(c, k, j) for c in both]
-        adjusted = Adjustment(data, bases, self.prior, mechanisms)
-        return adjusted.decomposition(terms, self.intercept)
+        effects = None
+        if len(data.columns):
+            adjustment = Adjustment(data, bases, self.prior, mechanisms)
+            terms += adjustment.terms()
+            effects = adjustment.random_effects()
+        return decomposition(data, bases, terms, self, effects)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)

@@ -28,7 +28,6 @@ from bayes_intgen.basis.control import ControlBasis, ControlError
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.covariates import CovariateColumns
-from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import PRIOR_OF_EDGE
@@ -57,53 +56,30 @@ Role = Literal[
     "usual",
     "moderator",
 ]
-# Roles of terms that forward selection and pruning may treat as absent.
-_OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
 
 
 @dataclass(frozen=True)
-class Always:
-    """Gate of a term that acts in every regime."""
+class Where:
+    """Gate of a term that acts where some actions were all set, or where none of them was.
 
-    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """Ones, shape (n,), for masks of shape (n, K)."""
-        return np.ones(len(intervened))
-
-
-@dataclass(frozen=True)
-class WhereNotSet:
-    """Gate of a term that acts where one action was not set, 1 - R_k.
+    Without actions the term acts in every regime; with one that was not set, the gate is 1 - R_k.
 
     Attributes
     ----------
-    action : int
-    """
-
-    action: int
-
-    def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """One minus the mask of the action, shape (n,), for masks of shape (n, K)."""
-        return np.asarray(1.0 - intervened[:, self.action])
-
-
-@dataclass(frozen=True)
-class OfPair:
-    """Gate of a term that acts where two actions were both set, or neither was.
-
-    Attributes
-    ----------
-    first, second : int
+    actions : tuple of int
     were_set : bool
     """
 
-    first: int
-    second: int
-    were_set: bool
+    actions: tuple[int, ...] = ()
+    were_set: bool = False
 
     def __call__(self, intervened: NDArray[np.bool_]) -> Array:
-        """One where both masks are so, otherwise zero, shape (n,), for masks of shape (n, K)."""
-        masks = intervened[:, [self.first, self.second]]
-        return np.asarray(1.0 * (masks == self.were_set).all(axis=1))
+        """One where the masks of the actions are so, otherwise zero, shape (n,), for (n, K)."""
+        masks = intervened[:, list(self.actions)]
+        return np.asarray((masks == self.were_set).all(axis=1), dtype=np.float64)
+
+
+ALWAYS = Where()
 
 
 @dataclass(frozen=True)
@@ -148,7 +124,7 @@ class InRegime:
         return float(weights[self.index])
 
 
-Gate = Always | WhereNotSet | OfPair | InRegime
+Gate = Where | InRegime
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +169,8 @@ class Term:
         basis = self.component.basis
         if isinstance(basis, ControlBasis):
             return len(basis.arguments) > 1
-        own = ((term.action, k) for term in self.summands for k in term.inputs)
-        return isinstance(basis, PastActions) or any(k != action for action, k in own)
+        others = (set(term.inputs) - {term.action} for term in self.summands)
+        return isinstance(basis, PastActions) or any(others)
 
     @property
     def summands(self) -> tuple["Term", ...]:
@@ -222,7 +198,7 @@ class Term:
         def part(basis: Basis, **changes: Any) -> Term:
             return replace(self, component=replace(self.component, basis=basis), **changes)
 
-        of_bias = part(replace(basis, slopes=()), gate=WhereNotSet(self.action))
+        of_bias = part(replace(basis, slopes=()), gate=Where((self.action,)))
         of_usual = (
             part(own, action=None, inputs=tuple(self.inputs[i] for i in at), of_period=False)
             for at, own in basis.of_usual
@@ -232,18 +208,11 @@ class Term:
     @property
     def is_interaction(self) -> bool:
         """Whether the term is an interaction of two actions in every regime."""
-        return self.role == "interaction" and isinstance(self.gate, Always)
+        return self.role == "interaction" and self.gate == ALWAYS
 
     def depends_on_covariates(self, actions: int) -> bool:
         """Whether one of the inputs is a covariate or group; there are ``actions`` actions."""
         return any(i >= actions for i in self.inputs)
-
-    @property
-    def can_be_pruned(self) -> bool:
-        """Whether the term gets a small fixed scale if there is evidence against it."""
-        if self.component.kernel is not None or self.fixed_sd is not None:
-            return False
-        return self.cross_action or self.role in _OPTIONAL_ROLES
 
 
 class Interaction(NamedTuple):
@@ -395,8 +364,8 @@ class Decomposition:
     @property
     def pairs_set(self) -> set[tuple[int, int]]:
         """Pairs of actions with functions that act only where both were set."""
-        gates = {term.gate for term in self.terms if isinstance(term.gate, OfPair)}
-        return {(gate.first, gate.second) for gate in gates if gate.were_set}
+        gates = {term.gate for term in self.terms if isinstance(term.gate, Where)}
+        return {(gate.actions[0], gate.actions[1]) for gate in gates if gate.were_set}
 
     def _of_pairs(self, role: Role) -> dict[tuple[int, int], Interaction]:
         """Functions of two actions that belong to neither alone, by their positions."""
@@ -419,10 +388,11 @@ class Decomposition:
     @cached_property
     def columns(self) -> dict[str, slice]:
         """Columns of each term in the design matrix."""
-        ends = np.cumsum([0, *(term.component.basis.size for term in self.terms)])
-        return {
-            term.name: slice(int(ends[i]), int(ends[i + 1])) for i, term in enumerate(self.terms)
-        }
+        columns, end = dict[str, slice](), 0
+        for term in self.terms:
+            begin, end = end, end + term.component.basis.size
+            columns[term.name] = slice(begin, end)
+        return columns
 
     def columns_of(self, terms: Sequence[Term]) -> NDArray[np.int_]:
         """Columns of some of the terms, one after the other."""
@@ -517,22 +487,25 @@ class Decomposition:
             roughness,
         )
 
-    def functions(
+    def matrix(
         self,
         inputs: Array,
+        intervened: NDArray[np.bool_] | None = None,
         population: Population | None = None,
         evaluation: Evaluation | None = None,
         units: Population | None = None,
-        gates: Mapping[Gate, Array] | None = None,
         periods: Periods | None = None,
     ) -> Array:
-        """Basis functions of all terms, shape (n, P).
+        """Design matrix, shape (n, P): the functions of every term times its gate.
 
         Parameters
         ----------
         inputs : ndarray, shape (n, K + C + G) or (n, K)
             Actions, covariates and groups of rows, or actions alone. Without covariates,
             functions are averages over a population.
+        intervened : ndarray of bool, shape (n, K), optional
+            Masks of the rows; by default all gates are one. Functions of weight zero throughout
+            are not evaluated.
         population : Population, optional
             By default that of the observational rows, over which functions of covariates and
             groups average zero.
@@ -541,13 +514,12 @@ class Decomposition:
         units : Population, optional
             Units of the population, over which functions of control variables are averaged: these
             depend on actions and covariates together, and do not average zero at an action.
-        gates : mapping from Gate to ndarray, shape (n,), optional
-            Weights of the terms; by default all are one. Functions of weight zero throughout are
-            not evaluated.
         periods : Periods, optional
             Of rows whose actions are carried over. By default actions are held, and the same in
             all periods.
         """
+        gates = {part.gate for part in self.parts}
+        acting = {gate: 1.0 if intervened is None else gate(intervened) for gate in gates}
         count = len(self.names)
         own_covariates = inputs.shape[1] > count
         if evaluation is None:
@@ -563,7 +535,7 @@ class Decomposition:
             of_units = Evaluation(inputs, units.padded(count), count)
 
         def values_of(term: Term) -> Array | float:
-            weights = 1.0 if gates is None else gates[term.gate]
+            weights = acting[term.gate]
             if not np.any(weights):
                 return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
@@ -602,7 +574,7 @@ class Decomposition:
         ndarray, shape (n, number of functions)
         """
         own = tuple(t for t in self.terms if t.role in ("covariate", "group") and t.action is None)
-        return replace(self, terms=own).functions(inputs)
+        return replace(self, terms=own).matrix(inputs)
 
     def moderators_of(self, action: int, intervened: NDArray[np.bool_]) -> set[str]:
         """Covariates and groups on which the effect of an action depends, under a mask (K,)."""
@@ -620,48 +592,10 @@ class Decomposition:
         others = [i for i in term.inputs if i != term.action and i < len(self.names)]
         return bool((self.parents[term.action, others] >= PRIOR_OF_EDGE).all())
 
-    def matrix(
-        self,
-        inputs: Array,
-        intervened: NDArray[np.bool_],
-        population: Population | None = None,
-        evaluation: Evaluation | None = None,
-        units: Population | None = None,
-        periods: Periods | None = None,
-    ) -> Array:
-        """Design matrix, shape (n, P): the functions of every term times its gate.
-
-        Parameters as in :meth:`functions`; ``intervened`` has the masks of rows, shape (n, K).
-        """
-        gates = {gate: gate(intervened) for gate in {part.gate for part in self.parts}}
-        return self.functions(inputs, population, evaluation, units, gates, periods)
-
     def design(self, rows: Observations) -> Array:
         """Design matrix of rows, shape (n, P)."""
-        return self.matrix(rows.inputs, rows.intervened, periods=Periods.of(rows))
-
-    def differences(self, tests: Sequence[LiftTest]) -> Array:
-        """Design matrix of the effects in lift tests, phi_k(x_to) - phi_k(x_from), shape (L, P).
-
-        Raises
-        ------
-        ModelError
-            If the model has no term for an action's unconfounded contribution.
-        """
-        out = np.zeros((len(tests), self.size))
-        for row, test in zip(out, tests, strict=True):
-            k = self.names.index(test.action)
-            own = [t for t in self.summands if t.role == "unconfounded" and t.action == k]
-            if not own:
-                raise ModelError(
-                    "lift tests measure an action's own contribution, which only "
-                    "models.additive() has; omit them from the data for other models"
-                )
-            ends = np.array([[test.x_from], [test.x_to]])
-            for term in own:
-                before, after = term.component.basis.matrix(ends)
-                row[self.columns[term.name]] = after - before
-        return out
+        periods = None if rows.periods is None else Periods.of(rows)
+        return self.matrix(rows.inputs, rows.intervened, periods=periods)
 
 
 def _log_normals(priors: list[LogNormal]) -> LogNormals:

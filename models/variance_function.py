@@ -13,7 +13,6 @@ its uncertainty to predicted outcomes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -103,13 +102,13 @@ class VarianceFunction:
         """Relative variance, shape (n,)."""
         # Interpolation takes half the time of `features @ knot_values`.
         common, end = self.knot_values[0], 1 + 2 * self.knots.size
-        knot_values = self.knot_values[1:end].reshape(2, *self.knots.shape)
+        where_set, elsewhere = self.knot_values[1:end].reshape(2, *self.knots.shape)
         variance = np.full(len(actions), common)
         if self.with_several:
             variance += self.knot_values[end] * (intervened.sum(axis=1) > 1)
         for k, (z, rising, first) in enumerate(self._along(actions)):
-            where_set, elsewhere = (np.interp(z, rising, v[k, first]) for v in knot_values)
-            variance += np.where(intervened[:, k], where_set, elsewhere)
+            own = np.interp(z, rising, where_set[k, first])
+            variance += np.where(intervened[:, k], own, np.interp(z, rising, elsewhere[k, first]))
         return variance
 
     def drawn(self, actions: Array, intervened: NDArray[np.bool_], deviations: Array) -> Array:
@@ -140,25 +139,12 @@ def effective_units(units: Array | None, intraclass_correlation: float) -> Array
     return 1.0 if units is None else units / (1 + (units - 1) * intraclass_correlation)
 
 
-class VarianceFunctionEstimate(NamedTuple):
-    """Variance function with its uncertainty.
-
-    Attributes
-    ----------
-    spread : VarianceFunction
-    covariance : ndarray, shape (H, H)
-        Covariance of the knot values, to first order.
-    """
-
-    spread: VarianceFunction
-    covariance: Array
-
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draw deviations of the knot values from their estimates, shape (*shape, H)."""
-        # The covariance may be singular.
-        values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
+def drawn_deviations(covariance: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draw deviations of the knot values from their estimates, shape (*shape, H)."""
+    # The covariance may be singular.
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    return np.asarray(rng.standard_normal((*shape, len(root))) @ root.T)
 
 
 def estimate_variance_function(
@@ -170,7 +156,7 @@ def estimate_variance_function(
     intraclass_correlation: float = 0.0,
     *,
     of_several: bool = True,
-) -> VarianceFunctionEstimate:
+) -> tuple[VarianceFunction, Array]:
     """Estimate the variance function by penalised maximum likelihood.
 
     Parameters
@@ -185,6 +171,12 @@ def estimate_variance_function(
         That of the variance function, with which the squares were computed.
     of_several : bool
         Whether rows with several actions set may have a variance of their own.
+
+    Returns
+    -------
+    VarianceFunction
+    ndarray, shape (H, H)
+        Covariance of its knot values, to first order.
 
     Notes
     -----
@@ -210,10 +202,8 @@ def estimate_variance_function(
     knot_values = knot_values / (weights @ knot_values)
     # The common factor belongs to `noise_sd`, so deviations have to average zero over the rows.
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
-    return VarianceFunctionEstimate(
-        VarianceFunction(coordinates, knots, knot_values, intraclass_correlation),
-        root @ log_covariance @ root.T,
-    )
+    spread = VarianceFunction(coordinates, knots, knot_values, intraclass_correlation)
+    return spread, root @ log_covariance @ root.T
 
 
 def _quantiles(values: Array, units: Array | None) -> Array:

@@ -26,9 +26,9 @@ def test_a_share_never_decreases() -> None:
 
 
 def test_a_log_has_one_line_per_stage(capsys) -> None:
-    with stage("Reading", show=True, unit="rows") as bar:
+    with stage("Reading", show=True, unit="rows") as count:
         assert capsys.readouterr().err == "Reading ... "
-        bar.update(10)
+        count(10)
     with share_of_stage("Draws", show=True, expected=10) as share:
         share.update(3)
     assert re.fullmatch(r"[\d.]+ s\nDraws ... [\d.]+ s\n", capsys.readouterr().err)

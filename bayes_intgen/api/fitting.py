@@ -30,8 +30,8 @@ from bayes_intgen.inference.pilot.checkpoint import SavedSums, identity_of_fit
 from bayes_intgen.inference.pilot.first_stage import first_terms
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot, pilot_fit
 from bayes_intgen.inference.pilot.updated_pilot import updated_pilot
-from bayes_intgen.inference.sampler import Method, SampledModel, SamplerSettings
 from bayes_intgen.inference.sampling.samplers import sample_model
+from bayes_intgen.inference.settings import Method, SampledModel, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.codec import refuse_unsaved
 from bayes_intgen.models.specification import DEFAULT_MODEL, checked_model
@@ -118,7 +118,8 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     tree = build_tree(data, model, pilot, sampled, settings)
-    return Fit(data, model, settings, pilot, sampled, Posterior(tree))
+    posterior = Posterior(tree, (model, sampled.terms, pilot.spread))
+    return Fit(data, model, settings, pilot, sampled, posterior)
 
 
 @hints_for_names(OTHER_NAMES)

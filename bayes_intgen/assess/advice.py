@@ -19,7 +19,7 @@ from bayes_intgen.identification.regimes import groups_under_one_mask
 from bayes_intgen.identification.strata import in_one_sentence, rests_on
 from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
-from bayes_intgen.inference.sampler import Autocorrelation
+from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number

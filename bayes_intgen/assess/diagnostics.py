@@ -9,17 +9,17 @@ import xarray as xr
 
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
-from bayes_intgen.inference.sampler import (
-    MIN_ESS,
-    PARETO_K_LIMIT,
-    ImportanceDiagnostics,
-)
 from bayes_intgen.inference.sampling.convergence import (
     ESS_LIMIT,
     RHAT_LIMIT,
     Convergence,
     convergence,
     monitored_points,
+)
+from bayes_intgen.inference.settings import (
+    MIN_ESS,
+    PARETO_K_LIMIT,
+    ImportanceDiagnostics,
 )
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.messages import option

@@ -43,10 +43,10 @@ from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
 from bayes_intgen.inference.pilot.residuals import within_groups
 from bayes_intgen.inference.pilot.selection import promising, select_terms
-from bayes_intgen.inference.sampler import Techniques
+from bayes_intgen.inference.settings import Techniques
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.mechanisms.mechanism import MARGIN_SIZE, Column, Component, LogNormal
-from bayes_intgen.models.terms import Always, Gate, InRegime, OfPair, Term, WhereNotSet
+from bayes_intgen.models.terms import ALWAYS, Gate, InRegime, Term, Where
 
 Piece = tuple[Basis, tuple[int, ...]]
 
@@ -78,7 +78,7 @@ class Alternative:
     pieces : tuple of (Basis, tuple of int)
         Bases, each with the positions of its inputs: actions, then covariates. Of those of a regime
         only the first functions, the smoothest, are used.
-    gate : Gate or WhereBothSet
+    gate : Gate
     scale : LogNormal
         Prior of the scale of all coefficients, in outcome standard deviations.
     testable : bool
@@ -122,7 +122,7 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
 
     def interaction(j: int, k: int, hidden: bool) -> Alternative:
         kind: Kind = "confounded interaction" if hidden else "interaction"
-        gate: Gate = OfPair(j, k, True) if hidden else Always()
+        gate = Where((j, k), were_set=True) if hidden else ALWAYS
         rivals = [everywhere, *unset] if hidden else biases(j, k)
         label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
         scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
@@ -135,7 +135,7 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
         Alternative(
             Departure("graph", f"bias of {names[j]} depends on {names[k]}", (names[j], names[k])),
             ((bases[k], (k,)), products(j, k)),
-            WhereNotSet(j),
+            Where((j,)),
             mechanisms[j].cross_action,
             _is_independent(unset[j], [everywhere, *biases(k)])
             or _is_independent(unset[j], biases(j, k)),
@@ -177,7 +177,7 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
                 covariate = data.columns.names[term.inputs[1] - len(data.names)]
                 label = f"the effect of {name} depends on {covariate}"
                 of = Departure("moderator", label, (name, covariate))
-                pieces, gate = ((term.component.basis, term.inputs),), OfPair(k, k, True)
+                pieces, gate = ((term.component.basis, term.inputs),), Where((k,), were_set=True)
                 out.append(Alternative(of, pieces, gate, term.component.scale, True))
     return out
 
@@ -318,15 +318,13 @@ def null_fit(
     first, candidates = with_observed_causes(data.this_period, model, first, candidates)
     pilot = pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)
     terms = pilot.posterior.terms
-    passed = {
-        term.name for term in model.fit_tests(data) if FitTest.passed(term) in pilot.fit_tests
-    }
+    passed = {term.name for term in model.fit_tests(data) if FitTest.of(term) in pilot.fit_tests}
     finer = [t for t in candidates if t.name not in passed and t not in interactions]
     if not finer:
         return pilot
     rivals = []
     for each in others:
-        if each.testable and isinstance(each.gate, Always):
+        if each.testable and each.gate == ALWAYS:
             ((basis, inputs),) = each.pieces
             component = Component("", basis, each.scale, inputs=(0, 1))
             rivals.append(Term(each.of.label, "bias", None, inputs, component, None, each.gate))

@@ -48,7 +48,7 @@ from bayes_intgen.assess.bootstrap import (
 from bayes_intgen.assess.hypotheses import Alternative, NullModel
 from bayes_intgen.assess.scale_mixture import ScaleMixture
 from bayes_intgen.models.terms import Term
-from bayes_intgen.models.variance_function import VarianceFunctionEstimate
+from bayes_intgen.models.variance_function import drawn_deviations
 
 # Sizes, in standard deviations of the outcome, between which the detectable one is sought.
 SIZES = (1e-3, 30.0)
@@ -182,16 +182,17 @@ def variance_tests(
         if each.of.kind == "regime" and each.testable:
             of = Departure("variance", f"variance: {each.of.label}", each.of.actions)
             own = each.gate(null.data.intervened) > 0
-            if null.fit.estimate is None or own.sum() < MIN_ROWS:
+            covariance = null.fit.covariance
+            if covariance is None or own.sum() < MIN_ROWS:
                 untested.append(Untested(of))
             else:
-                tests.append(_variance_test(null, null.fit.estimate, of, own, rng))
+                tests.append(_variance_test(null, covariance, of, own, rng))
     return [*familywise_results(tests, level), *untested]
 
 
 def _variance_test(
     null: NullModel,
-    estimate: VarianceFunctionEstimate,
+    covariance: Array,
     of: Departure,
     own: NDArray[np.bool_],
     rng: np.random.Generator,
@@ -200,8 +201,8 @@ def _variance_test(
     squares = null.residual**2 * null.weights
     data, count = null.data, int(own.sum())
     where = data.actions[own], data.intervened[own]
-    deviations = estimate.draw((N_BOOTSTRAP,), rng)
-    ratio = estimate.spread.drawn(*where, deviations) / estimate.spread(*where)
+    deviations, spread = drawn_deviations(covariance, (N_BOOTSTRAP,), rng), null.fit.spread
+    ratio = spread.drawn(*where, deviations) / spread(*where)
     resampled = rng.choice(squares[~own], (N_BOOTSTRAP, count))
     means = np.concatenate([[squares[own].mean()], (resampled * ratio).mean(axis=1)])
     logs = np.log(np.maximum(means, 1e-300))

@@ -133,7 +133,7 @@ class KarhunenLoeveBasis:
     basis : Basis
         Basis in which the random function is given.
     weights : ndarray, shape (basis.size, size)
-        Coefficients of each function in that basis.
+        Coefficients of each function in that basis, in C order, in which files have them.
     """
 
     basis: Basis
@@ -148,11 +148,11 @@ class KarhunenLoeveBasis:
         # Fix the signs, which an eigensolver leaves open.
         largest = np.abs(leading).argmax(axis=0)
         leading = leading * np.sign(leading[largest, np.arange(leading.shape[1])])
-        return cls(basis, sd[:, None] * leading)
+        return cls(basis, np.ascontiguousarray(sd[:, None] * leading))
 
     def leading(self, size: int) -> Self:
         """Restrict to the leading functions."""
-        return type(self)(self.basis, self.weights[:, :size])
+        return type(self)(self.basis, self.weights[:, :size].copy())
 
     @property
     def size(self) -> int:

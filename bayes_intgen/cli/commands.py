@@ -231,7 +231,7 @@ def fit(
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file is read in passes, never as a whole.
+    A Parquet file is read in passes, and with --time as a whole up to half a gigabyte.
 
     Parameters
     ----------
@@ -274,6 +274,7 @@ def effect(
     points: Points = Points(),
     from_: Annotated[str | None, Parameter(name=["--from", "-f"])] = None,
     observed: str | None = None,
+    periods: int | None = None,
     over: Bands = Bands(),
     format: Format = "table",
 ) -> int:
@@ -288,6 +289,8 @@ def effect(
         Also give the change from here, as tv=1. Other actions stay as in --set.
     observed
         Values of actions that are observed and not set, as print=3.
+    periods
+        For how many periods actions that carry over are set, by default as long as they act.
     """
     from bayes_intgen.posterior.effects import effect_table
     from bayes_intgen.text.formats import to_json
@@ -305,7 +308,9 @@ def effect(
         baseline = [{**point, **start} for point in values]
     intervened = [name for name in posterior.actions if name not in observed_point]
     view = over.view(posterior)
-    table = effect_table(view, values, intervened, baseline=baseline, level=over.level)
+    table = effect_table(
+        view, values, intervened, baseline=baseline, level=over.level, periods=periods
+    )
     document = to_json(effects_document(table))
     answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):

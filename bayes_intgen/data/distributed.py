@@ -17,7 +17,8 @@ import pandas as pd
 from bayes_intgen._progress import bar_of_steps
 from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
-from bayes_intgen.data.first_pass import Digest, Reservoir
+from bayes_intgen.data.first_pass import Digest, Reservoir, stepped
+from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.levels import merged
 from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
 from bayes_intgen.data.rows import (
@@ -73,7 +74,7 @@ class DistributedData(OutOfCoreRows):
             if schema.has_levels(head):
                 contents = reduced(Schema.contents_of, merged, label="Levels")
                 self._schema = schema.with_levels(contents)
-            first_pass = reduced(Reservoir.over, Reservoir.merge, label="Reading")
+            first_pass = reduced(Reservoir.over, Reservoir.beside, label="Reading")
         super().__init__(self._schema, first_pass, self._passes)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
@@ -96,7 +97,8 @@ class DistributedData(OutOfCoreRows):
 
         A partition consists of consecutive row groups of one file: about 260,000 rows, or up to a
         million where all are more than 8 million, and at most one row group more. Write large
-        files with smaller row groups, so that there are enough partitions for all workers.
+        files with smaller row groups, so that there are enough partitions for all workers. With a
+        ``time`` it is a file, which holds all rows of its units.
 
         Parameters
         ----------
@@ -143,6 +145,9 @@ class DistributedData(OutOfCoreRows):
         heads, sizes = zip(*map(result_of, found), strict=True)
         even = sum(map(sum, sizes)) // PARTITIONS
         rows_of_each = min(max(even, MIN_ROWS_PER_PARTITION), MAX_ROWS_PER_PARTITION)
+        if schema.columns.time:
+            # The rows of a unit stay together.
+            rows_of_each = 1 + sum(map(sum, sizes))
         partitions = []
         for path, group_sizes in zip(files, sizes, strict=True):
             # A partition begins with each group that contains a multiple of the number of rows.
@@ -212,28 +217,37 @@ class DistributedData(OutOfCoreRows):
         head = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in frame.dtypes.items()})
         return cls(client, sized, schema, head, progress)
 
-    def sums[Part, T](
+    def map_reduce[Part, T](
         self,
         function: Callable[[Observations], Part],
-        total: Callable[[Iterable[Part]], T],
         combine: Callable[[T, T], T],
-        of_regime: int,
         label: str,
         progress: bool,
+        total: Callable[[Iterable[Part]], T] | None = None,
+        of_regime: int = 0,
     ) -> T:
-        """Sum results over each partition, and combine the sums; see :meth:`Rows.sums`."""
+        """Combine results over each partition, and then these; see :meth:`Rows.map_reduce`."""
         split = partial(in_batches, rows=ROWS_PER_BATCH)
         if of_regime:
             split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
+        total = total or partial(reduce, combine)
         _require_open(self._client)
         # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
         # worker but does not restore scattered data.
-        steps = self._transformations, split, function, total
+        steps = self._steps, self._transformations, split, function, total
         shared = self._client.submit(tuple, steps, pure=False)
         merged = partial(combine_sums, combine)
         digest, sums = self._reduced(sum_rows, merged, shared, label=label, progress=progress)
-        self._first_pass.digest.refuse_other(digest)
+        self._source.refuse_other(digest)
         return cast(T, sums[0])
+
+    def _sampled(self, steps: Sequence[WithPast]) -> Reservoir:
+        _require_open(self._client)
+        label = "Reading"
+        return cast(
+            Reservoir,
+            self._reduced(Reservoir.over, Reservoir.beside, steps, label=label, progress=False),
+        )
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         _require_open(self._client)
@@ -272,9 +286,9 @@ class DistributedData(OutOfCoreRows):
                 client.submit(combine_attempts, combine, *several, pure=False, priority=height)
                 for several in batched(level, TREE_ARITY)
             ]
-        with bar_of_steps(label, progress, len(leaves), "partitions") as bar:
+        with bar_of_steps(label, progress, len(leaves), "partitions") as count:
             for leaf in as_completed(leaves):
-                bar.update()
+                count()
                 # Tasks of the tree hold the result as long as they need it.
                 leaf.release()
             self._passes.made += 1
@@ -322,8 +336,8 @@ def result_of(attempt: Any) -> Any:
 
 def combine_attempts(combine: Callable[[Any, Any], Any], *attempts: Any) -> Any:
     """Combine results in order, or return the first error among them."""
-    errors = [attempt for attempt in attempts if isinstance(attempt, DataError)]
-    return errors[0] if errors else reduce(combine, attempts)
+    errors = [own for own in attempts if isinstance(own, DataError)]
+    return errors[0] if errors else attempt(reduce, combine, attempts)
 
 
 def combine_sums[T](
@@ -360,6 +374,7 @@ def sum_rows(
     tables: Iterable[Any],
     first_row: int,
     steps: tuple[
+        Iterable[WithPast],
         Iterable[Transformation],
         Callable[[Iterable[Observations]], Iterator[Observations]],
         Callable[[Observations], Any],
@@ -367,16 +382,16 @@ def sum_rows(
     ],
 ) -> tuple[Digest, list[Any]]:
     """Digest of the rows of tables, and the sum of a function of their batches if there are any."""
-    transformations, split, function, total = steps
+    before, transformations, split, function, total = steps
     digest = Digest()
 
     def read() -> Iterator[Observations]:
         nonlocal digest
         for piece in schema.read_again(tables, first_row):
             digest = digest.followed_by(piece)
-            yield transformed(transformations, piece)
+            yield piece
 
-    pieces = read()
+    pieces = iter(map(partial(transformed, transformations), stepped(before, read())))
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
         first = list(islice(pieces, 1))

@@ -74,9 +74,13 @@ def kind_of(source: Path) -> str:
     )
 
 
-def is_streamed(source: Path) -> bool:
-    """Whether a file is read in passes: Parquet, and others of more than half a gigabyte."""
-    return kind_of(source) == "parquet" or source.stat().st_size > MAX_WHOLE
+def is_streamed(source: Path, by_time: bool = False) -> bool:
+    """Whether a file is read in passes: Parquet, and others of more than half a gigabyte.
+
+    Parquet of rows ``by_time`` only from that size on, as its rows may be in any order then.
+    """
+    is_parquet = kind_of(source) == "parquet"
+    return (is_parquet and not by_time) or source.stat().st_size > MAX_WHOLE
 
 
 def encoder_of(output: Path) -> Callable[[Any], bytes]:

@@ -6,7 +6,7 @@ priority form the sample, independently of how rows are split into batches and o
 read them. By the digest a later pass notices that the source has changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import at_most_three
+from bayes_intgen.data.in_time import Order, WithPast, opening_of
 from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.rows import SAME_ROWS, Observations, decisive_values, even_shares
 from bayes_intgen.data.schema import Batch, Each, Schema, numbered_tables
@@ -79,6 +80,9 @@ class Reservoir(NamedTuple):
     outcome : tuple of float
         Outcomes that decide the kind of all.
     digest : Digest
+    opening : Observations
+        As :attr:`Rows.opening`.
+    order : Order
     """
 
     rows: Observations
@@ -88,25 +92,42 @@ class Reservoir(NamedTuple):
     values: tuple[tuple[float, ...], ...]
     outcome: tuple[float, ...]
     digest: Digest
+    opening: Observations
+    order: Order
 
     @classmethod
     def over(
-        cls, schema: Schema, tables: Iterable[Any], first_row: int = 0, each: Each = map
+        cls,
+        schema: Schema,
+        tables: Iterable[Any],
+        first_row: int = 0,
+        steps: Iterable[WithPast] = (),
+        each: Each = map,
     ) -> Self:
         """Sample the rows of consecutive tables; parameters as in :meth:`Schema.contents_of`.
+
+        ``steps`` are applied to the rows one after the other; rows that remain are numbered again.
 
         Raises
         ------
         DataError
-            On the first cell that is not finite, or unusable weight.
+            On the first cell that is not finite, unusable weight, or row that comes too late.
         """
         nothing = np.empty((0, 0))
         none = Observations((), "", nothing, np.empty(0), nothing.astype(bool))
-        empty = cls(none, np.empty(0), {}, MissingCells.none(), (), (), Digest())
-        samples = each(
-            lambda numbered: cls.of(schema.read(*numbered)), numbered_tables(tables, first_row)
-        )
+        empty = cls._empty(none, MissingCells.none())
+        numbered = numbered_tables(tables, first_row)
+        if not steps:
+            samples = each(lambda table: cls.of(schema.read(*table)), numbered)
+        else:
+            pieces = stepped(steps, each(schema.reread, numbered))
+            samples = map(cls.of, _numbered(pieces, first_row))
         return reduce(cls.merge, samples, empty)
+
+    @classmethod
+    def _empty(cls, rows: Observations, missing: MissingCells) -> Self:
+        order = Order.of(rows)
+        return cls(rows, np.empty(0), {}, missing, (), (), Digest(), rows, order)
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
@@ -114,7 +135,7 @@ class Reservoir(NamedTuple):
         rows, numbers, missing = batch
         check_cells(rows, numbers)
         if not len(rows):
-            return cls(rows, np.empty(0), {}, missing, (), (), Digest())
+            return cls._empty(rows, missing)
         return cls(
             rows,
             rows.priorities(numbers),
@@ -123,6 +144,8 @@ class Reservoir(NamedTuple):
             tuple(map(at_most_three, rows.smooth_columns.T)),
             decisive_values(rows.outcome, rows.weights),
             Digest().followed_by(rows),
+            rows.opening,
+            Order.of(rows),
         )._thinned()
 
     def merge(self, other: Self) -> Self:
@@ -140,7 +163,14 @@ class Reservoir(NamedTuple):
             tuple(tuple(sorted({*one, *more})[:3]) for one, more in values),
             decisive_values(np.array([*self.outcome, *other.outcome]), None),
             self.digest.merge(other.digest),
+            opening_of(self.opening, other.opening),
+            self.order.followed_by(other.order),
         )._thinned()
+
+    def beside(self, other: Self) -> Self:
+        """Combine with the sample of another partition; raises DataError if they share a unit."""
+        self.order.refuse_units_of(other.order)
+        return self.merge(other)
 
     def sample(self, rows: int) -> Observations:
         """Select about ``rows`` rows, balanced over the regimes, in the order of reading."""
@@ -157,3 +187,17 @@ class Reservoir(NamedTuple):
         """Keep so many rows of each regime, with extremes and levels."""
         kept = self.rows.sampled(self.priority, shares)
         return self._replace(rows=self.rows.take(kept), priority=self.priority[kept])
+
+
+def stepped(steps: Iterable[WithPast], pieces: Iterable[Observations]) -> Iterable[Observations]:
+    """Apply steps to consecutive pieces, one after the other."""
+    for step in steps:
+        pieces = step(pieces)
+    return pieces
+
+
+def _numbered(pieces: Iterable[Observations], first_row: int) -> Iterator[Batch]:
+    """Number the rows of pieces."""
+    for piece in pieces:
+        yield Batch(piece, first_row + np.arange(len(piece)), MissingCells.none())
+        first_row += len(piece)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -89,7 +89,9 @@ class ColumnLevels:
         return Categories.of_labels(labels, self.ordered)
 
 
-class ColumnUse(NamedTuple):
+# Workers of Dask in other processes return tuples that are keys without their class.
+@dataclass(frozen=True)
+class ColumnUse:
     """A column that is read, as labels of groups, units or regimes, or as values."""
 
     name: str

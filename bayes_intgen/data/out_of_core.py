@@ -15,7 +15,8 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen._progress import stage
 from bayes_intgen._threads import in_threads
 from bayes_intgen.data.files import Paths, listed, parquet_tables
-from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, stepped
+from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.rows import (
     Observations,
     OutcomeKind,
@@ -62,10 +63,13 @@ class OutOfCoreRows(Rows):
         schema = schema.with_two_valued(first_pass.values)
         self._schema, self._first_pass, self._passes = schema, first_pass, passes
         passes.first = passes.made
+        self._source = first_pass.digest
+        # Steps before the first pass, and functions of rows after it.
+        self._steps: tuple[WithPast, ...] = ()
         self._transformations: tuple[Transformation, ...] = ()
         self.names, self.outcome_name = schema.actions, schema.outcome
         self.categories, self.columns = schema.categories, schema.columns
-        self.lift_tests, self.dropped = (), missing.rows
+        self.lift_tests, self.dropped, self.left_out = (), missing.rows, 0
         check_enough_rows(self)
         if schema.require_observational:
             check_observational(self)
@@ -78,6 +82,33 @@ class OutOfCoreRows(Rows):
         # Errors of the transformation are raised here rather than in a later pass.
         _ = same.in_memory
         return same
+
+    def with_past(self, function: Transformation, periods: int) -> Self:
+        """Apply a function in every pass; see :meth:`Rows.with_past`."""
+        earlier = (WithPast(own, 0) for own in self._transformations)
+        steps = (*self._steps, *earlier, WithPast(function, periods))
+        first_pass = self._sampled(steps)
+        if not first_pass.counts:
+            raise DataError("no row has enough earlier rows; give a shorter length in carryover")
+        return self._replace(
+            _steps=steps,
+            _transformations=(),
+            _first_pass=first_pass._replace(missing=self._first_pass.missing),
+            categories=first_pass.rows.categories,
+            left_out=self.left_out + len(self) - first_pass.digest.rows,
+        )
+
+    @property
+    def by_time(self) -> Self:
+        """The same rows, those of a unit in the order of time, in which they are read."""
+        return self
+
+    @property
+    def this_period(self) -> Self:
+        """Rows with the actions of their period, if these were carried over."""
+        if self.in_memory.periods is None:
+            return self
+        return self.with_outcome(of_this_period)
 
     def _replace(self, **changes: Any) -> Self:
         same = copy(self)
@@ -110,10 +141,19 @@ class OutOfCoreRows(Rows):
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         """Apply a function to all rows, in pieces of any size."""
 
+    @abstractmethod
+    def _sampled(self, steps: Sequence[WithPast]) -> Reservoir:
+        """Count and sample what steps make of the rows, in a pass."""
+
     @cached_property
     def in_memory(self) -> Observations:
         """Rows in memory: a sample of every regime."""
         return self._sample(SAMPLE_ROWS)
+
+    @property
+    def opening(self) -> Observations:
+        """First rows by unit and time; see :attr:`Rows.opening`."""
+        return self._finished(self._first_pass.opening)
 
     def sample(self, rows: int) -> Observations:
         """Sample the same rows as :meth:`RegimeData.sample`, at most those in memory.
@@ -125,10 +165,13 @@ class OutOfCoreRows(Rows):
         return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
 
     def _sample(self, rows: int) -> Observations:
-        names = ("categories", "columns", "lift_tests", "dropped")
+        return self._finished(self._first_pass.sample(rows))
+
+    def _finished(self, rows: Observations) -> Observations:
+        """Rows of the first pass as those of later passes."""
+        names = ("categories", "columns", "lift_tests", "dropped", "left_out")
         more = {name: getattr(self, name) for name in names}
-        sample = replace(self._first_pass.sample(rows), **more)
-        return transformed(self._transformations, sample)
+        return transformed(self._transformations, replace(rows, **more))
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches of at most ``rows`` rows.
@@ -140,13 +183,24 @@ class OutOfCoreRows(Rows):
         """
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
-        for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
-            digest = digest.merge(own)
+
+        def read() -> Iterator[Observations]:
+            nonlocal digest
+            for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
+                digest = digest.merge(own)
+                yield piece
+
+        for piece in stepped(self._steps, read()):
             yield from map(partial(transformed, self._transformations), piece.batches(rows))
-        self._first_pass.digest.refuse_other(digest)
+        self._source.refuse_other(digest)
 
     def __len__(self) -> int:
         return self._first_pass.digest.rows
+
+
+def of_this_period(rows: Observations) -> Observations:
+    """Rows with the actions of their period."""
+    return rows.this_period
 
 
 def transformed(transformations: Iterable[Transformation], rows: Observations) -> Observations:
@@ -175,12 +229,12 @@ class StreamedData(OutOfCoreRows):
         passes = Passes()
         self._tables = tables = partial(counted, tables, passes)
         self._each = each
-        with stage("Reading", progress, "rows") as bar:
+        with stage("Reading", progress, "rows") as count:
 
             def with_progress() -> Iterator[Any]:
                 for table, _ in numbered_tables(tables()):
                     yield table
-                    bar.update(len(table))
+                    count(len(table))
 
             schema = schema.with_levels(schema.contents_of(tables(), each=each))
             first_pass = Reservoir.over(schema, with_progress(), each=each)
@@ -301,6 +355,9 @@ class StreamedData(OutOfCoreRows):
             return batches
 
         return cls(opened, schema, progress, each=map)
+
+    def _sampled(self, steps: Sequence[WithPast]) -> Reservoir:
+        return Reservoir.over(self._schema, self._tables(), 0, steps, self._each)
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         return self._each(

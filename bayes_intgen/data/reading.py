@@ -39,8 +39,9 @@ def read(
     r"""Read data from a table, a file, batches, a query of DuckDB or a Dask frame.
 
     Parquet files, text and Arrow files of more than half a gigabyte, files in a sequence and
-    queries with more than five million rows are streamed, with the columns that are named, unless
-    rows have a ``time``.
+    queries with more than five million rows are streamed, with the columns that are named. Rows
+    with a ``time`` must be in order of it within their units then; Parquet files of up to half a
+    gigabyte are read into memory with it, where any order does.
 
     Parameters
     ----------
@@ -63,8 +64,8 @@ def read(
     Returns
     -------
     RegimeData, StreamedData or DistributedData
-        Rows in memory, of a table, a smaller file or query, and of any file with ``time``; streamed
-        rows; rows on a cluster, of a Dask frame and with ``client``.
+        Rows in memory, of a table, a smaller file or query; streamed rows; rows on a cluster, of a
+        Dask frame and with ``client``.
 
     Raises
     ------
@@ -90,18 +91,16 @@ def read(
         return DistributedData.from_parquet(
             source, *columns, client=client, progress=progress, **options
         )
-    # Rows that follow each other are compared with the next ones, so all must be in memory.
-    in_memory = options.get("time") is not None
-    if isinstance(source, str | PathLike) and (in_memory or not is_streamed(Path(source))):
+    by_time = options.get("time") is not None
+    if isinstance(source, str | PathLike) and not is_streamed(Path(source), by_time):
         source = read_table(Path(source), regime)
     schema = Schema.of(*columns, **options)
     if paths := _paths(source):
         return StreamedData(partial(_tables, paths, schema.every, regime), schema, progress)
     is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
-    is_limited = is_query and not in_memory
     # Queries that aggregate in parallel round differently when they are run again.
-    table = as_table(source.limit(MAX_ROWS + 1) if is_limited else source, schema.every)
-    if is_limited and table is not None and len(table) > MAX_ROWS:
+    table = as_table(source.limit(MAX_ROWS + 1) if is_query else source, schema.every)
+    if is_query and table is not None and len(table) > MAX_ROWS:
         return StreamedData(partial(relation_tables, source, schema.every), schema, progress)
     if table is not None:
         return RegimeData.from_frame(table, *columns, **options)

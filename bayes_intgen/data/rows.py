@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -58,9 +58,11 @@ SAME_ROWS = "make the data again, from a source that gives the same rows every t
 # Arrays with an entry per row, and those of them that are kept and read by column.
 ARRAYS = (
     *("actions", "outcome", "intervened", "covariates", "weights", "within"),
-    *("series", "time", "periods"),
+    *("series", "time", "windows", "periods"),
 )
-BY_COLUMN = ("actions", "intervened", "periods")
+BY_COLUMN = ("actions", "intervened", "windows", "periods")
+# Maximum number of rows from which it is learned how rows follow each other.
+OPENING_ROWS = 20_000
 
 
 @dataclass
@@ -98,6 +100,8 @@ class Rows(ABC):
         Covariates and groups.
     dropped : dict from mask to int
         Number of rows per mask that were left out because of missing cells.
+    left_out : int
+        Number of rows that were left out because earlier periods say too little about them.
     """
 
     names: tuple[str, ...]
@@ -106,6 +110,7 @@ class Rows(ABC):
     lift_tests: tuple[LiftTest, ...]
     columns: CovariateColumns
     dropped: dict[Mask, int]
+    left_out: int
 
     @property
     @abstractmethod
@@ -139,9 +144,27 @@ class Rows(ABC):
         raise DataError(f"means of groups need rows in memory; {remedy}")
 
     @property
+    @abstractmethod
+    def opening(self) -> "Observations":
+        """First rows by unit and time, or of the table without a time: up to ``OPENING_ROWS``."""
+
+    @property
+    @abstractmethod
+    def by_time(self) -> "Rows":
+        """The same rows, those of a unit in the order of time."""
+
+    @property
+    @abstractmethod
     def this_period(self) -> "Rows":
-        """Rows with the actions of their period, which are carried over in memory only."""
-        return self
+        """Rows with the actions of their period, if these were carried over."""
+
+    @abstractmethod
+    def with_past(self, function: "Transformation", periods: int) -> "Rows":
+        """Rows that a function makes of these, some of which it may leave out.
+
+        Rows out of memory reach it in batches, each after so many earlier rows of its units, and
+        are counted and sampled again.
+        """
 
     @abstractmethod
     def with_outcome(self, transformation: "Transformation") -> "Rows":
@@ -184,17 +207,19 @@ class Rows(ABC):
         thousands at a time.
         """
         batches = batches or self.batches(rows_per_batch(len(self)))
-        with bar_of_steps(label, progress, len(self), "rows") as bar:
+        with bar_of_steps(label, progress, len(self), "rows") as count:
             for rows, result in in_threads(lambda batch: (len(batch), function(batch)), batches):
-                bar.update(rows)
+                count(rows)
                 yield result
 
-    def map_reduce[T](
+    def map_reduce[Part, T](
         self,
-        function: "Callable[[Observations], T]",
+        function: "Callable[[Observations], Part]",
         combine: Callable[[T, T], T],
         label: str,
         progress: bool,
+        total: Callable[[Iterable[Part]], T] | None = None,
+        of_regime: int = 0,
     ) -> T:
         """Apply a function to each batch and combine the results in the order of the batches.
 
@@ -206,38 +231,10 @@ class Rows(ABC):
             Combines the results of two consecutive sets of rows; associative.
         label, progress
             Label of the progress bar, and whether to show it.
-
-        Raises
-        ------
-        DataError
-            If the source no longer holds the rows of the first pass.
-        """
-        total: Callable[[Iterable[T]], T] = partial(reduce, combine)
-        return self.sums(function, total, combine, 0, label, progress)
-
-    def sums[Part, T](
-        self,
-        function: "Callable[[Observations], Part]",
-        total: Callable[[Iterable[Part]], T],
-        combine: Callable[[T, T], T],
-        of_regime: int,
-        label: str,
-        progress: bool,
-    ) -> T:
-        """Apply a function to batches, and sum the results in order.
-
-        Parameters
-        ----------
-        function : callable
-            Maps a batch of rows to a result.
-        total : callable
-            Sums the results of consecutive batches.
-        combine : callable
-            Combines two of these sums, where machines sum parts of the rows; associative.
+        total : callable, optional
+            Combines the results of consecutive batches; by default one after the other.
         of_regime : int
             Number of rows of batches of one regime each; zero for batches of all regimes.
-        label, progress
-            As in :meth:`map_reduce`.
 
         Raises
         ------
@@ -245,7 +242,8 @@ class Rows(ABC):
             If the source no longer holds the rows of the first pass.
         """
         batches = of_regime and by_regime(self.batches(of_regime), of_regime, tuple(self.regimes))
-        return total(self.map_batches(function, label, progress, batches or None))
+        parts = self.map_batches(function, label, progress, batches or None)
+        return total(parts) if total else reduce(combine, cast(Iterable[T], parts))
 
     @abstractmethod
     def _replace(self, **changes: Any) -> Self:
@@ -458,8 +456,9 @@ class Observations(Rows):
         If ``actions`` are carried over from earlier periods: actions of the period of each row,
         derivatives of ``actions`` in their rates of carry-over, in units of their prior standard
         deviations, and two means of actions over earlier periods.
-    left_out : int
-        Number of rows that were left out because earlier periods say too little about them.
+    windows : ndarray, shape (N, 2 * periods * actions), or None
+        For each action that will carry over: its values in this and earlier periods, NaN without a
+        row, and whether it was set there.
     """
 
     names: tuple[str, ...]
@@ -475,6 +474,7 @@ class Observations(Rows):
     within: NDArray[np.float64] | None = None
     series: NDArray[np.int_] | None = None
     time: NDArray[np.float64] | None = None
+    windows: NDArray[np.float64] | None = None
     periods: NDArray[np.float64] | None = None
     left_out: int = 0
     dropped: dict[Mask, int] = field(default_factory=dict)
@@ -590,6 +590,30 @@ class Observations(Rows):
         return None if fine is None else self.covariates[:, fine].astype(int)
 
     @property
+    def order_in_time(self) -> NDArray[np.intp] | slice:
+        """Positions of the rows by unit and time; in their order without a time."""
+        if self.series is None or self.time is None:
+            return slice(None)
+        return np.lexsort((self.time, self.series))
+
+    @property
+    def opening(self) -> Self:
+        """First rows by unit and time, or of the table without a time: up to ``OPENING_ROWS``."""
+        if isinstance(order := self.order_in_time, slice):
+            return self.take(slice(OPENING_ROWS))
+        return self.take(order[:OPENING_ROWS])
+
+    @property
+    def by_time(self) -> Self:
+        """The same rows by unit and time."""
+        return self.take(self.order_in_time)
+
+    def with_past(self, function: "Transformation", periods: int) -> "Observations":
+        """Apply a function to all rows; see :meth:`Rows.with_past`."""
+        rows = function(self)
+        return replace(rows, left_out=self.left_out + len(self) - len(rows))
+
+    @property
     def this_period(self) -> Self:
         """Rows with the actions of their period, if these were carried over."""
         if self.periods is None:
@@ -606,9 +630,9 @@ class Observations(Rows):
         >>> data.stretches(12)[:3]
         array([0, 1, 2])
         """
-        if self.series is None or self.time is None:
+        order, out = self.order_in_time, np.empty(len(self), dtype=np.int_)
+        if self.series is None or isinstance(order, slice):
             return np.arange(len(self))
-        order, out = np.lexsort((self.time, self.series)), np.empty(len(self), dtype=np.int_)
         is_first = np.diff(self.series[order], prepend=-1) != 0
         starts = np.flatnonzero(is_first)
         place = np.arange(len(self)) - np.repeat(starts, np.diff([*starts, len(self)]))

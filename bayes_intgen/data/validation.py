@@ -21,7 +21,7 @@ from bayes_intgen.data.rows import Observations, Rows, check_enough_rows, check_
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.pretreatment import copied_action
 from bayes_intgen.identification.regimes import is_identified
-from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.formats import format_number, shorter_number
 from bayes_intgen.text.messages import option, quoted
 
 # Largest weight, and inverse of the smallest one: sums over rows of weights that differ by more
@@ -50,6 +50,8 @@ MAX_ROWS_SHARE = 0.5
 MAX_FREEDOM = 2 / 3
 # Minimum noise of such a fit, in standard deviations of the outcome.
 MIN_NOISE = 1e-3
+# Minimum noise of any fit, in standard deviations of the outcome: less is rounding.
+LEAST_NOISE = 1e-5
 # Minimum share of copies among rows for a warning.
 MIN_COPIES_SHARE = 0.1
 
@@ -66,7 +68,8 @@ def checked_data(data: Any) -> Rows:
         )
     if isinstance(data, Observations):
         check_enough_rows(data)
-        check_covariates(data)
+        if len(data.columns):
+            check_covariates(data)
     return data
 
 
@@ -241,3 +244,30 @@ def _ranks(columns: NDArray[np.float64]) -> NDArray[np.int_]:
     last_first = list(range(columns.shape[1]))[::-1]
     # Several times faster than np.unique with an axis.
     return np.asarray(pd.DataFrame(columns).groupby(last_first).ngroup())
+
+
+def refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
+    """Raise DataError if the actions explain the outcome completely."""
+    if not noise_sd > LEAST_NOISE * unit:
+        raise DataError(
+            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
+            f"{shorter_number(noise_sd, 1)} for a standard deviation of "
+            f"{shorter_number(unit, 3)}), so there is nothing to infer; check that the outcome "
+            "was not computed from the actions"
+        )
+
+
+def refuse_straight_line(data: Observations) -> None:
+    """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
+
+    Residuals are compared with the interquartile range, because one outlier can dominate the
+    standard deviation, and a fit in transformed coordinates would then not detect the line.
+    """
+    centred = data.actions - data.actions.mean(axis=0)
+    centred /= centred.std(axis=0)
+    outcome = data.outcome - data.outcome.mean()
+    slopes, *_ = np.linalg.lstsq(centred, outcome)
+    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
+    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
+    if interquartile_range > 0:
+        refuse_no_noise(data, float(residual), float(interquartile_range))

@@ -203,6 +203,8 @@ class Plan:
             lines.append(f"costs {shorter_number(self.cost)}")
         if not self.supported:
             lines.append("beyond the support of the rows: extrapolation")
+        if "population" in self.gain.attrs:
+            lines.append(f"population: {self.gain.attrs['population']}")
         return [*lines, *self.remarks]
 
 

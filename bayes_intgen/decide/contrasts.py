@@ -201,9 +201,6 @@ def contrast(
         return _between(posterior, quantity, to, start, intervened)
     if intervened is not None:
         intervened = checked_actions(intervened, terms.names)
-        observed = [name for name in terms.carryover if name not in intervened]
-        if observed:
-            raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
     change = _between(posterior, quantity, to, start, intervened, periods)
     return change.assign_attrs(restated(change.attrs, terms, periods))
 
@@ -247,7 +244,7 @@ def _between(
     shown = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
     if periods is not None:
         terms = posterior.terms
-        ends, starts = (after_periods(terms, values, periods) for values in (ends, starts))
+        ends, starts = (after_periods(terms, own, periods, intervened) for own in (ends, starts))
     # One query, so that there is one warning.
     query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
     supported = query.verdict.supported

@@ -252,7 +252,7 @@ def design(
     per_row = checked_costs(costs, labels)
     data, joint = _data(history, masks, rng)
     terms = model.decompose(data)
-    priors = model.hyperpriors(terms)
+    priors = terms.hyperpriors(model.noise_scale)
     sites = {name: np.exp(prior.log_median) for name, prior in priors.sites.items()}
     belief = Belief.known(np.diag(np.exp(priors.log_sd(sites))))
     points = joint if target is None else checked_points(target, names, data.categories)

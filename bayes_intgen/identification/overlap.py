@@ -166,15 +166,10 @@ class ReferenceRows:
             {
                 "reference_row": np.arange(len(which)),
                 "visited_row": np.arange(len(visited)),
-                "regime": list(self.labels),
+                "regime": [mask_label(self.names, mask) for mask in self.masks],
                 "action": list(self.names),
             },
         )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels of the regimes."""
-        return tuple(mask_label(self.names, mask) for mask in self.masks)
 
     def distances(self, points: Array, inputs: Sequence[int]) -> Array:
         """Compute distances of points from each regime in some of the actions.
@@ -421,7 +416,7 @@ class ReferenceRows:
             },
             coords={
                 "point": np.arange(len(points)),
-                "regime": list(self.labels),
+                "regime": [mask_label(self.names, mask) for mask in self.masks],
                 "action": list(self.names),
                 "value": (("point", "action"), decoded_table(points, self.categories)),
                 "asked_set": ("action", np.array(target, dtype=bool)),

@@ -1,6 +1,6 @@
 """Actions that carry over: draws of their rates, and for how long they are held in an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -47,7 +47,9 @@ def restated(attrs: Mapping[str, str], terms: Decomposition, periods: int) -> di
     return {**attrs, "population": attrs["population"].replace(*words)}
 
 
-def after_periods(terms: Decomposition, values: Array, periods: int) -> Array:
+def after_periods(
+    terms: Decomposition, values: Array, periods: int, intervened: Collection[str] | None = None
+) -> Array:
     """Carried-over actions at points, shape (M, K), where they have been held for some periods.
 
     Before that they were at their medians for as long as they act.
@@ -55,11 +57,14 @@ def after_periods(terms: Decomposition, values: Array, periods: int) -> Array:
     Raises
     ------
     PointsError
-        If no action carries over, or the number is not positive.
+        If no action carries over, one that does is not set, or the number is not positive.
     """
     count = whole_number(periods, "periods", 1, PointsError)
     if not terms.carryover:
         raise PointsError("no action carries over in this fit, so that periods are alike; omit it")
+    observed = [name for name in terms.carryover if name not in (intervened or terms.names)]
+    if observed:
+        raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
     out = values.copy()
     for name, adstock in terms.carryover.items():
         k, usual = terms.names.index(name), _usual(terms, name)

@@ -22,9 +22,8 @@ from bayes_intgen.data.queries import checked_points, named_points, point_labels
 from bayes_intgen.data.rows import OutcomeKind
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.identification.graph import edge_probabilities
-from bayes_intgen.inference.sampler import Autocorrelation
+from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
-from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
@@ -43,6 +42,7 @@ from bayes_intgen.posterior.schema import (
     FIT,
     draw_coordinates,
     size_of_draws,
+    stored_model,
     stored_prediction,
 )
 
@@ -57,17 +57,17 @@ class PosteriorDraws:
     """Posterior draws of a model, with everything needed to predict from them.
 
     Numeric core of :class:`bayes_intgen.Posterior`, which documents its attributes. The tree,
-    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state. Also in a fit
-    the model is read from there: arrays in another order in memory would change the last digits of
-    answers, which are those of the fit when it is saved and loaded.
+    made by :func:`bayes_intgen.posterior.schema.build_tree`, is its only state: a fit gives the
+    model, terms and variance function that it has written there, a file those that are read.
     """
 
-    def __init__(self, tree: xr.DataTree) -> None:
+    def __init__(
+        self,
+        tree: xr.DataTree,
+        written: tuple[Model, Decomposition, VarianceFunction] | None = None,
+    ) -> None:
         self.tree = tree
-        attrs = tree[FIT].attrs
-        self.model: Model = serialise.loads(attrs["model"], Model)
-        self.terms: Decomposition = serialise.loads(attrs["terms"], Decomposition)
-        self.spread: VarianceFunction = serialise.loads(attrs["spread"], VarianceFunction)
+        self.model, self.terms, self.spread = written or stored_model(tree)
 
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.actions))
@@ -107,7 +107,7 @@ class PosteriorDraws:
         order that can be seen, and they do not.
         """
         attrs = self.tree["noise"].attrs
-        return Autocorrelation(*(attrs[name] for name in Autocorrelation._fields))
+        return Autocorrelation(**{name: attrs[name] for name in Autocorrelation._fields})
 
     @cached_property
     def averages(self) -> Standardisation:

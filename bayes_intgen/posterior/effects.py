@@ -15,6 +15,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
+from bayes_intgen.posterior.carryover import after_periods, restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     central,
@@ -32,6 +33,7 @@ def effect_table(
     *,
     baseline: Any = None,
     level: float = 0.9,
+    periods: int | None = None,
 ) -> xr.Dataset:
     """Effects at points with central bands, and changes from a baseline.
 
@@ -45,6 +47,8 @@ def effect_table(
         One point for all, or one per point, from which changes are computed.
     level : float
         Probability of the bands.
+    periods : int, optional
+        As in ``posterior.joint_effect``.
 
     Returns
     -------
@@ -87,14 +91,17 @@ def effect_table(
         )
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
+    if periods is not None:
+        together = after_periods(posterior.terms, together, periods, intervened)
+    held, before = np.split(together, [len(values)])
     query = support_of(posterior).query_at(together, intervened)
     support_of(posterior).warn_of_level(query.intervened, posterior.averages)
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
-    draws = prediction.mean(values, mask).reshape(-1, len(values))
+    draws = prediction.mean(held, mask).reshape(-1, len(values))
     columns = {
         **central(draws, level),
-        **prediction.outcome_summary(values, mask, tails_of(level)),
+        **prediction.outcome_summary(held, mask, tails_of(level)),
         **{name: out.mean(axis=0) for name, out in prediction.law.out_of_range(draws).items()},
         "supported": query.verdict.supported[: len(values)],
     }
@@ -104,10 +111,12 @@ def effect_table(
     if start is not None:
         changed = np.flatnonzero((values != start).any(axis=0)).tolist()
         attrs = change_attrs(posterior, changed, query.intervened)
-        changes = prediction.change(start, values, mask).reshape(-1, len(values))
+        changes = prediction.change(before, held, mask).reshape(-1, len(values))
         columns |= central(changes, level, "change") | {"above_zero": (changes > 0).mean(axis=0)}
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
+    if periods is not None:
+        attrs = restated(attrs, posterior.terms, periods)
     return labelled_dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **arguments},
         coords={"point": point_labels(points, len(values)), "action": list(actions)},

@@ -237,7 +237,9 @@ class FitSupport:
         target = tuple(name in intervened for name in names)
         words = []
         if found := rests_on(names, covariates, target, shares):
-            changes = option("ask for posterior.contrast", command="look at changes, by --from")
+            # Under a log link a difference needs the level, too.
+            method = "ratio" if self.model.link == "log" else "contrast"
+            changes = option(f"ask for posterior.{method}", command="look at changes, by --from")
             words.append(f"{in_one_sentence(found)}; {changes}")
         dates = [name for name in self.terms.covariates.dates if name in averages.given]
         _say(words or self._beyond(dates, regimes, averages))

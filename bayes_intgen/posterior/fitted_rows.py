@@ -276,7 +276,7 @@ def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Data
 
     log_densities = xr.Dataset(coords=draws.coords)
     with on_cpu():
-        for name, prior in model.hyperpriors(terms).sites.items():
+        for name, prior in terms.hyperpriors(model.noise_scale).sites.items():
             density = dist.LogNormal(prior.log_median, prior.sigma)
             values = np.asarray(density.log_prob(draws[name].values))
             log_densities[name] = draws[name].dims, values

@@ -19,7 +19,7 @@ from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.errors import SavedFitError
 
 # Version of the format; files of others are refused.
-FORMAT = 4
+FORMAT = 5
 # Attributes that are no part of a tree: descriptions of dimensions and types.
 _NETCDF = (
     "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_FillValue", "dtype", "_NCProperties",

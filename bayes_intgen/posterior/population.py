@@ -42,7 +42,7 @@ from bayes_intgen.models.bases import CONSTANT
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
 from bayes_intgen.models.prediction import Prediction
-from bayes_intgen.models.terms import Always, Decomposition, Term
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
@@ -425,7 +425,7 @@ def _with_new_groups(
             basis = TensorProductBasis((function, indicator), function.size)
         inputs = (at,) if action is None else (action, at)
         component = replace(CONSTANT, basis=basis)
-        more.append(Term(f"new {name}", "group", action, inputs, component, 1.0, Always()))
+        more.append(Term(f"new {name}", "group", action, inputs, component, 1.0, ALWAYS))
         draws.append(effects)
 
     for term in terms.terms:

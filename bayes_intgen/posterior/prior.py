@@ -49,7 +49,7 @@ def prior_draws(
     ((4, 10), True)
     """
     fixed, rng = fixed or {}, generator(seed, "prior")
-    priors = model.hyperpriors(terms.without(fixed))
+    priors = terms.without(fixed).hyperpriors(model.noise_scale)
     sites = {
         name: np.exp(
             own.log_median + own.sigma * rng.standard_normal((*shape, *np.shape(own.sigma)))

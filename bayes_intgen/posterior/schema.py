@@ -19,22 +19,22 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import SavedFitError
-from bayes_intgen.inference.sampler import ImportanceDiagnostics
+from bayes_intgen.inference.settings import ImportanceDiagnostics
 from bayes_intgen.models import Model
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.models.laws import (
+    LAWS,
     BinaryLaw,
     CountLaw,
     Link,
     OutcomeLaw,
     ResidualNoise,
     StudentTNoise,
-    law_of_link,
 )
 from bayes_intgen.models.population import Units
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.models.variance_function import VarianceFunction, drawn_deviations
 from bayes_intgen.posterior.layout import FORMAT
 from bayes_intgen.posterior.population import population_dataset
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bayes_intgen.inference.pilot.lack_of_fit import FitTest
     from bayes_intgen.inference.pilot.pilot import Pilot
     from bayes_intgen.inference.pilot.residuals import FarOutcomes
-    from bayes_intgen.inference.sampler import SampledModel, SamplerSettings
+    from bayes_intgen.inference.settings import SampledModel, SamplerSettings
 
 _DRAW_DIMS = ("chain", "draw")
 # Group whose attributes are the model and what else no other program reads.
@@ -178,9 +178,9 @@ def _noise(
     size = len(pilot.quantiles)
     variables: dict[str, Any] = {"quantile": ("probability", pilot.quantiles)}
     labels: dict[str, Any] = {"probability": (np.arange(size) + 0.5) / size}
-    if pilot.estimate is not None:
+    if pilot.covariance is not None:
         shape, rng = tuple(map(len, draws.values())), generator(seed, "noise")
-        deviations = pilot.estimate.draw(shape, rng)
+        deviations = drawn_deviations(pilot.covariance, shape, rng)
         variables["deviation"] = ((*_DRAW_DIMS, "height"), deviations)
         labels |= {**draws, "height": np.arange(deviations.shape[-1])}
     if pilot.student_t is not None:
@@ -254,6 +254,16 @@ def _constant_data(
     return xr.merge(parts, join="exact", combine_attrs="override")
 
 
+def stored_model(tree: xr.DataTree) -> tuple[Model, Decomposition, VarianceFunction]:
+    """Read the model, its terms and the variance function from the tree of a fit."""
+    attrs = tree[FIT].attrs
+    return (
+        serialise.loads(attrs["model"], Model),
+        serialise.loads(attrs["terms"], Decomposition),
+        serialise.loads(attrs["spread"], VarianceFunction),
+    )
+
+
 def stored_prediction(
     tree: xr.DataTree, terms: Decomposition, spread: VarianceFunction, link: Link
 ) -> Prediction:
@@ -282,7 +292,7 @@ def stored_law(link: Link, kind: str, noise: xr.Dataset) -> OutcomeLaw:
     SavedFitError
         If there is no law for outcomes of this kind.
     """
-    laws = {law.kind: law for law in (law_of_link(link), BinaryLaw, CountLaw)}
+    laws = {law.kind: law for law in (LAWS[link], BinaryLaw, CountLaw)}
     if kind not in laws:
         raise SavedFitError(f"kinds of outcomes that are unknown: {kind!r}")
     if "df" in noise:

@@ -162,7 +162,7 @@ cause is likely to move it, so that it has no control variable
     rows = data.in_memory.sample(DRAWN_ROWS)
     inputs = rows.inputs[~rows.intervened[:, k]]
     (control, of_control), *_ = controls
-    functions = replace(terms, terms=own).functions(inputs)
+    functions = replace(terms, terms=own).matrix(inputs)
     mean = prediction_of(posterior).coefficients.mean(axis=(0, 1))
     of_bias = np.concatenate([mean[terms.columns[term.name]] for term in own])
     columns = {

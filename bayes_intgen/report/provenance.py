@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from typing import Any
 
-from bayes_intgen.inference.sampler import ImportanceDiagnostics
+from bayes_intgen.inference.settings import ImportanceDiagnostics
 from bayes_intgen.models import codec as serialise
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.edges import edges_in_words

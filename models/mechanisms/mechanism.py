@@ -54,7 +54,7 @@ class LogNormal:
     sigma: float
 
     def __post_init__(self) -> None:
-        median, sigma = (real_number(getattr(self, n), n) for n in ("median", "sigma"))
+        median, sigma = real_number(self.median, "median"), real_number(self.sigma, "sigma")
         if not (median > 0 and sigma > 0):
             raise ModelError(f"a log-normal prior needs a positive median and sigma, not {self}")
         # NumPy takes large integers for objects.

@@ -9,7 +9,7 @@ import pytest
 from studies import assert_figures, assert_resumes, read, run
 
 import bayes_intgen as bi
-from bayes_intgen.inference.sampler import Techniques
+from bayes_intgen.inference.settings import Techniques
 
 
 @pytest.fixture

@@ -113,9 +113,8 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     np.testing.assert_allclose(tree["log_likelihood"]["outcome"][..., 7], expected, rtol=1e-9)
     assert float(tree["observed_data"]["outcome"][7]) == data.outcome[row]
 
-    priors = posterior.model.hyperpriors(
-        posterior.terms.without(tree["constant_data"]["fixed_scale_of"].to_numpy())
-    )
+    free = posterior.terms.without(tree["constant_data"]["fixed_scale_of"].to_numpy())
+    priors = free.hyperpriors(posterior.model.noise_scale)
     scale = tree["posterior"]["scale"].to_numpy()
     sigma, median = priors.scale.sigma, np.exp(priors.scale.log_median)
     np.testing.assert_allclose(
@@ -161,7 +160,7 @@ def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
         tree[group]["outcome"].std() for group in ("posterior_predictive", "prior_predictive")
     )
     assert after < 0.5 * before
-    scale = posterior.model.hyperpriors(posterior.terms).noise_sd
+    scale = posterior.terms.hyperpriors(posterior.model.noise_scale).noise_sd
     drawn = np.log(tree["prior"]["noise_sd"])
     assert abs(float(drawn.mean()) - scale.log_median) < 4 * scale.sigma / np.sqrt(drawn.size)
     for draw in (

@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.errors import DataError
-from bayes_intgen.inference.sampler import ImportanceDiagnostics
+from bayes_intgen.inference.settings import ImportanceDiagnostics
 
 from _posteriors import joined
 from conftest import confounded_rows

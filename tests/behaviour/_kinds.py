@@ -289,6 +289,16 @@ def stream(folder: Path) -> Case:
     return replace(case, data=data)
 
 
+def stream_in_time() -> Case:
+    """Weeks of regions in which tv acts for some weeks, read in batches that cut regions."""
+    case = carry_over()
+    frame = case.frame.assign(region=[f"r{i // 100}" for i in range(len(case.frame))])
+    batches = [frame[start : start + 170] for start in range(0, len(frame), 170)]
+    order = {"unit": "region", "time": "week"}
+    data = bi.read(batches, case.actions, "y", **order, progress=False)
+    return replace(case, frame=frame, data=data)
+
+
 def cluster(folder: Path) -> Case:
     from distributed import Client, LocalCluster
 
@@ -420,6 +430,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     ),
     "missing_cells": missing_cells,
     "stream": stream,
+    "stream_in_time": stream_in_time,
     "cluster": cluster,
     "zeros_and_ones": lambda: case_of(
         World(

@@ -25,7 +25,7 @@ import bayes_intgen as bi
 # Kinds of rows that the scikit-learn regressor does not take: it is given arrays.
 NOT_ARRAYS = (
     *("aggregated", "lift_test", "lift_test_beside_rows", "missing_cells"),
-    *("stream", "cluster", "updated"),
+    *("stream", "stream_in_time", "cluster", "updated"),
 )
 # Questions that a fit refuses, with words of the error.
 REGRESSION = {
@@ -45,6 +45,7 @@ REFUSED = {
     ("group_means", "program"): "'patient' are integrated out.*at most 64 groups",
     ("aggregated", "program"): "outcome_sd",
     ("stream", "program"): "RegimeData.from_frame",
+    ("stream_in_time", "program"): "RegimeData.from_frame",
     ("cluster", "program"): "RegimeData.from_frame",
     ("money", "sensitivity"): "log",
     ("two_and_three_levels", "estimator"): "'size'.*OrdinalEncoder",

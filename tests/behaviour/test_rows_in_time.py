@@ -1,10 +1,16 @@
 """Rows of a unit that follow each other: intervals allow for what they have in common."""
 
+import warnings
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from dask import dataframe as dd
+from distributed import Client, LocalCluster
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 import bayes_intgen as bi
 
@@ -158,13 +164,117 @@ def test_a_parquet_file_with_a_time_is_read_into_memory(tmp_path) -> None:
     assert kinds == [bi.RegimeData, bi.StreamedData]
 
 
-def test_a_stream_with_a_time_is_refused() -> None:
-    frame = panel(7, decay=0.0)
-    stream = bi.StreamedData.from_batches(
-        lambda: [frame], NAMES, outcome="y", regime="regime", **ORDER
+def streamed(frame: pd.DataFrame, sizes: tuple[int, ...], **columns: object) -> bi.Rows:
+    """Rows in batches of some sizes in turn."""
+    ends, every = [0], cycle(sizes)
+    while ends[-1] < len(frame):
+        ends.append(ends[-1] + next(every))
+    batches = [frame[start:stop] for start, stop in pairwise(ends)]
+    return bi.StreamedData.from_batches(
+        batches, NAMES, "y", "regime", progress=False, **ORDER, **columns
     )
-    with pytest.raises(bi.DataError, match="must be in memory"):
-        bi.fit(stream, method="laplace", progress=False)
+
+
+OPEN = bi.models.additive(
+    carryover={"tv": bi.Adstock(), "radio": bi.Adstock(0.3, delay=1, length=4)}
+)
+
+
+# Without minimal examples, which take minutes to find.
+@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(
+    sizes=st.lists(st.integers(1, 400), min_size=1, max_size=4).map(tuple),
+    by=st.sampled_from([["region", "week"], ["week", "region"], ["week"]]),
+)
+@pytest.mark.parametrize("model", [None, OPEN])
+def test_a_stream_gives_what_memory_does(model, sizes, by) -> None:
+    """Batches cut units in the middle."""
+    frame = panel(3, decay=0.8).sort_values(by, kind="stable")
+    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
+    fits = [
+        bi.fit(rows, model, method="laplace", progress=False)
+        for rows in (memory, streamed(frame, (101, *sizes)))
+    ]
+    one, other = (fit.joint_effect(POINTS).to_numpy() for fit in fits)
+    np.testing.assert_allclose(other, one, atol=1e-8)
+    assert fits[0].autocorrelation.next > 0.3
+    said = [str(fit).split("Fitted")[0].split("rows are left out") for fit in fits]
+    assert [len(own) for own in said] == [1 + (model is OPEN)] * 2
+
+
+@pytest.mark.filterwarnings("ignore:groups of 'region' differ")
+@pytest.mark.parametrize("groups", [(), ("region",)])
+def test_a_long_stream_gives_what_memory_does(groups) -> None:
+    """More rows than a sample holds, and more regions than have a column each."""
+    panels = [panel(seed, 0.5).assign(panel=f"{seed}-") for seed in range(30)]
+    frame = pd.concat(panels).assign(region=lambda t: t["panel"] + t["region"])
+    frame = frame.sort_values("week", kind="stable")
+    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", groups=groups, **ORDER)
+    one, other = (
+        bi.fit(rows, method="laplace", progress=False)
+        for rows in (memory, streamed(frame, (7000, 3500), groups=groups))
+    )
+    effects = [fit.joint_effect(POINTS).to_numpy() for fit in (one, other)]
+    np.testing.assert_allclose(*effects, atol=1e-8)
+    assert one.autocorrelation.inflation > 1.1
+
+
+def test_workers_give_what_memory_does() -> None:
+    frame = panel(3, decay=0.8)
+    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
+    frame = frame.set_index("region", drop=False).rename_axis(None)
+    halves = [frame.loc[f"r{i}" : f"r{i + 5}"] for i in range(0, REGIONS, 6)]
+    local = {"processes": False, "threads_per_worker": 1, "silence_logs": 50}
+    with (
+        LocalCluster(n_workers=1, dashboard_address="localhost:0", **local) as cluster,
+        Client(cluster) as client,
+    ):
+        parts = dd.concat([dd.from_pandas(half, npartitions=1) for half in halves])
+        rows = bi.read(parts, NAMES, "y", client=client, progress=False, **ORDER)
+        for model in (None, OPEN):
+            one, other = (
+                bi.fit(own, model, method="laplace", progress=False).joint_effect(POINTS)
+                for own in (memory, rows)
+            )
+            np.testing.assert_allclose(other.to_numpy(), one.to_numpy(), atol=1e-8)
+        cut = dd.from_pandas(frame.sort_values("week"), npartitions=2, sort=False)
+        words = r"rows of 'r0' are in two partitions, with 'week' 29 and 30; .*set_index\('region'"
+        with pytest.raises(bi.DataError, match=words):
+            bi.read(cut, NAMES, "y", client=client, progress=False, **ORDER)
+
+
+def test_rows_out_of_order_are_refused() -> None:
+    frame = panel(7, decay=0.0)
+    dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * frame["week"], unit="D")
+    late = frame.assign(week=dates)
+    late.iloc[[70, 75]] = late.iloc[[75, 70]]
+    words = "rows of 'r1' are not in the order of 'week': 2024-03-(11|18) comes after 2024-04"
+    # Within a batch, and in two.
+    for sizes in ((5000,), (71,), (1,)):
+        with pytest.raises(bi.DataError, match=words):
+            streamed(late, sizes)
+    # In memory any order does.
+    assert len(bi.read(late, NAMES, "y", **ORDER)) == len(late)
+
+
+def test_rows_that_change_their_order_between_passes_are_refused() -> None:
+    frame = panel(3, decay=0.8)
+    source = [frame]
+    rows = bi.StreamedData.from_batches(
+        lambda: source, NAMES, "y", "regime", progress=False, **ORDER
+    )
+    source[0] = frame[::-1]
+    with pytest.raises(bi.DataError, match="not in the order of 'week'"):
+        bi.fit(rows, OPEN, method="laplace", progress=False)
+
+
+def test_neighbours_in_a_stream_are_compared_too() -> None:
+    for decay, warned in ((0.8, True), (0.0, False)):
+        rows = bi.read([panel(5, decay=decay)], NAMES, "y", progress=False)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            bi.fit(rows, method="laplace", progress=False)
+        assert any("neighbouring rows resemble" in str(w.message) for w in caught) == warned
 
 
 def test_a_time_may_be_a_date_that_is_no_covariate() -> None:

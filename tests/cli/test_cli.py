@@ -174,8 +174,14 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
     run(*command, "--time", "week", "--carryover", "red,green=0.5")
     fit = bi.load(tmp_path / "f.nc")
     assert fit.model.carryover == {"red": bi.Adstock(), "green": bi.Adstock(0.5)}
-    said = run("effect", tmp_path / "f.nc", "--set", "red=0.1,green=0.2").out
-    assert "Population: red and green held for as long as they act." in said
+    ask = ["effect", tmp_path / "f.nc", "--set", "red=0.1,green=0.2", "--from", "red=0"]
+    assert "Population: red and green held for as long as they act." in run(*ask).out
+    assert "red and green held for 1 period, before at" in run(*ask, "--periods", "1").out
+    week = fit.contrast([[0.1, 0.2]], [[0.0, 0.2]], periods=1).mean()
+    (point,) = json.loads(run(*ask, "--periods", "1", "--format", "json").out)["points"]
+    assert point["change"] == pytest.approx(float(week))
+    unset = ["effect", tmp_path / "f.nc", "--set", "green=0.2", "--observed", "red=0.1"]
+    assert "'red' is not" in run(*unset, "--periods", "1", code=1).err
     run(*command, "--time", "week", "--carryover", "red=fast", code=1)
 
 

@@ -57,7 +57,7 @@ def table(rows: int = 600, patients: int = 150, seed: int = 0) -> pd.DataFrame:
             "patient": rng.integers(0, patients, size=rows),
             "n": rng.integers(1, 9, size=rows),
             "sd": rng.integers(32, 128, size=rows) / 64,
-            "shop": [f"shop {i % 7}" for i in range(rows)],
+            "shop": [f"shop {i // 10:02}" for i in range(rows)],
             "unused": "text",
         }
     )

@@ -224,11 +224,33 @@ def test_rows_of_a_partition_are_summed_as_they_are_read(one_worker, tmp_path) -
     assert "summed" in CALLED[: CALLED.index("read", 1)]
 
 
-def test_carryover_is_refused(one_worker, paths) -> None:
-    data = of_files(paths, one_worker)
-    model = bi.models.additive(carryover={"x": bi.Adstock(0.5)})
-    with pytest.raises(bi.DataError, match="carry-over needs the rows of a unit together"):
-        bi.fit(data, model)
+def test_a_file_is_a_partition_if_rows_have_a_time(one_worker, paths, tmp_path) -> None:
+    roles = {"client": one_worker, "time": "day", "unit": "file", "progress": False}
+    files = [tmp_path / path.name for path in paths[:3]]
+    for i, (path, file) in enumerate(zip(paths[:3], files, strict=True)):
+        rows = pd.read_parquet(path)
+        dated = rows.assign(file=f"f{i}", day=range(len(rows)))
+        dated.to_parquet(file, row_group_size=500)
+    data = bi.read(files, *COLUMNS, **roles)
+    assert len(data._partitions) == 3
+    with pytest.raises(bi.DataError, match="are in two partitions"):
+        bi.read([*files, files[0]], *COLUMNS, **roles)
+
+
+@pytest.mark.filterwarnings("ignore:the fit does not follow")
+def test_units_and_groups_reach_workers_in_other_processes(client) -> None:
+    frame = table(1200).assign(day=np.arange(1200) % 100)
+    frame["shop"] = [f"s{i // 100}" for i in range(1200)]
+    parts = dd.concat([dd.from_pandas(half, npartitions=1) for half in (frame[:500], frame[500:])])
+    roles = {"groups": ["shop"], "unit": "shop", "time": "day", "progress": False}
+    model = bi.models.additive("linear", carryover={"x": bi.Adstock(0.5)})
+    one, other = (
+        bi.fit(bi.read(source, *COLUMNS, **roles, **more), model, method="laplace", progress=False)
+        for source, more in ((frame, {}), (parts, {"client": client}))
+    )
+    points = [[0.5, -0.5], [1.0, 0.0]]
+    effects = [fit.joint_effect(points).to_numpy() for fit in (one, other)]
+    np.testing.assert_allclose(*effects, atol=1e-8)
 
 
 def test_closed_client_is_refused(tmp_path) -> None:

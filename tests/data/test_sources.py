@@ -86,8 +86,8 @@ def test_what_is_read_is_what_the_table_holds() -> None:
     expected = np.where(frame["n"] == 1, 0, (frame["n"] - 1) * frame["sd"] ** 2)
     np.testing.assert_allclose(data.within, expected)
     assert "covariates: 'age', 'season', 'promo', 'week'" in repr(data)
-    assert columns.units == tuple(f"shop {i}" for i in range(7))
-    np.testing.assert_array_equal(data.series, np.arange(600) % 7)
+    assert columns.units == tuple(f"shop {i:02}" for i in range(60))
+    np.testing.assert_array_equal(data.series, np.arange(600) // 10)
     np.testing.assert_array_equal(data.time, data.covariates[:, 3])
     assert "rows of a shop follow each other by week" in repr(data)
 
@@ -420,7 +420,7 @@ def test_unusable_columns_raise(source, spoil, changes, message, client) -> None
     if source == "batches":
         frame = pieces(frame, 250)
     if source == "dask":
-        frame = dd.from_pandas(frame, npartitions=7)
+        frame = dd.from_pandas(frame, npartitions=1 + len(frame) // 120)
         changes = {**changes, "client": client}
     with pytest.raises(bi.DataError, match=message):
         bi.fit(read(frame, **changes), progress=False)

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.models.variance_function import KNOTS, estimate_variance_function
+from bayes_intgen.models.variance_function import (
+    KNOTS,
+    drawn_deviations,
+    estimate_variance_function,
+)
 
 
 def variance_of(actions, intervened):
@@ -22,7 +26,7 @@ def rows(n: int, seed: int, dependent: bool):
 @pytest.mark.parametrize("dependent", [True, False])
 def test_estimate_recovers_the_variance_function(dependent: bool) -> None:
     actions, intervened, residuals, variance, coordinates = rows(20_000, 0, dependent)
-    spread = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
+    spread, _ = estimate_variance_function(actions, intervened, residuals**2, coordinates)
     estimate = spread(actions, intervened)
     assert estimate.mean() == pytest.approx(1)
     ratio = estimate * residuals.var() / variance
@@ -38,7 +42,7 @@ def test_coinciding_knots_share_a_value(equal: int, dependent: bool) -> None:
     actions, intervened, residuals, _, _ = rows(500, 2, dependent)
     actions[:equal, 0] = 0.0
     coordinates = tuple(Coordinate.of(actions[:, k]) for k in range(2))
-    spread = estimate_variance_function(actions, intervened, residuals**2, coordinates).spread
+    spread, _ = estimate_variance_function(actions, intervened, residuals**2, coordinates)
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
     # The product with the features is an independent route to the variance.
@@ -56,11 +60,13 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
     ratios = []
     for seed in range(40):
         actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
-        estimate = estimate_variance_function(actions, intervened, residuals**2, coordinates)
-        deviations = estimate.draw((400,), np.random.default_rng(seed))
-        draws = np.log(estimate.spread.drawn(points, masks, deviations))
+        spread, covariance = estimate_variance_function(
+            actions, intervened, residuals**2, coordinates
+        )
+        deviations = drawn_deviations(covariance, (400,), np.random.default_rng(seed))
+        draws = np.log(spread.drawn(points, masks, deviations))
         geometric = np.exp(draws.mean(axis=0))
-        np.testing.assert_allclose(geometric, estimate.spread(points, masks), rtol=0.1)
+        np.testing.assert_allclose(geometric, spread(points, masks), rtol=0.1)
         # Relative to the mean over rows, because the common factor is sampled elsewhere.
         centre = np.log(truth / np.mean(variance_of(actions, intervened)))
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))

@@ -11,7 +11,7 @@ import bayes_intgen as bi
 def test_hyperparameters_follow_their_priors(data, prior) -> None:
     model = bi.models.additive(prior=prior)
     tree = bi.prior_predictive(data, model, draws=400, rows=20, seed=1)
-    priors = model.hyperpriors(model.decompose(data))
+    priors = model.decompose(data).hyperpriors(model.noise_scale)
     for kind in ("scale", "lengthscale"):
         medians, sigmas = getattr(priors, kind)
         if not len(medians):

@@ -132,10 +132,10 @@ def find_mode(
         if values[-2] - values[-1] < tolerance:
             raise StopIteration
 
-    with bar_of_steps("Search for the mode", progress, unit="steps") as bar:
+    with bar_of_steps("Search for the mode", progress, unit="steps") as count:
 
         def value_and_grad(scaled: Array) -> tuple[float, Array]:
-            bar.update()
+            count()
             value, gradient = target.value_and_grad(scaled * units)
             if not values:
                 values.append(value)

@@ -22,7 +22,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.sampler import Draws, ImportanceDiagnostics, SamplerSettings
+from bayes_intgen.inference.settings import Draws, ImportanceDiagnostics, SamplerSettings
 
 # Degrees of freedom of the proposals. With 4 and 15 the same fits take 980 and 810 evaluations, and
 # the standard deviations are 4 and 5% too small.
@@ -162,14 +162,14 @@ def weighted_draws(
     proposals, counts = [first], np.full(BATCH_SIZE, PER_POINT)
     points, log_density = np.zeros((0, len(first.mean))), np.zeros(0)
     coefficients: list[Array] = []
-    with stage("Laplace approximation", settings.progress, "draws") as bar:
+    with stage("Laplace approximation", settings.progress, "draws") as count:
         while True:
             batch = proposals[-1].draw(BATCH_SIZE, rng_of_points)
             values, draws = target.evaluate(batch, counts, rng)
             points, coefficients = np.concatenate([points, batch]), [*coefficients, draws]
             finite = np.where(np.isfinite(values), -values, -np.inf)
             log_density = np.append(log_density, finite)
-            bar.update(BATCH_SIZE)
+            count(BATCH_SIZE)
             # All batches have one size: the density of all proposals together is their mean.
             log_proposals = [proposal.log_density(points) for proposal in proposals]
             log_proposal = logsumexp(log_proposals, axis=0) - np.log(len(proposals))

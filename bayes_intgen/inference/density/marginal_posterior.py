@@ -234,7 +234,7 @@ class MarginalPosterior(Density):
     @classmethod
     def of(cls, model: Model, terms: Decomposition, sums: SufficientStatistics) -> Self:
         """Combine statistics with the priors of a model."""
-        return cls.given(model.hyperpriors(terms), sums, terms)
+        return cls.given(terms.hyperpriors(model.noise_scale), sums, terms)
 
     @classmethod
     def given(cls, priors: Hyperpriors, sums: SufficientStatistics, terms: Decomposition) -> Self:
@@ -285,7 +285,7 @@ class MarginalPosterior(Density):
                 mean, noise_sd = self.priors.mean, sites["noise_sd"][batch]
                 conditional = Conditional.of(self.statistics, mean, log_sd[batch], noise_sd)
                 draws[batch] = conditional.draw(normal[batch])
-                evidence[batch] = conditional.log_evidence
+                evidence[batch] = conditional.posterior.log_integral
 
         step = max(MAX_BATCH_SIZE // size**2, 1)
         with ThreadPoolExecutor(os.cpu_count()) as pool:

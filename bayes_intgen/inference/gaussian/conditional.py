@@ -45,7 +45,8 @@ class Conditional:
         Prior standard deviations.
     noise_sd : float, or ndarray, shape (n,)
     posterior : FactorisedGaussian
-        Of the coefficients minus their prior mean, in units of ``sd``.
+        Of the coefficients minus their prior mean, in units of ``sd``. Its integral is the
+        density of all outcomes with the coefficients marginalised.
     """
 
     prior_mean: Array
@@ -65,11 +66,6 @@ class Conditional:
         sd = np.exp(np.asarray(log_sd))
         posterior = statistics.posterior(sd, noise_sd).factorise()
         return cls(np.asarray(prior_mean), sd, noise_sd, posterior)
-
-    @property
-    def log_evidence(self) -> Any:
-        """Log density of all outcomes with the coefficients marginalised, shape () or (n,)."""
-        return self.posterior.log_integral
 
     @property
     def mean(self) -> Array:

@@ -11,6 +11,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.gaussian.bins import Batch, Bins, Precision
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
@@ -107,7 +108,8 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
         data = data.by_fine_group()
 
     def of_batch(batch: Observations) -> tuple[Sums, GroupSums | None]:
-        matrix, outcome, weights = weighted_design(terms, spread, batch)
+        matrix, outcome = terms.design(batch), batch.outcome - terms.centre
+        weights = row_weights(spread, batch)
         sums = over(matrix, outcome, weights)
         if batch.weights is not None and batch.within is not None:
             sums = sums.with_units(batch.weights, batch.within, unit_precision(spread, batch))
@@ -155,7 +157,7 @@ def binned_sums(
 
     def over(dtype: Precision) -> SufficientStatistics:
         batch = partial(of_batch, dtype=dtype)
-        return data.sums(batch, bins.sums, merge, rows, label, progress)
+        return data.map_reduce(batch, merge, label, progress, bins.sums, rows)
 
     sums = over(np.float32)
     if sums.unexplained < MIN_UNEXPLAINED:
@@ -224,13 +226,30 @@ class TermSums(NamedTuple):
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:
-    """Lift tests of the data as pseudo-observations, or None if there are none."""
+    """Lift tests of the data, changes phi_k(x_to) - phi_k(x_from); None if there are none.
+
+    Raises
+    ------
+    ModelError
+        If the model has no term for an action's unconfounded contribution.
+    """
     if not data.lift_tests:
         return None
     effect, se = np.array([(test.effect, test.se) for test in data.lift_tests]).T
-    return PseudoObservations(
-        terms.differences(data.lift_tests) / se[:, None], effect / se, np.log(se)
-    )
+    matrix = np.zeros((len(se), terms.size))
+    for row, test in zip(matrix, data.lift_tests, strict=True):
+        k = terms.names.index(test.action)
+        own = [t for t in terms.summands if t.role == "unconfounded" and t.action == k]
+        if not own:
+            raise ModelError(
+                "lift tests measure an action's own contribution, which only "
+                "models.additive() has; omit them from the data for other models"
+            )
+        ends = np.array([[test.x_from], [test.x_to]])
+        for term in own:
+            before, after = term.component.basis.matrix(ends)
+            row[terms.columns[term.name]] = after - before
+    return PseudoObservations(matrix / se[:, None], effect / se, np.log(se))
 
 
 def relative_noise_sd(spread: VarianceFunction, rows: Observations) -> Array:
@@ -251,14 +270,3 @@ def _relative_variance(spread: VarianceFunction, rows: Observations) -> Array:
 def unit_precision(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse relative variance of units about what the units of their row share, shape (n,)."""
     return 1.0 / (spread(rows.actions, rows.intervened) * (1 - spread.intraclass_correlation))
-
-
-def weighted_design(
-    terms: Decomposition, spread: VarianceFunction, batch: Observations
-) -> tuple[Array, Array, Array]:
-    """Design matrix (n, P), centred outcome (n,) and weights (n,) of a batch."""
-    return (
-        terms.design(batch),
-        batch.outcome - terms.centre,
-        row_weights(spread, batch),
-    )

@@ -250,7 +250,7 @@ class CandidateStatistics(NamedTuple):
     @property
     def columns(self) -> list[slice]:
         """Columns of each candidate among all Q."""
-        ends = np.cumsum([0, *(len(own) for own in self.own)])
+        ends = np.cumsum([0, *map(len, self.own)])
         return [slice(begin, end) for begin, end in pairwise(ends)]
 
     @classmethod

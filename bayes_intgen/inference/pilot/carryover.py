@@ -4,19 +4,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayes_intgen._progress import stage
 from bayes_intgen._threads import single_blas_thread
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.data.rows import Observations, Rows, even_shares
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
 from bayes_intgen.inference.pilot.residuals import independent_share, residuals
 from bayes_intgen.models import Model
-from bayes_intgen.models.carryover import START, Adstock, Lags, carried_over
+from bayes_intgen.models.carryover import (
+    START,
+    Adstock,
+    Lags,
+    carried_over,
+    refuse_lost_regimes,
+)
 from bayes_intgen.models.variance_function import VarianceFunction
 
 # Rates that are compared, and the prior standard deviation of a rate: that of a uniform
@@ -42,13 +47,14 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
         return carried_over(data, model.carryover), model
     start = {name: replace(model.carryover[name], rate=START, sd=RATE_SD) for name in unknown}
     best = {**model.carryover, **start}
-    lags = Lags.of(data, best)
-    rows = _sample(
-        lags, {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
-    )
+    data, lags = Lags.of(data, best)
+    rows = data.sample(PILOT_ROWS)
+    slowest = {**best, **{name: replace(best[name], rate=RATES[-1]) for name in unknown}}
+    rows = rows.take(lags.usable(rows, slowest, whole=False))
+    refuse_lost_regimes(data, rows)
 
     def carried(carryover: Mapping[str, Adstock]) -> Observations:
-        return _stretched(lags.carried(carryover, rows))
+        return _stretched(lags.carried(rows, carryover))
 
     def fit(carryover: Mapping[str, Adstock], share: float) -> Pilot:
         return _fit(carried(carryover), replace(model, carryover=carryover), share)
@@ -72,17 +78,7 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
                 best = max(each, key=evidence)
             if best == before:
                 break
-    return carried_over(data, best), replace(model, carryover=best)
-
-
-def _sample(lags: Lags, carryover: Mapping[str, Adstock]) -> NDArray[np.intp]:
-    """Positions of rows whose windows are complete, at most about ``PILOT_ROWS``."""
-    at = np.flatnonzero(lags.usable(carryover, whole=False))
-    if len(at) <= PILOT_ROWS:
-        return at
-    complete = lags.data.take(at)
-    shares = even_shares(complete.regimes, PILOT_ROWS)
-    return at[complete.sampled(complete.priorities(at), shares)]
+    return lags.applied(data, best), replace(model, carryover=best)
 
 
 def _stretched(rows: Observations) -> Observations:

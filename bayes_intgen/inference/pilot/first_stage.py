@@ -32,7 +32,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.inference.pilot.student_t import clipped
-from bayes_intgen.inference.sampler import SamplerSettings
+from bayes_intgen.inference.settings import SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.adjustment import (
     control_terms,
@@ -41,7 +41,7 @@ from bayes_intgen.models.adjustment import (
     usual_terms,
 )
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
-from bayes_intgen.models.terms import Always, Decomposition, Term, WhereNotSet
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Term, Where
 
 # Total order of products of functions of two parents, and rows per function of causes.
 PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
@@ -88,9 +88,14 @@ def with_observed_causes(
     unlikely = {term.name for term in candidates if not terms.is_plausible(term)}
     if sum(t.component.basis.size for t in candidates if t.name in unlikely) > MAX_UNLIKELY:
         candidates = [term for term in candidates if term.name not in unlikely]
+    unknown = np.zeros((len(terms.names), len(terms.names)))
+    likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
+    observed = likely.any() or len(sample.columns)
+    if not observed or not any(term.role == "bias" for term in terms.terms):
+        return terms, tuple(candidates)
     rows = sample if data is None else data
     finer = [term for term in candidates if term.role == "covariate"]
-    terms, products = _with_control_variables(sample, model, terms, finer, rows, progress)
+    terms, products = _with_control_variables(sample, model, terms, finer, likely, rows, progress)
     if usual_actions and len(sample.columns):
         terms = terms.and_terms(usual_terms(sample, terms))
     return terms, (*candidates, *products)
@@ -101,20 +106,18 @@ def _with_control_variables(
     model: Model,
     terms: Decomposition,
     finer: Sequence[Term],
+    likely: NDArray[np.bool_],
     data: Rows,
     progress: bool,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
     """Make the bias of each action with likely observed causes a function of its control variable.
 
     Products with the control variables come second. An action may depend on ``finer`` functions of
-    covariates, too. Other parameters as in :func:`with_observed_causes`.
+    covariates, too, and on its ``likely`` parents. Other parameters as in
+    :func:`with_observed_causes`.
     """
-    if not any(term.role == "bias" for term in terms.terms):
-        return terms, ()
-    unknown = np.zeros((len(terms.names), len(terms.names)))
-    likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
-    series = sample if sample.time is None else _in_series(data.in_memory)
+    series = sample if sample.time is None else data.opening
     for k in filter(terms.is_ordered, range(len(likely))):
         own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
         if own is not None:
@@ -126,13 +129,6 @@ def _with_control_variables(
         terms, more = control_terms(sample, model, terms, causes[k].inputs, control, len(data))
         products += more
     return terms, products
-
-
-def _in_series(rows: Observations) -> Observations:
-    """Rows that follow each other, those of the first units."""
-    assert rows.time is not None
-    assert rows.series is not None
-    return rows.take(np.lexsort((rows.time, rows.series))[:MAX_ROWS])
 
 
 def _causes(
@@ -262,7 +258,7 @@ def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tup
         # The scale is fixed.
         component = Component("", basis, LogNormal(1.0, 1.0))
         name = f"delta({terms.names[k]}) control error"
-        gate = Always() if basis.slopes else WhereNotSet(k)
+        gate = ALWAYS if basis.slopes else Where((k,))
         sd = 1 / terms.unit
         errors.append(Term(name, "bias", k, own[0].inputs, component, sd, gate, of_period=True))
     return tuple(errors)
@@ -283,7 +279,7 @@ def rate_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[
         )
         component = Component("", basis, LogNormal(1.0, 1.0))
         label = f"phi({name}) rate error"
-        errors.append(Term(label, "unconfounded", k, (k,), component, 1 / terms.unit, Always()))
+        errors.append(Term(label, "unconfounded", k, (k,), component, 1 / terms.unit, ALWAYS))
     return tuple(errors)
 
 
@@ -325,7 +321,7 @@ def _recentred(
     """
     every = _centred_bases([*terms.terms, *candidates])
     if not every:
-        return terms, candidates
+        return terms, tuple(candidates)
     none_set = (False,) * len(data.names)
     sums = data.map_reduce(
         partial(_sums, every, none_set in data.regimes), np.add, "Averages of covariates", progress

@@ -143,17 +143,14 @@ class _Experiment:
         return log_bayes_factor(regressors, features, span, self.numbers[rows], unit)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
-        """Orthonormal basis of :meth:`_causes`, computed once if it is needed for several pairs."""
-        key = (rows.tobytes(), tuple(others))
-        if key not in self.spans:
-            self.spans[key] = span_of(self._causes(rows, others), self.numbers[rows])
-        return self.spans[key]
-
-    def _causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
-        """Functions of observed causes and of other actions, and indicators of the regimes.
+        """Span of functions of observed causes and other actions, and indicators of the regimes.
 
         Products of two other actions only where rows are enough for them: many actions have many.
+        It is computed once if it is needed for several pairs.
         """
+        key = (rows.tobytes(), tuple(others))
+        if key in self.spans:
+            return self.spans[key]
         masks, regime = masks_of(self.intervened[rows])
         functions = {i: self.functions[i][rows] for i in others}
         alone = [np.eye(len(masks))[regime], self.observed_causes[rows], *functions.values()]
@@ -163,7 +160,9 @@ class _Experiment:
             products.append(product.multiplied([functions[i].T for i in pair]).T)
         columns = np.column_stack([*alone, *products])
         enough = self.numbers[rows].sum() >= 2 * ROWS_PER_REGRESSOR * columns.shape[1]
-        return columns if enough else np.column_stack(alone)
+        causes = columns if enough else np.column_stack(alone)
+        self.spans[key] = span_of(causes, self.numbers[rows])
+        return self.spans[key]
 
 
 def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
@@ -181,7 +180,7 @@ def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
     unordered = isinstance(mechanism, Levels) and not mechanism.ordered
     count = N_LEVEL_FEATURES if unordered else N_FEATURES
     if isinstance(basis, KarhunenLoeveBasis):
-        return KarhunenLoeveBasis(basis.basis, basis.weights[:, :count])
+        return basis.leading(count)
     return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), count)
 
 

@@ -89,14 +89,12 @@ class FitTest(NamedTuple):
     given: int | None = None
 
     @classmethod
-    def of(cls, term: Term, p: float) -> Self:
-        """Label a p value with the actions and role of the alternative."""
-        return cls(term.inputs[0], term.role, p, *term.inputs[1:])
+    def of(cls, term: Term, p: float = 1.0) -> Self:
+        """Label a p value with the actions and role of the alternative.
 
-    @classmethod
-    def passed(cls, term: Term) -> Self:
-        """Test ruled out by screening, which still counts in the multiplicity correction."""
-        return cls.of(term, 1.0)
+        One for tests ruled out by screening, which still count in the multiplicity correction.
+        """
+        return cls(term.inputs[0], term.role, p, *term.inputs[1:])
 
 
 class _Test(Protocol):
@@ -132,24 +130,14 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
-    return tuple(map(FitTest.of, tests, score_p_values(posterior, sites, statistics)))
-
-
-def score_p_values(
-    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> list[float]:
-    """P value of each candidate's score test; parameters are those of :func:`left_over`."""
-    precisions, scores = left_over(posterior, sites, statistics)
-    return [
-        _p_value(precision, scores[columns])
-        for precision, columns in zip(precisions, statistics.columns, strict=True)
-    ]
+    each = zip(tests, left_over(posterior, sites, statistics), strict=True)
+    return tuple(FitTest.of(test, _p_value(*own)) for test, own in each)
 
 
 def left_over(
     posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> tuple[list[Array], Array]:
-    """Gaussian likelihood of candidates, with the coefficients of ``posterior`` marginalised.
+) -> list[tuple[Array, Array]]:
+    """Gaussian likelihood of each candidate, the coefficients of ``posterior`` marginalised.
 
     Parameters
     ----------
@@ -161,20 +149,18 @@ def left_over(
 
     Returns
     -------
-    precisions : list of ndarray, shape (q, q)
-        Precision of each candidate's likelihood.
-    information : ndarray, shape (Q,)
-        Concatenated information vectors of all candidates.
+    list of (ndarray, shape (q, q), and ndarray, shape (q,))
+        Precision and information vector of the likelihood of each candidate.
     """
     conditional = posterior.conditional(sites)
     noise_variance = conditional.noise_sd**2
     cross, scores = statistics.cross[:, :-1] / noise_variance, statistics.cross[:, -1]
     half = cross @ conditional.root
-    precisions = [
-        own / noise_variance - half[at] @ half[at].T
+    information = scores / noise_variance - cross @ conditional.mean
+    return [
+        (own / noise_variance - half[at] @ half[at].T, information[at])
         for own, at in zip(statistics.own, statistics.columns, strict=True)
     ]
-    return precisions, scores / noise_variance - cross @ conditional.mean
 
 
 def suspicious_tests(

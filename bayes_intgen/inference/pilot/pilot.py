@@ -1,9 +1,4 @@
-"""Pilot fit: estimate the variance function, select terms, and find the mode, before sampling.
-
-Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated
-before sampling. So are errors of control variables, whose scale is known and whose number would
-grow with that of the causes.
-"""
+"""Pilot fit: estimate the variance function, select terms, and find the mode, before sampling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +7,18 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import CentredBasis
 from bayes_intgen.basis.combined import RateError
 from bayes_intgen.basis.control import ControlError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.data.validation import refuse_exact_replicates
-from bayes_intgen.errors import DataError
+from bayes_intgen.data.validation import (
+    refuse_exact_replicates,
+    refuse_no_noise,
+    refuse_straight_line,
+)
 from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import ReducedStatistics, TermEvidence
+from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     are_binned,
@@ -32,8 +29,8 @@ from bayes_intgen.inference.gaussian.passes import (
     row_weights,
     sufficient_statistics,
     unit_precision,
-    weighted_design,
 )
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
@@ -41,7 +38,6 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
     at_thresholds,
-    score_p_values,
     score_tests,
     slope_tests,
     suspicious_tests,
@@ -60,16 +56,14 @@ from bayes_intgen.inference.pilot.selection import (
     promising,
 )
 from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
-from bayes_intgen.inference.sampler import ALL_TECHNIQUES, Techniques
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
-from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
-    VarianceFunctionEstimate,
     estimate_variance_function,
 )
-from bayes_intgen.text.formats import shorter_number
 
 # Maximum number of rows that decide which terms are compared.
 PILOT_ROWS = SAMPLE_ROWS
@@ -92,20 +86,6 @@ INTRACLASS_FITS = 2
 # Change of the log noise during a search for the mode above which the search is repeated, and
 # maximum number of searches.
 MAX_CHANGE_OF_NOISE, MAX_SEARCHES = 0.05, 3
-# Minimum noise standard deviation, in units of the outcome's: less is rounding.
-MIN_NOISE = 1e-5
-# Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
-# factor of zero up to rounding; its scale must keep its prior.
-MAX_LOG_BAYES_FACTOR = -0.01
-# The same for centred functions of covariates and groups alone, hardly more evidence for them than
-# against. They average zero over the population, so that the uncertainty of their scales hardly
-# enters answers. Levels that nothing but exchangeability separates from biases are not among them:
-# their scales widen intervals. Of 40 tables with three covariates
-# and a grouping that do not matter, 18 keep such a term without this threshold, and 6 with it. In
-# 99 worlds with weak effects of covariates or groups, in which it fixes a scale, errors are the
-# same (ratio 1.000, standard error 0.002), and coverage of 90% intervals is 0.904 after 0.908. Up
-# to a threshold of 1 errors would grow (ratio 1.007, standard error 0.003, in 72 such worlds).
-MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS = 0.5
 
 
 class Pilot(NamedTuple):
@@ -125,8 +105,8 @@ class Pilot(NamedTuple):
         Those of the standardised noise.
     compared : TermSums, optional
         Statistics of all terms among which these were selected.
-    estimate : VarianceFunctionEstimate, optional
-        Variance function with its uncertainty, unless it is constant.
+    covariance : ndarray, optional
+        Of the knot values of the variance function, unless that is constant.
     fit_tests : tuple of FitTest
         Score tests for lack of fit, per contribution and bias.
     student_t : StudentTFit, optional
@@ -141,7 +121,7 @@ class Pilot(NamedTuple):
     sites: dict[str, Array]
     quantiles: Array
     compared: TermSums | None = None
-    estimate: VarianceFunctionEstimate | None = None
+    covariance: Array | None = None
     fit_tests: tuple[FitTest, ...] = ()
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
@@ -150,10 +130,6 @@ class Pilot(NamedTuple):
     def noise_sd(self) -> float:
         """Standard deviation of the noise at the mode."""
         return float(self.sites["noise_sd"])
-
-    def with_pseudo_values(self, data: Rows) -> Rows:
-        """Rows whose noise is Gaussian, as the fit takes it to be."""
-        return data if self.student_t is None else self.student_t.with_pseudo_values(data)
 
     @classmethod
     def of(
@@ -169,7 +145,7 @@ class Pilot(NamedTuple):
         of the columns where actions are many.
         """
         mode, terms = posterior.start if start is None else start, posterior.terms
-        errors = control_error_scales(terms, posterior.sums.known)
+        errors = error_scales(terms, posterior.sums)
         for _ in range(MAX_SEARCHES):
             noise_sd = float(posterior.sites(mode)["noise_sd"])
             reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
@@ -183,14 +159,13 @@ class Pilot(NamedTuple):
         return cls(spread, posterior, mode, posterior.sites(mode), np.zeros(0))
 
 
-def control_error_scales(
-    terms: Decomposition, known: PseudoObservations | None
-) -> dict[str, float]:
+def error_scales(terms: Decomposition, sums: SufficientStatistics) -> dict[str, float]:
     """Errors of control variables on which no pseudo-observation depends, and their scales.
 
     Their prior is known. That it becomes one in units of the noise, whose standard deviation the
     rows determine within a few per cent, changes next to nothing.
     """
+    known = sums.known
     return {
         term.name: term.fixed_sd * terms.unit
         for term in terms.terms
@@ -239,26 +214,16 @@ def pilot_fit(
     tests = model.fit_tests(sample) if techniques.fit_tests else ()
     sample = sample.by_fine_group()
     refuse_straight_line(sample)
-    some, student_t = sample.sample(SPREAD_ROWS), None
-    rows = clipped(some) if model.noise == "student_t" else some
-    first, noise = steps.first_fit(rows, terms)
-    for _ in range(STUDENT_T_FITS if model.noise == "student_t" else 0):
-        student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
-        rows = student_t.pseudo_values(some)
-        first, noise = steps.first_fit(rows, terms)
-    compared = sample if student_t is None else student_t.pseudo_values(sample)
-    comparison = steps.comparison(compared, rows, first, noise, candidates, tests)
-    if student_t is not None:
-        every = sufficient_statistics(compared, comparison.terms, noise.spread, progress)
-        sums = TermSums(comparison.terms, every)
-        wider = comparison.select(sums, model, techniques.informed_directions).terms
-        if wider.size > terms.size:
-            # Rows that lie far from the fit without these terms are no outliers.
-            fit = steps.mode(rows, wider)
-            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
-            rows = student_t.pseudo_values(some)
+    rows, student_t = sample.sample(SPREAD_ROWS), None
+    if model.noise == "student_t":
+        student_t, first, noise, comparison = steps.student_t(
+            sample, rows, terms, candidates, tests
+        )
         steps = replace(steps, data=student_t.with_pseudo_values(data))
-        sample = student_t.pseudo_values(sample)
+        sample, rows = student_t.pseudo_values(sample), student_t.pseudo_values(rows)
+    else:
+        first, noise = steps.first_fit(rows, terms)
+        comparison = steps.comparison(sample, rows, first, noise, candidates, tests)
     if saved is not None:
         comparison = comparison.only(saved.compared)
         sums = steps.saved_sums(comparison.terms, noise.spread, saved)
@@ -275,7 +240,7 @@ def pilot_fit(
     return final._replace(
         quantiles=noise.quantiles,
         compared=sums,
-        estimate=noise.estimate,
+        covariance=noise.covariance,
         student_t=student_t,
         far=FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None,
     )
@@ -289,7 +254,7 @@ class _NoiseFit(NamedTuple):
     """
 
     spread: VarianceFunction
-    estimate: VarianceFunctionEstimate | None
+    covariance: Array | None
     quantiles: Array
     residuals: Array
     noise: Array
@@ -320,14 +285,14 @@ class _Steps:
         """
         first = self.mode(rows, terms)
         residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
-        spread, estimate = first.spread, None
+        spread, covariance = first.spread, None
         if self.model.spread == "fitted":
             squares, units = row_weights(spread, rows) * residual**2, None
             if rows.weights is not None and rows.within is not None:
                 # Mean squares of the residuals of each row's units.
                 units = rows.weights
                 squares = (squares + rows.within * unit_precision(spread, rows)) / units
-            estimate = estimate_variance_function(
+            spread, covariance = estimate_variance_function(
                 rows.actions,
                 rows.intervened,
                 squares,
@@ -336,9 +301,36 @@ class _Steps:
                 spread.intraclass_correlation,
                 of_several=self.techniques.interactions_of_causes,
             )
-            spread = estimate.spread
         of_unit = residual * np.sqrt(row_weights(first.spread, rows))
-        return first, standardised_noise(of_unit, rows, spread, estimate)
+        return first, standardised_noise(of_unit, rows, spread, covariance)
+
+    def student_t(
+        self,
+        sample: Observations,
+        some: Observations,
+        terms: Decomposition,
+        candidates: Sequence[Term],
+        tests: Sequence[Term],
+    ) -> tuple[StudentTFit, Pilot, _NoiseFit, Comparison]:
+        """Student-t noise, and first fit and comparison with the pseudo-values of rows.
+
+        ``some`` rows of the ``sample`` are those of the first fit.
+        """
+        first, noise = self.first_fit(clipped(some), terms)
+        for _ in range(STUDENT_T_FITS):
+            student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
+            rows = student_t.pseudo_values(some)
+            first, noise = self.first_fit(rows, terms)
+        compared = student_t.pseudo_values(sample)
+        comparison = self.comparison(compared, rows, first, noise, candidates, tests)
+        every = sufficient_statistics(compared, comparison.terms, noise.spread, self.progress)
+        sums = TermSums(comparison.terms, every)
+        wider = comparison.select(sums, self.model, self.techniques.informed_directions).terms
+        if wider.size > terms.size:
+            # Rows that lie far from the fit without these terms are no outliers.
+            fit = self.mode(rows, wider)
+            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
+        return student_t, first, noise, comparison
 
     def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
         """Find the mode with constant variance, given some of the rows."""
@@ -363,21 +355,19 @@ class _Steps:
         start: Array | None = None,
     ) -> Pilot:
         """Find the mode given an intraclass correlation, and the variances of random effects."""
-        spread = VarianceFunction(intraclass_correlation=correlation)
-
-        def search(terms: Decomposition, start: Array | None) -> Pilot:
-            sums = sufficient_statistics(rows, terms, spread, self.progress)
-            posterior = MarginalPosterior.of(self.model, terms, sums)
-            return Pilot.of(posterior, spread, self.progress, start)
-
-        found, effects = search(terms, start), terms.random_effects
+        spread, effects = VarianceFunction(intraclass_correlation=correlation), terms.random_effects
+        sums = sufficient_statistics(rows, terms, spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, sums)
+        found = Pilot.of(posterior, spread, self.progress, start)
         if effects is None or not self.techniques.group_variances:
             return found
         # Variances of random effects were an initial guess.
-        matrix, outcome, _ = weighted_design(terms, spread, rows)
-        residual = outcome - matrix @ found.posterior.conditional(found.sites).mean
-        estimated = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
-        return search(estimated, found.mode)
+        mean = posterior.conditional(found.sites).mean
+        residual = rows.outcome - terms.centre - terms.design(rows) @ mean
+        terms = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
+        sums = sufficient_statistics(rows, terms, spread, self.progress)
+        posterior = MarginalPosterior.of(self.model, terms, sums)
+        return Pilot.of(posterior, spread, self.progress, found.mode)
 
     def comparison(
         self,
@@ -454,10 +444,10 @@ class _Steps:
         )
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
-        p_values = score_p_values(posterior, comparison.sites, statistics)
+        results = score_tests(posterior, comparison.sites, statistics, optional)
         # Of many tests, one fails only with a smaller p value.
         level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
-        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
+        rejected = [t for t, own in zip(optional, results, strict=True) if own.p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
         comparison = comparison.only([t.name for t in (*(c.term for c in likely), *more)])
         return comparison, sums_of(comparison.terms)
@@ -521,7 +511,7 @@ class _Steps:
         if others:
             results += fit_tests_of(final, others, sample, self.progress)
         results += selection.jumps
-        passed = tuple(map(FitTest.passed, selection.harmless))
+        passed = tuple(map(FitTest.of, selection.harmless))
         if not rows.columns.groups:
             return results + passed
         left = residuals(rows, final.posterior, final.sites, final.spread, self.progress)
@@ -532,14 +522,14 @@ def standardised_noise(
     residual: Array,
     rows: Observations,
     spread: VarianceFunction,
-    estimate: VarianceFunctionEstimate | None,
+    covariance: Array | None,
 ) -> _NoiseFit:
     """Standardise residuals, in units of those of single units, by a variance function."""
     variance = spread(rows.actions, rows.intervened)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
     quantiles = ResidualNoise.of(residual, variance).quantiles
-    return _NoiseFit(spread, estimate, quantiles, standardised, noise)
+    return _NoiseFit(spread, covariance, quantiles, standardised, noise)
 
 
 def _screened(
@@ -577,54 +567,3 @@ def next_finer(
         return list(finer)
     next_finer = {(term.role, term.inputs): term for term in model.fit_tests(rows, 2)}
     return [next_finer[term.role, term.inputs] if term.name in present else term for term in finer]
-
-
-def refuse_no_noise(data: Rows, noise_sd: float, unit: float) -> None:
-    """Raise DataError if the actions explain the outcome completely."""
-    if not noise_sd > MIN_NOISE * unit:
-        raise DataError(
-            f"the actions determine outcome {data.outcome_name!r} all but exactly (noise of "
-            f"{shorter_number(noise_sd, 1)} for a standard deviation of "
-            f"{shorter_number(unit, 3)}), so there is nothing to infer; check that the outcome "
-            "was not computed from the actions"
-        )
-
-
-def refuse_straight_line(data: Observations) -> None:
-    """Raise DataError if a straight line in the actions explains the outcome of nearly all rows.
-
-    Residuals are compared with the interquartile range, because one outlier can dominate the
-    standard deviation, and a fit in transformed coordinates would then not detect the line.
-    """
-    centred = data.actions - data.actions.mean(axis=0)
-    centred /= centred.std(axis=0)
-    outcome = data.outcome - data.outcome.mean()
-    slopes, *_ = np.linalg.lstsq(centred, outcome)
-    interquartile_range = np.subtract(*np.quantile(outcome, [0.75, 0.25]))
-    residual = np.quantile(np.abs(outcome - centred @ slopes), 0.9)
-    if interquartile_range > 0:
-        refuse_no_noise(data, float(residual), float(interquartile_range))
-
-
-def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
-    """Cross-action terms with evidence against them at the mode, and their fixed scales."""
-    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
-    mean, covariance = conditional.mean, conditional.covariance
-    for term in terms.terms:
-        if not term.can_be_pruned:
-            continue
-        columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
-        moments = mean[columns], covariance[columns, columns]
-        evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
-        if evidence.log_bayes_factor < _max_log_bayes_factor(term, len(terms.names)):
-            weak[term.name] = evidence.scale
-    return weak
-
-
-def _max_log_bayes_factor(term: Term, actions: int) -> float:
-    """Log Bayes factor below which a term is pruned; there are ``actions`` actions."""
-    centred = isinstance(term.component.basis, CentredBasis)
-    if centred and all(i >= actions for i in term.inputs):
-        return MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS
-    return MAX_LOG_BAYES_FACTOR

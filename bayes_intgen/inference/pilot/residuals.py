@@ -84,9 +84,24 @@ def within_groups(
     data: Observations, effects: RandomEffects, columns: Array, precision: Array
 ) -> Array:
     """Subtract the predicted effects of each row's group (BLUP) from columns, shape (N, C)."""
+    return without_effects(data, effects, columns, column_sums(data, effects, columns, precision))
+
+
+def column_sums(
+    data: Observations, effects: RandomEffects, columns: Array, precision: Array
+) -> GroupSums:
+    """Sums of columns over the rows of each group."""
     inputs = data.inputs
     codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
-    sums = GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
+    return GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
+
+
+def without_effects(
+    data: Observations, effects: RandomEffects, columns: Array, sums: GroupSums
+) -> Array:
+    """Subtract the effects of each row's group, predicted from sums, shape (N, C)."""
+    inputs = data.inputs
+    codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
     shrunk = sums.zz + np.diag(1 / np.array(effects.ratio))
     predicted = np.linalg.solve(shrunk, sums.cross)
     which = np.searchsorted(sums.codes, codes)
@@ -234,7 +249,7 @@ class FarOutcomes(NamedTuple):
         scale = NORMAL_MAD * float(np.median(np.abs(centred)))
         if not scale > 0:
             return None
-        limits = tuple(exponential_limit(side * centred) for side in (1, -1))
+        limits = exponential_limit(centred), exponential_limit(-centred)
         above, below = centred > limits[0], -centred > limits[1]
         far = above | below
         share = float(np.sum(centred[far] ** 2) / np.sum(centred**2))
@@ -272,7 +287,7 @@ def exponential_limit(values: Array) -> float:
     >>> round(exponential_limit(np.random.default_rng(0).exponential(size=1_000_000)))
     19
     """
-    begin, end = (float(np.quantile(values, 1 - tail)) for tail in TAILS)
+    begin, end = np.quantile(values, 1 - np.array(TAILS))
     steps = np.log(TAILS[0] / TAILS[1])
     error = np.sqrt((1 / TAILS[1] - 1 / TAILS[0]) / len(values)) / steps
     mean_excess = (end - begin) / steps * (1 + STANDARD_ERRORS * error)

@@ -5,6 +5,10 @@ be rougher than usual. Most data need none of these, and there are too many such
 all of them. Each candidate is therefore compared with the variation that the fit without it leaves
 unexplained. The candidate with the most evidence is added, and the comparison is repeated until
 none has enough.
+
+Pruning comes last: terms without enough evidence for them get a fixed scale, and are eliminated
+before sampling. So are errors of control variables, whose scale is known and whose number would
+grow with that of the causes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +18,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis, HSGPBasis
+from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
@@ -24,7 +28,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStati
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, left_over, with_pairs
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import Decomposition, OfPair, Term
+from bayes_intgen.models.terms import Decomposition, Term, Where
 
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
@@ -39,6 +43,20 @@ MIN_PRECISION_RATIO = 0.2
 # The same for the roughest function of a Gaussian process, at the mode, and maximum share of the
 # prior's variance in rougher ones, if the lengthscale is shorter by a factor.
 MIN_RATIO_OF_PROCESS, MAX_REST, SHORTER = 0.1, 0.005, 2.0
+# Roles of terms that pruning may treat as absent.
+OPTIONAL_ROLES = ("interaction", "covariate", "group", "moderator")
+# Log Bayes factor below which a term is pruned. A term that the data do not inform has a log Bayes
+# factor of zero up to rounding; its scale must keep its prior.
+MAX_LOG_BAYES_FACTOR = -0.01
+# The same for centred functions of covariates and groups alone, hardly more evidence for them than
+# against. They average zero over the population, so that the uncertainty of their scales hardly
+# enters answers. Levels that nothing but exchangeability separates from biases are not among them:
+# their scales widen intervals. Of 40 tables with three covariates
+# and a grouping that do not matter, 18 keep such a term without this threshold, and 6 with it. In
+# 99 worlds with weak effects of covariates or groups, in which it fixes a scale, errors are the
+# same (ratio 1.000, standard error 0.002), and coverage of 90% intervals is 0.904 after 0.908. Up
+# to a threshold of 1 errors would grow (ratio 1.007, standard error 0.003, in 72 such worlds).
+MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS = 0.5
 # Maximum number of columns of promising candidates: the time of a pass over all rows grows with the
 # square of it.
 MAX_COLUMNS = 1_000
@@ -157,6 +175,8 @@ class Comparison(NamedTuple):
         exceeds 1 / p with probability p at most (Markov's inequality).
         """
         added = {t.inputs: t for t in additions if t.is_interaction and t.component.label}
+        if not added:
+            return ()
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
         statistics = sums.of_candidates(self.base, of_pairs)
         evidence = evidence_of(posterior, self.sites, statistics, of_pairs)
@@ -258,13 +278,10 @@ def evidence_of(
     candidates: Sequence[Term],
 ) -> list[TermEvidence]:
     """Evidence of each candidate by itself; parameters are those of :func:`left_over`."""
-    precisions, information = left_over(posterior, sites, statistics)
-    each = zip(precisions, statistics.columns, candidates, strict=True)
+    each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
     return [
-        TermEvidence.of_likelihood(
-            precision, information[own], term.component.scale, posterior.terms.unit
-        )
-        for precision, own, term in each
+        TermEvidence.of_likelihood(*own, term.component.scale, unit)
+        for own, term in zip(each, candidates, strict=True)
     ]
 
 
@@ -302,7 +319,7 @@ class JointLikelihood(NamedTuple):
         at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
         statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
-        (precision,), information = left_over(posterior, sites, statistics)
+        ((precision, information),) = left_over(posterior, sites, statistics)
         return cls(precision, information, posterior.terms.unit)
 
     def evidence(self, own: Candidate) -> TermEvidence:
@@ -398,7 +415,7 @@ def _shows_causes(term: Term) -> bool:
     Such rows tell the joint effect most directly. Evidence that outweighs the number of pairs is
     enough: a missing term is an error of the answer, however many rows there are.
     """
-    return isinstance(term.gate, OfPair) and term.gate.were_set
+    return isinstance(term.gate, Where) and term.gate.were_set
 
 
 def _informed(term: Term, precision: Array, scale: float) -> Term:
@@ -418,3 +435,23 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     else:
         basis = KarhunenLoeveBasis(of_term, directions)
     return replace(term, component=replace(term.component, basis=basis))
+
+
+def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
+    """Cross-action terms with evidence against them at the mode, and their fixed scales."""
+    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
+    mean, covariance, actions = conditional.mean, conditional.covariance, len(terms.names)
+    for term in terms.terms:
+        optional = term.cross_action or term.role in OPTIONAL_ROLES
+        if not optional or term.component.kernel is not None or term.fixed_sd is not None:
+            continue
+        columns, prior = terms.columns[term.name], term.component.scale
+        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
+        moments = mean[columns], covariance[columns, columns]
+        evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
+        limit = MAX_LOG_BAYES_FACTOR
+        if isinstance(term.component.basis, CentredBasis) and min(term.inputs) >= actions:
+            limit = MAX_LOG_BAYES_FACTOR_WITHOUT_ACTIONS
+        if evidence.log_bayes_factor < limit:
+            weak[term.name] = evidence.scale
+    return weak

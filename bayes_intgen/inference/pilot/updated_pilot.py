@@ -81,7 +81,9 @@ def updated_pilot(
     sums = earlier_sums._replace(known=None).merge(more)._replace(known=earlier_sums.known)
     posterior = MarginalPosterior.of(model, terms, sums)
     grown = Pilot.of(posterior, spread, progress, pilot.mode)
-    grown = _with_noise_and_tests(grown._replace(estimate=pilot.estimate), data, model, progress)
+    grown = _with_noise_and_tests(
+        grown._replace(covariance=pilot.covariance), data, model, progress
+    )
     return None if failed_tests(grown.fit_tests) else grown
 
 
@@ -92,10 +94,10 @@ def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress
     rows = data.by_fine_group().sample(SPREAD_ROWS)
     residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
     of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
-    noise = standardised_noise(of_unit, rows, spread, fit.estimate)
+    noise = standardised_noise(of_unit, rows, spread, fit.covariance)
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
     names = {term.name for term in suspicious}
-    passed = (FitTest.passed(term) for term in tests if term.name not in names)
+    passed = (FitTest.of(term) for term in tests if term.name not in names)
     failed = fit_tests_of(fit, suspicious, data, progress) if suspicious else ()
     return fit._replace(
         quantiles=noise.quantiles,

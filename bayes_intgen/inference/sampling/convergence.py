@@ -62,26 +62,16 @@ class Convergence(NamedTuple):
         """Assess draws, shape (chain, draw, quantity)."""
         half = draws.shape[1] // 2
         halves = np.concatenate([draws[:, :half], draws[:, -half:]])
-
-        def bulk() -> tuple[Array, Array]:
-            scores = _normal_scores(halves)
-            return _rhat(scores), _ess_of_mean(scores)
-
-        def folded() -> Array:
-            return _rhat(_normal_scores(np.abs(halves - np.median(halves, axis=(0, 1)))))
-
-        def tail(probability: float) -> Array:
-            below = halves <= np.quantile(draws, probability, axis=(0, 1))
-            return _ess_of_mean(below.astype(float))
-
+        folded = np.abs(halves - np.median(halves, axis=(0, 1)))
+        ends = np.quantile(draws, TAIL_PROBABILITIES, axis=(0, 1))
+        tails = [(halves <= end).astype(float) for end in ends]
         # Sorting and Fourier transforms release the GIL.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            of_bulk, of_folded = pool.submit(bulk), pool.submit(folded)
-            ess_tail = np.minimum(*pool.map(tail, TAIL_PROBABILITIES))
-            rhat, ess_bulk = of_bulk.result()
-        finite = np.isfinite(draws).all(axis=(0, 1))
-        ess = (np.where(finite, values, np.nan) for values in (ess_bulk, ess_tail))
-        return cls(names, np.maximum(rhat, of_folded.result()), *ess)
+            scores, of_folded = pool.map(_normal_scores, [halves, folded])
+            ess_bulk, *ess_tails = pool.map(_ess_of_mean, [scores, *tails])
+        rhat = np.maximum(_rhat(scores), _rhat(of_folded))
+        finite = np.where(np.isfinite(draws).all(axis=(0, 1)), 1.0, np.nan)
+        return cls(names, rhat, finite * ess_bulk, finite * np.minimum(*ess_tails))
 
 
 def convergence(quantities: xr.Dataset) -> Convergence:

@@ -8,7 +8,8 @@ V X'W^(1/2) R W^(1/2) X V + V S^-2 V (Liang and Zeger, Biometrika 1986). The dif
 draws of the coefficients, in the directions in which it is positive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import product
 from typing import NamedTuple, Self
 
@@ -18,13 +19,14 @@ from scipy.optimize import nnls
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
+from bayes_intgen.data.in_time import gaps, step_of
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.errors import DataError
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.passes import row_weights
-from bayes_intgen.inference.pilot.residuals import within_groups
-from bayes_intgen.inference.sampler import INDEPENDENT, Autocorrelation
+from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
+from bayes_intgen.inference.pilot.residuals import column_sums, within_groups, without_effects
+from bayes_intgen.inference.settings import INDEPENDENT, Autocorrelation
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 
@@ -34,8 +36,6 @@ DECAYS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 MAX_LAG = 12
 # Number of simulated tables of noise from which moments of residuals are computed.
 SIMULATIONS = 20
-# Maximum number of rows that determine the correlation, and that are evaluated at once.
-MAX_ROWS, ROWS_AT_ONCE = 20_000, 20_000
 # Standard errors by which residuals of neighbouring rows must be correlated; without a time.
 MIN_Z, MIN_Z_OF_NEIGHBOURS = 2.5, 4.0
 # Number of neighbouring rows, and of places in the table, that are looked at without a time.
@@ -43,41 +43,25 @@ NEIGHBOURS, PLACES = 500, 8
 
 
 class _Sequence(NamedTuple):
-    """Rows by unit and time.
+    """Some rows by unit and time.
 
     Attributes
     ----------
     rows : Observations
     gaps : ndarray, shape (n,)
         Time since the row before; infinite for the first row of a unit.
+    step : float
+        Usual time from one row to the next.
     """
 
     rows: Observations
     gaps: Array
+    step: float
 
     @classmethod
-    def of(cls, data: Observations) -> Self:
-        assert data.series is not None
-        assert data.time is not None
-        order = np.lexsort((data.time, data.series))
-        series, time = data.series[order], data.time[order]
-        same = np.diff(series, prepend=-1) == 0
-        return cls(data.take(order), np.where(same, np.diff(time, prepend=0.0), np.inf))
-
-    @property
-    def in_experiment(self) -> NDArray[np.int_]:
-        """Whether an action was set, as 0 or 1, shape (n,)."""
-        return self.rows.intervened.any(axis=1).astype(int)
-
-    @property
-    def step(self) -> float:
-        """Median positive distance of a row from the next; zero if no rows follow each other."""
-        within = self.gaps[np.isfinite(self.gaps) & (self.gaps > 0)]
-        return float(np.median(within)) if within.size else 0.0
-
-    def first(self, count: int) -> Self:
-        """The first rows."""
-        return type(self)(self.rows.take(slice(0, count)), self.gaps[:count])
+    def of(cls, rows: Observations) -> Self:
+        apart = gaps(rows)
+        return cls(rows, apart, step_of(apart))
 
 
 def correlated_draws(
@@ -104,48 +88,38 @@ def correlated_draws(
     spread : VarianceFunction
     shape : tuple of int
     seed : int
-
-    Raises
-    ------
-    DataError
-        If the rows have a time and are not in memory.
     """
     terms, conditional = posterior.terms, posterior.conditional(sites)
     scores, nothing = _Scores(terms, conditional, spread), np.zeros((*shape, terms.size))
     if not data.columns.time:
-        return nothing, _unknown_order(data, scores)
-    if not isinstance(data, Observations):
-        raise DataError(
-            f"rows that follow each other by {data.columns.time!r} must be in memory; read them as "
-            "RegimeData, or leave out time"
-        )
-    sequence = _Sequence.of(data)
+        rows = data if isinstance(data, Observations) else data.opening
+        return nothing, _unknown_order(rows, scores)
+    sequence = _Sequence.of(data.opening)
     if not sequence.step > 0:
         return nothing, INDEPENDENT
-    noise = _estimated(sequence.first(MAX_ROWS), scores, seed)
+    noise = _estimated(sequence, scores, seed)
     if not noise.persistent.any():
         return nothing, INDEPENDENT
-    root, added = conditional.root, np.zeros((terms.size, terms.size))
-    for columns, lagged in _lagged_scores(sequence, scores, noise):
-        added += lagged.T @ columns
+    noise_sd, design = float(conditional.noise_sd), _design(data, terms, spread)
+    lagged = _Lagged(noise, sequence.step, noise_sd, spread, terms.size, design)
+    # Those of rows before each row, and half of the excess of its own variance.
+    added = data.by_time.map_reduce(lagged.of_batch, np.add, "Dependence", False, lagged.total)
+    root = conditional.root
     values, vectors = np.linalg.eigh(root.T @ (added + added.T) @ root)
     values = np.maximum(values, 0)
     directions = root @ (vectors * np.sqrt(values))
     normal = generator(seed, "dependence").standard_normal(nothing.shape)
     inflation = 1 + float(values.sum() / conditional.share.sum())
-    correlation = noise.correlation(sequence)._replace(inflation=inflation)
+    correlation = noise.correlation(data, sequence.step)._replace(inflation=inflation)
     return np.asarray(normal @ directions.T), correlation
 
 
-def _unknown_order(data: Rows, scores: "_Scores") -> Autocorrelation:
+def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
     """Strongest correlation of neighbours in the order of the table, or of dates within groups.
 
-    Of rows in memory, some thousands.
+    Of some thousand rows.
     """
-    strongest = INDEPENDENT
-    if not isinstance(data, Observations):
-        return strongest
-    columns, inputs = data.columns, data.covariates
+    strongest, columns, inputs = INDEPENDENT, data.columns, data.covariates
     for time, unit in [("", ""), *product(columns.dates, ["", *columns.groups])]:
         keys = [inputs[:, columns.every.index(name)] for name in (time, unit) if name]
         order = np.lexsort(keys) if keys else np.arange(len(data))
@@ -210,11 +184,11 @@ class _Noise(NamedTuple):
     independent: Array
     decay: float
 
-    def correlation(self, sequence: _Sequence) -> Autocorrelation:
+    def correlation(self, data: Rows, step: float) -> Autocorrelation:
         """Correlation of the noise on average over the rows."""
-        which = sequence.in_experiment
-        own, other = self.persistent[which].sum(), self.independent[which].sum()
-        return Autocorrelation(float(own / (own + other)), self.decay, sequence.step)
+        inside = sum(count for mask, count in data.regimes.items() if any(mask))
+        own, other = ([len(data) - inside, inside] @ part for part in self[:2])
+        return Autocorrelation(float(own / (own + other)), self.decay, step)
 
 
 def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
@@ -225,12 +199,11 @@ def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
     are linear in the variances of both parts, which are fitted by least squares for each decay
     (method of simulated moments: McFadden, Econometrica 1989).
     """
-    rows, gaps = sequence
+    rows, apart, step = sequence
     rng = generator(seed, "correlation")
     normal = rng.standard_normal((len(rows), SIMULATIONS))
-    steps = gaps / sequence.step
-    lags = np.arange(MAX_LAG + 1)
-    position, which = _positions(gaps), sequence.in_experiment
+    steps, lags = apart / step, np.arange(MAX_LAG + 1)
+    position, which = _positions(apart), _in_experiment(rows)
     # Pairs of rows of a unit, so many rows apart, without experiment and with; others last.
     kinds = [
         np.where((position[m:] >= m) & (which[m:] == which[: len(rows) - m]), which[m:], 2)
@@ -289,25 +262,82 @@ def _autoregression(normal: Array, decay: Array) -> Array:
     return out
 
 
-def _lagged_scores(
-    sequence: _Sequence, scores: _Scores, noise: _Noise
-) -> Iterator[tuple[Array, Array]]:
-    """Columns of rows, shape (n, P), and what their noise adds to half of their covariance.
+def _in_experiment(rows: Observations) -> NDArray[np.int_]:
+    """Whether an action was set, as 0 or 1, shape (n,)."""
+    return rows.intervened.any(axis=1).astype(int)
 
-    That is the sum of the columns of rows before them with weights that decay, and half of the
-    excess of their own variance.
+
+def _design(
+    data: Rows, terms: Decomposition, spread: VarianceFunction
+) -> Callable[[Observations], Array]:
+    """Function that gives the columns of rows, without random effects."""
+    if terms.random_effects is None:
+        return terms.design
+    of_batch = partial(_group_sums, terms, spread)
+    sums: GroupSums = data.map_reduce(of_batch, GroupSums.merge, "Sums of groups", False)
+    return partial(_within, terms, sums)
+
+
+def _group_sums(terms: Decomposition, spread: VarianceFunction, rows: Observations) -> GroupSums:
+    assert terms.random_effects is not None
+    precision = row_weights(spread, rows)
+    return column_sums(rows, terms.random_effects, terms.design(rows), precision)
+
+
+def _within(terms: Decomposition, sums: GroupSums, rows: Observations) -> Array:
+    assert terms.random_effects is not None
+    return without_effects(rows, terms.random_effects, terms.design(rows), sums)
+
+
+class _Batch(NamedTuple):
+    """Rows by unit and time: their columns over the standard deviation of the noise, and more."""
+
+    columns: Array
+    which: NDArray[np.int_]
+    series: NDArray[np.int_]
+    time: Array
+
+
+class _Lagged(NamedTuple):
+    """Sum over rows of what noise that persists adds to half of the covariance of their columns.
+
+    That is the columns of a row times those of the rows of its unit before it, with weights that
+    decay, and half of the excess of its own variance.
     """
-    rows, gaps = sequence
-    decay, which = noise.decay ** (gaps / sequence.step), sequence.in_experiment
-    sd = np.sqrt(noise.persistent)[which][:, None]
-    excess = np.maximum(noise.persistent + noise.independent - 1, 0)[which][:, None]
-    carried = np.zeros((1, scores.terms.size))
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        some = slice(start, start + ROWS_AT_ONCE)
-        columns = scores.of(rows.take(some))[0]
-        before, own = np.concatenate([carried, sd[some] * columns]), np.append(0.0, decay[some])
-        lagged = np.zeros_like(before)
-        for at in _by_position(own):
-            lagged[at] = own[at, None] * (lagged[at - 1] + before[at - 1])
-        yield columns, sd[some] * lagged[1:] + excess[some] * columns / 2
-        carried = lagged[-1:] + before[-1:]
+
+    noise: _Noise
+    step: float
+    noise_sd: float
+    spread: VarianceFunction
+    size: int
+    design: Callable[[Observations], Array]
+
+    def of_batch(self, rows: Observations) -> _Batch:
+        """Columns of rows."""
+        rows = rows.by_time
+        assert rows.series is not None
+        assert rows.time is not None
+        root = np.sqrt(row_weights(self.spread, rows))[:, None] / self.noise_sd
+        return _Batch(root * self.design(rows), _in_experiment(rows), rows.series, rows.time)
+
+    def total(self, batches: Iterable[_Batch]) -> Array:
+        """Sum over consecutive batches, shape (P, P)."""
+        noise, out = self.noise, np.zeros((self.size, self.size))
+        nothing, last = (-np.inf, np.zeros(self.size)), dict[int, tuple[float, Array]]()
+        for columns, which, series, time in batches:
+            sd = np.sqrt(noise.persistent)[which][:, None]
+            excess = np.maximum(noise.persistent + noise.independent - 1, 0)[which][:, None]
+            units, starts = np.unique(series, return_index=True)
+            # The last row of each unit so far stands before its rows in this batch.
+            times, sums = zip(*(last.get(unit, nothing) for unit in units.tolist()), strict=True)
+            every, before = np.insert(time, starts, times), np.insert(sd * columns, starts, sums, 0)
+            is_row = np.insert(np.ones(len(series), dtype=bool), starts, False)
+            apart = np.where(is_row, np.diff(every, prepend=0.0), np.inf)
+            decay, lagged = noise.decay ** (apart / self.step), np.zeros_like(before)
+            for at in _by_position(decay):
+                lagged[at] = decay[at, None] * (lagged[at - 1] + before[at - 1])
+            ends = np.append(starts[1:], len(series)) + np.arange(len(units))
+            so_far = zip(every[ends].tolist(), lagged[ends] + before[ends], strict=True)
+            last.update(zip(units.tolist(), so_far, strict=True))
+            out += (sd * lagged[is_row] + excess * columns / 2).T @ columns
+        return out

@@ -32,13 +32,13 @@ from bayes_intgen.inference.density.marginal_posterior import (
     Density,
     MarginalPosterior,
 )
-from bayes_intgen.inference.sampler import Draws, SamplerSettings
 from bayes_intgen.inference.sampling.convergence import (
     MAX_DRAWS,
     MIN_DRAWS,
     additional_draws,
     shortfalls,
 )
+from bayes_intgen.inference.settings import Draws, SamplerSettings
 
 Collected = dict[str, NDArray[Any]]
 # Of each chain, one for each of the purposes below.

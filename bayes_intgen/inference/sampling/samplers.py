@@ -18,11 +18,11 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
-from bayes_intgen.inference.pilot.pilot import Pilot, control_error_scales, weak_terms
-from bayes_intgen.inference.pilot.selection import with_informed_functions
-from bayes_intgen.inference.sampler import Draws, SampledModel, SamplerSettings
+from bayes_intgen.inference.pilot.pilot import Pilot, error_scales
+from bayes_intgen.inference.pilot.selection import weak_terms, with_informed_functions
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.sampling.dependence import correlated_draws
+from bayes_intgen.inference.settings import Draws, SampledModel, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Shape
 from bayes_intgen.models.shapes import inequalities
@@ -47,7 +47,7 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     complete, techniques = pilot.posterior, settings.techniques
     if settings.simplify and techniques.informed_functions:
         complete = with_informed_functions(model, complete, pilot.sites)
-    fixed = control_error_scales(complete.terms, complete.sums.known)
+    fixed = error_scales(complete.terms, complete.sums)
     if settings.simplify and techniques.pruning:
         fixed |= weak_terms(complete, pilot.sites)
     reduced = ReducedStatistics.without(fixed, complete.terms, complete.sums, pilot.noise_sd)
@@ -63,8 +63,9 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     # Without padding; eliminated coefficients are drawn given these.
     free = draws.coefficients[..., : terms.size]
     coefficients = reduced.complete(free, sites["noise_sd"], rng)
+    student_t = pilot.student_t
     added, autocorrelation = correlated_draws(
-        pilot.with_pseudo_values(data),
+        data if student_t is None else student_t.with_pseudo_values(data),
         complete,
         pilot.sites,
         pilot.spread,

@@ -7,7 +7,6 @@ from arviz_stats.base import array_stats
 from scipy.special import digamma, polygamma
 from scipy.stats import norm
 
-from bayes_intgen.inference import sampler
 from bayes_intgen.inference.density.approximation import Approximation
 from bayes_intgen.inference.density.importance import (
     MAX_PROPOSALS,
@@ -15,7 +14,7 @@ from bayes_intgen.inference.density.importance import (
     smoothed_weights,
     weighted_draws,
 )
-from bayes_intgen.inference.sampler import (
+from bayes_intgen.inference.settings import (
     PARETO_K_LIMIT,
     ImportanceDiagnostics,
     SamplerSettings,
@@ -59,7 +58,7 @@ def estimate(draws: ImportanceDraws, values: np.ndarray) -> tuple[np.ndarray, np
 
 
 def test_moments_of_a_skewed_density_unlike_those_of_its_laplace_approximation(monkeypatch) -> None:
-    monkeypatch.setattr(sampler, "MIN_ESS", 1000)
+    monkeypatch.setattr("bayes_intgen.inference.settings.MIN_ESS", 1000)
     draws = draws_of(AT_MODE)
     assert draws.diagnostics.is_reliable
     mean = digamma(SHAPES)

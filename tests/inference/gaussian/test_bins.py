@@ -13,7 +13,7 @@ from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import MIN_BINNED_ROWS, sufficient_statistics
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
-from bayes_intgen.models.terms import Always, Decomposition, Term
+from bayes_intgen.models.terms import ALWAYS, Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive(covariates={"age": bi.GP()}, groups={"region": ["level"]})
@@ -69,7 +69,7 @@ def terms(rows: bi.RegimeData) -> tuple[Decomposition, tuple[Term, ...]]:
     function = own.component.basis
     slopes = (0.5,) * len(function.control.bases)
     basis = ControlError((function,), (np.ones(function.size),), slopes)
-    error = replace(own, name="error", gate=Always(), component=replace(own.component, basis=basis))
+    error = replace(own, name="error", gate=ALWAYS, component=replace(own.component, basis=basis))
     return base, (*kinds.values(), error)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
-from bayes_intgen.inference.sampler import ALL_TECHNIQUES, SamplerSettings, Techniques
+from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
 NAMES = ("a1", "a2", "a3")
 

@@ -8,9 +8,9 @@ import pytest
 from jax.scipy.stats import norm
 
 from bayes_intgen.inference.density.approximation import Approximation
-from bayes_intgen.inference.sampler import SamplerSettings
 from bayes_intgen.inference.sampling.convergence import MAX_DRAWS, MIN_DRAWS, shortfalls
 from bayes_intgen.inference.sampling.nuts import nuts
+from bayes_intgen.inference.settings import SamplerSettings
 
 CHAINS, DRAWS = 4, 400
 

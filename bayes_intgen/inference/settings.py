@@ -1,4 +1,4 @@
-"""What samplers take and return: settings and techniques, draws, and their diagnostics."""
+"""Settings and techniques of a fit, and what samplers return: draws, and their diagnostics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 from bayes_intgen._arguments import one_of, probability, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.models.mechanisms.mechanism import FINER
-from bayes_intgen.models.terms import Decomposition, OfPair, Term
+from bayes_intgen.models.terms import Decomposition, Term, Where
 
 Method = Literal["nuts", "laplace"]
 
@@ -81,7 +81,7 @@ class Techniques:
 
     def considers(self, term: Term) -> bool:
         """Whether forward selection considers a candidate."""
-        if isinstance(term.gate, OfPair):
+        if isinstance(term.gate, Where) and len(term.gate.actions) > 1:
             return self.interactions_of_causes
         if not term.component.label.startswith(FINER):
             return True
