@@ -39,7 +39,6 @@ from bayes_intgen.errors import (
     LackOfFitWarning,
     SamplingWarning,
 )
-from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.verdict import separates
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
@@ -260,7 +259,7 @@ def _unsupported_settings(rows: Rows) -> Iterator[str]:
     """Actions whose settings do not support the joint effect, as few regimes reach them."""
     sample, count = rows.sample(SUMMARY_ROWS), len(rows.names)
     # Without a graph an action may depend on every other, so all conditions are the same.
-    reference, parents = sample.reference_rows(), parents_of(sample.names, None)
+    reference = sample.reference_rows()
     for k, was_set in enumerate(sample.intervened.T):
         values = np.sort(sample.actions[was_set, k])
         if not len(values):
@@ -269,7 +268,7 @@ def _unsupported_settings(rows: Rows) -> Iterator[str]:
         points = np.zeros((len(spaced), count))
         points[:, k] = values[spaced.round().astype(int)]
         reached = reference.covers(points, (k,))
-        share = separates(reference.masks, reached, (True,) * count, [0], parents).mean()
+        share = separates(reference.masks, reached, (True,) * count, range(count)).mean()
         if share < MIN_COVERED_SHARE:
             yield (
                 f"{rows.names[k]}: {1 - share:.0%} of the values to which it was set do not "

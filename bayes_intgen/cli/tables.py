@@ -169,6 +169,8 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
 
     width = float((table["gain_high"] - table["gain_low"]).median())
     decimals, actions = decimals_for(width), [str(name) for name in table["action"].values]
+    # A gain in profit is in another unit than the mean.
+    of_mean = decimals_for(width / abs(value or 1.0))
     head = ["budget", *actions, "cost", f"mean {table.attrs['outcome']}"]
     head += ["gain" if value is None else "gain in profit", "interval", "P(> 0)"]
     names = ("budget", "plan", "cost", "effect", "gain", "gain_low", "gain_high")
@@ -176,7 +178,7 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     rows = [
         [
             format_number(budget), *map(short_label, plan), shorter_number(cost),
-            format_to_uncertainty(mean, decimals),
+            format_to_uncertainty(mean, of_mean),
             format_to_uncertainty(gain, decimals, sign=True),
             format_interval(low, high, decimals, sign=True), format_probability(share),
         ]

@@ -131,12 +131,30 @@ class Search:
             starts += [*self._best_sums(elsewhere=True), *self._scattered()]
         points = np.unique(np.array(starts), axis=0)
         points = points[problem.is_feasible(points)]
-        if not len(points):
-            limits = "within the bounds"
-            if problem.budget is not None:
-                limits += f" that costs at most {shorter_number(problem.budget)}"
-            raise ModelError(f"the rows support no plan {limits}; {wider_search()}")
-        return self.improved(points)
+        if len(points):
+            return self.improved(points)
+        if problem.budget is None:
+            raise ModelError(f"the rows support no plan within the bounds; {wider_search()}")
+        cheapest = self._cheapest()[None]
+        if not problem.is_affordable(cheapest)[0]:
+            budget, least = problem.budget, problem.cost(cheapest)[0]
+            raise ModelError(
+                f"the rows support no plan that costs at most {shorter_number(budget)}, only ones "
+                f"from about {shorter_number(least)}; {wider_search()}"
+            )
+        return self.improved(cheapest)
+
+    def _cheapest(self) -> Array:
+        """Cheapest plan, shape (K,), whatever the budget.
+
+        The options of a grid, and rows, may miss it where several actions interact.
+        """
+        problem = replace(self.problem, budget=None)
+
+        def saved(effects: Array, points: Array) -> Array:
+            return np.broadcast_to(-problem.cost(points), effects.shape)
+
+        return Search(problem, replace(self.surface, worth=saved), of_level=True).best()
 
     def improved(self, points: Array) -> Array:
         """Improve feasible plans in windows that shrink, and return the best, shape (K,)."""
@@ -294,11 +312,12 @@ class Search:
         changes = [varied(point, k, own) for k, own in enumerate(options)]
         ends = np.cumsum([len(own) for own in options])[:-1]
         single = np.concatenate(changes)
-        now = self.gains(point[None])
-        gains = [
-            self.measure(now + part.draws(own) - part.draws(point[None])) - current
-            for part, own in zip(self.surface.parts, changes, strict=True)
-        ]
+        now, gains = self.gains(point[None]), []
+        for part, own, changed, value in zip(
+            self.surface.parts, options, changes, point, strict=True
+        ):
+            draws = part.draws(changed)
+            gains.append(self.measure(now + draws - draws[:, own == value]) - current)
         costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
         within = np.split(problem.is_supported(single, nearby=False), ends)
         allowed = [

@@ -21,6 +21,8 @@ NEAR = 0.25
 # actions, and its share that is near to them. With half of it, 100 rows per experiment of ten
 # actions may support no plan at all.
 OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.004
+# Distance between two levels that as many rows share, with a standard deviation of one.
+STEP_OF_LEVELS = 2.0
 # Number of rows with which points are compared at a time.
 BLOCK_ROWS = 100
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
@@ -77,6 +79,7 @@ def nearest(
     Parameters
     ----------
     rows, points : ndarray, shape (n, d) and (M, d)
+        NaN is a level of its own.
     within : float
         A distance that is not improved upon.
     exact : sequence of bool, length d, optional
@@ -88,29 +91,34 @@ def nearest(
     array([1.])
     """
     exact = [False] * rows.shape[1] if exact is None else exact
+    levels = np.isnan(rows).any(axis=0) | np.isnan(points).any(axis=0)
     out, left = np.full(len(points), np.inf), np.arange(len(points))
     for start in range(0, len(rows), BLOCK_ROWS):
         squares = np.zeros((len(left), len(rows[start : start + BLOCK_ROWS])))
-        for own, other, same in zip(
-            points[left].T, rows[start : start + BLOCK_ROWS].T, exact, strict=True
-        ):
+        columns = zip(
+            points[left].T, rows[start : start + BLOCK_ROWS].T, exact, levels, strict=True
+        )
+        for own, other, same, has_level in columns:
             gaps = own[:, None] - other
+            if has_level:
+                steps = STEP_OF_LEVELS * (np.isnan(own)[:, None] != np.isnan(other))
+                gaps = np.where(np.isnan(gaps), steps, gaps)
             squares += np.where(np.abs(gaps) <= NEAR, 0.0, np.inf) if same else gaps**2
         out[left] = np.minimum(out[left], np.sqrt(squares.min(axis=1)))
         left = left[out[left] > within]
     return out
 
 
-def nearest_on_line(values: Array, points: Array) -> Array:
-    """Distance of points, shape (M,), from the nearest of some ascending values, shape (M,).
+def stretches(values: Array) -> tuple[Array, Array]:
+    """Ends of the stretches in which all points are near some ascending values of one action.
 
     Examples
     --------
-    >>> nearest_on_line(np.array([0.0, 1.0, 5.0]), np.array([-1.0, 2.0]))
-    array([1., 1.])
+    >>> stretches(np.array([0.0, 0.5, 5.0]))
+    (array([-0.25,  4.75]), array([0.75, 5.25]))
     """
-    padded, at = np.concatenate([[-np.inf], values, [np.inf]]), np.searchsorted(values, points)
-    return np.asarray(np.minimum(points - padded[at], padded[at + 1] - points))
+    starts = np.diff(values, prepend=-np.inf) > 2 * NEAR
+    return values[starts] - NEAR, values[np.append(starts[1:], True)] + NEAR
 
 
 def distinct_rows(values: Array) -> Array:

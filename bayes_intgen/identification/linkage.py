@@ -26,7 +26,8 @@ import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
+from bayes_intgen.identification.regimes import Mask, masks_of
+from bayes_intgen.identification.verdict import separates
 
 Codes = NDArray[np.intp]
 # Entry of a table: whether it is free of confounding (s_k and psi_jk are, u_k is not), the actions
@@ -57,6 +58,10 @@ class Cells:
     pairs : sequence of pairs of int
         Actions that interact.
     masks : sequence of masks
+    tables : list of Table
+        Those of the regimes.
+    has : ndarray of float, shape (regimes, tables)
+        Whether the mean under each mask has an entry of each table.
     undetermined : dict from Entry to ndarray, shape (d,)
         Coordinates of each shared entry in the null space of the equations: a sum of entries
         is determined if and only if its coordinates sum to zero.
@@ -69,6 +74,8 @@ class Cells:
     parents: Sequence[Sequence[int]]
     pairs: Sequence[tuple[int, int]]
     masks: Sequence[Mask]
+    tables: list[Table]
+    has: Array
     undetermined: dict[Entry, Array]
     dimension: int
     widths: Codes
@@ -107,14 +114,13 @@ class Cells:
         >>> cells.determine(np.array([[0, 0], [0, 1]]), nowhere, (True, True))
         array([ True, False])
         """
-        of_masks = [_tables(parents, pairs, mask) for mask in masks]
-        tables = list(dict.fromkeys(chain(*of_masks)))
-        # Whether the mean under each mask has an entry of each table.
-        has = np.array([[table in own for table in tables] for own in of_masks])
+        of_masks = [dict.fromkeys(_tables(parents, pairs, mask)) for mask in masks]
+        tables = [*dict.fromkeys(chain(*of_masks))]
+        has = np.array([[float(table in own) for table in tables] for own in of_masks])
         for width in WIDTHS:
             widths = np.where([*numeric] or [False] * codes.shape[1], width, 1)
             cells, reaching = _merged(codes // widths, reached)
-            needed = reaching.astype(np.float32) @ has.astype(np.float32) > 0
+            needed = reaching.astype(float) @ has > 0
             found = _shared_entries(tables, cells, needed)
             if sum(len(entries) for entries, _ in found) <= MAX_SHARED_ENTRIES:
                 break
@@ -128,7 +134,7 @@ class Cells:
         gram = np.zeros((len(position), len(position)))
         patterns, which = masks_of(np.concatenate([reaching, (at >= 0) & needed], axis=1))
         for i, pattern in enumerate(map(np.array, patterns)):
-            equations, shared = has[pattern[: len(masks)]].astype(float), pattern[len(masks) :]
+            equations, shared = has[pattern[: len(masks)]], pattern[len(masks) :]
             # Entries of a single cell are eliminated within it.
             own = equations[:, ~shared & equations.any(axis=0)]
             rest = scipy.linalg.null_space(own.T, RANK_TOLERANCE).T @ equations[:, shared]
@@ -137,7 +143,7 @@ class Cells:
                 gram[np.ix_(entries, entries)] += block
         null = _null_space_of_gram(gram)
         undetermined = {entry: null[i] for entry, i in position.items()}
-        return cls(parents, pairs, masks, undetermined, null.shape[1], widths)
+        return cls(parents, pairs, masks, tables, has, undetermined, null.shape[1], widths)
 
     def determine(
         self, codes: Codes, reached: NDArray[np.bool_], target: Mask
@@ -153,10 +159,9 @@ class Cells:
         """
         codes = codes // self.widths
         # Rows elsewhere mostly suffice, or the regimes at the point: the rank test on their masks.
-        out = self._linked_elsewhere(codes, target)
-        for pattern in masks_of(reached[~out])[0]:
-            if any(pattern) and is_identified(list(compress(self.masks, pattern)), target):
-                out |= (reached == pattern).all(axis=1)
+        distinct, which = np.unique(codes, axis=0, return_inverse=True)
+        out = self._linked_elsewhere(distinct, target)[which.reshape(-1)]
+        out |= separates(self.masks, reached, target, range(len(target)))
         rest = ~out & reached.any(axis=1)
         remaining = np.concatenate([codes, reached], axis=1)[rest]
         distinct, which = np.unique(remaining, axis=0, return_inverse=True)
@@ -182,28 +187,20 @@ class Cells:
         return np.linalg.norm(total, axis=1) < COORDINATE_TOLERANCE * len(tables)
 
     def _determines(self, code: tuple[int, ...], reached: NDArray[np.bool_], target: Mask) -> bool:
-        wanted = _entries(self.parents, self.pairs, code, target)
-        equations = [
-            _entries(self.parents, self.pairs, code, mask) for mask in compress(self.masks, reached)
-        ]
-        new = sorted(
-            {entry for terms in (wanted, *equations) for entry in terms} - self.undetermined.keys()
-        )
-
-        def coordinates(entries: list[Entry]) -> Array:
-            vector = np.zeros(self.dimension + len(new))
-            for entry in entries:
-                if entry in self.undetermined:
-                    vector[: self.dimension] += self.undetermined[entry]
-                else:
-                    vector[self.dimension + new.index(entry)] += 1.0
-            return vector
-
-        target_sum = coordinates(wanted)
+        wanted = _tables(self.parents, self.pairs, target)
+        equations = self.has[reached]
+        used = [*compress(self.tables, equations.any(axis=0))]
+        # A point has one entry of each table. Those without coordinates have new ones.
+        tables = [*dict.fromkeys([*used, *wanted])]
+        found = [self.undetermined.get(_entry(table, code)) for table in tables]
+        known = np.array([np.zeros(self.dimension) if own is None else own for own in found])
+        is_new = np.array([own is None for own in found])
+        coordinates = np.concatenate([known, np.eye(len(tables))[:, is_new]], axis=1)
+        target_sum = np.isin(np.arange(len(tables)), [*map(tables.index, wanted)]) @ coordinates
         tolerance = COORDINATE_TOLERANCE * len(wanted)
-        known = np.stack([coordinates(equation) for equation in equations])
         # The tolerance is absolute: equations among the reduced ones are zero up to rounding.
-        _, sizes, right = np.linalg.svd(known, full_matrices=False)
+        sums = equations[:, equations.any(axis=0)] @ coordinates[: len(used)]
+        _, sizes, right = np.linalg.svd(sums, full_matrices=False)
         span = right[sizes > tolerance]
         return bool(np.linalg.norm(target_sum - span.T @ (span @ target_sum)) < tolerance)
 
@@ -254,15 +251,10 @@ def _tables(
     return [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
 
 
-def _entries(
-    parents: Sequence[Sequence[int]],
-    pairs: Sequence[tuple[int, int]],
-    code: tuple[int, ...],
-    mask: Mask,
-) -> list[Entry]:
-    """Entries whose sum is the mean outcome in a cell."""
-    tables = _tables(parents, pairs, mask)
-    return [(free, of, tuple(code[j] for j in of)) for free, of in tables]
+def _entry(table: Table, code: tuple[int, ...]) -> Entry:
+    """Entry of a table in a cell."""
+    free, of = table
+    return free, of, tuple(code[j] for j in of)
 
 
 def _null_space_of_gram(gram: Array) -> Array:

@@ -11,6 +11,7 @@ that the likelihood does not tell them apart: the prior does, by which groups ar
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import compress
 from math import gcd, sumprod
 from typing import NamedTuple
 
@@ -100,16 +101,49 @@ def regime_weights(masks: Sequence[Mask], target: Mask) -> tuple[Fraction, ...] 
     >>> [int(weight) for weight in regime_weights(masks, (True, True))]
     [-1, 1, 1]
     """
+    return _weights(masks, target)[0]
+
+
+def _weights(masks: Sequence[Mask], target: Mask) -> tuple[tuple[Fraction, ...] | None, bool]:
+    """:func:`regime_weights`, and whether there are no others: masks are linearly independent."""
     independent, basis = null_space_of_regimes(masks, len(target))
     if any(project(basis, target)):
-        return None
+        return None, False
     columns = [masks[i] for i in independent] + [target]
     # The one linear relation between the target and masks that are independent.
     _, (relation,) = null_space([[True] * len(columns), *zip(*columns, strict=True)], len(columns))
     weights = [Fraction(0)] * len(masks)
     for i, share in zip(independent, relation, strict=False):
         weights[i] = Fraction(-share, relation[-1])
-    return tuple(weights)
+    return tuple(weights), len(independent) == len(masks)
+
+
+def spanned(masks: Sequence[Mask], patterns: Sequence[Mask], target: Mask) -> NDArray[np.bool_]:
+    """Whether some of the regimes determine the mean under ``target``, for several such sets.
+
+    Parameters
+    ----------
+    masks : sequence of tuple of bool
+        Distinct regimes.
+    patterns : sequence of tuple of bool, one for each mask
+        Which regimes are in each set.
+    target : mask
+
+    Examples
+    --------
+    >>> masks = [(False, False), (True, False), (False, True)]
+    >>> spanned(masks, [(True, True, True), (False, True, True)], (True, True))
+    array([ True, False])
+    """
+    weights, is_only_one = _weights(masks, target)
+    if weights is None:
+        return np.zeros(len(patterns), dtype=bool)
+    # The one null space mostly answers for all sets.
+    out = np.array(patterns)[:, np.array(weights) != 0].all(axis=1)
+    if not is_only_one:
+        for i in np.flatnonzero(~out).tolist():
+            out[i] = is_identified(list(compress(masks, patterns[i])), target)
+    return np.asarray(out)
 
 
 def combined_regimes(masks: Sequence[Mask], target: Mask) -> dict[Mask, Fraction]:

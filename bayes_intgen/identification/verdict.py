@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
-from bayes_intgen.identification.regimes import Mask, is_identified, masks_of
+from bayes_intgen.identification.regimes import Mask, masks_of, spanned
 from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few
 
@@ -60,14 +60,27 @@ class Verdict(NamedTuple):
         return np.where(self.supported, "", np.where(in_gaps, BETWEEN, OUTSIDE))
 
 
+def biased_by(actions: Sequence[int], parents: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Actions whose biases are functions of an action, or of two that interact.
+
+    The biases of two that interact depend on both if one is a parent of the other.
+
+    Examples
+    --------
+    >>> biased_by([0], [[], [0]]), biased_by([1], [[], [0]]), biased_by([0, 1], [[1], [0]])
+    ((0, 1), (1,), (0, 1))
+    """
+    biased = actions if len(actions) > 1 else range(len(parents))
+    return tuple(j for j in biased if {*actions} <= {j, *parents[j]})
+
+
 def separates(
     masks: Sequence[Mask],
     reached: NDArray[np.bool_],
     target: Mask,
-    actions: Sequence[int],
-    parents: Sequence[Sequence[int]],
+    biased: Sequence[int],
 ) -> NDArray[np.bool_]:
-    """Test whether regimes that reach values of actions separate the functions of these, (M,).
+    """Test whether regimes that reach values separate the functions of these, shape (M,).
 
     Parameters
     ----------
@@ -75,38 +88,29 @@ def separates(
     reached : ndarray of bool, shape (M, regimes)
         Whether each regime has rows near the values.
     target : mask
-    actions : sequence of int
-        One action, or two that interact: the biases of these may depend on both, if one is a
-        parent of the other.
-    parents : sequence of sequences of int
+    biased : sequence of int
+        Actions whose biases are functions of the values: :func:`biased_by`.
 
     Examples
     --------
     >>> masks = [(False, False), (True, False), (False, True)]
     >>> reached = np.array([[True, True, True], [False, True, False]])
-    >>> separates(masks, reached, (True, True), [0], [[], [0]])
+    >>> separates(masks, reached, (True, True), [0, 1])
     array([ True, False])
-    >>> separates(masks, reached, (True, True), [0], [[], []])
+    >>> separates(masks, reached, (True, True), [0])
     array([ True,  True])
-    >>> separates(masks, reached, (True, True), [0, 1], [[1], [0]])
-    array([ True, False])
     """
-    biased = actions if len(actions) > 1 else range(len(parents))
-    # Actions whose biases are functions of all these actions.
-    involved = [j for j in biased if {*actions} <= {j, *parents[j]}]
-    columns, wanted = np.array(masks)[:, involved], np.array(target)[involved]
+    columns, wanted = np.array(masks)[:, [*biased]], np.array(target)[[*biased]]
     # Every action must be as in the target in some regime; the target's own regime suffices.
     agrees = columns == wanted
     separated = np.asarray(reached[:, agrees.all(axis=1)].any(axis=1))
     possible = (reached.astype(np.float32) @ agrees.astype(np.float32) > 0).all(axis=1)
-    open_ = np.flatnonzero(possible & ~separated)
+    open_ = np.flatnonzero(possible & reached.any(axis=1) & ~separated)
     if len(open_):
-        patterns, which = masks_of(reached[open_])
-        answers = [
-            is_identified(sorted(set(map(tuple, columns[list(pattern)].tolist()))), tuple(wanted))
-            for pattern in patterns
-        ]
-        separated[open_] = np.array(answers)[which]
+        distinct, own = masks_of(columns)
+        near = reached[open_].astype(np.float32) @ (own[:, None] == np.arange(len(distinct))) > 0
+        patterns, which = masks_of(near)
+        separated[open_] = spanned(distinct, patterns, tuple(wanted.tolist()))[which]
     return separated
 
 

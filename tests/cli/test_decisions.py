@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
+from bayes_intgen.text.formats import MINUS
 
 from _posteriors import thinned
 from _words import PYTHON
@@ -68,6 +69,17 @@ def test_a_frontier_has_the_best_plan_of_each_budget(posterior, fit, run) -> Non
         assert frame["red"][i] == record["plan"]["red"]
     rows = [line.split() for line in run(*arguments).out.splitlines()]
     assert [row[0] for row in rows if len(row) > 8] == ["budget", "0.5", "1,000"]
+    # Means keep the figures that their own unit supports beside gains in another one.
+    arguments += ["--value", "100000"]
+    means = [
+        record["effect"]
+        for record in json.loads(run(*arguments, "--format", "json").out)["budgets"]
+    ]
+    rows = [line.split() for line in run(*arguments).out.splitlines()]
+    shown = [
+        float(row[4].replace(MINUS, "-")) for row in rows if row and row[0] in ("0.5", "1,000")
+    ]
+    assert shown == pytest.approx(means, abs=0.05)
 
 
 def test_remarks_are_in_every_format(posterior, fit, run) -> None:

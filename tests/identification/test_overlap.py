@@ -40,6 +40,26 @@ def test_rows_like_those_of_a_regime_are_near_it() -> None:
     assert data.support(apart, ["y"]).supported.mean() > 0.9
 
 
+def test_steps_of_many_doses_and_from_zeros_are_distances_and_levels_are_not() -> None:
+    rng, names = np.random.default_rng(0), [f"drug {k}" for k in range(8)]
+    masks = np.repeat(np.concatenate([np.zeros((1, 8)), np.eye(8)]) > 0, 200, axis=0)
+    doses = rng.integers(0, 4, masks.shape)
+    amounts = np.where(doses == 0, 0.0, rng.uniform(2, 6, doses.shape))
+    tables = {
+        "doses": doses,
+        "amounts": amounts,
+        "some": np.where(np.arange(8) < 3, doses, amounts),
+    }
+    for values in tables.values():
+        frame = pd.DataFrame(values, columns=names).assign(y=rng.normal(size=len(doses)))
+        frame["regime"] = [names[mask.argmax()] if mask.any() else "" for mask in masks]
+        assert bi.read(frame, names, "y").support(values[:50]).supported.mean() > 0.8
+    named = frame.assign(**{name: doses[:, k] for k, name in enumerate(names)})
+    named[names] = named[names].map("level {}".format)
+    points = named[names].iloc[:50].to_dict("records")
+    assert not bi.read(named, names, "y").support(points).supported.any()
+
+
 def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
     data = two_actions(500, seed=0)
     points = [[1.0, 1.0], [1.0, -1.0]]
