@@ -203,6 +203,8 @@ class Plan:
             lines.append(f"costs {shorter_number(self.cost)}")
         if not self.supported:
             lines.append("beyond the support of the rows: extrapolation")
+        if "rests_on" in self.effect.attrs:
+            lines.append(self.effect.attrs["rests_on"])
         if "population" in self.gain.attrs:
             lines.append(f"population: {self.gain.attrs['population']}")
         return [*lines, *self.remarks]
@@ -284,6 +286,9 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
     of_draws = decoded_table(best.points, categories)
     answers = {name: labelled(name, values) for name, values in draws.items()}
     profit = answers.pop("profit").assign_attrs(value=problem.value)
+    support = support_of(posterior)
+    basis = support.basis_of_level(names, posterior.averages)
+    answers["effect"] = answers["effect"].assign_attrs({"rests_on": basis} if basis else {})
     return Plan(
         point={name: own[0] for name, own in named.items()},
         baseline={name: own[1] for name, own in named.items()},
@@ -296,7 +301,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         best_of_draws=labelled("best of draws", of_draws, action=list(names)),
         probability_better=float((gain > 0).mean()),
         shadow_price=None,
-        supported=bool(support_of(posterior).supported(point[None])[0]),
+        supported=bool(support.supported(point[None])[0]),
         remarks=search.remarks(point),
         **answers,
     )

@@ -229,20 +229,25 @@ class FitSupport:
 
         Changes between plans do not have this warning, nor answers that only need these.
         """
-        regimes = self._combined(intervened)
+        regimes, words = self._combined(intervened), []
         if self._parents is None or not regimes:
             return
-        names, shares = self.terms.names, self._shares(averages)
-        covariates = [own for own in self.strata if own.kind != "group"]
-        target = tuple(name in intervened for name in names)
-        words = []
-        if found := rests_on(names, covariates, target, shares):
+        if reason := self.basis_of_level(intervened, averages):
             # Under a log link a difference needs the level, too.
             method = "ratio" if self.model.link == "log" else "contrast"
             changes = option(f"ask for posterior.{method}", command="look at changes, by --from")
-            words.append(f"{in_one_sentence(found)}; {changes}")
+            words.append(f"{reason}; {changes}")
         dates = [name for name in self.terms.covariates.dates if name in averages.given]
         _say(words or self._beyond(dates, regimes, averages))
+
+    def basis_of_level(self, intervened: Sequence[str], averages: Standardisation) -> str:
+        """What a level rests on beside regimes, in one sentence; empty if on nothing."""
+        if self._parents is None:
+            return ""
+        covariates = [own for own in self.strata if own.kind != "group"]
+        target = tuple(name in intervened for name in self.terms.names)
+        found = rests_on(self.terms.names, covariates, target, self._shares(averages))
+        return in_one_sentence(found) if found else ""
 
     def warn_of_change(
         self, changed: Sequence[int], intervened: Sequence[str], averages: Standardisation

@@ -57,7 +57,8 @@ def test_changes_are_right(asked) -> None:
 def test_every_summary_says_so_once(asked, tmp_path) -> None:
     case, fit = asked
     words = WORDS.removeprefix("no ").split(" any")[0]
-    for text in map(str, (fit, bi.report_identification(case.data), case.data.identify(["tv"]))):
+    said = fit, bi.report_identification(case.data), case.data.identify(["tv"]), fit.best(DECISION)
+    for text in map(str, said):
         assert " ".join(text.split()).count(words) == 1
     fit.save(tmp_path / "fit.nc")
     with pytest.warns(bi.SupportWarning, match=WORDS):
