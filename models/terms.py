@@ -365,7 +365,8 @@ class Decomposition:
     def pairs_set(self) -> set[tuple[int, int]]:
         """Pairs of actions with functions that act only where both were set."""
         gates = {term.gate for term in self.terms if isinstance(term.gate, Where)}
-        return {(gate.actions[0], gate.actions[1]) for gate in gates if gate.were_set}
+        pairs = [gate.actions for gate in gates if gate.were_set and len(gate.actions) == 2]
+        return {(first, second) for first, second in pairs}
 
     def _of_pairs(self, role: Role) -> dict[tuple[int, int], Interaction]:
         """Functions of two actions that belong to neither alone, by their positions."""

@@ -140,6 +140,8 @@ def _growing_variance(rows: Observations) -> str:
     moment = curvature = variance = 0.0
     for own, left in _residuals_of_regimes(rows, rows.outcome):
         outcome = rows.outcome[own]
+        if not outcome.any():
+            continue
         # Fitted means may be negative, and no row should decide alone.
         mean = np.maximum(outcome - left, LEAST_MEAN * outcome.mean())
         weight = mean**-2.0

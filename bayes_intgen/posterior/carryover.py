@@ -62,7 +62,8 @@ def after_periods(
     count = whole_number(periods, "periods", 1, PointsError)
     if not terms.carryover:
         raise PointsError("no action carries over in this fit, so that periods are alike; omit it")
-    observed = [name for name in terms.carryover if name not in (intervened or terms.names)]
+    was_set = terms.names if intervened is None else intervened
+    observed = [name for name in terms.carryover if name not in was_set]
     if observed:
         raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
     out = values.copy()

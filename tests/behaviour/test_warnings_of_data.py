@@ -96,6 +96,12 @@ def test_no_advice_on_adding_up_for_counts_whose_mean_is_a_sum(mean: float) -> N
     assert not any("add up" in text for text in warned(table(actions, few)))
 
 
+def test_counts_are_compared_where_one_regime_has_zeros_only() -> None:
+    actions, outcome = world()
+    some = np.where(MASKS[:, 0], 0.0, counts(outcome))
+    assert any("times as fast as its mean" in text for text in warned(table(actions, some)))
+
+
 def test_no_advice_on_adding_up_where_nothing_adds_up() -> None:
     actions, outcome = world()
     proportions = table(actions, 1 / (1 + np.exp(-outcome)))

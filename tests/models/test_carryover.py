@@ -194,8 +194,9 @@ def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
     again = bi.load(tmp_path / "fit.nc")
     np.testing.assert_array_equal(again.joint_effect(POINTS), lasting)
     assert str(again) == text
-    with pytest.raises(bi.PointsError, match="'radio' is not"):
-        fit.contrast(POINTS[1:], POINTS[:1], intervened=["tv"], periods=1)
+    for was_set, not_set in ((["tv"], "radio"), ([], "tv")):
+        with pytest.raises(bi.PointsError, match=f"'{not_set}' is not"):
+            fit.contrast(POINTS[1:], POINTS[:1], intervened=was_set, periods=1)
     with pytest.raises(bi.PointsError, match="no action carries over"):
         fitted(panel(0.0), None).joint_effect(POINTS, periods=1)
 

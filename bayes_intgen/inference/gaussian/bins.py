@@ -30,7 +30,7 @@ from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.regimes import Mask
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
+from bayes_intgen.inference.gaussian.sufficient_statistics import Precision, SufficientStatistics
 from bayes_intgen.models.terms import Decomposition, Term
 
 # Number of nodes at equal distances in the coordinate of an action. Given the hyperparameters,
@@ -53,7 +53,6 @@ MIN_STEP = 1e-9
 # Number of rows whose entries of a table are added at once: more do not fit in a processor's cache.
 ROWS_AT_ONCE = 4096
 
-Precision = type[np.float32] | type[np.float64]
 # Nodes between which rows are split, and shares of the nodes, shape (2 or 4, n) each.
 Hats = tuple[NDArray[np.int_], Array]
 
@@ -442,8 +441,7 @@ def _at_nodes(values: Array, points: Array, functions: Sequence[_Function]) -> _
     # Of neighbours.
     bands = np.stack([gram.diagonal(), np.append(gram.diagonal(1), 0)])
     for basis in dict.fromkeys(function.basis for function in functions):
-        if isinstance(basis, PiecewiseLinear):
-            # All of its knots are nodes.
+        if isinstance(basis, PiecewiseLinear) and np.isin(basis.knots, points).all():
             near[basis] = basis.matrix(points[:, None])
             continue
         exact = basis.matrix(at[:, None])

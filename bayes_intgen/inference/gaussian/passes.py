@@ -12,10 +12,11 @@ from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import ModelError
-from bayes_intgen.inference.gaussian.bins import Batch, Bins, Precision
+from bayes_intgen.inference.gaussian.bins import Batch, Bins
 from bayes_intgen.inference.gaussian.sufficient_statistics import (
     CandidateStatistics,
     GroupSums,
+    Precision,
     SufficientStatistics,
 )
 from bayes_intgen.models.terms import Decomposition, PseudoObservations, Term
@@ -58,10 +59,20 @@ def candidate_statistics(
     spread: VarianceFunction,
     progress: bool,
 ) -> CandidateStatistics:
-    """Exact sufficient statistics of a model and candidates, not of these with each other."""
+    """Sufficient statistics of a model and candidates, not of these with each other.
+
+    Sums of candidates are in single precision, unless next to nothing of the outcome is noise.
+    """
     known, wider = pseudo_observations(data, terms), terms.and_terms(candidates)
-    over = partial(CandidateStatistics.over, sizes=[t.component.basis.size for t in candidates])
-    statistics = _sums_over_rows(data, wider, spread, over, progress)
+    sizes = [term.component.basis.size for term in candidates]
+
+    def over(dtype: Precision) -> CandidateStatistics:
+        sums = partial(CandidateStatistics.over, sizes=sizes, dtype=dtype)
+        return _sums_over_rows(data, wider, spread, sums, progress)
+
+    statistics = over(np.float32)
+    if statistics.sums.unexplained < MIN_UNEXPLAINED:
+        statistics = over(np.float64)
     return statistics._replace(sums=statistics.sums._replace(known=known))
 
 

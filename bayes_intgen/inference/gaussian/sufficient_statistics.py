@@ -28,6 +28,7 @@ from bayes_intgen.models.terms import PseudoObservations
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
 
+Precision = type[np.float32] | type[np.float64]
 LOG_ROOT = 0.5 * np.log(2 * np.pi)
 # Ridge of least squares for columns of unit length, beyond rounding in single precision.
 RIDGE = 1e-5
@@ -260,22 +261,23 @@ class CandidateStatistics(NamedTuple):
         outcome: Array,
         weights: Array,
         sizes: Sequence[int],
+        dtype: Precision,
     ) -> Self:
         """Sum over rows of (n, P + Q) columns, the last of which are candidates of ``sizes``.
 
-        Sums of X are in double precision, the others in single precision.
+        Sums of X are in double precision, the others in that of ``dtype``.
         """
         first = matrix.shape[1] - sum(sizes)
         root = np.sqrt(weights)[:, None]
         # Rounds each product without a matrix of them in double precision.
-        rounded = np.empty_like(matrix, dtype=np.float32)
+        rounded: NDArray[np.floating] = np.empty_like(matrix, dtype=dtype)
         np.multiply(matrix, root, out=rounded, casting="same_kind")
         z, y = rounded[:, first:], outcome * root[:, 0]
         # By a power of two, so that large and small outcomes are within the range.
         exponent = np.frexp(np.abs(y).max(initial=0.0))[1]
         ends = np.cumsum(sizes)
         zx = (z.T @ rounded[:, :first]).astype(float)
-        zy = np.ldexp((z.T @ np.ldexp(y, -exponent).astype(np.float32)).astype(float), exponent)
+        zy = np.ldexp((z.T @ np.ldexp(y, -exponent).astype(dtype)).astype(float), exponent)
         return cls(
             SufficientStatistics.over(matrix[:, :first], outcome, weights),
             np.column_stack([zx, zy]),

@@ -121,6 +121,21 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
     assert 2e-5 < error.max() < 1e-3
 
 
+@pytest.mark.parametrize("largest", [0.0, 1e3, 1e6])
+def test_piecewise_linear_functions_are_right_beside_a_cell_far_away(largest) -> None:
+    rng = np.random.default_rng(5)
+    was_set = np.repeat([[0, 0], [1, 0], [0, 1]], 20_000, axis=0).astype(bool)
+    actions = np.exp(rng.normal(size=was_set.shape) * [2.0, 0.1])
+    actions[0, 0] = max(actions[0, 0], 1e3 * largest)
+    data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(actions)), was_set)
+    model = bi.models.additive()
+    every = model.decompose(data).and_terms(model.fit_tests(data))
+    sums = sufficient_statistics(data, every, VarianceFunction(), progress=False)
+    exact = _exact(data, every)
+    size = np.sqrt(np.diag(exact.xx))
+    assert (np.abs(sums.xx - exact.xx) / np.outer(size, size)).max() < 1e-3
+
+
 @pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])
 def test_noise_is_right_also_where_it_is_next_to_nothing_of_the_outcome(noise) -> None:
     rng = np.random.default_rng(4)

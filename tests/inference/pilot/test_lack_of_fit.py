@@ -62,3 +62,13 @@ def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
     assert "'a1'" in sentence
     with warnings.catch_warnings(action="error", category=bi.LackOfFitWarning):
         bi.fit(data, method="laplace", progress=False)
+
+
+def test_rounding_is_no_lack_of_fit_where_next_to_nothing_is_noise() -> None:
+    rng = np.random.default_rng(1)
+    masks = np.repeat([[False, False], [True, False], [False, True]], [700, 500, 500], axis=0)
+    actions = np.column_stack([rng.uniform(-2, 2, len(masks)), rng.normal(size=len(masks))])
+    outcome = np.sin(9 * actions[:, 0]) - actions[:, 1] + 1e-3 * rng.normal(size=len(masks))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks)
+    with warnings.catch_warnings(action="error", category=bi.LackOfFitWarning):
+        bi.fit(data, method="laplace", progress=False)
