@@ -108,3 +108,20 @@ def test_means_of_several_units_are_numbers() -> None:
     )
     assert rows.outcome_kind == "continuous"
     assert stream(frame).outcome_kind == "binary"
+
+
+def test_an_action_that_several_others_move_has_effects_from_many_rows() -> None:
+    rng = np.random.default_rng(3)
+    masks = np.repeat(
+        np.concatenate([np.zeros((1, 4), bool), np.eye(4, dtype=bool)]), 7_000, axis=0
+    )
+    cause = rng.normal(size=masks.shape)
+    actions = np.where(masks, 1.2 * rng.normal(size=masks.shape), cause)
+    moved = actions[:, :3].sum(axis=1) + cause[:, 3]
+    actions[:, 3] = np.where(masks[:, 3], actions[:, 3], moved)
+    outcome = np.tanh(actions).sum(axis=1) + 0.5 * cause.sum(axis=1)
+    outcome += 0.5 * rng.normal(size=len(masks))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks)
+    fit = bi.fit(data, method="laplace", progress=False)
+    change = fit.contrast([[1.0] * 4], [[-1.0] * 4])
+    assert abs(float(change.mean()) - 8 * np.tanh(1)) < 4 * float(change.std())

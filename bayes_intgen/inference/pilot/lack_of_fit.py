@@ -130,8 +130,14 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
-    each = zip(tests, left_over(posterior, sites, statistics), strict=True)
-    return tuple(FitTest.of(test, _p_value(*own)) for test, own in each)
+    return tuple(map(FitTest.of, tests, score_p_values(posterior, sites, statistics)))
+
+
+def score_p_values(
+    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
+) -> list[float]:
+    """P value of each candidate's score test; parameters are those of :func:`left_over`."""
+    return [_p_value(*own) for own in left_over(posterior, sites, statistics)]
 
 
 def left_over(

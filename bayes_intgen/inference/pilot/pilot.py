@@ -38,6 +38,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
     FitTest,
     at_thresholds,
+    score_p_values,
     score_tests,
     slope_tests,
     suspicious_tests,
@@ -444,10 +445,10 @@ class _Steps:
         )
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
         likely = promising(posterior, comparison.sites, statistics, optional)
-        results = score_tests(posterior, comparison.sites, statistics, optional)
+        p_values = score_p_values(posterior, comparison.sites, statistics)
         # Of many tests, one fails only with a smaller p value.
         level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
-        rejected = [t for t, own in zip(optional, results, strict=True) if own.p < level]
+        rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
         more = with_pairs(rejected, comparison.tests, [*terms.terms, *interactions(likely)])
         comparison = comparison.only([t.name for t in (*(c.term for c in likely), *more)])
         return comparison, sums_of(comparison.terms)
