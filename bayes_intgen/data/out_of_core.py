@@ -89,7 +89,10 @@ class OutOfCoreRows(Rows):
         steps = (*self._steps, *earlier, WithPast(function, periods))
         first_pass = self._sampled(steps)
         if not first_pass.counts:
-            raise DataError("no row has enough earlier rows; give a shorter length in carryover")
+            raise DataError(
+                "no row has earlier rows for as long as its actions act; hold them for longer, or "
+                "give a shorter length in carryover"
+            )
         return self._replace(
             _steps=steps,
             _transformations=(),

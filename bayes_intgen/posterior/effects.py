@@ -9,10 +9,7 @@ import xarray as xr
 from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.data.queries import (
-    checked_points,
-    point_labels,
-)
+from bayes_intgen.data.queries import checked_actions, checked_points, point_labels
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
 from bayes_intgen.posterior.carryover import after_periods, restated
@@ -84,6 +81,8 @@ def effect_table(
     level = probability(level, "level", PointsError)
     actions, categories = posterior.actions, posterior.categories
     values = checked_points(points, actions, categories)
+    if intervened is not None:
+        intervened = checked_actions(intervened, actions)
     start = None if baseline is None else checked_points(baseline, actions, categories)
     if start is not None and len(start) not in (1, len(values)):
         raise PointsError(

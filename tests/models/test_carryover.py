@@ -8,6 +8,7 @@ import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.models.carryover import carried_over
+from bayes_intgen.posterior.effects import effect_table
 from bayes_intgen.simulators import MarketingPanel, WeeklyPanel
 
 NAMES = ["tv", "radio"]
@@ -197,6 +198,8 @@ def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
     for was_set, not_set in ((["tv"], "radio"), ([], "tv")):
         with pytest.raises(bi.PointsError, match=f"'{not_set}' is not"):
             fit.contrast(POINTS[1:], POINTS[:1], intervened=was_set, periods=1)
+    with pytest.raises(bi.PointsError, match="'rdio'"):
+        effect_table(fit, POINTS, ["tv", "rdio"], periods=1)
     with pytest.raises(bi.PointsError, match="no action carries over"):
         fitted(panel(0.0), None).joint_effect(POINTS, periods=1)
 
