@@ -29,7 +29,7 @@ MIN_BINNED_ROWS, BINNED_ROWS_PER_BATCH = 50_000, 8_000
 # whose tables of nodes take up to 0.8 GB.
 MAX_BINNED_COLUMNS, MAX_BINNED_INPUTS = 6_000, 16
 # Minimum share of the squares of the outcome that the terms leave for sums in single precision, by
-# which a share is wrong by up to 1e-7.
+# which a share is wrong by up to 1e-7, and that of a column's largest multiple by as much of it.
 MIN_UNEXPLAINED = 1e-3
 
 

@@ -86,14 +86,19 @@ class SufficientStatistics(NamedTuple):
 
     @property
     def unexplained(self) -> float:
-        """Share of the squares of the outcome that least squares leaves, up to some 1e-6."""
-        scale = np.sqrt(np.diag(self.xx))
+        """Share of the squares of the outcome that least squares leaves, up to some 1e-6.
+
+        Over the mean square of the largest column, where that exceeds one.
+        """
+        diagonal = np.diag(self.xx)
+        scale = np.sqrt(diagonal)
         scale[scale == 0] = 1.0
         matrix, information = self.xx / np.outer(scale, scale), self.xy / scale
         matrix[np.diag_indices_from(matrix)] += RIDGE
         # Rounding of sums in single precision may leave it indefinite.
         explained = information @ scipy.linalg.solve(matrix, information, assume_a="sym")
-        return float(1 - explained / np.asarray(self.factor.matrix)[-1, -1])
+        share = 1 - explained / np.asarray(self.factor.matrix)[-1, -1]
+        return float(share / max(1.0, diagonal.max(initial=0.0) / self.rows))
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:
         """Replace rows that are means of several units by these units.

@@ -147,3 +147,19 @@ def test_noise_is_right_also_where_it_is_next_to_nothing_of_the_outcome(noise) -
     sd = posterior.tree["posterior"]["noise_sd"].mean().item()
     # Four standard errors.
     assert sd == pytest.approx(noise, rel=4 / np.sqrt(2 * len(actions)))
+
+
+@pytest.mark.filterwarnings("ignore:.*:bayes_intgen.errors.DataWarning")
+def test_a_tail_far_beyond_all_other_values_is_fitted() -> None:
+    """Rounding in single precision exceeds what the other rows say of a column."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(60_000, 3))
+    normal = 0.7 * hidden + 0.7 * rng.normal(size=hidden.shape)
+    which = rng.integers(0, 4, size=len(hidden))[:, None] == np.arange(1, 4)
+    normal[which] = rng.normal(size=which.sum())
+    actions = np.exp(4 * normal)
+    outcome = (actions / actions.std(axis=0) + 0.5 * hidden).sum(axis=1)
+    outcome += 0.5 * rng.normal(size=len(hidden))
+    data = bi.RegimeData.from_arrays(actions, outcome, which)
+    posterior = bi.fit(data, method="laplace", progress=False)
+    assert 0.5 < posterior.tree["posterior"]["noise_sd"].mean() < outcome.std()
