@@ -66,7 +66,7 @@ class Bases:
         self.of_period = unit_rows(data.this_period)
         self.coordinates = tuple(map(Coordinate.of, self.of_period.T))
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
-        size = marginal_basis_size(self.rows)
+        self.size = size = marginal_basis_size(self.rows)
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
 
@@ -107,8 +107,12 @@ class Bases:
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""
         factors = (self.margin(one, j), self.margin(other, k))
-        order = max(1, one.pair_order(self.rows), other.pair_order(self.rows))
-        return Component("", TensorProductBasis(factors, order), one.interaction, inputs=(0, 1))
+        basis = TensorProductBasis(factors, self._order(one, other))
+        return Component("", basis, one.interaction, inputs=(0, 1))
+
+    def _order(self, one: Mechanism, other: Mechanism) -> int:
+        """Total order of products."""
+        return max(1, one.pair_order(self.rows), other.pair_order(self.rows))
 
     def finer_product(
         self, mechanisms: tuple[Mechanism, Mechanism], inputs: tuple[int, int], refinement: int
@@ -116,7 +120,10 @@ class Bases:
         """Products of random walks along two actions; None if levels have all products already."""
         one, other = (self.walk(k, refinement) for k in inputs)
         basis = TensorProductBasis((one, other), one.size + other.size)
-        if self.product(*mechanisms, *inputs).basis.size >= basis.size:
+        order = self._order(*mechanisms)
+        # Without the products, where these cannot be as many.
+        few = basis.size <= max(self.size**2, order * (order + 1) // 2)
+        if few and self.product(*mechanisms, *inputs).basis.size >= basis.size:
             return None
         scale = mechanisms[0].interaction
         return Component(finer_label(refinement), basis, scale, inputs=(0, 1))

@@ -63,6 +63,9 @@ ARRAYS = (
 BY_COLUMN = ("actions", "intervened", "windows", "periods")
 # Maximum number of rows from which it is learned how rows follow each other.
 OPENING_ROWS = 20_000
+# Maximum number of different rows, as a share of all, that are summed in place of all; and number
+# of rows that show whether a column has few values.
+MAX_DIFFERENT, FIRST_ROWS = 0.5, 256
 
 
 @dataclass
@@ -126,6 +129,11 @@ class Rows(ABC):
     @abstractmethod
     def in_memory(self) -> "Observations":
         """Rows in memory: all of them, or a sample of every regime."""
+
+    @property
+    def joined(self) -> "Rows":
+        """Rows with the same sums: equal ones in memory are one, where that at least halves them."""
+        return self
 
     @property
     def passes(self) -> Passes:
@@ -241,7 +249,10 @@ class Rows(ABC):
         DataError
             If the source no longer holds the rows of the first pass.
         """
-        batches = of_regime and by_regime(self.batches(of_regime), of_regime, tuple(self.regimes))
+        regimes = tuple(self.regimes)
+        batches = of_regime and by_regime(
+            self.batches(of_regime * len(regimes)), of_regime, regimes
+        )
         parts = self.map_batches(function, label, progress, batches or None)
         return total(parts) if total else reduce(combine, cast(Iterable[T], parts))
 
@@ -639,6 +650,35 @@ class Observations(Rows):
         out[order] = np.cumsum(is_first | (place % length == 0)) - 1
         return out
 
+    @cached_property
+    def joined(self) -> Self:
+        """Rows with the same sums over rows; see :attr:`Rows.joined`.
+
+        A joined row has the mean outcome, the number of its rows as its weight, and the squares
+        about the mean.
+        """
+        columns = [*np.packbits(self.intervened, axis=1).T, *self.inputs.T]
+        if self.weights is not None or self.windows is not None or not len(self):
+            return self
+        first = min(FIRST_ROWS, len(self))
+        if any(len(set(own[:first])) > MAX_DIFFERENT * first for own in columns):
+            return self
+        which, different = np.zeros(len(self), dtype=np.intp), np.zeros(1)
+        for own in columns:
+            code, values = pd.factorize(own)
+            which, different = pd.factorize(which * len(values) + code)
+        if len(different) > MAX_DIFFERENT * len(self):
+            return self
+        counts = np.bincount(which)
+        mean = np.bincount(which, self.outcome) / counts
+        position = np.empty(len(counts), dtype=np.intp)
+        position[which] = np.arange(len(self))
+        return self.take(position)._replace(
+            outcome=mean,
+            weights=counts.astype(float),
+            within=np.bincount(which, (self.outcome - mean[which]) ** 2),
+        )
+
     @property
     def smooth_columns(self) -> NDArray[np.float64]:
         """Actions and covariates of each row, shape (N, K + C)."""
@@ -727,7 +767,7 @@ def in_batches(pieces: Iterable[Observations], rows: int) -> Iterator[Observatio
 def by_regime(
     pieces: Iterable[Observations], rows: int, regimes: Sequence[Mask]
 ) -> Iterator[Observations]:
-    """Regroup pieces into batches of one regime each, all but the last of some ``rows`` rows.
+    """Regroup pieces into batches of one regime each, all but the last of at least ``rows`` rows.
 
     Raises
     ------
@@ -735,16 +775,17 @@ def by_regime(
         On a row of none of these regimes.
     """
     waiting: dict[Mask, list[Observations]] = {mask: [] for mask in regimes}
-    for batch in in_batches(pieces, rows):
-        masks, which = masks_of(batch.intervened)
+    for piece in pieces:
+        masks, which = masks_of(piece.intervened)
         for i, mask in enumerate(masks):
             if mask not in waiting:
-                label = mask_label(batch.names, mask)
+                label = mask_label(piece.names, mask)
                 raise DataError(f"the source now has rows of another regime, {label}; {SAME_ROWS}")
             own = waiting[mask]
-            own.append(batch.take(which == i) if len(masks) > 1 else batch)
-            if sum(map(len, own)) >= rows:
-                yield reduce(Observations.followed_by, own)
+            own.append(piece.take(which == i) if len(masks) > 1 else piece)
+            if count := sum(map(len, own)) // rows:
+                joined = reduce(Observations.followed_by, own)
+                yield from joined.batches(math.ceil(len(joined) / count))
                 own.clear()
     for own in filter(None, waiting.values()):
         yield reduce(Observations.followed_by, own)

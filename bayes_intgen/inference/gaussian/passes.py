@@ -112,6 +112,7 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
 
     ``over`` sums over rows with a matrix, outcomes and weights.
     """
+    data = data.joined
     effects, in_memory = terms.random_effects, isinstance(data, Observations)
     ratio = np.array(effects.ratio if effects is not None else ())
     if effects is not None and isinstance(data, Observations):
@@ -153,8 +154,11 @@ def binned_sums(
     """Sums of the columns of all rows, most of them from bins.
 
     Those within a batch are in single precision, in half the time, unless next to nothing of the
-    outcome is noise: a second pass is in double precision then.
+    outcome is noise: a second pass is in double precision then. Those of few different rows are
+    exact.
     """
+    if len(data.joined) < len(data):
+        return sufficient_statistics(data.joined, terms, spread, progress, binned=False)
     known, bins = pseudo_observations(data, terms), Bins(data, terms)
 
     def of_batch(rows: Observations, dtype: Precision) -> Batch:

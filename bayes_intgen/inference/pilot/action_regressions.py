@@ -66,9 +66,9 @@ def control_variables(
     data : Rows
     progress : bool
     """
-    some = sample.sample(MAX_ROWS)
+    some = sample.sample(MAX_ROWS).joined
     starts = {k: _start(own, some) for k, own in causes.items()}
-    cross = data.map_reduce(
+    cross = data.joined.map_reduce(
         partial(_cross_products, causes, starts), _merge, "Regressions of actions", progress
     )
     found = {

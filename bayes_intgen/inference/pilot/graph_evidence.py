@@ -18,11 +18,12 @@ functions, which show the mean and the spread of the action.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations, permutations
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._threads import in_threads
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
@@ -96,17 +97,24 @@ def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
     count = len(data.names)
     bases = [functions_of_action(data.actions[:, [k]], terms, k) for k in range(count)]
     numbers = numbers_of_rows(data)
-    experiments = [_Experiment(data, terms, bases, numbers, j) for j in range(count)]
-    factors = np.zeros((count, count))
-    pairs = list(permutations(range(count), 2))
-    for j, k in pairs:
-        factors[k, j] = experiments[j].log_bayes_factor(k, [])
+    causes = range(count)
+    experiments = [*in_threads(lambda j: _Experiment(data, terms, bases, numbers, j), causes)]
+
+    def alone(j: int) -> list[float]:
+        return [experiments[j].log_bayes_factor(k, []) if k != j else 0.0 for k in causes]
+
+    factors = np.array([*in_threads(alone, causes)]).T
     ancestor = factors > 0
-    for j, k in pairs:
-        others = [i for i in np.flatnonzero(ancestor[k]).tolist() if i != j]
-        if ancestor[k, j] and ancestor[others, j].any():
-            factors[k, j] = min(factors[k, j], experiments[j].log_bayes_factor(k, others))
-    return factors
+
+    def given_others(j: int) -> Array:
+        own = factors[:, j].copy()
+        for k in np.flatnonzero(ancestor[:, j]).tolist():
+            others = [i for i in np.flatnonzero(ancestor[k]).tolist() if i != j]
+            if ancestor[others, j].any():
+                own[k] = min(own[k], experiments[j].log_bayes_factor(k, others))
+        return own
+
+    return np.array([*in_threads(given_others, causes)]).T
 
 
 class _Experiment:

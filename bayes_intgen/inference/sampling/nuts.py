@@ -209,7 +209,7 @@ class NUTSKernel:
         return ChainState(current, StepSize(log, log, log, zero, zero))
 
     def compile(self, chain: ChainState) -> None:
-        """Compile :meth:`advance` for such chains, unless that is done."""
+        """Compile :meth:`advance` for such chains, before threads that would each compile it."""
         with on_cpu():
             advance.lower(*self._arguments(chain, [np.random.default_rng(0)] * 4, False)).compile()
 
@@ -344,8 +344,6 @@ def run_chains(
     states : list of ChainState
     collected : dict of ndarray, each (chain, iteration, ...)
     """
-    # Before the threads start, each of which would compile the same program.
-    kernel.compile(states[0])
     stopped = Event()
 
     def run(
@@ -436,12 +434,15 @@ def warm_up(
     covariance = weight * np.cov(draws, rowvar=False) + (1 - weight) * approximation.covariance
     root = np.linalg.cholesky(covariance)
     kernel = NUTSKernel(density, target, root, settings.target_accept)
+    if density is not approximation.density:
+        kernel.compile(states[0])
     half = first["step_size"][:, first_part // 2 :]
     states = _restarted(kernel, first, float(np.exp(np.mean(np.log(half)))))
     states, second = run("Warmup, second part", kernel, states, second_part)
     step_size = float(np.exp(np.mean([state.step_size.average for state in states])))
     if rejects(second):
         kernel = NUTSKernel(target, target, root, settings.target_accept)
+        kernel.compile(states[0])
     return kernel, _restarted(kernel, second, step_size)
 
 
