@@ -132,7 +132,7 @@ class Rows(ABC):
 
     @property
     def joined(self) -> "Rows":
-        """Rows with the same sums: equal ones in memory are one, where that at least halves them."""
+        """Rows with the same sums: equal ones in memory are one, if that at least halves them."""
         return self
 
     @property

@@ -163,3 +163,28 @@ def test_a_tail_far_beyond_all_other_values_is_fitted() -> None:
     data = bi.RegimeData.from_arrays(actions, outcome, which)
     posterior = bi.fit(data, method="laplace", progress=False)
     assert 0.5 < posterior.tree["posterior"]["noise_sd"].mean() < outcome.std()
+
+
+@pytest.mark.parametrize("rows_in_all", [3_000, 60_000])
+def test_equal_rows_have_the_sums_of_all(rows_in_all) -> None:
+    rng = np.random.default_rng(6)
+    was_set = np.arange(rows_in_all)[:, None] % 4 == [1, 2]
+    hidden = rng.normal(size=was_set.shape)
+    actions = np.where(was_set, rng.integers(0, 3, was_set.shape), np.clip(np.rint(hidden), 0, 2))
+    outcome = 100 + actions[:, 0] * (1 + actions[:, 1]) + hidden.sum(axis=1)
+    data = bi.RegimeData.from_arrays(actions, outcome, was_set)
+    assert len(data.joined) <= 9 * 3 < len(data)
+    model = bi.models.additive(bi.Levels())
+    every = model.decompose(data).and_terms(model.candidates(data))
+    knots = np.full((2, 5), 1.0)
+    spread = VarianceFunction(every.coordinates, knots, rng.uniform(0.2, 1.0, 1 + 2 * knots.size))
+    sums = sufficient_statistics(data, every, spread, progress=False)
+    weights = 1 / spread(data.actions, data.intervened)
+    exact = SufficientStatistics.over(every.design(data), outcome - every.centre, weights)
+    assert (sums.rows, sums.factor.log_scale) == pytest.approx((exact.rows, exact.factor.log_scale))
+    size = np.sqrt(np.diag(exact.factor.matrix))
+    error = np.abs(sums.factor.matrix - exact.factor.matrix) / np.outer(size, size)
+    assert error.max() < 1e-12
+    # Negative control: one number of many digits per row.
+    moved = replace(data, actions=actions + 1e-9 * hidden)
+    assert moved.joined is moved
