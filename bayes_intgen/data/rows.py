@@ -591,7 +591,7 @@ class Observations(Rows):
         for column, own in zip(self.smooth_columns.T, levels, strict=True):
             sampled[[column.argmin(), column.argmax()]] = True
             if own is not None:
-                sampled[np.unique(column, return_index=True)[1]] = True
+                sampled |= ~pd.Series(column).duplicated().to_numpy()
         return sampled
 
     @property

@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.sparse import csr_array, lil_array
+from scipy.sparse import csr_array
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
@@ -226,18 +226,22 @@ class TermSums(NamedTuple):
 
     def _weights(self, terms: Decomposition) -> csr_array:
         """Weights of columns and outcome in those of other terms, shape (C + 1, P + 1)."""
-        weights = lil_array((self.terms.size + 1, terms.size + 1))
-        weights[-1, -1] = 1
+        entries = [(np.array([self.terms.size]), np.array([terms.size]), np.ones(1))]
         bases = {term.name: term.component.basis for term in self.terms.terms}
+        before, after = np.arange(self.terms.size), np.arange(terms.size)
         for term in terms.terms:
             basis = term.component.basis
-            directions: Array = np.eye(basis.size)
-            if basis is not bases[term.name]:
-                rotated = basis.basis if isinstance(basis, ControlBasis) else basis
-                assert isinstance(rotated, KarhunenLoeveBasis)
-                directions = rotated.weights
-            weights[self.terms.columns[term.name], terms.columns[term.name]] = directions
-        return weights.tocsr()
+            rows, columns = before[self.terms.columns[term.name]], after[terms.columns[term.name]]
+            if basis is bases[term.name]:
+                entries.append((rows, columns, np.ones(basis.size)))
+                continue
+            rotated = basis.basis if isinstance(basis, ControlBasis) else basis
+            assert isinstance(rotated, KarhunenLoeveBasis)
+            at = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+            entries.append((*at, rotated.weights.ravel()))
+        rows, columns, values = map(np.concatenate, zip(*entries, strict=True))
+        shape = self.terms.size + 1, terms.size + 1
+        return csr_array((values, (rows, columns)), shape=shape)
 
 
 def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations | None:

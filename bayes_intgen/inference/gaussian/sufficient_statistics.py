@@ -147,6 +147,8 @@ class SufficientStatistics(NamedTuple):
 
     def centred_at(self, mean: ArrayLike) -> Self:
         """Subtract the prediction of coefficients ``mean``, shape (P,), from the outcome."""
+        if not np.any(mean):
+            return self
         weights = eye_array(len(self.xy) + 1, format="lil")
         weights[:-1, -1] = -np.asarray(mean)[:, None]
         return self.combine(weights.tocsr())
