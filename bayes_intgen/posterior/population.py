@@ -38,7 +38,7 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import strata_dataset
 from bayes_intgen.models.adjustment import population_shares
-from bayes_intgen.models.bases import CONSTANT
+from bayes_intgen.models.base import CONSTANT
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
 from bayes_intgen.models.prediction import Prediction
