@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
+from bayes_intgen._work import stage
 from bayes_intgen.inference.density.marginal_posterior import (
     Density,
     MarginalPosterior,
@@ -132,7 +132,7 @@ def find_mode(
         if values[-2] - values[-1] < tolerance:
             raise StopIteration
 
-    with bar_of_steps("Search for the mode", progress, unit="steps") as count:
+    with stage("Search for the mode", progress, "steps", logged=False) as count:
 
         def value_and_grad(scaled: Array) -> tuple[float, Array]:
             count()
