@@ -37,17 +37,6 @@ HESSIAN_STEP = 1e-4
 SITE_STEP = 24
 
 
-def padding_to(step: int, size: int) -> int:
-    """Smallest number that makes a size a whole number of steps.
-
-    Examples
-    --------
-    >>> padding_to(16, 100)
-    12
-    """
-    return -size % step
-
-
 def padded_size(count: int) -> int:
     """Number of coefficients to which statistics are padded: fits of similar size share programs.
 
@@ -56,7 +45,8 @@ def padded_size(count: int) -> int:
     >>> [padded_size(count) for count in (50, 100, 150)]
     [64, 128, 192]
     """
-    return count + padding_to(16 if count <= 64 else 64, count)
+    step = 16 if count <= 64 else 64
+    return -(-count // step) * step
 
 
 def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
@@ -164,7 +154,7 @@ class CompiledDensity(NamedTuple):
     def of(cls, priors: Hyperpriors, statistics: Any) -> Self:
         """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
         mean, sd, constant = priors.flat
-        more = padding_to(SITE_STEP, len(mean))
+        more = -len(mean) % SITE_STEP
         size = len(mean) + more
 
         def one_hot(site: str, index: NDArray[Any]) -> Array:
