@@ -269,15 +269,9 @@ def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Data
     draws : Dataset
         Group ``posterior`` of a fit.
     """
-    # Results of a saved fit need no NumPyro, which takes long to import.
-    import numpyro.distributions as dist
-
-    from bayes_intgen._jax import on_cpu
-
     log_densities = xr.Dataset(coords=draws.coords)
-    with on_cpu():
-        for name, prior in terms.hyperpriors(model.noise_scale).sites.items():
-            density = dist.LogNormal(prior.log_median, prior.sigma)
-            values = np.asarray(density.log_prob(draws[name].values))
-            log_densities[name] = draws[name].dims, values
+    for name, prior in terms.hyperpriors(model.noise_scale).sites.items():
+        logs = np.log(draws[name].values)
+        of_logs = ((logs - prior.log_median) / prior.sigma) ** 2 + np.log(2 * np.pi)
+        log_densities[name] = draws[name].dims, -of_logs / 2 - np.log(prior.sigma) - logs
     return log_densities
