@@ -128,6 +128,7 @@ def likely_changes(
     sites: dict[str, Array],
     sums: TermSums,
     changes: Sequence[Changes],
+    dependence: Array,
 ) -> list[Term]:
     """Select the changes that make a fit likelier than it is without them.
 
@@ -140,9 +141,11 @@ def likely_changes(
     sums : TermSums
         Sums of its terms, and of the changes.
     changes : sequence of Changes
+    dependence : ndarray, shape (P, Q)
+        Root of what dependence of rows adds to the covariance of the scores of all these terms.
     """
     every = [term for own in changes for term in own]
-    of_terms = JointLikelihood.of(posterior, sites, sums, every)
+    of_terms = JointLikelihood.of(posterior, sites, sums, every, dependence)
     # Weights of c and of all d_k in the rates, by the position of the changes.
     shared = [
         np.repeat([own is other for own in changes], [len(own) for own in changes])[:, None]
@@ -151,7 +154,9 @@ def likely_changes(
     roots = [np.hstack([own, DEVIATION * np.diag(own[:, 0])]) for own in shared]
     root, ends = np.hstack(roots), np.cumsum([own.shape[1] for own in roots])
     likelihood = of_terms._replace(
-        precision=root.T @ of_terms.precision @ root, information=root.T @ of_terms.information
+        precision=root.T @ of_terms.precision @ root,
+        information=root.T @ of_terms.information,
+        dependence=root.T @ of_terms.dependence,
     )
     candidates = {
         i: Candidate(slice(end - own.shape[1], end), RATE)
