@@ -63,11 +63,9 @@ def changes_in_time(
         Rows over whose population time is centred.
     """
     terms, columns, out = posterior.terms, data.columns, list[Changes]()
-    # A time that is no covariate may be a date, too.
-    dates = [name for name in columns.names if name in columns.dates]
-    if dates:
+    if columns.times:
         mean, shares = posterior.conditional(sites).mean / terms.unit, population_shares(data)
-    for name in dates:
+    for name in columns.times:
         at = columns.names.index(name)
         values = data.covariates[:, [at]]
         line = LinearBasis.of(values, Coordinate.of(values[:, 0]))

@@ -237,7 +237,7 @@ def pilot_fit(
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
-    if techniques.changes_in_time and sample.columns.dates:
+    if techniques.changes_in_time and sample.columns.times:
         final = steps.changing(final, sample)
     return final._replace(
         quantiles=noise.quantiles,
