@@ -334,9 +334,9 @@ class JointLikelihood(NamedTuple):
         ((precision, information),) = left_over(posterior, sites, statistics)
         conditional, terms = posterior.conditional(sites), posterior.terms
         of_fit = dependence[sums.terms.columns_of(terms.terms)]
+        coefficients = conditional.root @ (conditional.root.T @ of_fit)
         cross = statistics.cross[:, :-1] / conditional.noise_sd**2
-        own = dependence[at] - cross @ (conditional.covariance @ of_fit)
-        return cls(precision, information, own, terms.unit)
+        return cls(precision, information, dependence[at] - cross @ coefficients, terms.unit)
 
     def evidence(self, own: Candidate) -> TermEvidence:
         """Evidence of a candidate, each direction by as many rows as are independent."""
