@@ -184,7 +184,7 @@ def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
         same = np.diff(some) == 1
         if unit:
             same &= np.diff(rows.covariates[:, columns.every.index(unit)]) == 0
-        left = scores.of(rows)[1][:, 0]
+        left = scores.residuals(rows)[:, 0]
         products = (left[1:] * left[:-1])[same] / np.mean(left**2)
         if products.size and products.sum() > MIN_Z_OF_NEIGHBOURS * np.sqrt(products.size):
             found = INDEPENDENT._replace(
@@ -195,7 +195,7 @@ def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
 
 
 class _Scores(NamedTuple):
-    """Columns and outcomes of rows, over the standard deviation of the noise.
+    """Columns and residuals of rows, over the standard deviation of the noise.
 
     Random effects are subtracted from both.
     """
@@ -204,24 +204,26 @@ class _Scores(NamedTuple):
     conditional: Conditional
     spread: VarianceFunction
 
-    def of(self, rows: Observations, noise: Array | None = None) -> tuple[Array, Array]:
-        """Columns, shape (n, P), and residuals, shape (n, S), of outcomes or of standard noise."""
+    def columns(self, rows: Observations) -> Array:
+        """Columns of rows, shape (n, P)."""
+        return self._over_noise(rows, self.terms.design(rows))
+
+    def residuals(self, rows: Observations) -> Array:
+        """Residuals of the outcomes of rows, shape (n, 1)."""
+        mean = self.terms.centre + self.terms.design(rows) @ self.conditional.mean
+        return self._over_noise(rows, (rows.outcome - mean)[:, None])
+
+    def of_noise(self, rows: Observations, columns: Array, noise: Array) -> Array:
+        """Residuals, shape (n, S), of rows with such columns whose outcomes are standard noise."""
+        sd = float(self.conditional.noise_sd) / np.sqrt(row_weights(self.spread, rows))
+        fitted = columns @ (self.conditional.covariance @ (columns.T @ noise))
+        return self._over_noise(rows, sd[:, None] * noise) - fitted
+
+    def _over_noise(self, rows: Observations, values: Array) -> Array:
         precision = row_weights(self.spread, rows)
-        root = np.sqrt(precision)[:, None] / float(self.conditional.noise_sd)
-        design = self.terms.design(rows)
-        if noise is None:
-            mean = self.conditional.mean
-            own = (rows.outcome - self.terms.centre - design @ mean)[:, None]
-        else:
-            own = noise / root
-        every = np.concatenate([design, own], axis=1)
         if self.terms.random_effects is not None:
-            every = within_groups(rows, self.terms.random_effects, every, precision)
-        columns, left = np.split(root * every, [design.shape[1]], axis=1)
-        if noise is not None:
-            covariance = self.conditional.covariance
-            left = left - columns @ (covariance @ (columns.T @ noise))
-        return columns, left
+            values = within_groups(rows, self.terms.random_effects, values, precision)
+        return np.asarray(np.sqrt(precision)[:, None] / float(self.conditional.noise_sd) * values)
 
 
 class _Noise(NamedTuple):
@@ -273,11 +275,12 @@ def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
 
     pairs = np.stack([np.bincount(own, minlength=3)[:2] for own in kinds], axis=1).astype(float)
     weights = 1 / np.sqrt(np.maximum(pairs, 1))
-    observed = moments(scores.of(rows)[1])
-    independent = moments(scores.of(rows, normal)[1])
+    columns, observed = scores.columns(rows), moments(scores.residuals(rows))
+    independent = moments(scores.of_noise(rows, columns, normal))
     best, found, strongest = np.inf, _Noise(np.zeros(2), np.ones(2), 0.0), 0.0
     for decay in DECAYS:
-        persistent = moments(scores.of(rows, _autoregression(normal, decay**steps))[1])
+        noise = _autoregression(normal, decay**steps)
+        persistent = moments(scores.of_noise(rows, columns, noise))
         z = _z_of_excess(decay ** lags[1:].astype(np.float64), observed, independent, pairs)
         parts = np.stack([persistent, independent], axis=2) * weights[:, :, None]
         fits = [nnls(own, target) for own, target in zip(parts, observed * weights, strict=True)]
