@@ -50,6 +50,7 @@ STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
     "alike": ((), False, 16),
     "panels": ((), False, 4),
     "level_of_bias": ((), False, 4),
+    "small_trials": ((), False, 12),
     "outliers": ((), False, 12),
     "ablations": (("--techniques", "pruning"), False, 2),
     "laplace": (("--kinds", "linear"), False, 2),
