@@ -123,7 +123,7 @@ def summary(rows: list[dict[str, str]]) -> list[Row]:
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, models=100)
-    parser.add_argument("--rows", type=int, nargs="+", default=[60, 200, 800])
+    parser.add_argument("--rows", type=int, nargs="+", default=[60, 200])
     add_kinds(parser, KINDS)
     args = parser.parse_args()
     if args.quick:
