@@ -58,37 +58,21 @@ MIN_REGRESSOR, MIN_RESPONSE = 1e-6, 1e-3
 MAX_VALUES_SHARE = 0.5
 
 
-def parent_probabilities(data: Observations, terms: Decomposition, edges: Array) -> Array:
-    """Probabilities that one action is a parent of another, from rows in which it was set.
-
-    Parameters
-    ----------
-    data : Observations
-    terms : Decomposition
-        Its coordinates, levels, and terms of covariates and groups are used.
-    edges : ndarray, shape (K, K)
-        Entry ``[k, j]`` is 1 if j is known to be a parent of k, 0 if it is known not to be, and NaN
-        if this is to be learned; from :func:`~bayes_intgen.identification.graph.known_edges`.
-
-    Returns
-    -------
-    ndarray, shape (K, K)
-    """
-    unknown = np.isnan(edges)
-    if not unknown.any():
-        return edges
-    # Rows are never certain, unlike a graph that is given.
-    learned = edge_probabilities(edges, _log_bayes_factors(data, terms))
-    learned = np.clip(learned, CERTAIN, 1 - CERTAIN)
-    return np.where(unknown, learned, edges)
-
-
 def with_parents(data: Observations, model: Model, terms: Decomposition) -> Decomposition:
-    """Add the probabilities of edges to a decomposition, if its model has a graph."""
+    """Add the probabilities of edges to a decomposition, if its model has a graph.
+
+    They are learned from rows in which an action was set, where the graph is unknown; coordinates,
+    levels, and terms of covariates and groups are those of the decomposition.
+    """
     edges = model.edges(terms.names)
     if edges is None:
         return terms
-    return replace(terms, parents=parent_probabilities(data, terms, edges))
+    unknown = np.isnan(edges)
+    if unknown.any():
+        learned = edge_probabilities(edges, _log_bayes_factors(data, terms))
+        # Rows are never certain, unlike a graph that is given.
+        edges = np.where(unknown, np.clip(learned, CERTAIN, 1 - CERTAIN), edges)
+    return replace(terms, parents=edges)
 
 
 def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:

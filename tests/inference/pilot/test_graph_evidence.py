@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.identification.graph import known_edges
-from bayes_intgen.inference.pilot.graph_evidence import parent_probabilities
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
 
 MODEL = bi.models.additive()
 
 
 def learned(data: bi.RegimeData, graph=None) -> np.ndarray:
-    edges = known_edges(data.names, graph)
-    return parent_probabilities(data, MODEL.decompose(data), edges)
+    return with_parents(data, replace(MODEL, graph=graph), MODEL.decompose(data)).parents
 
 
 def sampled(functions, rows: int, seed: int, settings=None) -> bi.RegimeData:
