@@ -653,7 +653,7 @@ class Observations(Rows):
         """Rows with the same sums over rows; see :attr:`Rows.joined`.
 
         A joined row has the mean outcome, the number of its rows as its weight, and the squares
-        about the mean.
+        about the mean, but no time.
         """
         columns = [*np.packbits(self.intervened, axis=1).T, *self.inputs.T]
         if self.weights is not None or self.windows is not None or not len(self):
@@ -675,6 +675,8 @@ class Observations(Rows):
             outcome=mean,
             weights=counts.astype(float),
             within=np.bincount(which, (self.outcome - mean[which]) ** 2),
+            series=None,
+            time=None,
         )
 
     @property

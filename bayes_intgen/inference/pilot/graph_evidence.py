@@ -12,12 +12,14 @@ Let x be these functions and t functions of the action, all without the part tha
 causes explain. Without dependence the score S = sum_i x_i t_i is normal with mean zero and
 covariance V = sum_i x_i x_i' t_i t_i'. With it the covariance is V + s^2 J J', with the information
 J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
-of the action that depends on x, and bounds the influence of single rows. The t are a few smooth
+of the action that depends on x, and bounds the influence of single rows. If these have a time, it
+grows as their products resemble those of the next rows. The t are a few smooth
 functions, which show the mean and the spread of the action.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +34,7 @@ from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.factor import orthonormal_basis
+from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Column, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
@@ -117,7 +120,7 @@ class _Experiment:
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.fine_group is None else data.fine_group[rows]
-        self.numbers = numbers[rows]
+        self.numbers, self.data, self.rows = numbers[rows], data, rows
         self.bases = [basis for basis, _ in bases]
         self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}
         own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
@@ -132,7 +135,14 @@ class _Experiment:
         span = self._span_of_causes(rows, others)
         unit = None if self.unit is None else self.unit[rows]
         regressors, features = self.functions[self.j][rows], self.features[k][rows]
-        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit)
+        share = partial(self._independent_share, rows)
+        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit, share)
+
+    def _independent_share(self, rows: NDArray[np.intp], scores: Array) -> float:
+        """Number of independent rows, over that of rows; one without a time."""
+        if self.data.time is None:
+            return 1.0
+        return independent_share(self.data.take(self.rows[rows]), scores)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Span of functions of observed causes and other actions, and indicators of the regimes.
@@ -208,7 +218,12 @@ def span_of(causes: Array, numbers: Array) -> Array:
 
 
 def log_bayes_factor(
-    regressors: Array, features: Array, span: Array, numbers: Array, unit: NDArray[np.int_] | None
+    regressors: Array,
+    features: Array,
+    span: Array,
+    numbers: Array,
+    unit: NDArray[np.int_] | None,
+    share: Callable[[Array], float] = lambda scores: 1.0,
 ) -> float:
     """Log Bayes factor of the dependence of an action on regressors; zero with too few rows.
 
@@ -223,6 +238,8 @@ def log_bayes_factor(
         Number of equal rows that each row stands for.
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
+    share : function of an ndarray, shape (n, q)
+        Number of independent rows, over that of rows, by scores of rows; where rows are no units.
     """
     total, free = numbers.sum(), numbers.sum() - span.shape[1]
     if free < ROWS_PER_REGRESSOR * regressors.shape[1]:
@@ -241,8 +258,8 @@ def log_bayes_factor(
     if unit is not None:
         _, each = sums_by_unit(each, unit)
     else:
-        # The sum of squares over equal rows.
-        each = each / np.sqrt(numbers)[:, None]
+        # The sum of squares over equal rows, and of products of those that are dependent.
+        each = each / np.sqrt(numbers * share(each - each.mean(axis=0)))[:, None]
     # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
     values, vectors = np.linalg.eigh(each.T @ each * (total / free))
     present = values > MIN_REGRESSOR**2 * values[-1]
