@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.decide.decision import MEAN, RiskMeasure
@@ -282,36 +283,35 @@ class Search:
         """Change actions within windows that shrink, as long as that improves the plan."""
         for window in WINDOWS:
             for _ in range(MAX_STEPS):
-                plans, values = self._moves(point, current, window)
-                better = np.flatnonzero(values > current + self._tolerance)
+                plans, values, elsewhere = self._moves(point, current, window)
+                is_better = (values > current + self._tolerance) & self.problem.is_affordable(plans)
+                better = np.flatnonzero(is_better)
                 better = better[np.argsort(-values[better])]
-                chosen = self._first_feasible(plans[better])
+                chosen = self._first_supported(plans[better], elsewhere[better])
                 if chosen is None:
                     break
                 point, current = plans[better[chosen]], float(values[better[chosen]])
         return point, current
 
-    def _first_feasible(self, plans: Array) -> int | None:
+    def _first_supported(self, plans: Array, elsewhere: NDArray[np.bool_]) -> int | None:
         """Position of the first plan that rows elsewhere support, else of one near rows."""
-        affordable = self.problem.is_affordable(plans)
-        elsewhere = affordable & self.problem.is_supported(plans, nearby=False)
         if elsewhere.any():
             return int(elsewhere.argmax())
         # Rows near a plan take longer to find.
-        some = np.flatnonzero(affordable)[:NEARBY_AT_ONCE]
-        supported = self.problem.is_supported(plans[some])
-        return int(some[supported.argmax()]) if supported.any() else None
+        supported = self.problem.is_supported(plans[:NEARBY_AT_ONCE])
+        return int(supported.argmax()) if supported.any() else None
 
-    def _moves(self, point: Array, current: float, window: float) -> tuple[Array, Array]:
+    def _moves(
+        self, point: Array, current: float, window: float
+    ) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Plans within a window around a plan, shape (M, K), and their values, shape (M,).
 
-        They change one action, or two, or are the best by the sum of changes of one action.
+        They change one action, or two, or are the best by the sum of changes of one action. And
+        whether rows elsewhere support them, shape (M,), if they may be better.
         """
         problem = self.problem
         options = [_around(problem, point, k, window) for k in range(len(point))]
         changes = [varied(point, k, own) for k, own in enumerate(options)]
-        ends = np.cumsum([len(own) for own in options])[:-1]
-        single = np.concatenate(changes)
         now, gains = self.gains(point[None]), []
         for part, own, changed, value in zip(
             self.surface.parts, options, changes, point, strict=True
@@ -319,16 +319,20 @@ class Search:
             draws = part.draws(changed)
             gains.append(self.measure(now + draws - draws[:, own == value]) - current)
         costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
-        within = np.split(problem.is_supported(single, nearby=False), ends)
+        pairs = self._pairs(point, options, gains, costs)
+        plans = np.concatenate([*changes, pairs])
+        elsewhere = problem.is_supported(plans, nearby=False)
+        within = np.split(elsewhere, np.cumsum([len(own) for own in options]))[:-1]
         allowed = [
             np.where(also | (own == point[k]), gain, -np.inf)[None]
             for k, (also, own, gain) in enumerate(zip(within, options, gains, strict=True))
         ]
         (choice,) = best_choices(allowed, costs, problem.budget)
         together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
-        plans = np.concatenate([together, self._pairs(point, options, gains, costs)])
-        values = [current + np.concatenate(gains), self.value(plans)]
-        return np.concatenate([single, plans]), np.concatenate(values)
+        others = self.value(np.concatenate([pairs, together]))
+        also = others[-1] > current and problem.is_supported(together, nearby=False)[0]
+        values = np.concatenate([current + np.concatenate(gains), others])
+        return np.concatenate([plans, together]), values, np.append(elsewhere, also)
 
     def _pairs(
         self,
@@ -346,8 +350,8 @@ class Search:
         if self.problem.budget is not None:
             left = with_rounding(self.problem.budget) - self.problem.cost(point[None])[0]
             total[extra[:, None] + extra > left] = -np.inf
-        best = np.argsort(-total, axis=None)[:N_PAIRS]
-        best = best[total.ravel()[best] > 0]
+        best = np.flatnonzero(total > 0)
+        best = best[np.argsort(-total.ravel()[best])[:N_PAIRS]]
         out = np.tile(point, (len(best), 1))
         for change in np.unravel_index(best, total.shape):
             out[np.arange(len(out)), action[change]] = own[change]

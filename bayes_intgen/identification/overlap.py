@@ -185,7 +185,7 @@ class ReferenceRows:
             Euclidean distance to the nearest row, in the actions' coordinates.
         """
         own, inputs = self.placed(points)[:, list(inputs)], list(inputs)
-        found = np.stack([nearest(rows[:, inputs], own) for rows in self._transformed], axis=1)
+        found = nearest([rows[:, inputs] for rows in self._transformed], own)
         return np.where(found < INFINITE / 2, found, np.inf)
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
@@ -202,8 +202,7 @@ class ReferenceRows:
                 exact = [self._is_unordered[k] for k in inputs]
                 own, visited = self._jointly(points)[:, inputs], self._visited_jointly
             most = radius(len(inputs) - sum(exact))
-            near = [nearest(rows[:, inputs], own, most, exact) <= most for rows in visited]
-            within = np.stack(near, axis=1)
+            within = nearest([rows[:, inputs] for rows in visited], own, most, exact) <= most
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
