@@ -21,8 +21,6 @@ NEAR = 0.25
 # actions, and its share that is near to them. With half of it, 100 rows per experiment of ten
 # actions may support no plan at all.
 OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.004
-# Distance between two levels that as many rows share, with a standard deviation of one.
-STEP_OF_LEVELS = 2.0
 # Number of rows of a regime with which points are compared at a time, and of pairs of both.
 BLOCK_ROWS, PAIRS_AT_ONCE = 100, 30_000
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
@@ -71,11 +69,22 @@ def radius(inputs: int) -> float:
     return max(NEAR, float(np.sqrt(scipy.special.chndtrix(NEAR_SHARE, inputs, edge))))
 
 
+def step_of_levels(count: int) -> float:
+    """Distance between any two of some levels that as many rows share, with a variance of one.
+
+    Examples
+    --------
+    >>> round(step_of_levels(2), 2), round(step_of_levels(3), 2)
+    (2.0, 1.73)
+    """
+    return float(np.sqrt(2 * count / max(1, count - 1)))
+
+
 def nearest(
     regimes: Sequence[Array],
     points: Array,
     within: float = 0.0,
-    exact: Sequence[bool] | None = None,
+    steps: Sequence[float | None] | None = None,
 ) -> Array:
     """Euclidean distance of points, shape (M, d), from the nearest row of each regime.
 
@@ -86,8 +95,8 @@ def nearest(
     points : ndarray, shape (M, d)
     within : float
         A distance that is not improved upon.
-    exact : sequence of bool, length d, optional
-        Coordinates in which rows count only up to a distance of ``NEAR``, as if at the point.
+    steps : sequence of float or None, length d, optional
+        Distances between any two levels of a coordinate that has them.
 
     Returns
     -------
@@ -102,20 +111,20 @@ def nearest(
     count = max(1, PAIRS_AT_ONCE // (BLOCK_ROWS * max(1, len(points))))
     if len(regimes) > count:
         parts = (regimes[i : i + count] for i in range(0, len(regimes), count))
-        return np.concatenate([nearest(own, points, within, exact) for own in parts], axis=1)
-    exact = [False] * points.shape[1] if exact is None else exact
+        return np.concatenate([nearest(own, points, within, steps) for own in parts], axis=1)
+    steps = [None] * points.shape[1] if steps is None else steps
     out, sizes = np.full((len(points), len(regimes)), np.inf), np.array([*map(len, regimes)])
     start = 0
     while (away := (out > within) & (sizes > start)).any():
         left, farther = np.flatnonzero(away.any(axis=1)), np.flatnonzero(away.any(axis=0))
         rows = [regimes[i][start : start + BLOCK_ROWS] for i in farther.tolist()]
         squares = np.zeros((len(left), sum(map(len, rows))))
-        for own, other, same in zip(points[left].T, np.concatenate(rows).T, exact, strict=True):
+        for own, other, step in zip(points[left].T, np.concatenate(rows).T, steps, strict=True):
             gaps = own[:, None] - other
             at, others = np.isnan(own), np.isnan(other)
             if at.any() or others.any():
-                gaps = np.where(np.isnan(gaps), STEP_OF_LEVELS * (at[:, None] != others), gaps)
-            squares += np.where(np.abs(gaps) <= NEAR, 0.0, np.inf) if same else gaps**2
+                gaps = np.where(np.isnan(gaps), step_of_levels(2) * (at[:, None] != others), gaps)
+            squares += gaps**2 if step is None else np.where(np.abs(gaps) <= NEAR, 0.0, step**2)
         first = np.cumsum([0, *map(len, rows[:-1])])
         found = np.sqrt(np.minimum.reduceat(squares, first, axis=1))
         out[np.ix_(left, farther)] = np.minimum(out[np.ix_(left, farther)], found)
