@@ -243,7 +243,8 @@ def _supported(
 def wider_search() -> str:
     """Remedies where the rows support no plan."""
     beyond = option("beyond_support", "True", command="--beyond-support of the command")
-    return f"widen the bounds, or allow plans beyond the support: {beyond}"
+    graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
+    return f"widen the bounds, say which action moves which ({graph}), or go beyond them: {beyond}"
 
 
 def _check_cost(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import MEAN, RiskMeasure
+from bayes_intgen.decide.decision import CAUTIOUS, MEAN, RiskMeasure
 from bayes_intgen.decide.grid import (
     ErrorOfChoice,
     Grid,
@@ -38,6 +38,7 @@ from bayes_intgen.decide.problem import (
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.text.formats import shorter_number
+from bayes_intgen.text.messages import first_few
 
 # Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
@@ -135,7 +136,12 @@ class Search:
         if len(points):
             return self.improved(points)
         if problem.budget is None:
-            raise ModelError(f"the rows support no plan within the bounds; {wider_search()}")
+            names = self.surface.prediction.terms.names
+            free = [n for n, own in zip(names, problem.candidates, strict=True) if len(own) > 1]
+            raise ModelError(
+                "the rows support no plan within the bounds: the regimes reach no values of "
+                f"{first_few([*map(repr, free)])} together; {wider_search()}"
+            )
         cheapest = self._cheapest()[None]
         if not problem.is_affordable(cheapest)[0]:
             budget, least = problem.budget, problem.cost(cheapest)[0]
@@ -167,8 +173,8 @@ class Search:
                 best, best_value = point, own
         return best
 
-    def remarks(self, plan: Array) -> tuple[str, ...]:
-        """Say where the budget excludes the baseline, and where the best plan is no better."""
+    def remarks(self, gain: Array) -> tuple[str, ...]:
+        """Say where the budget excludes the baseline, and where a plan may be no better."""
         problem, out = self.problem, []
         within = "the bounds and the support"
         if problem.budget is not None:
@@ -176,8 +182,10 @@ class Search:
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
                 out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
-        if not self.is_better(plan):
+        if gain.mean() <= 0:
             out.append(f"no plan is expected to be better than the baseline within {within}")
+        elif CAUTIOUS(gain[:, None])[0] <= 0:
+            out.append("not credibly better than the baseline: the gain's 90% interval contains 0")
         return tuple(out)
 
     def is_better(self, plan: Array) -> bool:
