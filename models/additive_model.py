@@ -20,9 +20,8 @@ from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.graph import Graph, known_edges, parents_of
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, decomposition
-from bayes_intgen.models.base import CovariateMechanism, Model
-from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.base import CONSTANT, Bases, CovariateMechanism, Function, Model
 from bayes_intgen.models.carryover import has_past
 from bayes_intgen.models.mechanisms.mechanism import Mechanism, Shape, pairwise
 from bayes_intgen.models.mechanisms.parametric import Levels
@@ -100,7 +99,7 @@ class AdditiveModel(Model):
             adjustment = self._adjustment(data, actions.bases)
             terms += adjustment.terms()
             effects = adjustment.random_effects()
-        return decomposition(data, actions.bases, terms, self, effects)
+        return self.decomposition(data, actions.bases, terms, effects)
 
     def candidates(self, data: Observations, rows: int | None = None) -> tuple[Term, ...]:
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.

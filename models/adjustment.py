@@ -12,7 +12,6 @@ Covariates and groups that move an action enter its bias through its control var
 (:func:`control_terms`).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -36,8 +35,14 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import groups_under_one_mask, rest_on_exchangeability
-from bayes_intgen.models.base import CovariateMechanism, Model, refuse_prior_of_numbers
-from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.base import (
+    CONSTANT,
+    Bases,
+    CovariateMechanism,
+    Function,
+    Model,
+    refuse_prior_of_numbers,
+)
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
     PAIR_ORDER,
@@ -58,10 +63,8 @@ from bayes_intgen.models.terms import (
     Term,
     Where,
 )
-from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions, unknown_action
+from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
 
-# Maximum number of coefficients: an evaluation costs their cube, and more would take hours.
-MAX_COEFFICIENTS = 5000
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
 # Minimum range of dates, in years, for a yearly season by default.
@@ -442,52 +445,6 @@ def _usual_term(data: Observations, i: int, parts: Sequence[_UsualPart]) -> Term
     # One standard deviation of the outcome, which hardly shrinks it.
     component = Component("", directions, CONSTANT.scale)
     return Term(name, "usual", None, (i,), component, 1.0, ALWAYS)
-
-
-def decomposition(
-    data: Observations,
-    bases: Bases,
-    terms: Sequence[Term],
-    model: Model,
-    effects: RandomEffects | None = None,
-) -> Decomposition:
-    """Decomposition of a model with these terms and an intercept.
-
-    Raises
-    ------
-    ModelError
-        If two terms have the same name, or there are too many coefficients.
-    """
-    centre, unit = _outcome_moments(data)
-    mean, sd = (centre, 5 * unit) if model.intercept is None else model.intercept
-    every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, ALWAYS), *terms)
-    label, count = Counter([term.name for term in every]).most_common(1)[0]
-    if count > 1:
-        raise ModelError(f"two terms would be called {label!r}; rename an action")
-    decomposed = Decomposition(
-        data.names, bases.coordinates, every, centre, unit, mean,
-        data.categories, data.columns, effects, carryover=model.carryover,
-    )  # fmt: skip
-    if decomposed.size > MAX_COEFFICIENTS:
-        raise ModelError(
-            f"{len(data.names)} actions need {decomposed.size} coefficients, more than the "
-            f"maximum of {MAX_COEFFICIENTS}; name fewer actions, give the graph ("
-            f"{option('graph')}), so that each bias depends on few of them, or fit with "
-            + option("prior", "linear")
-        )
-    return decomposed
-
-
-def _outcome_moments(data: Observations) -> tuple[float, float]:
-    """Mean and standard deviation of the outcome of single units."""
-    if data.weights is None:
-        return float(data.outcome.mean()), float(data.outcome.std())
-    shares = data.weights / data.weights.sum()
-    mean = float(shares @ data.outcome)
-    variance = float(shares @ (data.outcome - mean) ** 2)
-    if data.within is not None:
-        variance += float(data.within.sum() / data.weights.sum())
-    return mean, float(np.sqrt(variance))
 
 
 def population_shares(data: Observations) -> Array:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.regimes import Mask, is_identified
-from bayes_intgen.models.adjustment import Adjustment, decomposition
-from bayes_intgen.models.base import Model
-from bayes_intgen.models.bases import CONSTANT, Bases, Function
+from bayes_intgen.models.adjustment import Adjustment
+from bayes_intgen.models.base import CONSTANT, Bases, Function, Model
 from bayes_intgen.models.mechanisms.mechanism import pairwise
 from bayes_intgen.models.terms import ALWAYS, Decomposition, Gate, InRegime, Term
 
@@ -58,7 +57,7 @@ class RegressionModel(Model):
             adjustment = Adjustment(data, bases, self.prior, mechanisms)
             terms += adjustment.terms()
             effects = adjustment.random_effects()
-        return decomposition(data, bases, terms, self, effects)
+        return self.decomposition(data, bases, terms, effects)
 
     def identifies(self, regimes: Sequence[Mask], target: Mask) -> bool:
         return not self.by_regime or is_identified(regimes, target)

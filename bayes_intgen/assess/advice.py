@@ -183,7 +183,7 @@ def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[
     if not found:
         return []
     remedy = "add history at the dates of experiments"
-    if next(iter(found)) not in data.columns.dates:
+    if next(iter(found)) not in data.columns.times:
         remedy = "add history there, or omit it if an action changes it"
     return [f"{in_one_sentence(found)}; {remedy}"]
 
@@ -191,7 +191,7 @@ def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[
 def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> list[str]:
     """Report covariates that actions seem to change, in one sentence.
 
-    False alarms have a joint probability of 1%. No action changes a date, and some are
+    False alarms have a joint probability of 1%. No action changes a time, and some are
     ``reported`` already. Many rows are sampled.
 
     Examples
@@ -201,7 +201,7 @@ def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> 
     """
     rows, columns = data.in_memory, data.columns
     rows = rows.take(random_rows(len(rows), MAX_ROWS))
-    dates = [i for i, name in enumerate(columns.names) if name in columns.dates]
+    dates = [i for i, name in enumerate(columns.names) if name in columns.times]
     tested = [i for i, name in enumerate(columns.names) if i not in dates and name not in reported]
     changes = changed_covariates(
         rows.covariates[:, tested],

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Self
 
 import numpy as np
 import xarray as xr
 
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._typing import Array
 from bayes_intgen.inference.sampling.convergence import (
     ESS_LIMIT,
     RHAT_LIMIT,
     Convergence,
-    convergence,
     monitored_points,
 )
 from bayes_intgen.inference.settings import (
@@ -45,35 +44,26 @@ class Diagnostics:
     importance: ImportanceDiagnostics | None
 
     @classmethod
-    def of(cls, tree: xr.DataTree, effect: Array) -> Self:
-        """Collect the draws of a fit.
-
-        Parameters
-        ----------
-        tree : DataTree
-            With groups ``posterior`` and ``sample_stats`` in ArviZ's schema.
-        effect : ndarray, shape (chain, draw, point)
-            The joint effect at points typical of the data.
-        """
-        statistics = tree["sample_stats"].dataset
-        effects = labelled_dataset({"joint_effect": (("chain", "draw", "point"), effect)})
-        quantities = tree["posterior"].to_dataset().assign(effects.variables)
-        return cls(quantities, statistics, ImportanceDiagnostics.of(statistics.attrs))
-
-    @classmethod
-    def of_posterior(cls, posterior: PosteriorDraws) -> Self:
+    def of(cls, posterior: PosteriorDraws) -> Self:
         """Collect the draws of a fit, with the effect that NUTS monitors."""
         tree, terms = posterior.tree, posterior.terms
         masks = (tree["constant_data"].dataset["intervened"].values > 0).tolist()
         rows = tree["support"].dataset["reference"].values
         monitored = monitored_points(posterior.model, [tuple(mask) for mask in masks], rows)
         coefficients = tree["coefficients"].dataset["coefficients"].values
-        return cls.of(tree, coefficients @ terms.matrix(*monitored).T + terms.centre)
+        effect = coefficients @ terms.matrix(*monitored).T + terms.centre
+        effects = labelled_dataset({"joint_effect": (("chain", "draw", "point"), effect)})
+        quantities = tree["posterior"].to_dataset().assign(effects.variables)
+        statistics = tree["sample_stats"].dataset
+        return cls(quantities, statistics, ImportanceDiagnostics.of(statistics.attrs))
 
     @cached_property
     def convergence(self) -> Convergence:
         """R-hat and effective sample size of each quantity."""
-        return convergence(self.quantities)
+        every = [own.transpose("chain", "draw", ...) for own in self.quantities.data_vars.values()]
+        names = [name for own in every for name in _names(own)]
+        flat = [own.values.reshape(*own.shape[:2], -1) for own in every]
+        return Convergence.of(np.concatenate(flat, axis=2), names)
 
     def count(self, statistic: str) -> int:
         """Number of draws with a property, such as ``diverging``."""
@@ -134,6 +124,15 @@ class Diagnostics:
             coords={"quantity": self.convergence.names},
             attrs={"divergences": self.count("diverging")},
         )
+
+
+def _names(draws: xr.DataArray) -> list[str]:
+    """Names of all elements of a variable (chain, draw, ...), for example ``scale[phi(red)]``."""
+    rest = draws.dims[2:]
+    if not rest:
+        return [str(draws.name)]
+    labels = product(*(draws[dim].values.tolist() for dim in rest))
+    return [f"{draws.name}[{', '.join(map(str, label))}]" for label in labels]
 
 
 def _unreliable_weights(importance: ImportanceDiagnostics) -> list[str]:

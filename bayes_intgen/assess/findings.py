@@ -209,7 +209,7 @@ def of_regimes(rows: Rows, model: Model | None = None, posterior: None = None) -
 def of_fit(rows: Rows | None, model: Model, posterior: PosteriorDraws) -> list[Finding]:
     """Guard for what draws and residuals show."""
     tests = posterior.tree["constant_data"].dataset
-    problems = Diagnostics.of_posterior(posterior).problems()
+    problems = Diagnostics.of(posterior).problems()
     far = FarOutcomes.of_dataset(tests)
     words = [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
     dependent = dependent_rows_in_words(posterior.autocorrelation, posterior.terms.covariates)

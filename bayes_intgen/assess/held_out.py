@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from bayes_intgen._random import generator
-from bayes_intgen._threads import single_blas_thread
+from bayes_intgen._arguments import generator
 from bayes_intgen._typing import Array
+from bayes_intgen._work import single_blas_thread
 from bayes_intgen.data.rows import Observations, rows_needed
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd

@@ -38,6 +38,7 @@ from bayes_intgen.inference.gaussian.passes import (
     candidate_sums,
     relative_noise_sd,
 )
+from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest
 from bayes_intgen.inference.pilot.pilot import Pilot, pilot_fit
@@ -333,7 +334,9 @@ def null_fit(
     statistics, sums_of = candidate_sums(data, terms, every, compared, pilot.spread, progress)
     likely = [c.term for c in promising(pilot.posterior, pilot.sites, statistics, compared)]
     sums = sums_of(terms.and_terms(likely))
-    selected = select_terms(pilot.posterior, pilot.sites, sums, compared)
+    fit = pilot.posterior, pilot.sites
+    dependence = dependence_of_scores(data, *fit, pilot.spread, sums)
+    selected = select_terms(*fit, sums, compared, dependence)
     labels = {rival.name for rival in rivals}
     additions = [added.term for added in selected if added.term.name not in labels]
     if not additions:

@@ -229,7 +229,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
             lambda points, mask: support.verdict(points, np.array(mask)),
         ),
     }
-    diagnostics = Diagnostics.of_posterior(posterior)
+    diagnostics = Diagnostics.of(posterior)
     groups["sampling"] = diagnostics.to_dataset()
     found = findings_of_posterior(posterior)
     check = Check.of_tree(posterior.tree)

@@ -91,6 +91,11 @@ class CovariateColumns:
         return kinds | dict.fromkeys(self.groups, "group")
 
     @property
+    def times(self) -> tuple[str, ...]:
+        """Covariates that are dates, or the time by which rows follow each other."""
+        return tuple(name for name in self.names if name in (*self.dates, self.time))
+
+    @property
     def order_in_words(self) -> list[str]:
         """Sentence on the rows that follow each other; empty without a time."""
         of_unit = f" of a {self.unit}" if self.unit else ""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import pandas as pd
 
-from bayes_intgen._progress import bar_of_steps
-from bayes_intgen._threads import single_blas_thread
+from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
 from bayes_intgen.data.first_pass import Digest, Reservoir, stepped
 from bayes_intgen.data.in_time import WithPast
@@ -286,7 +285,7 @@ class DistributedData(OutOfCoreRows):
                 client.submit(combine_attempts, combine, *several, pure=False, priority=height)
                 for several in batched(level, TREE_ARITY)
             ]
-        with bar_of_steps(label, progress, len(leaves), "partitions") as count:
+        with stage(label, progress, "partitions", len(leaves), logged=False) as count:
             for leaf in as_completed(leaves):
                 count()
                 # Tasks of the tree hold the result as long as they need it.

@@ -12,8 +12,7 @@ from functools import cached_property, partial
 from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
-from bayes_intgen._progress import stage
-from bayes_intgen._threads import in_threads
+from bayes_intgen._work import in_threads, stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, stepped
 from bayes_intgen.data.in_time import WithPast

@@ -14,11 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
-from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
-from bayes_intgen._progress import bar_of_steps
-from bayes_intgen._random import generator
-from bayes_intgen._threads import in_threads
+from bayes_intgen._arguments import MAX_MAGNITUDE, generator, whole_number
 from bayes_intgen._typing import Array
+from bayes_intgen._work import in_threads, stage
 from bayes_intgen.basis.categories import Categories, Label, at_most_three, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
@@ -207,7 +205,7 @@ class Rows(ABC):
         thousands at a time.
         """
         batches = batches or self.batches(rows_per_batch(len(self)))
-        with bar_of_steps(label, progress, len(self), "rows") as count:
+        with stage(label, progress, "rows", len(self), logged=False) as count:
             for rows, result in in_threads(lambda batch: (len(batch), function(batch)), batches):
                 count(rows)
                 yield result

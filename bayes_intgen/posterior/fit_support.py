@@ -237,7 +237,7 @@ class FitSupport:
             method = "ratio" if self.model.link == "log" else "contrast"
             changes = option(f"ask for posterior.{method}", command="look at changes, by --from")
             words.append(f"{reason}; {changes}")
-        dates = [name for name in self.terms.covariates.dates if name in averages.given]
+        dates = [name for name in self.terms.covariates.times if name in averages.given]
         _say(words or self._beyond(dates, regimes, averages))
 
     def basis_of_level(self, intervened: Sequence[str], averages: Standardisation) -> str:
@@ -257,7 +257,7 @@ class FitSupport:
         ``changed`` are the positions of the actions that change.
         """
         mask = np.isin(self.terms.names, list(intervened))
-        for date in self.terms.covariates.dates:
+        for date in self.terms.covariates.times:
             own = [k for k in changed if date in self.terms.moderators_of(k, mask)]
             regimes = [r for r in self._combined(intervened) if any(r[k] for k in own)]
             _say(self._beyond([date], regimes, averages))

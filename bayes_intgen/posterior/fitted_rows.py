@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import seed_number, whole_number
-from bayes_intgen._random import Seed, generator, takes_rng
+from bayes_intgen._arguments import Seed, generator, seed_number, takes_rng, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
@@ -269,15 +268,9 @@ def _log_prior(model: Model, terms: Decomposition, draws: xr.Dataset) -> xr.Data
     draws : Dataset
         Group ``posterior`` of a fit.
     """
-    # Results of a saved fit need no NumPyro, which takes long to import.
-    import numpyro.distributions as dist
-
-    from bayes_intgen._jax import on_cpu
-
     log_densities = xr.Dataset(coords=draws.coords)
-    with on_cpu():
-        for name, prior in terms.hyperpriors(model.noise_scale).sites.items():
-            density = dist.LogNormal(prior.log_median, prior.sigma)
-            values = np.asarray(density.log_prob(draws[name].values))
-            log_densities[name] = draws[name].dims, values
+    for name, prior in terms.hyperpriors(model.noise_scale).sites.items():
+        logs = np.log(draws[name].values)
+        of_logs = ((logs - prior.log_median) / prior.sigma) ** 2 + np.log(2 * np.pi)
+        log_densities[name] = draws[name].dims, -of_logs / 2 - np.log(prior.sigma) - logs
     return log_densities

@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_intgen._arguments import generator
 from bayes_intgen._labelled import labelled_dataset
-from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, GroupIndicators
 from bayes_intgen.basis.categories import centres
@@ -38,7 +38,7 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import strata_dataset
 from bayes_intgen.models.adjustment import population_shares
-from bayes_intgen.models.bases import CONSTANT
+from bayes_intgen.models.base import CONSTANT
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.population import Population, Units
 from bayes_intgen.models.prediction import Prediction

@@ -194,7 +194,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "problems": sentences(found, SamplingWarning),
         "of_rows": [finding for finding in found if finding.warning is DataWarning],
         "lack_of_fit": sentences(found, LackOfFitWarning),
-        "sampling": Diagnostics.of_posterior(posterior).sentence(),
+        "sampling": Diagnostics.of(posterior).sentence(),
         "size_of_draws": size_of_draws(posterior.tree),
         "contrasts": contrasts,
         "zero": zero,

@@ -50,6 +50,7 @@ STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
     "alike": ((), False, 16),
     "panels": ((), False, 4),
     "level_of_bias": ((), False, 4),
+    "small_trials": ((), False, 12),
     "outliers": ((), False, 12),
     "ablations": (("--techniques", "pruning"), False, 2),
     "laplace": (("--kinds", "linear"), False, 2),
@@ -68,6 +69,29 @@ def test_a_quick_run_has_a_table_of_each_model_and_a_summary(study_of, name) -> 
     lines, models = study_of(name, *words, figures=figures)
     assert len(lines)
     assert len(models) == rows
+
+
+def test_confounding_in_small_trials_offsets_or_amplifies_effects() -> None:
+    study = import_module("small_trials")
+
+    def registry_and_trials(kind: str) -> tuple[float, float]:
+        data = study.trials(study.KINDS[kind], 4_000, np.random.default_rng(0))
+        masks, total, registry = np.asarray(data.intervened), 0.0, 0.0
+        for k in range(3):
+            of_trial, of_registry = masks[:, k], ~masks.any(axis=1)
+            for own, sign in ((data.actions[:, k] == 1, 1), (data.actions[:, k] == 0, -1)):
+                total += sign * data.outcome[of_trial & own].mean()
+                registry += sign * data.outcome[of_registry & own].mean()
+        mean, sd = study.of_trials(data, 1.0)
+        assert mean == pytest.approx(total)
+        assert abs(mean - sum(study.KINDS[kind].effects)) < 4 * sd
+        return registry, mean
+
+    # Seen from the registry, offset effects look small, and amplified ones large.
+    registry, mean = registry_and_trials("offset")
+    assert mean < registry / 2 < 0
+    registry, mean = registry_and_trials("amplified")
+    assert registry < mean < 0
 
 
 def test_alike_actions_differ_where_they_should() -> None:

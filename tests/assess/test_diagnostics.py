@@ -36,7 +36,8 @@ def fit_with(
 
 
 def problems(tree: xr.DataTree, effect: xr.DataArray) -> list[str]:
-    return Diagnostics.of(tree, effect.values).problems()
+    quantities = tree["posterior"].to_dataset().assign(joint_effect=effect)
+    return Diagnostics(quantities, tree["sample_stats"].dataset, None).problems()
 
 
 def test_good_draws_have_no_problems() -> None:

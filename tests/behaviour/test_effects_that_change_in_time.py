@@ -49,6 +49,17 @@ def test_growth_of_effects_is_reported_and_no_other(growth: float, of_biases: fl
     assert sum(reported) == len(seeds) if growth else sum(reported) < 2
 
 
+def test_growth_by_numbered_weeks_is_reported_if_they_are_the_time() -> None:
+    frame = table(growth=0.4)
+    frame["day"] = (frame["day"] - DAY0).dt.days
+    frame["store"] = "s" + frame.groupby("day").cumcount().astype(str)
+    for order, reported in (({"unit": "store", "time": "day"}, True), ({}, False)):
+        data = bi.RegimeData.from_frame(
+            frame, ACTIONS, "sales", "regime", covariates=["day"], **order
+        )
+        assert (REPORTED in str(fitted(data, draws=100))) == reported
+
+
 def test_changes_at_dates_are_right() -> None:
     """Also on average over the dates of the history."""
     fit = posterior(table(growth=0.5))

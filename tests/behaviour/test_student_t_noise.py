@@ -73,16 +73,6 @@ def test_nuts_and_laplace_approximation_agree(rows) -> None:
     assert ratio == pytest.approx(1, abs=0.12)
 
 
-def test_a_stream_equals_memory(rows) -> None:
-    frame, fit = rows
-    pieces = [frame[i : i + 170] for i in range(0, len(frame), 170)]
-    columns = [*WORLD.actions], "y", "regime"
-    stream = bi.StreamedData.from_batches(pieces, *columns, covariates=["age"], progress=False)
-    shift, ratio = difference(fitted(stream, STUDENT_T), fit, WORLD.points)
-    assert shift < 0.02
-    assert ratio == pytest.approx(1, abs=0.02)
-
-
 def test_a_cluster_equals_memory(tmp_path) -> None:
     case = cluster(tmp_path)
     model = bi.models.additive(noise="student_t")

@@ -121,18 +121,13 @@ def test_standard_deviations_within_cells_show_what_their_units_share() -> None:
         assert float(posterior.outcome(POINTS[:1]).std()) == pytest.approx(np.sqrt(2), rel=0.15)
 
 
-def test_updates_and_streams_have_the_same_variance() -> None:
+def test_updates_have_the_same_variance() -> None:
     frame = table(shared=True)
     earlier, later = frame.iloc[:-45], frame.iloc[-45:]
     updated = fit(read(earlier)).update(read(later), progress=False)
     assert surprise(updated, frame) == pytest.approx((1, 1), abs=0.17)
     (mean, sd), (expected, _) = moments(updated), moments(fit(read(frame)))
     assert np.abs(mean - expected).mean() < 0.25 * sd.mean()
-    batches = [frame.iloc[i : i + 200] for i in (0, 200, 400)]
-    columns = ["red", "green"], "y", "regime"
-    stream = bi.StreamedData.from_batches(batches, *columns, weights="n", progress=False)
-    streamed, _ = moments(fit(stream))
-    assert np.abs(streamed - expected).max() < 0.2 * sd.mean()
 
 
 def test_the_program_has_the_same_variance() -> None:

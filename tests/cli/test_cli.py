@@ -18,7 +18,7 @@ import bayes_intgen as bi
 from bayes_intgen.cli import commands, console
 from bayes_intgen.posterior.effects import effect_table
 
-from _posteriors import frame_with_levels, made_up_with_groups, made_up_with_levels
+from _posteriors import made_up_with_groups, made_up_with_levels
 from _words import PYTHON
 
 COMMAND = [sys.executable, "-m", "bayes_intgen"]
@@ -267,18 +267,6 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> N
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
     assert "unknown covariate or grouping 'seasn'" in refused.err
-
-
-def test_columns_of_levels_keep_their_names(tmp_path, run) -> None:
-    frame_with_levels().to_parquet(tmp_path / "data.parquet")
-    command = ["describe", tmp_path / "data.parquet", "-y", "sales", "-q"]
-    text = " ".join(run(*command, "-a", "drug,size,promo,coin,spend").out.split())
-    for levels in (
-        "drug at 'a', 'b', 'placebo'",
-        "size at 'small', 'medium', 'large'",
-        "coin at 0, 1",
-    ):
-        assert levels in text
 
 
 def test_debug_prints_the_traceback(run) -> None:

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -27,15 +25,6 @@ def frame(rows: int = 30) -> pd.DataFrame:
 def read(table: object, **changes: object) -> bi.RegimeData:
     columns = {"actions": ["red", "green"], "outcome": "intensity", "regime": "regime"} | changes
     return bi.RegimeData.from_frame(table, **columns)
-
-
-def test_labels_become_masks() -> None:
-    data = read(frame())
-    expected = [[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 1]] * 5
-    np.testing.assert_array_equal(data.intervened, np.array(expected, dtype=bool))
-    none, green, red, both = itertools.product((False, True), repeat=2)
-    assert data.regimes == {none: 15, red: 5, green: 5, both: 5}
-    assert data.label((True, True)) == "do(red, green)"
 
 
 def test_spaces_around_labels_are_ignored_unless_part_of_a_name() -> None:

@@ -110,16 +110,6 @@ def labels(data: bi.RegimeData) -> list[str]:
     return ["".join(np.array(NAMES)[mask]) for mask in data.intervened]
 
 
-def test_streamed_rows_have_the_same_fit() -> None:
-    data = rows()
-    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
-    stream = bi.StreamedData.from_batches(
-        [frame[:400], frame[400:]], NAMES, "y", "regime", progress=False
-    )
-    for one, other in zip(changes(data, ALIKE), changes(stream, ALIKE), strict=True):
-        np.testing.assert_allclose(one, other, atol=0.02)
-
-
 def test_actions_with_the_same_levels_share_a_table() -> None:
     rng, masks = np.random.default_rng(0), np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, 80, 0)
     doses = rng.integers(0, 3, masks.shape).astype(float)

@@ -98,18 +98,6 @@ def frame_of(rows: bi.RegimeData) -> pd.DataFrame:
     return pd.DataFrame({**columns, "sales": rows.outcome, "regime": regime})
 
 
-def test_a_stream_has_the_fit_of_rows_in_memory(rows) -> None:
-    frame = frame_of(rows)
-    stream = bi.StreamedData.from_batches([frame[:100], frame[100:]], *COLUMNS, progress=False)
-    one, other = (
-        bi.fit(own, bi.models.multiplicative("polynomial"), method="laplace", progress=False)
-        .joint_effect([[0.0, 0.0], [0.5, -0.5]])
-        .mean(("chain", "draw"))
-        for own in (rows, stream)
-    )
-    np.testing.assert_allclose(one, other, rtol=1e-3)
-
-
 @pytest.mark.parametrize("value", [0.0, -2.5])
 def test_outcomes_that_are_not_positive_are_named(rows, value) -> None:
     outcome = rows.outcome.copy()

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from bayes_intgen._progress import bar_of_steps, stage
 from bayes_intgen._typing import Array
+from bayes_intgen._work import stage
 from bayes_intgen.inference.density.marginal_posterior import (
     Density,
     MarginalPosterior,
     padded_size,
-    padding_to,
 )
 from bayes_intgen.inference.gaussian.factor import (
     GaussianFactor,
@@ -132,7 +131,7 @@ def find_mode(
         if values[-2] - values[-1] < tolerance:
             raise StopIteration
 
-    with bar_of_steps("Search for the mode", progress, unit="steps") as count:
+    with stage("Search for the mode", progress, "steps", logged=False) as count:
 
         def value_and_grad(scaled: Array) -> tuple[float, Array]:
             count()
@@ -415,8 +414,8 @@ def block_statistics(
     covariance, constant = expansion.covariance.copy(), expansion.log_volume
     # Fits with about as many blocks of nearly equal size share compiled programs.
     size = max(len(block) for block in blocks)
-    size = max(size + padding_to(16, size), MIN_PADDED)
-    count_of_blocks = len(blocks) + padding_to(4, len(blocks))
+    size = max(-(-size // 16) * 16, MIN_PADDED)
+    count_of_blocks = -(-len(blocks) // 4) * 4
     order = np.full((count_of_blocks, size), len(sd))
     precision = np.zeros((count_of_blocks, size, size))
     for i, block in enumerate(blocks):

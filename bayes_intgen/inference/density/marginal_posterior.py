@@ -9,8 +9,9 @@ are arguments of compiled programs: a second fit of about the same size compiles
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -23,6 +24,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
+from bayes_intgen.errors import BayesIntgenError
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models import Model
@@ -35,17 +37,8 @@ MAX_BATCH_SIZE = 2**18
 HESSIAN_STEP = 1e-4
 # Number of hyperparameters to multiples of which compiled densities are padded.
 SITE_STEP = 24
-
-
-def padding_to(step: int, size: int) -> int:
-    """Smallest number that makes a size a whole number of steps.
-
-    Examples
-    --------
-    >>> padding_to(16, 100)
-    12
-    """
-    return -size % step
+# Processes that have run compiled programs, of which a forked child inherits its parent's.
+_STARTED: set[int] = set()
 
 
 def padded_size(count: int) -> int:
@@ -56,7 +49,8 @@ def padded_size(count: int) -> int:
     >>> [padded_size(count) for count in (50, 100, 150)]
     [64, 128, 192]
     """
-    return count + padding_to(16 if count <= 64 else 64, count)
+    step = 16 if count <= 64 else 64
+    return -(-count // step) * step
 
 
 def log_evidence(statistics: Any, log_sd: jax.Array, noise_sd: ArrayLike) -> jax.Array:
@@ -164,7 +158,7 @@ class CompiledDensity(NamedTuple):
     def of(cls, priors: Hyperpriors, statistics: Any) -> Self:
         """Arrange the priors of hyperparameters and P coefficients, and their statistics."""
         mean, sd, constant = priors.flat
-        more = padding_to(SITE_STEP, len(mean))
+        more = -len(mean) % SITE_STEP
         size = len(mean) + more
 
         def one_hot(site: str, index: NDArray[Any]) -> Array:
@@ -212,6 +206,50 @@ class CompiledDensity(NamedTuple):
         log_scale, log_length = self.scale_of @ flat, self.lengthscale_of @ flat
         sds = log_sd_of(self.fixed, self.frequency, self.roughness, log_scale, log_length, jnp)
         return sds, jnp.exp(self.noise_sd_of @ flat)
+
+
+@contextmanager
+def on_cpu() -> Iterator[None]:
+    """Compute in double precision on the CPU; on another device if JAX has no CPU.
+
+    An accelerator would be idle between the steps most of the time. JAX's own settings stay as they
+    are: whatever the caller allows JAX to promote or transfer, and with whatever precision it
+    multiplies matrices, results are the same.
+
+    Raises
+    ------
+    BayesIntgenError
+        In a process forked from one that has run compiled programs, whose threads it lacks: it
+        would wait for them forever. Also if JAX's platform is not available.
+    """
+    if _STARTED and os.getpid() not in _STARTED:
+        raise BayesIntgenError(
+            "this process was forked from one that had fitted, and would hang; start processes "
+            'with multiprocessing.get_context("spawn")'
+        )
+    _STARTED.add(os.getpid())
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:
+        platforms = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS")
+        raise BayesIntgenError(
+            f"JAX cannot start on the platform {platforms!r}"
+            f"{f' ({error})' if str(error) else ''}; set JAX_PLATFORMS=cpu"
+        ) from error
+    try:
+        device = jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        device = nullcontext()
+    with (
+        jax.enable_x64(True),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.transfer_guard("allow"),
+        jax.default_matmul_precision(None),
+        jax.threefry_partitionable(True),
+        device,
+    ):
+        yield
 
 
 @dataclass(frozen=True, eq=False)

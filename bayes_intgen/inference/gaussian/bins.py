@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.sparse import csr_array
 
-from bayes_intgen._threads import in_threads
 from bayes_intgen._typing import Array
+from bayes_intgen._work import in_threads
 from bayes_intgen.basis.basis import Basis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayes_intgen._progress import stage
-from bayes_intgen._threads import single_blas_thread
+from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior

@@ -63,11 +63,9 @@ def changes_in_time(
         Rows over whose population time is centred.
     """
     terms, columns, out = posterior.terms, data.columns, list[Changes]()
-    # A time that is no covariate may be a date, too.
-    dates = [name for name in columns.names if name in columns.dates]
-    if dates:
+    if columns.times:
         mean, shares = posterior.conditional(sites).mean / terms.unit, population_shares(data)
-    for name in dates:
+    for name in columns.times:
         at = columns.names.index(name)
         values = data.covariates[:, [at]]
         line = LinearBasis.of(values, Coordinate.of(values[:, 0]))
@@ -128,6 +126,7 @@ def likely_changes(
     sites: dict[str, Array],
     sums: TermSums,
     changes: Sequence[Changes],
+    dependence: Array,
 ) -> list[Term]:
     """Select the changes that make a fit likelier than it is without them.
 
@@ -140,9 +139,11 @@ def likely_changes(
     sums : TermSums
         Sums of its terms, and of the changes.
     changes : sequence of Changes
+    dependence : ndarray, shape (P, Q)
+        Root of what dependence of rows adds to the covariance of the scores of all these terms.
     """
     every = [term for own in changes for term in own]
-    of_terms = JointLikelihood.of(posterior, sites, sums, every)
+    of_terms = JointLikelihood.of(posterior, sites, sums, every, dependence)
     # Weights of c and of all d_k in the rates, by the position of the changes.
     shared = [
         np.repeat([own is other for own in changes], [len(own) for own in changes])[:, None]
@@ -151,7 +152,9 @@ def likely_changes(
     roots = [np.hstack([own, DEVIATION * np.diag(own[:, 0])]) for own in shared]
     root, ends = np.hstack(roots), np.cumsum([own.shape[1] for own in roots])
     likelihood = of_terms._replace(
-        precision=root.T @ of_terms.precision @ root, information=root.T @ of_terms.information
+        precision=root.T @ of_terms.precision @ root,
+        information=root.T @ of_terms.information,
+        dependence=root.T @ of_terms.dependence,
     )
     candidates = {
         i: Candidate(slice(end - own.shape[1], end), RATE)

@@ -12,12 +12,14 @@ Let x be these functions and t functions of the action, all without the part tha
 causes explain. Without dependence the score S = sum_i x_i t_i is normal with mean zero and
 covariance V = sum_i x_i x_i' t_i t_i'. With it the covariance is V + s^2 J J', with the information
 J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
-of the action that depends on x, and bounds the influence of single rows. The t are a few smooth
+of the action that depends on x, and bounds the influence of single rows. If these have a time, it
+grows as their products resemble those of the next rows. The t are a few smooth
 functions, which show the mean and the spread of the action.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
@@ -31,6 +33,7 @@ from bayes_intgen.identification.graph import edge_probabilities
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.factor import orthonormal_basis
+from bayes_intgen.inference.pilot.residuals import independent_share
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Column, LogNormal, Mechanism
 from bayes_intgen.models.mechanisms.parametric import Levels
@@ -58,37 +61,21 @@ MIN_REGRESSOR, MIN_RESPONSE = 1e-6, 1e-3
 MAX_VALUES_SHARE = 0.5
 
 
-def parent_probabilities(data: Observations, terms: Decomposition, edges: Array) -> Array:
-    """Probabilities that one action is a parent of another, from rows in which it was set.
-
-    Parameters
-    ----------
-    data : Observations
-    terms : Decomposition
-        Its coordinates, levels, and terms of covariates and groups are used.
-    edges : ndarray, shape (K, K)
-        Entry ``[k, j]`` is 1 if j is known to be a parent of k, 0 if it is known not to be, and NaN
-        if this is to be learned; from :func:`~bayes_intgen.identification.graph.known_edges`.
-
-    Returns
-    -------
-    ndarray, shape (K, K)
-    """
-    unknown = np.isnan(edges)
-    if not unknown.any():
-        return edges
-    # Rows are never certain, unlike a graph that is given.
-    learned = edge_probabilities(edges, _log_bayes_factors(data, terms))
-    learned = np.clip(learned, CERTAIN, 1 - CERTAIN)
-    return np.where(unknown, learned, edges)
-
-
 def with_parents(data: Observations, model: Model, terms: Decomposition) -> Decomposition:
-    """Add the probabilities of edges to a decomposition, if its model has a graph."""
+    """Add the probabilities of edges to a decomposition, if its model has a graph.
+
+    They are learned from rows in which an action was set, where the graph is unknown; coordinates,
+    levels, and terms of covariates and groups are those of the decomposition.
+    """
     edges = model.edges(terms.names)
     if edges is None:
         return terms
-    return replace(terms, parents=parent_probabilities(data, terms, edges))
+    unknown = np.isnan(edges)
+    if unknown.any():
+        learned = edge_probabilities(edges, _log_bayes_factors(data, terms))
+        # Rows are never certain, unlike a graph that is given.
+        edges = np.where(unknown, np.clip(learned, CERTAIN, 1 - CERTAIN), edges)
+    return replace(terms, parents=edges)
 
 
 def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
@@ -125,7 +112,7 @@ class _Experiment:
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.fine_group is None else data.fine_group[rows]
-        self.numbers = numbers[rows]
+        self.numbers, self.data, self.rows = numbers[rows], data, rows
         self.bases = [basis for basis, _ in bases]
         self.spans: dict[tuple[bytes, tuple[int, ...]], Array] = {}
         own = [data.actions[np.ix_(rows, [k])] for k in range(len(bases))]
@@ -140,7 +127,14 @@ class _Experiment:
         span = self._span_of_causes(rows, others)
         unit = None if self.unit is None else self.unit[rows]
         regressors, features = self.functions[self.j][rows], self.features[k][rows]
-        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit)
+        share = partial(self._independent_share, rows)
+        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit, share)
+
+    def _independent_share(self, rows: NDArray[np.intp], scores: Array) -> float:
+        """Number of independent rows, over that of rows; one without a time."""
+        if self.data.time is None:
+            return 1.0
+        return independent_share(self.data.take(self.rows[rows]), scores)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Span of functions of observed causes and other actions, and indicators of the regimes.
@@ -216,7 +210,12 @@ def span_of(causes: Array, numbers: Array) -> Array:
 
 
 def log_bayes_factor(
-    regressors: Array, features: Array, span: Array, numbers: Array, unit: NDArray[np.int_] | None
+    regressors: Array,
+    features: Array,
+    span: Array,
+    numbers: Array,
+    unit: NDArray[np.int_] | None,
+    share: Callable[[Array], float] = lambda scores: 1.0,
 ) -> float:
     """Log Bayes factor of the dependence of an action on regressors; zero with too few rows.
 
@@ -231,6 +230,8 @@ def log_bayes_factor(
         Number of equal rows that each row stands for.
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
+    share : function of an ndarray, shape (n, q)
+        Number of independent rows, over that of rows, by scores of rows; where rows are no units.
     """
     total, free = numbers.sum(), numbers.sum() - span.shape[1]
     if free < ROWS_PER_REGRESSOR * regressors.shape[1]:
@@ -249,8 +250,8 @@ def log_bayes_factor(
     if unit is not None:
         _, each = sums_by_unit(each, unit)
     else:
-        # The sum of squares over equal rows.
-        each = each / np.sqrt(numbers)[:, None]
+        # The sum of squares over equal rows, and of products of those that are dependent.
+        each = each / np.sqrt(numbers * share(each - each.mean(axis=0)))[:, None]
     # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
     values, vectors = np.linalg.eigh(each.T @ each * (total / free))
     present = values > MIN_REGRESSOR**2 * values[-1]

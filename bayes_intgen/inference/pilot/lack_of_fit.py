@@ -21,6 +21,7 @@ because they respond, this evidence is weak, and the other groups have most of i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
@@ -303,7 +304,7 @@ def failed_tests[AnyTest: _Test](tests: Sequence[AnyTest]) -> list[AnyTest]:
     families = [[t for t in tests if (t.role == "jump") == jumps] for jumps in (False, True)]
     level, failed = LEVEL / max(1, sum(map(bool, families))), list[AnyTest]()
     for family in families:
-        for i, test in enumerate(sorted(family, key=lambda test: test.p)):
+        for i, test in enumerate(sorted(family, key=attrgetter("p"))):
             if test.p > level / (len(family) - i):
                 break
             failed.append(test)

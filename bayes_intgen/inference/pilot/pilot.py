@@ -33,6 +33,7 @@ from bayes_intgen.inference.gaussian.passes import (
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
+from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
     SCREENING_LEVEL,
@@ -232,11 +233,11 @@ def pilot_fit(
         comparison, sums = steps.narrowed(comparison, noise.spread)
     else:
         sums = steps.sums(comparison.terms, noise.spread)
-    selection = comparison.select(sums, model, techniques.informed_directions)
+    selection = steps.select(comparison, steps.data, sums, noise.spread)
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
     final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
-    if techniques.changes_in_time and sample.columns.dates:
+    if techniques.changes_in_time and sample.columns.times:
         final = steps.changing(final, sample)
     return final._replace(
         quantiles=noise.quantiles,
@@ -326,7 +327,7 @@ class _Steps:
         comparison = self.comparison(compared, rows, first, noise, candidates, tests)
         every = sufficient_statistics(compared, comparison.terms, noise.spread, self.progress)
         sums = TermSums(comparison.terms, every)
-        wider = comparison.select(sums, self.model, self.techniques.informed_directions).terms
+        wider = self.select(comparison, compared, sums, noise.spread).terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
             fit = self.mode(rows, wider)
@@ -428,7 +429,7 @@ class _Steps:
         every = base.and_terms(candidates)
         comparison = Comparison(base, first.sites, (), tuple(candidates), (), (), every)
         sums = TermSums(every, binned_sums(rows, every, spread, self.progress))
-        selection = comparison.select(sums, self.model, self.techniques.informed_directions)
+        selection = self.select(comparison, rows, sums, spread)
         fit = self.refit(first, spread, sums, selection.terms)
         own = residuals(rows, fit.posterior, fit.sites, spread, self.progress)
         own *= np.sqrt(row_weights(spread, rows))
@@ -459,6 +460,14 @@ class _Steps:
         sums = sufficient_statistics(self.data, terms, spread, self.progress, binned)
         return TermSums(terms, sums)
 
+    def select(
+        self, comparison: Comparison, rows: Rows, sums: TermSums, spread: VarianceFunction
+    ) -> Selection:
+        """Select terms, by as many of the rows of sums as are independent."""
+        base = MarginalPosterior.of(self.model, comparison.base, sums.of(comparison.base))
+        dependence = dependence_of_scores(rows, base, comparison.sites, spread, sums)
+        return comparison.select(sums, base, dependence, self.techniques.informed_directions)
+
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
     ) -> TermSums:
@@ -484,7 +493,10 @@ class _Steps:
         terms = final.posterior.terms
         every = terms.and_terms([term for own in changes for term in own])
         sums = self.sums(every, final.spread)
-        likely = likely_changes(final.posterior, final.sites, sums, changes)
+        dependence = dependence_of_scores(
+            self.data, final.posterior, final.sites, final.spread, sums
+        )
+        likely = likely_changes(final.posterior, final.sites, sums, changes, dependence)
         if not likely:
             return final
         changed = self.refit(final, final.spread, sums, terms.and_terms(likely))

@@ -13,6 +13,7 @@ grow with that of the causes.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -138,9 +139,14 @@ class Comparison(NamedTuple):
         terms = self.base.and_terms((*self.errors, *kept))
         return self._replace(suspicious=suspicious, terms=terms)
 
-    def select(self, sums: TermSums, model: Model, informed: bool) -> Selection:
-        """Add the candidates with enough evidence to the terms of the first fit."""
-        posterior = MarginalPosterior.of(model, self.base, sums.of(self.base))
+    def select(
+        self, sums: TermSums, posterior: MarginalPosterior, dependence: Array, informed: bool
+    ) -> Selection:
+        """Add the candidates with enough evidence to the terms of the first fit.
+
+        ``posterior`` is its posterior given the sums; other parameters are those of
+        :func:`select_terms`.
+        """
         tests = [term for term in self.tests if term.name in sums.terms.columns]
         more = self.suspicious
         while True:
@@ -148,7 +154,7 @@ class Comparison(NamedTuple):
             harmless = tuple(term for term in self.tests if term.name not in names)
             excluded = {term.name for term in harmless}
             compared = [term for term in self.candidates if term.name not in excluded]
-            additions = select_terms(posterior, self.sites, sums, compared, informed)
+            additions = select_terms(posterior, self.sites, sums, compared, dependence, informed)
             # Products of smooth functions may be what an interaction with jumps looks like.
             more = with_pairs(suspicious, tests, interactions(additions))
             if len(more) == len(suspicious):
@@ -158,7 +164,7 @@ class Comparison(NamedTuple):
         sharing = [term for term in self.optional if term.component.shared_scale in names]
         terms = self.base.and_terms((*added, *sharing, *self.errors))
         compared = [term for term in compared if term.name in sums.terms.columns]
-        jumps = self._jumps(posterior, sums, compared, added)
+        jumps = self._jumps(posterior, sums, compared, added, dependence)
         return Selection(terms, suspicious, harmless, jumps)
 
     def _jumps(
@@ -167,6 +173,7 @@ class Comparison(NamedTuple):
         sums: TermSums,
         compared: Sequence[Term],
         additions: Sequence[Term],
+        dependence: Array,
     ) -> tuple[FitTest, ...]:
         """Test whether the pairs to which finer functions have been added are smooth.
 
@@ -178,12 +185,11 @@ class Comparison(NamedTuple):
         if not added:
             return ()
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
-        statistics = sums.of_candidates(self.base, of_pairs)
-        evidence = evidence_of(posterior, self.sites, statistics, of_pairs)
+        likelihood = JointLikelihood.of(posterior, self.sites, sums, of_pairs, dependence)
         excess = dict.fromkeys(added, 0.0)
-        for i, term in enumerate(of_pairs):
+        for term, own in zip(of_pairs, Candidate.each(of_pairs), strict=True):
             sign = 1 if term.component.label else -1
-            excess[term.inputs] += sign * evidence[i].log_bayes_factor
+            excess[term.inputs] += sign * likelihood.evidence(own).log_bayes_factor
         p_values = {pair: min(1.0, float(np.exp(-excess[pair]))) for pair in added}
         return tuple(
             FitTest.of(t, p_values[t.inputs])._replace(role="jump") for t in added.values()
@@ -202,10 +208,14 @@ def promising(
     Their scores and precisions are about those of a noise variance that is smaller by this factor.
     """
     sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
+    each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
     evidence = {
         i: own
-        for i, own in enumerate(evidence_of(posterior, sites, statistics, candidates))
-        if own.log_bayes_factor > _limit(candidates[i])
+        for i, (term, likelihood) in enumerate(zip(candidates, each, strict=True))
+        if (
+            own := TermEvidence.of_likelihood(*likelihood, term.component.scale, unit)
+        ).log_bayes_factor
+        > _limit(term)
     }
     sizes = {i: candidates[i].component.basis.size for i in evidence}
     by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
@@ -221,6 +231,7 @@ def select_terms(
     sites: dict[str, Array],
     sums: TermSums,
     candidates: Sequence[Term],
+    dependence: Array,
     informed: bool = True,
 ) -> tuple[Addition, ...]:
     """Select terms by evidence, without directions of their coefficients that rows barely inform.
@@ -235,6 +246,9 @@ def select_terms(
         Statistics of the fit's terms, and of the promising candidates.
     candidates : sequence of Term
         Terms with a scale and prior mean zero.
+    dependence : ndarray, shape (P, Q)
+        Root of what dependence of rows adds to the covariance of the scores of the terms of
+        ``sums``.
     informed : bool
         Whether terms keep only the directions that the rows inform.
 
@@ -251,19 +265,17 @@ def select_terms(
         or (np.log(of_causes) if _shows_causes(term) else MIN_LOG_BAYES_FACTOR + np.log(count))
         for term in compared
     ]
+    likelihood = JointLikelihood.of(posterior, sites, sums, compared, dependence)
     # Candidates with evidence against them from the start are not considered again.
-    statistics = sums.of_candidates(posterior.terms, compared)
-    each = evidence_of(posterior, sites, statistics, compared)
     likely = {
-        i: Candidate(columns, compared[i].component.scale)
-        for i, columns in enumerate(statistics.columns)
-        if each[i].log_bayes_factor > _limit(compared[i])
+        i: own
+        for i, own in enumerate(Candidate.each(compared))
+        if likelihood.evidence(own).log_bayes_factor > _limit(compared[i])
     }
 
     def worth(i: int, log_bayes_factor: float) -> float:
         return float(log_bayes_factor - thresholds[i])
 
-    likelihood = JointLikelihood.of(posterior, sites, sums, compared)
     selection = {}
     for i, evidence, precision in forward_selection(likelihood, likely, worth):
         term = _informed(compared[i], precision, evidence.scale) if informed else compared[i]
@@ -271,25 +283,20 @@ def select_terms(
     return tuple(selection[i] for i in sorted(selection))
 
 
-def evidence_of(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    statistics: CandidateStatistics,
-    candidates: Sequence[Term],
-) -> list[TermEvidence]:
-    """Evidence of each candidate by itself; parameters are those of :func:`left_over`."""
-    each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
-    return [
-        TermEvidence.of_likelihood(*own, term.component.scale, unit)
-        for own, term in zip(each, candidates, strict=True)
-    ]
-
-
 class Candidate(NamedTuple):
     """Coefficients in a joint likelihood, and the prior of their scale."""
 
     columns: slice
     prior: LogNormal
+
+    @classmethod
+    def each(cls, terms: Sequence[Term]) -> list[Self]:
+        """Coefficients of each of some terms in the likelihood of all of them."""
+        ends = np.cumsum([0, *(term.component.basis.size for term in terms)]).tolist()
+        return [
+            cls(slice(*own), term.component.scale)
+            for own, term in zip(pairwise(ends), terms, strict=True)
+        ]
 
 
 class JointLikelihood(NamedTuple):
@@ -299,12 +306,16 @@ class JointLikelihood(NamedTuple):
     ----------
     precision : ndarray, shape (Q, Q)
     information : ndarray, shape (Q,)
+    dependence : ndarray, shape (Q, R)
+        Root of the covariance of ``information`` beyond ``precision``, which that of independent
+        rows is.
     unit : float
         Of the scales.
     """
 
     precision: Array
     information: Array
+    dependence: Array
     unit: float
 
     @classmethod
@@ -314,28 +325,39 @@ class JointLikelihood(NamedTuple):
         sites: dict[str, Array],
         sums: TermSums,
         candidates: Sequence[Term],
+        dependence: Array,
     ) -> Self:
         """Likelihood of candidates beside a fit; parameters are those of :func:`select_terms`."""
         at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
         statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
         ((precision, information),) = left_over(posterior, sites, statistics)
-        return cls(precision, information, posterior.terms.unit)
+        conditional, terms = posterior.conditional(sites), posterior.terms
+        of_fit = dependence[sums.terms.columns_of(terms.terms)]
+        coefficients = conditional.root @ (conditional.root.T @ of_fit)
+        cross = statistics.cross[:, :-1] / conditional.noise_sd**2
+        return cls(precision, information, dependence[at] - cross @ coefficients, terms.unit)
 
     def evidence(self, own: Candidate) -> TermEvidence:
-        """Evidence of a candidate."""
-        precision, information = self.precision[own.columns], self.information[own.columns]
-        return TermEvidence.of_likelihood(
-            precision[:, own.columns], information, own.prior, self.unit
-        )
+        """Evidence of a candidate, each direction by as many rows as are independent."""
+        precision = self.precision[own.columns, own.columns]
+        values, vectors = np.linalg.eigh((precision + precision.T) / 2)
+        values = np.clip(values, np.finfo(float).tiny, None)
+        excess = np.sum((vectors.T @ self.dependence[own.columns]) ** 2, axis=1)
+        share = 1 / (1 + excess / values)
+        squares = (share * (vectors.T @ self.information[own.columns])) ** 2
+        return TermEvidence.of(share * values, squares, own.prior, self.unit)
 
     def given(self, own: Candidate, scale: float) -> Self:
         """Add a candidate with a fixed scale to the model."""
         precision = self.precision[own.columns]
         with_prior = precision[:, own.columns] + np.eye(len(precision)) / scale**2
         gain = np.linalg.solve(with_prior, precision).T
-        information = self.information - gain @ self.information[own.columns]
-        return self._replace(precision=self.precision - gain @ precision, information=information)
+        return self._replace(
+            precision=self.precision - gain @ precision,
+            information=self.information - gain @ self.information[own.columns],
+            dependence=self.dependence - gain @ self.dependence[own.columns],
+        )
 
 
 def forward_selection(

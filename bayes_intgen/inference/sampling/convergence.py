@@ -9,11 +9,9 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 from typing import NamedTuple, Self
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtri
@@ -74,15 +72,6 @@ class Convergence(NamedTuple):
         return cls(names, rhat, finite * ess_bulk, finite * np.minimum(*ess_tails))
 
 
-def convergence(quantities: xr.Dataset) -> Convergence:
-    """Assess the convergence of every quantity in a Dataset of draws, dims (chain, draw, ...)."""
-    ordered = [each.transpose("chain", "draw", ...) for each in quantities.data_vars.values()]
-    names = [name for each in ordered for name in _names(each)]
-    flat = [each.values.reshape(*each.shape[:2], -1) for each in ordered]
-    draws = np.concatenate(flat, axis=2)
-    return Convergence.of(draws, names)
-
-
 def _rhat(scores: Array) -> Array:
     """R-hat of the halves of chains (half, draw, quantity); NaN for a single chain."""
     if len(scores) <= 2:
@@ -135,15 +124,6 @@ def _normal_scores(draws: Array) -> Array:
         of_quantity[:] = (np.cumsum(counts) - (counts - 1) / 2)[which]
     scores = ndtri((ranks - 3 / 8) / (flat.shape[1] + 1 / 4))
     return np.asarray(scores.T.reshape(draws.shape))
-
-
-def _names(draws: xr.DataArray) -> list[str]:
-    """Names of all elements of a variable (chain, draw, ...), for example ``scale[phi(red)]``."""
-    rest = draws.dims[2:]
-    if not rest:
-        return [str(draws.name)]
-    labels = product(*(draws[dim].values.tolist() for dim in rest))
-    return [f"{draws.name}[{', '.join(map(str, label))}]" for label in labels]
 
 
 def additional_draws(short: float, done: int, block_size: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
-from bayes_intgen._random import generator
+from bayes_intgen._arguments import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
@@ -18,10 +18,10 @@ from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
+from bayes_intgen.inference.pilot.dependence import correlated_draws
 from bayes_intgen.inference.pilot.pilot import Pilot, error_scales
 from bayes_intgen.inference.pilot.selection import weak_terms, with_informed_functions
 from bayes_intgen.inference.sampling.convergence import monitored_points
-from bayes_intgen.inference.sampling.dependence import correlated_draws
 from bayes_intgen.inference.settings import Draws, SampledModel, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Shape

@@ -3,18 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.identification.graph import known_edges
-from bayes_intgen.inference.pilot.graph_evidence import parent_probabilities
+from bayes_intgen.inference.pilot.graph_evidence import with_parents
 
 MODEL = bi.models.additive()
 
 
 def learned(data: bi.RegimeData, graph=None) -> np.ndarray:
-    edges = known_edges(data.names, graph)
-    return parent_probabilities(data, MODEL.decompose(data), edges)
+    return with_parents(data, replace(MODEL, graph=graph), MODEL.decompose(data)).parents
 
 
 def sampled(functions, rows: int, seed: int, settings=None) -> bi.RegimeData:
@@ -61,6 +60,33 @@ def test_an_experiment_in_some_of_many_groups_tells_of_an_edge(slope: float) -> 
     assert (probability[1, 0] > 0.6) == bool(slope)
     assert (probability[1, 0] < 0.2) == (not slope)
     assert probability[0, 1] < 0.2
+
+
+def test_rows_that_persist_are_few_independent_ones() -> None:
+    """Settings that are held, and an action that persists, look alike for a while."""
+    found = {"held": [], "held, with a time": [], "new each week, with a time": []}
+    for kind, probabilities in found.items():
+        weeks = 8 if kind.startswith("held") else 1
+        for seed in range(6):
+            rng = np.random.default_rng(seed)
+            unit, week = np.divmod(np.arange(12 * 48), 48)
+            masks = np.stack([(unit < 6) & (week < 16), (unit >= 6) & (week < 16)], axis=1)
+            actions = rng.normal(size=masks.shape)
+            for i in np.flatnonzero(week):
+                actions[i] = 0.95 * actions[i - 1] + np.sqrt(1 - 0.95**2) * actions[i]
+            settings = 1.5 * rng.normal(size=masks.shape)[unit * 48 + week // weeks * weeks]
+            actions[:, 1] += settings[:, 0] * masks[:, 0] * (weeks == 1)
+            actions = np.where(masks, settings, actions)
+            frame = pd.DataFrame(actions, columns=["a", "b"])
+            frame["regime"] = np.array(["", "a", "b"])[masks @ [1, 2]]
+            frame = frame.assign(y=frame["a"] + rng.normal(size=len(frame)), week=week, unit=unit)
+            order = {"unit": "unit", "time": "week"} if kind.endswith("time") else {}
+            data = bi.RegimeData.from_frame(frame, ["a", "b"], "y", "regime", **order)
+            probabilities.append(learned(data)[1, 0])
+    assert max(found["held"]) > 0.9
+    assert max(found["held, with a time"]) < 0.25
+    # Negative control: an edge, and settings that are not held.
+    assert np.median(found["new each week, with a time"]) > 0.9
 
 
 def test_an_ancestor_is_no_parent() -> None:

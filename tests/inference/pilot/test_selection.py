@@ -1,10 +1,14 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
+from bayes_intgen.inference.gaussian.passes import TermSums
+from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
 NAMES = ("a1", "a2", "a3")
@@ -52,6 +56,33 @@ def test_a_product_of_parents_is_a_cause_of_its_own() -> None:
         effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
         errors[graph] = float(np.std(effect - np.tanh(points).sum(axis=1)))
     assert errors[None] < 0.5 * errors["any"], errors
+
+
+def test_rows_that_persist_tell_less_of_what_persists() -> None:
+    """The variance of a score grows by products of the autocorrelations of column and noise."""
+    rng, units, weeks = np.random.default_rng(0), 40, 60
+    decay = np.array([0.8, 0.9, 0.0])  # of the noise, and of two covariates
+    series = rng.normal(size=(weeks, units, 3))
+    for before, now in pairwise(series):
+        now[:] = decay * before + np.sqrt(1 - decay**2) * now
+    noise, slow, fast = series.reshape(-1, 3).T
+    week, unit = np.indices((weeks, units)).reshape(2, -1)
+    frame = pd.DataFrame({"a": rng.normal(size=len(noise)), "slow": slow, "fast": fast})
+    frame = frame.assign(y=frame["a"] + noise, week=week, unit=unit.astype(str))
+    frame["regime"] = np.where(unit % 2, "a", "")
+    roles = ["a"], "y", "regime"
+    for order, expected in (({"unit": "unit", "time": "week"}, 1 + 2 * 0.72 / 0.28), ({}, 1.0)):
+        data = bi.RegimeData.from_frame(frame, *roles, covariates=["slow", "fast"], **order)
+        settings = SamplerSettings(method="laplace", progress=False)
+        pilot = fit_decomposed(data, bi.models.additive("linear"), settings).pilot
+        fit = pilot.posterior
+        root = dependence_of_scores(
+            data, fit, pilot.sites, pilot.spread, TermSums(fit.terms, fit.sums)
+        )
+        independent = np.diag(fit.sums.xx) / pilot.noise_sd**2
+        ratio = 1 + (root**2).sum(axis=1) / independent
+        assert ratio[fit.terms.columns["gamma(slow)"]] == pytest.approx(expected, rel=0.25)
+        assert ratio[fit.terms.columns["gamma(fast)"]] == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")

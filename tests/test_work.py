@@ -1,12 +1,17 @@
+"""Threads of BLAS while fits overlap, and progress on standard error."""
+
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen._progress import Share, share_of_stage, stage
+from bayes_intgen._work import Share, share_of_stage, single_blas_thread, stage
 
 FIT = """
 import bayes_intgen as bi
@@ -81,3 +86,34 @@ def test_bars_on_a_terminal_never_run_backwards() -> None:
     assert len(shares) > 3
     assert shares == sorted(shares)
     assert shares[-1] == 100
+
+
+def blas_threads() -> set[int]:
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_overlapping_limits_leave_the_number_of_threads_unchanged() -> None:
+    """One that ends while another runs keeps the limit; the last one restores the threads."""
+    both_started, first_ended, checked = Barrier(2), Barrier(2), Barrier(2)
+    seen = []
+
+    def first() -> None:
+        with single_blas_thread():
+            both_started.wait(60)
+        first_ended.wait(60)
+
+    def second() -> None:
+        with single_blas_thread():
+            both_started.wait(60)
+            first_ended.wait(60)
+            seen.append(blas_threads())
+        checked.wait(60)
+
+    with threadpool_limits(2, "blas"), ThreadPoolExecutor(2) as pool:
+        assert blas_threads() == {2}
+        running = [pool.submit(first), pool.submit(second)]
+        checked.wait(60)
+        assert blas_threads() == {2}
+        for future in running:
+            future.result()
+    assert seen == [{1}]

@@ -5,7 +5,8 @@ consistent, since the mean of an outcome given the actions of its own row is the
 Anderson, Communications in Statistics 1994), but their covariance V X'WX V + V S^-2 V does not:
 with covariances R of the noise of rows, over its variances in the fit, it is
 V X'W^(1/2) R W^(1/2) X V + V S^-2 V (Liang and Zeger, Biometrika 1986). The difference is added to
-draws of the coefficients, in the directions in which it is positive.
+draws of the coefficients, in the directions in which it is positive. Terms are selected by scores
+with the same excess: it is large where a column persists as noise does, and zero where it does not.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from bayes_intgen._random import generator
+from bayes_intgen._arguments import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.in_time import gaps, step_of
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import Conditional
-from bayes_intgen.inference.gaussian.passes import row_weights
+from bayes_intgen.inference.gaussian.passes import TermSums, row_weights
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.inference.pilot.residuals import column_sums, within_groups, without_effects
 from bayes_intgen.inference.settings import INDEPENDENT, Autocorrelation
@@ -90,28 +91,82 @@ def correlated_draws(
     seed : int
     """
     terms, conditional = posterior.terms, posterior.conditional(sites)
-    scores, nothing = _Scores(terms, conditional, spread), np.zeros((*shape, terms.size))
+    nothing = np.zeros((*shape, terms.size))
     if not data.columns.time:
         rows = data if isinstance(data, Observations) else data.opening
-        return nothing, _unknown_order(rows, scores)
+        return nothing, _unknown_order(rows, _Scores(terms, conditional, spread))
+    added, correlation = _added(data, posterior, sites, spread, terms, seed)
+    if not added.size:
+        return nothing, correlation
+    root = conditional.root
+    directions, excess = _positive_root(root.T @ added @ root)
+    normal = generator(seed, "dependence").standard_normal(nothing.shape)
+    inflation = 1 + float(excess / conditional.share.sum())
+    correlation = correlation._replace(inflation=inflation)
+    return np.asarray(normal @ (root @ directions).T), correlation
+
+
+def dependence_of_scores(
+    data: Rows,
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    spread: VarianceFunction,
+    sums: TermSums,
+) -> Array:
+    """Root of what dependence adds to the covariance of the scores X'We / sigma^2, shape (P, Q).
+
+    Of all terms of some sums, e being the noise. Without a time, and without correlation, Q is
+    zero.
+
+    Parameters
+    ----------
+    data : Rows
+    posterior : MarginalPosterior
+        Of a fit with some of these terms, whose residuals show the correlation.
+    sites : dict
+        Its hyperparameters.
+    spread : VarianceFunction
+    sums : TermSums
+    """
+    terms, added = sums.terms, np.zeros((0, 0))
+    if data.columns.time:
+        added, _ = _added(data, posterior, sites, spread, terms, seed=0)
+    if not added.size:
+        return np.zeros((terms.size, 0))
+    scale = np.sqrt(np.diag(sums.sums.xx)) / float(posterior.conditional(sites).noise_sd)
+    scale[scale == 0] = 1.0
+    root, _ = _positive_root(added / np.outer(scale, scale))
+    return np.asarray(scale[:, None] * root)
+
+
+def _added(
+    data: Rows,
+    posterior: MarginalPosterior,
+    sites: dict[str, Array],
+    spread: VarianceFunction,
+    terms: Decomposition,
+    seed: int,
+) -> tuple[Array, Autocorrelation]:
+    """What dependence adds to the covariance of scores, shape (P, P), or empty; the correlation."""
+    conditional = posterior.conditional(sites)
     sequence = _Sequence.of(data.opening)
     if not sequence.step > 0:
-        return nothing, INDEPENDENT
-    noise = _estimated(sequence, scores, seed)
+        return np.zeros((0, 0)), INDEPENDENT
+    noise = _estimated(sequence, _Scores(posterior.terms, conditional, spread), seed)
     if not noise.persistent.any():
-        return nothing, INDEPENDENT
+        return np.zeros((0, 0)), INDEPENDENT
     noise_sd, design = float(conditional.noise_sd), _design(data, terms, spread)
     lagged = _Lagged(noise, sequence.step, noise_sd, spread, terms.size, design)
     # Those of rows before each row, and half of the excess of its own variance.
-    added = data.by_time.map_reduce(lagged.of_batch, np.add, "Dependence", False, lagged.total)
-    root = conditional.root
-    values, vectors = np.linalg.eigh(root.T @ (added + added.T) @ root)
+    half = data.by_time.map_reduce(lagged.of_batch, np.add, "Dependence", False, lagged.total)
+    return half + half.T, noise.correlation(data, sequence.step)
+
+
+def _positive_root(matrix: Array) -> tuple[Array, float]:
+    """Root of the positive part of a symmetric matrix, shape (P, P), and its trace."""
+    values, vectors = np.linalg.eigh(matrix)
     values = np.maximum(values, 0)
-    directions = root @ (vectors * np.sqrt(values))
-    normal = generator(seed, "dependence").standard_normal(nothing.shape)
-    inflation = 1 + float(values.sum() / conditional.share.sum())
-    correlation = noise.correlation(data, sequence.step)._replace(inflation=inflation)
-    return np.asarray(normal @ directions.T), correlation
+    return vectors * np.sqrt(values), float(values.sum())
 
 
 def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
@@ -129,7 +184,7 @@ def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
         same = np.diff(some) == 1
         if unit:
             same &= np.diff(rows.covariates[:, columns.every.index(unit)]) == 0
-        left = scores.of(rows)[1][:, 0]
+        left = scores.residuals(rows)[:, 0]
         products = (left[1:] * left[:-1])[same] / np.mean(left**2)
         if products.size and products.sum() > MIN_Z_OF_NEIGHBOURS * np.sqrt(products.size):
             found = INDEPENDENT._replace(
@@ -140,7 +195,7 @@ def _unknown_order(data: Observations, scores: "_Scores") -> Autocorrelation:
 
 
 class _Scores(NamedTuple):
-    """Columns and outcomes of rows, over the standard deviation of the noise.
+    """Columns and residuals of rows, over the standard deviation of the noise.
 
     Random effects are subtracted from both.
     """
@@ -149,24 +204,26 @@ class _Scores(NamedTuple):
     conditional: Conditional
     spread: VarianceFunction
 
-    def of(self, rows: Observations, noise: Array | None = None) -> tuple[Array, Array]:
-        """Columns, shape (n, P), and residuals, shape (n, S), of outcomes or of standard noise."""
+    def columns(self, rows: Observations) -> Array:
+        """Columns of rows, shape (n, P)."""
+        return self._over_noise(rows, self.terms.design(rows))
+
+    def residuals(self, rows: Observations) -> Array:
+        """Residuals of the outcomes of rows, shape (n, 1)."""
+        mean = self.terms.centre + self.terms.design(rows) @ self.conditional.mean
+        return self._over_noise(rows, (rows.outcome - mean)[:, None])
+
+    def of_noise(self, rows: Observations, columns: Array, noise: Array) -> Array:
+        """Residuals, shape (n, S), of rows with such columns whose outcomes are standard noise."""
+        sd = float(self.conditional.noise_sd) / np.sqrt(row_weights(self.spread, rows))
+        fitted = columns @ (self.conditional.covariance @ (columns.T @ noise))
+        return self._over_noise(rows, sd[:, None] * noise) - fitted
+
+    def _over_noise(self, rows: Observations, values: Array) -> Array:
         precision = row_weights(self.spread, rows)
-        root = np.sqrt(precision)[:, None] / float(self.conditional.noise_sd)
-        design = self.terms.design(rows)
-        if noise is None:
-            mean = self.conditional.mean
-            own = (rows.outcome - self.terms.centre - design @ mean)[:, None]
-        else:
-            own = noise / root
-        every = np.concatenate([design, own], axis=1)
         if self.terms.random_effects is not None:
-            every = within_groups(rows, self.terms.random_effects, every, precision)
-        columns, left = np.split(root * every, [design.shape[1]], axis=1)
-        if noise is not None:
-            covariance = self.conditional.covariance
-            left = left - columns @ (covariance @ (columns.T @ noise))
-        return columns, left
+            values = within_groups(rows, self.terms.random_effects, values, precision)
+        return np.asarray(np.sqrt(precision)[:, None] / float(self.conditional.noise_sd) * values)
 
 
 class _Noise(NamedTuple):
@@ -218,11 +275,12 @@ def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
 
     pairs = np.stack([np.bincount(own, minlength=3)[:2] for own in kinds], axis=1).astype(float)
     weights = 1 / np.sqrt(np.maximum(pairs, 1))
-    observed = moments(scores.of(rows)[1])
-    independent = moments(scores.of(rows, normal)[1])
+    columns, observed = scores.columns(rows), moments(scores.residuals(rows))
+    independent = moments(scores.of_noise(rows, columns, normal))
     best, found, strongest = np.inf, _Noise(np.zeros(2), np.ones(2), 0.0), 0.0
     for decay in DECAYS:
-        persistent = moments(scores.of(rows, _autoregression(normal, decay**steps))[1])
+        noise = _autoregression(normal, decay**steps)
+        persistent = moments(scores.of_noise(rows, columns, noise))
         z = _z_of_excess(decay ** lags[1:].astype(np.float64), observed, independent, pairs)
         parts = np.stack([persistent, independent], axis=2) * weights[:, :, None]
         fits = [nnls(own, target) for own, target in zip(parts, observed * weights, strict=True)]
