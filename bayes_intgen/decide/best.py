@@ -93,7 +93,7 @@ class Plan:
     supported : bool
         Whether rows near the plan identify its joint effect.
     remarks : tuple of str
-        Where the budget does not pay for the baseline, or no plan is better.
+        Where the budget does not pay for the baseline, or the plan may be no better.
     """
 
     point: dict[str, Label]
@@ -183,7 +183,10 @@ class Plan:
         words_of = {"effect": "joint effect"}
         if self.profit is not None:
             words_of |= {"gain": "gain in profit"}
+        stays = self.point == self.baseline
         for name in table["quantity"].to_numpy().tolist():
+            if stays and name == "gain":
+                continue
             words = words_of.get(name, name)
             own = table.sel(quantity=name)
             mean, band = format_estimate(*(float(own[n]) for n in ("mean", "low", "high")))
@@ -193,7 +196,8 @@ class Plan:
                 line += f"; {format_estimate(*ends)[0]} before a correction for choosing the best"
             lines.append(line)
         share = format_probability(self.probability_better)
-        lines.append(f"better than the baseline with probability {share}")
+        better = f"better than the baseline with probability {share}"
+        lines.append("the plan is the baseline" if stays else better)
         if self.budget is not None and self.cost is not None:
             lines.append(
                 f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
@@ -302,7 +306,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         probability_better=float((gain > 0).mean()),
         shadow_price=None,
         supported=bool(support.supported(point[None])[0]),
-        remarks=search.remarks(point),
+        remarks=search.remarks(gain),
         **answers,
     )
 

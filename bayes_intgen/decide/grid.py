@@ -254,10 +254,14 @@ def best_choices(
     # Best sums of the components so far, (S, cells + 1), within each cell.
     best = [np.zeros((len(every), cells + 1))]
     for own, cell in zip(values, in_cells, strict=True):
-        new = np.full(best[-1].shape, -np.inf)
+        new, top = np.full(best[-1].shape, -np.inf), np.full(len(every), -np.inf)
         for at in np.unique(cell[cell <= cells]):
             most = own[:, cell == at].max(axis=1)
-            np.maximum(new[:, at:], best[-1][:, : cells + 1 - at] + most[:, None], out=new[:, at:])
+            # For other draws a cheaper option is as good.
+            if len(rows := np.flatnonzero(most > top)):
+                top[rows] = most[rows]
+                sums = best[-1][rows, : cells + 1 - at] + most[rows, None]
+                new[rows, at:] = np.maximum(new[rows, at:], sums)
         best.append(new)
     left, out = np.full(len(every), cells), []
     for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):

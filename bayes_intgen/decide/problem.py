@@ -87,12 +87,18 @@ class Problem:
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
         baseline = fixed_values(posterior, default_point(posterior), decision.baseline)
         candidates = tuple(
-            _candidates(posterior, decision, k, categories[k], baseline, beyond_support)
-            for k in range(len(names))
+            _candidates(posterior, decision, k, categories[k], baseline) for k in range(len(names))
         )
+        if not beyond_support:
+            candidates = _supported(posterior, candidates, baseline)
         costs = tuple(decision.cost.get(name, 0.0) for name in names)
         for k, cost in enumerate(costs):
             needed = candidates[k]
+            if not len(needed):
+                raise ModelError(
+                    f"no value of {names[k]!r} within its bounds is supported by the rows; "
+                    + wider_search()
+                )
             if decision.value is not None:
                 # The profit of a plan is compared with that of the baseline.
                 needed = np.union1d(needed, baseline[[k]])
@@ -197,9 +203,8 @@ def _candidates(
     k: int,
     levels: Categories | None,
     baseline: Array,
-    beyond_support: bool,
 ) -> Array:
-    """Values of one action within its bounds and, unless they may lie beyond it, the support."""
+    """Values of one action within its bounds."""
     name, coordinate = posterior.actions[k], posterior.terms.coordinates[k]
     bounds, named_levels = decision.bounds.get(name), posterior.categories[k]
     if bounds is None:
@@ -221,24 +226,25 @@ def _candidates(
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
     else:
         values = np.array(ends)
-    values = np.unique(values)
-    if not beyond_support:
-        # Support of one action does not depend on the others' values, but for their link.
-        points = varied(baseline, k, values)
-        every = np.ones(points.shape[1], dtype=bool)
-        verdict = support_of(posterior).verdict(points, every, nearby=False)
-        values = values[(verdict.close & verdict.separated)[:, k]]
-    if not len(values):
-        raise ModelError(
-            f"no value of {name!r} within its bounds is supported by the rows; {wider_search()}"
-        )
-    return values
+    return np.unique(values)
+
+
+def _supported(
+    posterior: PosteriorDraws, candidates: Sequence[Array], baseline: Array
+) -> tuple[Array, ...]:
+    """Those values of each action that rows support, whatever the others but for their link."""
+    points = np.concatenate([varied(baseline, k, own) for k, own in enumerate(candidates)])
+    every = np.ones(points.shape[1], dtype=bool)
+    verdict = support_of(posterior).verdict(points, every, nearby=False)
+    alone = np.split(verdict.close & verdict.separated, np.cumsum([*map(len, candidates)]))
+    return tuple(own[alone[k][:, k]] for k, own in enumerate(candidates))
 
 
 def wider_search() -> str:
     """Remedies where the rows support no plan."""
     beyond = option("beyond_support", "True", command="--beyond-support of the command")
-    return f"widen the bounds, or allow plans beyond the support: {beyond}"
+    graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
+    return f"widen the bounds, say which action moves which ({graph}), or go beyond them: {beyond}"
 
 
 def _check_cost(

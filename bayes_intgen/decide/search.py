@@ -17,9 +17,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.decision import MEAN, RiskMeasure
+from bayes_intgen.decide.decision import CAUTIOUS, MEAN, RiskMeasure
 from bayes_intgen.decide.grid import (
     ErrorOfChoice,
     Grid,
@@ -37,6 +38,7 @@ from bayes_intgen.decide.problem import (
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.text.formats import shorter_number
+from bayes_intgen.text.messages import first_few
 
 # Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
@@ -134,7 +136,12 @@ class Search:
         if len(points):
             return self.improved(points)
         if problem.budget is None:
-            raise ModelError(f"the rows support no plan within the bounds; {wider_search()}")
+            names = self.surface.prediction.terms.names
+            free = [n for n, own in zip(names, problem.candidates, strict=True) if len(own) > 1]
+            raise ModelError(
+                "the rows support no plan within the bounds: the regimes reach no values of "
+                f"{first_few([*map(repr, free)])} together; {wider_search()}"
+            )
         cheapest = self._cheapest()[None]
         if not problem.is_affordable(cheapest)[0]:
             budget, least = problem.budget, problem.cost(cheapest)[0]
@@ -166,8 +173,8 @@ class Search:
                 best, best_value = point, own
         return best
 
-    def remarks(self, plan: Array) -> tuple[str, ...]:
-        """Say where the budget excludes the baseline, and where the best plan is no better."""
+    def remarks(self, gain: Array) -> tuple[str, ...]:
+        """Say where the budget excludes the baseline, and where a plan may be no better."""
         problem, out = self.problem, []
         within = "the bounds and the support"
         if problem.budget is not None:
@@ -175,8 +182,10 @@ class Search:
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
                 out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
-        if not self.is_better(plan):
+        if gain.mean() <= 0:
             out.append(f"no plan is expected to be better than the baseline within {within}")
+        elif CAUTIOUS(gain[:, None])[0] <= 0:
+            out.append("not credibly better than the baseline: the gain's 90% interval contains 0")
         return tuple(out)
 
     def is_better(self, plan: Array) -> bool:
@@ -282,36 +291,35 @@ class Search:
         """Change actions within windows that shrink, as long as that improves the plan."""
         for window in WINDOWS:
             for _ in range(MAX_STEPS):
-                plans, values = self._moves(point, current, window)
-                better = np.flatnonzero(values > current + self._tolerance)
+                plans, values, elsewhere = self._moves(point, current, window)
+                is_better = (values > current + self._tolerance) & self.problem.is_affordable(plans)
+                better = np.flatnonzero(is_better)
                 better = better[np.argsort(-values[better])]
-                chosen = self._first_feasible(plans[better])
+                chosen = self._first_supported(plans[better], elsewhere[better])
                 if chosen is None:
                     break
                 point, current = plans[better[chosen]], float(values[better[chosen]])
         return point, current
 
-    def _first_feasible(self, plans: Array) -> int | None:
+    def _first_supported(self, plans: Array, elsewhere: NDArray[np.bool_]) -> int | None:
         """Position of the first plan that rows elsewhere support, else of one near rows."""
-        affordable = self.problem.is_affordable(plans)
-        elsewhere = affordable & self.problem.is_supported(plans, nearby=False)
         if elsewhere.any():
             return int(elsewhere.argmax())
         # Rows near a plan take longer to find.
-        some = np.flatnonzero(affordable)[:NEARBY_AT_ONCE]
-        supported = self.problem.is_supported(plans[some])
-        return int(some[supported.argmax()]) if supported.any() else None
+        supported = self.problem.is_supported(plans[:NEARBY_AT_ONCE])
+        return int(supported.argmax()) if supported.any() else None
 
-    def _moves(self, point: Array, current: float, window: float) -> tuple[Array, Array]:
+    def _moves(
+        self, point: Array, current: float, window: float
+    ) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Plans within a window around a plan, shape (M, K), and their values, shape (M,).
 
-        They change one action, or two, or are the best by the sum of changes of one action.
+        They change one action, or two, or are the best by the sum of changes of one action. And
+        whether rows elsewhere support them, shape (M,), if they may be better.
         """
         problem = self.problem
         options = [_around(problem, point, k, window) for k in range(len(point))]
         changes = [varied(point, k, own) for k, own in enumerate(options)]
-        ends = np.cumsum([len(own) for own in options])[:-1]
-        single = np.concatenate(changes)
         now, gains = self.gains(point[None]), []
         for part, own, changed, value in zip(
             self.surface.parts, options, changes, point, strict=True
@@ -319,16 +327,20 @@ class Search:
             draws = part.draws(changed)
             gains.append(self.measure(now + draws - draws[:, own == value]) - current)
         costs = [problem.cost_of_options(own[:, None], [k]) for k, own in enumerate(options)]
-        within = np.split(problem.is_supported(single, nearby=False), ends)
+        pairs = self._pairs(point, options, gains, costs)
+        plans = np.concatenate([*changes, pairs])
+        elsewhere = problem.is_supported(plans, nearby=False)
+        within = np.split(elsewhere, np.cumsum([len(own) for own in options]))[:-1]
         allowed = [
             np.where(also | (own == point[k]), gain, -np.inf)[None]
             for k, (also, own, gain) in enumerate(zip(within, options, gains, strict=True))
         ]
         (choice,) = best_choices(allowed, costs, problem.budget)
         together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
-        plans = np.concatenate([together, self._pairs(point, options, gains, costs)])
-        values = [current + np.concatenate(gains), self.value(plans)]
-        return np.concatenate([single, plans]), np.concatenate(values)
+        others = self.value(np.concatenate([pairs, together]))
+        also = others[-1] > current and problem.is_supported(together, nearby=False)[0]
+        values = np.concatenate([current + np.concatenate(gains), others])
+        return np.concatenate([plans, together]), values, np.append(elsewhere, also)
 
     def _pairs(
         self,
@@ -346,8 +358,8 @@ class Search:
         if self.problem.budget is not None:
             left = with_rounding(self.problem.budget) - self.problem.cost(point[None])[0]
             total[extra[:, None] + extra > left] = -np.inf
-        best = np.argsort(-total, axis=None)[:N_PAIRS]
-        best = best[total.ravel()[best] > 0]
+        best = np.flatnonzero(total > 0)
+        best = best[np.argsort(-total.ravel()[best])[:N_PAIRS]]
         out = np.tile(point, (len(best), 1))
         for change in np.unravel_index(best, total.shape):
             out[np.arange(len(out)), action[change]] = own[change]

@@ -21,10 +21,8 @@ NEAR = 0.25
 # actions, and its share that is near to them. With half of it, 100 rows per experiment of ten
 # actions may support no plan at all.
 OUTSIDE_SHARE, NEAR_SHARE = 0.01, 0.004
-# Distance between two levels that as many rows share, with a standard deviation of one.
-STEP_OF_LEVELS = 2.0
-# Number of rows with which points are compared at a time.
-BLOCK_ROWS = 100
+# Number of rows of a regime with which points are compared at a time, and of pairs of both.
+BLOCK_ROWS, PAIRS_AT_ONCE = 100, 30_000
 # Substitute for the infinite distance between unordered levels: differences of infinities are NaN.
 INFINITE = 1e9
 
@@ -71,41 +69,66 @@ def radius(inputs: int) -> float:
     return max(NEAR, float(np.sqrt(scipy.special.chndtrix(NEAR_SHARE, inputs, edge))))
 
 
-def nearest(
-    rows: Array, points: Array, within: float = 0.0, exact: Sequence[bool] | None = None
-) -> Array:
-    """Euclidean distance of points, shape (M, d), from the nearest of some rows, shape (M,).
-
-    Parameters
-    ----------
-    rows, points : ndarray, shape (n, d) and (M, d)
-        NaN is a level of its own.
-    within : float
-        A distance that is not improved upon.
-    exact : sequence of bool, length d, optional
-        Coordinates in which rows count only up to a distance of ``NEAR``, as if at the point.
+def step_of_levels(count: int) -> float:
+    """Distance between any two of some levels that as many rows share, with a variance of one.
 
     Examples
     --------
-    >>> nearest(np.array([[0.0], [1.0], [5.0]]), np.array([[2.0]]))
-    array([1.])
+    >>> round(step_of_levels(2), 2), round(step_of_levels(3), 2)
+    (2.0, 1.73)
     """
-    exact = [False] * rows.shape[1] if exact is None else exact
-    levels = np.isnan(rows).any(axis=0) | np.isnan(points).any(axis=0)
-    out, left = np.full(len(points), np.inf), np.arange(len(points))
-    for start in range(0, len(rows), BLOCK_ROWS):
-        squares = np.zeros((len(left), len(rows[start : start + BLOCK_ROWS])))
-        columns = zip(
-            points[left].T, rows[start : start + BLOCK_ROWS].T, exact, levels, strict=True
-        )
-        for own, other, same, has_level in columns:
+    return float(np.sqrt(2 * count / max(1, count - 1)))
+
+
+def nearest(
+    regimes: Sequence[Array],
+    points: Array,
+    within: float = 0.0,
+    steps: Sequence[float | None] | None = None,
+) -> Array:
+    """Euclidean distance of points, shape (M, d), from the nearest row of each regime.
+
+    Parameters
+    ----------
+    regimes : sequence of ndarray, each (n, d)
+        Rows. NaN is a level of its own, as in the points.
+    points : ndarray, shape (M, d)
+    within : float
+        A distance that is not improved upon.
+    steps : sequence of float or None, length d, optional
+        Distances between any two levels of a coordinate that has them.
+
+    Returns
+    -------
+    ndarray, shape (M, number of regimes)
+
+    Examples
+    --------
+    >>> nearest([np.array([[0.0], [1.0]]), np.array([[5.0]])], np.array([[2.0]]))
+    array([[1., 3.]])
+    """
+    # With few points most of the time is that of calls.
+    count = max(1, PAIRS_AT_ONCE // (BLOCK_ROWS * max(1, len(points))))
+    if len(regimes) > count:
+        parts = (regimes[i : i + count] for i in range(0, len(regimes), count))
+        return np.concatenate([nearest(own, points, within, steps) for own in parts], axis=1)
+    steps = [None] * points.shape[1] if steps is None else steps
+    out, sizes = np.full((len(points), len(regimes)), np.inf), np.array([*map(len, regimes)])
+    start = 0
+    while (away := (out > within) & (sizes > start)).any():
+        left, farther = np.flatnonzero(away.any(axis=1)), np.flatnonzero(away.any(axis=0))
+        rows = [regimes[i][start : start + BLOCK_ROWS] for i in farther.tolist()]
+        squares = np.zeros((len(left), sum(map(len, rows))))
+        for own, other, step in zip(points[left].T, np.concatenate(rows).T, steps, strict=True):
             gaps = own[:, None] - other
-            if has_level:
-                steps = STEP_OF_LEVELS * (np.isnan(own)[:, None] != np.isnan(other))
-                gaps = np.where(np.isnan(gaps), steps, gaps)
-            squares += np.where(np.abs(gaps) <= NEAR, 0.0, np.inf) if same else gaps**2
-        out[left] = np.minimum(out[left], np.sqrt(squares.min(axis=1)))
-        left = left[out[left] > within]
+            at, others = np.isnan(own), np.isnan(other)
+            if at.any() or others.any():
+                gaps = np.where(np.isnan(gaps), step_of_levels(2) * (at[:, None] != others), gaps)
+            squares += gaps**2 if step is None else np.where(np.abs(gaps) <= NEAR, 0.0, step**2)
+        first = np.cumsum([0, *map(len, rows[:-1])])
+        found = np.sqrt(np.minimum.reduceat(squares, first, axis=1))
+        out[np.ix_(left, farther)] = np.minimum(out[np.ix_(left, farther)], found)
+        start += BLOCK_ROWS
     return out
 
 

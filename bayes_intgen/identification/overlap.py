@@ -15,12 +15,12 @@ motivates.
   actions, and such places are linked to each other; see `bayes_intgen.identification.linkage`.
 
 A row is near a point up to a distance in the actions' coordinates that depends on the number of
-actions only (``radius``): one row in 250 is that near to a point at the edge. Unordered levels are
-near themselves only. So are ordered levels and few values where they have at most 250 combinations,
-since as many rows are then at the same one: a combination without rows is one that a table avoids.
-Of more combinations hardly any two rows share one, and steps between values count as distances.
-So does the step from a value that many rows share, such as zero, to any other.
-A point outside the observed range of an action is near no row.
+actions only (``radius``): one row in 250 is that near to a point at the edge. Levels and few values
+have to be equal where they have at most 250 combinations, since as many rows are then at the same
+one: a combination without rows is one that a table avoids. Of more combinations hardly any two rows
+share one. Steps between ordered values then count as distances, and unordered levels are as far
+from each other as ones with a variance of one (``step_of_levels``). So is a value that many rows
+share, such as zero, from any other. A point outside the observed range of an action is near no row.
 
 Rows that are added to a table, with the same coordinates, therefore never take support away: every
 condition is one on the regimes and places that rows reach, and the rows that represent many
@@ -56,6 +56,7 @@ from bayes_intgen.identification.distance import (
     nearest,
     placed,
     radius,
+    step_of_levels,
     stretches,
 )
 from bayes_intgen.identification.linkage import Cells
@@ -185,7 +186,7 @@ class ReferenceRows:
             Euclidean distance to the nearest row, in the actions' coordinates.
         """
         own, inputs = self.placed(points)[:, list(inputs)], list(inputs)
-        found = np.stack([nearest(rows[:, inputs], own) for rows in self._transformed], axis=1)
+        found = nearest([rows[:, inputs] for rows in self._transformed], own)
         return np.where(found < INFINITE / 2, found, np.inf)
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
@@ -197,13 +198,16 @@ class ReferenceRows:
             within = np.logical_or.reduceat((own >= low) & (own <= high), first, axis=1)
         else:
             if prod(self._n_values[k] for k in inputs) * NEAR_SHARE <= 1:
-                exact, visited = [True] * len(inputs), self._visited_apart
+                steps: list[float | None] = [np.inf] * len(inputs)
+                most, visited = NEAR, self._visited_apart
             else:
-                exact = [self._is_unordered[k] for k in inputs]
+                steps, most = [self._steps[k] for k in inputs], radius(len(inputs))
+                levels = [step for step in steps if step is not None]
+                if most < min(levels, default=0.0):
+                    # Levels have to be equal, and so add no distance.
+                    most = radius(len(inputs) - len(levels))
                 own, visited = self._jointly(points)[:, inputs], self._visited_jointly
-            most = radius(len(inputs) - sum(exact))
-            near = [nearest(rows[:, inputs], own, most, exact) <= most for rows in visited]
-            within = np.stack(near, axis=1)
+            within = nearest([rows[:, inputs] for rows in visited], own, most, steps) <= most
         for k in inputs:
             at = self.coordinates[k]
             within &= ((points[:, k] >= at.low) & (points[:, k] <= at.high))[:, None]
@@ -385,9 +389,10 @@ class ReferenceRows:
         return tuple(out)
 
     @property
-    def _is_unordered(self) -> tuple[bool, ...]:
-        """Whether each action has levels without an order."""
-        return tuple(of is not None and not of.ordered for of in self.categories)
+    def _steps(self) -> tuple[float | None, ...]:
+        """Distance between levels without an order, None for other actions."""
+        unordered = (None if of is None or of.ordered else len(of.codes) for of in self.categories)
+        return tuple(None if count is None else step_of_levels(count) for count in unordered)
 
     def described(
         self,

@@ -40,7 +40,7 @@ def test_rows_like_those_of_a_regime_are_near_it() -> None:
     assert data.support(apart, ["y"]).supported.mean() > 0.9
 
 
-def test_steps_of_many_doses_and_from_zeros_are_distances_and_levels_are_not() -> None:
+def test_steps_of_many_doses_and_from_zeros_are_distances() -> None:
     rng, names = np.random.default_rng(0), [f"drug {k}" for k in range(8)]
     masks = np.repeat(np.concatenate([np.zeros((1, 8)), np.eye(8)]) > 0, 200, axis=0)
     doses = rng.integers(0, 4, masks.shape)
@@ -54,10 +54,25 @@ def test_steps_of_many_doses_and_from_zeros_are_distances_and_levels_are_not() -
         frame = pd.DataFrame(values, columns=names).assign(y=rng.normal(size=len(doses)))
         frame["regime"] = [names[mask.argmax()] if mask.any() else "" for mask in masks]
         assert bi.read(frame, names, "y").support(values[:50]).supported.mean() > 0.8
-    named = frame.assign(**{name: doses[:, k] for k, name in enumerate(names)})
-    named[names] = named[names].map("level {}".format)
-    points = named[names].iloc[:50].to_dict("records")
-    assert not bi.read(named, names, "y").support(points).supported.any()
+
+
+def test_named_levels_of_many_actions_are_near_where_few_of_them_differ() -> None:
+    rng, names = np.random.default_rng(0), [f"region {k}" for k in range(8)]
+    masks = np.repeat(np.concatenate([np.zeros((1, 8)), np.eye(8)]) > 0, 200, axis=0)
+    alike = rng.integers(0, 3, (len(masks), 1)) * np.ones(8, dtype=int)
+    alike = np.where(masks, rng.integers(0, 3, masks.shape), alike)
+    # One experiment visits all levels of the others, but not together.
+    avoided = np.where(masks[:, [0]], (alike + np.arange(8)) % 3, alike)
+    values = {"any": rng.integers(0, 3, masks.shape), "alike": alike, "avoided": avoided}
+    shares = {}
+    for name, codes in values.items():
+        frame = pd.DataFrame(codes, columns=names).map("level {}".format)
+        frame["regime"] = [names[mask.argmax()] if mask.any() else "" for mask in masks]
+        data = bi.read(frame.assign(y=rng.normal(size=len(codes))), names, "y")
+        shares[name] = float(data.support(frame[names].iloc[:50]).supported.mean())
+    assert shares["any"] > 0.9
+    assert shares["alike"] == 1
+    assert shares["avoided"] == 0
 
 
 def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
