@@ -3,11 +3,11 @@
     python analyses/small_trials.py [--models 100] [--rows 60 200 800] [--kinds offset ...]
 
 Three drugs, one trial of each with ``--rows`` rows, and three times as many rows of a registry, in
-which the more ill get more of every drug or, amplified, less. Most drugs are on or off. The effect
-of all drugs together is estimated by fits with default and with wide priors of effects and biases,
-and by the differences of means within the trials, which are added up. Per kind: the mean error over
-the standard deviation of its posterior, the root mean square error, the width of 90% intervals, and
-their coverage. Results are saved one by one; an interrupted run resumes.
+which the more ill get more of every drug or, amplified, less. In most kinds drugs are on or off.
+The effect of all drugs together is estimated by fits with default and with wide priors of effects
+and biases, and by the differences of means within the trials, which are added up. Per kind: the
+mean error over the standard deviation of its posterior, the root mean square error, the width of
+90% intervals, and their coverage. Results are saved one by one; an interrupted run resumes.
 """
 
 from typing import Any, NamedTuple

@@ -656,7 +656,9 @@ class Observations(Rows):
         about the mean, but no time.
         """
         columns = [*np.packbits(self.intervened, axis=1).T, *self.inputs.T]
-        if self.weights is not None or self.windows is not None or not len(self):
+        # Values of earlier periods differ among rows of equal actions.
+        has_past = self.windows is not None or self.periods is not None
+        if self.weights is not None or has_past or not len(self):
             return self
         first = min(FIRST_ROWS, len(self))
         if any(len(set(own[:first])) > MAX_DIFFERENT * first for own in columns):
@@ -767,7 +769,7 @@ def in_batches(pieces: Iterable[Observations], rows: int) -> Iterator[Observatio
 def by_regime(
     pieces: Iterable[Observations], rows: int, regimes: Sequence[Mask]
 ) -> Iterator[Observations]:
-    """Regroup pieces into batches of one regime each, all but the last of at least ``rows`` rows.
+    """Regroup pieces into batches of one regime each, of at least ``rows`` rows or the last ones.
 
     Raises
     ------

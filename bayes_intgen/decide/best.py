@@ -68,8 +68,9 @@ class Plan:
     value : float
         The objective at the plan: of the gain, or for a cheapest plan of the effect or profit, less
         ``optimism``.
-    cost, budget : float or None
-        Cost of the plan; None where nothing costs anything, or there is no budget.
+    cost, budget, target : float or None
+        Cost of the plan; None where nothing costs anything, there is no budget, or the plan is not
+        the cheapest one that reaches a target.
     effect : DataArray, dims (chain, draw)
         Joint effect of the plan, less ``optimism``.
     profit : DataArray, dims (chain, draw), or None
@@ -102,6 +103,7 @@ class Plan:
     value: float
     cost: float | None
     budget: float | None
+    target: float | None
     effect: xr.DataArray
     profit: xr.DataArray | None
     gain: xr.DataArray
@@ -144,11 +146,13 @@ class Plan:
         return frame.rename(columns={"mean": "estimate"})
 
     def __str__(self) -> str:
-        title = f"Best plan for {self.gain.attrs['outcome']} (by the {self.objective})"
+        aim = str(self.gain.attrs["outcome"])
         if self.profit is not None:
-            worth = format_number(self.profit.attrs["value"])
-            title = f"Best plan for profit, a unit of {self.gain.attrs['outcome']} worth {worth}"
-            title += f" (by the {self.objective})"
+            aim = f"profit, a unit of {aim} worth {format_number(self.profit.attrs['value'])}"
+        title = f"Best plan for {aim} (by the {self.objective})"
+        if self.target is not None:
+            title = f"Cheapest plan for {aim} (at least {format_number(self.target)} by the "
+            title += f"{self.objective})"
         return "\n".join([title, "", self._table, "", *self._lines])
 
     def __repr__(self) -> str:
@@ -300,6 +304,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         value=search.corrected_value(point),
         cost=cost if problem.has_costs else None,
         budget=problem.budget,
+        target=None,
         profit=None if problem.value is None else profit,
         optimism=optimism,
         best_of_draws=labelled("best of draws", of_draws, action=list(names)),
@@ -386,4 +391,4 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     # Its budget is no limit of the user's.
     within = search.within(high)
     chosen = plan_at(posterior, within, best, within.best_of_draws(best))
-    return with_price(posterior, within, replace(chosen, remarks=()))
+    return with_price(posterior, within, replace(chosen, target=target, remarks=()))

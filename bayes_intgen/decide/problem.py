@@ -243,8 +243,7 @@ def _supported(
 def wider_search() -> str:
     """Remedies where the rows support no plan."""
     beyond = option("beyond_support", "True", command="--beyond-support of the command")
-    graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
-    return f"widen the bounds, say which action moves which ({graph}), or go beyond them: {beyond}"
+    return f"widen the bounds, or allow plans beyond the support: {beyond}"
 
 
 def _check_cost(

@@ -30,7 +30,7 @@ INFINITE = 1e9
 def placed(coordinate: Coordinate, levels: Categories | None, values: Array) -> Array:
     """Positions of an action's values on a line, whose differences define all distances.
 
-    Unordered levels are so far apart that no two are near each other.
+    Unordered levels are so far apart that none is near another in a single action.
     """
     if levels is None or levels.ordered:
         if coordinate.edge:
@@ -55,7 +55,7 @@ def apart(coordinate: Coordinate, levels: Categories | None, values: Array) -> A
 
 
 def radius(inputs: int) -> float:
-    """Distance up to which a row is near a point, in that many actions without levels.
+    """Distance up to which a row is near a point, in that many actions.
 
     It depends on scales only, so that rows never take away what other rows are near to. Among 250
     standard normal rows about one is that near to a point at the edge of 99% of them.

@@ -18,9 +18,10 @@ A row is near a point up to a distance in the actions' coordinates that depends 
 actions only (``radius``): one row in 250 is that near to a point at the edge. Levels and few values
 have to be equal where they have at most 250 combinations, since as many rows are then at the same
 one: a combination without rows is one that a table avoids. Of more combinations hardly any two rows
-share one. Steps between ordered values then count as distances, and unordered levels are as far
-from each other as ones with a variance of one (``step_of_levels``). So is a value that many rows
-share, such as zero, from any other. A point outside the observed range of an action is near no row.
+share one. Steps between ordered values then count as distances, two unordered levels are as far
+apart as if their codes had a variance of one (``step_of_levels``), and a value that many rows
+share, such as zero, is 2 from any other. A point outside the observed range of an action is near no
+row.
 
 Rows that are added to a table, with the same coordinates, therefore never take support away: every
 condition is one on the regimes and places that rows reach, and the rows that represent many
@@ -186,7 +187,8 @@ class ReferenceRows:
             Euclidean distance to the nearest row, in the actions' coordinates.
         """
         own, inputs = self.placed(points)[:, list(inputs)], list(inputs)
-        found = nearest([rows[:, inputs] for rows in self._transformed], own)
+        steps = None if self._have_few_values(inputs) else [self._steps[k] for k in inputs]
+        found = nearest([rows[:, inputs] for rows in self._transformed], own, steps=steps)
         return np.where(found < INFINITE / 2, found, np.inf)
 
     def covers(self, points: Array, inputs: Sequence[int]) -> NDArray[np.bool_]:
@@ -197,7 +199,7 @@ class ReferenceRows:
             low, high, first = self._stretches[inputs[0]]
             within = np.logical_or.reduceat((own >= low) & (own <= high), first, axis=1)
         else:
-            if prod(self._n_values[k] for k in inputs) * NEAR_SHARE <= 1:
+            if self._have_few_values(inputs):
                 steps: list[float | None] = [np.inf] * len(inputs)
                 most, visited = NEAR, self._visited_apart
             else:
@@ -265,7 +267,9 @@ class ReferenceRows:
         for needed in wanted:
             inputs = tuple(sorted(needed.inputs))
             if inputs not in reached:
-                reached[inputs] = self.covers(points, inputs)
+                # Near jointly may lie beyond the values of one of them.
+                each = [reached[k,] for k in inputs]
+                reached[inputs] = self.covers(points, inputs) & np.all(each, axis=0)
             close[:, needed.action] &= reached[inputs][:, list(needed.regimes)].any(axis=1)
         between = ~close & (points > low) & (points < high) & np.array(target)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
@@ -387,6 +391,10 @@ class ReferenceRows:
             count = len(np.unique(own)) if levels is None else len(levels.codes)
             out.append(np.inf if levels is None and count > MAX_DISTINCT else count)
         return tuple(out)
+
+    def _have_few_values(self, inputs: Sequence[int]) -> bool:
+        """Whether values of some actions have to be equal, since rows share them."""
+        return prod(self._n_values[k] for k in inputs) * NEAR_SHARE <= 1
 
     @property
     def _steps(self) -> tuple[float | None, ...]:

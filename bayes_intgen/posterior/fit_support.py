@@ -298,8 +298,8 @@ class FitSupport:
             elif beyond:
                 remedy = option(f"given={{{own.name!r}: ...}}", command=f"--given {own.name}=...")
                 words.append(
-                    f"effects change with {own.name!r}, and their average is over dates beyond the "
-                    f"rows of {labels}; give a date within these by {remedy}"
+                    f"effects change with {own.name!r}, and their average is over times beyond the "
+                    f"rows of {labels}; give one within these by {remedy}"
                 )
         return words
 

@@ -50,14 +50,22 @@ def test_growth_of_effects_is_reported_and_no_other(growth: float, of_biases: fl
 
 
 def test_growth_by_numbered_weeks_is_reported_if_they_are_the_time() -> None:
-    frame = table(growth=0.4)
-    frame["day"] = (frame["day"] - DAY0).dt.days
-    frame["store"] = "s" + frame.groupby("day").cumcount().astype(str)
-    for order, reported in (({"unit": "store", "time": "day"}, True), ({}, False)):
+    dated = table(growth=0.4)
+    dated["store"] = "s" + dated.groupby("day").cumcount().astype(str)
+    frame, order = dated.assign(day=(dated["day"] - DAY0).dt.days), {"unit": "store", "time": "day"}
+    fits = []
+    for rows, columns, reported in ((frame, order, True), (frame, {}, False), (dated, order, True)):
         data = bi.RegimeData.from_frame(
-            frame, ACTIONS, "sales", "regime", covariates=["day"], **order
+            rows, ACTIONS, "sales", "regime", covariates=["day"], **columns
         )
-        assert (REPORTED in str(fitted(data, draws=100))) == reported
+        fits.append(fitted(data, draws=100))
+        assert (REPORTED in str(fits[-1])) == reported
+    # Along a straight line from the first day on, as by dates.
+    for day in (3, 180, 360):
+        date = str(DAY0 + np.timedelta64(day, "D"))
+        own, other = fits[0].given(day=day), fits[2].given(day=date)
+        change, by_date = own.contrast(TO, START), other.contrast(TO, START)
+        assert abs(float(change.mean() - by_date.mean())) < 0.3 * float(by_date.std())
 
 
 def test_changes_at_dates_are_right() -> None:

@@ -202,6 +202,23 @@ def test_a_stream_gives_what_memory_does(model, sizes, by) -> None:
     assert [len(own) for own in said] == [1 + (model is OPEN)] * 2
 
 
+def test_weeks_of_equal_settings_differ_by_what_carries_over() -> None:
+    """Memory sums equal rows once, and a stream does not."""
+    frame = panel(5, decay=0.0)
+    frame[NAMES] = (frame[NAMES] > 0).astype(float)
+    before = frame.groupby("region")["tv"].shift(fill_value=0.0)
+    frame["y"] += 2 * before - 0.8 * frame["tv"]
+    model = bi.models.additive(carryover={"tv": bi.Adstock(0.0, delay=1, length=1)})
+    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
+    changes = [
+        bi.fit(rows, model, method="laplace", progress=False).contrast([[1, 0]], [[0, 0]])
+        for rows in (memory, streamed(frame, (200,)))
+    ]
+    one, other = (float(change.mean()) for change in changes)
+    assert one == pytest.approx(other, abs=1e-6)
+    assert abs(one - 2) < 3 * float(changes[0].std())
+
+
 @pytest.mark.filterwarnings("ignore:groups of 'region' differ")
 @pytest.mark.parametrize("groups", [(), ("region",)])
 def test_a_long_stream_gives_what_memory_does(groups) -> None:

@@ -173,6 +173,8 @@ def test_budgets_targets_and_experiments_of_profit(posterior) -> None:
     cheapest = posterior.cheapest(worth, target)
     assert cheapest.value == pytest.approx(target, abs=0.01)
     assert cheapest.cost < plan.cost
+    assert str(cheapest).startswith("Cheapest plan for profit")
+    assert plan.target is None
     # Without costs a value only changes the unit.
     plain, scaled = (
         posterior.experiments(bi.Decision(bounds={"red": (-1, 1.5)}, value=value), rows=50)

@@ -75,6 +75,22 @@ def test_named_levels_of_many_actions_are_near_where_few_of_them_differ() -> Non
     assert shares["avoided"] == 0
 
 
+def test_a_level_that_was_never_set_is_not_supported_by_a_regression() -> None:
+    """Rows with other levels of the same action may be near jointly."""
+    rng, names = np.random.default_rng(0), [f"region {k}" for k in range(8)]
+    is_set = np.arange(1000) % 2 > 0
+    codes = rng.integers(0, 3, (1000, 8))
+    codes[is_set, 0] %= 2
+    frame = pd.DataFrame(codes, columns=names).map("level {}".format)
+    points = frame[names].iloc[:50].assign(**{names[0]: "level 2"})
+    frame["regime"] = np.where(is_set, "+".join(names), "")
+    data = bi.read(frame.assign(y=rng.normal(size=1000)), names, "y")
+    model = bi.models.saturated()
+    fit = bi.fit(data, model, method="laplace", draws=20, progress=False)
+    assert not fit.support(points).supported.any()
+    assert fit.support(points.assign(**{names[0]: "level 1"})).supported.mean() > 0.9
+
+
 def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -> None:
     data = two_actions(500, seed=0)
     points = [[1.0, 1.0], [1.0, -1.0]]

@@ -11,6 +11,7 @@ where an action was not set, so that both compete.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Literal
 
@@ -33,7 +34,7 @@ from bayes_intgen.models.adjustment import population_shares
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import Decomposition, Term
 
-# Prior of the scale s, the relative change per standard deviation of the dates.
+# Prior of the scale s, the relative change per standard deviation of the times.
 RATE = LogNormal(median=0.2, sigma=1.0)
 # Standard deviation of the rates of single actions about the one that they share, over its own.
 DEVIATION = 0.5
@@ -44,14 +45,14 @@ MIN_LOG_BAYES_FACTOR = 0.5
 # everywhere, and a needless one widens their intervals little.
 PREFERENCE = 1.0
 
-# Changes of all effects, or of all biases, along one date.
+# Changes of all effects, or of all biases, along one time.
 Changes = tuple[Term, ...]
 
 
 def changes_in_time(
     posterior: MarginalPosterior, sites: dict[str, Array], data: Observations
 ) -> tuple[Changes, ...]:
-    """Changes of all effects, and of all biases, along each date among the covariates.
+    """Changes of all effects, and of all biases, along each time among the covariates.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def changes_in_time(
     for name in columns.times:
         at = columns.names.index(name)
         values = data.covariates[:, [at]]
-        line = LinearBasis.of(values, Coordinate.of(values[:, 0]))
+        # Along the time itself, also where it starts near zero.
+        line = LinearBasis.of(values, replace(Coordinate.of(values[:, 0]), edge=0.0))
         time = CentredBasis(line, shares @ line.matrix(values))
         for role in ("unconfounded", "bias"):
             out.append(tuple(_changes(terms, mean, role, len(terms.names) + at, time)))
@@ -79,27 +81,27 @@ def _changes(
     terms: Decomposition,
     mean: Array,
     role: Literal["unconfounded", "bias"],
-    date: int,
+    at: int,
     time: Basis,
 ) -> Iterator[Term]:
-    """Change of the function of each action in a role, unless the model lets it depend on a date.
+    """Change of the function of each action in a role, unless the model has it depend on the time.
 
     ``mean`` are the coefficients of all terms, in units of the outcome's standard deviation.
     """
-    other = terms.covariates.every[date - len(terms.names)]
+    other = terms.covariates.every[at - len(terms.names)]
     moderated = {term.inputs for term in terms.terms if term.role == "moderator"}
     for k, action in enumerate(terms.names):
         own = [t for t in terms.summands if (t.role, t.action) == (role, k) and _is_alone(t)]
-        if not own or (role == "unconfounded" and (k, date) in moderated):
+        if not own or (role == "unconfounded" and (k, at) in moderated):
             continue
         basis, inputs = own[0].component.basis, own[0].inputs
         shape = _shape(own, np.concatenate([mean[terms.columns[t.name]] for t in own]))
         product: Basis = TensorProductBasis((shape, time), 1)
         if isinstance(basis, ControlBasis):
-            inputs = inputs if date in inputs else (*inputs, date)
-            product = ControlBasis(basis.control, product, (CONTROL, inputs.index(date)))
+            inputs = inputs if at in inputs else (*inputs, at)
+            product = ControlBasis(basis.control, product, (CONTROL, inputs.index(at)))
         else:
-            inputs = (k, date)
+            inputs = (k, at)
         name = f"{'psi' if role == 'unconfounded' else 'delta'}({action} | {other}) change"
         component = Component("change", product, RATE, inputs=tuple(range(len(inputs))))
         new_role = "moderator" if role == "unconfounded" else role

@@ -187,16 +187,20 @@ def independent_share(data: Observations, residuals: Array) -> float:
     """Number of independent rows that tell as much of a mean, over the number of rows.
 
     By correlations of residuals of rows of a unit that follow each other, as long as they are
-    positive (Geyer, Statistical Science 1992); one without a time.
+    positive (Geyer, Statistical Science 1992), in the mean over columns, if there are several; one
+    without a time.
     """
-    if data.series is None or data.time is None:
+    left = residuals.reshape(len(residuals), -1)
+    left = left[:, left.any(axis=0)]
+    if data.series is None or data.time is None or not left.size:
         return 1.0
     order = np.lexsort((data.time, data.series))
-    left, series = residuals[order] / np.sqrt(np.mean(residuals**2)), data.series[order]
-    total = 1.0
+    left, series = left[order] / np.sqrt(np.mean(left**2, axis=0)), data.series[order]
+    # Variance of the mean over columns of products of independent rows.
+    variance, total = np.mean((left.T @ left / len(left)) ** 2), 1.0
     for lag in range(1, MAX_LAG + 1):
-        products = (left[lag:] * left[:-lag])[series[lag:] == series[:-lag]]
-        if not products.sum() > MIN_Z * np.sqrt(products.size):
+        products = (left[lag:] * left[:-lag]).mean(axis=1)[series[lag:] == series[:-lag]]
+        if not products.sum() > MIN_Z * np.sqrt(variance * products.size):
             break
         total += 2 * float(products.mean())
     return 1 / total

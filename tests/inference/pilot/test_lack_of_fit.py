@@ -2,6 +2,7 @@ import warnings
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -72,3 +73,22 @@ def test_rounding_is_no_lack_of_fit_where_next_to_nothing_is_noise() -> None:
     data = bi.RegimeData.from_arrays(actions, outcome, masks)
     with warnings.catch_warnings(action="error", category=bi.LackOfFitWarning):
         bi.fit(data, method="laplace", progress=False)
+
+
+def test_named_levels_have_no_finer_products() -> None:
+    """Those of all levels are in the products themselves; numbers have finer ones."""
+    rng = np.random.default_rng(0)
+    masks = np.repeat([[False, False], [True, False], [False, True]], 400, axis=0)
+    codes = rng.integers(0, 8, masks.shape)
+    names = {"a": codes[:, 0], "b": codes[:, 1]}
+    columns = {name: pd.Categorical([f"level {i}" for i in own]) for name, own in names.items()}
+    regime = np.array(["", "a", "b"])[np.arange(len(codes)) // 400]
+    levels = pd.DataFrame(columns).assign(y=rng.normal(size=len(codes)), regime=regime)
+    numbers = levels.assign(a=rng.normal(size=len(codes)), b=rng.normal(size=len(codes)))
+    model = bi.models.additive()
+    pairs = [
+        [t for t in model.fit_tests(bi.read(own, ["a", "b"], "y")) if len(t.inputs) > 1]
+        for own in (levels, numbers)
+    ]
+    assert not pairs[0]
+    assert pairs[1]

@@ -47,6 +47,10 @@ def test_rows_that_persist_count_as_fewer() -> None:
     assert independent_share(ordered, persistent.ravel()[order]) == pytest.approx(1 / 9, abs=0.03)
     assert independent_share(ordered, noise.ravel()[order]) > 0.9
     assert independent_share(plain, persistent.ravel()) == 1
+    # Several columns are not taken for dependent because they resemble each other.
+    alike = rng.normal(size=(100, len(unit), 1)) + 0.3 * rng.normal(size=(100, len(unit), 9))
+    alike[..., 0] = 0.0
+    assert np.mean([independent_share(ordered, own) < 1 for own in alike]) < 0.1
 
 
 LAWS = {
