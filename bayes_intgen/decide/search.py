@@ -38,7 +38,7 @@ from bayes_intgen.decide.problem import (
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import first_few
+from bayes_intgen.text.messages import first_few, option
 
 # Plans of which draws are evaluated at once.
 PLANS_AT_ONCE = 1_000
@@ -138,9 +138,11 @@ class Search:
         if problem.budget is None:
             names = self.surface.prediction.terms.names
             free = [n for n, own in zip(names, problem.candidates, strict=True) if len(own) > 1]
+            graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
             raise ModelError(
                 "the rows support no plan within the bounds: the regimes reach no values of "
-                f"{first_few([*map(repr, free)])} together; {wider_search()}"
+                f"{first_few([*map(repr, free)])} together; fit with {graph} if it is known, "
+                + wider_search()
             )
         cheapest = self._cheapest()[None]
         if not problem.is_affordable(cheapest)[0]:
