@@ -2,12 +2,13 @@
 
     python analyses/small_trials.py [--models 100] [--rows 60 200 800] [--kinds offset ...]
 
-Three drugs, one trial of each with ``--rows`` rows, and three times as many rows of a registry, in
-which the more ill get more of every drug or, amplified, less. In most kinds drugs are on or off.
-The effect of all drugs together is estimated by fits with default and with wide priors of effects
-and biases, and by the differences of means within the trials, which are added up. Per kind: the
-mean error over the standard deviation of its posterior, the root mean square error, the width of
-90% intervals, and their coverage. Results are saved one by one; an interrupted run resumes.
+Three drugs, one trial of each with ``--rows`` rows (even numbers), and three times as many rows of
+a registry, in which the more ill get more of every drug or, amplified, less. In most kinds drugs
+are on or off. The effect of all drugs together is estimated by fits with default and with wide
+priors of effects and biases, and by the differences of means within the trials, which are added up.
+Per kind: the mean error over the standard deviation of its posterior, the root mean square error,
+the width of 90% intervals, and their coverage. Results are saved one by one; an interrupted run
+resumes.
 """
 
 from typing import Any, NamedTuple
@@ -65,17 +66,21 @@ def trials(kind: Kind, rows: int, rng: np.random.Generator) -> bi.RegimeData:
     return bi.RegimeData.from_arrays(actions, outcome, masks, NAMES, **groups)
 
 
-def of_trials(data: bi.RegimeData, change: float) -> tuple[float, float]:
+def of_trials(data: bi.RegimeData, change: float, visits: int) -> tuple[float, float]:
     """Add up the slopes within each trial, times a change; returns the standard error, too."""
     total, variance = 0.0, 0.0
     for k, own in enumerate(np.asarray(data.intervened).T):
         x = np.column_stack([np.ones(own.sum()), data.actions[own, k]])
         inverse = np.linalg.inv(x.T @ x)
         slope = inverse @ x.T @ data.outcome[own]
-        # Robust to variances that differ (White 1980).
-        meat = x * (data.outcome[own] - x @ slope)[:, None]
+        # Robust to variances that differ and to visits that resemble each other, by sums of the
+        # scores of each patient (Liang and Zeger 1986).
+        scores = np.zeros((len(own) // visits, 2))
+        np.add.at(
+            scores, np.flatnonzero(own) // visits, x * (data.outcome[own] - x @ slope)[:, None]
+        )
         total += change * slope[1]
-        variance += change**2 * (inverse @ meat.T @ meat @ inverse)[1, 1]
+        variance += change**2 * (inverse @ scores.T @ scores @ inverse)[1, 1]
     return total, float(np.sqrt(variance))
 
 
@@ -91,7 +96,7 @@ def score(kind: str, seed: int, rows: int, quick: bool) -> list[Row]:
     lines: list[Row] = []
     for prior, model in (("default", None), ("wide", wide), ("trials alone", None)):
         if prior == "trials alone":
-            mean, sd = of_trials(data, high - low)
+            mean, sd = of_trials(data, high - low, own.visits)
             ends = mean - Z90 * sd, mean + Z90 * sd
         else:
             fit = bi.fit(data, model, method="laplace", seed=seed, progress=False, **settings)
