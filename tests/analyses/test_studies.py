@@ -82,7 +82,7 @@ def test_confounding_in_small_trials_offsets_or_amplifies_effects() -> None:
             for own, sign in ((data.actions[:, k] == 1, 1), (data.actions[:, k] == 0, -1)):
                 total += sign * data.outcome[of_trial & own].mean()
                 registry += sign * data.outcome[of_registry & own].mean()
-        mean, sd = study.of_trials(data, 1.0)
+        mean, sd = study.of_trials(data, 1.0, visits=1)
         assert mean == pytest.approx(total)
         assert abs(mean - sum(study.KINDS[kind].effects)) < 4 * sd
         return registry, mean
