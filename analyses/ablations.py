@@ -21,6 +21,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from rows_in_time import FITS
+from rows_in_time import world as weekly_world
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
@@ -87,6 +89,8 @@ ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
 PANELS = ("panel", "panel of levels", "panel of zeros")
+# Of analyses/rows_in_time.py.
+WEEKS = ("noise 0.5, held 4", "noise and causes 0.5, held 1", "noise and causes 0.8, held 4")
 TECHNIQUES = {
     "forward selection": Technique(
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
@@ -110,6 +114,8 @@ TECHNIQUES = {
     "changes in time": Technique(
         ("growing effects", "experiments in time"), {"changes_in_time": False}
     ),
+    "dependent rows": Technique(WEEKS, {"dependent_rows": False}),
+    "dependent scores": Technique(WEEKS, {"dependent_scores": False}),
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
     ),
@@ -167,6 +173,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return real(kind, seed, rows, rng)
     if kind in PANELS:
         return panel(kind, rows, rng)
+    if kind in WEEKS:
+        return weekly(kind, seed)
     if kind in GROWTH:
         return growing(GROWTH[kind], rows, rng)
     if kind.startswith("two years"):
@@ -355,6 +363,16 @@ def growing(growth: float, rows: int, rng: np.random.Generator) -> Case:
     points, day = 1.1 * rng.normal(size=(POINTS, count)), 715
     truth = effects(points, np.full(POINTS, day / 365))
     return Case(data, points, truth, given={"day": str(np.datetime64("2024-01-01") + day)})
+
+
+def weekly(kind: str, seed: int) -> Case:
+    """Weeks of 24 regions whose noise, and maybe hidden causes, persist."""
+    panel = weekly_world(kind, seed, quick=False)
+    columns = FITS["dependence"]["with"].columns
+    data = bi.RegimeData.from_frame(panel.frame(seed), panel.names, "outcome", "regime", **columns)
+    rng = np.random.default_rng(seed + 10_000)
+    points, _ = panel.panel.base.sample(panel.names, POINTS, rng)
+    return Case(data, points, panel.joint_effect(points))
 
 
 def adjusted(kind: str, seed: int, rows: int) -> Case:

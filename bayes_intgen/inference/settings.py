@@ -41,7 +41,10 @@ class Techniques:
     interactions_of_causes : bool
         Candidates of forward selection, and a variance of rows with several actions set.
     changes_in_time : bool
-        Effects and biases may change along dates.
+        Effects and biases may change along dates or the time of rows.
+    dependent_rows, dependent_scores : bool
+        Dependence of rows that follow each other is in the covariance of the coefficients, and of
+        the scores by which terms are selected.
     informed_directions : bool
         Added terms keep only the directions that the rows inform.
     pruning : bool
@@ -68,6 +71,8 @@ class Techniques:
     moved_knots: bool = True
     interactions_of_causes: bool = True
     changes_in_time: bool = True
+    dependent_rows: bool = True
+    dependent_scores: bool = True
     informed_directions: bool = True
     pruning: bool = True
     informed_functions: bool = True

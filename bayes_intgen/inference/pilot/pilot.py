@@ -465,8 +465,21 @@ class _Steps:
     ) -> Selection:
         """Select terms, by as many of the rows of sums as are independent."""
         base = MarginalPosterior.of(self.model, comparison.base, sums.of(comparison.base))
-        dependence = dependence_of_scores(rows, base, comparison.sites, spread, sums)
+        dependence = self.dependence(rows, base, comparison.sites, spread, sums)
         return comparison.select(sums, base, dependence, self.techniques.informed_directions)
+
+    def dependence(
+        self,
+        rows: Rows,
+        posterior: MarginalPosterior,
+        sites: dict[str, Array],
+        spread: VarianceFunction,
+        sums: TermSums,
+    ) -> Array:
+        """See :func:`dependence_of_scores`."""
+        if not self.techniques.dependent_scores:
+            return np.zeros((sums.terms.size, 0))
+        return dependence_of_scores(rows, posterior, sites, spread, sums)
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -486,16 +499,14 @@ class _Steps:
         return Pilot.of(posterior, spread, self.progress, start)
 
     def changing(self, final: Pilot, sample: Observations) -> Pilot:
-        """Let effects or biases change along dates where all rows say so."""
+        """Let effects or biases change along times where all rows say so."""
         changes = changes_in_time(final.posterior, final.sites, sample)
         if not changes:
             return final
         terms = final.posterior.terms
         every = terms.and_terms([term for own in changes for term in own])
         sums = self.sums(every, final.spread)
-        dependence = dependence_of_scores(
-            self.data, final.posterior, final.sites, final.spread, sums
-        )
+        dependence = self.dependence(self.data, final.posterior, final.sites, final.spread, sums)
         likely = likely_changes(final.posterior, final.sites, sums, changes, dependence)
         if not likely:
             return final

@@ -22,7 +22,7 @@ from bayes_intgen.inference.pilot.dependence import correlated_draws
 from bayes_intgen.inference.pilot.pilot import Pilot, error_scales
 from bayes_intgen.inference.pilot.selection import weak_terms, with_informed_functions
 from bayes_intgen.inference.sampling.convergence import monitored_points
-from bayes_intgen.inference.settings import Draws, SampledModel, SamplerSettings
+from bayes_intgen.inference.settings import INDEPENDENT, Draws, SampledModel, SamplerSettings
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import Shape
 from bayes_intgen.models.shapes import inequalities
@@ -63,16 +63,17 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     # Without padding; eliminated coefficients are drawn given these.
     free = draws.coefficients[..., : terms.size]
     coefficients = reduced.complete(free, sites["noise_sd"], rng)
-    student_t = pilot.student_t
-    added, autocorrelation = correlated_draws(
-        data if student_t is None else student_t.with_pseudo_values(data),
-        complete,
-        pilot.sites,
-        pilot.spread,
-        coefficients.shape[:2],
-        settings.seed,
-    )
-    coefficients = coefficients + added
+    student_t, autocorrelation = pilot.student_t, INDEPENDENT
+    if techniques.dependent_rows:
+        added, autocorrelation = correlated_draws(
+            data if student_t is None else student_t.with_pseudo_values(data),
+            complete,
+            pilot.sites,
+            pilot.spread,
+            coefficients.shape[:2],
+            settings.seed,
+        )
+        coefficients = coefficients + added
     if shapes := model.shapes(data.in_memory):
         rows = data.in_memory.actions
         coefficients = _shaped(shapes, rows, pilot, complete, coefficients)
