@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bayes_intgen._arguments import Seed, generator, takes_rng
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior

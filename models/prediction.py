@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.models.carryover import Periods

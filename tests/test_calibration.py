@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.stats import kstest
 
 import bayes_intgen as bi
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen.posterior.draws import prediction_of
 
 from conftest import confounded_rows

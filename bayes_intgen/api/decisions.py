@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen._arguments import Seed, seed_number, takes_rng
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.answers import Answers
 from bayes_intgen.decide.decision import CAUTIOUS
 

@@ -7,8 +7,9 @@ from functools import partial
 from os import PathLike
 from typing import NamedTuple
 
-from bayes_intgen._arguments import Seed, hints_for_names, instance, seed_number, takes_rng
+from bayes_intgen._arguments import hints_for_names, instance, seed_number
 from bayes_intgen._atomic import writable_target
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.assess.findings import (

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen._arguments import Seed, instance, seed_number, takes_rng
+from bayes_intgen._arguments import instance, seed_number
 from bayes_intgen._atomic import atomic_write
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.decisions import Decisions
 from bayes_intgen.assess.contraction import contraction
 from bayes_intgen.assess.sensitivity import sensitivity

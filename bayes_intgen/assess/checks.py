@@ -34,8 +34,9 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayes_intgen._arguments import Seed, instance, probability, seed_number, takes_rng
+from bayes_intgen._arguments import instance, probability, seed_number
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._work import single_blas_thread
 from bayes_intgen.assess.bootstrap import BootstrapResult, Untested
 from bayes_intgen.assess.findings import (

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows, random_rows

@@ -8,7 +8,7 @@ elsewhere the statistic is smaller.
 
 import numpy as np
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.assess.bootstrap import (
     N_BOOTSTRAP,

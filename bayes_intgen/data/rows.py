@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
-from bayes_intgen._arguments import MAX_MAGNITUDE, generator, whole_number
+from bayes_intgen._arguments import MAX_MAGNITUDE, whole_number
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen._work import in_threads, stage
 from bayes_intgen.basis.categories import Categories, Label, at_most_three, spelled_label

@@ -16,15 +16,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2_contingency
 
-from bayes_intgen._arguments import (
-    Seed,
-    generator,
-    instance,
-    items,
-    probability,
-    takes_rng,
-    whole_number,
-)
+from bayes_intgen._arguments import instance, items, probability, whole_number
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.regime_labels import OBSERVATIONAL, SEPARATOR

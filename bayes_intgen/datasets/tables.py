@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_intgen._arguments import Seed, one_of, takes_rng
+from bayes_intgen._arguments import one_of
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.datasets.confounding import Dataset, confound
 from bayes_intgen.errors import DataError
 

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen._arguments import (
-    generator,
     instance,
     items,
     mapping,
@@ -16,6 +15,7 @@ from bayes_intgen._arguments import (
     probability,
     row_count,
 )
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label
 from bayes_intgen.decide.belief import Targets

@@ -13,16 +13,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import (
-    Seed,
-    generator,
     items,
     mapping,
     positive_number,
     probability,
     real_number,
     row_count,
-    takes_rng,
 )
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData

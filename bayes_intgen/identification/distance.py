@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.special
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.coordinate import Coordinate

@@ -40,8 +40,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import generator
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import MAX_DISTINCT, Categories, Label, decoded_table

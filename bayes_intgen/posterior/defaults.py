@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import MAX_DISTINCT, Categories
 from bayes_intgen.basis.coordinate import Coordinate

@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import Seed, generator, mapping, takes_rng
+from bayes_intgen._arguments import mapping
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points, point_labels

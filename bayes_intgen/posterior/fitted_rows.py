@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import Seed, generator, seed_number, takes_rng, whole_number
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import Seed, generator, seed_number, takes_rng, whole_number
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import checked_data

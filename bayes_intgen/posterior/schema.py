@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import generator
 from bayes_intgen._labelled import labelled_dataset
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import SavedFitError

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import Seed, seed_number, takes_rng, whole_number
+from bayes_intgen._arguments import seed_number, whole_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from bayes_intgen._arguments import Seed, takes_rng
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.confounded import Confounded, log_odds_for, random_confounding, signed

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.special import expit
 
-from bayes_intgen._arguments import Seed, takes_rng
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import random_graph, random_weights
 from bayes_intgen.simulators.confounded import Confounded, Confounding

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
-from bayes_intgen._arguments import Seed, takes_rng
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import StructuralCausalModel, random_graph, random_weights
 

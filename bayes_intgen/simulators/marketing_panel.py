@@ -7,7 +7,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import Seed, seed_number, takes_rng
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.media_mix import MediaMix

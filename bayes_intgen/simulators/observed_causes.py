@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from bayes_intgen._arguments import Seed, takes_rng
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData

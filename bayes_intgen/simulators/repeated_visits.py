@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
-from bayes_intgen._arguments import Seed, seed_number, takes_rng
+from bayes_intgen._arguments import seed_number
+from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen._arguments import generator
+from bayes_intgen._random import generator
 from bayes_intgen.decide.planned_rows import planned_rows
 
 from _posteriors import joined, made_up_with_groups, made_up_with_levels

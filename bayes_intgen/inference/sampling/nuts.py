@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from numpyro.infer.hmc import hmc
 from scipy.linalg import block_diag, solve_triangular
 
-from bayes_intgen._arguments import Purpose, generator
+from bayes_intgen._random import Purpose, generator
 from bayes_intgen._typing import Array
 from bayes_intgen._work import Share, share_of_stage, stage
 from bayes_intgen.inference.density.approximation import Approximation
