@@ -24,6 +24,7 @@ import numpy as np
 import scipy
 
 from bayes_intgen._typing import Array
+from bayes_intgen._work import single_blas_thread
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import tails_of
 from bayes_intgen.text.formats import format_number, shorter_number
@@ -253,7 +254,9 @@ class Allocation:
                 "each leave a variance that is too small to be computed; give fewer rows, or a "
                 "larger cost or noise"
             )
-        return self._shares(total) * total / self.costs
+        # Hundreds of products of small matrices, for which threads wait longer than they compute.
+        with single_blas_thread():
+            return self._shares(total) * total / self.costs
 
     def update(self, rows: Array) -> Update:
         """Update of the belief by some rows of each regime, shape (R,)."""
