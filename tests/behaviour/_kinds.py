@@ -193,12 +193,28 @@ def history_first(step: float = 1.0) -> Case:
     return Case(worlds[0], frame, data, identified=False)
 
 
-def panel() -> Case:
+def weekly(week: Cause, given: object) -> Case:
     """Regions week by week, which are in the model and say which rows follow each other."""
-    world = World(TWO, {"region": REGION, "week": WEEK})
+    world = World(TWO, {"region": REGION, "week": week})
     order = {"unit": "region", "time": "week"}
     options = {"groups": ["region"], "covariates": ["week"], **order}
-    return case_of(world, options=options, given={"region": "west", "week": "2024-05-06"})
+    return case_of(world, options=options, given={"region": "west", "week": given})
+
+
+def panel() -> Case:
+    return weekly(WEEK, "2024-05-06")
+
+
+def panel_of_numbered_weeks() -> Case:
+    def dates(numbers: np.ndarray) -> np.ndarray:
+        return DAY0 + 7 * numbers.astype(int)
+
+    numbered = replace(
+        WEEK,
+        draw=lambda rng, n: rng.integers(0, 104, n),
+        score=lambda numbers: season(dates(numbers)),
+    )
+    return weekly(numbered, 18)
 
 
 def carry_over() -> Case:
@@ -372,6 +388,10 @@ KINDS: dict[str, Callable[..., Case]] = {
     "named_levels": lambda: case_of(
         World({"drug": named({"placebo": 0.0, "a": 1.0, "b": -0.5}), "dose": numbers()})
     ),
+    # Hardly any two rows have all levels in common.
+    "many_named_levels": lambda: case_of(
+        World({f"gene {i}": named({"a": 0.0, "b": 0.4 + 0.1 * i, "c": -0.3}) for i in range(6)})
+    ),
     "counted_actions": lambda: case_of(World({"visits": counts(), "calls": counts(-0.1)})),
     "spend_with_zeros": lambda: case_of(World({"tv": spend(), "radio": spend(0.3)})),
     "dates_and_season": lambda: case_of(
@@ -405,6 +425,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     "many_rows": lambda: case_of(World(TWO), rows=17_000),
     "group_means": group_means,
     "panel": panel,
+    "panel_of_numbered_weeks": panel_of_numbered_weeks,
     "carry_over": carry_over,
     "weighted": weighted,
     "aggregated": aggregated,

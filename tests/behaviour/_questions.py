@@ -387,7 +387,7 @@ def program(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
-    first, second = case.actions[:2]
+    first = case.actions[0]
     at = {name: case.start[name].iloc[0] for name in case.actions[1:]}
     drawn = [
         fit.plot_joint_effect(first, at, predictive=0.9),
@@ -397,7 +397,8 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
     ]
     curves = fit.mechanisms(case.points)
     if "interaction" in curves and curves.sizes.get("pair"):
-        drawn.append(fit.plot_interaction(first, second, size=8))
+        pair = (str(curves[name].to_numpy()[0]) for name in ("first", "second"))
+        drawn.append(fit.plot_interaction(*pair, size=8))
     if fit.model.link == "identity":
         drawn.append(fit.plot_sensitivity(case.points.head(1), [0.0, 0.2]))
     refusals = []

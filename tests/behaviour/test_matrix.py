@@ -50,6 +50,7 @@ REFUSED = {
     ("money", "sensitivity"): "log",
     ("two_and_three_levels", "estimator"): "'size'.*OrdinalEncoder",
     ("named_levels", "estimator"): "'drug'.*OrdinalEncoder",
+    ("many_named_levels", "estimator"): "'gene 0'.*OrdinalEncoder",
     ("lift_test", "ratio"): "too near to zero",
     **dict.fromkeys(
         [
