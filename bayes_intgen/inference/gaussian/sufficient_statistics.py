@@ -95,9 +95,12 @@ class SufficientStatistics(NamedTuple):
         scale[scale == 0] = 1.0
         matrix, information = self.xx / np.outer(scale, scale), self.xy / scale
         matrix[np.diag_indices_from(matrix)] += RIDGE
-        # Rounding of sums in single precision may leave it indefinite.
-        explained = information @ scipy.linalg.solve(matrix, information, assume_a="sym")
-        share = 1 - explained / np.asarray(self.factor.matrix)[-1, -1]
+        try:
+            solved = scipy.linalg.cho_solve((np.linalg.cholesky(matrix), True), information)
+        except np.linalg.LinAlgError:
+            # Rounding of sums in single precision left it indefinite.
+            solved = scipy.linalg.solve(matrix, information, assume_a="sym")
+        share = 1 - information @ solved / np.asarray(self.factor.matrix)[-1, -1]
         return float(share / max(1.0, diagonal.max(initial=0.0) / self.rows))
 
     def with_units(self, units: Array, within: Array, precision: Array) -> Self:

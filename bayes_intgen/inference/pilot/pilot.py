@@ -391,14 +391,21 @@ class _Steps:
         compared = [term for term in candidates if term.name not in names]
         every = terms.and_terms(compared)
         many = self.techniques.binned_sums and are_binned(self.data, every)
-        residual, present = noise.residuals, terms
         if many:
-            residual, present = self._after_selection(rows, first, noise.spread, compared)
+            # Bins of the rows of the first fit serve both the screening and what it leaves.
+            binned = TermSums(every, binned_sums(rows, every, noise.spread, self.progress))
+            residual, present = self._after_selection(rows, first, noise.spread, compared, binned)
+        else:
+            residual, present = noise.residuals, terms
         suspicious = suspicious_tests(tests, rows, residual, present, count)
         others = _screened(compared, tests, suspicious)
-        statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
+        if many:
+            statistics, scale = binned.of_candidates(terms, others), count / len(rows)
+        else:
+            statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
+            scale = count / len(sample)
         posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
-        likely = promising(posterior, sites, statistics, others, max(1.0, count / len(sample)))
+        likely = promising(posterior, sites, statistics, others, max(1.0, scale))
         # Of ever more rows, all interactions are likely until all rows are compared.
         pairs = [] if many else interactions(likely)[:MAX_PAIRS]
         more = with_pairs(suspicious, tests, pairs)
@@ -418,7 +425,12 @@ class _Steps:
         return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
 
     def _after_selection(
-        self, rows: Observations, first: Pilot, spread: VarianceFunction, candidates: Sequence[Term]
+        self,
+        rows: Observations,
+        first: Pilot,
+        spread: VarianceFunction,
+        candidates: Sequence[Term],
+        sums: TermSums,
     ) -> tuple[Array, Decomposition]:
         """Standardised residuals of a fit with the terms that these rows select, and its terms.
 
@@ -426,9 +438,7 @@ class _Steps:
         a pass over many rows.
         """
         base = first.posterior.terms
-        every = base.and_terms(candidates)
-        comparison = Comparison(base, first.sites, (), tuple(candidates), (), (), every)
-        sums = TermSums(every, binned_sums(rows, every, spread, self.progress))
+        comparison = Comparison(base, first.sites, (), tuple(candidates), (), (), sums.terms)
         selection = self.select(comparison, rows, sums, spread)
         fit = self.refit(first, spread, sums, selection.terms)
         own = residuals(rows, fit.posterior, fit.sites, spread, self.progress)
