@@ -16,10 +16,10 @@ import pandas as pd
 
 from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
-from bayes_intgen.data.first_pass import Digest, Reservoir, stepped
+from bayes_intgen.data.first_pass import Digest, Reservoir, applied
 from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.levels import merged
-from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
+from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.rows import (
     ROWS_PER_BATCH,
     Observations,
@@ -384,13 +384,13 @@ def sum_rows(
     before, transformations, split, function, total = steps
     digest = Digest()
 
-    def read() -> Iterator[Observations]:
+    def read() -> Iterable[Observations]:
         nonlocal digest
         for piece in schema.read_again(tables, first_row):
             digest = digest.followed_by(piece)
             yield piece
 
-    pieces = iter(map(partial(transformed, transformations), stepped(before, read())))
+    pieces = iter(map(partial(applied, transformations), applied(before, read())))
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
         first = list(islice(pieces, 1))

@@ -6,7 +6,7 @@ priority form the sample, independently of how rows are split into batches and o
 read them. By the digest a later pass notices that the source has changed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -120,7 +120,8 @@ class Reservoir(NamedTuple):
         if not steps:
             samples = each(lambda table: cls.of(schema.read(*table)), numbered)
         else:
-            pieces = stepped(steps, each(schema.reread, numbered))
+            pieces: Iterable[Observations] = each(schema.reread, numbered)
+            pieces = applied(steps, pieces)
             samples = map(cls.of, _numbered(pieces, first_row))
         return reduce(cls.merge, samples, empty)
 
@@ -189,11 +190,9 @@ class Reservoir(NamedTuple):
         return self._replace(rows=self.rows.take(kept), priority=self.priority[kept])
 
 
-def stepped(steps: Iterable[WithPast], pieces: Iterable[Observations]) -> Iterable[Observations]:
-    """Apply steps to consecutive pieces, one after the other."""
-    for step in steps:
-        pieces = step(pieces)
-    return pieces
+def applied[T](functions: Iterable[Callable[[T], T]], value: T) -> T:
+    """Apply functions one after the other: steps to pieces, or transformations to rows."""
+    return reduce(lambda value, function: function(value), functions, value)
 
 
 def _numbered(pieces: Iterable[Observations], first_row: int) -> Iterator[Batch]:

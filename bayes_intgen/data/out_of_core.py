@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._work import in_threads, stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
-from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, stepped
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, applied
 from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.rows import (
     Observations,
@@ -110,7 +111,7 @@ class OutOfCoreRows(Rows):
         """Rows with the actions of their period, if these were carried over."""
         if self.in_memory.periods is None:
             return self
-        return self.with_outcome(of_this_period)
+        return self.with_outcome(attrgetter("this_period"))
 
     def _replace(self, **changes: Any) -> Self:
         same = copy(self)
@@ -150,7 +151,7 @@ class OutOfCoreRows(Rows):
     @cached_property
     def in_memory(self) -> Observations:
         """Rows in memory: a sample of every regime."""
-        return self._sample(SAMPLE_ROWS)
+        return self._finished(self._first_pass.sample(SAMPLE_ROWS))
 
     @property
     def opening(self) -> Observations:
@@ -164,16 +165,15 @@ class OutOfCoreRows(Rows):
         numbered in the source here, and without those left out in memory.
         """
         rows = whole_number(rows, "rows", 1, DataError)
-        return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
-
-    def _sample(self, rows: int) -> Observations:
+        if rows >= SAMPLE_ROWS:
+            return self.in_memory
         return self._finished(self._first_pass.sample(rows))
 
     def _finished(self, rows: Observations) -> Observations:
         """Rows of the first pass as those of later passes."""
         names = ("categories", "columns", "lift_tests", "dropped", "left_out")
         more = {name: getattr(self, name) for name in names}
-        return transformed(self._transformations, replace(rows, **more))
+        return applied(self._transformations, replace(rows, **more))
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches of at most ``rows`` rows.
@@ -186,30 +186,18 @@ class OutOfCoreRows(Rows):
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
 
-        def read() -> Iterator[Observations]:
+        def read() -> Iterable[Observations]:
             nonlocal digest
             for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
                 digest = digest.merge(own)
                 yield piece
 
-        for piece in stepped(self._steps, read()):
-            yield from map(partial(transformed, self._transformations), piece.batches(rows))
+        for piece in applied(self._steps, read()):
+            yield from map(partial(applied, self._transformations), piece.batches(rows))
         self._source.refuse_other(digest)
 
     def __len__(self) -> int:
         return self._first_pass.digest.rows
-
-
-def of_this_period(rows: Observations) -> Observations:
-    """Rows with the actions of their period."""
-    return rows.this_period
-
-
-def transformed(transformations: Iterable[Transformation], rows: Observations) -> Observations:
-    """Apply transformations in order."""
-    for transformation in transformations:
-        rows = transformation(rows)
-    return rows
 
 
 def counted(tables: Tables, passes: Passes) -> Iterator[Any]:
