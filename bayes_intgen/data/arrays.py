@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import items
+from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.missing import Missing
-from bayes_intgen.data.schema import SINGLE_ROLES, Schema, checked_names, refuse_unknown
+from bayes_intgen.data.schema import SINGLE_ROLES, Schema, refuse_unknown
 from bayes_intgen.data.tables import array_of, column_of
 from bayes_intgen.errors import DataError
 
@@ -51,7 +51,14 @@ def table_of_arrays(
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
     masks = _masks(intervened, (rows, count))
-    covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
+    named = {
+        role: mapping(more.get(role), role, "names to arrays, as {'name': values}", DataError)
+        for role in ("covariates", "groups")
+    }
+    covariates, groups = (
+        {own: _column(cells, f"{role}: {own!r}", rows) for own, cells in arrays.items()}
+        for role, arrays in named.items()
+    )
     name = str(more.get("outcome_name", "outcome"))
     columns = {own: _column(array[:, k], own, rows) for k, own in enumerate(labels)}
     columns |= {**covariates, **groups}
@@ -84,21 +91,6 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if mask.dtype != np.bool_ and (mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all()):
         raise DataError("intervened must hold booleans: True where the action was set from outside")
     return mask.astype(np.bool_)
-
-
-def _named(
-    mapping: Mapping[str, ArrayLike] | None, role: str, rows: int
-) -> dict[str, "pd.Series[Any]"]:
-    """Columns of covariates or groups."""
-    if mapping is None:
-        return {}
-    if not isinstance(mapping, Mapping):
-        raise DataError(
-            f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "
-            f"{role}={{'name': values}}"
-        )
-    checked_names(tuple(mapping), role)
-    return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in mapping.items()}
 
 
 def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":

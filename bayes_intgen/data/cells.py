@@ -252,8 +252,7 @@ class Reading(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether the texts have different values under several answers."""
-        first, *others = self.values.values() or [()]
-        return any(values != first for values in others)
+        return len({tuple(values) for values in self.values.values()}) > 1
 
 
 def reading_of(texts: Sequence[str]) -> Reading:

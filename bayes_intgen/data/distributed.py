@@ -69,11 +69,10 @@ class DistributedData(OutOfCoreRows):
         # Parquet files without row groups make no partition.
         first_pass = Reservoir.over(schema, [])
         if partitions:
-            reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
-                contents = reduced(Schema.contents_of, merged, label="Levels")
+                contents = self._reduced("Levels", progress, Schema.contents_of, merged)
                 self._schema = schema.with_levels(contents)
-            first_pass = reduced(Reservoir.over, Reservoir.beside, label="Reading")
+            first_pass = self._sampled((), progress)
         super().__init__(self._schema, first_pass, self._passes)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
@@ -236,17 +235,14 @@ class DistributedData(OutOfCoreRows):
         steps = self._steps, self._transformations, split, function, total
         shared = self._client.submit(tuple, steps, pure=False)
         merged = partial(combine_sums, combine)
-        digest, sums = self._reduced(sum_rows, merged, shared, label=label, progress=progress)
+        digest, sums = self._reduced(label, progress, sum_rows, merged, shared)
         self._source.refuse_other(digest)
         return cast(T, sums[0])
 
-    def _sampled(self, steps: Sequence[WithPast]) -> Reservoir:
+    def _sampled(self, steps: Sequence[WithPast], progress: bool = False) -> Reservoir:
         _require_open(self._client)
-        label = "Reading"
-        return cast(
-            Reservoir,
-            self._reduced(Reservoir.over, Reservoir.beside, steps, label=label, progress=False),
-        )
+        sample = self._reduced("Reading", progress, Reservoir.over, Reservoir.beside, steps)
+        return cast(Reservoir, sample)
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         _require_open(self._client)
@@ -259,11 +255,11 @@ class DistributedData(OutOfCoreRows):
 
     def _reduced(
         self,
+        label: str,
+        progress: bool,
         function: Callable[..., Any],
         combine: Callable[[Any, Any], Any],
         *shared: Any,
-        label: str,
-        progress: bool,
     ) -> Any:
         """Apply a function to each partition, and combine the results in order, in a tree.
 

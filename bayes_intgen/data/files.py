@@ -60,14 +60,11 @@ def kind_of(source: Path) -> str:
         raise DataError(f"there is no file {source}")
     if source.is_dir():
         raise DataError(f"{source} is a folder; name a file")
-    endings = [ending.lower() for ending in source.suffixes]
-    ending = endings[-1] if endings else ""
-    if ending in TEXT or (ending == ".gz" and endings[-2:-1] and endings[-2] in TEXT):
-        return "text"
-    if ending in PARQUET:
-        return "parquet"
-    if ending in ARROW:
-        return "arrow"
+    *_, before, last = ("", "", *(ending.lower() for ending in source.suffixes))
+    ending = before if last == ".gz" and before in TEXT else last
+    for kind, endings in {"text": TEXT, "parquet": PARQUET, "arrow": ARROW}.items():
+        if ending in endings:
+            return kind
     raise DataError(
         f"{source} has an unknown ending {ending!r}; the endings are "
         f"{', '.join((*TEXT, *PARQUET, *ARROW))}"

@@ -115,7 +115,7 @@ class Reservoir(NamedTuple):
         """
         nothing = np.empty((0, 0))
         none = Observations((), "", nothing, np.empty(0), nothing.astype(bool))
-        empty = cls._empty(none, MissingCells.none())
+        empty = cls._empty(none, MissingCells())
         numbered = numbered_tables(tables, first_row)
         if not steps:
             samples = each(lambda table: cls.of(schema.read(*table)), numbered)
@@ -198,5 +198,5 @@ def applied[T](functions: Iterable[Callable[[T], T]], value: T) -> T:
 def _numbered(pieces: Iterable[Observations], first_row: int) -> Iterator[Batch]:
     """Number the rows of pieces."""
     for piece in pieces:
-        yield Batch(piece, first_row + np.arange(len(piece)), MissingCells.none())
+        yield Batch(piece, first_row + np.arange(len(piece)), MissingCells())
         first_row += len(piece)

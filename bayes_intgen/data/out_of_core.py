@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Self, Unpack
 
@@ -100,11 +101,6 @@ class OutOfCoreRows(Rows):
             categories=first_pass.rows.categories,
             left_out=self.left_out + len(self) - first_pass.digest.rows,
         )
-
-    @property
-    def by_time(self) -> Self:
-        """The same rows, those of a unit in the order of time, in which they are read."""
-        return self
 
     @property
     def this_period(self) -> Self:
@@ -281,8 +277,7 @@ class StreamedData(OutOfCoreRows):
         schema = Schema.of(actions, outcome, regime, **options)
 
         def tables() -> Iterator[Any]:
-            for path in files:
-                yield from parquet_tables(path, schema.every)
+            return chain.from_iterable(parquet_tables(path, schema.every) for path in files)
 
         return cls(tables, schema, progress)
 
@@ -331,10 +326,9 @@ class StreamedData(OutOfCoreRows):
         20
         """
         schema = Schema.of(actions, outcome, regime, **options)
-        open_ = tables if callable(tables) else lambda: tables
 
         def opened() -> Iterable[Any]:
-            batches = open_()
+            batches = tables() if callable(tables) else tables
             if not isinstance(batches, Iterable):
                 raise DataError(f"tables must be tables, not {batches!r}")
             if not callable(tables) and iter(batches) is batches:

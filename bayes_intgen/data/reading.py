@@ -96,7 +96,11 @@ def read(
         source = read_table(Path(source), regime)
     schema = Schema.of(*columns, **options)
     if paths := _paths(source):
-        return StreamedData(partial(_tables, paths, schema.every, regime), schema, progress)
+        return StreamedData(
+            lambda: chain.from_iterable(file_tables(own, schema.every, regime) for own in paths),
+            schema,
+            progress,
+        )
     is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
     # Queries that aggregate in parallel round differently when they are run again.
     table = as_table(source.limit(MAX_ROWS + 1) if is_query else source, schema.every)
@@ -119,10 +123,3 @@ def _is_of(library: str, source: Any) -> bool:
 def _paths(source: Any) -> Sequence[str | PathLike[str]]:
     paths = source if isinstance(source, list | tuple) else [source]
     return paths if all(isinstance(path, str | PathLike) for path in paths) else ()
-
-
-def _tables(
-    paths: Sequence[str | PathLike[str]], wanted: Sequence[str], regime: str
-) -> Iterable[Any]:
-    """Open files one after the other."""
-    return chain.from_iterable(file_tables(path, wanted, regime) for path in paths)

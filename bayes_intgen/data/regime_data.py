@@ -352,13 +352,12 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
         series = of_new.astype(np.int_)[series]
     covariates = [*recoded[count:], *groups]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
-    rows = data.followed_by(
+    return data.followed_by(
         replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added, series=series),
         columns=columns,
         lift_tests=(*data.lift_tests, *new.lift_tests),
         dropped=summed(data.dropped, new.dropped),
-    )
-    return rows._frozen()
+    )._frozen()
 
 
 def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
