@@ -1,7 +1,7 @@
 """Commands about decisions: best plans, what actions bring, and what to run next."""
 
 # Commands import heavy modules themselves, so that help appears at once.
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,7 +152,7 @@ def contributions(
     return DONE
 
 
-def next_experiment(
+def next_(
     fit: Fit,
     *,
     experiment: Annotated[Texts, Parameter(alias="-e")] = None,
@@ -248,15 +248,8 @@ def split(
     return DONE
 
 
-# Commands about a decision, by their names.
-DECISIONS: dict[str, Callable[..., int]] = {
-    "best": best,
-    "frontier": frontier,
-    "cheapest": cheapest,
-    "contributions": contributions,
-    "next": next_experiment,
-    "split": split,
-}
+# Commands about a decision, called like their functions.
+DECISIONS = (best, frontier, cheapest, contributions, next_, split)
 
 
 def _answer_plan(format: Format, plan: "Plan") -> None:

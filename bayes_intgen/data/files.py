@@ -163,7 +163,9 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
-        native = _first_rows(source, regime)
+        first = next(file_tables(source, None, regime), None)
+        # A file may hold columns without rows.
+        native = _native_table(source) if first is None else first
     elif kind_of(source) == "text":
         cleaned = read_text(source, regime, cells=cells)
         if said := cleaned.summary(str(source)):
@@ -270,14 +272,6 @@ def _native_table(source: Path) -> Any:
             return file.read()
     with arrow_file(source) as file:
         return file.read_all()
-
-
-def _first_rows(source: Path, regime: str | None) -> Any:
-    """First rows of a file that is streamed, with all columns."""
-    if (first := next(file_tables(source, None, regime), None)) is not None:
-        return first
-    with (parquet_file if kind_of(source) == "parquet" else arrow_file)(source) as file:
-        return getattr(file, "schema_arrow", file.schema).empty_table()
 
 
 def file_tables(

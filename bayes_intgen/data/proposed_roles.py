@@ -308,15 +308,13 @@ class _Proposer:
 
     def _times(self) -> None:
         """Dates and counts of time, of those that say the same the first, and what they decide."""
-        kept: list[str] = []
         counts = [name for name in self._free("whole") if self._called(name, _TIME)]
         dates = [name for name in self._free("dates") if holds_dates(self.table[name])]
         for name in [*dates, *counts]:
-            finer = next((k for k in kept if self._determines(k, name)), None)
+            finer = next((k for k in self.times if self._determines(k, name)), None)
             if finer is not None:
                 self.reasons[name] = f"{finer!r} says it, too"
                 continue
-            kept.append(name)
             self.times.append(name)
             is_date = name in dates
             self._set(name, "covariate", "with a trend and a yearly season" if is_date else "time")
@@ -421,15 +419,11 @@ class _Proposer:
             np.column_stack([none, *days])[rows],
         )
         for change in sorted(changes, key=lambda change: not change.by_value):
-            name, action, p = (
-                free[change.covariate],
-                actions[change.action],
-                f"(p = {change.p:.1g})",
-            )
+            action, p = actions[change.action], f"(p = {change.p:.1g})"
             sign = f"differs where {action!r} was set {p}: a covariate only if no action changes it"
             if change.by_value:
                 sign = f"depends on {action!r} where that was set {p}: no covariate"
-            self.reasons.setdefault(name, sign)
+            self.reasons.setdefault(free[change.covariate], sign)
         for name in free:
             if name not in self.reasons:
                 self._set(name, "covariate", "a covariate if no action changes it")
@@ -459,9 +453,8 @@ class _Proposer:
 
     def _determines(self, finer: str, name: str) -> bool:
         """Whether cells of one column that are equal have equal cells in another."""
-        own, other = self._codes(finer), self._codes(name)
-        first = np.unique(own, return_index=True, return_inverse=True)[1:]
-        return bool((other[first[0]][first[1]] == other).all())
+        distinct = pd.Series(self._codes(name)).groupby(self._codes(finer)).nunique()
+        return bool((distinct == 1).all())
 
     def _missing(self) -> tuple[dict[str, Treatment], int]:
         """Treatment of missing cells in columns with roles, and the rows that it leaves out."""
