@@ -305,15 +305,14 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     from bayes_intgen.decide.experiments import Experiment
 
     regime, *rest = without_thousands(text).split(":")
+    option = f"--experiment {text!r}"
     if len(rest) > 2:
-        raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
+        raise ModelError(f"{option} has too many parts; write actions:rows:cost")
     if rest and rest[0]:
-        rows = count(rest[0], f"the number of rows in --experiment {text!r}")
+        rows = count(rest[0], f"the number of rows in {option}")
     if rows is None:
-        raise ModelError(
-            f"--experiment {text!r} has no rows; write {regime}:500, or add --rows 500"
-        )
-    cost = number(rest[1], f"the cost in --experiment {text!r}") if len(rest) == 2 else 0.0
+        raise ModelError(f"{option} has no rows; write {regime}:500, or add --rows 500")
+    cost = number(rest[1], f"the cost in {option}") if len(rest) == 2 else 0.0
     values, names = {}, []
     for part in regime.split("+"):
         name, equals, own = part.partition("=")

@@ -65,9 +65,7 @@ def parse_point(text: str | None, names: Sequence[str] = ()) -> dict[str, Any]:
         if name in point:
             raise PointsError(f"{name!r} has two values in {text!r}")
         if not isinstance(value, str | int | float):
-            raise PointsError(
-                f"{name!r} is set to {value!r}, which is neither a number nor a level"
-            )
+            raise PointsError(f"{name!r} is {value!r}, which is neither a number nor a level")
         point[name] = value
     if not point:
         raise PointsError(f"{text!r} sets nothing; write name=value, such as tv=2")

@@ -85,9 +85,7 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
         raise DataError("intervened has masked cells; say for each whether the action was set")
     mask = np.asarray(intervened)
     if mask.shape != shape:
-        raise DataError(
-            f"intervened must have shape {shape}, the shape of actions, not {mask.shape}"
-        )
+        raise DataError(f"intervened must have shape {shape}, as actions have, not {mask.shape}")
     if mask.dtype != np.bool_ and (mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all()):
         raise DataError("intervened must hold booleans: True where the action was set from outside")
     return mask.astype(np.bool_)

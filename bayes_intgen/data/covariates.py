@@ -107,9 +107,8 @@ class CovariateColumns:
 
         At most one grouping is that fine.
         """
-        sizes = [len(own) for own in self.labels]
-        fine = [i for i, size in enumerate(sizes) if size > MAX_GROUP_COLUMNS]
-        return len(self.names) + fine[0] if fine else None
+        groupings = enumerate(self.labels, len(self.names))
+        return next((i for i, own in groupings if len(own) > MAX_GROUP_COLUMNS), None)
 
     def encode_groups(
         self,

@@ -58,9 +58,7 @@ class Digest(NamedTuple):
                 f"{SAME_ROWS}"
             )
         if now != self:
-            raise DataError(
-                f"the source held other values when it was first read than now; {SAME_ROWS}"
-            )
+            raise DataError(f"the source held other values when it was first read; {SAME_ROWS}")
 
 
 class Reservoir(NamedTuple):

@@ -131,8 +131,8 @@ def check_covariates(data: Rows) -> None:
             raise DataError(
                 f"covariate {name!r} is a copy of action {data.names[copied]!r}; omit it"
             )
-    fine = []
-    for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
+    groupings = dict(zip(sample.columns.groups, sample.columns.labels, strict=True))
+    for name, labels in groupings.items():
         if len(labels) < 2:
             raise DataError(f"grouping {name!r} has a single group; omit it")
         if len(labels) == rows:
@@ -140,8 +140,7 @@ def check_covariates(data: Rows) -> None:
                 f"each row has a {name!r} of its own, so that the level of a group cannot be told "
                 "apart from noise; omit the grouping"
             )
-        if len(labels) > MAX_GROUP_COLUMNS:
-            fine.append(name)
+    fine = [name for name, labels in groupings.items() if len(labels) > MAX_GROUP_COLUMNS]
     if len(fine) > 1:
         raise DataError(
             f"groupings {quoted(fine)} have more than {MAX_GROUP_COLUMNS} groups each; a fit "
