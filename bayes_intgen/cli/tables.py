@@ -37,14 +37,11 @@ def effects_in_text(table: "xr.Dataset") -> str:
     if "change" in table:
         head += ["change", f"{level} interval", "P(> 0)"]
     all_supported = bool(table["supported"].values.all())
-    columns = {str(name): column.values for name, column in table.data_vars.items()}
+    values, kind = table["value"], table.attrs.get("outcome_kind", "continuous")
+    before, numbers = table.get("baseline", values), _numbers(table).to_dict("records")
     rows = [
-        _effect_cells(
-            {name: column[i] for name, column in columns.items()},
-            all_supported,
-            table.attrs.get("outcome_kind", "continuous"),
-        )
-        for i in range(table.sizes["point"])
+        _effect_cells(*point, all_supported, kind)
+        for point in zip(before.values, values.values, numbers, strict=True)
     ]
     lines = [
         f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies with "
@@ -70,11 +67,10 @@ def effects_in_text(table: "xr.Dataset") -> str:
     return "\n".join(lines)
 
 
-def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list[str]:
+def _effect_cells(
+    before: Any, values: Any, number: dict[Any, Any], all_supported: bool, kind: str
+) -> list[str]:
     """Cells of one point: values of the actions, mean, intervals, and the change if present."""
-    values = point["value"]
-    before = point.get("baseline", values)
-    number = {name: cell.item() for name, cell in point.items() if not cell.ndim}
     mean, band = format_estimate(*(number[name] for name in ("mean", "low", "high")))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [

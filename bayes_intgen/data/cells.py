@@ -15,6 +15,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from bayes_intgen.data.covariates import ISO_DATE
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import MAX_PARTS, option, quoted
 
@@ -74,9 +75,6 @@ TIME = (
 )
 ZONE = re.compile(r":[0-9]{2}(?:\.[0-9]+)?\s*(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$")
 WEEKDAY = r"(?i:(?:mo|tu|we|th|fr|sa|su|di|mi|do|so)[^\W\d_]*\.?,?\s+)?"
-PLAIN_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
-)
 YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})(?:\2([0-9]{1,2}))?" + TIME)
 YEAR_LAST = re.compile(WEEKDAY + r"([0-9]{1,2})([-/.]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})" + TIME)
 DAY_AND_NAME = re.compile(
@@ -553,7 +551,7 @@ def _converted(
 def _is_plain(text: str, kind: str, answer: str | None) -> bool:
     if kind == "numbers":
         return PLAIN_NUMBER.fullmatch(text) is not None and not (answer == "," and "." in text)
-    return kind != "dates" or PLAIN_DATE.fullmatch(text) is not None
+    return kind != "dates" or ISO_DATE.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:

@@ -25,6 +25,7 @@ from bayes_intgen.data.rows import (
     Rows,
     Transformation,
     check_enough_rows,
+    in_batches,
     kind_of_outcome,
 )
 from bayes_intgen.data.schema import Each, Options, Schema, numbered_tables, shows_options
@@ -188,8 +189,8 @@ class OutOfCoreRows(Rows):
                 digest = digest.merge(own)
                 yield piece
 
-        for piece in applied(self._steps, read()):
-            yield from map(partial(applied, self._transformations), piece.batches(rows))
+        batches = in_batches(applied(self._steps, read()), rows)
+        yield from map(partial(applied, self._transformations), batches)
         self._source.refuse_other(digest)
 
     def __len__(self) -> int:
