@@ -51,14 +51,7 @@ def table_of_arrays(
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
     masks = _masks(intervened, (rows, count))
-    named = {
-        role: mapping(more.get(role), role, "names to arrays, as {'name': values}", DataError)
-        for role in ("covariates", "groups")
-    }
-    covariates, groups = (
-        {own: _column(cells, f"{role}: {own!r}", rows) for own, cells in arrays.items()}
-        for role, arrays in named.items()
-    )
+    covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
     name = str(more.get("outcome_name", "outcome"))
     columns = {own: _column(array[:, k], own, rows) for k, own in enumerate(labels)}
     columns |= {**covariates, **groups}
@@ -89,6 +82,15 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     if mask.dtype != np.bool_ and (mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all()):
         raise DataError("intervened must hold booleans: True where the action was set from outside")
     return mask.astype(np.bool_)
+
+
+def _named(
+    arrays: Mapping[str, ArrayLike] | None, role: str, rows: int
+) -> dict[str, "pd.Series[Any]"]:
+    """Columns of covariates or groups."""
+    of = f"names to arrays (write {role}={{'name': values}})"
+    named = mapping(arrays, role, of, DataError)
+    return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in named.items()}
 
 
 def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":

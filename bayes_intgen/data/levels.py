@@ -153,7 +153,7 @@ def as_label(cell: Any, column: str) -> Label:
         return cell
     if isinstance(cell, int | float) and np.isfinite(cell):
         return float(cell)
-    raise DataError(f"level {cell!r} of column {column!r} is neither text, a boolean nor a number")
+    raise DataError(f"levels of column {column!r} must be text, booleans or numbers, not {cell!r}")
 
 
 def _natural(label: Label) -> list[tuple[int, int | str]]:
