@@ -53,18 +53,15 @@ def effects_in_text(table: "xr.Dataset") -> str:
         "",
         align_columns(head, rows, left=0),
     ]
+    said = []
     if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
-        lines += [
-            "",
+        said.append(
             f"Up to {share_text(outside)} of a mean's draws lie outside [0, 1]: the mean adds up "
-            "over the actions; P(1) is clipped.",
-        ]
+            "over the actions; P(1) is clipped."
+        )
     if not all_supported:
-        lines += [
-            "",
-            "* no rows near this point identify its effect: the answer rests on the prior",
-        ]
-    return "\n".join(lines)
+        said.append("* no rows near this point identify its effect: the answer rests on the prior")
+    return "\n".join([*lines, *(line for note in said for line in ("", note))])
 
 
 def _effect_cells(

@@ -392,16 +392,14 @@ class _Proposer:
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
         values, actions = self._values(free), self._with_role("action")
-        settings, outcome = self._values(actions), self._with_role("outcome")
+        known, limit = [*actions, *self._with_role("outcome")], 1 - MIN_OTHER_SHARE
+        originals = self._values(known)
+        settings = originals[:, : len(actions)]
         for name, column in zip(free, values.T, strict=True):
-            copied = copied_action(column, settings)
+            copied = copied_action(column, originals)
             if copied is not None:
-                self.reasons[name] = f"a copy of {actions[copied]!r}"
-            elif copied_action(column, self._values(outcome)) is not None:
-                self.reasons[name] = f"a copy of {outcome[0]!r}"
-            elif np.unique(column, return_counts=True)[1].max() > (1 - MIN_OTHER_SHARE) * len(
-                column
-            ):
+                self.reasons[name] = f"a copy of {known[copied]!r}"
+            elif np.unique(column, return_counts=True)[1].max() > limit * len(column):
                 self.reasons[name] = "nearly always the same"
         # With the coarser groupings, too, the tests would have no power.
         groups = map(self._codes, self._with_role("group"))
