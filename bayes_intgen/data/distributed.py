@@ -229,18 +229,13 @@ class DistributedData(OutOfCoreRows):
         if of_regime:
             split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
         total = total or partial(reduce, combine)
-        _require_open(self._client)
-        # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
-        # worker but does not restore scattered data.
         steps = self._steps, self._transformations, split, function, total
-        shared = self._client.submit(tuple, steps, pure=False)
         merged = partial(combine_sums, combine)
-        digest, sums = self._reduced(label, progress, sum_rows, merged, shared)
+        digest, sums = self._reduced(label, progress, sum_rows, merged, steps)
         self._source.refuse_other(digest)
         return cast(T, sums[0])
 
     def _sampled(self, steps: Sequence[WithPast], progress: bool = False) -> Reservoir:
-        _require_open(self._client)
         sample = self._reduced("Reading", progress, Reservoir.over, Reservoir.beside, steps)
         return cast(Reservoir, sample)
 
@@ -259,7 +254,7 @@ class DistributedData(OutOfCoreRows):
         progress: bool,
         function: Callable[..., Any],
         combine: Callable[[Any, Any], Any],
-        *shared: Any,
+        *shared: Sequence[Any],
     ) -> Any:
         """Apply a function to each partition, and combine the results in order, in a tree.
 
@@ -267,10 +262,14 @@ class DistributedData(OutOfCoreRows):
         """
         from distributed import as_completed
 
+        _require_open(self._client)
         client, task = self._client, partial(on_partition, function, self._schema)
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
         sources = client.compute(self._partitions)
-        same = ([value] * len(sources) for value in shared)
+        # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
+        # worker but does not restore scattered data.
+        sent = [client.submit(tuple, own, pure=False) for own in shared]
+        same = ([own] * len(sources) for own in sent)
         # A higher priority than reading, so that few partitions wait in memory.
         leaves = client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
         level, height = leaves, 1
