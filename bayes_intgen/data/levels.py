@@ -50,9 +50,8 @@ class ColumnLevels:
         >>> first.merge(second, "drug").categories("drug").labels
         ('off', 'on')
         """
-        ordered = self.ordered and other.ordered
         occurring = self.occurring | other.occurring
-        if not ordered:
+        if not (self.ordered and other.ordered):
             order = tuple(dict.fromkeys([*self.order, *other.order]))
             rows = {**other.rows, **self.rows}
             return ColumnLevels(order, occurring, False, self.declared and other.declared, rows)
@@ -123,10 +122,9 @@ def _merged(name: str, one: Content, other: Content) -> Content:
         return one | other
     if one == other:
         return one
+    kinds = "dates in some batches only"
     if isinstance(one, ColumnLevels) or isinstance(other, ColumnLevels):
         kinds = "numbers in some batches and levels in others"
-    else:
-        kinds = "dates in some batches only"
     raise DataError(f"column {name!r} holds {kinds}; give it one type")
 
 

@@ -83,14 +83,10 @@ def read(
       do(x)          10
     """
     columns = (actions, outcome, regime)
-    if _is_of("dask", source):
-        return DistributedData.from_dask(
-            source, *columns, client=client, progress=progress, **options
-        )
-    if client is not None:
-        return DistributedData.from_parquet(
-            source, *columns, client=client, progress=progress, **options
-        )
+    if (is_dask := _is_of("dask", source)) or client is not None:
+        read_by: Any = DistributedData.from_dask if is_dask else DistributedData.from_parquet
+        rows: Rows = read_by(source, *columns, client=client, progress=progress, **options)
+        return rows
     by_time = options.get("time") is not None
     if isinstance(source, str | PathLike) and not is_streamed(Path(source), by_time):
         source = read_table(Path(source), regime)
