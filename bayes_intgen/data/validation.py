@@ -68,8 +68,7 @@ def checked_data(data: Any) -> Rows:
         )
     if isinstance(data, Observations):
         check_enough_rows(data)
-        if len(data.columns):
-            check_covariates(data)
+        check_covariates(data)
     return data
 
 
