@@ -175,8 +175,7 @@ class Replicates(NamedTuple):
         pair = _ranks(np.column_stack([cell, data.outcome, *weights]))
         first = np.unique(pair, return_index=True)[1]
         # Rows that differ in their weights alone are not copies, but do not vary either.
-        outcomes = np.unique(np.column_stack([cell, data.outcome]), axis=0)[:, 0].astype(int)
-        varies = np.bincount(outcomes) > 1
+        varies = pd.Series(data.outcome).groupby(cell).nunique().to_numpy() > 1
         value = np.unique(data.outcome, return_inverse=True)[1]
         is_shared = np.bincount(value[first])[value] > 1
         repeated = np.ones(len(data), dtype=bool)
