@@ -161,9 +161,8 @@ class Columns:
                 # Names that contain commas need an option each.
                 apart = [text for text in value if "," in text or own.name in ("label", "cell")]
                 together = ",".join(text for text in value if text not in apart)
-                words += [
-                    word for text in filter(None, [together, *apart]) for word in (option, text)
-                ]
+                for text in filter(None, [together, *apart]):
+                    words += [option, text]
         return words
 
 
