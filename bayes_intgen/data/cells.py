@@ -198,11 +198,6 @@ class CleanedColumn(NamedTuple):
     reason: str = ""
     questions: tuple[Question, ...] = ()
 
-    @property
-    def has_unusual_markers(self) -> bool:
-        """Whether some cells count as missing that programs would not take for such."""
-        return any(text not in MISSING_VALUES for text in self.markers)
-
     def __str__(self) -> str:
         """What was read, in a few words."""
         read = [f"{self.raw!r} read as {self.value}"]

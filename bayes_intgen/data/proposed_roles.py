@@ -249,12 +249,11 @@ class _Proposer:
 
     def _regime(self) -> str | None:
         """The column of text whose labels are explained or name columns, or that is called so."""
-        few = [
+        called = [
             name
             for name in self._free("levels", "whole", "constant", "text")
-            if self.contents[name].distinct <= MAX_LEVELS
+            if self.contents[name].distinct <= MAX_LEVELS and {*words_of(name)} & _REGIME
         ]
-        called = [name for name in few if {*words_of(name)} & _REGIME]
         others = [name for name in self._free("levels") if name not in called]
         for names in (called, others):
             clues = {name: self._clues(name) for name in names}

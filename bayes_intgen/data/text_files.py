@@ -25,6 +25,7 @@ import pandas as pd
 
 from bayes_intgen.data.cells import (
     MISSING,
+    MISSING_VALUES,
     CleanedColumn,
     Question,
     by_answer,
@@ -86,7 +87,8 @@ class Cleaned:
             f"{where} stays text: {own.in_words()}" for where, own in by_answer(self.questions)
         ]
         odd = [column for column in self.columns if not column.plain and not column.questions]
-        odd.sort(key=lambda column: not column.has_unusual_markers)
+        # Those first in which cells count as missing that programs would not take for such.
+        odd.sort(key=lambda column: MISSING_VALUES.issuperset(column.markers))
         parts = [*self.notes, *asked, *map(str, odd)]
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
