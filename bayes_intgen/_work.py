@@ -113,15 +113,13 @@ def stage(
         with tqdm(desc=label, total=total, **own) as bar:
             yield bar.update
     elif show and logged:
-        sys.stderr.write(f"{label} ... ")
-        sys.stderr.flush()
+        print(label, "... ", end="", file=sys.stderr, flush=True)
         began, end = time.monotonic(), "stopped"
         try:
             yield _nowhere
             end = f"{time.monotonic() - began:.1f} s"
         finally:
-            sys.stderr.write(f"{end}\n")
-            sys.stderr.flush()
+            print(end, file=sys.stderr, flush=True)
     else:
         yield _nowhere
 

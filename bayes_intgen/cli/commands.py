@@ -321,8 +321,8 @@ def effect(
     return DONE
 
 
-for name, command in DECISIONS.items():
-    app.command(command, name=name, sort_key=4)
+for decision in DECISIONS:
+    app.command(decision, sort_key=4)
 
 
 @app.command(sort_key=5)
@@ -521,8 +521,6 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
         return
     if not output.absolute().parent.is_dir():
         raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
-    if output.is_dir():
-        raise DataError(f"{output} is a folder; name a file to write")
     target = writable_target(output)
     for path in (own for own in inputs if own is not None):
         is_same = path.exists() and target.exists() and path.samefile(target)

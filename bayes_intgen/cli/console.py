@@ -57,8 +57,7 @@ def write(text: str) -> None:
     """Print a result to standard output."""
     stdout = _stdout()
     text = printable(text, stdout.encoding)
-    stdout.write(text if text.endswith("\n") else text + "\n")
-    stdout.flush()
+    print(text.removesuffix("\n"), file=stdout, flush=True)
 
 
 def _stdout() -> TextIO:

@@ -1,7 +1,7 @@
 """Commands about decisions: best plans, what actions bring, and what to run next."""
 
 # Commands import heavy modules themselves, so that help appears at once.
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,7 +152,7 @@ def contributions(
     return DONE
 
 
-def next_experiment(
+def next_(
     fit: Fit,
     *,
     experiment: Annotated[Texts, Parameter(alias="-e")] = None,
@@ -248,15 +248,8 @@ def split(
     return DONE
 
 
-# Commands about a decision, by their names.
-DECISIONS: dict[str, Callable[..., int]] = {
-    "best": best,
-    "frontier": frontier,
-    "cheapest": cheapest,
-    "contributions": contributions,
-    "next": next_experiment,
-    "split": split,
-}
+# Commands about a decision, called like their functions.
+DECISIONS = (best, frontier, cheapest, contributions, next_, split)
 
 
 def _answer_plan(format: Format, plan: "Plan") -> None:
@@ -312,15 +305,14 @@ def parse_experiment(text: str, rows: int | None, actions: Sequence[str]) -> "Ex
     from bayes_intgen.decide.experiments import Experiment
 
     regime, *rest = without_thousands(text).split(":")
+    option = f"--experiment {text!r}"
     if len(rest) > 2:
-        raise ModelError(f"--experiment {text!r} has too many parts; write actions:rows:cost")
+        raise ModelError(f"{option} has too many parts; write actions:rows:cost")
     if rest and rest[0]:
-        rows = count(rest[0], f"the number of rows in --experiment {text!r}")
+        rows = count(rest[0], f"the number of rows in {option}")
     if rows is None:
-        raise ModelError(
-            f"--experiment {text!r} has no rows; write {regime}:500, or add --rows 500"
-        )
-    cost = number(rest[1], f"the cost in --experiment {text!r}") if len(rest) == 2 else 0.0
+        raise ModelError(f"{option} has no rows; write {regime}:500, or add --rows 500")
+    cost = number(rest[1], f"the cost in {option}") if len(rest) == 2 else 0.0
     values, names = {}, []
     for part in regime.split("+"):
         name, equals, own = part.partition("=")

@@ -106,7 +106,7 @@ class Columns:
     def several(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Columns of the roles that several columns may have."""
         roles = {"actions": self.actions, "covariates": self.covariates, "groups": self.groups}
-        return {role: parsing.parse_names(own, names) or [] for role, own in roles.items()}
+        return {role: parsing.parse_names(own, names) for role, own in roles.items()}
 
     def roles(self, names: Sequence[str]) -> dict[str, str]:
         """Roles of the columns that are named, of those of a table."""
@@ -161,9 +161,8 @@ class Columns:
                 # Names that contain commas need an option each.
                 apart = [text for text in value if "," in text or own.name in ("label", "cell")]
                 together = ",".join(text for text in value if text not in apart)
-                words += [
-                    word for text in filter(None, [together, *apart]) for word in (option, text)
-                ]
+                for text in filter(None, [together, *apart]):
+                    words += [option, text]
         return words
 
 
@@ -211,6 +210,7 @@ class RowsOfFit:
         """
         from bayes_intgen.data.group_means import mean_name
         from bayes_intgen.data.missing import words_of_missing
+        from bayes_intgen.data.schema import SINGLE_ROLES
         from bayes_intgen.posterior.draws import support_of
 
         fitted, support = posterior.terms.covariates, support_of(posterior)
@@ -226,10 +226,7 @@ class RowsOfFit:
             covariates=covariates,
             groups=list(fitted.groups),
             group_means=len(covariates) < len(fitted.names),
-            weights=fitted.weights or None,
-            outcome_sd=fitted.outcome_sd or None,
-            unit=fitted.unit or None,
-            time=fitted.time or None,
+            **{role: getattr(fitted, role) or None for role in SINGLE_ROLES},
             missing=self.missing or words_of_missing(missing)[1:],
             cell=self.cell,
         )
@@ -297,7 +294,7 @@ class ModelOptions:
         graph = parsing.parse_graph(self.graph or ())
         pairs = parsing.parse_interactions(self.interactions or ())
         moderators = parsing.parse_moderators(self.moderators or ())
-        levels = dict.fromkeys(parsing.parse_names(self.levels) or (), Levels(ordered=True))
+        levels = dict.fromkeys(parsing.parse_names(self.levels), Levels(ordered=True))
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
         settings["alike"] = parsing.parse_name_groups(self.alike or ())
         settings["carryover"] = parsing.parse_carryover(self.carryover or ())

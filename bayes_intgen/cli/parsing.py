@@ -65,9 +65,7 @@ def parse_point(text: str | None, names: Sequence[str] = ()) -> dict[str, Any]:
         if name in point:
             raise PointsError(f"{name!r} has two values in {text!r}")
         if not isinstance(value, str | int | float):
-            raise PointsError(
-                f"{name!r} is set to {value!r}, which is neither a number nor a level"
-            )
+            raise PointsError(f"{name!r} is {value!r}, which is neither a number nor a level")
         point[name] = value
     if not point:
         raise PointsError(f"{text!r} sets nothing; write name=value, such as tv=2")
@@ -174,7 +172,7 @@ def parse_moderators(texts: Sequence[str]) -> dict[str, list[str]]:
     {'drug': ['age', 'sex'], 'tv': ['season']}
     """
     moderators: dict[str, list[str]] = {}
-    for part in parse_names(texts) or ():
+    for part in parse_names(texts):
         action, colon, covariate = (piece.strip() for piece in part.partition(":"))
         if not action or not colon or not covariate:
             raise ModelError(f"{part!r} is not action:covariate, such as drug:age")
@@ -197,7 +195,7 @@ def parse_carryover(texts: Sequence[str]) -> "dict[str, Adstock]":
     """
     from bayes_intgen.models.carryover import Adstock
 
-    parts = [part.partition("=") for part in parse_names(texts) or ()]
+    parts = [part.partition("=") for part in parse_names(texts)]
     return {
         name.strip(): Adstock(number(rate, f"the rate of {name.strip()}") if equals else None)
         for name, equals, rate in parts
@@ -224,7 +222,7 @@ def parse_shapes(
     from bayes_intgen.models.specification import as_mechanism
 
     out: dict[str, Mechanism] = {}
-    for part in parse_names(texts) or ():
+    for part in parse_names(texts):
         name, _, shape = (text.strip() for text in part.partition("="))
         own = levels.get(name) or as_mechanism(cast(Any, prior))
         if not isinstance(own, GP | Spline | Levels):
@@ -233,7 +231,7 @@ def parse_shapes(
     return out
 
 
-def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str] | None:
+def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[str]:
     """Split texts at commas into names; names in ``whole`` are not split.
 
     Names may differ from those in ``whole`` in case and spaces.
@@ -245,10 +243,8 @@ def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[
     >>> parse_names(["spend, online", "TV"], whole=["spend, online", "tv"])
     ['spend, online', 'tv']
     """
-    if not texts:
-        return None
     names = []
-    for text in texts:
+    for text in texts or ():
         parts = [text] if matched(text, whole) in whole else map(str.strip, text.split(","))
         names += [matched(part, whole) for part in parts if part]
     return names

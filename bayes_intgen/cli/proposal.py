@@ -190,12 +190,10 @@ def _questions(proposal: Proposal) -> list[str]:
 
 def _completed(columns: Columns, proposal: Proposal, answered: bool) -> Columns:
     """Add what is proposed; before all questions are answered, only what says which were set."""
-    (outcome, *_), (regime, *_) = (
-        [*proposal.columns(role), None] for role in ("outcome", "regime")
-    )
+    regime = next(iter(proposal.columns("regime")), None)
     known = replace(
         columns,
-        outcome=outcome,
+        outcome=next(iter(proposal.columns("outcome")), None),
         regime=None if regime == REGIME else regime,
         label=[f"{label}={'+'.join(own)}" for label, own in proposal.meanings.items()],
     )

@@ -37,14 +37,11 @@ def effects_in_text(table: "xr.Dataset") -> str:
     if "change" in table:
         head += ["change", f"{level} interval", "P(> 0)"]
     all_supported = bool(table["supported"].values.all())
-    columns = {str(name): column.values for name, column in table.data_vars.items()}
+    values, kind = table["value"], table.attrs.get("outcome_kind", "continuous")
+    before, numbers = table.get("baseline", values), _numbers(table).to_dict("records")
     rows = [
-        _effect_cells(
-            {name: column[i] for name, column in columns.items()},
-            all_supported,
-            table.attrs.get("outcome_kind", "continuous"),
-        )
-        for i in range(table.sizes["point"])
+        _effect_cells(*point, all_supported, kind)
+        for point in zip(before.values, values.values, numbers, strict=True)
     ]
     lines = [
         f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies with "
@@ -56,25 +53,21 @@ def effects_in_text(table: "xr.Dataset") -> str:
         "",
         align_columns(head, rows, left=0),
     ]
+    said = []
     if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
-        lines += [
-            "",
+        said.append(
             f"Up to {share_text(outside)} of a mean's draws lie outside [0, 1]: the mean adds up "
-            "over the actions; P(1) is clipped.",
-        ]
+            "over the actions; P(1) is clipped."
+        )
     if not all_supported:
-        lines += [
-            "",
-            "* no rows near this point identify its effect: the answer rests on the prior",
-        ]
-    return "\n".join(lines)
+        said.append("* no rows near this point identify its effect: the answer rests on the prior")
+    return "\n".join([*lines, *(line for note in said for line in ("", note))])
 
 
-def _effect_cells(point: dict[str, Any], all_supported: bool, kind: str) -> list[str]:
+def _effect_cells(
+    before: Any, values: Any, number: dict[Any, Any], all_supported: bool, kind: str
+) -> list[str]:
     """Cells of one point: values of the actions, mean, intervals, and the change if present."""
-    values = point["value"]
-    before = point.get("baseline", values)
-    number = {name: cell.item() for name, cell in point.items() if not cell.ndim}
     mean, band = format_estimate(*(number[name] for name in ("mean", "low", "high")))
     mark = "" if all_supported else " " if number["supported"] else "*"
     cells = [
@@ -98,16 +91,16 @@ def _single_outcome(number: dict[str, float], kind: str) -> str:
     return format_interval(low, high, decimals_for(high - low))
 
 
-def _numbers(table: "xr.Dataset") -> list[str]:
-    """Names of the variables with one number per point."""
-    return [str(name) for name in table.data_vars if table[name].dims == ("point",)]
+def _numbers(table: "xr.Dataset") -> "pd.DataFrame":
+    """Frame of the variables with one number per point."""
+    return frame_along(table, "point").drop(columns="point")
 
 
 def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
     """Frame of effects: a row per point, a column per action and per number."""
     import pandas as pd
 
-    parts = [table["value"].to_pandas(), table[_numbers(table)].to_pandas()]
+    parts = [table["value"].to_pandas(), _numbers(table)]
     if "baseline" in table:
         parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
     return pd.concat(parts, axis=1)
@@ -115,14 +108,12 @@ def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
 
 def effects_document(table: "xr.Dataset") -> dict[str, Any]:
     """Effects as nested dicts and numbers."""
-    points: list[dict[str, Any]] = [{} for _ in range(table.sizes["point"])]
-    for key, name in (("values", "value"), ("from", "baseline")):
+    points = _numbers(table).to_dict("records")
+    for key, name in (("from", "baseline"), ("values", "value")):
         if name in table:
-            for point, values in zip(points, table[name].values.tolist(), strict=True):
-                point[key] = dict(zip(table["action"].values.tolist(), values, strict=True))
-    for name in _numbers(table):
-        for point, number in zip(points, table[name].values.tolist(), strict=True):
-            point[name] = number
+            plans: Any = table[name].to_pandas()
+            records = plans.to_dict("records")
+            points = [{key: own, **point} for own, point in zip(records, points, strict=True)]
     return {**table.attrs, "points": points}
 
 
@@ -173,16 +164,16 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     of_mean = decimals_for(width / abs(value or 1.0))
     head = ["budget", *actions, "cost", f"mean {table.attrs['outcome']}"]
     head += ["gain" if value is None else "gain in profit", "interval", "P(> 0)"]
-    names = ("budget", "plan", "cost", "effect", "gain", "gain_low", "gain_high")
-    columns = [table[name].values.tolist() for name in (*names, "probability_better", "remarks")]
+    budgets = list(frame_along(table, "budget").itertuples())
     rows = [
         [
-            format_number(budget), *map(short_label, plan), shorter_number(cost),
-            format_to_uncertainty(mean, of_mean),
-            format_to_uncertainty(gain, decimals, sign=True),
-            format_interval(low, high, decimals, sign=True), format_probability(share),
+            format_number(own.budget), *map(short_label, plan), shorter_number(own.cost),
+            format_to_uncertainty(own.effect, of_mean),
+            format_to_uncertainty(own.gain, decimals, sign=True),
+            format_interval(own.gain_low, own.gain_high, decimals, sign=True),
+            format_probability(own.probability_better),
         ]
-        for budget, plan, cost, mean, gain, low, high, share, _ in zip(*columns, strict=True)
+        for own, plan in zip(budgets, table["plan"].values.tolist(), strict=True)
     ]  # fmt: skip
     title = f"Best plans for {table.attrs['outcome']}, by budget"
     if value is not None:
@@ -191,9 +182,9 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     level = f"Gains are over the baseline; intervals: {table.attrs['level']:.0%}."
     text = align_columns(head, rows, left=0)
     said = [
-        f"{format_number(budget)}: {remark}"
-        for budget, *_, remarks in zip(*columns, strict=True)
-        for remark in remarks.splitlines()
+        f"{format_number(own.budget)}: {remark}"
+        for own in budgets
+        for remark in own.remarks.splitlines()
     ]
     return "\n".join([title, "", text, *said, "", level, *_population(table)])
 
@@ -218,16 +209,13 @@ def ranking_in_text(table: "xr.Dataset") -> str:
     decimals = decimals_for(float(table["width_before"].max()))
     finer = 1 + decimals_for(float(table["evpi"]))
     costs = bool((table["cost"] > 0).any())
-    names = ("experiment", "rows", "width_after", "evsi", "cost", "net_benefit")
     rows = [
         [
-            label, f"{count:,}", format_to_uncertainty(width, decimals),
-            format_to_uncertainty(evsi, finer),
-            *([shorter_number(cost), format_to_uncertainty(net, finer)] if costs else []),
+            own.experiment, f"{own.rows:,}", format_to_uncertainty(own.width_after, decimals),
+            format_to_uncertainty(own.evsi, finer),
+            *([shorter_number(own.cost), format_to_uncertainty(own.net_benefit, finer)] * costs),
         ]
-        for label, count, width, evsi, cost, net in zip(
-            *(table[name].values.tolist() for name in names), strict=True
-        )
+        for own in frame_along(table, "experiment").itertuples()
     ]  # fmt: skip
     level = f"{table.attrs['level']:.0%}"
     now = format_to_uncertainty(float(table["width_before"][0]), decimals)
@@ -254,10 +242,9 @@ def shares_in_text(table: "xr.Dataset") -> str:
     def width(value: Any) -> str:
         return format_to_uncertainty(float(value), decimals)
 
-    columns = (table[name].values.tolist() for name in ("regime", "share", "rows"))
-    rows = [[label, f"{s:.0%}", f"{n:,}"] for label, s, n in zip(*columns, strict=True)]
-    widths = (table[name].values.tolist() for name in ("total", "width_of_total"))
-    curve = [[f"{n:,}", width(own)] for n, own in zip(*widths, strict=True)]
+    shares = frame_along(table, "regime").itertuples()
+    rows = [[own.regime, f"{own.share:.0%}", f"{own.rows:,}"] for own in shares]
+    curve = [[f"{n:,}", width(own)] for n, own in table["width_of_total"].to_series().items()]
     total = int(table["rows"].sum())
     return "\n".join(
         [

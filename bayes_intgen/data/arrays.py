@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_intgen._arguments import items
+from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.missing import Missing
-from bayes_intgen.data.schema import SINGLE_ROLES, Schema, checked_names, refuse_unknown
+from bayes_intgen.data.schema import SINGLE_ROLES, Schema, refuse_unknown
 from bayes_intgen.data.tables import array_of, column_of
 from bayes_intgen.errors import DataError
 
@@ -78,27 +78,19 @@ def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
         raise DataError("intervened has masked cells; say for each whether the action was set")
     mask = np.asarray(intervened)
     if mask.shape != shape:
-        raise DataError(
-            f"intervened must have shape {shape}, the shape of actions, not {mask.shape}"
-        )
+        raise DataError(f"intervened must have shape {shape}, as actions have, not {mask.shape}")
     if mask.dtype != np.bool_ and (mask.dtype.kind not in "iuf" or not np.isin(mask, (0, 1)).all()):
         raise DataError("intervened must hold booleans: True where the action was set from outside")
     return mask.astype(np.bool_)
 
 
 def _named(
-    mapping: Mapping[str, ArrayLike] | None, role: str, rows: int
+    arrays: Mapping[str, ArrayLike] | None, role: str, rows: int
 ) -> dict[str, "pd.Series[Any]"]:
     """Columns of covariates or groups."""
-    if mapping is None:
-        return {}
-    if not isinstance(mapping, Mapping):
-        raise DataError(
-            f"{role} must map names to arrays, not be a {type(mapping).__name__}; write "
-            f"{role}={{'name': values}}"
-        )
-    checked_names(tuple(mapping), role)
-    return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in mapping.items()}
+    of = f"names to arrays (write {role}={{'name': values}})"
+    named = mapping(arrays, role, of, DataError)
+    return {name: _column(cells, f"{role}: {name!r}", rows) for name, cells in named.items()}
 
 
 def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":

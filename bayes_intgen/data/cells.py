@@ -15,6 +15,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from bayes_intgen.data.covariates import ISO_DATE
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import MAX_PARTS, option, quoted
 
@@ -74,9 +75,6 @@ TIME = (
 )
 ZONE = re.compile(r":[0-9]{2}(?:\.[0-9]+)?\s*(Z|UTC|[-+][0-9]{2}:?[0-9]{2})$")
 WEEKDAY = r"(?i:(?:mo|tu|we|th|fr|sa|su|di|mi|do|so)[^\W\d_]*\.?,?\s+)?"
-PLAIN_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
-)
 YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})(?:\2([0-9]{1,2}))?" + TIME)
 YEAR_LAST = re.compile(WEEKDAY + r"([0-9]{1,2})([-/.]) ?([0-9]{1,2})\2 ?([0-9]{4}|[0-9]{2})" + TIME)
 DAY_AND_NAME = re.compile(
@@ -200,11 +198,6 @@ class CleanedColumn(NamedTuple):
     reason: str = ""
     questions: tuple[Question, ...] = ()
 
-    @property
-    def has_unusual_markers(self) -> bool:
-        """Whether some cells count as missing that programs would not take for such."""
-        return any(text not in MISSING_VALUES for text in self.markers)
-
     def __str__(self) -> str:
         """What was read, in a few words."""
         read = [f"{self.raw!r} read as {self.value}"]
@@ -252,8 +245,7 @@ class Reading(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether the texts have different values under several answers."""
-        first, *others = self.values.values() or [()]
-        return any(values != first for values in others)
+        return len({tuple(values) for values in self.values.values()}) > 1
 
 
 def reading_of(texts: Sequence[str]) -> Reading:
@@ -269,10 +261,11 @@ def reading_of(texts: Sequence[str]) -> Reading:
     "units 'mg' and 'g'"
     """
     similar = Reading()
-    for kind, read in (("dates", _dates), ("numbers", _numbers)):
-        reading = read(texts[:FIRST_TEXTS], ANSWERS[QUESTIONS[kind]])
+    for kind in ("dates", "numbers"):
+        answers = ANSWERS[QUESTIONS[kind]]
+        reading = _read(kind, texts[:FIRST_TEXTS], answers)
         if reading.kind == kind and len(texts) > FIRST_TEXTS:
-            reading = read(texts, reading.values or ANSWERS[QUESTIONS[kind]])
+            reading = _read(kind, texts, reading.values or answers)
         if reading.values:
             return reading
         similar = reading if reading.reason else similar
@@ -553,7 +546,7 @@ def _converted(
 def _is_plain(text: str, kind: str, answer: str | None) -> bool:
     if kind == "numbers":
         return PLAIN_NUMBER.fullmatch(text) is not None and not (answer == "," and "." in text)
-    return kind != "dates" or PLAIN_DATE.fullmatch(text) is not None
+    return kind != "dates" or ISO_DATE.fullmatch(text) is not None
 
 
 def _shown(value: Any) -> str:
@@ -593,15 +586,39 @@ def _value(number: _Number, mark: str) -> int | float | None:
     return -value if number.negative else value
 
 
-def _numbers(texts: Sequence[str], marks: Iterable[str]) -> Reading:
-    found = [_number_in(text) for text in texts]
-    numbers = [number for number in found if number]
-    if 2 * len(numbers) <= len(texts):
+def _read(kind: str, texts: Sequence[str], answers: Iterable[str]) -> Reading:
+    """Read texts as "numbers" or "dates", if most are, by the answers under which all are."""
+    readers: Any = {
+        "numbers": (_number_in, _value, _about_numbers),
+        "dates": (_date_in, dict.get, _about_dates),
+    }
+    find, value, about = readers[kind]
+    found = [find(text) for text in texts]
+    odd = tuple(text for text, own in zip(texts, found, strict=True) if own is None)
+    if 2 * len(odd) >= len(texts):
         return Reading()
+    if odd:
+        have_units = kind == "numbers" and any(number.unit for number in found if number)
+        zeros = have_units and all(text.casefold() in ZERO_WORDS for text in odd)
+        asks = len(odd) <= MAX_ODD and (zeros or len(texts) > MAX_NUMBERS_AS_TEXT)
+        reason = f"{odd[0]!r} is not a {kind.removesuffix('s')}"
+        return Reading(kind, reason=reason, odd=odd, asks=asks)
+    reading: Reading = about(texts, found)
+    if reading.reason:
+        return reading
+    values = {answer: [value(own, answer) for own in found] for answer in answers}
+    usable = {answer: own for answer, own in values.items() if None not in own}
+    if usable:
+        return reading._replace(values=usable)
+    best = min(values.values(), key=lambda own: own.count(None))
+    text = texts[best.index(None)]
+    return Reading(kind, reason=f"{text!r} is not a {kind.removesuffix('s')} if the others are")
+
+
+def _about_numbers(texts: Sequence[str], numbers: Sequence[_Number]) -> Reading:
+    """Unit and decimal mark of numbers, or the reason why they are of several kinds."""
     units = [*dict.fromkeys(number.unit for number in numbers)]
     several = [unit for unit in units if unit]
-    if len(numbers) < len(texts):
-        return _odd("numbers", texts, found, bool(several))
     if len(several) > 1:
         return Reading("numbers", reason=f"units {quoted(several[:2]).replace(', ', ' and ')}")
     # 0.3 beside 30%, or 800 beside 13k, may be in another unit; amounts without a currency are not.
@@ -611,25 +628,20 @@ def _numbers(texts: Sequence[str], marks: Iterable[str]) -> Reading:
         ]
         if bare:
             return Reading("numbers", reason=f"{bare[0]!r} has no unit, others have {several[0]!r}")
-    values = {mark: [_value(number, mark) for number in numbers] for mark in marks}
-    usable = {mark: own for mark, own in values.items() if None not in own}
-    if not usable:
-        mark = min(values, key=lambda mark: values[mark].count(None))
-        odd = texts[values[mark].index(None)]
-        return Reading("numbers", reason=f"{odd!r} is not a number if the others are")
     digits = [number.digits for number in numbers]
     # Programs write 1.125 beside 2, but would not end 1.130 with a zero.
     sure = any("," in own or re.search("[.].*0$", own) for own in digits)
-    return Reading("numbers", usable, _votes(digits), sure, "".join(several))
+    return Reading("numbers", {}, _votes(digits), sure, "".join(several))
 
 
-def _odd(kind: str, texts: Sequence[str], found: Sequence[Any], have_units: bool) -> Reading:
-    """Reading of texts, some of which are neither numbers nor dates."""
-    odd = [text for text, value in zip(texts, found, strict=True) if value is None]
-    zeros = have_units and all(text.casefold() in ZERO_WORDS for text in odd)
-    asks = len(odd) <= MAX_ODD and (zeros or len(texts) > MAX_NUMBERS_AS_TEXT)
-    reason = f"{odd[0]!r} is not a {kind.removesuffix('s')}"
-    return Reading(kind, reason=reason, odd=tuple(odd), asks=asks)
+def _about_dates(texts: Sequence[str], _: Any) -> Reading:
+    """Order of day, month and year of dates, or the reason why they are of several kinds."""
+    zones = {zone and zone[1] for zone in map(ZONE.search, texts)}
+    if len(zones) > 1:
+        return Reading("dates", reason="times are of several zones")
+    # Countries with points put the day first.
+    with_points = any(match[2] == "." for match in map(YEAR_LAST.fullmatch, texts) if match)
+    return Reading("dates", votes=frozenset({"day"} if with_points else ()))
 
 
 def _votes(digits: Sequence[str]) -> frozenset[str]:
@@ -695,24 +707,3 @@ def _moments(
             if of_day < timedelta(days=1):
                 out[order] = start + of_day
     return out
-
-
-def _dates(texts: Sequence[str], orders: Iterable[str]) -> Reading:
-    found = [_date_in(text) for text in texts]
-    dates = [date for date in found if date is not None]
-    if 2 * len(dates) <= len(texts):
-        return Reading()
-    if len(dates) < len(texts):
-        return _odd("dates", texts, found, False)
-    zones = {zone[1] for zone in map(ZONE.search, texts) if zone}
-    if len(zones) > 1 or (zones and not all(map(ZONE.search, texts))):
-        return Reading("dates", reason="times are of several zones")
-    values = {order: [date.get(order) for date in dates] for order in orders}
-    usable = {order: own for order, own in values.items() if None not in own}
-    if not usable:
-        order = min(values, key=lambda order: values[order].count(None))
-        odd = texts[values[order].index(None)]
-        return Reading("dates", reason=f"{odd!r} is not a date if the others are")
-    # Countries with points put the day first.
-    with_points = any(match[2] == "." for match in map(YEAR_LAST.fullmatch, texts) if match)
-    return Reading("dates", usable, frozenset({"day"} if with_points else ()))

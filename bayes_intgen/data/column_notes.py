@@ -182,8 +182,7 @@ def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
     are_whole = values.dtype.kind in "iu" or bool((values == np.round(values.astype(float))).all())
     text = f"two numbers, {_spelled(low)} and {_spelled(high)}"
     if distinct > 2:
-        whole = "whole " * are_whole
-        text = f"{whole}numbers from {_spelled(low)} to {_spelled(high)}"
+        text = f"{'whole ' * are_whole}numbers from {_spelled(low)} to {_spelled(high)}"
     return "whole" if are_whole else "number", text, distinct
 
 

@@ -107,9 +107,8 @@ class CovariateColumns:
 
         At most one grouping is that fine.
         """
-        sizes = [len(own) for own in self.labels]
-        fine = [i for i, size in enumerate(sizes) if size > MAX_GROUP_COLUMNS]
-        return len(self.names) + fine[0] if fine else None
+        groupings = enumerate(self.labels, len(self.names))
+        return next((i for i, own in groupings if len(own) > MAX_GROUP_COLUMNS), None)
 
     def encode_groups(
         self,
@@ -181,28 +180,21 @@ def group_label(cell: object) -> str:
     return str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
 
 
-def are_dates(cells: Sequence[Any] | NDArray[Any]) -> bool:
-    """Whether all cells are dates, with or without a time of day; also as text in ISO 8601.
-
-    Examples
-    --------
-    >>> are_dates(["2024-05-01"]), are_dates(["20240501"]), are_dates([])
-    (True, False, False)
-    """
-    return len(cells) > 0 and all(map(_is_date, cells))
-
-
 def holds_dates(series: "nw.Series[Any]") -> bool:
-    """Whether a column holds dates, as :func:`are_dates`, apart from missing cells.
+    """Whether all cells are dates, also as text in ISO 8601, or missing ones beside some dates.
+
+    Dates may have a time of day.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> holds_dates(nw.from_native(pd.Series(pd.to_datetime(["2024-05-01"])), series_only=True))
-    True
+    >>> columns = (["2024-05-01", None], ["20240501"], [None], pd.to_datetime(["2024-05-01"]))
+    >>> [holds_dates(nw.from_native(pd.Series(own), series_only=True)) for own in columns]
+    [True, False, False, True]
     """
     if series.dtype in (nw.Object, nw.String):
-        return are_dates(series.drop_nulls().unique().to_list())
+        cells = series.drop_nulls().unique().to_list()
+        return bool(cells) and all(map(_is_date, cells))
     return series.dtype in (nw.Date, nw.Datetime)
 
 

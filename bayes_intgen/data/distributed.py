@@ -16,10 +16,10 @@ import pandas as pd
 
 from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.data.files import Paths, listed, parquet_file, parquet_tables
-from bayes_intgen.data.first_pass import Digest, Reservoir, stepped
+from bayes_intgen.data.first_pass import Digest, Reservoir, applied
 from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.levels import merged
-from bayes_intgen.data.out_of_core import OutOfCoreRows, transformed
+from bayes_intgen.data.out_of_core import OutOfCoreRows
 from bayes_intgen.data.rows import (
     ROWS_PER_BATCH,
     Observations,
@@ -69,11 +69,10 @@ class DistributedData(OutOfCoreRows):
         # Parquet files without row groups make no partition.
         first_pass = Reservoir.over(schema, [])
         if partitions:
-            reduced = partial(self._reduced, progress=progress)
             if schema.has_levels(head):
-                contents = reduced(Schema.contents_of, merged, label="Levels")
+                contents = self._reduced("Levels", progress, Schema.contents_of, merged)
                 self._schema = schema.with_levels(contents)
-            first_pass = reduced(Reservoir.over, Reservoir.beside, label="Reading")
+            first_pass = self._sampled((), progress)
         super().__init__(self._schema, first_pass, self._passes)
         # The lengths of the partitions are from a pass of their own.
         complete = sum(rows) - first_pass.missing.total
@@ -230,23 +229,15 @@ class DistributedData(OutOfCoreRows):
         if of_regime:
             split = partial(by_regime, rows=of_regime, regimes=tuple(self.regimes))
         total = total or partial(reduce, combine)
-        _require_open(self._client)
-        # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
-        # worker but does not restore scattered data.
         steps = self._steps, self._transformations, split, function, total
-        shared = self._client.submit(tuple, steps, pure=False)
         merged = partial(combine_sums, combine)
-        digest, sums = self._reduced(sum_rows, merged, shared, label=label, progress=progress)
+        digest, sums = self._reduced(label, progress, sum_rows, merged, steps)
         self._source.refuse_other(digest)
         return cast(T, sums[0])
 
-    def _sampled(self, steps: Sequence[WithPast]) -> Reservoir:
-        _require_open(self._client)
-        label = "Reading"
-        return cast(
-            Reservoir,
-            self._reduced(Reservoir.over, Reservoir.beside, steps, label=label, progress=False),
-        )
+    def _sampled(self, steps: Sequence[WithPast], progress: bool = False) -> Reservoir:
+        sample = self._reduced("Reading", progress, Reservoir.over, Reservoir.beside, steps)
+        return cast(Reservoir, sample)
 
     def _read[T](self, function: Callable[[Observations], T]) -> Iterator[T]:
         _require_open(self._client)
@@ -259,11 +250,11 @@ class DistributedData(OutOfCoreRows):
 
     def _reduced(
         self,
-        function: Callable[..., Any],
-        combine: Callable[[Any, Any], Any],
-        *shared: Any,
         label: str,
         progress: bool,
+        function: Callable[..., Any],
+        combine: Callable[[Any, Any], Any],
+        *shared: Sequence[Any],
     ) -> Any:
         """Apply a function to each partition, and combine the results in order, in a tree.
 
@@ -271,10 +262,14 @@ class DistributedData(OutOfCoreRows):
         """
         from distributed import as_completed
 
+        _require_open(self._client)
         client, task = self._client, partial(on_partition, function, self._schema)
         # Partitions of a frame are computed by tasks of their own; files are passed unchanged.
         sources = client.compute(self._partitions)
-        same = ([value] * len(sources) for value in shared)
+        # Sent to the cluster as the result of a task, since Dask repeats the tasks of a lost
+        # worker but does not restore scattered data.
+        sent = [client.submit(tuple, own, pure=False) for own in shared]
+        same = ([own] * len(sources) for own in sent)
         # A higher priority than reading, so that few partitions wait in memory.
         leaves = client.map(task, sources, self._first_rows, *same, pure=False, priority=1)
         level, height = leaves, 1
@@ -310,9 +305,7 @@ def _check_client(client: Any) -> None:
 
 def _require_open(client: "Client") -> None:
     if client.status != "running":
-        raise DataError(
-            f"the Dask client is {client.status}; connect again, and make the data again"
-        )
+        raise DataError(f"the Dask client is {client.status}; connect again, and make new data")
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -384,13 +377,13 @@ def sum_rows(
     before, transformations, split, function, total = steps
     digest = Digest()
 
-    def read() -> Iterator[Observations]:
+    def read() -> Iterable[Observations]:
         nonlocal digest
         for piece in schema.read_again(tables, first_row):
             digest = digest.followed_by(piece)
             yield piece
 
-    pieces = iter(map(partial(transformed, transformations), stepped(before, read())))
+    pieces = iter(map(partial(applied, transformations), applied(before, read())))
     # BLAS results depend on the number of threads. Workers under a nanny have a single one anyway.
     with single_blas_thread():
         first = list(islice(pieces, 1))

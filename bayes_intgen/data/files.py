@@ -60,14 +60,11 @@ def kind_of(source: Path) -> str:
         raise DataError(f"there is no file {source}")
     if source.is_dir():
         raise DataError(f"{source} is a folder; name a file")
-    endings = [ending.lower() for ending in source.suffixes]
-    ending = endings[-1] if endings else ""
-    if ending in TEXT or (ending == ".gz" and endings[-2:-1] and endings[-2] in TEXT):
-        return "text"
-    if ending in PARQUET:
-        return "parquet"
-    if ending in ARROW:
-        return "arrow"
+    *_, before, last = ("", "", *(ending.lower() for ending in source.suffixes))
+    ending = before if last == ".gz" and before in TEXT else last
+    for kind, endings in {"text": TEXT, "parquet": PARQUET, "arrow": ARROW}.items():
+        if ending in endings:
+            return kind
     raise DataError(
         f"{source} has an unknown ending {ending!r}; the endings are "
         f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
@@ -166,7 +163,9 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
-        native = _first_rows(source, regime)
+        first = next(file_tables(source, None, regime), None)
+        # A file may hold columns without rows.
+        native = _native_table(source) if first is None else first
     elif kind_of(source) == "text":
         cleaned = read_text(source, regime, cells=cells)
         if said := cleaned.summary(str(source)):
@@ -273,14 +272,6 @@ def _native_table(source: Path) -> Any:
             return file.read()
     with arrow_file(source) as file:
         return file.read_all()
-
-
-def _first_rows(source: Path, regime: str | None) -> Any:
-    """First rows of a file that is streamed, with all columns."""
-    if (first := next(file_tables(source, None, regime), None)) is not None:
-        return first
-    with (parquet_file if kind_of(source) == "parquet" else arrow_file)(source) as file:
-        return getattr(file, "schema_arrow", file.schema).empty_table()
 
 
 def file_tables(

@@ -6,7 +6,7 @@ priority form the sample, independently of how rows are split into batches and o
 read them. By the digest a later pass notices that the source has changed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple, Self
 
@@ -58,9 +58,7 @@ class Digest(NamedTuple):
                 f"{SAME_ROWS}"
             )
         if now != self:
-            raise DataError(
-                f"the source held other values when it was first read than now; {SAME_ROWS}"
-            )
+            raise DataError(f"the source held other values when it was first read; {SAME_ROWS}")
 
 
 class Reservoir(NamedTuple):
@@ -115,12 +113,13 @@ class Reservoir(NamedTuple):
         """
         nothing = np.empty((0, 0))
         none = Observations((), "", nothing, np.empty(0), nothing.astype(bool))
-        empty = cls._empty(none, MissingCells.none())
+        empty = cls._empty(none, MissingCells())
         numbered = numbered_tables(tables, first_row)
         if not steps:
             samples = each(lambda table: cls.of(schema.read(*table)), numbered)
         else:
-            pieces = stepped(steps, each(schema.reread, numbered))
+            pieces: Iterable[Observations] = each(schema.reread, numbered)
+            pieces = applied(steps, pieces)
             samples = map(cls.of, _numbered(pieces, first_row))
         return reduce(cls.merge, samples, empty)
 
@@ -189,15 +188,13 @@ class Reservoir(NamedTuple):
         return self._replace(rows=self.rows.take(kept), priority=self.priority[kept])
 
 
-def stepped(steps: Iterable[WithPast], pieces: Iterable[Observations]) -> Iterable[Observations]:
-    """Apply steps to consecutive pieces, one after the other."""
-    for step in steps:
-        pieces = step(pieces)
-    return pieces
+def applied[T](functions: Iterable[Callable[[T], T]], value: T) -> T:
+    """Apply functions one after the other: steps to pieces, or transformations to rows."""
+    return reduce(lambda value, function: function(value), functions, value)
 
 
 def _numbered(pieces: Iterable[Observations], first_row: int) -> Iterator[Batch]:
     """Number the rows of pieces."""
     for piece in pieces:
-        yield Batch(piece, first_row + np.arange(len(piece)), MissingCells.none())
+        yield Batch(piece, first_row + np.arange(len(piece)), MissingCells())
         first_row += len(piece)

@@ -1,6 +1,7 @@
 """Rows of units that follow each other in time, where they are read piece by piece."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -97,7 +98,8 @@ def _refuse_disorder(columns: CovariateColumns, unit: int, before: float, after:
     )
 
 
-class WithPast(NamedTuple):
+@dataclass(frozen=True)
+class WithPast:
     """Apply a function to consecutive pieces, each after earlier rows of its units.
 
     Attributes
@@ -111,7 +113,7 @@ class WithPast(NamedTuple):
     function: Transformation
     periods: int
 
-    def __call__(self, pieces: Iterable[Observations]) -> Iterator[Observations]:
+    def __call__(self, pieces: Iterable[Observations]) -> Iterable[Observations]:
         """What the function makes of pieces; raises DataError if a unit goes back in time."""
         if not self.periods:
             yield from filter(len, map(self.function, pieces))

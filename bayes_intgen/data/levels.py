@@ -50,9 +50,8 @@ class ColumnLevels:
         >>> first.merge(second, "drug").categories("drug").labels
         ('off', 'on')
         """
-        ordered = self.ordered and other.ordered
         occurring = self.occurring | other.occurring
-        if not ordered:
+        if not (self.ordered and other.ordered):
             order = tuple(dict.fromkeys([*self.order, *other.order]))
             rows = {**other.rows, **self.rows}
             return ColumnLevels(order, occurring, False, self.declared and other.declared, rows)
@@ -123,10 +122,9 @@ def _merged(name: str, one: Content, other: Content) -> Content:
         return one | other
     if one == other:
         return one
+    kinds = "dates in some batches only"
     if isinstance(one, ColumnLevels) or isinstance(other, ColumnLevels):
         kinds = "numbers in some batches and levels in others"
-    else:
-        kinds = "dates in some batches only"
     raise DataError(f"column {name!r} holds {kinds}; give it one type")
 
 
@@ -153,9 +151,7 @@ def as_label(cell: Any, column: str) -> Label:
         return cell
     if isinstance(cell, int | float) and np.isfinite(cell):
         return float(cell)
-    raise DataError(
-        f"column {column!r} has the level {cell!r}; levels must be text, booleans or numbers"
-    )
+    raise DataError(f"levels of column {column!r} must be text, booleans or numbers, not {cell!r}")
 
 
 def _natural(label: Label) -> list[tuple[int, int | str]]:

@@ -61,9 +61,7 @@ class LiftTest:
                     "rows; a fit does not extrapolate"
                 )
         if self.x_from == self.x_to:
-            raise DataError(
-                f"x_from and x_to are both {format_number(self.x_to)}; they must differ"
-            )
+            raise DataError(f"x_from and x_to are both {format_number(self.x_to)} and must differ")
         minimum = MIN_SE * outcome_sd
         if not self.se > minimum:
             raise DataError(

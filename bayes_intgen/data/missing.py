@@ -3,7 +3,8 @@
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Self, get_args
+from dataclasses import dataclass, field
+from typing import Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,8 @@ MAX_COLUMNS_SHOWN = 6
 Counts = dict[Mask, int]
 
 
-class MissingCells(NamedTuple):
+@dataclass(frozen=True)
+class MissingCells:
     """Counts of missing cells, and of the rows that contain them.
 
     Attributes
@@ -39,14 +41,9 @@ class MissingCells(NamedTuple):
         Rows with at least one missing cell, by regime.
     """
 
-    cells: dict[str, Counts]
-    first: dict[str, int]
-    rows: Counts
-
-    @classmethod
-    def none(cls) -> Self:
-        """No missing cells."""
-        return cls({}, {}, {})
+    cells: dict[str, Counts] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+    rows: Counts = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -72,7 +69,7 @@ class MissingCells(NamedTuple):
         {(False,): 1, (True,): 1}
         """
         if not missing:
-            return cls.none()
+            return cls()
         return cls(
             {name: counts_of_masks(intervened[cells]) for name, cells in missing.items()},
             {name: first_row + int(cells.argmax()) for name, cells in missing.items()},
@@ -113,7 +110,8 @@ class MissingCells(NamedTuple):
             return
         shown = [
             f"column {name!r} has {sum(self.cells[name].values())} missing cells "
-            f"({counts_in_words(actions, self.cells[name])}), the first in row {self.first[name]}"
+            f"({', '.join(_counted(actions, self.cells[name]))}), "
+            f"the first in row {self.first[name]}"
             for name in refused[:MAX_COLUMNS_SHOWN]
         ]
         more = len(refused) - len(shown)
@@ -162,17 +160,6 @@ def words_of_missing(missing: Mapping[str, Treatment]) -> list[str]:
     return ["--missing", ",".join(parts)] if parts else []
 
 
-def counts_in_words(actions: Sequence[str], counts: Mapping[Mask, int]) -> str:
-    """List numbers of rows by regime.
-
-    Examples
-    --------
-    >>> counts_in_words(["red"], {(False,): 2, (True,): 1})
-    'observational 2, do(red) 1'
-    """
-    return ", ".join(_counted(actions, counts))
-
-
 def _counted(actions: Sequence[str], counts: Mapping[Mask, int]) -> list[str]:
     return [f"{mask_label(actions, mask)} {count}" for mask, count in counts.items()]
 
@@ -186,7 +173,7 @@ def dropped_in_words(actions: Sequence[str], dropped: Mapping[Mask, int]) -> lis
     ['3 rows with missing cells left out: observational 2, do(red) 1']
     """
     total = sum(dropped.values())
-    counts = counts_in_words(actions, dropped)
+    counts = ", ".join(_counted(actions, dropped))
     return [f"{total} rows with missing cells left out: {counts}"] if total else []
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Self, Unpack
 
 from bayes_intgen._arguments import whole_number
 from bayes_intgen._work import in_threads, stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
-from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, stepped
+from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, applied
 from bayes_intgen.data.in_time import WithPast
 from bayes_intgen.data.rows import (
     Observations,
@@ -23,6 +25,7 @@ from bayes_intgen.data.rows import (
     Rows,
     Transformation,
     check_enough_rows,
+    in_batches,
     kind_of_outcome,
 )
 from bayes_intgen.data.schema import Each, Options, Schema, numbered_tables, shows_options
@@ -101,16 +104,11 @@ class OutOfCoreRows(Rows):
         )
 
     @property
-    def by_time(self) -> Self:
-        """The same rows, those of a unit in the order of time, in which they are read."""
-        return self
-
-    @property
     def this_period(self) -> Self:
         """Rows with the actions of their period, if these were carried over."""
         if self.in_memory.periods is None:
             return self
-        return self.with_outcome(of_this_period)
+        return self.with_outcome(attrgetter("this_period"))
 
     def _replace(self, **changes: Any) -> Self:
         same = copy(self)
@@ -150,7 +148,7 @@ class OutOfCoreRows(Rows):
     @cached_property
     def in_memory(self) -> Observations:
         """Rows in memory: a sample of every regime."""
-        return self._sample(SAMPLE_ROWS)
+        return self._finished(self._first_pass.sample(SAMPLE_ROWS))
 
     @property
     def opening(self) -> Observations:
@@ -164,16 +162,15 @@ class OutOfCoreRows(Rows):
         numbered in the source here, and without those left out in memory.
         """
         rows = whole_number(rows, "rows", 1, DataError)
-        return self.in_memory if rows >= SAMPLE_ROWS else self._sample(rows)
-
-    def _sample(self, rows: int) -> Observations:
+        if rows >= SAMPLE_ROWS:
+            return self.in_memory
         return self._finished(self._first_pass.sample(rows))
 
     def _finished(self, rows: Observations) -> Observations:
         """Rows of the first pass as those of later passes."""
         names = ("categories", "columns", "lift_tests", "dropped", "left_out")
         more = {name: getattr(self, name) for name in names}
-        return transformed(self._transformations, replace(rows, **more))
+        return applied(self._transformations, replace(rows, **more))
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield all rows in consecutive batches of at most ``rows`` rows.
@@ -186,30 +183,18 @@ class OutOfCoreRows(Rows):
         rows = whole_number(rows, "rows", 1, DataError)
         digest = Digest()
 
-        def read() -> Iterator[Observations]:
+        def read() -> Iterable[Observations]:
             nonlocal digest
             for piece, own in self._read(lambda piece: (piece, Digest().followed_by(piece))):
                 digest = digest.merge(own)
                 yield piece
 
-        for piece in stepped(self._steps, read()):
-            yield from map(partial(transformed, self._transformations), piece.batches(rows))
+        batches = in_batches(applied(self._steps, read()), rows)
+        yield from map(partial(applied, self._transformations), batches)
         self._source.refuse_other(digest)
 
     def __len__(self) -> int:
         return self._first_pass.digest.rows
-
-
-def of_this_period(rows: Observations) -> Observations:
-    """Rows with the actions of their period."""
-    return rows.this_period
-
-
-def transformed(transformations: Iterable[Transformation], rows: Observations) -> Observations:
-    """Apply transformations in order."""
-    for transformation in transformations:
-        rows = transformation(rows)
-    return rows
 
 
 def counted(tables: Tables, passes: Passes) -> Iterator[Any]:
@@ -293,8 +278,7 @@ class StreamedData(OutOfCoreRows):
         schema = Schema.of(actions, outcome, regime, **options)
 
         def tables() -> Iterator[Any]:
-            for path in files:
-                yield from parquet_tables(path, schema.every)
+            return chain.from_iterable(parquet_tables(path, schema.every) for path in files)
 
         return cls(tables, schema, progress)
 
@@ -343,10 +327,9 @@ class StreamedData(OutOfCoreRows):
         20
         """
         schema = Schema.of(actions, outcome, regime, **options)
-        open_ = tables if callable(tables) else lambda: tables
 
         def opened() -> Iterable[Any]:
-            batches = open_()
+            batches = tables() if callable(tables) else tables
             if not isinstance(batches, Iterable):
                 raise DataError(f"tables must be tables, not {batches!r}")
             if not callable(tables) and iter(batches) is batches:

@@ -249,12 +249,11 @@ class _Proposer:
 
     def _regime(self) -> str | None:
         """The column of text whose labels are explained or name columns, or that is called so."""
-        few = [
+        called = [
             name
             for name in self._free("levels", "whole", "constant", "text")
-            if self.contents[name].distinct <= MAX_LEVELS
+            if self.contents[name].distinct <= MAX_LEVELS and {*words_of(name)} & _REGIME
         ]
-        called = [name for name in few if {*words_of(name)} & _REGIME]
         others = [name for name in self._free("levels") if name not in called]
         for names in (called, others):
             clues = {name: self._clues(name) for name in names}
@@ -308,15 +307,13 @@ class _Proposer:
 
     def _times(self) -> None:
         """Dates and counts of time, of those that say the same the first, and what they decide."""
-        kept: list[str] = []
         counts = [name for name in self._free("whole") if self._called(name, _TIME)]
         dates = [name for name in self._free("dates") if holds_dates(self.table[name])]
         for name in [*dates, *counts]:
-            finer = next((k for k in kept if self._determines(k, name)), None)
+            finer = next((k for k in self.times if self._determines(k, name)), None)
             if finer is not None:
                 self.reasons[name] = f"{finer!r} says it, too"
                 continue
-            kept.append(name)
             self.times.append(name)
             is_date = name in dates
             self._set(name, "covariate", "with a trend and a yearly season" if is_date else "time")
@@ -394,16 +391,14 @@ class _Proposer:
         ]
         free = [n for names in (levels, numbers) if len(names) <= MAX_PROPOSED for n in names]
         values, actions = self._values(free), self._with_role("action")
-        settings, outcome = self._values(actions), self._with_role("outcome")
+        known, limit = [*actions, *self._with_role("outcome")], 1 - MIN_OTHER_SHARE
+        originals = self._values(known)
+        settings = originals[:, : len(actions)]
         for name, column in zip(free, values.T, strict=True):
-            copied = copied_action(column, settings)
+            copied = copied_action(column, originals)
             if copied is not None:
-                self.reasons[name] = f"a copy of {actions[copied]!r}"
-            elif copied_action(column, self._values(outcome)) is not None:
-                self.reasons[name] = f"a copy of {outcome[0]!r}"
-            elif np.unique(column, return_counts=True)[1].max() > (1 - MIN_OTHER_SHARE) * len(
-                column
-            ):
+                self.reasons[name] = f"a copy of {known[copied]!r}"
+            elif np.unique(column, return_counts=True)[1].max() > limit * len(column):
                 self.reasons[name] = "nearly always the same"
         # With the coarser groupings, too, the tests would have no power.
         groups = map(self._codes, self._with_role("group"))
@@ -421,15 +416,11 @@ class _Proposer:
             np.column_stack([none, *days])[rows],
         )
         for change in sorted(changes, key=lambda change: not change.by_value):
-            name, action, p = (
-                free[change.covariate],
-                actions[change.action],
-                f"(p = {change.p:.1g})",
-            )
+            action, p = actions[change.action], f"(p = {change.p:.1g})"
             sign = f"differs where {action!r} was set {p}: a covariate only if no action changes it"
             if change.by_value:
                 sign = f"depends on {action!r} where that was set {p}: no covariate"
-            self.reasons.setdefault(name, sign)
+            self.reasons.setdefault(free[change.covariate], sign)
         for name in free:
             if name not in self.reasons:
                 self._set(name, "covariate", "a covariate if no action changes it")
@@ -459,9 +450,8 @@ class _Proposer:
 
     def _determines(self, finer: str, name: str) -> bool:
         """Whether cells of one column that are equal have equal cells in another."""
-        own, other = self._codes(finer), self._codes(name)
-        first = np.unique(own, return_index=True, return_inverse=True)[1:]
-        return bool((other[first[0]][first[1]] == other).all())
+        distinct = pd.Series(self._codes(name)).groupby(self._codes(finer)).nunique()
+        return bool((distinct == 1).all())
 
     def _missing(self) -> tuple[dict[str, Treatment], int]:
         """Treatment of missing cells in columns with roles, and the rows that it leaves out."""

@@ -188,9 +188,7 @@ def _check_names(point: Mapping[Any, Any], names: Sequence[str], where: str = ""
     refuse_unknown_actions(point, names, PointsError, f"points{where}: ")
     missing = [name for name in names if name not in point]
     if missing:
-        raise PointsError(
-            f"points have no value of {quoted(missing)}{where}; give one for every action"
-        )
+        raise PointsError(f"points have no value of {quoted(missing)}{where}; give one per action")
 
 
 def is_sequence(value: Any) -> bool:

@@ -83,20 +83,20 @@ def read(
       do(x)          10
     """
     columns = (actions, outcome, regime)
-    if _is_of("dask", source):
-        return DistributedData.from_dask(
-            source, *columns, client=client, progress=progress, **options
-        )
-    if client is not None:
-        return DistributedData.from_parquet(
-            source, *columns, client=client, progress=progress, **options
-        )
+    if (is_dask := _is_of("dask", source)) or client is not None:
+        read_by: Any = DistributedData.from_dask if is_dask else DistributedData.from_parquet
+        rows: Rows = read_by(source, *columns, client=client, progress=progress, **options)
+        return rows
     by_time = options.get("time") is not None
     if isinstance(source, str | PathLike) and not is_streamed(Path(source), by_time):
         source = read_table(Path(source), regime)
     schema = Schema.of(*columns, **options)
     if paths := _paths(source):
-        return StreamedData(partial(_tables, paths, schema.every, regime), schema, progress)
+        return StreamedData(
+            lambda: chain.from_iterable(file_tables(own, schema.every, regime) for own in paths),
+            schema,
+            progress,
+        )
     is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
     # Queries that aggregate in parallel round differently when they are run again.
     table = as_table(source.limit(MAX_ROWS + 1) if is_query else source, schema.every)
@@ -119,10 +119,3 @@ def _is_of(library: str, source: Any) -> bool:
 def _paths(source: Any) -> Sequence[str | PathLike[str]]:
     paths = source if isinstance(source, list | tuple) else [source]
     return paths if all(isinstance(path, str | PathLike) for path in paths) else ()
-
-
-def _tables(
-    paths: Sequence[str | PathLike[str]], wanted: Sequence[str], regime: str
-) -> Iterable[Any]:
-    """Open files one after the other."""
-    return chain.from_iterable(file_tables(path, wanted, regime) for path in paths)

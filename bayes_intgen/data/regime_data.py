@@ -328,16 +328,14 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
             )
     own, other, count = data.columns, new.columns, len(data.names)
     numbers, codes = np.split(new.covariates, [len(own.names)], axis=1)
-    recoded = [
-        _recoded(*column)
-        for column in zip(
-            (*data.names, *own.names),
-            (*new.actions.T, *numbers.T),
-            (*new.categories, *other.categories),
-            (*data.categories, *own.categories),
-            strict=True,
-        )
-    ]
+    smooth = zip(
+        (*data.names, *own.names),
+        (*new.actions.T, *numbers.T),
+        (*new.categories, *other.categories),
+        (*data.categories, *own.categories),
+        strict=True,
+    )
+    recoded = [_recoded(*column) for column in smooth]
     # Codes of the new rows by the labels of all groups, the new ones last.
     labels = tuple(map(_joined, own.labels, other.labels))
     units, meanings = _joined(own.units, other.units), {**own.meanings, **other.meanings}
@@ -352,13 +350,12 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
         series = of_new.astype(np.int_)[series]
     covariates = [*recoded[count:], *groups]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
-    rows = data.followed_by(
+    return data.followed_by(
         replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added, series=series),
         columns=columns,
         lift_tests=(*data.lift_tests, *new.lift_tests),
         dropped=summed(data.dropped, new.dropped),
-    )
-    return rows._frozen()
+    )._frozen()
 
 
 def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

@@ -208,10 +208,8 @@ def _refusal(unknown: Mapping[str, tuple[str, int]], reader: LabelReader, column
     examples = dict([*known.items()][:2]) or {next(iter(unknown)): reader.names[0]}
     python = {label: actions or None for label, actions in examples.items()}
     typed = " ".join(spelled_meaning(label, actions) for label, actions in examples.items())
-    remedy, nothing = (
-        option("labels", repr(python), command=typed),
-        option("None", command="nothing"),
-    )
+    remedy = option("labels", repr(python), command=typed)
+    nothing = option("None", command="nothing")
     return (
         f"column {column!r} has labels that name no action: {first_few(shown)}. Say what they "
         f"stand for: {remedy} ({nothing} where no action was set); the actions are "

@@ -156,9 +156,9 @@ class Rows(ABC):
         """First rows by unit and time, or of the table without a time: up to ``OPENING_ROWS``."""
 
     @property
-    @abstractmethod
     def by_time(self) -> "Rows":
-        """The same rows, those of a unit in the order of time."""
+        """The same rows, those of a unit in the order of time, as they are read out of memory."""
+        return self
 
     @property
     @abstractmethod

@@ -389,13 +389,11 @@ class Schema:
         columns = self.columns
         if name in columns.groups:
             return self._groups(table, name, numbers)
-        if name in columns.dates:
-            return self._times(table, name, numbers)
         every = zip(
             (*self.actions, *columns.names), (*self.categories, *columns.categories), strict=True
         )
         levels = dict(every)[name]
-        if has_levels(table, name) and levels is not None:
+        if levels is not None and has_levels(table, name):
             found = distinct_cells(table[name])
             return levels.encode(found.cells, name, rows=numbers[found.first])[found.which]
         values = self._times(table, name, numbers)

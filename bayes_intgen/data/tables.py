@@ -161,8 +161,7 @@ def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
     if series.dtype.is_float():
         return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
     if series.dtype == nw.Object:
-        cells = np.empty(len(series), dtype=object)
-        cells[:] = series.to_list()
+        cells = pd.Series(series.to_list(), dtype=object).to_numpy()
         blanks = np.array([isinstance(cell, str) and not cell.strip() for cell in cells], bool)
         return np.asarray(null | missing_in(cells) | blanks)
     return null
@@ -232,8 +231,7 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
         codes = series.replace_strict(cells, [*range(len(cells))], return_dtype=nw.Int64)
         which = np.asarray(codes.fill_null(-1).to_numpy()).astype(np.intp)
     else:
-        objects = np.empty(len(series), dtype=object)
-        objects[:] = series.to_list()
+        objects = pd.Series(series.to_list(), dtype=object).to_numpy()
         if series.dtype == nw.Object:
             # Lists cannot be compared, and True would equal 1.
             which, distinct = np.where(missing_in(objects), -1, np.arange(len(objects))), objects

@@ -25,6 +25,7 @@ import pandas as pd
 
 from bayes_intgen.data.cells import (
     MISSING,
+    MISSING_VALUES,
     CleanedColumn,
     Question,
     by_answer,
@@ -86,7 +87,8 @@ class Cleaned:
             f"{where} stays text: {own.in_words()}" for where, own in by_answer(self.questions)
         ]
         odd = [column for column in self.columns if not column.plain and not column.questions]
-        odd.sort(key=lambda column: not column.has_unusual_markers)
+        # Those first in which cells count as missing that programs would not take for such.
+        odd.sort(key=lambda column: MISSING_VALUES.issuperset(column.markers))
         parts = [*self.notes, *asked, *map(str, odd)]
         more = [f"{len(parts) - MAX_PARTS} more"] if len(parts) > MAX_PARTS else []
         if more and source:
@@ -158,11 +160,10 @@ def cleaned_columns(table: "nw.DataFrame[Any]", regime: str, **answers: Any) -> 
     texts = {}
     for name in table.columns:
         if names[name] != regime and table[name].dtype in (nw.String, nw.Object):
-            cells = table[name].to_list()
-            absent = missing_cells(table[name])
-            present = [cell for cell, missing in zip(cells, absent, strict=True) if not missing]
-            if present and all(isinstance(cell, str) for cell in present):
-                texts[name] = pd.Series(cells, dtype=object).mask(absent)
+            cells = pd.Series(table[name].to_list(), dtype=object).mask(missing_cells(table[name]))
+            present = cells.dropna()
+            if len(present) and all(isinstance(cell, str) for cell in present):
+                texts[name] = cells
     converted, read = read_columns(texts, **answers)
     is_pandas, changed = table.implementation.is_pandas_like(), []
     for name, cells in converted.items():
@@ -415,11 +416,9 @@ def _layout(text: str, separator: str) -> _Layout:
     used = named or [i for i in together if any(lines[i][1:])] or together
     names = _joined([lines[i] for i in used])
     joined = (name for name, last in zip(names, lines[used[-1]], strict=False) if name != last)
-    notes = (
-        [f"columns such as {max(joined, key=len)!r} are named by {len(used)} lines"]
-        if used[1:]
-        else []
-    )
+    notes = []
+    if used[1:]:
+        notes.append(f"columns such as {max(joined, key=len)!r} are named by {len(used)} lines")
     first = heads[-1] + 1
     left_out = [i for i in range(start, first) if i not in used and any(lines[i])]
     others = [f"{i + 1} ({next(filter(None, lines[i]))!r})" for i in left_out]

@@ -68,8 +68,7 @@ def checked_data(data: Any) -> Rows:
         )
     if isinstance(data, Observations):
         check_enough_rows(data)
-        if len(data.columns):
-            check_covariates(data)
+        check_covariates(data)
     return data
 
 
@@ -131,8 +130,8 @@ def check_covariates(data: Rows) -> None:
             raise DataError(
                 f"covariate {name!r} is a copy of action {data.names[copied]!r}; omit it"
             )
-    fine = []
-    for name, labels in zip(sample.columns.groups, sample.columns.labels, strict=True):
+    groupings = dict(zip(sample.columns.groups, sample.columns.labels, strict=True))
+    for name, labels in groupings.items():
         if len(labels) < 2:
             raise DataError(f"grouping {name!r} has a single group; omit it")
         if len(labels) == rows:
@@ -140,8 +139,7 @@ def check_covariates(data: Rows) -> None:
                 f"each row has a {name!r} of its own, so that the level of a group cannot be told "
                 "apart from noise; omit the grouping"
             )
-        if len(labels) > MAX_GROUP_COLUMNS:
-            fine.append(name)
+    fine = [name for name, labels in groupings.items() if len(labels) > MAX_GROUP_COLUMNS]
     if len(fine) > 1:
         raise DataError(
             f"groupings {quoted(fine)} have more than {MAX_GROUP_COLUMNS} groups each; a fit "
@@ -177,8 +175,7 @@ class Replicates(NamedTuple):
         pair = _ranks(np.column_stack([cell, data.outcome, *weights]))
         first = np.unique(pair, return_index=True)[1]
         # Rows that differ in their weights alone are not copies, but do not vary either.
-        outcomes = np.unique(np.column_stack([cell, data.outcome]), axis=0)[:, 0].astype(int)
-        varies = np.bincount(outcomes) > 1
+        varies = pd.Series(data.outcome).groupby(cell).nunique().to_numpy() > 1
         value = np.unique(data.outcome, return_inverse=True)[1]
         is_shared = np.bincount(value[first])[value] > 1
         repeated = np.ones(len(data), dtype=bool)

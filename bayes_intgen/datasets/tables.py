@@ -82,16 +82,8 @@ def light_tunnel(
     table = table[table[hidden] < 64]
     digit = (table[hidden].to_numpy()[:, None] >> np.arange(6)) & 1
     causes = {f"{hidden}_{k}": digit[:, 2 - k :: 2] @ [1, 2, 4] for k in (1, 2)}
-    actions = [colour for colour in COLOURS if colour != hidden]
-    return confound(
-        table.assign(**causes),
-        actions,
-        list(causes),
-        outcome,
-        strength=strength,
-        rows=rows,
-        seed=seed,
-    )
+    actions, table = [colour for colour in COLOURS if colour != hidden], table.assign(**causes)
+    return confound(table, actions, list(causes), outcome, strength=strength, rows=rows, seed=seed)
 
 
 @takes_rng
