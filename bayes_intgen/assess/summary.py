@@ -1,6 +1,6 @@
 """One-screen summary of data or a fit: regimes, certificates, support, checks and problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from textwrap import TextWrapper
@@ -107,10 +107,6 @@ class Report:
             }
         )
 
-    def __post_init__(self) -> None:
-        sections = {title: lines for title, lines in self.sections.items() if lines}
-        object.__setattr__(self, "sections", sections)
-
     def __str__(self) -> str:
         lines = [self.head]
         # Options of the command line have hyphens, and names may have.
@@ -203,7 +199,7 @@ def summarise_data(
     problems = tuple(spoken(finding.text) for finding in found)
     sections = {
         "Columns": note_lines(columns),
-        "Groups": tuple(groups_in_words(data)),
+        "Groups": groups_in_words(data),
         "Outcome": advice_on_scale(few),
         "Regimes": (*regime_lines(regimes), *data.columns.order_in_words),
         "Certificates": certificate_lines(questions),
@@ -213,7 +209,7 @@ def summarise_data(
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
     tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
-    return Report(head, tree, sections, problems, tuple(columns), command)
+    return Report(head, tree, _with_lines(sections), problems, tuple(columns), command)
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:
@@ -266,14 +262,20 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     size += f", rows read {times}" if passes else ""
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(posterior.actions)}: {size}"
     problems = tuple(finding.text for finding in found)
-    return Report(head, xr.DataTree.from_dict(groups), sections, problems=problems)
+    return Report(head, xr.DataTree.from_dict(groups), _with_lines(sections), problems)
 
 
-def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def _with_lines(sections: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Sections that are not empty."""
+    every = {title: tuple(lines) for title, lines in sections.items()}
+    return {title: lines for title, lines in every.items() if lines}
+
+
+def _graph_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """Edges of a learned graph, in one sentence."""
-    if posterior.terms.parents is None or not is_learned(posterior.graph):
-        return ()
-    words = edges_in_words(posterior.graph)
-    if not shows_edges(posterior.graph):
-        return (f"{words[0].upper()}{words[1:]}.",)
-    return (f"Learned from the actions: {words}.",)
+    if posterior.terms.parents is not None and is_learned(posterior.graph):
+        words = edges_in_words(posterior.graph)
+        if shows_edges(posterior.graph):
+            yield f"Learned from the actions: {words}."
+        else:
+            yield f"{words[0].upper()}{words[1:]}."
