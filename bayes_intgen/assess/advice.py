@@ -23,7 +23,7 @@ from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import first_few, in_both, option, quoted
+from bayes_intgen.text.messages import few, first_few, in_both, option, quoted
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -392,9 +392,9 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
     if pairs:
         every = {frozenset((test.action, test.given)): test for test in pairs}
         named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
-        named[MAX_PAIRS:] = [f"{len(named) - MAX_PAIRS} more pairs"] * (len(named) > MAX_PAIRS)
+        shown = ", ".join(few(named, MAX_PAIRS, "{} more pairs"))
         yield (
-            f"the fit does not follow {', '.join(named)} together ({smallest_p(pairs)}): the "
+            f"the fit does not follow {shown} together ({smallest_p(pairs)}): the "
             "outcome changes faster than the model's functions can. Intervals may be too narrow "
             "there; plot both, or cut one into levels"
         )

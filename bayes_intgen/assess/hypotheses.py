@@ -185,9 +185,9 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
     """Whether a gate, a number per regime, is linearly independent of others."""
-    without = np.reshape(others, (-1, len(gate)))
-    rank = int(np.linalg.matrix_rank(np.vstack([without, gate])))
-    return rank > (int(np.linalg.matrix_rank(without)) if len(without) else 0)
+    without = np.vstack([np.zeros_like(gate), *others])
+    every = np.vstack([without, gate])
+    return bool(np.linalg.matrix_rank(every) > np.linalg.matrix_rank(without))
 
 
 @dataclass(frozen=True, eq=False)

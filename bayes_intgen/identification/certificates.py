@@ -32,7 +32,7 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.formats import format_value
-from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import few, in_words, quoted, refuse_unknown_actions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,15 +137,14 @@ class Certificate:
     def _remedy(self) -> str:
         """Sentences on the missing experiments."""
         single = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
-        shown = single[:3] + [f"one of {len(single) - 3} others"] * (len(single) > 3)
         itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
-        ways = f"{', '.join(shown)}, or {itself}" if shown else itself
-        sentence = f"One more experiment would do: {ways}."
+        ways = [*few(single, 3, "one of {} others"), f"or {itself}" if single else itself]
+        sentence = f"One more experiment would do: {', '.join(ways)}."
         sets = [s for s in self.missing if len(s) > 1]
         if not sets:
             return sentence
         example = "for example " if len(sets) > 1 else ""
-        needed = in_words([_phrase(experiment) for experiment in sets[0]])
+        needed = in_words([*map(_phrase, sets[0])])
         return f"{sentence} With one action set at a time it takes {example}{needed}."
 
     def to_dataframe(self) -> "pd.DataFrame":
