@@ -103,12 +103,8 @@ class Certificate:
     level_rests_on: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join(
-            [
-                self.verdict,
-                *(f"{reason[0].upper()}{reason[1:]}." for reason in self.level_rests_on.values()),
-            ]
-        )
+        reasons = [f"{own[0].upper()}{own[1:]}." for own in self.level_rests_on.values()]
+        return " ".join([self.verdict, *reasons])
 
     @property
     def verdict(self) -> str:
@@ -126,13 +122,11 @@ class Certificate:
 
     def _where(self) -> str:
         """Clause on the values at which the certificate holds, if experiments have few values."""
-        if not self.only_at:
-            return ""
         places = [
             f"{name} = {' or '.join(map(format_value, values))}"
             for name, values in self.only_at.items()
         ]
-        return f"; at {in_words(places)} only"
+        return f"; at {in_words(places)} only" if places else ""
 
     def _remedy(self) -> str:
         """Sentences on the missing experiments."""
@@ -319,9 +313,11 @@ def _reason(
     """
     never = [n for k, n in enumerate(names) if target[k] and shares[k] == 0]
     always = [n for k, n in enumerate(names) if not target[k] and shares[k] == 1]
-    clauses = [f"{in_words(never)} {_was(never)} never set"] if never else []
-    if always:
-        clauses.append(f"{in_words(always)} {_was(always)} set in every regime")
+    clauses = [
+        f"{in_words(own)} {'was' if len(own) == 1 else 'were'} {how}"
+        for own, how in ((never, "never set"), (always, "set in every regime"))
+        if own
+    ]
     if clauses:
         return ", and ".join(clauses)
     # The null direction with the fewest actions that changes the mean under the target.
@@ -347,10 +343,6 @@ def _phrase(experiment: Experiment) -> str:
     return regime_label(experiment) if experiment else "observational rows"
 
 
-def _was(names: list[str]) -> str:
-    return "was" if len(names) == 1 else "were"
-
-
 def missing_experiments(basis: list[Vector], target: Mask) -> tuple[tuple[Mask, ...], ...]:
     """Find sets of experiments that would identify a target that is not identified.
 
@@ -361,8 +353,8 @@ def missing_experiments(basis: list[Vector], target: Mask) -> tuple[tuple[Mask, 
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     # The actions of the target first, and observational rows after single actions.
     single.sort(key=lambda mask: not any(map(and_, mask, target)))
-    gains = {mask: project(basis, mask) for mask in (*single, (False,) * count)}
-    gains = {mask: gain for mask, gain in gains.items() if any(gain)}
+    every = *single, (False,) * count
+    gains = {mask: gain for mask in every if any(gain := project(basis, mask))}
 
     def suffice(masks: Sequence[Mask]) -> bool:
         independent, _ = null_space([*(gains[mask] for mask in masks), wanted], len(wanted))

@@ -192,7 +192,8 @@ class Cells:
         used = [*compress(self.tables, equations.any(axis=0))]
         # A point has one entry of each table. Those without coordinates have new ones.
         tables = [*dict.fromkeys([*used, *wanted])]
-        found = [self.undetermined.get(_entry(table, code)) for table in tables]
+        entries = [(free, of, tuple(code[j] for j in of)) for free, of in tables]
+        found = [*map(self.undetermined.get, entries)]
         known = np.array([np.zeros(self.dimension) if own is None else own for own in found])
         is_new = np.array([own is None for own in found])
         coordinates = np.concatenate([known, np.eye(len(tables))[:, is_new]], axis=1)
@@ -249,12 +250,6 @@ def _tables(
     """Whether the tables of a regime are free of confounding, and their actions."""
     inputs = [(k,) if was_set else (k, *parents[k]) for k, was_set in enumerate(mask)]
     return [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
-
-
-def _entry(table: Table, code: tuple[int, ...]) -> Entry:
-    """Entry of a table in a cell."""
-    free, of = table
-    return free, of, tuple(code[j] for j in of)
 
 
 def _null_space_of_gram(gram: Array) -> Array:

@@ -284,7 +284,6 @@ class ReferenceRows:
                 both = np.array(self.masks)[:, list(pair)].all(axis=1)
                 own &= (near & both).any(axis=1)
             together[:, list(pair)] &= own[at, None]
-        observed = ~np.array(self.masks)
         # Without a graph all actions have the same rank test.
         biased = [biased_by([k], parents) for k in every]
         for involved in set(biased):
@@ -293,8 +292,8 @@ class ReferenceRows:
             found = iter(separates(self.masks, near, target, involved).tolist())
             for k in alike:
                 separated[:, k] = np.array([*islice(found, len(alone[k]))])[which[k]]
-        for k in every:
-            without_setting[:, k] = (reached[k,] & observed[:, k]).any(axis=1)
+        for k, was_set in enumerate(np.array(self.masks).T):
+            without_setting[:, k] = reached[k,][:, ~was_set].any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
@@ -367,12 +366,12 @@ class ReferenceRows:
     def _places(self) -> Array:
         """Places at which regimes are compared, shape (n, K)."""
         of_regime = [first_rows(rows, PLACES) for rows in self.visited]
+        regimes = [*zip(of_regime, self.masks, strict=True)]
         # Rows are rarely at the settings of several experiments by themselves.
-        own = [
-            next((rows for rows, mask in zip(of_regime, self.masks, strict=True) if mask[k]), None)
+        columns = [
+            next((rows for rows, mask in regimes if mask[k]), of_regime[0])[:, k]
             for k in range(len(self.names))
         ]
-        columns = [(of_regime[0] if rows is None else rows)[:, k] for k, rows in enumerate(own)]
         together = np.stack([own[: min(map(len, columns))] for own in columns], axis=1)
         return np.concatenate([*of_regime, together])
 
@@ -410,19 +409,15 @@ class ReferenceRows:
         verdict: Verdict,
     ) -> xr.Dataset:
         """Assemble the result of ``RegimeData.support``."""
-        shape = (len(points), len(self.masks), len(self.names))
-        measures = ("distance", "joint_distance")
-        parts = {name: np.empty(shape) for name in measures}
         # With an unknown graph all actions are measured together, once.
         measured = cache(lambda inputs: self.distances(points, inputs))
-        for k, others in enumerate(parents):
-            values = measured((k,)), measured(tuple(sorted((k, *others))))
-            for name, value in zip(measures, values, strict=True):
-                parts[name][..., k] = value
+        alone = [measured((k,)) for k in range(len(self.names))]
+        jointly = [measured(tuple(sorted((k, *others)))) for k, others in enumerate(parents)]
         dims = ("point", "regime", "action")
         return xr.Dataset(
             {
-                **{name: (dims, values) for name, values in parts.items()},
+                "distance": (dims, np.stack(alone, axis=-1)),
+                "joint_distance": (dims, np.stack(jointly, axis=-1)),
                 "needs_met": (("point", "action"), verdict.needs_met),
                 "supported": ("point", verdict.supported),
                 "was_set": (("regime", "action"), np.array(self.masks)),
@@ -461,9 +456,9 @@ class ReferenceRows:
         """
         out = []
         for columns in zip(*(np.sort(rows, axis=0).T for rows in self._visited_apart), strict=True):
-            low, high = zip(*map(stretches, columns), strict=True)
+            low, high = zip(*(stretches(own, own, 2 * NEAR) for own in columns), strict=True)
             first = np.cumsum([0, *map(len, low[:-1])])
-            out.append((np.concatenate(low), np.concatenate(high), first))
+            out.append((np.concatenate(low) - NEAR, np.concatenate(high) + NEAR, first))
         return tuple(out)
 
     def _by_regime(self, transform: Callable[[Array], Array]) -> tuple[Array, ...]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.distance import stretches
 from bayes_intgen.identification.regimes import Mask, combined_regimes, mask_label
 from bayes_intgen.text.messages import first_few
 
@@ -294,30 +295,6 @@ def _inverse(scatter: Array) -> tuple[Array, Array]:
     zero = values <= TOLERANCE * max(values[-1], 1.0)
     own = vectors[:, ~zero]
     return (own / values[~zero]) @ own.T, vectors[:, zero]
-
-
-def stretches(values: Array, positions: Array, gap: float) -> tuple[Array, Array]:
-    """First and last of the values of each stretch without a wide gap.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        In increasing order.
-    positions : ndarray, shape (n,)
-        Those of the values on the line on which gaps are measured.
-    gap : float
-
-    Examples
-    --------
-    >>> values = np.array([1.0, 2.0, 7.0])
-    >>> stretches(values, values, 3.0)
-    (array([1., 7.]), array([2., 7.]))
-    """
-    wide = np.diff(positions) > gap
-    return (
-        np.concatenate([values[:1], values[1:][wide]]),
-        np.concatenate([values[:-1][wide], values[-1:]]),
-    )
 
 
 def _ends(values: Array, has_levels: bool, regimes: Sequence[Array]) -> Array:
