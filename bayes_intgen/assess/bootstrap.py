@@ -199,16 +199,10 @@ def familywise_results(tests: Sequence[BootstrapTest], level: float) -> list[Boo
     smallest = np.sort(p.min(axis=1))
     familywise = np.searchsorted(smallest, p[0], side="right") / len(smallest)
     threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
+    p_values = zip(p[0].tolist(), familywise.tolist(), strict=True)
     return [
-        BootstrapResult(
-            test.of,
-            test.log_bayes_factor,
-            float(p[0, i]),
-            float(familywise[i]),
-            test.size,
-            test.detectable(threshold),
-        )
-        for i, test in enumerate(tests)
+        BootstrapResult(test.of, test.log_bayes_factor, *own, test.size, test.detectable(threshold))
+        for test, own in zip(tests, p_values, strict=True)
     ]
 
 

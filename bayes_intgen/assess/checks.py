@@ -433,7 +433,7 @@ def check(
     data, model = with_carryover(data, model, progress)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
-    candidates = alternatives(rows, model)
+    candidates = [*alternatives(rows, model)]
     # Each family of tests has its share of the level: mean, variance and actions.
     has_regimes = any(each.of.kind == "regime" and each.testable for each in candidates)
     families = 2 + has_regimes + bool(model.shapes(rows))
@@ -447,7 +447,7 @@ def check(
             *action_tests(rows.this_period, model, share, seed),
             *shape_tests(null, model, share, seed),
         ]
-        moderated = score_tests(null, moderators(rows, model), level, seed)
+        moderated = score_tests(null, [*moderators(rows, model)], level, seed)
     fit_tests = fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every))
     table = _table(rows.names, results).merge(fit_tests).merge(_of_moderators(moderated))
     table = table.assign_attrs(

@@ -18,7 +18,7 @@ where the action was set show it whatever its bias depends on. It is no violatio
 still an average over the covariate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, compress, permutations
 from typing import Self
@@ -103,8 +103,8 @@ class Alternative:
         return np.asarray(np.concatenate(pieces, axis=1) * gate[:, None])
 
 
-def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
-    """List the alternatives to a model and its graph, testable with these regimes or not."""
+def alternatives(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
+    """Yield the alternatives to a model and its graph, testable with these regimes or not."""
     names, regimes, positions = data.names, tuple(data.regimes), range(len(data.names))
     mechanisms, parents = model.bias_mechanisms(data), parents_of(names, model.graph)
     bases = [
@@ -131,44 +131,36 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
         return Alternative(of, (products(j, k),), gate, scale, testable)
 
     pairs = [*combinations(positions, 2)]
-    additive = [(j, k) for j, k in pairs if not model.allows_interaction(names[j], names[k])]
-    graph = [
-        Alternative(
-            Departure("graph", f"bias of {names[j]} depends on {names[k]}", (names[j], names[k])),
-            ((bases[k], (k,)), products(j, k)),
-            Where((j,)),
-            mechanisms[j].cross_action,
-            _is_independent(unset[j], [everywhere, *biases(k)])
-            or _is_independent(unset[j], biases(j, k)),
-        )
-        for j, k in permutations(positions, 2)
-        if k not in parents[j]
-    ]
-    of_regimes = [
-        Alternative(
-            Departure(
-                "regime",
-                f"{data.label(regimes[i])} differs from what other regimes predict",
-                tuple(compress(names, regimes[i])),
-            ),
+    for j, k in pairs:
+        if not model.allows_interaction(names[j], names[k]):
+            yield interaction(j, k, hidden=False)
+    for j, k in permutations(positions, 2):
+        if k not in parents[j]:
+            label = f"bias of {names[j]} depends on {names[k]}"
+            yield Alternative(
+                Departure("graph", label, (names[j], names[k])),
+                ((bases[k], (k,)), products(j, k)),
+                Where((j,)),
+                mechanisms[j].cross_action,
+                _is_independent(unset[j], [everywhere, *biases(k)])
+                or _is_independent(unset[j], biases(j, k)),
+            )
+    for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist():
+        label = f"{data.label(regimes[i])} differs from what other regimes predict"
+        yield Alternative(
+            Departure("regime", label, tuple(compress(names, regimes[i]))),
             ((Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))),
             InRegime(regimes, i),
             model.prior.cross_action,
             _is_independent(np.eye(len(regimes))[i], [everywhere, *unset]),
         )
-        for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist()
-    ]
-    return [
-        *(interaction(j, k, hidden=False) for j, k in additive),
-        *graph,
-        *of_regimes,
-        *(interaction(j, k, hidden=True) for j, k in pairs),
-    ]
+    for j, k in pairs:
+        yield interaction(j, k, hidden=True)
 
 
-def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
-    """List the dependences of effects on covariates that a model lacks."""
-    out, plain = [], replace(model, graph={}, interactions=None)
+def moderators(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
+    """Yield the dependences of effects on covariates that a model lacks."""
+    plain = replace(model, graph={}, interactions=None)
     for k in np.flatnonzero(data.intervened.any(axis=0)).tolist():
         name = data.names[k]
         own = model.moderators.get(name, ())
@@ -179,8 +171,7 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
                 label = f"the effect of {name} depends on {covariate}"
                 of = Departure("moderator", label, (name, covariate))
                 pieces, gate = ((term.component.basis, term.inputs),), Where((k,), were_set=True)
-                out.append(Alternative(of, pieces, gate, term.component.scale, True))
-    return out
+                yield Alternative(of, pieces, gate, term.component.scale, True)
 
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:

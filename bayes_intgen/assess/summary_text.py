@@ -87,10 +87,7 @@ def question_table(
             "identified": ("question", [c.identified for c in answers]),
             "weights": (
                 ("question", "regime"),
-                [
-                    [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
-                    for c in answers
-                ],
+                [c.to_dataframe()["weights"].tolist() for c in answers],
             ),
             "in_data": ("question", [mask in regimes for mask in masks]),
             # What the level of the first rests on, those of the others do, too.
