@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from textwrap import TextWrapper
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._typing import Array
 from bayes_intgen.assess.advice import groups_in_words
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
@@ -40,8 +40,6 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.identification.regimes import Mask, requirements
-from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
@@ -183,17 +181,10 @@ def summarise_data(
     few = data.sample(SUMMARY_ROWS)
     reference = few.reference_rows()
     # Without a graph an action may depend on every other.
-    parents = parents_of(names, None)
+    verdict_at = partial(reference.verdict, parents=parents_of(names, None)) if support else None
     regimes = regime_table(data.regimes, reference, data.outcome_name)
-
-    def verdict(points: Array, mask: Mask) -> Verdict:
-        wanted = requirements(parents, reference.masks, mask)
-        return reference.verdict(points, mask, wanted, parents)
-
     settings = settings_of(names, sample.actions, sample.intervened, sample.categories)
-    questions = question_table(
-        data.regimes, reference, settings, sample.strata(), verdict if support else None
-    )
+    questions = question_table(data.regimes, reference, settings, sample.strata(), verdict_at)
     found = findings((of_regimes, of_rows, of_copies), data)
     check = option("bi.check(data, model)", command="`bayes-intgen check`")
     problems = tuple(spoken(finding.text) for finding in found)

@@ -63,7 +63,6 @@ from bayes_intgen.identification.distance import (
 from bayes_intgen.identification.linkage import Cells
 from bayes_intgen.identification.regimes import (
     Mask,
-    Requirement,
     mask_label,
     masks_of,
     regime_order,
@@ -232,8 +231,7 @@ class ReferenceRows:
         self,
         points: Array,
         target: Mask,
-        wanted: Sequence[Requirement],
-        parents: Sequence[Sequence[int]] | None,
+        parents: Sequence[Sequence[int]],
         pairs: Sequence[tuple[int, int]] = (),
         pairs_set: Collection[tuple[int, int]] = (),
         nearby: bool = True,
@@ -244,11 +242,8 @@ class ReferenceRows:
         ----------
         points : ndarray, shape (M, K)
         target : mask
-        wanted : sequence of Requirement
-            Rows that have to be close.
-        parents : sequence of sequences of int, or None
-            Actions on which each bias may depend; None for a regression, for which only
-            closeness is tested.
+        parents : sequence of sequences of int, length K
+            Actions on which each bias may depend.
         pairs : sequence of pairs of int
             Actions that interact.
         pairs_set : collection of pairs of int
@@ -263,26 +258,25 @@ class ReferenceRows:
         reached: dict[tuple[int, ...], NDArray[np.bool_]] = {
             (k,): own[at] for k, (own, at) in enumerate(zip(alone, which, strict=True))
         }
-        close, (low, high) = np.ones(points.shape, dtype=bool), self._ends_set
-        for needed in wanted:
-            inputs = tuple(sorted(needed.inputs))
+        close, masks = np.ones(points.shape, dtype=bool), np.array(self.masks)
+        for k, is_set in enumerate(target):
+            inputs = (k,) if is_set else tuple(sorted((k, *parents[k])))
             if inputs not in reached:
                 # Near jointly may lie beyond the values of one of them.
-                each = [reached[k,] for k in inputs]
+                each = [reached[i,] for i in inputs]
                 reached[inputs] = self.covers(points, inputs) & np.all(each, axis=0)
-            close[:, needed.action] &= reached[inputs][:, list(needed.regimes)].any(axis=1)
-        between = ~close & (points > low) & (points < high) & np.array(target)
+            close[:, k] = reached[inputs][:, masks[:, k] == is_set].any(axis=1)
+        between = self._between(points, target, close)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
-        if parents is None or not len(points):
+        if not len(points):
             return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
             different, at = _distinct(points, pair)
             near = self.covers(different, pair)
             own = separates(self.masks, near, target, biased_by(pair, parents))
             if pair in pairs_set and all(target[i] for i in pair):
-                both = np.array(self.masks)[:, list(pair)].all(axis=1)
-                own &= (near & both).any(axis=1)
+                own &= near[:, masks[:, list(pair)].all(axis=1)].any(axis=1)
             together[:, list(pair)] &= own[at, None]
         # Without a graph all actions have the same rank test.
         biased = [biased_by([k], parents) for k in every]
@@ -292,13 +286,28 @@ class ReferenceRows:
             found = iter(separates(self.masks, near, target, involved).tolist())
             for k in alike:
                 separated[:, k] = np.array([*islice(found, len(alone[k]))])[which[k]]
-        for k, was_set in enumerate(np.array(self.masks).T):
+        for k, was_set in enumerate(masks.T):
             without_setting[:, k] = reached[k,][:, ~was_set].any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
             linked[tested] = self.linked(points[tested], target, parents, pairs, nearby)
         return Verdict(close, separated, linked, without_setting, together, between)
+
+    def verdict_of_regression(
+        self, points: Array, target: Mask, sets: Sequence[Sequence[int]]
+    ) -> Verdict:
+        """Test whether points are near rows of some regime of each set, in all actions jointly."""
+        reached = self._reached(points)
+        near = np.all([reached[:, list(regimes)].any(axis=1) for regimes in sets], axis=0)
+        close = np.repeat(near[:, None], len(self.names), axis=1)
+        met = np.ones_like(close)
+        return Verdict(close, met, met[:, 0], met, met, self._between(points, target, close))
+
+    def _between(self, points: Array, target: Mask, close: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether actions that are set lie between their few settings, near none of them."""
+        low, high = self._ends_set
+        return np.asarray(~close & (points > low) & (points < high) & np.array(target))
 
     def linked(
         self,
