@@ -153,7 +153,7 @@ class BootstrapTest:
     alternative : callable
         Statistics of ``POWER_SAMPLES`` samples where the alternative has some size.
     size : float
-    sizes : (float, float)
+    sizes : (float, float), or ndarray
         Sizes between which the detectable one is sought, in the units of ``size``.
     log_bayes_factor : float
         NaN where there is no model of the alternative.
@@ -167,13 +167,13 @@ class BootstrapTest:
     null: Array
     alternative: Callable[[float], Array]
     size: float
-    sizes: tuple[float, float]
+    sizes: tuple[float, float] | Array
     log_bayes_factor: float = float("nan")
     null_beside: Callable[[float], Array] | None = None
 
     def detectable(self, threshold: float) -> float:
         """Smallest size that has a p value of at most ``threshold`` with probability 0.9."""
-        critical, (smallest, largest) = critical_value(self.null, threshold), self.sizes
+        critical, (smallest, largest) = critical_value(self.null, threshold), map(float, self.sizes)
 
         def power(size: float) -> float:
             return float(np.mean(self.alternative(size) > critical))

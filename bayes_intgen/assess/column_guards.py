@@ -92,19 +92,16 @@ def advice_on_outcome(data: Rows) -> Iterator[str]:
 
 def _at_an_end(outcome: Array, counts: bool) -> str:
     """Many rows at the lowest or the highest value; a count is zero for no limit of its scale."""
-    low, high = float(outcome.min()), float(outcome.max())
-    shares = {"lowest": float((outcome == low).mean()), "highest": float((outcome == high).mean())}
-    if counts and low == 0:
-        del shares["lowest"]
+    ends = {"lowest": float(outcome.min()), "highest": float(outcome.max())}
+    if counts and ends["lowest"] == 0:
+        del ends["lowest"]
+    shares = {end: float((outcome == value).mean()) for end, value in ends.items()}
     end = max(shares, key=shares.__getitem__)
-    if shares[end] < END_SHARE:
-        return ""
     # Outcomes that repeat because rows do are no more frequent at an end than elsewhere.
     whole = (outcome == np.floor(outcome)).all()
-    if not whole and shares[end] * len(np.unique(outcome)) < 2:
+    if shares[end] < END_SHARE or not (whole or shares[end] * len(np.unique(outcome)) >= 2):
         return ""
-    value = low if end == "lowest" else high
-    return f"is {format_number(value)}, its {end} value, in {shares[end]:.0%} of rows"
+    return f"is {format_number(ends[end])}, its {end} value, in {shares[end]:.0%} of rows"
 
 
 def _proportion(outcome: Array) -> str:

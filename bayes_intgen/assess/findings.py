@@ -117,10 +117,8 @@ def findings(guards: Iterable[Guard], rows: Rows, model: Model | None = None) ->
 
 def findings_of_posterior(posterior: PosteriorDraws) -> list[Finding]:
     """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
-    return [
-        *stored_findings(posterior.tree["fit"].attrs),
-        *of_fit(None, posterior.model, posterior),
-    ]
+    of_rows = stored_findings(posterior.tree["fit"].attrs)
+    return [*of_rows, *of_fit(None, posterior.model, posterior)]
 
 
 def findings_of_fit_tests(tests: xr.Dataset) -> list[Finding]:

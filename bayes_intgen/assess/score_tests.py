@@ -51,7 +51,7 @@ from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import drawn_deviations
 
 # Sizes, in standard deviations of the outcome, between which the detectable one is sought.
-SIZES = (1e-3, 30.0)
+SIZES = np.array([1e-3, 30.0])
 # Minimum number of rows in a regime whose variance is tested.
 MIN_ROWS = 5
 
@@ -132,7 +132,7 @@ def _score_test(
         statistics[1:],
         moved,
         size_of(estimate),
-        (unit * SIZES[0], unit * SIZES[1]),
+        unit * SIZES,
         float(statistics[0]),
         absorbed,
     )
@@ -218,5 +218,5 @@ def _variance_test(
         np.abs(logs[1:]),
         with_excess,
         float(np.sqrt(variance * abs(np.expm1(logs[0])))),
-        (unit * SIZES[0], unit * SIZES[1]),
+        unit * SIZES,
     )

@@ -64,9 +64,8 @@ def _test(
         return np.asarray((samples[:POWER_SAMPLES] + size * towards).max(axis=1))
 
     size = max(float(violations[worst] * sd[worst]), 0.0)
-    sizes = unit * SIZES[0], unit * SIZES[1]
     of = Departure("shape", _label(name, shape, bounds, worst), (name,))
-    return BootstrapTest(of, statistics, statistics[1:], moved, size, sizes)
+    return BootstrapTest(of, statistics, statistics[1:], moved, size, unit * SIZES)
 
 
 def _label(name: str, shape: Shape, bounds: list[Inequalities], worst: int) -> str:

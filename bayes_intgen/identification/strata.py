@@ -177,13 +177,9 @@ class Strata:
 
     def beyond(self, regimes: Sequence[Mask], shares: Array) -> list[Mask]:
         """Regimes whose rows all lie before, or all after, much of a population."""
-        out = []
-        for mask in regimes:
-            reached = np.flatnonzero(self.rows[:, self.masks.index(mask)])
-            inside = shares[reached[0] : reached[-1] + 1].sum()
-            if 1 - inside > MAX_OUTSIDE:
-                out.append(mask)
-        return out
+        reached = [np.flatnonzero(self.rows[:, self.masks.index(mask)]) for mask in regimes]
+        inside = [shares[strata[0] : strata[-1] + 1].sum() for strata in reached]
+        return [m for m, own in zip(regimes, inside, strict=True) if 1 - own > MAX_OUTSIDE]
 
     def reason(
         self, names: Sequence[str], target: Mask, regimes: Sequence[Mask], shares: Array
