@@ -70,11 +70,8 @@ def _test(
 
 def _label(name: str, shape: Shape, bounds: list[Inequalities], worst: int) -> str:
     """Where an effect violates its shape most, in words."""
-    for bound in bounds:
-        if worst < len(bound.matrix):
-            break
-        worst -= len(bound.matrix)
-    first, last = bound.ends[worst]
+    every = [(bound, ends) for bound in bounds for ends in bound.ends]
+    bound, (first, last) = every[worst]
     wrong = "lies below its chord"
     if bound.rising:
         wrong = "rises" if shape == "decreasing" else "falls"

@@ -112,10 +112,9 @@ class Certificate:
         label = regime_label(self.target)
         if not self.identified:
             return f"{label} is not identified: {self.reason}. {self._remedy()}"
+        how = _combination(self.weights)
         if label in self.rows:
             how = f"it is in the data, with {self.rows[label]} rows"
-        else:
-            how = _combination(self.weights)
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__

@@ -168,12 +168,12 @@ class Strata:
     @cached_property
     def _within(self) -> tuple[Array, Array]:
         """Covariance of the biases given the strata, and a basis of what is left open, (K, d)."""
-        return _inverse(_scatter(self.rows, self._biased))
+        return _covariance(self.rows, self._biased)
 
     @cached_property
     def _pooled(self) -> tuple[Array, Array]:
         """The same without strata."""
-        return _inverse(_scatter(self.rows.sum(axis=0, keepdims=True), self._biased))
+        return _covariance(self.rows.sum(axis=0, keepdims=True), self._biased)
 
     def beyond(self, regimes: Sequence[Mask], shares: Array) -> list[Mask]:
         """Regimes whose rows all lie before, or all after, much of a population."""
@@ -278,15 +278,11 @@ def strata_of(
     )
 
 
-def _scatter(rows: NDArray[np.int_], biased: Array) -> Array:
-    """Sums of products of the masks' deviations from their means in each stratum."""
+def _covariance(rows: NDArray[np.int_], biased: Array) -> tuple[Array, Array]:
+    """Pseudoinverse of the masks' scatter within strata, and a basis of its null space."""
     sums = rows @ biased
     totals = np.maximum(rows.sum(axis=1), 1)
-    return np.asarray((biased.T * rows.sum(axis=0)) @ biased - (sums.T / totals) @ sums)
-
-
-def _inverse(scatter: Array) -> tuple[Array, Array]:
-    """Pseudoinverse of a scatter matrix, and a basis of its null space."""
+    scatter = (biased.T * rows.sum(axis=0)) @ biased - (sums.T / totals) @ sums
     values, vectors = np.linalg.eigh(scatter)
     zero = values <= TOLERANCE * max(values[-1], 1.0)
     own = vectors[:, ~zero]
