@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.bootstrap import Departure, Kind
+from bayes_intgen.assess.bootstrap import Departure
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
@@ -121,41 +121,36 @@ def alternatives(data: Observations, model: AdditiveModel) -> Iterator[Alternati
         """Gates of the biases that may be functions of all these actions together."""
         return [unset[k] for k in positions if set(actions) <= {k, *parents[k]}]
 
-    def interaction(j: int, k: int, hidden: bool) -> Alternative:
-        kind: Kind = "confounded interaction" if hidden else "interaction"
-        gate = Where((j, k), were_set=True) if hidden else ALWAYS
-        rivals = [everywhere, *unset] if hidden else biases(j, k)
-        label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
-        scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
-        of = Departure(kind, label, (names[j], names[k]))
-        return Alternative(of, (products(j, k),), gate, scale, testable)
+    def alternative(
+        of: Departure, pieces: Sequence[Piece], gate: Gate, scale: LogNormal, *rivals: list[Array]
+    ) -> Alternative:
+        """Testable if its gate is independent of all gates of some rivals."""
+        testable = any(_is_independent(gate(masks), own) for own in rivals)
+        return Alternative(of, tuple(pieces), gate, scale, testable)
 
     pairs = [*combinations(positions, 2)]
     for j, k in pairs:
         if not model.allows_interaction(names[j], names[k]):
-            yield interaction(j, k, hidden=False)
+            label = f"interaction of {names[j]} and {names[k]}"
+            of = Departure("interaction", label, (names[j], names[k]))
+            yield alternative(of, [products(j, k)], ALWAYS, mechanisms[j].interaction, biases(j, k))
     for j, k in permutations(positions, 2):
         if k not in parents[j]:
             label = f"bias of {names[j]} depends on {names[k]}"
-            yield Alternative(
-                Departure("graph", label, (names[j], names[k])),
-                ((bases[k], (k,)), products(j, k)),
-                Where((j,)),
-                mechanisms[j].cross_action,
-                _is_independent(unset[j], [everywhere, *biases(k)])
-                or _is_independent(unset[j], biases(j, k)),
-            )
+            of, scale = Departure("graph", label, (names[j], names[k])), mechanisms[j].cross_action
+            pieces, rivals = [(bases[k], (k,)), products(j, k)], [everywhere, *biases(k)]
+            yield alternative(of, pieces, Where((j,)), scale, rivals, biases(j, k))
     for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist():
         label = f"{data.label(regimes[i])} differs from what other regimes predict"
-        yield Alternative(
-            Departure("regime", label, tuple(compress(names, regimes[i]))),
-            ((Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))),
-            InRegime(regimes, i),
-            model.prior.cross_action,
-            _is_independent(np.eye(len(regimes))[i], [everywhere, *unset]),
-        )
+        of = Departure("regime", label, tuple(compress(names, regimes[i])))
+        pieces = [(Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))]
+        scale, rivals = model.prior.cross_action, [everywhere, *unset]
+        yield alternative(of, pieces, InRegime(regimes, i), scale, rivals)
     for j, k in pairs:
-        yield interaction(j, k, hidden=True)
+        label = f"interaction of {names[j]} and {names[k]} with hidden causes"
+        of = Departure("confounded interaction", label, (names[j], names[k]))
+        gate, rivals = Where((j, k), were_set=True), [everywhere, *unset]
+        yield alternative(of, [products(j, k)], gate, mechanisms[j].interaction, rivals)
 
 
 def moderators(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
