@@ -227,10 +227,11 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         groups["between_groups"] = between
     if sizes.sizes["pair"]:
         groups["interactions"] = sizes
-    untested = "Not tested yet: run " + option(
+    to_test = option(
         "bi.check(data, model); posterior.with_check stores the result.",
         command="`bayes-intgen check`, or `bayes-intgen report` with --data.",
     )
+    tested = [f"Not tested yet: run {to_test}"] if check is None else check.sentences(found)
     sections = {
         "Outcome": outcome_lines(posterior),
         "Data": sentences(found, DataWarning),
@@ -241,10 +242,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Interactions": interaction_lines(sizes),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (
-            *assumption_lines(posterior),
-            *((untested,) if check is None else check.sentences(found)),
-        ),
+        "Assumptions": (*assumption_lines(posterior), *tested),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }

@@ -78,6 +78,7 @@ def question_table(
     # Findings in the rows name the covariates on which levels rest.
     groups = [own for own in strata if own.kind == "group"]
     answers = certificates(names, regimes, targets, settings, groups)
+    weights = [c.to_dataframe()["weights"].tolist() for c in answers]
     points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
     if verdict_at is not None:
         supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
@@ -85,10 +86,7 @@ def question_table(
     return xr.Dataset(
         {
             "identified": ("question", [c.identified for c in answers]),
-            "weights": (
-                ("question", "regime"),
-                [c.to_dataframe()["weights"].tolist() for c in answers],
-            ),
+            "weights": (("question", "regime"), weights),
             "in_data": ("question", [mask in regimes for mask in masks]),
             # What the level of the first rests on, those of the others do, too.
             "certificate": ("question", [str(answers[0]), *(c.verdict for c in answers[1:])]),
