@@ -23,7 +23,7 @@ from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import few, first_few, in_both, option, quoted
+from bayes_intgen.text.messages import first_few, in_both, option, quoted, some_of
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -392,7 +392,7 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
     if pairs:
         every = {frozenset((test.action, test.given)): test for test in pairs}
         named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
-        shown = ", ".join(few(named, MAX_PAIRS, "{} more pairs"))
+        shown = ", ".join(some_of(named, MAX_PAIRS, "{} more pairs"))
         yield (
             f"the fit does not follow {shown} together ({smallest_p(pairs)}): the "
             "outcome changes faster than the model's functions can. Intervals may be too narrow "

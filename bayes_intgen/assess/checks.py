@@ -67,7 +67,7 @@ from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.schema import fit_tests_dataset
 from bayes_intgen.text.formats import frame_along, shorter_number, to_json
-from bayes_intgen.text.messages import few, in_words, option
+from bayes_intgen.text.messages import in_words, option, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,7 +322,7 @@ class Check:
         is_named = self.table["hidden_kind"].values != "confounded interaction"
         labels = self.table["hidden"].values[is_named].tolist()
         if labels:
-            yield f"These rows cannot reveal: {'; '.join(few(labels, MAX_NAMED))}."
+            yield f"These rows cannot reveal: {'; '.join(some_of(labels, MAX_NAMED))}."
         if self.table.sizes["test"] and self._obstacles:
             yield f"Some pairs are not tested for a hidden cause: {'; '.join(self._obstacles)}."
         several = int(self.table.attrs["rows_with_several_set"])

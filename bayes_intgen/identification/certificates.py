@@ -32,7 +32,7 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.formats import format_value
-from bayes_intgen.text.messages import few, in_words, quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ class Certificate:
         """Sentences on the missing experiments."""
         single = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
         itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
-        ways = [*few(single, 3, "one of {} others"), f"or {itself}" if single else itself]
+        ways = [*some_of(single, 3, "one of {} others"), f"or {itself}" if single else itself]
         sentence = f"One more experiment would do: {', '.join(ways)}."
         sets = [s for s in self.missing if len(s) > 1]
         if not sets:
@@ -261,7 +261,6 @@ def certificates(
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
 
     def certificate(target: Mask) -> Certificate:
-        changes = project(basis, target)
         combined = [target] if target in regimes else independent  # its own rows suffice
         weights = combined_regimes(combined, target)
         missing = () if weights else missing_experiments(basis, target)
@@ -274,7 +273,7 @@ def certificates(
             states=states,
             rows=rows,
             regimes=actions_by_label,
-            reason="" if weights else _reason(names, shares, basis, changes, target),
+            reason="" if weights else _reason(names, shares, basis, target),
             only_at={name: few[name] for name in actions_set(target) if name in few},
             level_rests_on=rests_on(names, strata, target),
         )
@@ -299,16 +298,11 @@ def _state(sizes: NDArray[np.int_]) -> State:
 
 
 def _reason(
-    names: Sequence[str],
-    shares: Sequence[float],
-    basis: list[Vector],
-    changes: Vector,
-    target: Mask,
+    names: Sequence[str], shares: Sequence[float], basis: list[Vector], target: Mask
 ) -> str:
     """Reason why the target is not identified; each clause alone suffices.
 
-    ``shares`` are those of the regimes that set each action, ``changes`` the changes of the mean
-    along the null directions.
+    ``shares`` are those of the regimes that set each action.
     """
     never = [n for k, n in enumerate(names) if target[k] and shares[k] == 0]
     always = [n for k, n in enumerate(names) if not target[k] and shares[k] == 1]
@@ -320,7 +314,7 @@ def _reason(
     if clauses:
         return ", and ".join(clauses)
     # The null direction with the fewest actions that changes the mean under the target.
-    changing = [row for row, value in zip(basis, changes, strict=True) if value]
+    changing = [row for row, change in zip(basis, project(basis, target), strict=True) if change]
     direction = min(changing, key=lambda row: sum(map(bool, row[1:])))
     involved = in_words([n for n, e in zip(names, direction[1:], strict=True) if e])
     # With all actions set no bias is left, so a change there is a change of the common level.

@@ -11,7 +11,7 @@ from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.regimes import Mask, masks_of, spanned
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import BETWEEN, OUTSIDE, few, first_few
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few, some_of
 
 
 class Verdict(NamedTuple):
@@ -165,7 +165,7 @@ def words_of_verdict(
     subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
     return (
         f"{subject} not supported by the data, so answers rest on the prior "
-        f"({'; '.join(few(listed, 2))})"
+        f"({'; '.join(some_of(listed, 2))})"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.text.formats import format_probability
-from bayes_intgen.text.messages import few
+from bayes_intgen.text.messages import some_of
 
 # Probability from which an edge is likely.
 LIKELY = 0.5
@@ -114,7 +114,7 @@ def missing_evidence_in_words(graph: xr.DataArray) -> str:
         return ""
     if len(pairs) == count * (count - 1) // 2:
         return "these experiments do not show which action moves which"
-    named = few([" and ".join(pair) for pair in pairs], MAX_NAMED, "{} more pairs")
+    named = some_of([" and ".join(pair) for pair in pairs], MAX_NAMED, "{} more pairs")
     return f"these experiments do not show whether {', or '.join(named)} move each other"
 
 

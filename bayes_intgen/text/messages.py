@@ -90,15 +90,15 @@ def quoted(names: Sequence[object]) -> str:
     >>> quoted(["red", "green"]), quoted(range(300))[-12:]
     ("'red', 'green'", '19, 280 more')
     """
-    return ", ".join(few([repr(name) for name in names], MAX_NAMES))
+    return ", ".join(some_of([repr(name) for name in names], MAX_NAMES))
 
 
-def few(parts: Sequence[str], most: int, more: str = "{} more") -> list[str]:
+def some_of(parts: Sequence[str], most: int, more: str = "{} more") -> list[str]:
     """Parts of a list in a sentence, and how many more there are than ``most``.
 
     Examples
     --------
-    >>> few(["tv", "radio", "print"], 2), few(["tv", "radio", "print"], 3)
+    >>> some_of(["tv", "radio", "print"], 2), some_of(["tv", "radio", "print"], 3)
     (['tv', 'radio', '1 more'], ['tv', 'radio', 'print'])
     """
     rest = len(parts) - most
