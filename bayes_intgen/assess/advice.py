@@ -210,15 +210,15 @@ def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> 
         rows.covariates[:, len(columns.names) :],
         rows.covariates[:, dates],
     )
-    known = {change.covariate for change in changes if change.by_value}
+    consequences = [change for change in changes if change.by_value]
+    known = {change.covariate for change in consequences}
+    others = [change for change in changes if change.covariate not in known]
     at_other_times = "keep {} only if experiments ran at other times or places"
     parts = []
-    for by_value, verb, where, remedy in (
-        (True, "depend{} on", "where that was set", "omit {}"),
-        (False, "differ{} where", "was set", at_other_times),
+    for found, verb, where, remedy in (
+        (consequences, "depend{} on", "where that was set", "omit {}"),
+        (others, "differ{} where", "was set", at_other_times),
     ):
-        # A covariate that depends on values is reported as such alone.
-        found = [c for c in changes if c.by_value == by_value == (c.covariate in known)]
         if found:
             names = [*dict.fromkeys(repr(columns.names[tested[own.covariate]]) for own in found)]
             actions = [*dict.fromkeys(repr(data.names[own.action]) for own in found)]

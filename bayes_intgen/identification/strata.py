@@ -181,23 +181,22 @@ class Strata:
         inside = [shares[strata[0] : strata[-1] + 1].sum() for strata in reached]
         return [m for m, own in zip(regimes, inside, strict=True) if 1 - own > MAX_OUTSIDE]
 
-    def reason(
-        self, names: Sequence[str], target: Mask, regimes: Sequence[Mask], shares: Array
-    ) -> str:
+    def reason(self, names: Sequence[str], target: Mask, shares: Array) -> str:
         """Why the level of a target rests on more than regimes; empty if it does not.
+
+        Empty, too, if the regimes do not identify the target.
 
         Parameters
         ----------
         names : sequence of str, length K
             The actions.
         target : mask
-        regimes : sequence of masks
-            Those that the certificate of the target combines.
         shares : ndarray, shape (S,)
             Those of the population.
         """
         left = self.information(target, shares)
-        if left >= MIN_INFORMATION:
+        regimes = combined_regimes(self.masks, target) if left < MIN_INFORMATION else {}
+        if not regimes:
             return ""
         history = (False,) * len(names)
         near: list[str] = []
@@ -241,18 +240,11 @@ def rests_on(
 ) -> dict[str, str]:
     """Covariates and groupings on which the level of a target rests, with :meth:`Strata.reason`.
 
-    Empty if the regimes do not identify the target. ``shares`` are those of a population that is
-    not the default one, by covariate.
+    ``shares`` are those of a population that is not the default one, by covariate.
     """
-    regimes = [*combined_regimes(strata[0].masks, target)] if strata else []
-    if not regimes:
-        return {}
-    shares = shares or {}
-    every = {
-        own.name: own.reason(names, target, regimes, shares.get(own.name, own.population))
-        for own in strata
-    }
-    return {name: reason for name, reason in every.items() if reason}
+    populations = {own.name: own.population for own in strata} | dict(shares or {})
+    reasons = {own.name: own.reason(names, target, populations[own.name]) for own in strata}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def strata_dataset(
