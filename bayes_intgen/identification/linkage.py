@@ -254,9 +254,7 @@ def _tables(
 
 def _null_space_of_gram(gram: Array) -> Array:
     """Orthonormal basis of the null space of a matrix X, from X'X."""
-    if not gram.size:
-        return np.zeros((0, 0))
     # The largest eigenvalue of entries of at least zero is at most the largest sum of a row.
-    zero = max(float(np.abs(gram).sum(axis=1).max()), 1.0) * GRAM_TOLERANCE
+    zero = np.abs(gram).sum(axis=1).max(initial=1.0) * GRAM_TOLERANCE
     values, vectors = np.linalg.eigh(gram)
     return np.asarray(vectors[:, values <= zero])

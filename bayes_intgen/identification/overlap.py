@@ -269,8 +269,6 @@ class ReferenceRows:
         between = self._between(points, target, close)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
-        if not len(points):
-            return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
             different, at = _distinct(points, pair)
             near = self.covers(different, pair)
