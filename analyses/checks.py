@@ -162,7 +162,7 @@ def with_detectable(data: bi.RegimeData, seed: int) -> bi.RegimeData:
     model = bi.models.additive(interactions=None)
     check = bi.check(data, model, held_out=0, seed=seed, progress=False)
     size = float(check.table["detectable"][0])
-    smoothest = alternatives(data, model)[0].design(data)
+    smoothest = next(alternatives(data, model)).design(data)
     added = size * smoothest[:, 0] / smoothest[:, 0].std()
     return bi.RegimeData.from_arrays(
         data.actions, data.outcome + added, data.intervened, data.names

@@ -1,7 +1,7 @@
 """What rows and fits suggest, in words: other priors and columns, and the correction of rows."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import first_few, in_both, option, quoted
+from bayes_intgen.text.messages import first_few, in_both, option, quoted, some_of
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -62,34 +62,36 @@ def few_valued(data: Rows, model: Model | None = None) -> dict[str, list[float]]
     return values
 
 
-def advice_on_levels(few: Mapping[str, Sequence[float]]) -> str:
-    """Advise levels for actions with few distinct values.
+def advice_on_levels(few: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Advise levels for actions with few distinct values, in one sentence.
 
     Examples
     --------
-    >>> print(advice_on_levels({"dose": [0, 1, 2.5]}).split(":")[0])
+    >>> print(next(advice_on_levels({"dose": [0, 1, 2.5]})).split(":")[0])
     'dose' takes only the values 0, 1, 2.5, too few for a smooth function
     """
+    if not few:
+        return
     first, *others = few
     values = ", ".join(map(format_number, few[first]))
     subject = f"{first!r} takes only the values {values}"
     if others:
         subject += f" ({first_few([repr(name) for name in others])}: as few)"
-    return f"{subject}, too few for a smooth function: fit " + in_both(
+    yield f"{subject}, too few for a smooth function: fit " + in_both(
         "bi.models.additive(unconfounded=levels, bias=levels), "
         f'levels = {{"{first}": bi.Levels(ordered=True){", ..." * bool(others)}}}',
         f"it with --levels {shlex.quote(','.join(few))}",
     )
 
 
-def advice_on_far_cells(data: Rows) -> list[str]:
+def advice_on_far_cells(data: Rows) -> Iterator[str]:
     """Report cells hundreds of spreads from all others, in one sentence, and long tails in another.
 
     For rows outside memory the in-memory sample is used.
 
     Examples
     --------
-    >>> advice_on_far_cells(data)
+    >>> list(advice_on_far_cells(data))
     []
     """
     sample = data.in_memory
@@ -112,14 +114,15 @@ def advice_on_far_cells(data: Rows) -> list[str]:
             lone.append(f"{cell}, treated as {format_number(limit)}")
         else:
             tails.append(f"{cell}, {distance[row]:,.0f} spreads from the median")
-    remedies = (
+    for cells, remedy in (
         (lone, "no other value is near: correct such cells, or drop the rows, if they are errors"),
         (tails, "correct errors, or use the logarithm of such an action"),
-    )
-    return [f"action {first_few(cells, 2)}: {remedy}" for cells, remedy in remedies if cells]
+    ):
+        if cells:
+            yield f"action {first_few(cells, 2)}: {remedy}"
 
 
-def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -> list[str]:
+def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -> Iterator[str]:
     """Report neighbours that resemble each other though rows have no time, in one sentence.
 
     Examples
@@ -131,11 +134,10 @@ def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -
 'shop'), so that intervals are too narrow: pass time='day', unit='shop'
     """
     if columns.time or found.next < MIN_CORRELATION:
-        return []
+        return
     where = f"'{found.time}'" if found.time else "the table"
     within = f" within {found.unit!r}" if found.unit else ""
-    names = {"time": found.time, "unit": found.unit}
-    known = [(role, name) for role, name in names.items() if name]
+    known = [(role, name) for role in ("time", "unit") if (name := getattr(found, role))]
     remedy = option(
         "pass " + ", ".join(f"{role}={name!r}" for role, name in known),
         command="add " + " ".join(f"--{role} {shlex.quote(name)}" for role, name in known),
@@ -143,17 +145,15 @@ def dependent_rows_in_words(found: Autocorrelation, columns: CovariateColumns) -
     if not known:
         columns_of = option("pass time= and unit=", command="name them by --time and --unit")
         remedy = f"if rows have a time, and a unit such as a region, {columns_of}"
-    return [
+    yield (
         f"neighbouring rows resemble each other (residuals correlate by {found.next:.2g} in the "
         f"order of {where}{within}), so that intervals are too narrow: {remedy}"
-    ]
+    )
 
 
 def _is_smooth(name: str, model: Model | None) -> bool:
-    if model is None:
-        return True
     if not isinstance(model, AdditiveModel):
-        return False
+        return model is None
     priors = (model.unconfounded.get(name, model.prior), model.bias.get(name, model.prior))
     return any(isinstance(prior, Smooth) for prior in priors)
 
@@ -172,23 +172,22 @@ def separate_covariates(data: Rows) -> dict[str, str]:
     return rests_on(data.names, strata, (True,) * len(data.names))
 
 
-def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> list[str]:
+def advice_on_separate_covariates(data: Rows, found: Mapping[str, str]) -> Iterator[str]:
     """Report what :func:`separate_covariates` found, in one sentence.
 
     Examples
     --------
-    >>> advice_on_separate_covariates(data, {})
+    >>> list(advice_on_separate_covariates(data, {}))
     []
     """
-    if not found:
-        return []
-    remedy = "add history at the dates of experiments"
-    if next(iter(found)) not in data.columns.times:
-        remedy = "add history there, or omit it if an action changes it"
-    return [f"{in_one_sentence(found)}; {remedy}"]
+    if found:
+        remedy = "add history at the dates of experiments"
+        if next(iter(found)) not in data.columns.times:
+            remedy = "add history there, or omit it if an action changes it"
+        yield f"{in_one_sentence(found)}; {remedy}"
 
 
-def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> list[str]:
+def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> Iterator[str]:
     """Report covariates that actions seem to change, in one sentence.
 
     False alarms have a joint probability of 1%. No action changes a time, and some are
@@ -196,7 +195,7 @@ def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> 
 
     Examples
     --------
-    >>> advice_on_changed_covariates(data)
+    >>> list(advice_on_changed_covariates(data))
     []
     """
     rows, columns = data.in_memory, data.columns
@@ -214,54 +213,50 @@ def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> 
     consequences = [change for change in changes if change.by_value]
     known = {change.covariate for change in consequences}
     others = [change for change in changes if change.covariate not in known]
+    at_other_times = "keep {} only if experiments ran at other times or places"
     parts = []
     for found, verb, where, remedy in (
         (consequences, "depend{} on", "where that was set", "omit {}"),
-        (
-            others,
-            "differ{} where",
-            "was set",
-            "keep {} only if experiments ran at other times or places",
-        ),
+        (others, "differ{} where", "was set", at_other_times),
     ):
-        names = {repr(columns.names[tested[change.covariate]]): None for change in found}
-        actions = {repr(data.names[change.action]): None for change in found}
-        one = len(names) == 1
         if found:
+            names = [*dict.fromkeys(repr(columns.names[tested[own.covariate]]) for own in found)]
+            actions = [*dict.fromkeys(repr(data.names[own.action]) for own in found)]
+            s, them = ("", "them") if len(names) > 1 else ("s", "it")
             parts.append(
-                f"covariate{'s' * (not one)} {first_few([*names])} {verb.format('s' * one)} "
-                f"{first_few([*actions])} {where} (p = {min(own.p for own in found):.2g}): "
-                + remedy.format("it" if one else "them")
+                f"covariate{'s' * (len(names) > 1)} {first_few(names)} {verb.format(s)} "
+                f"{first_few(actions)} {where} (p = {min(own.p for own in found):.2g}): "
+                + remedy.format(them)
             )
-    return ["; ".join(parts)] if parts else []
+    if parts:
+        yield "; ".join(parts)
 
 
-def advice_on_group_means(data: Observations) -> list[str]:
+def advice_on_group_means(data: Observations) -> Iterator[str]:
     """Report many groups that differ in their usual actions, in one sentence.
 
     Examples
     --------
-    >>> advice_on_group_means(data)
+    >>> list(advice_on_group_means(data))
     []
     """
     unit, columns = data.fine_group, data.columns
     actions = [] if unit is None else varying_actions(data)
     if unit is None or not actions:
-        return []
+        return
     grouping = columns.every[columns.fine_grouping or 0]
     z = GroupMoments(data, unit, actions).z
-    some = [
-        data.names[k]
+    names = [
+        repr(data.names[k])
         for k, own in zip(actions, z, strict=True)
         if own > -ndtri(GROUPS_LEVEL / len(z))
+        and mean_name(data.names[k], grouping) not in columns.names
     ]
-    names = [name for name in some if mean_name(name, grouping) not in columns.names]
-    if not names:
-        return []
-    return [
-        f"groups of {grouping!r} differ in their usual {first_few(list(map(repr, names)))}, which "
-        f"may bias all effects: use {in_both('data.with_group_means()', '--group-means')}"
-    ]
+    if names:
+        yield (
+            f"groups of {grouping!r} differ in their usual {first_few(names)}, which may bias all "
+            f"effects: use {in_both('data.with_group_means()', '--group-means')}"
+        )
 
 
 def advice_on_copies(data: Observations) -> list[str]:
@@ -277,24 +272,22 @@ def advice_on_copies(data: Observations) -> list[str]:
     ]
 
 
-def groups_in_words(data: Rows) -> list[str]:
+def groups_in_words(data: Rows) -> Iterator[str]:
     """Describe each grouping: its groups, and how many of them have a single regime.
 
     Examples
     --------
-    >>> groups_in_words(data)
+    >>> list(groups_in_words(data))
     []
     """
     sample, columns = data.in_memory, data.columns
-    sentences = []
     for i, name in enumerate(columns.groups):
         codes = sample.covariates[:, len(columns.names) + i]
         one, every = groups_under_one_mask(codes, sample.intervened)
-        sentences.append(
+        yield (
             f"{name}: {len(columns.labels[i]):,} groups, {every - one:,} with rows of several "
             f"regimes and {one:,} of one."
         )
-    return sentences
 
 
 def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
@@ -339,8 +332,8 @@ class FailedTest(NamedTuple):
     given: str
 
 
-def fit_problems(tests: xr.Dataset) -> list[str]:
-    """Report actions with lack of fit, in one sentence.
+def fit_problems(tests: xr.Dataset) -> Iterator[str]:
+    """Report actions with lack of fit: alone in one sentence, pairs and groupings in others.
 
     Parameters
     ----------
@@ -349,74 +342,73 @@ def fit_problems(tests: xr.Dataset) -> list[str]:
 
     Examples
     --------
-    >>> fit_problems(posterior.tree["constant_data"].dataset)
+    >>> list(fit_problems(posterior.tree["constant_data"].dataset))
     []
     """
-    columns = (tests[f"fit_{name}"].values for name in FailedTest._fields)
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
-    failed = failed_tests([FailedTest(*row) for row in rows])
-    if not failed:
-        return []
+    columns = (tests[f"fit_{name}"].values.tolist() for name in FailedTest._fields)
+    failed = failed_tests([*map(FailedTest, *columns)])
+    alone = [test for test in failed if not test.given]
+    yield from _single_problems(alone)
     # Where an action alone is not followed, its pairs fail for the same reason.
-    single = {test.action for test in failed if not test.given}
-    joint = [
-        test
-        for test in failed
-        if test.given and (test.role == "slope" or single.isdisjoint((test.action, test.given)))
-    ]
-    return [*_single_problems([test for test in failed if not test.given]), *joint_problems(joint)]
+    single = {test.action for test in alone}
+    yield from joint_problems(
+        [
+            test
+            for test in failed
+            if test.given and (test.role == "slope" or single.isdisjoint((test.action, test.given)))
+        ]
+    )
 
 
-def _single_problems(failed: Sequence[FailedTest]) -> list[str]:
+def _single_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
     """Report all functions of single actions in one sentence."""
     functions = {"unconfounded": "contribution", "bias": "confounding bias"}
     found = []
     for role, function in functions.items():
         own = [repr(test.action) for test in failed if test.role == role]
         found += [f"the {function} of {first_few(own)}"] if own else []
-    if not found:
-        return []
-    return [
-        f"the fit does not follow {' and '.join(found)} ({smallest_p(failed)}): "
-        "answers may be wrong; plot the outcome against the action, and try "
-        + option("bi.Spline(intervals=...) or bi.Levels()", command="--prior spline or --levels")
-    ]
+    if found:
+        remedy = option(
+            "bi.Spline(intervals=...) or bi.Levels()", command="--prior spline or --levels"
+        )
+        yield (
+            f"the fit does not follow {' and '.join(found)} ({smallest_p(failed)}): "
+            f"answers may be wrong; plot the outcome against the action, and try {remedy}"
+        )
 
 
-def joint_problems(failed: Sequence[FailedTest]) -> list[str]:
+def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
     """Report all pairs of actions in one sentence, and each grouping in one.
 
     What the fit does not follow in a pair of actions may be an interaction or a bias.
 
     Examples
     --------
-    >>> joint_problems([FailedTest("tv", "slope", 1e-5, "region")])[0][-52:]
+    >>> next(joint_problems([FailedTest("tv", "slope", 1e-5, "region")]))[-52:]
     "pass groups={'region': ['level', 'tv']} to the model"
     """
-    sentences = []
     slopes = [test for test in failed if test.role == "slope"]
     pairs = [test for test in failed if test.role != "slope"]
     if pairs:
         every = {frozenset((test.action, test.given)): test for test in pairs}
         named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
-        named[MAX_PAIRS:] = [f"{len(named) - MAX_PAIRS} more pairs"] * (len(named) > MAX_PAIRS)
-        sentences.append(
-            f"the fit does not follow {', '.join(named)} together ({smallest_p(pairs)}): the "
+        shown = ", ".join(some_of(named, MAX_PAIRS, "{} more pairs"))
+        yield (
+            f"the fit does not follow {shown} together ({smallest_p(pairs)}): the "
             "outcome changes faster than the model's functions can. Intervals may be too narrow "
             "there; plot both, or cut one into levels"
         )
     for grouping in dict.fromkeys(test.given for test in slopes):
         own = [test for test in slopes if test.given == grouping]
         actions = [test.action for test in own]
-        sentences.append(
-            f"the groups of {grouping!r} respond differently to {quoted(actions)} "
-            f"({smallest_p(own)}), so that answers depend on where experiments ran; "
-            + option(
-                f"pass groups={{{grouping!r}: {['level', *actions]!r}}} to the model",
-                command="a model made in Python can let them",
-            )
+        remedy = option(
+            f"pass groups={{{grouping!r}: {['level', *actions]!r}}} to the model",
+            command="a model made in Python can let them",
         )
-    return sentences
+        yield (
+            f"the groups of {grouping!r} respond differently to {quoted(actions)} "
+            f"({smallest_p(own)}), so that answers depend on where experiments ran; {remedy}"
+        )
 
 
 def smallest_p(tests: Sequence[FailedTest]) -> str:

@@ -153,7 +153,7 @@ class BootstrapTest:
     alternative : callable
         Statistics of ``POWER_SAMPLES`` samples where the alternative has some size.
     size : float
-    sizes : (float, float)
+    sizes : (float, float), or ndarray
         Sizes between which the detectable one is sought, in the units of ``size``.
     log_bayes_factor : float
         NaN where there is no model of the alternative.
@@ -167,13 +167,13 @@ class BootstrapTest:
     null: Array
     alternative: Callable[[float], Array]
     size: float
-    sizes: tuple[float, float]
+    sizes: tuple[float, float] | Array
     log_bayes_factor: float = float("nan")
     null_beside: Callable[[float], Array] | None = None
 
     def detectable(self, threshold: float) -> float:
         """Smallest size that has a p value of at most ``threshold`` with probability 0.9."""
-        critical, (smallest, largest) = critical_value(self.null, threshold), self.sizes
+        critical, (smallest, largest) = critical_value(self.null, threshold), map(float, self.sizes)
 
         def power(size: float) -> float:
             return float(np.mean(self.alternative(size) > critical))
@@ -199,16 +199,10 @@ def familywise_results(tests: Sequence[BootstrapTest], level: float) -> list[Boo
     smallest = np.sort(p.min(axis=1))
     familywise = np.searchsorted(smallest, p[0], side="right") / len(smallest)
     threshold = float(smallest[max(int(level * len(smallest)) - 1, 0)])
+    p_values = zip(p[0].tolist(), familywise.tolist(), strict=True)
     return [
-        BootstrapResult(
-            test.of,
-            test.log_bayes_factor,
-            float(p[0, i]),
-            float(familywise[i]),
-            test.size,
-            test.detectable(threshold),
-        )
-        for i, test in enumerate(tests)
+        BootstrapResult(test.of, test.log_bayes_factor, *own, test.size, test.detectable(threshold))
+        for test, own in zip(tests, p_values, strict=True)
     ]
 
 

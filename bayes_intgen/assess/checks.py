@@ -26,7 +26,7 @@ therefore corrected as that of independent tests (Sidak 1967).
 
 import json
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,7 +67,7 @@ from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.models import AdditiveModel, Model, additive
 from bayes_intgen.posterior.schema import fit_tests_dataset
 from bayes_intgen.text.formats import frame_along, shorter_number, to_json
-from bayes_intgen.text.messages import in_words, option
+from bayes_intgen.text.messages import in_words, option, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,10 +131,10 @@ class Check:
     @classmethod
     def of_tree(cls, tree: xr.DataTree) -> "Check | None":
         """Read the check from a tree; None if it has none."""
-        if "check" not in tree.children:
+        if (node := tree.children.get("check")) is None:
             return None
-        nodes = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
-        table, held_out = nodes["/check"], nodes["/check/held_out"]
+        table = node.to_dataset(inherit=False)
+        held_out = node.children["held_out"].to_dataset(inherit=False)
         return cls(table, held_out, float(table.attrs["level"]))
 
     @property
@@ -157,7 +157,16 @@ class Check:
     @property
     def obstacle(self) -> str | None:
         """Why nothing could be tested; None if something was."""
-        return _obstacle(self.table) if self.violated is None else None
+        if self.violated is not None:
+            return None
+        if self.table.sizes["action"] == 1:
+            return "one action alone restricts nothing"
+        return "; ".join(self._obstacles) or "these regimes do not restrict the model"
+
+    @property
+    def _obstacles(self) -> list[str]:
+        """Reasons why pairs are not tested for shared causes."""
+        return [*filter(None, dict.fromkeys(self.table["hidden_obstacle"].values.tolist()))]
 
     @property
     def findings(self) -> list[Finding]:
@@ -227,22 +236,127 @@ class Check:
     @property
     def blind_spots(self) -> list[str]:
         """Sentences on violations that these tests would miss."""
-        return [*(() if self.violated else _reach(self.table)), *_hidden(self.table)]
+        return [*(() if self.violated else self._reach()), *self._hidden()]
 
     def sentences(self, said: Collection[Finding] = ()) -> list[str]:
         """List the sentences of the statement, without findings that are said elsewhere."""
-        lines = [
-            _verdict(self.table, self.likeliest, self.p, self.level),
-            *_other_shapes(self.table, self.likeliest, self.level),
-        ]
-        lines += [
+        return [
+            self._verdict(),
+            *self._other_shapes(),
             *self.blind_spots,
             *(finding.sentence for finding in self.findings if finding not in said),
-            *_moderation(self.table, self.moderators),
+            *self._moderation(),
+            *self._comparison(),
         ]
+
+    def _verdict(self) -> str:
+        """Whether a violation was detected, and where."""
+        likeliest, tests = self.likeliest, self.table.sizes["test"]
+        if likeliest is None:
+            return f"Nothing could be tested: {self.obstacle}."
+        stated = f"{_p_text(self.p)} over {tests} {'tests' if tests > 1 else 'test'}"
+        if not self.violated:
+            return f"No sign of violation ({stated}; a violation has p below {self.level:g})."
+        row = self.table.sel(test=likeliest)
+        between = row["action"].values[row["between"].values].tolist()
+        weight = float(row["weight"])
+        if not np.isnan(weight):
+            stated += (
+                f"; probability {weight:.2f} if one of the tested interactions and biases exists"
+            )
+        where = f"{'between' if len(between) > 1 else 'by'} {in_words(between)}"
+        return f"Violated, most likely {where} ({stated}): {self._violation(likeliest)}."
+
+    def _other_shapes(self) -> Iterator[str]:
+        """Contradicted shapes, other than what the verdict names."""
+        contradicted = (self.table["kind"] == "shape") & (self.table["p_familywise"] <= self.level)
+        for label in self.table["test"].values[contradicted.values].tolist():
+            if label != self.likeliest:
+                p = float(self.table["p_familywise"].sel(test=label))
+                yield f"Also, {self._violation(label)} ({_p_text(p)})."
+
+    def _violation(self, label: str) -> str:
+        """Describe the alternative of one test."""
+        row = self.table.sel(test=label)
+        number = float(row["size"])
+        size, share = shorter_number(number, 3), f"{number / self.table.attrs['outcome_sd']:.0%}"
+        interaction = (
+            f"an interaction with a standard deviation of {size}, {share} of the outcome's"
+        )
+        by = f"{label}, by {size} or {share} of the outcome's standard deviation"
+        return {
+            "interaction": interaction,
+            "confounded interaction": f"{interaction}, in which hidden causes take part",
+            "graph": f"{label}, which the graph does not allow",
+            "shape": by,
+            "regime": by,
+            "variance": f"{label}, by a standard deviation of {size} or {share} of the outcome's. "
+            "An interaction in which hidden causes take part would explain it",
+            "shared cause": "a hidden cause that they share, which correlates them by "
+            f"{number:.2g} where neither is set",
+            "shift": f"{label}: given what moves it, it correlates by {number:.2g} with whether "
+            "the experiment runs",
+        }[str(row["kind"].item())]
+
+    def _reach(self) -> Iterator[str]:
+        """Sizes of violations that would be detected."""
+        kinds, detectable = (self.table[name].values for name in ("kind", "detectable"))
+        interactions = detectable[kinds == "interaction"]
+        if interactions.size and np.isfinite(interactions).all():
+            worst = float(interactions.max())
+            which = "Any other" if "interaction" in self.table["hidden_kind"].values else "Any"
+            yield (
+                f"{which} smooth interaction of two actions with a standard deviation over "
+                f"{shorter_number(worst, 3)}, {worst / self.table.attrs['outcome_sd']:.0%} of the "
+                "outcome's, would be detected with probability 0.9, unless the biases offset it."
+            )
+        shared = detectable[kinds == "shared cause"]
+        if shared.size and np.isfinite(shared).all():
+            yield (
+                "A hidden cause that two actions share would be detected with probability 0.9 if "
+                f"it correlated them by {float(shared.max()):.2g} or more where neither is set."
+            )
+
+    def _hidden(self) -> Iterator[str]:
+        """Violations that these regimes cannot reveal."""
+        is_named = self.table["hidden_kind"].values != "confounded interaction"
+        labels = self.table["hidden"].values[is_named].tolist()
+        if labels:
+            yield f"These rows cannot reveal: {'; '.join(some_of(labels, MAX_NAMED))}."
+        if self.table.sizes["test"] and self._obstacles:
+            yield f"Some pairs are not tested for a hidden cause: {'; '.join(self._obstacles)}."
+        several = int(self.table.attrs["rows_with_several_set"])
+        if several:
+            yield f"{several} rows have several actions set: the strongest possible test."
+        else:
+            yield (
+                "No row has several actions set: only such rows could reveal an interaction in "
+                "which hidden causes take part, because the biases may offset it in every regime."
+            )
+
+    def _moderation(self) -> Iterator[str]:
+        """Covariates on which effects depend, and the model that lets them."""
+        if moderators := self.moderators:
+            p = float(self.table["moderator_p_familywise"].min())
+            effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
+            pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
+            remedy = option(
+                f"Fit models.additive(moderators={json.dumps(moderators)}).",
+                command=f"To let them, fit with --moderators {shlex.quote(pairs)}",
+            )
+            yield f"Effects depend on covariates: {effects} ({_p_text(p)}). {remedy}"
+
+    def _comparison(self) -> Iterator[str]:
+        """Predictions of held-out rows, compared with those of a regression per regime."""
         if self.held_out.data_vars:
-            lines.append(_comparison(self.held_out))
-        return lines
+            value, error, rows = (float(self.held_out[n]) for n in ("difference", "error", "rows"))
+            how = "better than" if value > 0 else "worse than"
+            if abs(value) < 2 * error:
+                how = "about as well as"
+            yield (
+                f"The additive model predicts {rows:.0f} held-out rows {how} a regression per "
+                f"regime: difference in log density {value:+.1f}, standard error {error:.1f}."
+            )
 
 
 @takes_rng
@@ -319,7 +433,7 @@ def check(
     data, model = with_carryover(data, model, progress)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory
-    candidates = alternatives(rows, model)
+    candidates = [*alternatives(rows, model)]
     # Each family of tests has its share of the level: mean, variance and actions.
     has_regimes = any(each.of.kind == "regime" and each.testable for each in candidates)
     families = 2 + has_regimes + bool(model.shapes(rows))
@@ -333,17 +447,14 @@ def check(
             *action_tests(rows.this_period, model, share, seed),
             *shape_tests(null, model, share, seed),
         ]
-        moderated = score_tests(null, moderators(rows, model), level, seed)
-    table = _table(rows.names, results)
+        moderated = score_tests(null, [*moderators(rows, model)], level, seed)
+    fit_tests = fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every))
+    table = _table(rows.names, results).merge(fit_tests).merge(_of_moderators(moderated))
     table = table.assign_attrs(
         outcome=rows.outcome_name,
         outcome_sd=float(rows.outcome.std()),
         rows_with_several_set=sum(n for m, n in data.regimes.items() if sum(m) > 1),
-    ).merge(
-        fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every)),
-        combine_attrs="override",
     )
-    table = table.merge(_of_moderators(moderated))
     store_findings(table.attrs, found)
     predictions = xr.Dataset()
     if held_out:
@@ -385,10 +496,9 @@ def _table(names: Sequence[str], results: Sequence[BootstrapResult | Untested]) 
         ("test", "", [test.of for test in tests]),
         ("hidden", "hidden_", [own.of for own in rest]),
     ):
-        between = [[name in own.actions for name in names] for own in every]
-        between_all = np.array(between, dtype=bool).reshape(len(every), len(names))
+        between = [name in own.actions for own in every for name in names]
         columns[f"{prefix}kind"] = (dim, np.array([own.kind for own in every], dtype=str))
-        columns[f"{prefix}between"] = ((dim, "action"), between_all)
+        columns[f"{prefix}between"] = ((dim, "action"), np.reshape(between, (-1, len(names))) > 0)
         labels[dim] = np.array([own.label for own in every], dtype=str)
     columns["hidden_obstacle"] = ("hidden", np.array([own.obstacle for own in rest], dtype=str))
     fields = BootstrapResult._fields[1:]
@@ -404,136 +514,5 @@ def _table(names: Sequence[str], results: Sequence[BootstrapResult | Untested]) 
     )
 
 
-def _verdict(table: xr.Dataset, likeliest: str | None, p: float, level: float) -> str:
-    """Whether a violation was detected, and where."""
-    tests = table.sizes["test"]
-    if likeliest is None:
-        return f"Nothing could be tested: {_obstacle(table)}."
-    stated = f"{_p_text(p)} over {tests} {'tests' if tests > 1 else 'test'}"
-    if p > level:
-        return f"No sign of violation ({stated}; a violation has p below {level:g})."
-    row = table.sel(test=likeliest)
-    between = [str(n) for n in table["action"].to_numpy()[row["between"].to_numpy()]]
-    where = in_words(between)
-    weight = float(row["weight"])
-    if not np.isnan(weight):
-        stated += f"; probability {weight:.2f} if one of the tested interactions and biases exists"
-    where = f"between {where}" if len(between) > 1 else f"by {where}"
-    return (
-        f"Violated, most likely {where} ({stated}): "
-        f"{_violation(row, likeliest, table.attrs['outcome_sd'])}."
-    )
-
-
-def _other_shapes(table: xr.Dataset, likeliest: str | None, level: float) -> Iterator[str]:
-    """Contradicted shapes, other than what the verdict names."""
-    contradicted = (table["kind"] == "shape") & (table["p_familywise"] <= level)
-    for label in table["test"].to_numpy()[contradicted.to_numpy()]:
-        if label != likeliest:
-            row = table.sel(test=label)
-            violation = _violation(row, str(label), table.attrs["outcome_sd"])
-            yield f"Also, {violation} ({_p_text(float(row['p_familywise']))})."
-
-
 def _p_text(p: float) -> str:
     return f"p {'<' if p < 0.001 else '='} {max(p, 0.001):.3g}"
-
-
-def _violation(row: xr.Dataset, label: str, unit: float) -> str:
-    """Describe the alternative of one test."""
-    number = float(row["size"])
-    size, share = shorter_number(number, 3), f"{number / unit:.0%}"
-    interaction = f"an interaction with a standard deviation of {size}, {share} of the outcome's"
-    return {
-        "interaction": interaction,
-        "confounded interaction": f"{interaction}, in which hidden causes take part",
-        "graph": f"{label}, which the graph does not allow",
-        "shape": f"{label}, by {size} or {share} of the outcome's standard deviation",
-        "regime": f"{label}, by {size} or {share} of the outcome's standard deviation",
-        "variance": f"{label}, by a standard deviation of {size} or {share} of the outcome's. "
-        "An interaction in which hidden causes take part would explain it",
-        "shared cause": "a hidden cause that they share, which correlates them by "
-        f"{number:.2g} where neither is set",
-        "shift": f"{label}: given what moves it, it correlates by {number:.2g} with whether the "
-        "experiment runs",
-    }[str(row["kind"].item())]
-
-
-def _reach(table: xr.Dataset) -> Iterator[str]:
-    """Sizes of violations that would be detected."""
-    kinds, detectable = (table[name].to_numpy() for name in ("kind", "detectable"))
-    interactions = detectable[kinds == "interaction"]
-    if interactions.size and np.isfinite(interactions).all():
-        worst, unit = float(interactions.max()), table.attrs["outcome_sd"]
-        which = "Any other" if (table["hidden_kind"].to_numpy() == "interaction").any() else "Any"
-        yield (
-            f"{which} smooth interaction of two actions with a standard deviation over "
-            f"{shorter_number(worst, 3)}, {worst / unit:.0%} of the outcome's, would be detected "
-            "with probability 0.9, unless the biases offset it."
-        )
-    shared = detectable[kinds == "shared cause"]
-    if shared.size and np.isfinite(shared).all():
-        yield (
-            "A hidden cause that two actions share would be detected with probability 0.9 if it "
-            f"correlated them by {float(shared.max()):.2g} or more where neither is set."
-        )
-
-
-def _hidden(table: xr.Dataset) -> Iterator[str]:
-    """Violations that these regimes cannot reveal."""
-    is_named = table["hidden_kind"].to_numpy() != "confounded interaction"
-    labels = [str(label) for label in table["hidden"].to_numpy()[is_named]]
-    listed = labels[:MAX_NAMED]
-    if len(labels) > MAX_NAMED:
-        listed.append(f"{len(labels) - MAX_NAMED} more")
-    if labels:
-        yield f"These rows cannot reveal: {'; '.join(listed)}."
-    if table.sizes["test"] and _obstacles(table):
-        yield f"Some pairs are not tested for a hidden cause: {'; '.join(_obstacles(table))}."
-    several = int(table.attrs["rows_with_several_set"])
-    if several:
-        yield f"{several} rows have several actions set: the strongest possible test."
-    else:
-        yield (
-            "No row has several actions set: only such rows could reveal an interaction in which "
-            "hidden causes take part, because the biases may offset it in every regime."
-        )
-
-
-def _moderation(table: xr.Dataset, moderators: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Covariates on which effects depend, and the model that lets them."""
-    if moderators:
-        p = float(table["moderator_p_familywise"].min())
-        effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
-        pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
-        yield (
-            f"Effects depend on covariates: {effects} ({_p_text(p)}). "
-            + option(
-                f"Fit models.additive(moderators={json.dumps(moderators)}).",
-                command=f"To let them, fit with --moderators {shlex.quote(pairs)}",
-            )
-        )
-
-
-def _obstacle(table: xr.Dataset) -> str:
-    """Why nothing could be tested."""
-    if table.sizes["action"] == 1:
-        return "one action alone restricts nothing"
-    return "; ".join(_obstacles(table)) or "these regimes do not restrict the model"
-
-
-def _obstacles(table: xr.Dataset) -> list[str]:
-    """Reasons why pairs are not tested for shared causes."""
-    return [text for text in dict.fromkeys(table["hidden_obstacle"].to_numpy().tolist()) if text]
-
-
-def _comparison(held_out: xr.Dataset) -> str:
-    """Predictions of held-out rows, compared with those of a regression per regime."""
-    value, error, rows = (float(held_out[name]) for name in ("difference", "error", "rows"))
-    how = "better than" if value > 0 else "worse than"
-    if abs(value) < 2 * error:
-        how = "about as well as"
-    return (
-        f"The additive model predicts {rows:.0f} held-out rows {how} a regression per regime: "
-        f"difference in log density {value:+.1f}, standard error {error:.1f}."
-    )

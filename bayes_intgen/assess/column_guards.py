@@ -6,7 +6,7 @@ test rejects that they have one mode: in a unimodal law no interval has fewer va
 two intervals of the same width on either side of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,20 +53,20 @@ MAX_RANGES, MIN_SHARE = 2.0, 0.1
 MIN_DISTINCT = 15
 
 
-def advice_on_outcome(data: Rows) -> list[str]:
+def advice_on_outcome(data: Rows) -> Iterator[str]:
     """Report an outcome to which effects of several actions may not add up, in one sentence.
 
     For rows outside memory the in-memory sample is used.
 
     Examples
     --------
-    >>> advice_on_outcome(data)
+    >>> list(advice_on_outcome(data))
     []
     """
     rows = data.in_memory
     # The effect of a single action needs no sum.
     if len(rows.names) == 1:
-        return []
+        return
     outcome, kind = rows.outcome, data.outcome_kind
     seen = transform = ""
     if kind == "binary":
@@ -74,42 +74,34 @@ def advice_on_outcome(data: Rows) -> list[str]:
         rare = min(share, 1 - share)
         if rare < RARE_SHARE:
             seen = f"is {int(share < 0.5)} in only {rare:.1%} of rows"
-    elif seen := _at_an_end(outcome, kind == "count"):
-        pass
-    elif seen := _proportion(outcome):
-        transform = ", or fit the log odds, log(y / (1 - y))"
-    elif seen := _scale(outcome, kind == "count"):
-        pass
-    elif kind == "count":
-        sample = rows.take(random_rows(len(rows), MAX_ROWS))
-        seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
-    if not seen:
-        return []
-    several = bool((rows.intervened.sum(axis=1) > 1).any())
-    remedy = "add rows in which several actions were set"
-    if several:
-        remedy = f"test it with {in_both('bi.check', '`bayes-intgen check`')}"
-    return [
-        f"outcome {rows.outcome_name!r} {seen}: effects may not add up, and intervals may be too "
-        f"narrow; {remedy}{transform}"
-    ]
+    elif not (seen := _at_an_end(outcome, kind == "count") or _scale(outcome, kind == "count")):
+        if seen := _proportion(outcome):
+            transform = ", or fit the log odds, log(y / (1 - y))"
+        elif kind == "count":
+            sample = rows.take(random_rows(len(rows), MAX_ROWS))
+            seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
+    if seen:
+        remedy = "add rows in which several actions were set"
+        if (rows.intervened.sum(axis=1) > 1).any():
+            remedy = f"test it with {in_both('bi.check', '`bayes-intgen check`')}"
+        yield (
+            f"outcome {rows.outcome_name!r} {seen}: effects may not add up, and intervals may be "
+            f"too narrow; {remedy}{transform}"
+        )
 
 
 def _at_an_end(outcome: Array, counts: bool) -> str:
     """Many rows at the lowest or the highest value; a count is zero for no limit of its scale."""
-    low, high = float(outcome.min()), float(outcome.max())
-    shares = {"lowest": float((outcome == low).mean()), "highest": float((outcome == high).mean())}
-    if counts and low == 0:
-        del shares["lowest"]
+    ends = {"lowest": float(outcome.min()), "highest": float(outcome.max())}
+    if counts and ends["lowest"] == 0:
+        del ends["lowest"]
+    shares = {end: float((outcome == value).mean()) for end, value in ends.items()}
     end = max(shares, key=shares.__getitem__)
-    if shares[end] < END_SHARE:
-        return ""
     # Outcomes that repeat because rows do are no more frequent at an end than elsewhere.
     whole = (outcome == np.floor(outcome)).all()
-    if not whole and shares[end] * len(np.unique(outcome)) < 2:
+    if shares[end] < END_SHARE or not (whole or shares[end] * len(np.unique(outcome)) >= 2):
         return ""
-    value = low if end == "lowest" else high
-    return f"is {format_number(value)}, its {end} value, in {shares[end]:.0%} of rows"
+    return f"is {format_number(ends[end])}, its {end} value, in {shares[end]:.0%} of rows"
 
 
 def _proportion(outcome: Array) -> str:
@@ -155,19 +147,19 @@ def _growing_variance(rows: Observations) -> str:
     return f"has a variance that grows {1 + moment / curvature:.2g} times as fast as its mean"
 
 
-def advice_on_scale(rows: Observations) -> tuple[str, ...]:
+def advice_on_scale(rows: Observations) -> Iterator[str]:
     """Suggest the multiplicative model for an outcome that it fits better; empty otherwise.
 
     Examples
     --------
-    >>> advice_on_scale(data)
-    ()
+    >>> list(advice_on_scale(data))
+    []
     """
     outcome = rows.outcome
     continuous = rows.outcome_kind == "continuous" and rows.weights is None
     if not continuous or not (outcome > 0).all():
-        return ()
-    gain, standardised = 0.0, []
+        return
+    gain, standardised = 0.0, [np.zeros(0)]
     pairs = zip(
         _residuals_of_regimes(rows, outcome),
         _residuals_of_regimes(rows, np.log(outcome)),
@@ -179,51 +171,50 @@ def advice_on_scale(rows: Observations) -> tuple[str, ...]:
             # Of the outcome itself, so that likelihoods are comparable (Box and Cox 1964).
             gain += len(raw) * np.log(sds[0] / sds[1]) - np.log(outcome[own]).sum()
             standardised.append(raw / sds[0])
-    every = np.concatenate([np.zeros(0), *standardised])
-    if not len(every) or gain < MIN_GAIN * len(every) or (every**3).mean() < MIN_SKEWNESS:
-        return ()
-    return (
-        "Positive and skewed; quadratic regressions fit its logarithm better. If effects multiply, "
-        + option(
+    every = np.concatenate(standardised)
+    if len(every) and gain >= MIN_GAIN * len(every) and (every**3).mean() >= MIN_SKEWNESS:
+        remedy = option(
             "fit bi.models.multiplicative(), and compare it with the additive model by az.compare.",
             command="fit with --multiplicative.",
-        ),
-    )
+        )
+        yield (
+            "Positive and skewed; quadratic regressions fit its logarithm better. If effects "
+            f"multiply, {remedy}"
+        )
 
 
 def _residuals_of_regimes(
     rows: Observations, outcome: Array
 ) -> Iterator[tuple[NDArray[np.bool_], Array]]:
     """Rows and residuals of a quadratic regression in each regime with enough rows."""
-    regime, smooth = masks_of(rows.intervened)[1], _quadratics([*rows.actions.T])
+    regime, smooth = masks_of(rows.intervened)[1], _quadratics(rows.actions.T)
     left = _residuals(outcome, regime, [], smooth)
     for own in (regime == r for r in np.unique(regime)):
-        if own.sum() >= MIN_ROWS * (1 + smooth.shape[1]):
+        if own.sum() >= MIN_ROWS * (1 + len(smooth)):
             yield own, left[own]
 
 
-def advice_on_units(data: Rows) -> list[str]:
+def advice_on_units(data: Rows) -> Iterator[str]:
     """Report columns in two units, in one sentence.
 
     For rows outside memory the in-memory sample is used.
 
     Examples
     --------
-    >>> advice_on_units(data)
+    >>> list(advice_on_units(data))
     []
     """
     rows = data.in_memory.take(random_rows(len(data.in_memory), MAX_TESTED_ROWS))
     regime, count = masks_of(rows.intervened)[1], len(rows.columns.names)
-    fine = rows.columns.fine_grouping
+    # Codes of actions and covariates with levels, and of groups.
     kinds = (*rows.categories, *rows.columns.categories)
     columns = (*rows.actions.T, *rows.covariates.T[:count])
-    # Codes of actions and covariates with levels, and of groups.
     levels = [column for own, column in zip(kinds, columns, strict=True) if own is not None]
     groups = enumerate(rows.covariates.T[count:], count)
-    levels += [column for i, column in groups if i != fine]
+    levels += [column for i, column in groups if i != rows.columns.fine_grouping]
+    smooth = [k for k, own in enumerate(rows.categories) if own is None]
     found: dict[str, tuple[float, float, float]] = {}
-    smooth = [a for own, a in zip(rows.categories, rows.actions.T, strict=True) if own is None]
-    for k in [k for k, own in enumerate(rows.categories) if own is None]:
+    for k in smooth:
         # Experiments may set an action to any two ranges.
         free = ~rows.intervened[:, k]
         values = rows.actions[free, k]
@@ -231,21 +222,20 @@ def advice_on_units(data: Rows) -> list[str]:
             units = two_units(values, regime[free], [column[free] for column in levels])
             found |= {rows.names[k]: units} if units else {}
     if rows.outcome_kind != "binary":
-        units = two_units(rows.outcome, regime, levels, _quadratics(smooth) if smooth else None)
+        units = two_units(rows.outcome, regime, levels, _quadratics(rows.actions.T[smooth]))
         found |= {rows.outcome_name: units} if units else {}
-    if not found:
-        return []
-    names, (low, high, share) = list(found), next(iter(found.values()))
-    first = f" ({names[0]!r}: " if len(names) > 1 else " ("
-    return [
-        f"{quoted(names)} may mix two units{first}about {shorter_number(low, 3)} in "
-        f"{1 - share:.0%} of rows and {shorter_number(high, 3)} in the others, few between): "
-        "convert them to one unit, or name the cause of the gap as a covariate"
-    ]
+    if found:
+        names, (low, high, share) = list(found), next(iter(found.values()))
+        first = f"{names[0]!r}: " if len(names) > 1 else ""
+        yield (
+            f"{quoted(names)} may mix two units ({first}about {shorter_number(low, 3)} in "
+            f"{1 - share:.0%} of rows and {shorter_number(high, 3)} in the others, few between): "
+            "convert them to one unit, or name the cause of the gap as a covariate"
+        )
 
 
 def two_units(
-    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array | None = None
+    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Sequence[Array] = ()
 ) -> tuple[float, float, float] | None:
     """Find two groups of values that a change of unit would make; None if there are not two.
 
@@ -255,7 +245,7 @@ def two_units(
     regime : ndarray of int, shape (n,)
     levels : sequence of ndarray, shape (n,)
         Columns of codes that may explain sizes within a regime.
-    smooth : ndarray, shape (n, m), optional
+    smooth : sequence of ndarray, shape (n,), optional
         Columns of numbers that may do so.
 
     Returns
@@ -277,9 +267,8 @@ def two_units(
     sizes = np.abs(values[used])
     if len(np.unique(sizes)) < 2:
         return None
-    smooth = np.empty((len(values), 0)) if smooth is None else smooth
-    known = [column[used] for column in levels]
-    left = _residuals(_within_cells(np.log(sizes)), regime[used], known, smooth[used])
+    known, numbers = ([column[used] for column in own] for own in (levels, smooth))
+    left = _residuals(_within_cells(np.log(sizes)), regime[used], known, numbers)
     valley = _valley(left)
     if valley is None:
         return None
@@ -294,10 +283,10 @@ def two_units(
     return float(np.median(sizes[~above])), float(np.median(sizes[above])), share
 
 
-def _quadratics(columns: Sequence[Array]) -> Array:
+def _quadratics(columns: Iterable[Array]) -> list[Array]:
     """Coordinates of columns and their squares."""
     z = [Coordinate.of(column)(column) for column in columns]
-    return np.column_stack([*z, *[own**2 for own in z]])
+    return [*z, *[own**2 for own in z]]
 
 
 def _within_cells(values: Array) -> Array:
@@ -314,7 +303,7 @@ def _within_cells(values: Array) -> Array:
 
 
 def _residuals(
-    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Array
+    values: Array, regime: NDArray[np.intp], levels: Sequence[Array], smooth: Sequence[Array]
 ) -> Array:
     """Residuals of regressions in each regime, on levels one after the other, then on numbers."""
     left = values.copy()
@@ -322,8 +311,9 @@ def _residuals(
         for codes in (np.zeros(len(values)), *levels):
             _, which = np.unique(codes[own], return_inverse=True)
             left[own] -= (np.bincount(which, left[own]) / np.bincount(which))[which]
-        if smooth.shape[1]:
-            design = smooth[own] - smooth[own].mean(axis=0)
+        if smooth:
+            design = np.column_stack(smooth)[own]
+            design -= design.mean(axis=0)
             left[own] -= design @ np.linalg.lstsq(design, left[own])[0]
     return left
 

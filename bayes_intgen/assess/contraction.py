@@ -73,29 +73,24 @@ def widths(draws: Array) -> Array:
 
 def contraction(posterior: PosteriorDraws, query: Query, seed: int) -> xr.Dataset:
     """Widths of posterior and prior, and their ratios, at the points of a query."""
-    values = query.values
-    predictions = {
-        "prior": prior_prediction(posterior, seed),
-        "posterior": prediction_of(posterior),
-    }
+    values, pairs = query.values, posterior.terms.pair_labels
+    prior, predicted = prior_prediction(posterior, seed), prediction_of(posterior)
     table = labelled_points(posterior, values).assign_attrs(
         intervened=", ".join(query.intervened), scale=posterior.predictor_name
     )
-    additive = isinstance(posterior.model, AdditiveModel)
-    pairs = np.array(posterior.terms.pair_labels, dtype=str) if additive else np.zeros(0, dtype=str)
-    for name, prediction in predictions.items():
+    if additive := isinstance(posterior.model, AdditiveModel):
+        table = table.assign_coords(mechanism=list(KINDS))
+    if additive and pairs:
+        table = table.assign_coords(pair=np.array(pairs, dtype=str))
+    for name, prediction in (("prior", prior), ("posterior", predicted)):
         if additive:
             unconfounded, bias = prediction.contributions(values)
             by_kind = [widths(unconfounded), widths(unconfounded + bias)]
             table[name] = (("mechanism", "action", "point"), np.array(by_kind))
-        if len(pairs):
+        if "pair" in table:
             of_pairs = widths(prediction.interactions(values))
             table[f"interaction_{name}"] = (("pair", "point"), of_pairs)
         table[f"effect_{name}"] = ("point", widths(prediction.predictor(values, query.mask)))
-    if additive:
-        table = table.assign_coords(mechanism=list(KINDS))
-    if len(pairs):
-        table = table.assign_coords(pair=pairs)
     for kind in [own for own in ("interaction_", "", "effect_") if f"{own}prior" in table]:
         table[f"{kind}contraction"] = table[f"{kind}posterior"] / table[f"{kind}prior"]
     return table

@@ -116,14 +116,9 @@ class Diagnostics:
         """Label R-hat and effective sample sizes, or the diagnostics of importance weights."""
         if self.importance is not None:
             return xr.Dataset(attrs=self.importance._asdict())
-        return xr.Dataset(
-            {
-                "rhat": ("quantity", self.convergence.rhat),
-                "ess": ("quantity", self.convergence.ess),
-            },
-            coords={"quantity": self.convergence.names},
-            attrs={"divergences": self.count("diverging")},
-        )
+        found, attrs = self.convergence, {"divergences": self.count("diverging")}
+        columns = {"rhat": ("quantity", found.rhat), "ess": ("quantity", found.ess)}
+        return xr.Dataset(columns, {"quantity": found.names}, attrs)
 
 
 def _names(draws: xr.DataArray) -> list[str]:

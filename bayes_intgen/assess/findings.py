@@ -117,10 +117,8 @@ def findings(guards: Iterable[Guard], rows: Rows, model: Model | None = None) ->
 
 def findings_of_posterior(posterior: PosteriorDraws) -> list[Finding]:
     """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
-    return [
-        *stored_findings(posterior.tree["fit"].attrs),
-        *of_fit(None, posterior.model, posterior),
-    ]
+    of_rows = stored_findings(posterior.tree["fit"].attrs)
+    return [*of_rows, *of_fit(None, posterior.model, posterior)]
 
 
 def findings_of_fit_tests(tests: xr.Dataset) -> list[Finding]:
@@ -152,9 +150,8 @@ def warn_of(found: Iterable[Finding]) -> None:
 
 def of_rows(rows: Rows, model: Model | None, posterior: None = None) -> list[Finding]:
     """Guard before a fit. For rows outside memory the in-memory sample is used."""
-    few = few_valued(rows, model)
     found = {
-        "levels": [advice_on_levels(few)] if few else [],
+        "levels": advice_on_levels(few_valued(rows, model)),
         "far cells": advice_on_far_cells(rows),
     }
     if len(rows.columns):
@@ -164,10 +161,10 @@ def of_rows(rows: Rows, model: Model | None, posterior: None = None) -> list[Fin
             "changed covariates": advice_on_changed_covariates(rows, apart),
             "group means": advice_on_group_means(rows.in_memory),
         }
-    # Regressions do not add up effects, and a log link multiplies them.
-    adds_up = model is None or (isinstance(model, AdditiveModel) and model.link == "identity")
     found["units"] = advice_on_units(rows)
-    found["outcome"] = advice_on_outcome(rows) if adds_up else []
+    # Regressions do not add up effects, and a log link multiplies them.
+    if model is None or (isinstance(model, AdditiveModel) and model.link == "identity"):
+        found["outcome"] = advice_on_outcome(rows)
     return _named(found)
 
 

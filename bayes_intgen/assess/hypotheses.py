@@ -18,7 +18,7 @@ where the action was set show it whatever its bias depends on. It is no violatio
 still an average over the covariate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, compress, permutations
 from typing import Self
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.assess.bootstrap import Departure, Kind
+from bayes_intgen.assess.bootstrap import Departure
 from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
@@ -103,8 +103,8 @@ class Alternative:
         return np.asarray(np.concatenate(pieces, axis=1) * gate[:, None])
 
 
-def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
-    """List the alternatives to a model and its graph, testable with these regimes or not."""
+def alternatives(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
+    """Yield the alternatives to a model and its graph, testable with these regimes or not."""
     names, regimes, positions = data.names, tuple(data.regimes), range(len(data.names))
     mechanisms, parents = model.bias_mechanisms(data), parents_of(names, model.graph)
     bases = [
@@ -121,54 +121,41 @@ def alternatives(data: Observations, model: AdditiveModel) -> list[Alternative]:
         """Gates of the biases that may be functions of all these actions together."""
         return [unset[k] for k in positions if set(actions) <= {k, *parents[k]}]
 
-    def interaction(j: int, k: int, hidden: bool) -> Alternative:
-        kind: Kind = "confounded interaction" if hidden else "interaction"
-        gate = Where((j, k), were_set=True) if hidden else ALWAYS
-        rivals = [everywhere, *unset] if hidden else biases(j, k)
-        label = f"interaction of {names[j]} and {names[k]}{' with hidden causes' * hidden}"
-        scale, testable = mechanisms[j].interaction, _is_independent(gate(masks), rivals)
-        of = Departure(kind, label, (names[j], names[k]))
-        return Alternative(of, (products(j, k),), gate, scale, testable)
+    def alternative(
+        of: Departure, pieces: Sequence[Piece], gate: Gate, scale: LogNormal, *rivals: list[Array]
+    ) -> Alternative:
+        """Testable if its gate is independent of all gates of some rivals."""
+        testable = any(_is_independent(gate(masks), own) for own in rivals)
+        return Alternative(of, tuple(pieces), gate, scale, testable)
 
     pairs = [*combinations(positions, 2)]
-    additive = [(j, k) for j, k in pairs if not model.allows_interaction(names[j], names[k])]
-    graph = [
-        Alternative(
-            Departure("graph", f"bias of {names[j]} depends on {names[k]}", (names[j], names[k])),
-            ((bases[k], (k,)), products(j, k)),
-            Where((j,)),
-            mechanisms[j].cross_action,
-            _is_independent(unset[j], [everywhere, *biases(k)])
-            or _is_independent(unset[j], biases(j, k)),
-        )
-        for j, k in permutations(positions, 2)
-        if k not in parents[j]
-    ]
-    of_regimes = [
-        Alternative(
-            Departure(
-                "regime",
-                f"{data.label(regimes[i])} differs from what other regimes predict",
-                tuple(compress(names, regimes[i])),
-            ),
-            ((Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))),
-            InRegime(regimes, i),
-            model.prior.cross_action,
-            _is_independent(np.eye(len(regimes))[i], [everywhere, *unset]),
-        )
-        for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist()
-    ]
-    return [
-        *(interaction(j, k, hidden=False) for j, k in additive),
-        *graph,
-        *of_regimes,
-        *(interaction(j, k, hidden=True) for j, k in pairs),
-    ]
+    for j, k in pairs:
+        if not model.allows_interaction(names[j], names[k]):
+            label = f"interaction of {names[j]} and {names[k]}"
+            of = Departure("interaction", label, (names[j], names[k]))
+            yield alternative(of, [products(j, k)], ALWAYS, mechanisms[j].interaction, biases(j, k))
+    for j, k in permutations(positions, 2):
+        if k not in parents[j]:
+            label = f"bias of {names[j]} depends on {names[k]}"
+            of, scale = Departure("graph", label, (names[j], names[k])), mechanisms[j].cross_action
+            pieces, rivals = [(bases[k], (k,)), products(j, k)], [everywhere, *biases(k)]
+            yield alternative(of, pieces, Where((j,)), scale, rivals, biases(j, k))
+    for i in np.flatnonzero(masks.sum(axis=1) > 1).tolist():
+        label = f"{data.label(regimes[i])} differs from what other regimes predict"
+        of = Departure("regime", label, tuple(compress(names, regimes[i])))
+        pieces = [(Constant(), ()), *((basis, (k,)) for k, basis in enumerate(bases))]
+        scale, rivals = model.prior.cross_action, [everywhere, *unset]
+        yield alternative(of, pieces, InRegime(regimes, i), scale, rivals)
+    for j, k in pairs:
+        label = f"interaction of {names[j]} and {names[k]} with hidden causes"
+        of = Departure("confounded interaction", label, (names[j], names[k]))
+        gate, rivals = Where((j, k), were_set=True), [everywhere, *unset]
+        yield alternative(of, [products(j, k)], gate, mechanisms[j].interaction, rivals)
 
 
-def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
-    """List the dependences of effects on covariates that a model lacks."""
-    out, plain = [], replace(model, graph={}, interactions=None)
+def moderators(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
+    """Yield the dependences of effects on covariates that a model lacks."""
+    plain = replace(model, graph={}, interactions=None)
     for k in np.flatnonzero(data.intervened.any(axis=0)).tolist():
         name = data.names[k]
         own = model.moderators.get(name, ())
@@ -179,15 +166,14 @@ def moderators(data: Observations, model: AdditiveModel) -> list[Alternative]:
                 label = f"the effect of {name} depends on {covariate}"
                 of = Departure("moderator", label, (name, covariate))
                 pieces, gate = ((term.component.basis, term.inputs),), Where((k,), were_set=True)
-                out.append(Alternative(of, pieces, gate, term.component.scale, True))
-    return out
+                yield Alternative(of, pieces, gate, term.component.scale, True)
 
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:
     """Whether a gate, a number per regime, is linearly independent of others."""
-    without = np.reshape(others, (-1, len(gate)))
-    rank = int(np.linalg.matrix_rank(np.vstack([without, gate])))
-    return rank > (int(np.linalg.matrix_rank(without)) if len(without) else 0)
+    without = np.vstack([np.zeros_like(gate), *others])
+    every = np.vstack([without, gate])
+    return bool(np.linalg.matrix_rank(every) > np.linalg.matrix_rank(without))
 
 
 @dataclass(frozen=True, eq=False)

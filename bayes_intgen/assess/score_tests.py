@@ -51,7 +51,7 @@ from bayes_intgen.models.terms import Term
 from bayes_intgen.models.variance_function import drawn_deviations
 
 # Sizes, in standard deviations of the outcome, between which the detectable one is sought.
-SIZES = (1e-3, 30.0)
+SIZES = np.array([1e-3, 30.0])
 # Minimum number of rows in a regime whose variance is tested.
 MIN_ROWS = 5
 
@@ -116,8 +116,7 @@ def _score_test(
         level = 0.0 if alternative.of.kind == "regime" else float(values.mean())
         return float(np.sqrt(np.mean((values - level) ** 2)))
 
-    smoothest = np.zeros(columns.shape[1])
-    smoothest[0] = 1.0
+    smoothest = np.eye(columns.shape[1])[0]
     shift = mixture.shift(smoothest) / size_of(smoothest)
 
     def moved(size: float) -> Array:
@@ -133,7 +132,7 @@ def _score_test(
         statistics[1:],
         moved,
         size_of(estimate),
-        (unit * SIZES[0], unit * SIZES[1]),
+        unit * SIZES,
         float(statistics[0]),
         absorbed,
     )
@@ -177,12 +176,12 @@ def variance_tests(
     is the standard deviation of what the noise has beyond the prediction, or lacks. Parameters are
     those of :func:`score_tests`.
     """
-    rng, tests, untested = generator(seed, "check", 3), [], []
+    rng, covariance = generator(seed, "check", 3), null.fit.covariance
+    tests, untested = [], []
     for each in candidates:
         if each.of.kind == "regime" and each.testable:
             of = Departure("variance", f"variance: {each.of.label}", each.of.actions)
             own = each.gate(null.data.intervened) > 0
-            covariance = null.fit.covariance
             if covariance is None or own.sum() < MIN_ROWS:
                 untested.append(Untested(of))
             else:
@@ -219,5 +218,5 @@ def _variance_test(
         np.abs(logs[1:]),
         with_excess,
         float(np.sqrt(variance * abs(np.expm1(logs[0])))),
-        (unit * SIZES[0], unit * SIZES[1]),
+        unit * SIZES,
     )

@@ -66,6 +66,7 @@ family.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import xarray as xr
@@ -122,9 +123,8 @@ def bounds(delta: Array, sd: Array, rho: Array) -> tuple[Array, Array]:
     count = delta.shape[-2]
     scaled = delta / np.maximum(sd, np.finfo(float).tiny)[..., None]
     pairs = np.zeros((*delta.shape[:-2], delta.shape[-1]))
-    for j in range(count):
-        for k in range(j):
-            pairs += np.abs(sd[..., [j]] * scaled[..., k, :] + sd[..., [k]] * scaled[..., j, :])
+    for j, k in combinations(range(count), 2):
+        pairs += np.abs(sd[..., [j]] * scaled[..., k, :] + sd[..., [k]] * scaled[..., j, :])
     v = inflation(rho, count)[:, None]
     crossed = rho[:, None] * v * pairs[..., None, :]
     rising = np.clip(delta, 0, None).sum(axis=-2)[..., None, :]
@@ -164,11 +164,9 @@ def sensitivity(
             f"models.additive() to log {posterior.outcome_name} for bounds on its mean"
         )
     level = probability(level, "level", PointsError)
-    steps = np.array(
-        probabilities(rho if np.iterable(rho) else [rho], "rho", PointsError, or_zero=True)
-    )
-    values = query.values
-    prediction = prediction_of(posterior)
+    rhos = rho if np.iterable(rho) else [rho]
+    steps = np.array(probabilities(rhos, "rho", PointsError, or_zero=True))
+    values, prediction = query.values, prediction_of(posterior)
     _, delta = prediction.contributions(values)
     sd = _bias_sd(posterior, prediction)
     gamma = real_number(interaction, "interaction", PointsError)

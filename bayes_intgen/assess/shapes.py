@@ -64,18 +64,14 @@ def _test(
         return np.asarray((samples[:POWER_SAMPLES] + size * towards).max(axis=1))
 
     size = max(float(violations[worst] * sd[worst]), 0.0)
-    sizes = unit * SIZES[0], unit * SIZES[1]
     of = Departure("shape", _label(name, shape, bounds, worst), (name,))
-    return BootstrapTest(of, statistics, statistics[1:], moved, size, sizes)
+    return BootstrapTest(of, statistics, statistics[1:], moved, size, unit * SIZES)
 
 
 def _label(name: str, shape: Shape, bounds: list[Inequalities], worst: int) -> str:
     """Where an effect violates its shape most, in words."""
-    for bound in bounds:
-        if worst < len(bound.matrix):
-            break
-        worst -= len(bound.matrix)
-    first, last = bound.ends[worst]
+    every = [(bound, ends) for bound in bounds for ends in bound.ends]
+    bound, (first, last) = every[worst]
     wrong = "lies below its chord"
     if bound.rising:
         wrong = "rises" if shape == "decreasing" else "falls"

@@ -37,7 +37,7 @@ shrinkage (James and Stein 1961), so that the minimum is over both if both hold,
 that do not move each other, and over one if the direction is clear.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple
 
@@ -110,8 +110,7 @@ def action_tests(
     (['shared cause', 'shift', 'shift'], True)
     """
     actions = _Actions(data, model)
-    names = range(len(data.names))
-    pairs = list(combinations(names, 2))
+    positions = range(len(data.names))
     scores = actions.scores()
     samples = wild_bootstrap(
         [score.rows for score in scores.values()],
@@ -122,28 +121,24 @@ def action_tests(
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
     # Scores with mean zero under each hypothesis: j may move k, or k may move j.
     every: dict[Departure, _Hypotheses] = {}
-    for j, k in pairs:
+    for j, k in combinations(positions, 2):
         first, second = pair = data.names[j], data.names[k]
         of = Departure("shared cause", f"hidden cause shared by {first} and {second}", pair)
         every[of] = (
             [("contrast", j, k), ("effect", k, j)],
             [("contrast", k, j), ("effect", j, k)],
         )
-    for j, k in permutations(names, 2):
+    for j, k in permutations(positions, 2):
         first, second = pair = data.names[j], data.names[k]
         of = Departure("shift", f"{second} set otherwise in the experiment on {first}", pair)
         every[of] = [("shift", j, k)], [("shift of cause", j, k), ("effect", j, k)]
-    tests = [
-        _pair_test(of, [[sampled[key] for key in keys if key in sampled] for keys in hypotheses])
-        for of, hypotheses in every.items()
-        if all(any(key in sampled for key in hypothesis) for hypothesis in hypotheses)
-    ]
-    tested = {test.of for test in tests}
-    untested = [
-        Untested(of, actions.obstacle(*pair))
-        for of, pair in zip(every, pairs, strict=False)
-        if of not in tested
-    ]
+    tests, untested = [], []
+    for of, hypotheses in every.items():
+        known = [[sampled[key] for key in keys if key in sampled] for keys in hypotheses]
+        if all(known):
+            tests.append(_pair_test(of, known))
+        elif of.kind == "shared cause":
+            untested.append(Untested(of, actions.obstacle(*map(data.names.index, of.actions))))
     return [*familywise_results(tests, level), *untested]
 
 
@@ -305,20 +300,15 @@ class _Actions:
             for other in self.rows
             if not mask[j] and not mask[k] and ((np.array(mask) ^ other) == only_j).all()
         ]
-        if not pairs:
-            return None
-        return max(pairs, key=lambda masks: min(len(self.rows[mask]) for mask in masks))
+        return max(pairs, key=lambda own: min(len(self.rows[mask]) for mask in own), default=None)
 
-    def _others(self, j: int, k: int) -> list[int]:
+    def _others(self, j: int, k: int) -> Iterator[int]:
         """Other actions that may move j, and are not moved by k."""
-        others = []
         for other in range(len(self.data.names)):
-            if other in (j, k):
-                continue
             moves_j, moved_by_k = self._p_of_effect(other, j), self._p_of_effect(k, other)
-            if moves_j <= ABSENT and not (moved_by_k < PRESENT and moved_by_k <= moves_j):
-                others.append(other)
-        return others
+            is_moved = moved_by_k < PRESENT and moved_by_k <= moves_j
+            if other not in (j, k) and moves_j <= ABSENT and not is_moved:
+                yield other
 
     def _p_of_effect(self, j: int, k: int) -> float:
         """P value of the effect of one action on another; zero where that one was never set."""

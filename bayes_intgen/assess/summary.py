@@ -1,14 +1,14 @@
 """One-screen summary of data or a fit: regimes, certificates, support, checks and problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from textwrap import TextWrapper
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._typing import Array
 from bayes_intgen.assess.advice import groups_in_words
 from bayes_intgen.assess.checks import Check
 from bayes_intgen.assess.column_guards import advice_on_scale
@@ -40,8 +40,6 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.errors import DataError, DataWarning, LackOfFitWarning, SamplingWarning
 from bayes_intgen.identification.certificates import settings_of
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.identification.regimes import Mask, requirements
-from bayes_intgen.identification.verdict import Verdict
 from bayes_intgen.posterior.adjustments import between_groups
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
@@ -106,10 +104,6 @@ class Report:
                 "command": self.command,
             }
         )
-
-    def __post_init__(self) -> None:
-        sections = {title: lines for title, lines in self.sections.items() if lines}
-        object.__setattr__(self, "sections", sections)
 
     def __str__(self) -> str:
         lines = [self.head]
@@ -187,23 +181,16 @@ def summarise_data(
     few = data.sample(SUMMARY_ROWS)
     reference = few.reference_rows()
     # Without a graph an action may depend on every other.
-    parents = parents_of(names, None)
+    verdict_at = partial(reference.verdict, parents=parents_of(names, None)) if support else None
     regimes = regime_table(data.regimes, reference, data.outcome_name)
-
-    def verdict(points: Array, mask: Mask) -> Verdict:
-        wanted = requirements(parents, reference.masks, mask)
-        return reference.verdict(points, mask, wanted, parents)
-
     settings = settings_of(names, sample.actions, sample.intervened, sample.categories)
-    questions = question_table(
-        data.regimes, reference, settings, sample.strata(), verdict if support else None
-    )
+    questions = question_table(data.regimes, reference, settings, sample.strata(), verdict_at)
     found = findings((of_regimes, of_rows, of_copies), data)
     check = option("bi.check(data, model)", command="`bayes-intgen check`")
     problems = tuple(spoken(finding.text) for finding in found)
     sections = {
         "Columns": note_lines(columns),
-        "Groups": tuple(groups_in_words(data)),
+        "Groups": groups_in_words(data),
         "Outcome": advice_on_scale(few),
         "Regimes": (*regime_lines(regimes), *data.columns.order_in_words),
         "Certificates": certificate_lines(questions),
@@ -213,7 +200,7 @@ def summarise_data(
     }
     head = f"{len(data):,} rows: outcome {data.outcome_name!r}, actions {quoted(names)}"
     tree = xr.DataTree.from_dict({"regimes": regimes, "questions": questions})
-    return Report(head, tree, sections, problems, tuple(columns), command)
+    return Report(head, tree, _with_lines(sections), problems, tuple(columns), command)
 
 
 def _of_posterior(posterior: PosteriorDraws) -> Report:
@@ -240,10 +227,11 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         groups["between_groups"] = between
     if sizes.sizes["pair"]:
         groups["interactions"] = sizes
-    untested = "Not tested yet: run " + option(
+    to_test = option(
         "bi.check(data, model); posterior.with_check stores the result.",
         command="`bayes-intgen check`, or `bayes-intgen report` with --data.",
     )
+    tested = [f"Not tested yet: run {to_test}"] if check is None else check.sentences(found)
     sections = {
         "Outcome": outcome_lines(posterior),
         "Data": sentences(found, DataWarning),
@@ -254,10 +242,7 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
         "Interactions": interaction_lines(sizes),
         "Graph": _graph_lines(posterior),
         "Support": support_lines(groups["questions"]),
-        "Assumptions": (
-            *assumption_lines(posterior),
-            *((untested,) if check is None else check.sentences(found)),
-        ),
+        "Assumptions": (*assumption_lines(posterior), *tested),
         "Fit": sentences(found, LackOfFitWarning),
         "Sampling": sentences(found, SamplingWarning) or (diagnostics.sentence(),),
     }
@@ -266,14 +251,20 @@ def _of_posterior(posterior: PosteriorDraws) -> Report:
     size += f", rows read {times}" if passes else ""
     head = f"Posterior of {posterior.outcome_name!r} given {quoted(posterior.actions)}: {size}"
     problems = tuple(finding.text for finding in found)
-    return Report(head, xr.DataTree.from_dict(groups), sections, problems=problems)
+    return Report(head, xr.DataTree.from_dict(groups), _with_lines(sections), problems)
 
 
-def _graph_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def _with_lines(sections: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Sections that are not empty."""
+    every = {title: tuple(lines) for title, lines in sections.items()}
+    return {title: lines for title, lines in every.items() if lines}
+
+
+def _graph_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """Edges of a learned graph, in one sentence."""
-    if posterior.terms.parents is None or not is_learned(posterior.graph):
-        return ()
-    words = edges_in_words(posterior.graph)
-    if not shows_edges(posterior.graph):
-        return (f"{words[0].upper()}{words[1:]}.",)
-    return (f"Learned from the actions: {words}.",)
+    if posterior.terms.parents is not None and is_learned(posterior.graph):
+        words = edges_in_words(posterior.graph)
+        if shows_edges(posterior.graph):
+            yield f"Learned from the actions: {words}."
+        else:
+            yield f"{words[0].upper()}{words[1:]}."

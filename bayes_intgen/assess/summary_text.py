@@ -1,6 +1,6 @@
 """Tables and sentences of a summary: regimes, questions, actions, and the terms of a fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 
 import numpy as np
@@ -78,6 +78,7 @@ def question_table(
     # Findings in the rows name the covariates on which levels rest.
     groups = [own for own in strata if own.kind == "group"]
     answers = certificates(names, regimes, targets, settings, groups)
+    weights = [c.to_dataframe()["weights"].tolist() for c in answers]
     points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
     if verdict_at is not None:
         supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
@@ -85,13 +86,7 @@ def question_table(
     return xr.Dataset(
         {
             "identified": ("question", [c.identified for c in answers]),
-            "weights": (
-                ("question", "regime"),
-                [
-                    [float(c.weights.get(label, 0)) if c.identified else np.nan for label in labels]
-                    for c in answers
-                ],
-            ),
+            "weights": (("question", "regime"), weights),
             "in_data": ("question", [mask in regimes for mask in masks]),
             # What the level of the first rests on, those of the others do, too.
             "certificate": ("question", [str(answers[0]), *(c.verdict for c in answers[1:])]),
@@ -101,7 +96,7 @@ def question_table(
     )
 
 
-def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
+def regime_lines(regimes: xr.Dataset) -> Iterator[str]:
     """Rows of each regime, with levels or ranges of the actions that it sets, or of all."""
     columns = [
         regimes[name].to_numpy().tolist()
@@ -109,91 +104,85 @@ def regime_lines(regimes: xr.Dataset) -> tuple[str, ...]:
     ]
     width = max(len(label) for label in columns[0])
     digits = len(f"{max(columns[1]):,}")
-    names, lines = regimes["action"].to_numpy(), []
+    names = regimes["action"].to_numpy()
     for label, rows, regime_sets, *ranges in zip(*columns, strict=True):
         shown = [
             f", {name} at {levels or f'{shorter_number(low, 3)} to {shorter_number(high, 3)}'}"
             for name, was_set, low, high, levels in zip(names, regime_sets, *ranges, strict=True)
             if was_set or not any(regime_sets)
         ]
-        lines.append(f"{label:<{width}}  {rows:>{digits},} rows{''.join(shown)}")
-    return tuple(lines)
+        yield f"{label:<{width}}  {rows:>{digits},} rows{''.join(shown)}"
 
 
-def certificate_lines(questions: xr.Dataset) -> tuple[str, ...]:
+def certificate_lines(questions: xr.Dataset) -> Iterator[str]:
     """Certificates of the joint effect and of single actions; those in the data share a line."""
-    lines = [str(questions["certificate"][0].item())]
+    yield str(questions["certificate"][0].item())
     rest = questions.isel(question=slice(1, None))
     simple = rest["in_data"].to_numpy()
     labels = rest["question"].to_numpy()[simple]
     if len(labels):
         verb = "is" if len(labels) == 1 else "are"
-        lines.append(f"{', '.join(labels)} {verb} identified: in the data.")
-    lines += [str(text) for text in rest["certificate"].to_numpy()[~simple]]
-    return tuple(lines)
+        yield f"{', '.join(labels)} {verb} identified: in the data."
+    yield from map(str, rest["certificate"].to_numpy()[~simple])
 
 
-def support_lines(questions: xr.Dataset) -> tuple[str, ...]:
+def support_lines(questions: xr.Dataset) -> Iterator[str]:
     """Supported shares of the joint effect and of each action alone; empty if not computed."""
-    if questions["supported"].isnull().any():
-        return ()
     labels, shares = (questions[name].to_numpy() for name in ("question", "supported"))
-    text = ", ".join(f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
-    return (f"Share of rows at whose values the effect is supported: {text}.",)
+    if not np.isnan(shares).any():
+        parts = (f"{label} {share:.0%}" for label, share in zip(labels, shares, strict=True))
+        yield f"Share of rows at whose values the effect is supported: {', '.join(parts)}."
 
 
-def interval_of(draws: Array) -> tuple[str, str]:
-    """Mean of draws and their central interval, as texts."""
-    ends = map(float, central(draws.ravel(), LEVEL).values())
-    mean, band = format_estimate(*ends)
-    return mean, f"({LEVEL:.0%} interval {band})"
+def estimate_of(draws: Array) -> str:
+    """Mean of draws and their central interval, as text."""
+    mean, band = format_estimate(*map(float, central(draws.ravel(), LEVEL).values()))
+    return f"{mean} ({LEVEL:.0%} interval {band})"
 
 
-def outcome_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def outcome_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """Say what effects are; empty for a continuous outcome that adds up."""
     if posterior.model.link == "log":
-        return (
+        yield (
             f"A positive outcome that multiplies: contributions add up to "
-            f"{posterior.predictor_name}; effects are means of {posterior.outcome_name} itself.",
+            f"{posterior.predictor_name}; effects are means of {posterior.outcome_name} itself."
         )
-    if posterior.outcome_kind == "count":
-        return (
+    elif posterior.outcome_kind == "count":
+        yield (
             "A count: effects are means, and outcomes are drawn as counts with the identified "
-            "variance.",
+            "variance."
         )
-    if posterior.outcome_kind == "continuous":
-        return ()
-    lines = ["Zeros and ones: effects are probabilities of a one, which add up over the actions."]
-    points = np.concatenate(support_of(posterior).reference.rows)
-    mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
-    low, high = np.quantile(mean, tails_of(LEVEL), axis=(0, 1))
-    outside = float(((low < 0) | (high > 1)).mean())
-    if outside:
-        lines.append(
-            "With all actions set, part of the 90% interval lies outside [0, 1] at "
-            f"{share_text(outside)} of the reference rows; probabilities of single outcomes are "
-            "clipped."
-        )
-    return tuple(lines)
+    elif posterior.outcome_kind == "binary":
+        yield "Zeros and ones: effects are probabilities of a one, which add up over the actions."
+        points = np.concatenate(support_of(posterior).reference.rows)
+        mean = prediction_of(posterior).mean(points, np.ones(points.shape, dtype=bool))
+        low, high = np.quantile(mean, tails_of(LEVEL), axis=(0, 1))
+        outside = float(((low < 0) | (high > 1)).mean())
+        if outside:
+            yield (
+                "With all actions set, part of the 90% interval lies outside [0, 1] at "
+                f"{share_text(outside)} of the reference rows; probabilities of single outcomes "
+                "are clipped."
+            )
 
 
-def dependence_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def dependence_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """Sentence on rows that follow each other; empty for a fit to rows without a time.
 
     Examples
     --------
-    >>> dependence_lines(posterior)
-    ()
+    >>> list(dependence_lines(posterior))
+    []
     """
     found = posterior.autocorrelation
-    known = posterior.terms.covariates.order_in_words
     shown = "their residuals are not correlated"
     if found.share:
         shown = f"intervals allow for a correlation of {found.next:.2f} with the next row"
-    return tuple(f"{line[0].upper()}{line[1:]}; {shown}." for line in known)
+    for line in posterior.terms.covariates.order_in_words:
+        yield f"{line[0].upper()}{line[1:]}; {shown}."
 
 
-def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[str, ...]:
+def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> Iterator[str]:
     """Population, covariates, effect modifiers and groups; empty for a fit without covariates.
 
     Parameters
@@ -205,72 +194,65 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> tuple[st
     Examples
     --------
     >>> from bayes_intgen.posterior.adjustments import between_groups
-    >>> population_lines(posterior, between_groups(posterior))
-    ()
+    >>> list(population_lines(posterior, between_groups(posterior)))
+    []
     """
-    terms = posterior.terms
-    columns = terms.covariates
+    columns, asked = posterior.terms.covariates, posterior.averages
     if not len(columns):
-        return ()
-    asked = posterior.averages
-    is_default = not asked.given and asked.over is None
-    lines = [f"Answers are {asked.description}."]
-    if is_default:
+        return
+    if asked.given or asked.over is not None:
+        yield f"Answers are {asked.description}."
+    else:
         unless = f"unless {option('given')} or {option('population')} says otherwise"
-        lines = [f"Answers are an {asked.description}, {unless}."]
+        yield f"Answers are an {asked.description}, {unless}."
     if columns.names:
-        lines.append(f"Adjusted for {', '.join(columns.names)}.")
+        yield f"Adjusted for {', '.join(columns.names)}."
     for name in columns.names:
-        actions = [action for action, other in effect_modifiers(terms) if other == name]
+        actions = [action for action, other in effect_modifiers(posterior.terms) if other == name]
         if actions:
             effects = "effects of {} depend" if len(actions) > 1 else "effect of {} depends"
-            lines.append(f"The {effects.format(in_words(actions))} on {name}.")
-    return (*lines, *group_lines(between))
-
-
-def group_lines(between: xr.Dataset) -> list[str]:
-    """Standard deviation between groups of every level and slope, one sentence each."""
-    lines = []
+            yield f"The {effects.format(in_words(actions))} on {name}."
     for i in range(between.sizes["effect"]):
-        own = between.isel(effect=i)
-        grouping, groups, kind, action, estimate = (
-            own[name].item() for name in ("grouping", "groups", "kind", "action", "estimate")
-        )
-        head = f"{grouping}, {groups:,} groups:"
-        what = f"{kind} of {action}" if action else kind
-        if estimate == "pruned":
-            lines.append(f"{head} no sign that their {what} differ.")
-            continue
-        sd, unit = own["sd"].to_numpy(), f", per robust sd of {action}," if kind == "slopes" else ""
-        if estimate == "integrated":
-            text = f"about {shorter_number(float(sd.mean()), 2)}, integrated out"
-        else:
-            text = " ".join(interval_of(sd))
-        lines.append(f"{head} sd of their {what}{unit} {text}.")
-    return lines
+        yield _differences(between.isel(effect=i))
 
 
-def carryover_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def _differences(between: xr.Dataset) -> str:
+    """Standard deviation between groups of one level or slope, in a sentence."""
+    grouping, groups, kind, action, estimate = (
+        between[name].item() for name in ("grouping", "groups", "kind", "action", "estimate")
+    )
+    head = f"{grouping}, {groups:,} groups:"
+    what = f"{kind} of {action}" if action else kind
+    if estimate == "pruned":
+        return f"{head} no sign that their {what} differ."
+    unit = f", per robust sd of {action}," if kind == "slopes" else ""
+    sd = between["sd"].to_numpy()
+    text = f"about {shorter_number(float(sd.mean()), 2)}, integrated out"
+    if estimate != "integrated":
+        text = estimate_of(sd)
+    return f"{head} sd of their {what}{unit} {text}."
+
+
+def carryover_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """Rates of carry-over, what answers are about, and rows left out; empty without carry-over."""
     terms = posterior.terms
     if not terms.carryover:
-        return ()
-    lines = [f"Answers are about {held_in_words(terms)}, unless periods are given."]
+        return
+    yield f"Answers are about {held_in_words(terms)}, unless periods are given."
     for name, draws in rates(terms, prediction_of(posterior).coefficients).items():
         adstock = terms.carryover[name]
-        rate = " ".join(interval_of(draws)) if adstock.sd else f"{adstock.rate:g}, given"
+        rate = estimate_of(draws) if adstock.sd else f"{adstock.rate:g}, given"
         later = f", from {adstock.delay} periods later" if adstock.delay else ""
-        lines.append(f"{name} acts for {adstock.length} periods{later}: rate {rate}.")
+        yield f"{name} acts for {adstock.length} periods{later}: rate {rate}."
     left_out = int(posterior.tree["constant_data"]["left_out"])
     if left_out:
-        lines.append(
+        yield (
             f"{left_out:,} rows are left out: over {MAX_OTHER_WEIGHT:.0%} of what acts in them is "
             "from periods without a row, or before an action was set."
         )
-    return tuple(lines)
 
 
-def interaction_lines(sizes: xr.Dataset, of: str = "") -> tuple[str, ...]:
+def interaction_lines(sizes: xr.Dataset, of: str = "") -> Iterator[str]:
     """Size of each interaction, one sentence each.
 
     Parameters
@@ -283,35 +265,32 @@ def interaction_lines(sizes: xr.Dataset, of: str = "") -> tuple[str, ...]:
     Examples
     --------
     >>> from bayes_intgen.posterior.surfaces import interaction_sd
-    >>> interaction_lines(interaction_sd(posterior))
-    ()
+    >>> list(interaction_lines(interaction_sd(posterior)))
+    []
     """
     pairs = zip(sizes["first"].values, sizes["second"].values, sizes["sd"].values.T, strict=True)
-    return tuple(
-        f"{of}{first} and {second} interact: sd over the rows {' '.join(interval_of(draws))}."
-        for first, second, draws in pairs
-    )
+    for first, second, draws in pairs:
+        yield f"{of}{first} and {second} interact: sd over the rows {estimate_of(draws)}."
 
 
-def assumption_lines(posterior: PosteriorDraws) -> tuple[str, ...]:
+def assumption_lines(posterior: PosteriorDraws) -> Iterator[str]:
     """State what is taken for granted of hidden causes, and which interact; none in a regression.
 
     Examples
     --------
-    >>> print(assumption_lines(posterior)[0].partition(":")[0])
+    >>> print(next(assumption_lines(posterior)).partition(":")[0])
     Hidden causes of different actions are taken to be independent
     """
     if not isinstance(posterior.model, AdditiveModel) or len(posterior.actions) == 1:
-        return ()
+        return
     several = sum(n for mask, n in support_of(posterior).regimes.items() if sum(mask) > 1)
     shown = f"{several:,} rows with several actions set speak for or against it"
     if not several:
         shown = "no row has several actions set, which could contradict it"
     bounds = " posterior.sensitivity bounds what correlated or interacting causes would change."
-    return (
+    yield (
         f"Hidden causes of different actions are taken to be independent: {shown}."
-        + option(bounds, command=""),
-        *interaction_lines(
-            interaction_sd(posterior, posterior.terms.joint_biases), "Hidden causes of "
-        ),
+        + option(bounds, command="")
     )
+    hidden = interaction_sd(posterior, posterior.terms.joint_biases)
+    yield from interaction_lines(hidden, "Hidden causes of ")

@@ -32,7 +32,6 @@ from bayes_intgen.identification.regimes import (
     Mask,
     mask_label,
     masks_of,
-    requirements,
 )
 from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.formats import format_number, shorter_number
@@ -400,8 +399,7 @@ do(green) itself.
         reference = rows.reference_rows()
         parents = parents_of(self.names, checked_graph(graph))
         mask = tuple(target.tolist())
-        wanted = requirements(parents, reference.masks, mask)
-        verdict = reference.verdict(values, mask, wanted, parents)
+        verdict = reference.verdict(values, mask, parents)
         described = reference.described(values, mask, parents, verdict)
         return described.assign_attrs(
             level_rests_on=", ".join(rests_on(self.names, rows.strata(), mask))

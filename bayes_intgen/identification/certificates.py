@@ -32,7 +32,7 @@ from bayes_intgen.identification.regimes import (
 )
 from bayes_intgen.identification.strata import Strata, rests_on
 from bayes_intgen.text.formats import format_value
-from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import in_words, quoted, refuse_unknown_actions, some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,12 +103,8 @@ class Certificate:
     level_rests_on: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return " ".join(
-            [
-                self.verdict,
-                *(f"{reason[0].upper()}{reason[1:]}." for reason in self.level_rests_on.values()),
-            ]
-        )
+        reasons = [f"{own[0].upper()}{own[1:]}." for own in self.level_rests_on.values()]
+        return " ".join([self.verdict, *reasons])
 
     @property
     def verdict(self) -> str:
@@ -116,36 +112,32 @@ class Certificate:
         label = regime_label(self.target)
         if not self.identified:
             return f"{label} is not identified: {self.reason}. {self._remedy()}"
+        how = _combination(self.weights)
         if label in self.rows:
             how = f"it is in the data, with {self.rows[label]} rows"
-        else:
-            how = _combination(self.weights)
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__
 
     def _where(self) -> str:
         """Clause on the values at which the certificate holds, if experiments have few values."""
-        if not self.only_at:
-            return ""
         places = [
             f"{name} = {' or '.join(map(format_value, values))}"
             for name, values in self.only_at.items()
         ]
-        return f"; at {in_words(places)} only"
+        return f"; at {in_words(places)} only" if places else ""
 
     def _remedy(self) -> str:
         """Sentences on the missing experiments."""
         single = [_phrase(s[0]) for s in self.missing if len(s) == 1 and s[0] != self.target]
-        shown = single[:3] + [f"one of {len(single) - 3} others"] * (len(single) > 3)
         itself = f"{regime_label(self.target)} itself" if self.target else _phrase(())
-        ways = f"{', '.join(shown)}, or {itself}" if shown else itself
-        sentence = f"One more experiment would do: {ways}."
+        ways = [*some_of(single, 3, "one of {} others"), f"or {itself}" if single else itself]
+        sentence = f"One more experiment would do: {', '.join(ways)}."
         sets = [s for s in self.missing if len(s) > 1]
         if not sets:
             return sentence
         example = "for example " if len(sets) > 1 else ""
-        needed = in_words([_phrase(experiment) for experiment in sets[0]])
+        needed = in_words([*map(_phrase, sets[0])])
         return f"{sentence} With one action set at a time it takes {example}{needed}."
 
     def to_dataframe(self) -> "pd.DataFrame":
@@ -269,7 +261,6 @@ def certificates(
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
 
     def certificate(target: Mask) -> Certificate:
-        changes = project(basis, target)
         combined = [target] if target in regimes else independent  # its own rows suffice
         weights = combined_regimes(combined, target)
         missing = () if weights else missing_experiments(basis, target)
@@ -282,7 +273,7 @@ def certificates(
             states=states,
             rows=rows,
             regimes=actions_by_label,
-            reason="" if weights else _reason(names, shares, basis, changes, target),
+            reason="" if weights else _reason(names, shares, basis, target),
             only_at={name: few[name] for name in actions_set(target) if name in few},
             level_rests_on=rests_on(names, strata, target),
         )
@@ -307,26 +298,23 @@ def _state(sizes: NDArray[np.int_]) -> State:
 
 
 def _reason(
-    names: Sequence[str],
-    shares: Sequence[float],
-    basis: list[Vector],
-    changes: Vector,
-    target: Mask,
+    names: Sequence[str], shares: Sequence[float], basis: list[Vector], target: Mask
 ) -> str:
     """Reason why the target is not identified; each clause alone suffices.
 
-    ``shares`` are those of the regimes that set each action, ``changes`` the changes of the mean
-    along the null directions.
+    ``shares`` are those of the regimes that set each action.
     """
     never = [n for k, n in enumerate(names) if target[k] and shares[k] == 0]
     always = [n for k, n in enumerate(names) if not target[k] and shares[k] == 1]
-    clauses = [f"{in_words(never)} {_was(never)} never set"] if never else []
-    if always:
-        clauses.append(f"{in_words(always)} {_was(always)} set in every regime")
+    clauses = [
+        f"{in_words(own)} {'was' if len(own) == 1 else 'were'} {how}"
+        for own, how in ((never, "never set"), (always, "set in every regime"))
+        if own
+    ]
     if clauses:
         return ", and ".join(clauses)
     # The null direction with the fewest actions that changes the mean under the target.
-    changing = [row for row, value in zip(basis, changes, strict=True) if value]
+    changing = [row for row, change in zip(basis, project(basis, target), strict=True) if change]
     direction = min(changing, key=lambda row: sum(map(bool, row[1:])))
     involved = in_words([n for n, e in zip(names, direction[1:], strict=True) if e])
     # With all actions set no bias is left, so a change there is a change of the common level.
@@ -348,10 +336,6 @@ def _phrase(experiment: Experiment) -> str:
     return regime_label(experiment) if experiment else "observational rows"
 
 
-def _was(names: list[str]) -> str:
-    return "was" if len(names) == 1 else "were"
-
-
 def missing_experiments(basis: list[Vector], target: Mask) -> tuple[tuple[Mask, ...], ...]:
     """Find sets of experiments that would identify a target that is not identified.
 
@@ -362,8 +346,8 @@ def missing_experiments(basis: list[Vector], target: Mask) -> tuple[tuple[Mask, 
     single = [tuple(j == k for j in range(count)) for k in range(count)]
     # The actions of the target first, and observational rows after single actions.
     single.sort(key=lambda mask: not any(map(and_, mask, target)))
-    gains = {mask: project(basis, mask) for mask in (*single, (False,) * count)}
-    gains = {mask: gain for mask, gain in gains.items() if any(gain)}
+    every = *single, (False,) * count
+    gains = {mask: gain for mask in every if any(gain := project(basis, mask))}
 
     def suffice(masks: Sequence[Mask]) -> bool:
         independent, _ = null_space([*(gains[mask] for mask in masks), wanted], len(wanted))

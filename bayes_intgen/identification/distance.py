@@ -132,16 +132,28 @@ def nearest(
     return out
 
 
-def stretches(values: Array) -> tuple[Array, Array]:
-    """Ends of the stretches in which all points are near some ascending values of one action.
+def stretches(values: Array, positions: Array, gap: float) -> tuple[Array, Array]:
+    """First and last of the values of each stretch without a wide gap.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        In increasing order.
+    positions : ndarray, shape (n,)
+        Those of the values on the line on which gaps are measured.
+    gap : float
 
     Examples
     --------
-    >>> stretches(np.array([0.0, 0.5, 5.0]))
-    (array([-0.25,  4.75]), array([0.75, 5.25]))
+    >>> values = np.array([1.0, 2.0, 7.0])
+    >>> stretches(values, values, 3.0)
+    (array([1., 7.]), array([2., 7.]))
     """
-    starts = np.diff(values, prepend=-np.inf) > 2 * NEAR
-    return values[starts] - NEAR, values[np.append(starts[1:], True)] + NEAR
+    wide = np.diff(positions) > gap
+    return (
+        np.concatenate([values[:1], values[1:][wide]]),
+        np.concatenate([values[:-1][wide], values[-1:]]),
+    )
 
 
 def distinct_rows(values: Array) -> Array:

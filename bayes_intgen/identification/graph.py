@@ -68,10 +68,9 @@ def known_edges(names: tuple[str, ...], graph: Graph) -> NDArray[np.float64]:
     if not isinstance(graph, Mapping):
         return np.where(np.eye(count, dtype=bool), 0.0, np.nan)
     position = {name: k for k, name in enumerate(names)}
-    for child, parents in graph.items():
-        refuse_unknown_actions((child, *(parents or ())), names, ModelError, "graph: ")
     edges = np.zeros((count, count))
     for child, parents in graph.items():
+        refuse_unknown_actions((child, *(parents or ())), names, ModelError, "graph: ")
         edges[position[child], [position[name] for name in parents or ()]] = 1.0
     ancestors = ancestors_of(edges == 1)
     if cycle := [repr(names[k]) for k in np.flatnonzero(ancestors.diagonal())]:

@@ -192,7 +192,8 @@ class Cells:
         used = [*compress(self.tables, equations.any(axis=0))]
         # A point has one entry of each table. Those without coordinates have new ones.
         tables = [*dict.fromkeys([*used, *wanted])]
-        found = [self.undetermined.get(_entry(table, code)) for table in tables]
+        entries = [(free, of, tuple(code[j] for j in of)) for free, of in tables]
+        found = [*map(self.undetermined.get, entries)]
         known = np.array([np.zeros(self.dimension) if own is None else own for own in found])
         is_new = np.array([own is None for own in found])
         coordinates = np.concatenate([known, np.eye(len(tables))[:, is_new]], axis=1)
@@ -251,17 +252,9 @@ def _tables(
     return [*zip(mask, inputs, strict=True), *((True, pair) for pair in pairs)]
 
 
-def _entry(table: Table, code: tuple[int, ...]) -> Entry:
-    """Entry of a table in a cell."""
-    free, of = table
-    return free, of, tuple(code[j] for j in of)
-
-
 def _null_space_of_gram(gram: Array) -> Array:
     """Orthonormal basis of the null space of a matrix X, from X'X."""
-    if not gram.size:
-        return np.zeros((0, 0))
     # The largest eigenvalue of entries of at least zero is at most the largest sum of a row.
-    zero = max(float(np.abs(gram).sum(axis=1).max()), 1.0) * GRAM_TOLERANCE
+    zero = np.abs(gram).sum(axis=1).max(initial=1.0) * GRAM_TOLERANCE
     values, vectors = np.linalg.eigh(gram)
     return np.asarray(vectors[:, values <= zero])

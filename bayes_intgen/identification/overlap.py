@@ -63,7 +63,6 @@ from bayes_intgen.identification.distance import (
 from bayes_intgen.identification.linkage import Cells
 from bayes_intgen.identification.regimes import (
     Mask,
-    Requirement,
     mask_label,
     masks_of,
     regime_order,
@@ -232,8 +231,7 @@ class ReferenceRows:
         self,
         points: Array,
         target: Mask,
-        wanted: Sequence[Requirement],
-        parents: Sequence[Sequence[int]] | None,
+        parents: Sequence[Sequence[int]],
         pairs: Sequence[tuple[int, int]] = (),
         pairs_set: Collection[tuple[int, int]] = (),
         nearby: bool = True,
@@ -244,11 +242,8 @@ class ReferenceRows:
         ----------
         points : ndarray, shape (M, K)
         target : mask
-        wanted : sequence of Requirement
-            Rows that have to be close.
-        parents : sequence of sequences of int, or None
-            Actions on which each bias may depend; None for a regression, for which only
-            closeness is tested.
+        parents : sequence of sequences of int, length K
+            Actions on which each bias may depend.
         pairs : sequence of pairs of int
             Actions that interact.
         pairs_set : collection of pairs of int
@@ -263,28 +258,24 @@ class ReferenceRows:
         reached: dict[tuple[int, ...], NDArray[np.bool_]] = {
             (k,): own[at] for k, (own, at) in enumerate(zip(alone, which, strict=True))
         }
-        close, (low, high) = np.ones(points.shape, dtype=bool), self._ends_set
-        for needed in wanted:
-            inputs = tuple(sorted(needed.inputs))
+        close, masks = np.ones(points.shape, dtype=bool), np.array(self.masks)
+        for k, is_set in enumerate(target):
+            inputs = (k,) if is_set else tuple(sorted((k, *parents[k])))
             if inputs not in reached:
                 # Near jointly may lie beyond the values of one of them.
-                each = [reached[k,] for k in inputs]
+                each = [reached[i,] for i in inputs]
                 reached[inputs] = self.covers(points, inputs) & np.all(each, axis=0)
-            close[:, needed.action] &= reached[inputs][:, list(needed.regimes)].any(axis=1)
-        between = ~close & (points > low) & (points < high) & np.array(target)
+            close[:, k] = reached[inputs][:, masks[:, k] == is_set].any(axis=1)
+        between = self._between(points, target, close)
         together, separated, without_setting = np.ones((3, *points.shape), dtype=bool)
         linked = np.ones(len(points), dtype=bool)
-        if parents is None or not len(points):
-            return Verdict(close, separated, linked, without_setting, together, between)
         for pair in pairs:
             different, at = _distinct(points, pair)
             near = self.covers(different, pair)
             own = separates(self.masks, near, target, biased_by(pair, parents))
             if pair in pairs_set and all(target[i] for i in pair):
-                both = np.array(self.masks)[:, list(pair)].all(axis=1)
-                own &= (near & both).any(axis=1)
+                own &= near[:, masks[:, list(pair)].all(axis=1)].any(axis=1)
             together[:, list(pair)] &= own[at, None]
-        observed = ~np.array(self.masks)
         # Without a graph all actions have the same rank test.
         biased = [biased_by([k], parents) for k in every]
         for involved in set(biased):
@@ -293,13 +284,28 @@ class ReferenceRows:
             found = iter(separates(self.masks, near, target, involved).tolist())
             for k in alike:
                 separated[:, k] = np.array([*islice(found, len(alone[k]))])[which[k]]
-        for k in every:
-            without_setting[:, k] = (reached[k,] & observed[:, k]).any(axis=1)
+        for k, was_set in enumerate(masks.T):
+            without_setting[:, k] = reached[k,][:, ~was_set].any(axis=1)
         # A point that fails another condition is reported under that one.
         tested = (close & separated).all(axis=1)
         if tested.any():
             linked[tested] = self.linked(points[tested], target, parents, pairs, nearby)
         return Verdict(close, separated, linked, without_setting, together, between)
+
+    def verdict_of_regression(
+        self, points: Array, target: Mask, sets: Sequence[Sequence[int]]
+    ) -> Verdict:
+        """Test whether points are near rows of some regime of each set, in all actions jointly."""
+        reached = self._reached(points)
+        near = np.all([reached[:, list(regimes)].any(axis=1) for regimes in sets], axis=0)
+        close = np.repeat(near[:, None], len(self.names), axis=1)
+        met = np.ones_like(close)
+        return Verdict(close, met, met[:, 0], met, met, self._between(points, target, close))
+
+    def _between(self, points: Array, target: Mask, close: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether actions that are set lie between their few settings, near none of them."""
+        low, high = self._ends_set
+        return np.asarray(~close & (points > low) & (points < high) & np.array(target))
 
     def linked(
         self,
@@ -367,12 +373,12 @@ class ReferenceRows:
     def _places(self) -> Array:
         """Places at which regimes are compared, shape (n, K)."""
         of_regime = [first_rows(rows, PLACES) for rows in self.visited]
+        regimes = [*zip(of_regime, self.masks, strict=True)]
         # Rows are rarely at the settings of several experiments by themselves.
-        own = [
-            next((rows for rows, mask in zip(of_regime, self.masks, strict=True) if mask[k]), None)
+        columns = [
+            next((rows for rows, mask in regimes if mask[k]), of_regime[0])[:, k]
             for k in range(len(self.names))
         ]
-        columns = [(of_regime[0] if rows is None else rows)[:, k] for k, rows in enumerate(own)]
         together = np.stack([own[: min(map(len, columns))] for own in columns], axis=1)
         return np.concatenate([*of_regime, together])
 
@@ -410,19 +416,15 @@ class ReferenceRows:
         verdict: Verdict,
     ) -> xr.Dataset:
         """Assemble the result of ``RegimeData.support``."""
-        shape = (len(points), len(self.masks), len(self.names))
-        measures = ("distance", "joint_distance")
-        parts = {name: np.empty(shape) for name in measures}
         # With an unknown graph all actions are measured together, once.
         measured = cache(lambda inputs: self.distances(points, inputs))
-        for k, others in enumerate(parents):
-            values = measured((k,)), measured(tuple(sorted((k, *others))))
-            for name, value in zip(measures, values, strict=True):
-                parts[name][..., k] = value
+        alone = [measured((k,)) for k in range(len(self.names))]
+        jointly = [measured(tuple(sorted((k, *others)))) for k, others in enumerate(parents)]
         dims = ("point", "regime", "action")
         return xr.Dataset(
             {
-                **{name: (dims, values) for name, values in parts.items()},
+                "distance": (dims, np.stack(alone, axis=-1)),
+                "joint_distance": (dims, np.stack(jointly, axis=-1)),
                 "needs_met": (("point", "action"), verdict.needs_met),
                 "supported": ("point", verdict.supported),
                 "was_set": (("regime", "action"), np.array(self.masks)),
@@ -461,9 +463,9 @@ class ReferenceRows:
         """
         out = []
         for columns in zip(*(np.sort(rows, axis=0).T for rows in self._visited_apart), strict=True):
-            low, high = zip(*map(stretches, columns), strict=True)
+            low, high = zip(*(stretches(own, own, 2 * NEAR) for own in columns), strict=True)
             first = np.cumsum([0, *map(len, low[:-1])])
-            out.append((np.concatenate(low), np.concatenate(high), first))
+            out.append((np.concatenate(low) - NEAR, np.concatenate(high) + NEAR, first))
         return tuple(out)
 
     def _by_regime(self, transform: Callable[[Array], Array]) -> tuple[Array, ...]:

@@ -261,6 +261,5 @@ def _p_between(score: Array, value: Array) -> float:
         return 1.0
     third = (a**3).sum() * (b**3).sum() * count / ((count - 1) * (count - 2))
     z, skew = (a @ b) / np.sqrt(variance), third / variance**1.5
-    return float(
-        min(1.0, 2 * min(scipy.stats.pearson3.sf(z, skew), scipy.stats.pearson3.cdf(z, skew)))
-    )
+    tails = scipy.stats.pearson3.sf(z, skew), scipy.stats.pearson3.cdf(z, skew)
+    return float(min(1.0, 2 * min(tails)))

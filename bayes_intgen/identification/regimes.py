@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import compress
 from math import gcd, sumprod
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,46 +240,6 @@ def evaluate(basis: Sequence[Vector], equation: Sequence[int]) -> Vector:
 def _reduced(row: Vector) -> Vector:
     divisor = gcd(*row)
     return [x // divisor for x in row]
-
-
-class Requirement(NamedTuple):
-    """Requirement of rows near a point, for one function in the mean.
-
-    Attributes
-    ----------
-    action : int
-        The action to whose contribution the function belongs.
-    inputs : tuple of int
-        The actions on which the function depends.
-    regimes : tuple of int
-        Positions of regimes, any one of which suffices.
-    """
-
-    action: int
-    inputs: tuple[int, ...]
-    regimes: tuple[int, ...]
-
-
-def requirements(
-    parents: Sequence[Sequence[int]], masks: Sequence[Mask], target: Mask
-) -> list[Requirement]:
-    """List the requirements of the additive model under a target mask.
-
-    Examples
-    --------
-    >>> masks = [(False, False), (True, False), (False, True)]
-    >>> requirements([[], [0]], masks, (True, False))
-    [Requirement(action=0, inputs=(0,), regimes=(1,)), \
-Requirement(action=1, inputs=(1, 0), regimes=(0, 1))]
-    """
-    return [
-        Requirement(
-            k,
-            (k,) if was_set else (k, *parents[k]),
-            tuple(i for i, mask in enumerate(masks) if mask[k] == was_set),
-        )
-        for k, was_set in enumerate(target)
-    ]
 
 
 def groups_under_one_mask(

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.identification.distance import stretches
 from bayes_intgen.identification.regimes import Mask, combined_regimes, mask_label
 from bayes_intgen.text.messages import first_few
 
@@ -167,40 +168,35 @@ class Strata:
     @cached_property
     def _within(self) -> tuple[Array, Array]:
         """Covariance of the biases given the strata, and a basis of what is left open, (K, d)."""
-        return _inverse(_scatter(self.rows, self._biased))
+        return _covariance(self.rows, self._biased)
 
     @cached_property
     def _pooled(self) -> tuple[Array, Array]:
         """The same without strata."""
-        return _inverse(_scatter(self.rows.sum(axis=0, keepdims=True), self._biased))
+        return _covariance(self.rows.sum(axis=0, keepdims=True), self._biased)
 
     def beyond(self, regimes: Sequence[Mask], shares: Array) -> list[Mask]:
         """Regimes whose rows all lie before, or all after, much of a population."""
-        out = []
-        for mask in regimes:
-            reached = np.flatnonzero(self.rows[:, self.masks.index(mask)])
-            inside = shares[reached[0] : reached[-1] + 1].sum()
-            if 1 - inside > MAX_OUTSIDE:
-                out.append(mask)
-        return out
+        reached = [np.flatnonzero(self.rows[:, self.masks.index(mask)]) for mask in regimes]
+        inside = [shares[strata[0] : strata[-1] + 1].sum() for strata in reached]
+        return [m for m, own in zip(regimes, inside, strict=True) if 1 - own > MAX_OUTSIDE]
 
-    def reason(
-        self, names: Sequence[str], target: Mask, regimes: Sequence[Mask], shares: Array
-    ) -> str:
+    def reason(self, names: Sequence[str], target: Mask, shares: Array) -> str:
         """Why the level of a target rests on more than regimes; empty if it does not.
+
+        Empty, too, if the regimes do not identify the target.
 
         Parameters
         ----------
         names : sequence of str, length K
             The actions.
         target : mask
-        regimes : sequence of masks
-            Those that the certificate of the target combines.
         shares : ndarray, shape (S,)
             Those of the population.
         """
         left = self.information(target, shares)
-        if left >= MIN_INFORMATION:
+        regimes = combined_regimes(self.masks, target) if left < MIN_INFORMATION else {}
+        if not regimes:
             return ""
         history = (False,) * len(names)
         near: list[str] = []
@@ -244,18 +240,11 @@ def rests_on(
 ) -> dict[str, str]:
     """Covariates and groupings on which the level of a target rests, with :meth:`Strata.reason`.
 
-    Empty if the regimes do not identify the target. ``shares`` are those of a population that is
-    not the default one, by covariate.
+    ``shares`` are those of a population that is not the default one, by covariate.
     """
-    regimes = [*combined_regimes(strata[0].masks, target)] if strata else []
-    if not regimes:
-        return {}
-    shares = shares or {}
-    every = {
-        own.name: own.reason(names, target, regimes, shares.get(own.name, own.population))
-        for own in strata
-    }
-    return {name: reason for name, reason in every.items() if reason}
+    populations = {own.name: own.population for own in strata} | dict(shares or {})
+    reasons = {own.name: own.reason(names, target, populations[own.name]) for own in strata}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def strata_dataset(
@@ -281,43 +270,15 @@ def strata_of(
     )
 
 
-def _scatter(rows: NDArray[np.int_], biased: Array) -> Array:
-    """Sums of products of the masks' deviations from their means in each stratum."""
+def _covariance(rows: NDArray[np.int_], biased: Array) -> tuple[Array, Array]:
+    """Pseudoinverse of the masks' scatter within strata, and a basis of its null space."""
     sums = rows @ biased
     totals = np.maximum(rows.sum(axis=1), 1)
-    return np.asarray((biased.T * rows.sum(axis=0)) @ biased - (sums.T / totals) @ sums)
-
-
-def _inverse(scatter: Array) -> tuple[Array, Array]:
-    """Pseudoinverse of a scatter matrix, and a basis of its null space."""
+    scatter = (biased.T * rows.sum(axis=0)) @ biased - (sums.T / totals) @ sums
     values, vectors = np.linalg.eigh(scatter)
     zero = values <= TOLERANCE * max(values[-1], 1.0)
     own = vectors[:, ~zero]
     return (own / values[~zero]) @ own.T, vectors[:, zero]
-
-
-def stretches(values: Array, positions: Array, gap: float) -> tuple[Array, Array]:
-    """First and last of the values of each stretch without a wide gap.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        In increasing order.
-    positions : ndarray, shape (n,)
-        Those of the values on the line on which gaps are measured.
-    gap : float
-
-    Examples
-    --------
-    >>> values = np.array([1.0, 2.0, 7.0])
-    >>> stretches(values, values, 3.0)
-    (array([1., 7.]), array([2., 7.]))
-    """
-    wide = np.diff(positions) > gap
-    return (
-        np.concatenate([values[:1], values[1:][wide]]),
-        np.concatenate([values[:-1][wide], values[-1:]]),
-    )
 
 
 def _ends(values: Array, has_levels: bool, regimes: Sequence[Array]) -> Array:

@@ -11,7 +11,7 @@ from bayes_intgen.basis.categories import Categories, spelled_label
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.identification.regimes import Mask, masks_of, spanned
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few
+from bayes_intgen.text.messages import BETWEEN, OUTSIDE, first_few, some_of
 
 
 class Verdict(NamedTuple):
@@ -162,11 +162,10 @@ def words_of_verdict(
         reasons["the regimes do not reach these values together"] = ([], unlinked)
     ordered = sorted(reasons.items(), key=lambda item: -item[1][1])
     listed = [f"{reason} {first_few(own, 2)}".strip() for reason, (own, _) in ordered]
-    more = f"; {len(listed) - 2} more" if len(listed) > 2 else ""
     subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
     return (
         f"{subject} not supported by the data, so answers rest on the prior "
-        f"({'; '.join(listed[:2])}{more})"
+        f"({'; '.join(some_of(listed, 2))})"
     )
 
 

@@ -25,10 +25,8 @@ from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
 from bayes_intgen.identification.regimes import (
     Mask,
-    Requirement,
     combined_regimes,
     mask_label,
-    requirements,
 )
 from bayes_intgen.identification.strata import Strata, in_one_sentence, rests_on, strata_of
 from bayes_intgen.identification.verdict import Verdict, words_of_verdict
@@ -159,13 +157,11 @@ class FitSupport:
     def verdict(self, values: Array, mask: NDArray[np.bool_], nearby: bool = True) -> Verdict:
         """Conditions of support at points, shape (M, K)."""
         target, parents = tuple(mask.tolist()), self._parents
-        needs = (
-            _requirements_of_regression(self.terms, self.reference.masks, target)
-            if parents is None
-            else requirements(parents, self.reference.masks, target)
-        )
+        if parents is None:
+            sets = _regimes_of_regression(self.terms, self.reference.masks, target)
+            return self.reference.verdict_of_regression(values, target, sets)
         pairs, pairs_set = [*self.terms.interactions], self.terms.pairs_set
-        return self.reference.verdict(values, target, needs, parents, pairs, pairs_set, nearby)
+        return self.reference.verdict(values, target, parents, pairs, pairs_set, nearby)
 
     def supported(self, values: Array, nearby: bool = True) -> NDArray[np.bool_]:
         """Whether the joint effect is supported at points, shape (M,).
@@ -318,17 +314,14 @@ def _say(words: Sequence[str]) -> None:
         warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
 
 
-def _requirements_of_regression(
+def _regimes_of_regression(
     terms: Decomposition, masks: Sequence[Mask], target: Mask
-) -> list[Requirement]:
-    """Requirements of a regression under mask ``target``: all actions jointly.
+) -> list[tuple[int, ...]]:
+    """Sets of regimes, one of each of which a regression needs rows near under mask ``target``.
 
-    In any regime if all regimes share it, and in every regime of nonzero weight if each regime has
-    its own.
+    Any regime if all regimes share it, and every regime of nonzero weight if each regime has its
+    own.
     """
-    every = tuple(range(len(terms.names)))
-    alternatives = [tuple(range(len(masks)))]
-    if any(isinstance(term.gate, InRegime) for term in terms.terms):
-        combined = combined_regimes(masks, target)
-        alternatives = [(masks.index(mask),) for mask in combined] or [()]
-    return [Requirement(k, every, regimes) for regimes in alternatives for k in every]
+    if not any(isinstance(term.gate, InRegime) for term in terms.terms):
+        return [tuple(range(len(masks)))]
+    return [(masks.index(mask),) for mask in combined_regimes(masks, target)] or [()]

@@ -5,6 +5,7 @@ The template escapes all names and labels of users.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -61,12 +62,6 @@ class Curve:
         flat = draws.reshape(-1, draws.shape[-1])
         ends = [np.quantile(flat, tails_of(own), axis=0) for own in sorted(levels, reverse=True)]
         return cls(kind, flat.mean(axis=0), [(low, high) for low, high in ends])
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """Lowest and highest value."""
-        lines = [self.middle, *(end for band in self.bands for end in band)]
-        return float(min(map(np.min, lines))), float(max(map(np.max, lines)))
 
 
 def draw(
@@ -159,8 +154,8 @@ def draw(
 
 def common_range(curves: Sequence[Curve]) -> tuple[float, float]:
     """Compute the smallest range that contains all curves."""
-    lows, highs = zip(*(curve.extremes for curve in curves), strict=True)
-    return min(lows), max(highs)
+    lines = [line for own in curves for line in (own.middle, *chain.from_iterable(own.bands))]
+    return float(min(map(np.min, lines))), float(max(map(np.max, lines)))
 
 
 def shortened(text: str, max_length: int) -> str:

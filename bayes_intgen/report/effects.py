@@ -30,11 +30,6 @@ from bayes_intgen.text.formats import (
 MAX_OPEN_ROWS = 12
 
 
-def named_values(posterior: PosteriorDraws, values: Array) -> Any:
-    """Replace the codes of levels by their names."""
-    return named_points(values, posterior.actions, posterior.categories)
-
-
 def point_texts(posterior: PosteriorDraws, point: Array) -> list[str]:
     """Format the value of each action at a point by its spread, or name its level."""
     columns = zip(point, posterior.terms.coordinates, levels_of(posterior), strict=True)
@@ -78,7 +73,9 @@ def contrasts_of(
     """Effects of changes, formatted and placed on a common axis, and zero there in percent."""
     starts = np.stack([change.start for change in changes])
     ends = np.stack([change.end for change in changes])
-    points, baseline = named_values(posterior, ends), named_values(posterior, starts)
+    baseline, points = (
+        named_points(values, posterior.actions, posterior.categories) for values in (starts, ends)
+    )
     table = effect_table(posterior, points, baseline=baseline, level=level)
     within = support_of(posterior).supported(starts) & table["supported"].to_numpy()
     estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
@@ -124,16 +121,16 @@ def adjustments_of(
     level : float
         Probability of the bands.
     """
-    columns = posterior.terms.covariates
-    functions = [(name, name, adjustment_along(posterior, name)) for name in columns.names]
-    fine = columns.fine_grouping
-    groups = []
+    columns, change_of = posterior.terms.covariates, {change.name: change for change in changes}
+    functions, effects, groups = [], [], []
     for i, name in enumerate(columns.every):
-        if name in columns.groups and i != fine:
-            levels = adjustment_along(posterior, name)
-            title, unit = f"Level of each {name}", posterior.predictor_name
-            groups.append(_group_table(posterior, name, title, levels, level, unit))
-    effects, change_of = [], {change.name: change for change in changes}
+        if i != columns.fine_grouping:
+            draws = adjustment_along(posterior, name)
+            if name in columns.names:
+                functions.append((name, name, draws))
+            else:
+                title, unit = f"Level of each {name}", posterior.predictor_name
+                groups.append(_group_table(posterior, name, title, draws, level, unit))
     for action, name in effect_modifiers(posterior.terms):
         change = change_of[action]
         draws = change_along(posterior, name, change.start, change.end)

@@ -106,7 +106,7 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
     (x_low, *_, x_high), (y_low, *_, y_high) = edges = [cell_edges(surface, d) for d in "xy"]
     x, y = scale(x_low, x_high, left, right), scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
     along = _labels(surface, "x")
-    room = int((right - left) / len(along) / CHARACTER_WIDTH)
+    room = max(int((right - left) / len(along) / CHARACTER_WIDTH), 2)
     why, ends = surface["why"].to_numpy(), (x(edges[0]), y(edges[1]))
     runs = {words: runs_of_cells(*ends, why == words) for words in HATCHES}
     at = scale(low, largest, HEIGHT - BOTTOM, TOP)
@@ -115,11 +115,9 @@ def draw_heat_map(surface: xr.Dataset, name: str) -> dict[str, Any]:
         "right": right,
         "image": _image(values / largest, signed=name == "mean"),
         "kind": "diverging" if name == "mean" else "sequential",
-        "x_ticks": tuple(
-            Tick(float(x(v)), shortened(t, max(room, 2)), t) for v, t in along.items()
-        ),
-        "y_ticks": tuple(Tick(float(y(v)), shortened(t, MAX_LABEL), t) for v, t in labels.items()),
-        "bar_ticks": tuple(Tick(float(at(v)), label) for v, label in bar.items()),
+        "x_ticks": [Tick(float(x(v)), shortened(t, room), t) for v, t in along.items()],
+        "y_ticks": [Tick(float(y(v)), shortened(t, MAX_LABEL), t) for v, t in labels.items()],
+        "bar_ticks": [Tick(float(at(v)), label) for v, label in bar.items()],
         "x_title": shortened(surface.attrs["first"], MAX_TITLE),
         "y_title": shortened(surface.attrs["second"], MAX_TITLE),
         "beyond": {

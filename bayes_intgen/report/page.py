@@ -3,7 +3,7 @@
 import json
 import warnings
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
     contrasts, zero = contrasts_of(posterior, changes, level)
     graph = None if posterior.terms.parents is None else posterior.graph
     everything = change_attrs(posterior, range(len(levels)), posterior.actions)
-    actions = _actions(posterior, default, level)
+    actions = [*_actions(posterior, default, level)]
     interactions = interactions_of(posterior, default, level)
     charts = [own[kind]["beyond"] for own in actions for kind in ("joint", "mechanism")]
     drawn = {words for chart in charts for words, *_ in chart}
@@ -201,10 +201,10 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
         "settings": settings_of_fit(posterior) + versions_of_fit(posterior),
         "draws": prediction_of(posterior).sd.size,
         "population": everything.get("population", ""),
-        "adjusted_for": population_lines(posterior, between_groups(posterior))[1:],
+        "adjusted_for": [*population_lines(posterior, between_groups(posterior))][1:],
         "adjustment": adjustments_of(posterior, changes[:-1], level),
         "interactions": interactions,
-        "hidden_causes": assumption_lines(posterior)[1:],
+        "hidden_causes": [*assumption_lines(posterior)][1:],
         "edges": None if graph is None else edges_from(graph, MIN_EDGE),
         "learned": graph is not None and shows_edges(graph),
         "edges_not_shown": "" if graph is None else missing_evidence_in_words(graph),
@@ -239,7 +239,7 @@ def _reference(posterior: PosteriorDraws, point: Array) -> str:
     return f"the observational row nearest to their medians ({values})"
 
 
-def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[dict[str, Any]]:
+def _actions(posterior: PosteriorDraws, default: Array, level: float) -> Iterator[dict[str, Any]]:
     """Charts and typical values of each action."""
     names, coordinates = posterior.actions, posterior.terms.coordinates
     along = [points_along(posterior, k, default, N_POINTS) for k in range(len(names))]
@@ -258,23 +258,18 @@ def _actions(posterior: PosteriorDraws, default: Array, level: float) -> list[di
     ends = ([c.low for c in coordinates], [c.high for c in coordinates])
     typical = (*map(np.array, (middle, *ends)), default)
     median, low, high, at_default = (point_texts(posterior, values) for values in typical)
-    out = []
     for k, levels in enumerate(levels_of(posterior)):
         usual, values = None if levels else usual_range(coordinates[k]), along[k][:, k]
         beside = {i for pair in posterior.terms.interactions if k in pair for i in pair} - {k}
         axis: dict[str, Any] = {"labels": levels and levels.labels, "usual": usual}
-        verdict = verdicts[k]
-        own = np.where(verdict.between[:, k], BETWEEN, OUTSIDE)
-        own = np.where(verdict.needs_met[:, k], "", own)
-        out.append(
-            {
-                "name": names[k],
-                "median": median[k],
-                "low": low[k],
-                "high": high[k],
-                "joint": draw(values, [joint[k]], joint_range, verdict.why, **axis),
-                "mechanism": draw(values, mechanisms[k], mechanism_range, own, **axis),
-                "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
-            }
-        )
-    return out
+        own = np.where(verdicts[k].between[:, k], BETWEEN, OUTSIDE)
+        own = np.where(verdicts[k].needs_met[:, k], "", own)
+        yield {
+            "name": names[k],
+            "median": median[k],
+            "low": low[k],
+            "high": high[k],
+            "joint": draw(values, [joint[k]], joint_range, verdicts[k].why, **axis),
+            "mechanism": draw(values, mechanisms[k], mechanism_range, own, **axis),
+            "held": ", ".join(f"{names[i]} = {at_default[i]}" for i in sorted(beside)),
+        }

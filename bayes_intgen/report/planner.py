@@ -1,6 +1,6 @@
 """The best plan of a decision for each of several budgets, as a table of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,17 +182,15 @@ def _estimates(name: str, mean: Array, low: Array, high: Array, *, sign: bool = 
     ]
 
 
-def _values_per_unit(costs: Array, means: Array) -> list[str]:
+def _values_per_unit(costs: Array, means: Array) -> Iterator[str]:
     """Values of a unit of the outcome with which value minus cost is largest at each plan."""
-    texts = []
     for cost, mean in zip(costs, means, strict=True):
         dearer, cheaper = means > mean, means < mean
         low = np.max((cost - costs[cheaper]) / (mean - means[cheaper]), initial=0.0)
         high = np.min((costs[dearer] - cost) / (means[dearer] - mean), initial=np.inf)
         ends = [shorter_number(end) for end in (low, high) if end < np.inf]
         text = " to ".join(ends) if len(ends) > 1 else f"over {ends[0]}"
-        texts.append(text if low < high else "")
-    return texts
+        yield text if low < high else ""
 
 
 def _in_words(parts: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_intgen.text.formats import format_probability
+from bayes_intgen.text.messages import some_of
 
 # Probability from which an edge is likely.
 LIKELY = 0.5
@@ -108,13 +109,13 @@ def edges_in_words(graph: xr.DataArray) -> str:
 
 def missing_evidence_in_words(graph: xr.DataArray) -> str:
     """Name pairs of which no rows show whether one moves the other; empty if there are none."""
-    pairs = pairs_without_evidence(graph)
-    count = graph.sizes["action"]
+    pairs, count = pairs_without_evidence(graph), graph.sizes["action"]
+    if not pairs:
+        return ""
     if len(pairs) == count * (count - 1) // 2:
-        return "these experiments do not show which action moves which" * bool(pairs)
-    named = ", or ".join(f"{one} and {other}" for one, other in pairs[:MAX_NAMED])
-    more = f", or {len(pairs) - MAX_NAMED} more pairs" * (len(pairs) > MAX_NAMED)
-    return f"these experiments do not show whether {named}{more} move each other" * bool(pairs)
+        return "these experiments do not show which action moves which"
+    named = some_of([" and ".join(pair) for pair in pairs], MAX_NAMED, "{} more pairs")
+    return f"these experiments do not show whether {', or '.join(named)} move each other"
 
 
 def format_edge_probability(probability: float) -> str:

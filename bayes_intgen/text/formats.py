@@ -148,15 +148,8 @@ def to_json(document: Any) -> str:
       "p": null
     }
     """
-    return json.dumps(_without_nonfinite(document), ensure_ascii=False, indent=2)
-
-
-def _without_nonfinite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nonfinite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nonfinite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    finite = json.loads(json.dumps(document), parse_constant=lambda name: None)
+    return json.dumps(finite, ensure_ascii=False, indent=2)
 
 
 def frame_along(table: "xr.Dataset", dim: str) -> "pd.DataFrame":

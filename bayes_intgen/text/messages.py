@@ -90,8 +90,19 @@ def quoted(names: Sequence[object]) -> str:
     >>> quoted(["red", "green"]), quoted(range(300))[-12:]
     ("'red', 'green'", '19, 280 more')
     """
-    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
-    return ", ".join([*map(repr, names[:MAX_NAMES]), *more])
+    return ", ".join(some_of([repr(name) for name in names], MAX_NAMES))
+
+
+def some_of(parts: Sequence[str], most: int, more: str = "{} more") -> list[str]:
+    """Parts of a list in a sentence, and how many more there are than ``most``.
+
+    Examples
+    --------
+    >>> some_of(["tv", "radio", "print"], 2), some_of(["tv", "radio", "print"], 3)
+    (['tv', 'radio', '1 more'], ['tv', 'radio', 'print'])
+    """
+    rest = len(parts) - most
+    return [*parts[:most], *[more.format(rest)] * (rest > 0)]
 
 
 def first_few(parts: Sequence[str], most: int = MAX_PARTS) -> str:
