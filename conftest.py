@@ -57,12 +57,9 @@ def confounded_rows(rows: int, seed: int) -> bi.RegimeData:
     pieces = []
     for was_set in ((False, False), (True, False), (False, True)):
         cause = rng.normal(scale=0.5, size=(rows, 2))
-        red = rng.normal(size=rows) if was_set[0] else cause[:, 0] + rng.normal(size=rows) * 0.8
-        green = (
-            rng.normal(size=rows)
-            if was_set[1]
-            else 0.5 * red + cause[:, 1] + rng.normal(size=rows) * 0.5
-        )
+        red, green = rng.normal(size=(2, rows))
+        red = red if was_set[0] else cause[:, 0] + red * 0.8
+        green = green if was_set[1] else 0.5 * red + cause[:, 1] + green * 0.5
         outcome = np.sin(red) + green / 2 + cause.sum(axis=1) + rng.normal(scale=0.2, size=rows)
         pieces.append((np.stack([red, green], axis=1), outcome, np.tile(was_set, (rows, 1))))
     actions, outcome, intervened = (np.concatenate(part) for part in zip(*pieces, strict=True))

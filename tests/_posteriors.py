@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _rows import one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.models import Model, codec
@@ -33,23 +34,17 @@ def joined(*parts: bi.RegimeData) -> bi.RegimeData:
 def frame_with_levels(rows: int = 160) -> pd.DataFrame:
     """A table of text, an ordered category, a boolean, zeros and ones, and numbers."""
     rng = np.random.default_rng(0)
-    sizes = pd.Categorical(
-        rng.choice(["small", "large", "medium"], size=rows),
-        categories=["none", "small", "medium", "large"],
-        ordered=True,
-    )
-    names = ["drug", "size", "promo", "coin", "spend"]
-    return pd.DataFrame(
-        {
-            "drug": rng.choice(["placebo", "a", "b"], size=rows),
-            "size": sizes,
-            "promo": rng.random(rows) < 0.5,
-            "coin": rng.integers(0, 2, size=rows),
-            "spend": rng.gamma(3.0, size=rows),
-            "sales": 100 + rng.normal(size=rows),
-            "regime": [["", *names][i % 6] for i in range(rows)],
-        }
-    )
+    drawn = rng.choice(["small", "large", "medium"], size=rows)
+    sizes = pd.Categorical(drawn, ["none", "small", "medium", "large"], ordered=True)
+    columns = {
+        "drug": rng.choice(["placebo", "a", "b"], size=rows),
+        "size": sizes,
+        "promo": rng.random(rows) < 0.5,
+        "coin": rng.integers(0, 2, size=rows),
+        "spend": rng.gamma(3.0, size=rows),
+        "sales": 100 + rng.normal(size=rows),
+    }
+    return pd.DataFrame(columns).assign(regime=np.resize(["", *columns][:6], rows))
 
 
 def data_with_levels() -> bi.RegimeData:
@@ -72,22 +67,17 @@ def made_up_with_pairs(draws: int = 50) -> bi.Posterior:
 def made_up_in_a_band() -> bi.Posterior:
     """Two actions that interact, of which only a diagonal band of combinations is observed."""
     rng = np.random.default_rng(0)
-    pieces = []
-    for mask in ((False, False), (True, False), (False, True)):
-        common = rng.normal(size=400)
-        pieces.append((common[:, None] + rng.normal(scale=0.4, size=(400, 2)), mask))
-    actions = np.concatenate([rows for rows, _ in pieces])
-    intervened = np.repeat([mask for _, mask in pieces], 400, axis=0)
+    parts = [rng.normal(size=(400, 1)) + rng.normal(scale=0.4, size=(400, 2)) for _ in range(3)]
+    actions = np.concatenate(parts)
     outcome = actions.prod(axis=1) + rng.normal(size=1200)
-    data = bi.RegimeData.from_arrays(actions, outcome, intervened, ["one", "two"])
+    data = bi.RegimeData.from_arrays(actions, outcome, one_at_a_time(2, 400), ["one", "two"])
     model = bi.models.additive(interactions=[("one", "two")])
     return made_up(data.names, data=data, model=model)
 
 
 def made_up_over_the_range(count: int) -> bi.Posterior:
     """Many actions, whose experiments set them over the range of the observational rows."""
-    rng = np.random.default_rng(0)
-    masks = np.repeat([np.zeros(count, bool), *np.eye(count, dtype=bool)], 120, axis=0)
+    rng, masks = np.random.default_rng(0), one_at_a_time(count, 120)
     actions = rng.uniform(0.0, 1.0, (len(masks), count))
     names = [f"a{k}" for k in range(count)]
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(masks)), masks, names)
@@ -100,22 +90,14 @@ def half_supported(regimes: Sequence[str] = ("", "promo", "channel", "spend")) -
 
     Experiments set the numbers to 3 and 14 only; their median lies between.
     """
-    rng = np.random.default_rng(0)
-    rows = 100
-    tables = [
-        pd.DataFrame(
-            {
-                "promo": rng.choice(["off", "on"], rows),
-                "channel": rng.choice(["a", "b"] if regime == "channel" else ["a", "b", "c"], rows),
-                "spend": rng.choice([3.0, 14.0], rows)
-                if regime == "spend"
-                else rng.gamma(4.0, 2.0, rows),
-                "sales": 100 + rng.normal(size=rows),
-                "regime": regime,
-            }
-        )
-        for regime in regimes
-    ]
+    rng, rows, tables = np.random.default_rng(0), 100, []
+    for regime in regimes:
+        promo = rng.choice(["off", "on"], rows)
+        channel = rng.choice(["a", "b"] if regime == "channel" else ["a", "b", "c"], rows)
+        at_two = regime == "spend"
+        spend = rng.choice([3.0, 14.0], rows) if at_two else rng.gamma(4.0, 2.0, rows)
+        columns = {"promo": promo, "channel": channel, "spend": spend, "regime": regime}
+        tables.append(pd.DataFrame(columns).assign(sales=100 + rng.normal(size=rows)))
     names = ["promo", "channel", "spend"]
     data = bi.RegimeData.from_frame(pd.concat(tables), names, "sales", "regime")
     return made_up(names, outcome="sales", data=data, model=bi.models.additive())
@@ -172,47 +154,22 @@ def frame_with_groups(rows: int = 120, seed: int = 0) -> pd.DataFrame:
         cause = rng.normal(scale=0.5, size=(rows, 2))
         tv = rng.normal(size=rows) + (regime != "tv") * (cause[:, 0] + 0.02 * (age - 45))
         promo = rng.normal(size=rows) + (regime != "promo") * (0.4 * tv + cause[:, 1])
-        sales = (
-            10
-            + tv * (1 + 0.03 * (age - 45))
-            + 0.5 * promo
-            + cause.sum(axis=1)
-            + 0.05 * (age - 45)
-            + (season == "winter")
-            + (region - 2.0)
-            + 0.5 * np.sin(patient)
-            + rng.normal(scale=0.3, size=rows)
-        )
-        tables.append(
-            pd.DataFrame(
-                {
-                    "tv": tv,
-                    "promo": promo,
-                    "sales": sales,
-                    "regime": regime,
-                    "age": age,
-                    "season": season,
-                    "region": [f"region {i}" for i in region],
-                    "patient": [f"p{i}" for i in patient],
-                    "n": rng.integers(1, 5, rows),
-                }
-            )
-        )
+        sales = 10 + tv * (1 + 0.03 * (age - 45)) + 0.5 * promo + cause.sum(axis=1)
+        sales += 0.05 * (age - 45) + (season == "winter") + (region - 2.0) + 0.5 * np.sin(patient)
+        sales += rng.normal(scale=0.3, size=rows)
+        columns = {"tv": tv, "promo": promo, "sales": sales, "regime": regime, "age": age}
+        columns |= {"season": season, "region": [f"region {i}" for i in region]}
+        columns |= {"patient": [f"p{i}" for i in patient], "n": rng.integers(1, 5, rows)}
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
 def data_with_groups(
     frame: pd.DataFrame | None = None, groups: Sequence[str] = ("region", "patient"), **roles: str
 ) -> bi.RegimeData:
-    return bi.RegimeData.from_frame(
-        frame_with_groups() if frame is None else frame,
-        ["tv", "promo"],
-        "sales",
-        "regime",
-        covariates=["age", "season"],
-        groups=groups,
-        **roles,
-    )
+    frame = frame_with_groups() if frame is None else frame
+    roles = {"covariates": ["age", "season"], "groups": groups} | roles
+    return bi.RegimeData.from_frame(frame, ["tv", "promo"], "sales", "regime", **roles)
 
 
 def model_with_groups() -> Model:

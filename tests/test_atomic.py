@@ -94,19 +94,14 @@ def test_anything_but_a_writable_file_is_refused(tmp_path) -> None:
     (tmp_path / "read-only").chmod(0o444)
     (tmp_path / "device").symlink_to("/dev/null")
     reader, writer = os.pipe()
+    no_files = ["pipe", "socket", "device", f"/dev/fd/{writer}"]
+    irregular = dict.fromkeys(no_files, "not a regular file")
+    others = {"folder": "is a folder", "loop": "symbolic links", "read-only": "is read-only"}
+    missing = {"missing/note.txt": "no such folder"}
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         before = names(tmp_path)
-        for name, message in {
-            "folder": "is a folder",
-            "pipe": "not a regular file",
-            "socket": "not a regular file",
-            "device": "not a regular file",
-            f"/dev/fd/{writer}": "not a regular file",
-            "loop": "symbolic links",
-            "read-only": "is read-only",
-            "missing/note.txt": "no such folder",
-        }.items():
+        for name, message in (irregular | others | missing).items():
             with pytest.raises(OSError, match=message):
                 atomic_write(tmp_path / name, b"new")
         assert names(tmp_path) == before

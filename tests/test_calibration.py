@@ -1,8 +1,11 @@
 from collections.abc import Sequence
 
+import arviz as az
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from _rows import fitted
 from scipy.stats import kstest
 
 import bayes_intgen as bi
@@ -13,13 +16,12 @@ from conftest import confounded_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.SamplingWarning")
 SHORT = {"chains": 2, "draws": 100, "warmup": 100}
-COUNT = 60
+COUNT, ROWS = 60, confounded_rows(15, seed=0)
 
 
 def ranks(simulations: Sequence[int], **settings) -> xr.DataTree:
     model = bi.models.additive("linear", spread="constant", graph={})
-    rows = confounded_rows(15, seed=0)
-    return bi.calibration.ranks(rows, model, simulations=simulations, **settings, **SHORT)
+    return bi.calibration.ranks(ROWS, model, simulations=simulations, **settings, **SHORT)
 
 
 def p_values(tree: xr.DataTree) -> dict[str, float]:
@@ -34,9 +36,6 @@ def p_values(tree: xr.DataTree) -> dict[str, float]:
 @pytest.mark.slow
 def test_ranks_are_uniform_for_the_right_model_only() -> None:
     """One test, since every process that needs the ranks computes them."""
-    import arviz as az
-    import matplotlib.pyplot as plt
-
     right = ranks(range(COUNT))
     assert min(p_values(right).values()) > 1e-3
     # Negative control: a wrong prior of the noise, of which it has half, is seen.
@@ -77,7 +76,7 @@ def test_changes_are_relative_to_the_lowest_setting() -> None:
     world = bi.simulators.Binary.random(2, seed=1)
     settings = {"seed": 4, "method": "laplace", "draws": 100}
     table = bi.calibration.coverage(world, rows=200, points=300, **settings)
-    posterior = bi.fit(world.dataset(200, seed=4), progress=False, **settings)
+    posterior = fitted(world.dataset(200, seed=4), **settings)
     cells = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     draws = prediction_of(posterior).mean(cells, np.ones((4, 2), dtype=bool))
     change = draws[..., 1:] - draws[..., :1]
@@ -92,10 +91,8 @@ def test_changes_are_relative_to_the_lowest_setting() -> None:
 
 def test_standard_errors_are_over_worlds() -> None:
     def world(coverage: float, z_rms: float) -> xr.Dataset:
-        return xr.Dataset(
-            {"coverage": ("level", [coverage]), "width": ("level", [1.0]), "z_rms": z_rms},
-            {"level": [0.9]},
-        )
+        own = {"coverage": ("level", [coverage]), "width": ("level", [1.0]), "z_rms": z_rms}
+        return xr.Dataset(own, {"level": [0.9]})
 
     table = bi.calibration.coverage_table([world(0.8, 3.0), world(0.9, 0.0), world(1.0, 0.0)])
     assert table["coverage"].item() == pytest.approx(0.9)
@@ -107,6 +104,4 @@ def test_standard_errors_are_over_worlds() -> None:
 
 def test_only_gaussian_noise_has_ranks() -> None:
     with pytest.raises(bi.ModelError, match="Gaussian noise"):
-        bi.calibration.ranks(
-            confounded_rows(15, seed=0), bi.models.additive("linear", noise="student_t")
-        )
+        bi.calibration.ranks(ROWS, bi.models.additive("linear", noise="student_t"))

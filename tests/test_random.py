@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _rows import fitted
 
 import bayes_intgen as bi
 
@@ -27,15 +28,13 @@ def test_generators_wherever_a_seed_is_taken(data, posterior) -> None:
     rng = np.random.default_rng(0)
     world = bi.simulators.Linear.random(2, rng)
     assert len(world.dataset(60, rng)) == 180
-    settings = {"method": "laplace", "draws": 20, "progress": False}
     model = bi.models.additive("linear")
-    one, other = (bi.fit(data, model, rng=np.random.default_rng(1), **settings) for _ in "ab")
+    one, other = (fitted(data, model, rng=np.random.default_rng(1), draws=20) for _ in "ab")
     np.testing.assert_array_equal(one.joint_effect(POINTS), other.joint_effect(POINTS))
     assert bi.check(data, model, held_out=0, rng=rng, progress=False).p <= 1
     assert bi.prior_predictive(data, model, draws=3, rows=5, rng=rng)["prior"].sizes["draw"] == 3
     assert posterior.to_arviz(data, rows=5, rng=rng)["observed_data"].sizes["row"] == 5
-    table = posterior.split(100, POINTS, rng=rng)
-    assert int(table.rows.sum()) == 100
+    assert int(posterior.split(100, POINTS, rng=rng).rows.sum()) == 100
 
 
 @pytest.mark.parametrize(

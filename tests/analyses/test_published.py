@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import xarray as xr
+from _rows import sampled
 from studies import assert_figures, assert_resumes, run
 
 import bayes_intgen as bi
@@ -79,18 +80,11 @@ def test_failures_and_lack_of_fit_warnings_are_counted(monkeypatch) -> None:
             raise ValueError("array must not contain infs or NaNs")
         if seed == 10_001:
             warnings.warn("a2 is a step", LackOfFitWarning, stacklevel=2)
-        of = {"of": list(calibration.OF)}
         shares = (("of", "level"), np.full((3, 4), 0.1 * (seed - 10_000)))
-        return xr.Dataset(
-            {
-                "coverage": shares,
-                "width": shares,
-                "z_rms": ("of", np.full(3, seed - 10_000.0)),
-                "error": 0.1,
-                "divergences": 3 if seed == 10_002 else 0,
-            },
-            {**of, "level": list(bi.calibration.LEVELS)},
-        )
+        found = {"coverage": shares, "width": shares, "z_rms": ("of", [seed - 10_000.0] * 3)}
+        found |= {"error": 0.1, "divergences": 3 if seed == 10_002 else 0}
+        at = {"of": list(calibration.OF), "level": list(bi.calibration.LEVELS)}
+        return xr.Dataset(found, at)
 
     monkeypatch.setattr(bi.calibration, "coverage", fits)
     rows = [
@@ -126,22 +120,17 @@ def test_only_nonuniform_ranks_have_small_p_values() -> None:
 
 def test_published_estimator_is_accurate_for_quadratic_effects() -> None:
     """Additive quadratics with Gaussian causes: every regime's mean is a polynomial."""
-    rng = np.random.default_rng(1)
-    pieces = []
-    for was_set in ((False, False), (True, False), (False, True)):
-        cause = rng.normal(size=(4000, 2))
-        natural = cause + rng.normal(size=(4000, 2))
-        actions = np.where(was_set, rng.normal(size=(4000, 2)) * 1.4, natural)
-        outcome = (actions**2).sum(axis=1) / 4 + cause.sum(axis=1)
-        pieces.append((actions, outcome, np.tile(was_set, (4000, 1))))
-    actions, outcome, masks = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    data = bi.RegimeData.from_arrays(actions, outcome, masks)
+
+    def truth(points: np.ndarray) -> np.ndarray:
+        return (points**2).sum(axis=1) / 4
+
+    own, common = [lambda a, c, v: c + v] * 2, {"noise": 0.0, "settings": 1.4}
+    data = sampled(own, 4000, 1, outcome=lambda a, c: truth(a) + c.sum(axis=1), **common)
     separate = _ridge.Separate(data)
-    points = rng.normal(size=(200, 2))
-    truth = (points**2).sum(axis=1) / 4
+    points = np.random.default_rng(1).normal(size=(200, 2))
 
     def error(estimate: np.ndarray) -> float:
-        return float(np.sqrt(np.mean((estimate - truth) ** 2)))
+        return float(np.sqrt(np.mean((estimate - truth(points)) ** 2)))
 
     # Ten coefficients in each of three regressions on 4,000 rows, noise of sd 1.2.
     assert error(separate.published(points)) < 3 * 1.2 * np.sqrt(3 * 10 / 4000)

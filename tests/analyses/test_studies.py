@@ -1,5 +1,6 @@
 """Studies at quick size, and what they compute of their rows."""
 
+import itertools
 from dataclasses import fields, replace
 from importlib import import_module
 
@@ -32,10 +33,6 @@ def study_of(tmp_path, monkeypatch):
         return results
 
     return tables_of
-
-
-def in_order(errors: pd.Series, low: float, high: float) -> bool:
-    return bool(np.isfinite(errors).all() and errors.between(low, high).all())
 
 
 # Words of the command line, whether there are pictures, and rows of the table of single models.
@@ -77,11 +74,10 @@ def test_confounding_in_small_trials_offsets_or_amplifies_effects() -> None:
     def registry_and_trials(kind: str) -> tuple[float, float]:
         data = study.trials(study.KINDS[kind], 4_000, np.random.default_rng(0))
         masks, total, registry = np.asarray(data.intervened), 0.0, 0.0
-        for k in range(3):
-            of_trial, of_registry = masks[:, k], ~masks.any(axis=1)
-            for own, sign in ((data.actions[:, k] == 1, 1), (data.actions[:, k] == 0, -1)):
-                total += sign * data.outcome[of_trial & own].mean()
-                registry += sign * data.outcome[of_registry & own].mean()
+        for k, value in itertools.product(range(3), (0, 1)):
+            own, sign = data.actions[:, k] == value, 2 * value - 1
+            total += sign * data.outcome[masks[:, k] & own].mean()
+            registry += sign * data.outcome[~masks.any(axis=1) & own].mean()
         mean, sd = study.of_trials(data, 1.0, visits=1)
         assert mean == pytest.approx(total)
         assert abs(mean - sum(study.KINDS[kind].effects)) < 4 * sd
@@ -122,7 +118,7 @@ def test_limit_at_each_ratio_matches_its_closed_form() -> None:
     equal = study.limit(np.array([1.0]), 5, 12_000, 0.2, 1.7)
     np.testing.assert_allclose(equal, np.sqrt((1.7 * 3 + 16 * 0.2) / 2000))
     row = {"actions": "5", "variance observed": "0.2", "variances set": "1.7"}
-    rows = [{**row, "seed": "0"}, {**row, "seed": "1"}]
+    rows = [row | {"seed": seed} for seed in "01"]
     np.testing.assert_allclose(study.limit_curve(rows, ratios), unequal / equal)
 
 
@@ -144,9 +140,6 @@ def test_interactions_explain_the_stated_share_of_variance(kind) -> None:
         # Lognormal products have long tails, so their variance has a large standard error.
         share = added.var() / outcome.var()
         assert share == pytest.approx(study.EXPLAINED, rel=0.4)
-
-
-# Covariates, groups and weights
 
 
 def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
@@ -171,8 +164,7 @@ def test_regions_and_season_of_panels_move_actions_as_far_as_they_say() -> None:
 
 @pytest.mark.slow
 def test_study_of_covariates(study_of) -> None:
-    lines, _ = study_of("covariates")
-    lines, study = lines.set_index("kind"), import_module("covariates")
+    lines, study = study_of("covariates")[0].set_index("kind"), import_module("covariates")
     assert list(lines.index) == list(study.QUICK_KINDS)
     assert (lines["worlds"] == 2).all()
     # Means of cells with their standard deviations have the posterior of the rows.
@@ -181,16 +173,12 @@ def test_study_of_covariates(study_of) -> None:
     assert abs(cells["sd ratio"] - 1) < 0.2
 
 
-# Single outcomes and outliers
-
-
 @pytest.mark.slow
 def test_study_of_outcomes(study_of) -> None:
-    lines, _ = study_of("outcomes")
-    study = import_module("outcomes")
+    lines, study = study_of("outcomes")[0], import_module("outcomes")
     assert list(lines["kind"].unique()) == list(study.QUICK_KINDS)
     assert (lines["worlds"] == 2).all()
-    assert in_order(lines["coverage90"], 0.7, 1)
+    assert lines["coverage90"].between(0.7, 1).all()
     by_kind = lines.set_index("kind")
     # Zeros and ones and counts are never negative; numbers are.
     assert (by_kind.loc[["binary", "counts of 1.5"], "negative"] == 0).all()
@@ -225,9 +213,6 @@ def test_joint_effects_are_the_means_of_outcomes() -> None:
         assert np.abs(slopes).max() < 10 * gap.std() / np.sqrt(len(gap))
 
 
-# Techniques of inference, the Laplace approximation, and updates
-
-
 def test_every_technique_has_a_row() -> None:
     study = import_module("ablations")
     left_out = {name for own in study.TECHNIQUES.values() for name in own.without}
@@ -248,16 +233,16 @@ def test_every_technique_has_a_row() -> None:
     ],
 )
 def test_a_technique_earns_its_lines_by_error_coverage_or_time(
-    error: float, coverage: float, seconds: float, earns: str
+    error, coverage, seconds, earns
 ) -> None:
     common = {"technique": "pruning", "kind": "linear", "coverage50": "0.5"}
-    rows = [
-        common
-        | {"seed": str(seed), "fit": fit, "outcome50": "", "outcome90": ""}
-        | {"error": str(size * (1 + 0.001 * seed)), "seconds": str(time), "coverage90": str(share)}
-        for seed in range(4)
-        for fit, size, time, share in (("with", 1, 1, 0.9), ("without", error, seconds, coverage))
-    ]
+    common |= {"outcome50": "", "outcome90": ""}
+    fits = (("with", 1, 1, 0.9), ("without", error, seconds, coverage))
+    rows = []
+    for seed, (fit, size, time, share) in itertools.product(range(4), fits):
+        own = {"seed": seed, "error": size * (1 + 0.001 * seed), "seconds": time}
+        cells = own | {"coverage90": share, "fit": fit}
+        rows.append(common | {name: str(cell) for name, cell in cells.items()})
     (line,) = import_module("ablations").summary(rows)
     assert (line["worlds"], line["earns its lines"]) == (4, earns)
 
@@ -303,27 +288,19 @@ def test_kinds_of_rows_in_time_have_the_panels_that_their_names_say() -> None:
         assert panel.slope == pytest.approx(sd / 3 if kind.startswith("slope") else 0)
 
 
-# The loop from rows to a decision to the next experiment
-
-
 @pytest.mark.slow
 def test_loops_differ_in_their_experiments_only() -> None:
     study = import_module("experiment_loop")
-    loops = {
-        name: study.run_loop(study.FIRST_SEED, "one channel at a time", name, 2)
-        for name in ("chosen", "equal")
-    }
-    start, end = ([rows[i] for rows in loops.values()] for i in (0, 1))
+    of_world = study.FIRST_SEED, "one channel at a time"
+    loops = [study.run_loop(*of_world, name, 2) for name in ("chosen", "equal")]
+    start, end = ([rows[i] for rows in loops] for i in (0, 1))
     assert start[0]["regret"] == start[1]["regret"]
     assert end[0]["further rows"] == end[1]["further rows"] == 2 * study.BATCH
     labels = ["do(tv)", "do(radio)", "do(search)", "observational"]
     assert [end[1][label] for label in labels] == [1, 1, 0, 0]
     assert sum(end[0][label] for label in labels) == 2
     assert end[0]["do(tv, radio, search)"] == 0
-    assert all(0 <= row["regret"] < 50 for rows in loops.values() for row in rows)
-
-
-# Real outcomes
+    assert all(0 <= row["regret"] < 50 for rows in loops for row in rows)
 
 
 def test_estimates_by_hand_are_right_without_hidden_causes() -> None:

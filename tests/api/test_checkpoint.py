@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted, frame_of
 
 import bayes_intgen as bi
 from bayes_intgen._atomic import with_checksum, without_checksum
@@ -24,9 +25,7 @@ LINEAR = bi.models.additive("linear")
 
 
 def effect(data: bi.Rows, checkpoint: Path | None = None, model=LINEAR, **settings) -> np.ndarray:
-    settings = {"method": "laplace", **settings}
-    posterior = bi.fit(data, model, checkpoint=checkpoint, progress=False, **settings)
-    return posterior.joint_effect(POINTS).to_numpy()
+    return fitted(data, model, checkpoint=checkpoint, **settings).joint_effect(POINTS).to_numpy()
 
 
 COLUMNS = (["red", "green"], "intensity", "regime")
@@ -39,11 +38,7 @@ def stream(frame: pd.DataFrame) -> bi.StreamedData:
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    rows = confounded_rows(11_000, seed=4)
-    return pd.DataFrame(rows.actions, columns=["red", "green"]).assign(
-        intensity=rows.outcome,
-        regime=[rows.label(mask).removeprefix("do(").rstrip(")") for mask in rows.intervened],
-    )
+    return frame_of(confounded_rows(11_000, seed=4))
 
 
 def test_a_fit_from_a_checkpoint_reads_no_rows_and_has_the_same_draws(frame, tmp_path) -> None:
@@ -103,9 +98,9 @@ def test_a_fit_that_was_killed_has_the_draws_of_one_that_was_not(tmp_path) -> No
 def test_all_kinds_of_terms_are_kept(noise: str, simplify: bool, tmp_path) -> None:
     data = confounded_rows(100, seed=6).add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.3)
     model = bi.models.additive("spline", noise=noise)
-    settings = {"simplify": simplify}
-    for expected in (effect(data, None, model, **settings),) * 2:
-        found = effect(data, tmp_path / "run", model, **settings)
+    expected = effect(data, None, model, simplify=simplify)
+    for _ in range(2):
+        found = effect(data, tmp_path / "run", model, simplify=simplify)
         np.testing.assert_array_equal(found, expected)
 
 

@@ -9,6 +9,7 @@ from threading import Event, Thread
 import jax
 import numpy as np
 import pytest
+from _rows import fitted, moments
 
 import bayes_intgen as bi
 
@@ -50,8 +51,7 @@ def test_names_of_dimensions_and_numpy_integers_are_accepted(data) -> None:
     renamed = bi.RegimeData.from_arrays(data.actions, data.outcome, data.intervened, names)
     settings = {"draws": np.int64(20), "warmup": np.int32(50), "seed": np.uint8(3)}
     model = bi.models.additive(bi.GP(size=np.int64(6)))
-    posterior = bi.fit(renamed, model, method="laplace", progress=False, **settings)
-    effect = posterior.joint_effect(POINTS)
+    effect = fitted(renamed, model, **settings).joint_effect(POINTS)
     np.testing.assert_array_equal(effect["scale"], POINTS[:, 0])
     # Settings of JAX are restored.
     assert not jax.config.jax_enable_x64
@@ -96,28 +96,22 @@ def test_an_interrupt_stops_all_chains(data, tmp_path, send) -> None:
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
 @pytest.mark.parametrize("prior", ["gp", "spline", "polynomial", "linear"])
 def test_few_rows_with_discrete_actions_give_wide_intervals_about_the_truth(prior) -> None:
-    rng = np.random.default_rng(8)
-    rows = 16
+    rng, rows = np.random.default_rng(8), 16
     actions = np.stack([rng.integers(0, 2, rows), np.where(rng.random(rows) < 0.7, 0, 5)], axis=1)
     intervened = np.zeros((rows, 2), dtype=bool)
     intervened[8:12, 0] = intervened[12:, 1] = True
     data = bi.RegimeData.from_arrays(actions, actions[:, 0] + rng.normal(size=rows), intervened)
-    posterior = bi.fit(data, bi.models.additive(prior), method="laplace", progress=False)
-    effect = posterior.joint_effect(actions)
-    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
+    mean, sd = moments(fitted(data, bi.models.additive(prior)).joint_effect(actions))
     assert (np.abs(mean - actions[:, 0]) < 4 * sd).all()
     # Four rows of a regime with unit noise leave a standard error of a half.
     assert (sd > 0.5).all()
     assert (sd < 2).all()
 
 
-# Laplace approximations
-
-
 @pytest.fixture(scope="module")
 def laplace(data) -> bi.Posterior:
     with warnings.catch_warnings(action="error", category=bi.SamplingWarning):
-        return bi.fit(data, method="laplace", progress=False)
+        return fitted(data)
 
 
 def test_pareto_k_takes_the_place_of_divergences(laplace, tmp_path) -> None:

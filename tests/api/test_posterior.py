@@ -1,12 +1,15 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import arviz as az
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 import xarray as xr
+from _rows import fitted
 from scipy.stats import lognorm, norm
 
 import bayes_intgen as bi
@@ -32,9 +35,6 @@ def test_mechanisms_add_up_to_every_effect(posterior) -> None:
 
 
 def test_tree_follows_the_schema_of_arviz(posterior) -> None:
-    import arviz as az
-    import matplotlib.pyplot as plt
-
     summary = az.summary(posterior.tree, round_to="none")
     assert "scale[phi(red)]" in summary.index
     assert summary.notna().all(axis=None)
@@ -71,13 +71,10 @@ def test_invalid_points_raise(posterior, points, message) -> None:
             method(points)
 
 
-def test_a_generator_of_actions_gives_the_same_effect_as_a_list(posterior) -> None:
+def test_actions_in_intervened_are_a_list_or_a_generator_of_known_ones(posterior) -> None:
     effect = posterior.effect(POINTS, (name for name in ["red"]))
     xr.testing.assert_identical(effect, posterior.effect(POINTS, ["red"]))
     assert effect.attrs["intervened"] == "red"
-
-
-def test_unknown_actions_in_intervened_raise(posterior) -> None:
     with pytest.raises(bi.PointsError, match="intervened: unknown action 'blue'"):
         posterior.effect(POINTS, ["blue"])
     with pytest.raises(bi.PointsError, match=r"write \['red'\]"):
@@ -102,10 +99,8 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     rows = tree["log_likelihood"]["row"].to_numpy()
     assert len(set(rows)) == 40
     row = int(rows[7])
-    mask = zip(data.names, data.intervened[row], strict=True)
-    mean = posterior.effect(
-        data.actions[[row]], [name for name, is_set in mask if is_set]
-    ).to_numpy()[..., 0]
+    was_set = [name for k, name in enumerate(data.names) if data.intervened[row, k]]
+    mean = posterior.effect(data.actions[[row]], was_set).to_numpy()[..., 0]
     deviations = posterior.tree["noise"]["deviation"].to_numpy()
     variance = posterior.spread.drawn(data.actions[[row]], data.intervened[[row]], deviations)
     sd = tree["posterior"]["noise_sd"].to_numpy() * np.sqrt(variance[..., 0])
@@ -117,9 +112,8 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     priors = free.hyperpriors(posterior.model.noise_scale)
     scale = tree["posterior"]["scale"].to_numpy()
     sigma, median = priors.scale.sigma, np.exp(priors.scale.log_median)
-    np.testing.assert_allclose(
-        tree["log_prior"]["scale"], lognorm.logpdf(scale, sigma, scale=median), rtol=1e-9
-    )
+    expected_prior = lognorm.logpdf(scale, sigma, scale=median)
+    np.testing.assert_allclose(tree["log_prior"]["scale"], expected_prior, rtol=1e-9)
     assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
     # All rows, in several batches.
     whole = posterior.to_arviz(data, rows=None)["log_likelihood"]["outcome"]
@@ -130,14 +124,8 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
 
 
 def test_arviz_compares_models(data, posterior) -> None:
-    import arviz as az
-    import matplotlib.pyplot as plt
-
-    pooled = bi.fit(data, bi.models.pooled(), method="laplace", progress=False)
-    trees = {
-        "additive": posterior.to_arviz(data, rows=300),
-        "pooled": pooled.to_arviz(data, rows=300),
-    }
+    fits = {"additive": posterior, "pooled": fitted(data, bi.models.pooled())}
+    trees = {name: fit.to_arviz(data, rows=300) for name, fit in fits.items()}
     table = az.compare(trees)
     assert table.index[0] == "additive"
     assert abs(table.loc["pooled", "elpd_diff"]) > 2 * table.loc["pooled", "dse"]
@@ -151,9 +139,6 @@ def test_arviz_compares_models(data, posterior) -> None:
 
 
 def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
-    import arviz as az
-    import matplotlib.pyplot as plt
-
     tree = posterior.to_arviz(data, POINTS, rows=150, seed=1)
     # The posterior knows more of the outcome than the prior, which is as wide as it says.
     after, before = (
@@ -163,13 +148,10 @@ def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
     scale = posterior.terms.hyperpriors(posterior.model.noise_scale).noise_sd
     drawn = np.log(tree["prior"]["noise_sd"])
     assert abs(float(drawn.mean()) - scale.log_median) < 4 * scale.sigma / np.sqrt(drawn.size)
-    for draw in (
-        lambda: az.plot_ppc_dist(tree, num_samples=10),
-        lambda: az.plot_prior_posterior(tree, var_names=["noise_sd"]),
-        lambda: az.plot_forest(tree, group="effects"),
-    ):
-        draw()
-        plt.close("all")
+    az.plot_ppc_dist(tree, num_samples=10)
+    az.plot_prior_posterior(tree, var_names=["noise_sd"])
+    az.plot_forest(tree, group="effects")
+    plt.close("all")
     assert az.loo_pit(tree)["outcome"].sizes == {"row": 150}
     assert len(az.summary(tree, group="effects")) == len(POINTS)
 
@@ -192,9 +174,8 @@ def test_the_likelihood_of_other_rows_raises(posterior, data) -> None:
     more = joined(data, replace(data.take(slice(5)), intervened=np.ones((5, 2), bool)))
     with pytest.raises(bi.DataError, match=r"5 rows of regime do\(red, green\), the fit had 0"):
         posterior.to_arviz(more)
-    shifted = replace(data, actions=data.actions + 0.1)
     with pytest.raises(bi.DataError, match="other values of the actions"):
-        posterior.to_arviz(shifted)
+        posterior.to_arviz(replace(data, actions=data.actions + 0.1))
     # Negative control: a copy of the same rows.
     posterior.to_arviz(replace(data), rows=5)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted
 from _worlds import Array, Cause, Known, World, counts, named, numbers, spend, switch
 
 import bayes_intgen as bi
@@ -93,11 +94,6 @@ class Case:
         )
 
 
-def fitted(data: bi.Rows, model: Any = None, **settings: Any) -> bi.Posterior:
-    """Fit by a Laplace approximation, unless told otherwise."""
-    return bi.fit(data, model, **{"method": "laplace", "progress": False} | settings)
-
-
 def read(frame: pd.DataFrame, world: World, **options: Any) -> bi.RegimeData:
     """Read a table of a world in memory."""
     return bi.RegimeData.from_frame(frame, [*world.actions], "y", "regime", **options)
@@ -113,11 +109,11 @@ def case_of(
     **over: Any,
 ) -> Case:
     """A case of rows in memory: history, and an experiment on each action."""
-    regimes = ["", *world.actions] if regimes is None else regimes
     frame = world.table(rows, regimes, seed)
     return Case(world, frame, read(frame, world, **options or {}), **over)
 
 
+SPEND = {"tv": spend(), "radio": spend(0.3)}
 TWO = {"tv": numbers(), "radio": numbers(lambda a: 0.5 * a)}
 AGE = Cause(
     lambda rng, n: rng.normal(40.0, 8.0, n).round(1), lambda a: (a - 40) / 8, moves=0.5, adds=0.6
@@ -136,12 +132,8 @@ def labelled(scores: Mapping[str, float], **effects: float) -> Cause:
 
 def regions(count: int, moves: float, adds: float) -> Cause:
     scores = np.random.default_rng(5).normal(size=count)
-    return Cause(
-        lambda rng, n: rng.integers(0, count, n),
-        lambda codes: scores[codes.astype(int)],
-        moves,
-        adds,
-    )
+    own = lambda rng, n: rng.integers(0, count, n), lambda codes: scores[codes.astype(int)]
+    return Cause(*own, moves, adds)
 
 
 DAY0 = np.datetime64("2024-01-01")
@@ -164,10 +156,10 @@ REGION = labelled(SITES | {"coast": 0.4, "lakes": -0.9}, moves=0.4, adds=0.8)
 AGE_ALONE = {"covariates": ["age"]}
 
 
-def with_population(case: Case, size: int = 30) -> Case:
+def with_population(case: Case) -> Case:
     """Ask for the effect over some of the rows too."""
     causes = [*dict(case.world.causes)]
-    return replace(case, population=case.frame.iloc[::7][causes].head(size).reset_index(drop=True))
+    return replace(case, population=case.frame.iloc[:210:7][causes].reset_index(drop=True))
 
 
 def covariates() -> Case:
@@ -206,21 +198,14 @@ def panel() -> Case:
 
 
 def panel_of_numbered_weeks() -> Case:
-    def dates(numbers: np.ndarray) -> np.ndarray:
-        return DAY0 + 7 * numbers.astype(int)
-
-    numbered = replace(
-        WEEK,
-        draw=lambda rng, n: rng.integers(0, 104, n),
-        score=lambda numbers: season(dates(numbers)),
-    )
-    return weekly(numbered, 18)
+    score = lambda numbers: season(DAY0 + 7 * numbers.astype(int))  # noqa: E731
+    return weekly(replace(WEEK, draw=lambda rng, n: rng.integers(0, 104, n), score=score), 18)
 
 
 def carry_over() -> Case:
     """Weeks of one series, in which tv acts for some weeks at a rate that is estimated."""
     world = World(TWO)
-    frame, rate, length = world.table(ROWS, ["", *TWO], 0), 0.5, 8
+    frame, rate, length = world.table(ROWS), 0.5, 8
     weights = rate ** np.arange(length) / np.sum(rate ** np.arange(length))
     lags = [w * frame["tv"].shift(lag, fill_value=0.0) for lag, w in enumerate(weights)]
     change = np.tanh(sum(lags)) - np.tanh(frame["tv"])
@@ -248,7 +233,7 @@ def group_means() -> Case:
 def weighted() -> Case:
     """Rows that are means of n units, with hidden causes of the row."""
     world, rng = World(TWO, noise=0.0), np.random.default_rng(3)
-    frame = world.table(300, ["", *world.actions])
+    frame = world.table(300)
     size = np.exp(rng.uniform(0, 3, len(frame))).round()
     frame = frame.assign(n=size, y=frame["y"] + 1.5 * rng.normal(size=len(frame)) / np.sqrt(size))
     return Case(world, frame, read(frame, world, weights="n"), single=False)
@@ -257,7 +242,7 @@ def weighted() -> Case:
 def aggregated() -> Case:
     """Cells of units with the same actions, with the spread within each."""
     world = World({"visits": counts(), "promo": switch()})
-    units = world.table(800, ["", *world.actions])
+    units = world.table(800)
     cells = cells_of(units, ["visits", "promo", "regime"])
     data = read(cells, world, weights="n", outcome_sd="sd")
     return Case(world, cells, data, single=False)
@@ -284,7 +269,7 @@ def lift_test_beside_rows() -> Case:
 def missing_cells() -> Case:
     world = World(TWO, {"age": AGE, "site": labelled(SITES, adds=0.5)})
     rng = np.random.default_rng(4)
-    frame = world.table(250, ["", *world.actions])
+    frame = world.table(250)
     gaps = frame.assign(
         age=frame["age"].where(rng.random(len(frame)) > 0.1),
         site=frame["site"].where(rng.random(len(frame)) > 0.1),
@@ -351,6 +336,11 @@ def sampled() -> Case:
     )
 
 
+def zeros_and_ones() -> Case:
+    actions = {"tv": numbers(lambda a: 0.06 * np.tanh(a)), "promo": switch(0.1)}
+    return case_of(World(actions, weight=0.1, base=0.45, law="binary"), rows=400, seed=1)
+
+
 def straight_lines() -> Case:
     lines = {"tv": numbers(lambda a: 0.7 * a), "radio": numbers(lambda a: 0.5 * a)}
     # E[C | A] is no straight line if the cause is -1 or 1: it does not act on the outcome here.
@@ -393,7 +383,7 @@ KINDS: dict[str, Callable[..., Case]] = {
         World({f"gene {i}": named({"a": 0.0, "b": 0.4 + 0.1 * i, "c": -0.3}) for i in range(6)})
     ),
     "counted_actions": lambda: case_of(World({"visits": counts(), "calls": counts(-0.1)})),
-    "spend_with_zeros": lambda: case_of(World({"tv": spend(), "radio": spend(0.3)})),
+    "spend_with_zeros": lambda: case_of(World(SPEND)),
     "dates_and_season": lambda: case_of(
         World(TWO, {"week": WEEK}), options={"covariates": ["week"]}, given={"week": "2024-05-06"}
     ),
@@ -430,11 +420,10 @@ KINDS: dict[str, Callable[..., Case]] = {
     "weighted": weighted,
     "aggregated": aggregated,
     "alike_actions": lambda: case_of(
-        World({"tv": spend(), "radio": spend(0.3), "dose": numbers()}),
-        model=bi.models.additive(alike=[["tv", "radio"]]),
+        World(SPEND | {"dose": numbers()}), model=bi.models.additive(alike=[["tv", "radio"]])
     ),
     "shaped": lambda: case_of(
-        World({"tv": spend(), "radio": spend(0.3), "dose": numbers()}),
+        World(SPEND | {"dose": numbers()}),
         model=bi.models.additive(unconfounded={"tv": bi.GP(shape="increasing")}),
     ),
     "lift_test": lift_test,
@@ -453,16 +442,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     "stream": stream,
     "stream_in_time": stream_in_time,
     "cluster": cluster,
-    "zeros_and_ones": lambda: case_of(
-        World(
-            {"tv": numbers(lambda a: 0.06 * np.tanh(a)), "promo": switch(0.1)},
-            weight=0.1,
-            base=0.45,
-            law="binary",
-        ),
-        rows=400,
-        seed=1,
-    ),
+    "zeros_and_ones": zeros_and_ones,
     "counted_outcome": lambda: case_of(World(TWO, law="count", weight=0.6), rows=300),
     "money": money,
     "heavy_tails": heavy_tails,

@@ -202,11 +202,13 @@ class World:
         values = [np.roll(np.array(own.values), k) for k, own in enumerate(self.actions.values())]
         return pd.DataFrame(dict(zip(self.actions, values, strict=True)))
 
-    def table(self, rows: int, regimes: Sequence[str], seed: int = 0) -> pd.DataFrame:
-        """Rows of each regime, with columns ``y`` and ``regime``."""
-        rng = np.random.default_rng(seed)
-        parts = []
-        for regime in regimes:
+    def table(self, rows: int, regimes: Sequence[str] | None = None, seed: int = 0) -> pd.DataFrame:
+        """Rows of each regime, of history and an experiment on each action unless told otherwise.
+
+        The outcome is in column ``y``.
+        """
+        rng, parts = np.random.default_rng(seed), []
+        for regime in ["", *self.actions] if regimes is None else regimes:
             own = pd.DataFrame({name: c.draw(rng, rows) for name, c in self._causes})
             shift, mean = self._scores(own, rows)
             hidden = {name: rng.choice(CAUSES, size=rows) for name in self.actions}
@@ -233,14 +235,10 @@ class World:
                 point.join(units[[*dict(self._causes)]].reset_index(drop=True))
             )
             factor, told = np.ones(len(level)), []
-            for name, action in self.actions.items():
+            for name in self.actions:
                 share = np.full(len(level), 0.5)
                 if name not in intervened:
-                    low, high = (
-                        action.density(point[name].to_numpy(), self.pull * c + shift)
-                        for c in CAUSES
-                    )
-                    share = high / (low + high)
+                    share = self._share(name, point, shift)
                 told.append(2 * share - 1)
                 mean = mean + self._weight(units) * (2 * share - 1) * (self.law != "log")
                 factor = factor * (share * np.exp(self.weight) + (1 - share) * np.exp(-self.weight))
@@ -263,15 +261,18 @@ class World:
             out.append(np.quantile(self._outcome(rng, mean), [0.25, 0.75]))
         return np.array(out).T
 
+    def _share(self, name: str, rows: pd.DataFrame, shift: Array | float = 0.0) -> Array:
+        """Probability of a high hidden cause given an observed action."""
+        density = self.actions[name].density
+        low, high = (density(rows[name].to_numpy(), self.pull * c + shift) for c in CAUSES)
+        return high / (low + high)
+
     def _products(self, rows: pd.DataFrame, hidden: Sequence[Array]) -> Array | float:
         """Part of the outcome of which the hidden causes of two actions are factors."""
         product, offset = self.interacting
         if not (product or offset):
             return 0.0
-        told = []
-        for name, action in self.actions.items():
-            low, high = (action.density(rows[name].to_numpy(), self.pull * c) for c in CAUSES)
-            told.append((high - low) / (high + low))
+        told = (2 * self._share(name, rows) - 1 for name in self.actions)
         distance = [at - cause for at, cause in zip(told, hidden, strict=True)]
         return product * np.prod(hidden, axis=0) + offset * np.prod(distance, axis=0)
 

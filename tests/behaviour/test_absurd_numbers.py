@@ -3,12 +3,11 @@
 import re
 import warnings
 
-import _kinds
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from _kinds import AGE, read
+from _kinds import AGE, fitted, read
 from _worlds import World, numbers
 
 import bayes_intgen as bi
@@ -17,9 +16,8 @@ from bayes_intgen.text.formats import format_number
 POINT = [[1.0, 0.5]]
 RANGES = {"tv": (0, 60), "radio": (0, 20)}
 DECISION = bi.Decision(cost={"red": 1.0})
-
-
 LINES = {"red": numbers(lambda a: a), "green": numbers(lambda a: a / 2)}
+LINEAR = bi.models.additive("linear")
 WORLD = World(LINES, {"age": AGE}, base=0.0)
 
 
@@ -27,20 +25,18 @@ def table() -> pd.DataFrame:
     return WORLD.table(110, ["", "red", "green"])
 
 
-def fitted(frame: pd.DataFrame, model: bi.models.Model | None = None, **columns) -> bi.Posterior:
-    model = bi.models.additive("linear") if model is None else model
-    return _kinds.fitted(read(frame, WORLD, **columns), model, draws=60, chains=1)
+def fit_of(frame: pd.DataFrame, model: bi.models.Model = LINEAR, **columns) -> bi.Posterior:
+    return fitted(read(frame, WORLD, **columns), model, draws=60, chains=1)
 
 
 @pytest.fixture(scope="module")
 def fit() -> bi.Posterior:
-    return fitted(table(), covariates=["age"])
+    return fit_of(table(), covariates=["age"])
 
 
 @pytest.fixture(autouse=True)
 def warnings_of_numpy_are_errors():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
+    with warnings.catch_warnings(action="error", category=RuntimeWarning):
         warnings.simplefilter("ignore", bi.BayesIntgenWarning)
         yield
 
@@ -93,8 +89,8 @@ def test_most_rows_that_can_be_planned(fit) -> None:
 @pytest.mark.parametrize("unit", [1e99, 1e-60])
 def test_outcomes_in_extreme_units_give_the_same_answer(unit) -> None:
     frame = table()
-    expected = float(fitted(frame).joint_effect(POINT).mean())
-    scaled = float(fitted(frame.assign(y=frame["y"] * unit)).joint_effect(POINT).mean())
+    expected = float(fit_of(frame).joint_effect(POINT).mean())
+    scaled = float(fit_of(frame.assign(y=frame["y"] * unit)).joint_effect(POINT).mean())
     assert scaled / unit == pytest.approx(expected, rel=1e-6)
 
 
@@ -104,7 +100,7 @@ def test_slopes_far_outside_the_range_are_numbers(fit) -> None:
 
 def test_outcomes_whose_logarithm_is_absurd_are_refused() -> None:
     frame = table().assign(y=np.exp(table()["y"] / 4))
-    fit = fitted(frame, bi.models.multiplicative("linear"))
+    fit = fit_of(frame, bi.models.multiplicative("linear"))
     more = frame.assign(y=np.where(np.arange(330) == 5, 1e-300, frame["y"]))
     with pytest.raises(bi.DataError, match="outcomes, of at least .*10⁻¹⁰⁰: 'y' is .*10⁻³⁰⁰"):
         fit.update(read(more, WORLD), progress=False)
@@ -112,14 +108,12 @@ def test_outcomes_whose_logarithm_is_absurd_are_refused() -> None:
 
 def test_a_whole_number_is_a_median() -> None:
     prior = bi.Linear(scale=bi.LogNormal(10**20, 1))
-    assert np.isfinite(fitted(table(), bi.models.additive(prior)).joint_effect(POINT)).all()
+    assert np.isfinite(fit_of(table(), bi.models.additive(prior)).joint_effect(POINT)).all()
 
 
 def with_huge_number(tree: xr.DataTree, attribute: str, name: str) -> None:
-    changed = re.sub(
-        f'"{name}": [^,}}]*', f'"{name}": {10**30}', tree["fit"].attrs[attribute], count=1
-    )
-    tree["fit"].attrs[attribute] = changed
+    attributes, huge = tree["fit"].attrs, f'"{name}": {10**30}'
+    attributes[attribute] = re.sub(f'"{name}": [^,}}]*', huge, attributes[attribute], count=1)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """All rows select terms, test fits and tell the kind of the outcome, not a sample alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted, frame_of, moments, sampled
 
 import bayes_intgen as bi
 
@@ -19,15 +22,10 @@ class Table:
     """Rows of which those outside of the sample have a bump."""
 
     def __init__(self, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        regime = np.repeat(["", "red", "green"], ROWS)
-        causes = rng.normal(size=(len(regime), 2))
-        red, green = (causes + rng.normal(size=causes.shape)).T
-        red = np.where(regime == "red", rng.normal(size=len(red)), red)
-        green = np.where(regime == "green", rng.normal(size=len(red)), green)
-        sales = red + green + causes.sum(axis=1) + 0.3 * rng.normal(size=len(red))
-        frame = pd.DataFrame({"red": red, "green": green, "sales": sales, "regime": regime})
-        frame["regime"] = frame["regime"].where(regime != "", None)
+        own = [lambda a, c, v: c + v] * 2
+        rows = sampled(own, ROWS, seed, settings=1.0, names=COLUMNS[0])
+        frame = frame_of(replace(rows, outcome_name="sales"))
+        frame["regime"] = frame["regime"].where(frame["regime"] != "", None)
         sample = bi.RegimeData.from_frame(frame, *COLUMNS).sample(30_000)
         outside = ~frame["red"].isin(sample.actions[:, 0])
         self.share = outside.mean()
@@ -40,9 +38,8 @@ class Table:
 
     def height(self, data: bi.Rows, model: bi.models.AdditiveModel) -> float:
         """Height of the bump in the joint effect, over that in the mean of all rows."""
-        posterior = bi.fit(data, model, method="laplace", progress=False)
         points = [[KINK - 0.3, 0.0], [KINK, 0.0], [KINK + 0.3, 0.0]]
-        left, middle, right = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
+        left, middle, right = moments(fitted(data, model).joint_effect(points))[0]
         return (middle - (left + right) / 2) / (self.share * 0.6)
 
 
@@ -85,9 +82,8 @@ def zeros_and_ones(last: float) -> pd.DataFrame:
     return frame.assign(y=np.where(np.arange(2 * MORE_ROWS) == outside[-1], last, frame["y"]))
 
 
-def stream(frame: pd.DataFrame) -> bi.StreamedData:
-    pieces = [frame[:40_000], frame[40_000:]]
-    return bi.StreamedData.from_batches(pieces, ["red"], "y", "regime", progress=False)
+def stream(frame: pd.DataFrame, **roles: str) -> bi.StreamedData:
+    return bi.read([frame[:40_000], frame[40_000:]], ["red"], "y", progress=False, **roles)
 
 
 @pytest.mark.parametrize(("last", "kind"), [(1.0, "binary"), (2.0, "count"), (-1.0, "continuous")])
@@ -95,33 +91,21 @@ def test_one_row_outside_the_sample_decides(last, kind) -> None:
     rows = stream(zeros_and_ones(last))
     assert set(rows.in_memory.outcome) == {0.0, 1.0}
     assert rows.outcome_kind == kind
-    linear = bi.models.additive("linear")
-    fit = bi.fit(rows, linear, method="laplace", draws=50, chains=1, progress=False)
-    assert fit.outcome_kind == kind
+    assert fitted(rows, bi.models.additive("linear"), draws=50, chains=1).outcome_kind == kind
 
 
 def test_means_of_several_units_are_numbers() -> None:
     frame = zeros_and_ones(1.0)
-    pieces = [frame.assign(units=1)[:40_000], frame.assign(units=2)[40_000:]]
-    rows = bi.StreamedData.from_batches(
-        pieces, ["red"], "y", "regime", weights="units", progress=False
-    )
-    assert rows.outcome_kind == "continuous"
+    of_several = frame.assign(units=1 + (frame.index >= 40_000))
+    assert stream(of_several, weights="units").outcome_kind == "continuous"
     assert stream(frame).outcome_kind == "binary"
 
 
 def test_an_action_that_several_others_move_has_effects_from_many_rows() -> None:
-    rng = np.random.default_rng(3)
-    masks = np.repeat(
-        np.concatenate([np.zeros((1, 4), bool), np.eye(4, dtype=bool)]), 7_000, axis=0
-    )
-    cause = rng.normal(size=masks.shape)
-    actions = np.where(masks, 1.2 * rng.normal(size=masks.shape), cause)
-    moved = actions[:, :3].sum(axis=1) + cause[:, 3]
-    actions[:, 3] = np.where(masks[:, 3], actions[:, 3], moved)
-    outcome = np.tanh(actions).sum(axis=1) + 0.5 * cause.sum(axis=1)
-    outcome += 0.5 * rng.normal(size=len(masks))
-    data = bi.RegimeData.from_arrays(actions, outcome, masks)
-    fit = bi.fit(data, method="laplace", progress=False)
-    change = fit.contrast([[1.0] * 4], [[-1.0] * 4])
-    assert abs(float(change.mean()) - 8 * np.tanh(1)) < 4 * float(change.std())
+    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
+        return np.tanh(actions).sum(axis=1) + 0.5 * causes.sum(axis=1)
+
+    own = [lambda a, c, v: c] * 3 + [lambda a, c, v: a.sum(axis=1) + c]
+    data = sampled(own, 7_000, 3, outcome=outcome, noise=0.5, settings=1.2)
+    mean, sd = moments(fitted(data).contrast([[1.0] * 4], [[-1.0] * 4]))
+    assert abs(mean - 8 * np.tanh(1)) < 4 * sd

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _kinds import read
+from _rows import fitted, moments
 from _worlds import Cause, World, numbers
 
 import bayes_intgen as bi
@@ -17,10 +19,8 @@ SEASONAL = World(
 )
 
 
-def fitted(table: pd.DataFrame, model: bi.models.AdditiveModel | None = None) -> bi.Posterior:
-    covariates = [name for name in table if name not in ("a", "b", "y", "regime")]
-    data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=covariates)
-    return bi.fit(data, model, method="laplace", seed=0, progress=False)
+def fit_of(world: World, table: pd.DataFrame, model: bi.models.AdditiveModel) -> bi.Posterior:
+    return fitted(read(table, world, covariates=[*world.causes]), model)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def table() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def seasonal(table) -> bi.Posterior:
-    return fitted(table, bi.models.additive(moderators={"a": ["season"]}))
+    return fit_of(SEASONAL, table, bi.models.additive(moderators={"a": ["season"]}))
 
 
 @pytest.mark.parametrize("intervened", [["a", "b"], ["a"], []])
@@ -59,12 +59,10 @@ def test_outcomes_have_the_mean_and_the_variance_of_units_and_noise(
 
 def world_of(slopes: tuple[float, float], moderation: float, **more) -> World:
     """Straight lines without hidden causes; a covariate moves the outcome and an effect."""
-    lines = {
-        name: numbers(lambda a, own=own: own * a) for name, own in zip("ab", slopes, strict=True)
-    }
+    a, b = (numbers(lambda a, own=own: own * a) for own in slopes)
     x = Cause(lambda rng, n: rng.normal(size=n), lambda cells: cells, adds=1.5)
     common = {"weight": 0.0, "base": 0.0, "noise": 0.3, "moderated": ("a", "x", moderation)}
-    return World(lines, {"x": x}, **common | more)
+    return World({"a": a, "b": b}, {"x": x}, **common | more)
 
 
 PRODUCTS = world_of((0.4, -0.3), 0.3, law="log")
@@ -76,7 +74,7 @@ MODERATED = OPTIONS | {"moderators": {"a": ["x"]}}
 def test_products_are_averaged_over_all_units() -> None:
     """Thirds of the rows have few enough units for an average without strata."""
     table = PRODUCTS.table(2400, ["", "a", "b"])
-    posterior = fitted(table, bi.models.multiplicative("linear", **MODERATED))
+    posterior = fit_of(PRODUCTS, table, bi.models.multiplicative("linear", **MODERATED))
     rows = table[table["regime"] == ""]
     thirds = [posterior.joint_effect(POINTS, population=rows[i::3]).to_numpy() for i in range(3)]
     whole = posterior.joint_effect(POINTS)
@@ -89,16 +87,19 @@ def test_products_are_averaged_over_all_units() -> None:
 def sampled() -> tuple[bi.Posterior, pd.DataFrame]:
     rows = SUMS.table(40, [""])
     table = pd.concat([rows, SUMS.table(300, ["a", "b"], seed=1)])
-    return fitted(table, bi.models.additive("linear", **MODERATED)), rows
+    return fit_of(SUMS, table, bi.models.additive("linear", **MODERATED)), rows
+
+
+def effects_of_units(posterior: bi.Posterior, rows: pd.DataFrame) -> np.ndarray:
+    each = (posterior.joint_effect(POINTS, given={"x": x}) for x in rows["x"])
+    return np.array([moments(effect)[0] for effect in each])
 
 
 def test_a_bootstrapped_population_has_the_variance_of_the_average(sampled) -> None:
     """That of Dirichlet weights: Var of the units' effects over n + 1."""
     posterior, rows = sampled
     fixed, drawn = (posterior.joint_effect(POINTS, population=x) for x in (None, "bootstrap"))
-    units = np.array(
-        [posterior.joint_effect(POINTS, given={"x": x}).mean(("chain", "draw")) for x in rows["x"]]
-    )
+    units = effects_of_units(posterior, rows)
     more = (drawn - fixed).to_numpy().reshape(-1, 2)
     size = np.sqrt(units.var(axis=0) / (len(rows) + 1))
     np.testing.assert_allclose(more.std(axis=0), size, rtol=0.15)
@@ -140,12 +141,10 @@ def test_questions_about_a_bootstrapped_population_are_less_certain(sampled) -> 
 def test_bootstrapped_products_vary_with_their_units() -> None:
     """The standard deviation of the logarithm of a mean of exponentials."""
     table = PRODUCTS.table(200, ["", "a", "b"])
-    posterior = fitted(table, bi.models.multiplicative("linear", **OPTIONS))
+    posterior = fit_of(PRODUCTS, table, bi.models.multiplicative("linear", **OPTIONS))
     rows = table[table["regime"] == ""]
     drawn, fixed = (posterior.joint_effect(POINTS, population=x) for x in ("bootstrap", None))
-    units = np.array(
-        [posterior.joint_effect(POINTS, given={"x": x}).mean(("chain", "draw")) for x in rows["x"]]
-    )
+    units = effects_of_units(posterior, rows)
     ratio = (drawn / fixed).to_numpy().reshape(-1, 2)
     expected = units.std(axis=0) / units.mean(axis=0) / np.sqrt(len(rows) + 1)
     np.testing.assert_allclose(ratio.std(axis=0), expected, rtol=0.2)
@@ -155,7 +154,7 @@ def test_bootstrapped_products_vary_with_their_units() -> None:
 def test_populations_that_make_no_sense_are_refused(sampled) -> None:
     with pytest.raises(bi.PointsError, match="a table or 'bootstrap', not 'bootstrp'"):
         sampled[0].joint_effect(POINTS, population="bootstrp")
-    plain = fitted(sampled[1].drop(columns="x"), bi.models.pooled("linear"))
+    plain = fitted(read(sampled[1], SUMS), bi.models.pooled("linear"))
     with pytest.raises(bi.PointsError, match="no covariates or groups"):
         plain.joint_effect(POINTS, population="bootstrap")
 
@@ -168,8 +167,7 @@ def test_slope_beside_a_value_of_many_rows_is_that_of_the_smooth_function() -> N
         y = x.sum(axis=1) + 2 * (x[:, 0] > 0) + 0.2 * rng.normal(size=300)
         parts.append(pd.DataFrame(x, columns=["a", "b"]).assign(y=y, regime=regime))
     table = pd.concat(parts)
-    data = bi.RegimeData.from_frame(table, ["a", "b"], outcome="y", regime="regime")
-    posterior = bi.fit(data, method="laplace", seed=0, progress=False)
+    posterior = fitted(read(table, SUMS))
     rows = table[table["regime"] == ""][["a", "b"]]
     summary = posterior.slope("a", rows).mean("point")
     assert abs(float(summary.mean()) - 1) < 4 * float(summary.std())

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from _kinds import labelled
+from _kinds import fitted, labelled
+from _rows import one_at_a_time
 from _worlds import Cause, World, numbers
 
 import bayes_intgen as bi
@@ -34,20 +35,18 @@ def trials(
     second[2] = rng.normal(size=shape[1:])
     outcome = first + second + cause.sum(axis=0) + usual
     every = (3, PATIENTS, VISITS)
-    columns = [np.broadcast_to(values, every).ravel() for values in (first, second, outcome)]
+    *actions, outcome = (np.broadcast_to(x, every).ravel() for x in (first, second, outcome))
     patients = np.broadcast_to(np.arange(3 * PATIENTS).reshape(3, PATIENTS, 1), every).ravel()
-    masks = np.repeat([[False, False], [True, False], [False, True]], PATIENTS * VISITS, axis=0)
+    masks = one_at_a_time(2, PATIENTS * VISITS)
+    outcome = outcome + 0.5 * rng.normal(size=len(masks))
+    names, groups = ("drug", "dose"), {"patient": patients}
     return bi.RegimeData.from_arrays(
-        np.stack(columns[:2], axis=1),
-        columns[2] + 0.5 * rng.normal(size=len(masks)),
-        masks,
-        ("drug", "dose"),
-        groups={"patient": patients},
+        np.stack(actions, axis=1), outcome, masks, names, groups=groups
     )
 
 
-def checked(data: bi.RegimeData) -> bi.Check:
-    return bi.check(data, held_out=0, progress=False)
+def checked(data: bi.RegimeData, model: bi.models.Model | None = None) -> bi.Check:
+    return bi.check(data, model, held_out=0, progress=False)
 
 
 def test_a_hidden_cause_is_found_within_patients_and_patients_are_not_taken_for_one() -> None:
@@ -65,18 +64,13 @@ def test_a_hidden_cause_is_found_within_patients_and_patients_are_not_taken_for_
 
 def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
     for seed in range(3):
-        rng = np.random.default_rng(seed)
-        masks = np.repeat([[False, False], [True, False], [False, True]], 800, axis=0)
+        rng, masks = np.random.default_rng(seed), one_at_a_time(2, 800)
         season, cause = rng.normal(size=2400), rng.normal(size=(2400, 2))
         tv = np.where(masks[:, 0], rng.normal(size=2400), season + cause[:, 0])
         radio = np.where(masks[:, 1], rng.normal(size=2400), season + 0.7 * tv + cause[:, 1])
-        data = bi.RegimeData.from_arrays(
-            np.stack([tv, radio], axis=1),
-            tv + radio + season + cause.sum(axis=1),
-            masks,
-            ("tv", "radio"),
-            covariates={"season": season},
-        )
+        actions, outcome = np.stack([tv, radio], axis=1), tv + radio + season + cause.sum(axis=1)
+        covariates = {"season": season}
+        data = bi.RegimeData.from_arrays(actions, outcome, masks, covariates=covariates)
         assert checked(data).state == "no sign of a violation"
 
 
@@ -91,8 +85,7 @@ def test_nothing_to_test_is_no_good_sign_nor_does_the_report_reassure(tmp_path) 
     document = json.loads(check.to_json())
     assert (document["state"], document["violated"]) == ("could not be tested", None)
     assert document["obstacle"] == reason
-    model = bi.models.additive("linear")
-    posterior = bi.fit(data, model, method="laplace", draws=50, progress=False)
+    posterior = fitted(data, bi.models.additive("linear"), draws=50)
     posterior.with_check(check).save(tmp_path / "fit.nc")
     again = bi.load(tmp_path / "fit.nc")
     assert again.check.state == "could not be tested"
@@ -115,13 +108,11 @@ def rows(slope: float, of_bias: float = 0.0, seed: int = 0) -> pd.DataFrame:
 
 def check_of(table: pd.DataFrame, **moderators: list[str]) -> bi.Check:
     data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age", "sex"])
-    model = bi.models.additive("linear", moderators=moderators)
-    return bi.check(data, model, held_out=0, progress=False)
+    return checked(data, bi.models.additive("linear", moderators=moderators))
 
 
 def test_moderator_that_the_model_lacks_is_named_with_the_remedy() -> None:
     result = check_of(rows(slope=0.7))
-    assert result.moderators == {"b": ["age"]}
     assert 'models.additive(moderators={"b": ["age"]})' in str(result)
     assert json.loads(result.to_json())["moderators"] == {"b": ["age"]}
 
@@ -147,5 +138,5 @@ def test_multiplicative_models_too() -> None:
     table = rows(slope=0.7)
     table["y"] = np.exp((table["y"] - 5) / 5)
     data = bi.RegimeData.from_frame(table, ["a", "b"], "y", "regime", covariates=["age"])
-    result = bi.check(data, bi.models.multiplicative("linear"), held_out=0, progress=False)
+    result = checked(data, bi.models.multiplicative("linear"))
     assert result.moderators == {"b": ["age"]}

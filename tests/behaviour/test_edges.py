@@ -3,6 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _pages import write_page
+from _rows import fitted, sampled
 
 import bayes_intgen as bi
 
@@ -10,21 +12,16 @@ from conftest import confounded_rows
 
 NOT_SHOWN = "hese experiments do not show which action moves which"
 NAMES = ("tv", "radio", "print")
-FAST = {"method": "laplace", "draws": 60, "progress": False}
 
 
-def fitted(settings: dict[str, float]) -> bi.Posterior:
-    """Fit of a chain tv -> radio -> print; some experiments set their action to one value."""
-    rng = np.random.default_rng(0)
-    masks = np.repeat(np.vstack([np.zeros(3), np.eye(3)]).astype(bool), 150, axis=0)
-    actions = rng.normal(size=(600, 3))
-    for k, name in enumerate(NAMES):
-        moved = actions[:, k] + (0.8 * actions[:, k - 1] if k else 0)
-        set_to = settings.get(name, actions[:, k])
-        actions[:, k] = np.where(masks[:, k], set_to, moved)
-    outcome = actions.sum(axis=1) + rng.normal(size=600)
-    data = bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
-    return bi.fit(data, **FAST)
+def fit_of_chain(*at_one_value: str) -> bi.Posterior:
+    """Fit of tv -> radio -> print; some experiments set their action to one value."""
+    chain = [lambda a, c, v, k=k: v + (0.8 * a[:, k - 1] if k else 0) for k in range(3)]
+    at_one, anywhere = lambda masks, rng: 1.0, lambda masks, rng: rng.normal(size=len(masks))
+    settings = [at_one if name in at_one_value else anywhere for name in NAMES]
+    common = {"noise": 1.0, "settings": settings, "names": NAMES}
+    data = sampled(chain, 150, outcome=lambda a, c: a.sum(axis=1), **common)
+    return fitted(data, draws=60)
 
 
 def drawn(posterior: bi.Posterior) -> tuple[int, int, str]:
@@ -37,7 +34,7 @@ def drawn(posterior: bi.Posterior) -> tuple[int, int, str]:
 
 
 def test_experiments_at_one_value_show_no_edge(tmp_path) -> None:
-    posterior = fitted(dict.fromkeys(NAMES, 1.0))
+    posterior = fit_of_chain(*NAMES)
     off_diagonal = ~np.eye(3, dtype=bool)
     assert (posterior.graph.source.to_numpy()[off_diagonal] == "prior").all()
     assert NOT_SHOWN in str(posterior)
@@ -45,15 +42,14 @@ def test_experiments_at_one_value_show_no_edge(tmp_path) -> None:
     arrows, lines, title = drawn(posterior)
     assert (arrows, lines) == (0, 0)
     assert NOT_SHOWN in title.replace("\n", " ")
-    posterior.report(tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    page = write_page(tmp_path / "report.html", posterior).source
     assert f"T{NOT_SHOWN}" in page
     assert '<table class="edges' not in page
     assert "learned from the actions" not in page
 
 
 def test_pairs_with_and_without_evidence_are_told_apart(tmp_path) -> None:
-    posterior = fitted({"radio": 1.0, "print": 1.0})
+    posterior = fit_of_chain("radio", "print")
     source = posterior.graph.source
     assert source.sel(action="radio", parent="tv") == "rows"
     assert source.sel(action="print", parent="radio") == "prior"
@@ -65,8 +61,7 @@ def test_pairs_with_and_without_evidence_are_told_apart(tmp_path) -> None:
     assert lines == 1
     with pytest.raises(bi.ModelError, match="threshold"):
         posterior.plot_graph(threshold=2)
-    posterior.report(tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    page = write_page(tmp_path / "report.html", posterior).source
     assert "tv → radio" in page[page.index("graph over the actions") :]
 
 
@@ -78,7 +73,7 @@ def rows() -> bi.RegimeData:
 
 @pytest.fixture(scope="module")
 def learned(rows) -> bi.Posterior:
-    return bi.fit(rows, **FAST)
+    return fitted(rows, draws=60)
 
 
 def test_the_graph_is_learned_by_default(learned) -> None:
@@ -92,7 +87,7 @@ def test_the_graph_is_learned_by_default(learned) -> None:
 
 
 def test_a_partly_known_graph_is_learned_where_unknown(rows, learned, tmp_path) -> None:
-    posterior = bi.fit(rows, bi.models.additive(graph={"green": None}), **FAST)
+    posterior = fitted(rows, bi.models.additive(graph={"green": None}), draws=60)
     assert posterior.graph.sel(action="red").to_numpy().tolist() == [0, 0]
     edge = {"action": "green", "parent": "red"}
     assert posterior.graph.sel(edge) >= learned.graph.sel(edge)
@@ -102,7 +97,7 @@ def test_a_partly_known_graph_is_learned_where_unknown(rows, learned, tmp_path) 
 
 
 def test_any_graph_learns_nothing(rows) -> None:
-    posterior = bi.fit(rows, bi.models.additive(graph="any"), **FAST)
+    posterior = fitted(rows, bi.models.additive(graph="any"), draws=60)
     assert "delta(green) control error" not in {term.name for term in posterior.terms.terms}
     with pytest.raises(bi.ModelError, match="graph=None"):
         _ = posterior.graph

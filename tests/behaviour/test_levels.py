@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from _kinds import Case, case_named, fitted, history_first
+from _kinds import Case, case_named, fitted, history_first, read
 from _questions import contrast
 
 import bayes_intgen as bi
@@ -30,9 +30,8 @@ CHANGES: list[Callable[[Case, bi.Posterior], object]] = [
 @pytest.fixture(scope="module")
 def asked() -> tuple[Case, bi.Posterior]:
     case = history_first()
-    with pytest.warns(
-        bi.DataWarning, match=f"^{WORDS}.*; add history at the dates of experiments$"
-    ):
+    words = f"^{WORDS}.*; add history at the dates of experiments$"
+    with pytest.warns(bi.DataWarning, match=words):
         return case, case.fit(case)
 
 
@@ -83,11 +82,9 @@ def test_a_date_beyond_an_experiment_is_extrapolation() -> None:
     frame = case.frame.copy()
     history = frame["regime"] == ""
     frame.loc[history, "week"] += 2 * (frame.loc[history, "week"] - frame["week"].min())
-    data = bi.RegimeData.from_frame(frame, case.actions, "y", "regime", covariates=["week"])
-    fit = fitted(data)
-    with pytest.warns(
-        bi.SupportWarning, match="week = 2024-05-06 is beyond the rows of do\\(tv\\)"
-    ):
+    fit = fitted(read(frame, case.world, covariates=["week"]))
+    words = "week = 2024-05-06 is beyond the rows of do\\(tv\\)"
+    with pytest.warns(bi.SupportWarning, match=words):
         fit.joint_effect(case.points, given={"week": "2024-05-06"})
     with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.joint_effect(case.points, given={"week": "2026-12-07"})
@@ -98,9 +95,10 @@ def test_differences_of_products_rest_on_the_level() -> None:
     """Ratios are the changes of a product."""
     case = history_first(step=0.0)
     frame = case.frame.assign(y=np.exp(case.frame["y"] / 3))
-    data = bi.RegimeData.from_frame(frame, case.actions, "y", "regime", covariates=["week"])
     with pytest.warns(bi.DataWarning, match=WORDS):
-        fit = fitted(data, bi.models.multiplicative(), draws=100)
+        fit = fitted(
+            read(frame, case.world, covariates=["week"]), bi.models.multiplicative(), draws=100
+        )
     with pytest.warns(bi.SupportWarning, match=f"{WORDS}.*; ask for posterior.ratio$"):
         fit.contrast(case.points, case.start)
     with warnings.catch_warnings(action="error", category=bi.SupportWarning):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _kinds import AGE, SITES, aggregated, cells_of, fitted, labelled, read
+from _questions import moments
 from _worlds import World, counts, named, numbers, switch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,16 +24,16 @@ MIXED = World(
     {"dose": numbers(), "drug": named({"a": 0.0, "b": 0.7, "c": -0.4})},
     {"age": AGE, "site": labelled(SITES, moves=0.3, adds=0.5)},
 )
+POINTS = pd.DataFrame({"dose": [-0.5, 0.0, 0.8], "drug": ["a", "b", "c"]})
 OPTIONS = {"covariates": ["age"], "groups": ["site"]}
 
 
 def table_of(world: World = MIXED, rows: int = 120) -> pd.DataFrame:
-    return world.table(rows, ["", *world.actions])
+    return world.table(rows)
 
 
 def answers(fit: bi.Posterior, points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    effect = fit.joint_effect(points)
-    return effect.mean(("chain", "draw")).to_numpy(), effect.std(("chain", "draw")).to_numpy()
+    return moments(fit.joint_effect(points))
 
 
 def assert_alike(
@@ -56,8 +57,7 @@ def assert_alike(
 @pytest.fixture(scope="module")
 def mixed():
     frame = table_of()
-    points = pd.DataFrame({"dose": [-0.5, 0.0, 0.8], "drug": ["a", "b", "c"]})
-    return frame, points, fitted(read(frame, MIXED, **OPTIONS))
+    return frame, POINTS, fitted(read(frame, MIXED, **OPTIONS))
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)
@@ -100,7 +100,7 @@ def test_names(mixed) -> None:
 
 
 def test_order_of_columns_and_levels() -> None:
-    frame, points = table_of(), pd.DataFrame({"dose": [-0.5, 0.0, 0.8], "drug": ["a", "b", "c"]})
+    frame, points = table_of(), POINTS
     fit = fitted(read(frame, MIXED, **OPTIONS), draws=MANY_DRAWS)
     turned = frame[frame.columns[::-1]]
     other = bi.RegimeData.from_frame(turned, ["drug", "dose"], "y", "regime", **OPTIONS)
@@ -123,14 +123,13 @@ def test_counts_do_not_depend_on_the_order_of_actions_and_rows() -> None:
 def test_batches_equal_memory(mixed, size) -> None:
     frame, points, fit = mixed
     batches = [frame[i : i + size] for i in range(0, len(frame), size)]
-    columns = ["dose", "drug"], "y", "regime"
-    stream = bi.StreamedData.from_batches(batches, *columns, progress=False, **OPTIONS)
+    stream = bi.read(batches, ["dose", "drug"], "y", progress=False, **OPTIONS)
     assert_alike(fit, fitted(stream), points)
 
 
 def test_cells_equal_their_rows() -> None:
     case = aggregated()
-    rows = case.world.table(800, ["", *case.actions])
+    rows = case.world.table(800)
     mean, sd = answers(fitted(read(rows, case.world)), case.points)
     cell_mean, cell_sd = answers(fitted(case.data, case.model), case.points)
     np.testing.assert_allclose(cell_mean, mean, atol=0.1 * sd.min(), rtol=0)
@@ -140,7 +139,7 @@ def test_cells_equal_their_rows() -> None:
 def test_cells_are_less_certain_than_their_rows_where_the_mean_does_not_fit() -> None:
     """Their misfit is what the units of a cell share, which intervals of rows leave out."""
     world = World({"visits": replace(counts(), effect=np.sqrt), "promo": switch()}, noise=0.2)
-    units = world.table(800, ["", *world.actions])
+    units = world.table(800)
     cells = cells_of(units, ["visits", "promo", "regime"])
     model = bi.models.additive("linear", interactions=None)
     with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):

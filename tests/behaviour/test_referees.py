@@ -7,7 +7,8 @@ import numpy as np
 import numpyro
 import pandas as pd
 import pytest
-from _kinds import TWO, fitted, read
+from _kinds import TWO, case_of, fitted, read
+from _rows import moments
 from _worlds import World, numbers
 from numpyro import handlers
 from numpyro.infer import MCMC, NUTS
@@ -23,10 +24,6 @@ def lines(count: int, **over: float) -> World:
     some = list(SLOPES.items())[:count]
     own = {name: numbers(lambda a, slope=slope: slope * a) for name, slope in some}
     return World(own, **{"noise": 0.6} | over)
-
-
-def small(world: World, rows: int = 40, **over: object) -> bi.RegimeData:
-    return read(world.table(rows, ["", *world.actions]), world, **over)
 
 
 @pytest.fixture
@@ -94,7 +91,7 @@ def quadrature(program, names, centre, root, nodes: int):
 @pytest.mark.usefixtures("_float64")
 @pytest.mark.parametrize(("count", "nodes"), [(1, (15, 19)), (2, (7, 9))])
 def test_posterior_equals_quadrature(count, nodes) -> None:
-    data = small(lines(count))
+    data = case_of(lines(count), rows=40).data
     model = bi.models.additive("linear", graph={}, interactions=None, spread="constant")
     fit = fitted(data, model, method="nuts", simplify=False, draws=1000)
     draws = fit.tree["posterior"].to_dataset()
@@ -115,7 +112,7 @@ def test_posterior_equals_quadrature(count, nodes) -> None:
 
 @pytest.mark.usefixtures("_float64")
 def test_posterior_equals_that_of_nuts_on_the_program() -> None:
-    data = small(lines(2), rows=30)
+    data = case_of(lines(2), rows=30).data
     model = bi.models.additive("linear", graph={})
     fit = fitted(data, model, draws=1000)
     chain = MCMC(NUTS(fit.program(data)), num_warmup=150, num_samples=300, progress_bar=False)
@@ -135,7 +132,7 @@ def test_posterior_equals_that_of_nuts_on_the_program() -> None:
 
 def test_table_without_hidden_causes_equals_least_squares() -> None:
     world = lines(2, weight=0.0)
-    frame = world.table(400, ["", *world.actions])
+    frame = world.table(400)
     fit = fitted(read(frame, world), bi.models.pooled("linear", spread="constant"))
     design = np.column_stack([np.ones(len(frame)), frame[["tv", "radio"]]])
     solution, (rss,), *_ = np.linalg.lstsq(design, frame["y"].to_numpy())
@@ -143,16 +140,14 @@ def test_table_without_hidden_causes_equals_least_squares() -> None:
     rows = np.column_stack([np.ones(3), points])
     covariance = rss / (len(frame) - 3) * np.linalg.inv(design.T @ design)
     sd = np.sqrt(np.diag(rows @ covariance @ rows.T))
-    effect = fit.joint_effect(points)
-    error = effect.mean(("chain", "draw")) - rows @ solution
-    np.testing.assert_allclose(error / sd, 0, atol=0.15)
-    np.testing.assert_allclose(effect.std(("chain", "draw")) / sd, 1, atol=0.12)
+    mean, own_sd = moments(fit.joint_effect(points))
+    np.testing.assert_allclose((mean - rows @ solution) / sd, 0, atol=0.15)
+    np.testing.assert_allclose(own_sd / sd, 1, atol=0.12)
 
 
 def test_best_plan_equals_brute_force() -> None:
     world = World(TWO, together=lambda rows: 0.5 * rows["tv"].to_numpy() * rows["radio"].to_numpy())
-    frame = world.table(200, ["", *world.actions])
-    fit = fitted(read(frame, world), bi.models.additive(interactions=[("tv", "radio")]))
+    fit = fitted(case_of(world).data, bi.models.additive(interactions=[("tv", "radio")]))
     decision = bi.Decision(
         cost={"tv": 1.0, "radio": 0.5}, budget=1.0, bounds={"tv": (0, 1), "radio": (0, 1.5)}
     )
@@ -175,7 +170,7 @@ def test_best_plan_equals_brute_force() -> None:
 
 def test_a_program_works_in_either_precision() -> None:
     world = World({"red": numbers(lambda a: a)}, weight=0.0)
-    data = read(world.table(60, ["", "red"]), world)
+    data = case_of(world, rows=60).data
     data = data.add_lift_test("red", -1.0, 1.0, effect=2.0, se=0.5)
     program = fitted(data, bi.models.additive("linear"), draws=50).program(data)
     own = jax.config.jax_enable_x64

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _pages import write_page
+from _rows import fitted, moments
 from dask import dataframe as dd
 from distributed import Client, LocalCluster
 from hypothesis import Phase, given, settings
@@ -47,15 +49,21 @@ def panel(seed: int, decay: float) -> pd.DataFrame:
     return frame.assign(region=[f"r{code}" for code in frame["region"]])
 
 
-def fitted(frame: pd.DataFrame, **columns: object) -> bi.Posterior:
-    rows = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", **columns)
-    return bi.fit(rows, method="laplace", progress=False)
+def read(frame: pd.DataFrame, **columns: object) -> bi.RegimeData:
+    return bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **columns)
+
+
+def fit_of(frame: pd.DataFrame, **columns: object) -> bi.Posterior:
+    return fitted(read(frame, **columns))
+
+
+def effect_of(rows: bi.Rows, model: bi.models.Model | None = None) -> np.ndarray:
+    return fitted(rows, model).joint_effect(POINTS).to_numpy()
 
 
 def z_of_effects(posterior: bi.Posterior) -> np.ndarray:
-    effect = posterior.joint_effect(POINTS)
-    mean, sd = effect.mean(("chain", "draw")), effect.std(("chain", "draw"))
-    return np.asarray((mean - POINTS @ SLOPE) / sd)
+    mean, sd = moments(posterior.joint_effect(POINTS))
+    return (mean - POINTS @ SLOPE) / sd
 
 
 @pytest.mark.filterwarnings("ignore:neighbouring rows")
@@ -63,8 +71,8 @@ def test_intervals_allow_for_persistent_noise_and_causes() -> None:
     with_order, without = [], []
     for seed in range(8):
         frame = panel(seed, decay=0.8)
-        with_order.append(z_of_effects(fitted(frame, **ORDER)))
-        without.append(z_of_effects(fitted(frame)))
+        with_order.append(z_of_effects(fit_of(frame, **ORDER)))
+        without.append(z_of_effects(fit_of(frame)))
     # Of independent intervals the root mean square is one, with a standard error of 0.2 to 0.3.
     assert np.sqrt(np.mean(np.square(with_order))) < 1.4
     assert np.sqrt(np.mean(np.square(without))) > 1.7
@@ -77,63 +85,60 @@ def test_noise_of_experiments_may_persist_more_than_that_of_history(inside: bool
     frame = panel(2, decay=0.0)
     noise = 2 * persistent(np.random.default_rng(2), 0.9, 1).ravel()
     frame["y"] += np.where((frame["regime"] != "") == inside, noise, 0.0)
-    sd = [float(fitted(frame, **columns).joint_effect(POINTS[:1]).std()) for columns in (ORDER, {})]
+    sd = [float(fit_of(frame, **columns).joint_effect(POINTS[:1]).std()) for columns in (ORDER, {})]
     # Effects are sums of experiments' means, and history has seven times as many rows of a unit.
     assert (sd[0] > 2 * sd[1]) == inside
 
 
 def test_independent_rows_keep_their_intervals() -> None:
     frame = panel(1, decay=0.0)
-    plain, ordered = fitted(frame), fitted(frame, **ORDER)
+    plain, ordered = fit_of(frame), fit_of(frame, **ORDER)
     for one in (plain, ordered):
         assert one.autocorrelation.next == 0
-    np.testing.assert_array_equal(
-        plain.joint_effect(POINTS).to_numpy(), ordered.joint_effect(POINTS).to_numpy()
-    )
+    np.testing.assert_array_equal(plain.joint_effect(POINTS), ordered.joint_effect(POINTS))
     assert "their residuals are not correlated" in str(ordered)
 
 
 def test_the_correlation_is_that_of_the_noise() -> None:
     """Causes and noise persist alike, and so does their sum, whatever the order of the rows."""
     frame = panel(3, decay=0.8)
-    found = fitted(frame, **ORDER).autocorrelation
+    found = fit_of(frame, **ORDER).autocorrelation
     assert 0.7 <= found.decay <= 0.9
     assert 0.5 < found.next < 0.8
-    shuffled = fitted(frame.sample(frac=1, random_state=0), **ORDER).autocorrelation
-    assert shuffled.next == pytest.approx(found.next, abs=0.02)
-    other_unit = frame.assign(week=frame["week"] * 7.0)
-    assert fitted(other_unit, **ORDER).autocorrelation.next == pytest.approx(found.next, abs=0.02)
+    in_another_unit = frame.assign(week=frame["week"] * 7.0)
+    for other in (frame.sample(frac=1, random_state=0), in_another_unit):
+        again = fit_of(other, **ORDER).autocorrelation
+        assert again.next == pytest.approx(found.next, abs=0.02)
 
 
 def test_a_change_is_the_difference_of_its_effects() -> None:
-    posterior = fitted(panel(4, decay=0.8), **ORDER)
-    change = posterior.contrast(POINTS[[1]], POINTS[[0]]).to_numpy()[..., 0]
-    effect = posterior.joint_effect(POINTS[:2]).to_numpy()
-    np.testing.assert_allclose(change, effect[..., 1] - effect[..., 0], atol=1e-9)
+    posterior = fit_of(panel(4, decay=0.8), **ORDER)
+    change = posterior.contrast(POINTS[1:], POINTS[[0, 0]])
+    effect = posterior.joint_effect(POINTS).to_numpy()
+    np.testing.assert_allclose(change, effect[..., 1:] - effect[..., :1], atol=1e-9)
 
 
 def test_summary_and_report_say_what_intervals_allow_for(tmp_path: Path) -> None:
-    posterior = fitted(panel(4, decay=0.8), **ORDER)
-    posterior.report(tmp_path / "page.html")
-    for text in (str(posterior), (tmp_path / "page.html").read_text()):
+    posterior = fit_of(panel(4, decay=0.8), **ORDER)
+    for text in (str(posterior), write_page(tmp_path / "page.html", posterior).source):
         said = " ".join(text.split())
         assert "Rows of a region follow each other by week; intervals allow for" in said
 
 
 def test_resemblance_of_neighbours_is_reported_without_unit_and_time() -> None:
     with pytest.warns(bi.DataWarning, match="residuals correlate by 0.[3-9]") as caught:
-        fitted(panel(5, decay=0.8))
+        fit_of(panel(5, decay=0.8))
     assert "pass time= and unit=" in str(caught[0].message)
     dated = panel(5, decay=0.8).sample(frac=1, random_state=0)
     dated["week"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * dated["week"], unit="D")
     with pytest.warns(bi.DataWarning, match=r"time='week', unit='region'$"):
-        fitted(dated, covariates=["week"], groups=["region"])
+        fit_of(dated, covariates=["week"], groups=["region"])
 
 
 @pytest.mark.filterwarnings("ignore:neighbouring rows")
 def test_planned_rows_are_worth_less_where_rows_resemble_each_other() -> None:
     frame = panel(6, decay=0.8)
-    as_independent, ordered = fitted(frame), fitted(frame, **ORDER)
+    as_independent, ordered = fit_of(frame), fit_of(frame, **ORDER)
     low, high = np.quantile(as_independent.joint_effect(POINTS[:1]), [0.05, 0.95])
     needed = [own.rows_for(0.6 * (high - low), POINTS[:1]) for own in (as_independent, ordered)]
     # The variance of rows that are worth less is 2.6 times as large, as that of those before.
@@ -145,9 +150,7 @@ def test_persistent_rows_are_no_violation() -> None:
     for seed in range(4):
         frame = panel(seed, decay=0.8)
         for has_order in p:
-            rows = bi.RegimeData.from_frame(
-                frame, NAMES, outcome="y", regime="regime", **(ORDER if has_order else {})
-            )
+            rows = read(frame, **ORDER if has_order else {})
             p[has_order].append(bi.check(rows, held_out=0, progress=False).p)
     assert min(p[True]) > 0.01
     assert np.mean(np.log(p[False])) < np.mean(np.log(p[True])) - 0.4
@@ -156,12 +159,9 @@ def test_persistent_rows_are_no_violation() -> None:
 def test_a_parquet_file_with_a_time_is_read_into_memory(tmp_path) -> None:
     frame = panel(7, decay=0.0)
     frame.to_parquet(tmp_path / "rows.parquet")
-    roles = {"actions": NAMES, "outcome": "y", "regime": "regime"}
-    kinds = [
-        type(bi.read(tmp_path / "rows.parquet", **roles, **own, progress=False))
-        for own in (ORDER, {})
-    ]
-    assert kinds == [bi.RegimeData, bi.StreamedData]
+    for order, kind in ((ORDER, bi.RegimeData), ({}, bi.StreamedData)):
+        rows = bi.read(tmp_path / "rows.parquet", NAMES, "y", **order, progress=False)
+        assert type(rows) is kind
 
 
 def streamed(frame: pd.DataFrame, sizes: tuple[int, ...], **columns: object) -> bi.Rows:
@@ -170,9 +170,7 @@ def streamed(frame: pd.DataFrame, sizes: tuple[int, ...], **columns: object) -> 
     while ends[-1] < len(frame):
         ends.append(ends[-1] + next(every))
     batches = [frame[start:stop] for start, stop in pairwise(ends)]
-    return bi.StreamedData.from_batches(
-        batches, NAMES, "y", "regime", progress=False, **ORDER, **columns
-    )
+    return bi.read(batches, NAMES, "y", progress=False, **ORDER, **columns)
 
 
 OPEN = bi.models.additive(
@@ -190,11 +188,8 @@ OPEN = bi.models.additive(
 def test_a_stream_gives_what_memory_does(model, sizes, by) -> None:
     """Batches cut units in the middle."""
     frame = panel(3, decay=0.8).sort_values(by, kind="stable")
-    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
-    fits = [
-        bi.fit(rows, model, method="laplace", progress=False)
-        for rows in (memory, streamed(frame, (101, *sizes)))
-    ]
+    both = read(frame, **ORDER), streamed(frame, (101, *sizes))
+    fits = [fitted(rows, model) for rows in both]
     one, other = (fit.joint_effect(POINTS).to_numpy() for fit in fits)
     np.testing.assert_allclose(other, one, atol=1e-8)
     assert fits[0].autocorrelation.next > 0.3
@@ -209,14 +204,12 @@ def test_weeks_of_equal_settings_differ_by_what_carries_over() -> None:
     before = frame.groupby("region")["tv"].shift(fill_value=0.0)
     frame["y"] += 2 * before - 0.8 * frame["tv"]
     model = bi.models.additive(carryover={"tv": bi.Adstock(0.0, delay=1, length=1)})
-    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
-    changes = [
-        bi.fit(rows, model, method="laplace", progress=False).contrast([[1, 0]], [[0, 0]])
-        for rows in (memory, streamed(frame, (200,)))
-    ]
-    one, other = (float(change.mean()) for change in changes)
-    assert one == pytest.approx(other, abs=1e-6)
-    assert abs(one - 2) < 3 * float(changes[0].std())
+    both = read(frame, **ORDER), streamed(frame, (200,))
+    (mean, sd), (other, _) = (
+        moments(fitted(rows, model).contrast([[1, 0]], [[0, 0]])) for rows in both
+    )
+    assert mean == pytest.approx(other, abs=1e-6)
+    assert abs(mean - 2) < 3 * sd
 
 
 @pytest.mark.filterwarnings("ignore:groups of 'region' differ")
@@ -226,19 +219,15 @@ def test_a_long_stream_gives_what_memory_does(groups) -> None:
     panels = [panel(seed, 0.5).assign(panel=f"{seed}-") for seed in range(30)]
     frame = pd.concat(panels).assign(region=lambda t: t["panel"] + t["region"])
     frame = frame.sort_values("week", kind="stable")
-    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", groups=groups, **ORDER)
-    one, other = (
-        bi.fit(rows, method="laplace", progress=False)
-        for rows in (memory, streamed(frame, (7000, 3500), groups=groups))
-    )
-    effects = [fit.joint_effect(POINTS).to_numpy() for fit in (one, other)]
-    np.testing.assert_allclose(*effects, atol=1e-8)
-    assert one.autocorrelation.inflation > 1.1
+    memory = fit_of(frame, groups=groups, **ORDER)
+    stream = streamed(frame, (7000, 3500), groups=groups)
+    np.testing.assert_allclose(effect_of(stream), memory.joint_effect(POINTS), atol=1e-8)
+    assert memory.autocorrelation.inflation > 1.1
 
 
 def test_workers_give_what_memory_does() -> None:
     frame = panel(3, decay=0.8)
-    memory = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **ORDER)
+    memory = read(frame, **ORDER)
     frame = frame.set_index("region", drop=False).rename_axis(None)
     halves = [frame.loc[f"r{i}" : f"r{i + 5}"] for i in range(0, REGIONS, 6)]
     local = {"processes": False, "threads_per_worker": 1, "silence_logs": 50}
@@ -249,11 +238,8 @@ def test_workers_give_what_memory_does() -> None:
         parts = dd.concat([dd.from_pandas(half, npartitions=1) for half in halves])
         rows = bi.read(parts, NAMES, "y", client=client, progress=False, **ORDER)
         for model in (None, OPEN):
-            one, other = (
-                bi.fit(own, model, method="laplace", progress=False).joint_effect(POINTS)
-                for own in (memory, rows)
-            )
-            np.testing.assert_allclose(other.to_numpy(), one.to_numpy(), atol=1e-8)
+            effects = effect_of(rows, model), effect_of(memory, model)
+            np.testing.assert_allclose(*effects, atol=1e-8)
         cut = dd.from_pandas(frame.sort_values("week"), npartitions=2, sort=False)
         words = r"rows of 'r0' are in two partitions, with 'week' 29 and 30; .*set_index\('region'"
         with pytest.raises(bi.DataError, match=words):
@@ -282,7 +268,7 @@ def test_rows_that_change_their_order_between_passes_are_refused() -> None:
     )
     source[0] = frame[::-1]
     with pytest.raises(bi.DataError, match="not in the order of 'week'"):
-        bi.fit(rows, OPEN, method="laplace", progress=False)
+        fitted(rows, OPEN)
 
 
 def test_neighbours_in_a_stream_are_compared_too() -> None:
@@ -290,15 +276,13 @@ def test_neighbours_in_a_stream_are_compared_too() -> None:
         rows = bi.read([panel(5, decay=decay)], NAMES, "y", progress=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            bi.fit(rows, method="laplace", progress=False)
+            fitted(rows)
         assert any("neighbouring rows resemble" in str(w.message) for w in caught) == warned
 
 
 def test_a_time_may_be_a_date_that_is_no_covariate() -> None:
     frame = panel(0, decay=0.8).assign(age=np.arange(REGIONS * WEEKS) % 7)
     dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["week"], unit="D")
-    effects = [
-        fitted(own, covariates=["age"], **ORDER).joint_effect(POINTS)
-        for own in (frame, frame.assign(week=dates))
-    ]
+    both = frame, frame.assign(week=dates)
+    effects = [effect_of(read(own, covariates=["age"], **ORDER)) for own in both]
     np.testing.assert_allclose(*effects)

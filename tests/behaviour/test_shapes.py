@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from _rows import fitted, frame_of, one_at_a_time
 
 import bayes_intgen as bi
 
-ROWS = 150
+ROWS, NAMES = 150, ["tv", "radio"]
 # Curves are asked for beyond the range of the rows, where effects stay as at its ends.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::bayes_intgen.SupportWarning", "ignore::bayes_intgen.errors.DataWarning"
@@ -17,8 +17,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 def table(curve=np.log1p, *, rows: int = ROWS, seed: int = 0, levels: int = 0) -> bi.RegimeData:
     """Rows of two actions between 0 and 4, whose effects are a curve, with hidden causes."""
-    rng = np.random.default_rng(seed)
-    pieces, masks = [], []
+    rng, pieces = np.random.default_rng(seed), []
     for k in (-1, 0, 1):
         causes = rng.normal(size=(rows, 2))
         actions = np.clip(2 + 0.7 * causes + 0.5 * rng.normal(size=(rows, 2)), 0, 4)
@@ -29,13 +28,8 @@ def table(curve=np.log1p, *, rows: int = ROWS, seed: int = 0, levels: int = 0) -
         noise = rng.normal(size=rows)
         outcome = curve(actions[:, 0]) + 0.5 * np.log1p(actions[:, 1]) + causes.sum(axis=1) + noise
         pieces.append((actions, outcome))
-        masks.append(np.tile(np.arange(2) == k, (rows, 1)))
     actions, outcome = (np.concatenate(own) for own in zip(*pieces, strict=True))
-    return bi.RegimeData.from_arrays(actions, outcome, np.concatenate(masks), ["tv", "radio"])
-
-
-def fit(data: bi.RegimeData, model: bi.models.Model, **settings) -> bi.Posterior:
-    return bi.fit(data, model, method="laplace", progress=False, **settings)
+    return bi.RegimeData.from_arrays(actions, outcome, one_at_a_time(2, rows), NAMES)
 
 
 def curves(posterior: bi.Posterior, data: bi.RegimeData, other: float) -> np.ndarray:
@@ -64,11 +58,11 @@ def largest_gap(draws: np.ndarray) -> float:
 def test_every_draw_has_its_shape(family, interactions) -> None:
     data = table()
     at = (0.0, 2.0, 4.0) if interactions else (2.0,)
-    free = fit(data, bi.models.additive(family(), interactions=interactions))
+    free = fitted(data, bi.models.additive(family(), interactions=interactions))
     assert min(largest_fall(curves(free, data, other)) for other in at) > 0.05
     prior = family(shape="increasing concave")
     model = bi.models.additive(unconfounded={"tv": prior}, interactions=interactions)
-    posterior = fit(data, model)
+    posterior = fitted(data, model)
     for other in at:
         assert largest_fall(curves(posterior, data, other)) < 0.01
         assert largest_gap(curves(posterior, data, other)) < 0.01
@@ -76,12 +70,11 @@ def test_every_draw_has_its_shape(family, interactions) -> None:
 
 def test_shapes_of_the_default_prior_concern_every_action() -> None:
     data = table(lambda a: -np.log1p(a))
-    swapped = bi.RegimeData.from_arrays(
-        data.actions[:, ::-1], -data.outcome, data.intervened[:, ::-1], ["tv", "radio"]
-    )
+    turned = data.actions[:, ::-1], -data.outcome, data.intervened[:, ::-1]
+    swapped = bi.RegimeData.from_arrays(*turned, NAMES)
     model = bi.models.additive(bi.GP(shape="decreasing"))
     for rows in (data, swapped):
-        assert largest_fall(-curves(fit(rows, model), rows, 2.0)) < 0.01
+        assert largest_fall(-curves(fitted(rows, model), rows, 2.0)) < 0.01
 
 
 def test_means_increase_in_a_multiplicative_model_of_constant_spread() -> None:
@@ -90,7 +83,7 @@ def test_means_increase_in_a_multiplicative_model_of_constant_spread() -> None:
     falls = []
     for shape in ("free", "increasing"):
         model = bi.models.multiplicative(bi.GP(shape=shape), spread="constant")
-        falls.append(largest_fall(curves(fit(positive, model), positive, 2.0)))
+        falls.append(largest_fall(curves(fitted(positive, model), positive, 2.0)))
     assert falls[0] > 0.05
     assert falls[1] < 0.01
 
@@ -98,14 +91,14 @@ def test_means_increase_in_a_multiplicative_model_of_constant_spread() -> None:
 def test_levels_with_an_order_have_a_shape() -> None:
     data = table(levels=4)
     model = bi.models.additive(unconfounded={"tv": bi.Levels(shape="increasing")})
-    assert largest_fall(curves(fit(data, bi.models.additive()), data, 2.0)) > 0.01
-    assert largest_fall(curves(fit(data, model), data, 2.0)) < 1e-6
+    assert largest_fall(curves(fitted(data, bi.models.additive()), data, 2.0)) > 0.01
+    assert largest_fall(curves(fitted(data, model), data, 2.0)) < 1e-6
 
 
 def test_draws_that_have_the_shape_stay_to_the_last_bit() -> None:
     data = table(lambda a: 20 * a)
     free, shaped = (
-        curves(fit(data, bi.models.additive(unconfounded={"tv": bi.GP(shape=shape)})), data, 2.0)
+        curves(fitted(data, bi.models.additive(unconfounded={"tv": bi.GP(shape=shape)})), data, 2.0)
         for shape in ("free", "increasing")
     )
     increases = (np.diff(free, axis=1) >= 0).all(axis=1)
@@ -118,7 +111,7 @@ def test_draws_that_have_the_shape_stay_to_the_last_bit() -> None:
 
 def test_saved_and_updated_fits_keep_the_shape(tmp_path) -> None:
     data, model = table(), bi.models.additive(bi.GP(shape="increasing"))
-    posterior = fit(data, model)
+    posterior = fitted(data, model)
     posterior.save(tmp_path / "fit.nc")
     loaded = bi.load(tmp_path / "fit.nc")
     assert loaded.model.prior.shape == "increasing"
@@ -144,16 +137,11 @@ def test_shapes_without_meaning_are_refused(build, message) -> None:
 
 
 def test_levels_of_text_without_an_order_have_no_shape() -> None:
-    rows = table(levels=3)
-    frame = pd.DataFrame(rows.actions, columns=["tv", "radio"]).assign(
-        tv=np.array(["a", "b", "c"])[rows.actions[:, 0].astype(int)],
-        y=rows.outcome,
-        regime=np.select([rows.intervened[:, 0], rows.intervened[:, 1]], ["tv", "radio"], ""),
-    )
-    data = bi.RegimeData.from_frame(frame, ["tv", "radio"], outcome="y", regime="regime")
+    frame = frame_of(table(levels=3))
+    data = bi.read(frame.assign(tv=frame["tv"].map(dict(enumerate("abc")))), NAMES, "outcome")
     model = bi.models.additive(unconfounded={"tv": bi.Levels(shape="increasing")})
     with pytest.raises(bi.errors.ModelError, match="'tv' cannot be increasing: its levels"):
-        fit(data, model)
+        fitted(data, model)
 
 
 def test_check_says_where_rows_contradict_a_shape() -> None:

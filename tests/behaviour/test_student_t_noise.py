@@ -19,10 +19,6 @@ WORLD = World(
 )
 
 
-def table(world: World = WORLD, rows: int = 200) -> pd.DataFrame:
-    return world.table(rows, ["", *world.actions])
-
-
 def with_outliers(frame: pd.DataFrame) -> pd.DataFrame:
     """Displace 5% of the outcomes by 5 to 50, up or down."""
     rng = np.random.default_rng(0)
@@ -41,13 +37,13 @@ def difference(fit: bi.Posterior, other: bi.Posterior, points: pd.DataFrame) -> 
 @pytest.fixture(scope="module")
 def rows() -> tuple[pd.DataFrame, bi.Posterior]:
     """A table with outliers, and its fit from memory."""
-    frame = with_outliers(table())
+    frame = with_outliers(WORLD.table(200))
     return frame, fitted(read(frame, WORLD, covariates=["age"]), STUDENT_T)
 
 
 def test_outliers_change_effects_and_intervals_little(rows) -> None:
     frame, robust = rows
-    clean = fitted(read(table(), WORLD, covariates=["age"]), GAUSSIAN)
+    clean = fitted(read(WORLD.table(200), WORLD, covariates=["age"]), GAUSSIAN)
     shift, ratio = difference(robust, clean, WORLD.points)
     assert shift < 1
     assert 0.95 < ratio < 1.35
@@ -58,7 +54,7 @@ def test_outliers_change_effects_and_intervals_little(rows) -> None:
 
 
 def test_without_outliers_the_fit_is_that_with_gaussian_noise() -> None:
-    data = read(table(), WORLD, covariates=["age"])
+    data = read(WORLD.table(200), WORLD, covariates=["age"])
     shift, ratio = difference(fitted(data, STUDENT_T), fitted(data, GAUSSIAN), WORLD.points)
     assert shift < 0.1
     assert ratio == pytest.approx(1, abs=0.05)
@@ -84,7 +80,7 @@ def test_a_cluster_equals_memory(tmp_path) -> None:
 
 def test_an_update_equals_a_fit_of_all_rows() -> None:
     world = World(WORLD.actions)
-    frame = with_outliers(table(world)).sample(frac=1, random_state=0)
+    frame = with_outliers(world.table(200)).sample(frac=1, random_state=0)
     earlier, later = (read(part, world) for part in (frame[:-40], frame[-40:]))
     updated = fitted(earlier, STUDENT_T).update(later, progress=False)
     shift, ratio = difference(updated, fitted(read(frame, world), STUDENT_T), world.points)
@@ -95,7 +91,7 @@ def test_an_update_equals_a_fit_of_all_rows() -> None:
 def test_cells_with_the_spread_of_their_units() -> None:
     """Typing errors in a few units of a table that is then aggregated."""
     world = World({"visits": counts(), "promo": switch()}, weight=0.0)
-    units = table(world, 800)
+    units = world.table(800)
 
     def cells(frame: pd.DataFrame) -> bi.RegimeData:
         grouped = cells_of(frame, ["visits", "promo", "regime"])
@@ -116,7 +112,7 @@ def test_cells_with_the_spread_of_their_units() -> None:
 
 def test_levels_of_many_groups_are_integrated_out() -> None:
     world = World(TWO, {"patient": regions(150, 0.0, 0.5)})
-    clean = table(world, 300)
+    clean = world.table(300)
     fits = (
         fitted(read(frame, world, groups=["patient"]), bi.models.additive(noise=noise))
         for frame, noise in ((with_outliers(clean), "student_t"), (clean, "gaussian"))
@@ -128,26 +124,16 @@ def test_levels_of_many_groups_are_integrated_out() -> None:
 
 def test_a_jump_is_not_taken_for_outliers() -> None:
     """Rows beyond a jump lie far from the first fit, whose functions are smooth."""
-    rng = np.random.default_rng(1)
-    was_set = np.repeat([[False], [True]], 600, axis=0)
-    dose = rng.normal(size=(1200, 1))
-    outcome = 4.0 * (dose[:, 0] > 1.2) + 0.3 * rng.normal(size=1200)
-    far = rng.random(1200) < 0.05
-    outcome[far] += rng.choice([-15, 15], far.sum())
-    data = bi.RegimeData.from_arrays(dose, outcome, was_set, ["dose"])
-    fit = fitted(data, bi.models.additive(noise="student_t"))
+    world = World({"dose": numbers(lambda a: 4.0 * (a > 1.2))}, weight=0.0, noise=0.3)
+    frame = with_outliers(world.table(600))
+    fit = fitted(read(frame, world), bi.models.additive(noise="student_t"))
     before, after = moments(fit.joint_effect([[0.7], [1.8]]))[0]
     assert after - before == pytest.approx(4, abs=0.4)
 
 
 def test_as_many_rows_again_halve_the_variance() -> None:
-    rng = np.random.default_rng(0)
-    was_set = np.repeat([[False], [True]], 400, axis=0)
-    dose, noise = rng.normal(size=(800, 1)), rng.normal(size=800)
-    far = rng.random(800) < 0.05
-    noise[far] += rng.choice([-1, 1], far.sum()) * rng.uniform(5, 50, far.sum())
-    data = bi.RegimeData.from_arrays(dose, dose[:, 0] + noise, was_set, ["dose"])
-    fit = fitted(data, STUDENT_T, draws=500)
+    world = World({"dose": numbers(lambda a: a)}, weight=0.0, noise=1.0)
+    fit = fitted(read(with_outliers(world.table(400)), world), STUDENT_T, draws=500)
     points = [[-1.0], [0.0], [1.0]]
     low, high = (fit.joint_effect(points).quantile(p, ("chain", "draw")) for p in (0.05, 0.95))
     half = float((high - low).mean()) / np.sqrt(2)

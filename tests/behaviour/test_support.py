@@ -3,65 +3,63 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted, one_at_a_time
 
 import bayes_intgen as bi
 
-FIT = {"method": "laplace", "draws": 50, "progress": False}
 
-
-def fitted(actions: np.ndarray, masks: np.ndarray, interacts: bool) -> bi.Posterior:
+def fit_of(actions: np.ndarray, masks: np.ndarray, interacts: bool) -> bi.Posterior:
     """Fit of two actions without edges, which may interact."""
     noise = 0.3 * np.random.default_rng(0).normal(size=len(actions))
     data = bi.RegimeData.from_arrays(actions, actions.sum(axis=1) + noise, masks, ["a1", "a2"])
     pairs = [("a2", "a1")] if interacts else None
-    return bi.fit(data, bi.models.additive(graph={}, interactions=pairs), **FIT)
+    return fitted(data, bi.models.additive(graph={}, interactions=pairs), draws=50)
 
 
 def test_a_sum_that_contains_other_values_of_an_interaction_is_not_supported() -> None:
     cells = [[(0, 1), (1, 0)], [(0, 0)], [(1, 1)]]
     actions = np.concatenate([np.resize(own, (200, 2)) for own in cells]).astype(float)
-    masks = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    masks = one_at_a_time(2, 200)
     # do(a1) at (0, 0) + do(a2) at (1, 1) - observational at (1, 0) is the effect at (0, 1) if the
     # actions do not interact. Otherwise it has the interaction at three other points.
-    assert fitted(actions, masks, False).support([[0.0, 1.0]]).supported
-    posterior = fitted(actions, masks, True)
+    assert fit_of(actions, masks, False).support([[0.0, 1.0]]).supported
+    posterior = fit_of(actions, masks, True)
     assert not posterior.support([[0.0, 1.0]]).supported
     with pytest.warns(bi.SupportWarning, match="do not reach these values together"):
         posterior.joint_effect([[0.0, 1.0]])
 
 
 def test_a_corner_that_no_regime_reaches_is_supported_without_the_interaction_only() -> None:
-    masks = np.repeat([[False, False], [True, False], [False, True]], 400, axis=0)
+    masks = one_at_a_time(2, 400)
     square = np.random.default_rng(1).uniform(-1, 1, (len(masks), 2))
     in_corner = (square > 0.2).all(axis=1)
     without = square - np.outer(in_corner, [0.0, 1.2])
     points = [[0.8, 0.8], [-0.8, 0.5], [0.5, -0.8]]
     for actions, interacts in ((square, True), (square, False), (without, False)):
-        assert fitted(actions, masks, interacts).support(points).supported.all()
-    posterior = fitted(without, masks, True)
+        assert fit_of(actions, masks, interacts).support(points).supported.all()
+    posterior = fit_of(without, masks, True)
     assert posterior.support(points).supported.to_numpy().tolist() == [False, True, True]
     with pytest.warns(bi.SupportWarning, match="actions that interact together"):
         posterior.joint_effect(points)
 
 
 def test_warnings_name_values_without_support_and_no_range_with_support() -> None:
-    masks = np.repeat([[False, False], [True, False], [False, True]], 200, axis=0)
+    masks = one_at_a_time(2, 200)
     square = np.random.default_rng(2).uniform(-1, 1, (len(masks), 2))
     # The experiment on the first action leaves out both ends of its range.
     actions = np.where(masks, 0.5 * square, square)
     values = [-0.95, -0.9, -0.85, 0.0, 0.2, 0.85, 0.9, 0.95]
     with pytest.warns(bi.SupportWarning, match="'a1' = .0.95 to .0.85 or 0.85 to 0.95."):
-        fitted(actions, masks, False).joint_effect([[value, 0.0] for value in values])
+        fit_of(actions, masks, False).joint_effect([[value, 0.0] for value in values])
 
 
 def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
     def draw(rng: np.random.Generator, shares: np.ndarray, n: int) -> pd.DataFrame:
-        regimes = np.repeat(["observational", "a1", "a2"], n)
-        columns = {
-            name: np.concatenate([rng.choice(["x", "y", "z"], n, p=p) for p in shares[:, k]])
-            for k, name in enumerate(("a1", "a2"))
-        }
-        return pd.DataFrame({**columns, "test": regimes, "outcome": rng.normal(size=3 * n)})
+        frame = pd.DataFrame({"regime": np.repeat(["", "a1", "a2"], n)})
+        for k, name in enumerate(("a1", "a2")):
+            parts = [rng.choice(["x", "y", "z"], n, p=p) for p in shares[:, k]]
+            frame[name] = np.concatenate(parts)
+        return frame.assign(outcome=rng.normal(size=3 * n))
 
     n_supported = gained = 0
     for seed in range(25):
@@ -70,9 +68,7 @@ def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
         few, more = draw(rng, shares, 60), draw(rng, shares, 200)
         points = few.loc[~few[["a1", "a2"]].duplicated(), ["a1", "a2"]]
         before, after = (
-            bi.RegimeData.from_frame(frame, outcome="outcome", actions=["a1", "a2"], regime="test")
-            .support(points)
-            .supported.to_numpy()
+            bi.read(frame, ["a1", "a2"], "outcome").support(points).supported.to_numpy()
             for frame in (few, pd.concat([few, more]))
         )
         assert not (before & ~after).any(), seed
@@ -82,10 +78,8 @@ def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
 
 
 @pytest.mark.parametrize(("n_actions", "n", "times"), [(2, 100, 10), (2, 600, 20), (3, 200, 20)])
-def test_more_rows_never_take_the_support_of_numbers_away(
-    n_actions: int, n: int, times: int
-) -> None:
-    masks = np.repeat(np.eye(n_actions + 1, n_actions, k=-1, dtype=bool), n, axis=0)
+def test_more_rows_never_take_the_support_of_numbers_away(n_actions, n, times) -> None:
+    masks = one_at_a_time(n_actions, n)
     names = [f"a{k + 1}" for k in range(n_actions)]
     kept = gained = lost = 0
     for seed in range(3):
@@ -95,14 +89,12 @@ def test_more_rows_never_take_the_support_of_numbers_away(
         values = np.concatenate([rng.permuted(own, axis=0) for _ in range(times)])
         outcome = rng.normal(size=len(values))
         points = np.concatenate([rng.permuted(values[:n], axis=0), 2 * values[:n]])
+        every = np.resize(masks, values.shape)
+        data = bi.RegimeData.from_arrays(values, outcome, every, names)
         for actions in (names, names[:1]):
             before, after = (
-                bi.RegimeData.from_arrays(
-                    values[:size], outcome[:size], np.resize(masks, (size, n_actions)), names
-                )
-                .support(points, actions)
-                .supported.to_numpy()
-                for size in (len(masks), len(values))
+                own.support(points, actions).supported.to_numpy()
+                for own in (data.take(slice(len(masks))), data)
             )
             lost += int((before & ~after).sum())
             kept, gained = kept + int(before.sum()), gained + int((after & ~before).sum())
@@ -115,12 +107,12 @@ def test_more_rows_never_take_the_support_of_numbers_away(
 
 def test_an_update_keeps_what_is_supported() -> None:
     rng = np.random.default_rng(0)
-    masks = np.resize([[False, False], [True, False], [False, True]], (660, 2))
+    masks = np.resize(one_at_a_time(2, 1), (660, 2))
     actions = rng.normal(size=masks.shape)
     outcome = actions.sum(axis=1) + rng.normal(size=len(masks))
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["a1", "a2"])
     earlier = np.arange(len(masks)) < 600
-    posterior = bi.fit(data.take(earlier), **FIT)
+    posterior = fitted(data.take(earlier), draws=50)
     updated = posterior.update(data.take(~earlier), progress=False)
     points = rng.uniform(-4, 4, (2000, 2))
     for names in (["a1", "a2"], ["a1"], []):
@@ -146,12 +138,11 @@ def rows_at_zero(visited: bool) -> bi.RegimeData:
 
 @pytest.mark.parametrize("visited", [True, False])
 def test_an_atom_is_supported_where_experiments_visit_it(visited: bool) -> None:
-    model = bi.models.additive("linear", graph={})
-    posterior = bi.fit(rows_at_zero(visited), model, method="laplace", draws=40, progress=False)
+    posterior = fitted(rows_at_zero(visited), bi.models.additive("linear", graph={}), draws=40)
     points = {"tv": [0.0, 0.05, 1.0], "radio": [1.0, 1.0, 1.0]}
     supported = posterior.support(points)["supported"].to_numpy()
     assert supported.tolist() == [visited, True, True]
-    costs, start = {"tv": 1.0, "radio": 1.0}, {"tv": 1.0, "radio": 1.0}
-    plan = posterior.best(bi.Decision(costs, value=0.1, baseline=start), "mean")
+    ones = {"tv": 1.0, "radio": 1.0}
+    plan = posterior.best(bi.Decision(ones, value=0.1, baseline=ones), "mean")
     assert (plan.point["tv"] == 0.0) == visited
     assert plan.supported

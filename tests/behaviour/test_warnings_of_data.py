@@ -2,15 +2,14 @@
 
 import re
 import warnings
-from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pytest
+from _rows import fitted, one_at_a_time
 
 import bayes_intgen as bi
 
-MASKS = np.repeat([[False, False], [True, False], [False, True]], 300, axis=0)
+MASKS = one_at_a_time(2, 300)
 LINEAR = bi.models.additive("linear")
 
 
@@ -33,7 +32,7 @@ def warned(data: bi.RegimeData, model: bi.models.Model = LINEAR) -> list[str]:
     """Messages of a quick fit, at most two lines each."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        bi.fit(data, model, method="laplace", progress=False)
+        fitted(data, model)
     messages = [str(own.message) for own in caught if own.category is not bi.SamplingWarning]
     assert all(len(message) <= 220 for message in messages)
     return messages
@@ -48,17 +47,14 @@ def counts(outcome: np.ndarray) -> np.ndarray:
 
 
 def multiplied(values: np.ndarray, factor: float) -> np.ndarray:
-    half = np.random.default_rng(2).random(len(values)) < 0.5
+    half = np.random.default_rng(2).random(values.shape) < 0.5
     return np.where(half, factor * values, values)
 
 
 @pytest.mark.parametrize(
     ("transform", "seen"),
     [
-        (
-            lambda y: np.maximum(y, -0.5),
-            "'sales' is .0.5, its lowest value, in 3.% of rows",
-        ),
+        (lambda y: np.maximum(y, -0.5), "'sales' is .0.5, its lowest value, in 3.% of rows"),
         (lambda y: np.minimum(y, 1.0), "'sales' is 1, its highest value, in 1.% of rows"),
         (lambda y: np.clip(np.round(3 + 1.3 * y), 1, 5), "'sales' is [15], its .* value, in"),
         (lambda y: 1 / (1 + np.exp(-y)), "'sales' is a proportion, 0.0.* to 0.9"),
@@ -69,9 +65,7 @@ def multiplied(values: np.ndarray, factor: float) -> np.ndarray:
     ],
     ids=["floor", "ceiling", "ends", "proportion", "rare ones", "scale", "signed scale", "counts"],
 )
-def test_outcomes_to_which_effects_may_not_add_up(
-    transform: Callable[[np.ndarray], np.ndarray], seen: str
-) -> None:
+def test_outcomes_to_which_effects_may_not_add_up(transform, seen) -> None:
     actions, outcome = world()
     data = table(actions, transform(outcome))
     (message,) = [text for text in warned(data) if "may not add up" in text]
@@ -120,32 +114,32 @@ def test_outcome_in_two_units(factor: float) -> None:
     assert "convert" in message
 
 
-def test_actions_in_two_units_share_a_warning() -> None:
-    actions, outcome = world()
-    both = np.stack([multiplied(column, 1000) for column in actions.T], axis=1)
-    (message,) = [text for text in warned(table(both, outcome)) if "unit" in text]
-    assert message.startswith("'tv', 'radio' may mix two units")
-    assert message in bi.report_identification(table(both, outcome)).problems
-
-
-def test_columns_that_were_swapped_in_half_of_the_rows_are_named() -> None:
-    actions, outcome = world()
+def swapped(actions: np.ndarray) -> np.ndarray:
+    """Columns of different units, which change places in every other row."""
     actions = actions * [1, 50] + [3, 150]
-    swapped = np.where((np.arange(len(actions)) % 2 == 0)[:, None], actions[:, ::-1], actions)
-    (message,) = [text for text in warned(table(swapped, outcome)) if "unit" in text]
+    return np.where((np.arange(len(actions)) % 2 == 0)[:, None], actions[:, ::-1], actions)
+
+
+@pytest.mark.parametrize(
+    "mixed", [lambda actions: multiplied(actions.T, 1000).T, swapped], ids=["units", "columns"]
+)
+def test_actions_in_two_units_share_a_warning(mixed) -> None:
+    actions, outcome = world()
+    data = table(mixed(actions), outcome)
+    (message,) = [text for text in warned(data) if "unit" in text]
     assert message.startswith("'tv', 'radio' may mix two units")
+    assert message in bi.report_identification(data).problems
 
 
 def sound() -> dict[str, bi.RegimeData]:
     actions, outcome = world()
     rng = np.random.default_rng(4)
-    several = rng.choice(
-        [0.0, 1, 5, 10, 25, 50, 100], MASKS.shape, p=[0.4, 0.1, 0.2, 0.05, 0.1, 0.05, 0.1]
-    )
+    doses, shares = [0.0, 1, 5, 10, 25, 50, 100], [0.4, 0.1, 0.2, 0.05, 0.1, 0.05, 0.1]
+    several = rng.choice(doses, MASKS.shape, p=shares)
     spend = np.where(rng.random(MASKS.shape) < 0.4, 0.0, np.exp(2 * actions + 3))
     ranges = np.where(MASKS, 100 * rng.uniform(0.5, 1.5, MASKS.shape), np.exp(0.5 * actions))
-    shop = rng.random(len(MASKS)) < 0.5
-    size = np.where(shop, 1.0, 30.0)
+    small = rng.random(len(MASKS)) < 0.5
+    size, kind = np.where(small, 1.0, 30.0), {"size": np.where(small, "small", "large")}
     coin = 1.0 * (actions > 0)
     return {
         "smooth": table(actions, outcome),
@@ -155,9 +149,7 @@ def sound() -> dict[str, bi.RegimeData]:
         "lognormal outcome": table(actions, np.exp(outcome)),
         "other ranges in experiments": table(ranges, outcome),
         "shops of two sizes": table(
-            size[:, None] * np.exp(0.5 * actions),
-            size * np.exp(0.5 * outcome),
-            covariates={"size": np.where(shop, "small", "large")},
+            size[:, None] * np.exp(0.5 * actions), size * np.exp(0.5 * outcome), covariates=kind
         ),
         "counts": table(actions, rng.poisson(20 + 3 * outcome).astype(float)),
         "zeros and ones": table(
@@ -178,15 +170,8 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
     noise = 0.2 * np.random.default_rng(8).normal(size=len(MASKS))
     mood = outcome + 2 * MASKS.any(axis=1) + noise
     days = np.datetime64("2024-01-01") + (np.arange(len(MASKS)) // 3).astype("timedelta64[D]")
-    frame = {
-        "tv": actions[:, 0], "radio": actions[:, 1], "sales": outcome,
-        "week": np.arange(len(MASKS)) // 20, "mood": mood, "day": days,
-        "regime": np.select([MASKS[:, 0], MASKS[:, 1]], ["tv", "radio"], ""),
-    }  # fmt: skip
-    data = bi.RegimeData.from_frame(
-        pd.DataFrame(frame), ["tv", "radio"], "sales", "regime", covariates=["week", "mood", "day"]
-    )
-    first, message = warned(data)
+    covariates = {"week": np.arange(len(MASKS)) // 20, "mood": mood, "day": days}
+    first, message = warned(table(actions, outcome, covariates=covariates))
     assert message.startswith("covariate 'mood' depends on 'tv', 'radio' where that was set (p =")
     assert message.endswith("): omit it")
     # One experiment after the other, without history of the same weeks.
@@ -195,7 +180,7 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
 
 
 def test_actions_outside_their_range_share_a_warning_with_values() -> None:
-    posterior = bi.fit(table(*world()), LINEAR, method="laplace", progress=False)
+    posterior = fitted(table(*world()), LINEAR)
     with pytest.warns(bi.SupportWarning) as caught:
         posterior.joint_effect([[0.0, 0.0], [50.0, 40.0]])
     (message,) = [str(own.message) for own in caught]

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from _kinds import cells_of
+from _questions import moments
+from _rows import fitted
 
 import bayes_intgen as bi
 
@@ -38,27 +40,24 @@ def read(frame: pd.DataFrame, weights: str | None = "n", sd: str | None = None) 
     )
 
 
-def fit(data: bi.RegimeData, model: object = None, **settings: object) -> bi.Posterior:
-    settings = {"method": "laplace", "progress": False, "draws": 500} | settings
-    return bi.fit(data, model, **settings)
+def fit(data: bi.RegimeData, model: object = None) -> bi.Posterior:
+    return fitted(data, model, draws=500)
 
 
 @cache
-def fitted(shared: bool) -> tuple[pd.DataFrame, bi.Posterior]:
+def fit_of(shared: bool) -> tuple[pd.DataFrame, bi.Posterior]:
     frame = table(shared, rows=500)
     return frame, fit(read(frame))
 
 
-def moments(posterior: bi.Posterior) -> tuple[np.ndarray, np.ndarray]:
-    effect = posterior.joint_effect(POINTS)
-    return tuple(getattr(effect, name)(("chain", "draw")).to_numpy() for name in ("mean", "std"))
+def effects(posterior: bi.Posterior) -> tuple[np.ndarray, np.ndarray]:
+    return moments(posterior.joint_effect(POINTS))
 
 
 def surprise(posterior: bi.Posterior, frame: pd.DataFrame) -> tuple[float, float]:
     """Root mean square of standardised outcomes, in rows of few and of many units."""
     tree = posterior.to_arviz(read(frame), rows=None)
-    drawn = tree["posterior_predictive"].dataset["outcome"]
-    mean, sd = (getattr(drawn, name)(("chain", "draw")).to_numpy() for name in ("mean", "std"))
+    mean, sd = moments(tree["posterior_predictive"].dataset["outcome"])
     z = (frame["y"].to_numpy() - mean) / sd
     few, many = frame["n"] <= 3, frame["n"] >= 20
     return float(np.sqrt(np.mean(z[few] ** 2))), float(np.sqrt(np.mean(z[many] ** 2)))
@@ -66,37 +65,37 @@ def surprise(posterior: bi.Posterior, frame: pd.DataFrame) -> tuple[float, float
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_rows_of_few_and_of_many_units_are_as_far_from_the_fit_as_it_says(shared: bool) -> None:
-    frame, posterior = fitted(shared)
+    frame, posterior = fit_of(shared)
     # The standard errors are below 0.06.
     assert surprise(posterior, frame) == pytest.approx((1, 1), abs=0.15)
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_predicted_outcome_is_that_of_one_unit(shared: bool) -> None:
-    _, posterior = fitted(shared)
+    _, posterior = fit_of(shared)
     expected = np.sqrt(NOISE + shared * SHARED)
     assert float(posterior.outcome(POINTS).std("draw").mean()) == pytest.approx(expected, rel=0.15)
 
 
 def test_effects_are_those_with_effective_numbers_of_units() -> None:
-    frame, posterior = fitted(shared=True)
+    frame, posterior = fit_of(shared=True)
     effective = frame.assign(n=frame["n"] / (1 + frame["n"] * 2.3 / NOISE))
-    (mean, sd), (expected, _) = moments(posterior), moments(fit(read(effective)))
+    (mean, sd), (expected, _) = effects(posterior), effects(fit(read(effective)))
     assert np.abs(mean - expected).mean() < 0.1 * sd.mean()
     # Negative control: without weights they differ more.
-    plain, _ = moments(fit(read(frame, weights=None)))
+    plain, _ = effects(fit(read(frame, weights=None)))
     assert np.abs(plain - expected).mean() > 0.2 * sd.mean()
 
 
 def test_weights_pay_where_units_share_nothing() -> None:
-    frame, posterior = fitted(shared=False)
-    (_, sd), (_, without) = moments(posterior), moments(fit(read(frame, weights=None)))
+    frame, posterior = fit_of(shared=False)
+    (_, sd), (_, without) = effects(posterior), effects(fit(read(frame, weights=None)))
     assert sd.mean() < 0.8 * without.mean()
 
 
 def test_an_equal_number_of_units_changes_nothing() -> None:
     frame = table(shared=True).assign(n=5)
-    (mean, sd), (expected, without) = moments(fit(read(frame))), moments(fit(read(frame, None)))
+    (mean, sd), (expected, without) = effects(fit(read(frame))), effects(fit(read(frame, None)))
     assert np.abs(mean - expected).max() < 0.05 * sd.mean()
     assert sd == pytest.approx(without, rel=0.05)
 
@@ -126,7 +125,7 @@ def test_updates_have_the_same_variance() -> None:
     earlier, later = frame.iloc[:-45], frame.iloc[-45:]
     updated = fit(read(earlier)).update(read(later), progress=False)
     assert surprise(updated, frame) == pytest.approx((1, 1), abs=0.17)
-    (mean, sd), (expected, _) = moments(updated), moments(fit(read(frame)))
+    (mean, sd), (expected, _) = effects(updated), effects(fit(read(frame)))
     assert np.abs(mean - expected).mean() < 0.25 * sd.mean()
 
 

@@ -28,6 +28,12 @@ from conftest import confounded_rows
         ({"interactions": [("tv", "radio", "search")]}, "must be two different actions"),
         ({"interactions": [("tv", 3)]}, "must be two different actions"),
         ({"interactions": [("tv", "red"), ("red", "tv")]}, "name a pair of actions twice"),
+        ({"alike": ["tv", "radio"]}, r"a group of alike must be a list .*; write \['tv'\]"),
+        ({"alike": "tv"}, "alike must be a list of groups of actions"),
+        ({"alike": [["tv"]]}, "alike: 'tv' must be two or more actions"),
+        ({"alike": [["tv", 3]]}, "must be two or more actions"),
+        ({"alike": [["tv", "radio"], ["radio", "search"]]}, "'radio' is named twice"),
+        ({"alike": [["tv", "tv"]]}, "'tv' is named twice; an action is in one group"),
         ({"interactions": 5}, "interactions must be a list of pairs of actions, not int"),
     ],
 )
@@ -55,6 +61,11 @@ def test_named_levels_reject_priors_for_numbers() -> None:
         ({"graph": {"red": ["green"], "green": ["red"]}}, "cycle among 'red', 'green'"),
         ({"bias": {"blue": "gp"}}, "bias has a prior for unknown action 'blue'"),
         ({"interactions": [("blue", "red")]}, "interactions: unknown action 'blue'"),
+        ({"alike": [["red", "gren"]]}, "alike: unknown action 'gren'; did you mean 'green'"),
+        (
+            {"unconfounded": {"green": "linear"}, "alike": [["red", "green"]]},
+            "'red' and 'green' have different priors, GP",
+        ),
     ],
 )
 def test_models_that_do_not_match_the_data_raise(data, model, message) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _rows import one_at_a_time
 
 import bayes_intgen as bi
 
@@ -9,9 +10,7 @@ REGIONS = np.array(["north", "south", "east", "west"])
 
 
 def _data(nested: bool = False, **arguments: object) -> bi.RegimeData:
-    rng = np.random.default_rng(0)
-    n = 240
-    intervened = np.repeat(np.eye(3, 2, -1, dtype=bool), n // 3, axis=0)
+    rng, n = np.random.default_rng(0), 240
     regime = np.repeat([0, 1, 2], n // 3)
     region = regime + (rng.random(n) < 0.5) * (regime == 0) * 3 if nested else np.arange(n) % 4
     actions = rng.normal(size=(n, 2))
@@ -21,9 +20,8 @@ def _data(nested: bool = False, **arguments: object) -> bi.RegimeData:
         "covariates": {"age": age, "kind": np.where(rng.random(n) < 0.3, "a", "b")},
         "groups": {"region": REGIONS[region]},
     }
-    return bi.RegimeData.from_arrays(
-        actions, outcome, intervened, ["tv", "promo"], **{**columns, **arguments}
-    )
+    masks, names = one_at_a_time(2, n // 3), ["tv", "promo"]
+    return bi.RegimeData.from_arrays(actions, outcome, masks, names, **columns | arguments)
 
 
 MODEL = bi.models.additive("linear", moderators={"tv": ["age"]}, groups={"region": ["level", "tv"]})
@@ -32,28 +30,14 @@ MODEL = bi.models.additive("linear", moderators={"tv": ["age"]}, groups={"region
 def test_terms_average_zero_over_the_observational_rows() -> None:
     data = _data()
     terms = MODEL.decompose(data)
-    observational = ~data.intervened.any(axis=1)
-    point = np.array([[0.7, -0.2]])
-    rows = data.inputs[observational].copy()
-    rows[:, :2] = point
-    none_set = np.zeros(rows[:, :2].shape, dtype=bool)
-    average = terms.matrix(rows, none_set).mean(axis=0)
-    np.testing.assert_allclose(average, terms.matrix(point, none_set[:1])[0], atol=1e-12)
-    # Negative control: over all rows they do not.
+    point, none_set = np.array([[0.7, -0.2]]), np.zeros_like(data.intervened)
     rows = data.inputs.copy()
     rows[:, :2] = point
-    others = terms.matrix(rows, np.zeros_like(data.intervened)).mean(axis=0)
-    assert np.abs(others - average).max() > 1e-3
-
-
-def test_levels_of_groups_under_one_mask_are_not_centred() -> None:
-    for nested in (False, True):
-        data = _data(nested)
-        terms = MODEL.decompose(data)
-        columns = terms.matrix(data.inputs, data.intervened)[:, terms.columns["level(region)"]]
-        observational = ~data.intervened.any(axis=1)
-        centred = np.abs(columns[observational].mean(axis=0)).max() < 1e-12
-        assert centred is not nested
+    each = terms.matrix(rows, none_set)
+    average = each[~data.intervened.any(axis=1)].mean(axis=0)
+    np.testing.assert_allclose(average, terms.matrix(point, none_set[:1])[0], atol=1e-12)
+    # Negative control: over all rows they do not.
+    assert np.abs(each.mean(axis=0) - average).max() > 1e-3
 
 
 def test_default_priors() -> None:
@@ -75,6 +59,15 @@ def test_trend_and_season_add_up() -> None:
     assert names == ["gamma(week) slope", "gamma(week) trend", "gamma(week) season 52"]
     season = terms.matrix(data.inputs, data.intervened)[:, terms.columns[names[-1]]]
     np.testing.assert_allclose(season[:52], season[52:104], atol=1e-9)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_levels_of_groups_under_one_mask_are_not_centred(nested: bool) -> None:
+    data = _data(nested)
+    terms = MODEL.decompose(data)
+    columns = terms.matrix(data.inputs, data.intervened)[:, terms.columns["level(region)"]]
+    means = columns[~data.intervened.any(axis=1)].mean(axis=0)
+    assert (np.abs(means).max() < 1e-12) is not nested
 
 
 @pytest.mark.parametrize(

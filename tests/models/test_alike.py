@@ -3,27 +3,25 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from _rows import fitted, frame_of, moments, one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.basis.combined import RateError
 from bayes_intgen.decide.problem import JointSurface
 from bayes_intgen.posterior.draws import prediction_of
 
-SETTINGS = {"method": "laplace", "progress": False}
 NAMES = ("tv", "radio", "search", "print")
-ALIKE = bi.models.additive(graph={}, alike=[NAMES])
+ALIKE, UNLIKE = (bi.models.additive(graph={}, alike=own) for own in ([NAMES], ()))
 # Changes of one action, and reallocations between two.
 START = np.full((5, 4), 1.5)
 STEPS = [[-1.2, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 2, 0], [-1, 1, 0, 0], [0, 0, 1.2, -1.2]]
 ENDS = START + np.array(STEPS)
 
 
-def rows(weights=(1.0, 1.0, 1.0, 1.0), seed: int = 0, regimes=range(4)) -> bi.RegimeData:
-    """Spend with concave returns and hidden causes, and an experiment on each of some actions."""
-    rng = np.random.default_rng(seed)
-    masks = np.vstack([np.zeros((500, 4)), np.repeat(np.eye(4)[[*regimes]], 120, axis=0)]) > 0
+def rows(weights=(1.0, 1.0, 1.0, 1.0), seed: int = 0) -> bi.RegimeData:
+    """Spend with concave returns and hidden causes, and an experiment on each action."""
+    rng, masks = np.random.default_rng(seed), one_at_a_time(4, [500, 120, 120, 120, 120])
     causes = rng.normal(size=masks.shape)
     usual = np.exp(0.5 * causes + 0.4 * rng.normal(size=masks.shape))
     actions = np.where(masks, rng.uniform(0, 4, size=masks.shape), usual)
@@ -32,11 +30,9 @@ def rows(weights=(1.0, 1.0, 1.0, 1.0), seed: int = 0, regimes=range(4)) -> bi.Re
     return bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
 
 
-def changes(data: bi.Rows, model=None, **more) -> tuple[np.ndarray, np.ndarray]:
+def changes(data: bi.Rows, model=UNLIKE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the changes of the joint effect."""
-    model = model or bi.models.additive(graph={})
-    draws = bi.fit(data, model, **SETTINGS | more).contrast(ENDS, START)
-    return draws.mean(("chain", "draw")).to_numpy(), draws.std(("chain", "draw")).to_numpy()
+    return moments(fitted(data, model).contrast(ENDS, START))
 
 
 def test_actions_with_the_same_curve_tell_of_each_other() -> None:
@@ -62,40 +58,29 @@ def test_actions_with_unlike_curves_keep_their_own() -> None:
 
 
 def test_a_shared_function_belongs_to_the_contributions_and_is_no_interaction() -> None:
-    fit = bi.fit(rows(), ALIKE, **SETTINGS)
+    fit = fitted(rows(), ALIKE)
     own = [fit.mechanisms(points)["unconfounded"].sum("action") for points in (ENDS, START)]
     np.testing.assert_allclose(own[0] - own[1], fit.contrast(ENDS, START), atol=1e-9)
-    assert JointSurface.of(prediction_of(fit), lambda effects, _: effects).components == (
-        (0,),
-        (1,),
-        (2,),
-        (3,),
-    )
+    surface = JointSurface.of(prediction_of(fit), lambda effects, _: effects)
+    assert surface.components == ((0,), (1,), (2,), (3,))
     assert not fit.terms.interactions
 
 
 def test_a_lift_test_of_one_action_tells_of_those_like_it() -> None:
     data, of_tv = rows(), np.array([[3.0, 1.5, 1.5, 1.5]])
     moved = []
-    for model in (ALIKE, bi.models.additive(graph={})):
-        low, high = (
-            bi.fit(data.add_lift_test("radio", 1.5, 3.0, effect=effect, se=0.03), model, **SETTINGS)
-            .contrast(of_tv, START[:1])
-            .mean()
-            for effect in (0.2, 1.2)
-        )
+    tested = [data.add_lift_test("radio", 1.5, 3.0, effect=own, se=0.03) for own in (0.2, 1.2)]
+    for model in (ALIKE, UNLIKE):
+        low, high = (fitted(own, model).contrast(of_tv, START[:1]).mean() for own in tested)
         moved.append(float(high - low))
     assert moved[0] > 0.03 > 0.02 > abs(moved[1])
 
 
 def test_an_error_of_a_rate_changes_what_actions_share() -> None:
-    data = rows()
-    frame = pd.DataFrame(data.actions, columns=NAMES).assign(y=data.outcome, regime=labels(data))
-    weeks = bi.RegimeData.from_frame(
-        frame.assign(week=np.arange(len(frame))), NAMES, "y", "regime", time="week"
-    )
+    frame = frame_of(rows()).assign(week=np.arange(980))
+    weeks = bi.RegimeData.from_frame(frame, NAMES, "outcome", "regime", time="week")
     model = replace(ALIKE, carryover={"tv": bi.Adstock()})
-    fit, of_tv = bi.fit(weeks, model, **SETTINGS), np.array([0.8, 2.0])
+    fit, of_tv = fitted(weeks, model), np.array([0.8, 2.0])
     (basis,) = (t.component.basis for t in fit.terms.terms if t.name == "phi(tv) rate error")
     assert isinstance(basis, RateError)
     slopes = basis.of_rows(of_tv[:, None], np.ones((2, 1)), np.empty((2, 0)))[:, 0]
@@ -106,12 +91,8 @@ def test_an_error_of_a_rate_changes_what_actions_share() -> None:
         assert slope == pytest.approx(float(own.diff("point")[0]) / 0.2, rel=0.3)
 
 
-def labels(data: bi.RegimeData) -> list[str]:
-    return ["".join(np.array(NAMES)[mask]) for mask in data.intervened]
-
-
 def test_actions_with_the_same_levels_share_a_table() -> None:
-    rng, masks = np.random.default_rng(0), np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, 80, 0)
+    rng, masks = np.random.default_rng(0), one_at_a_time(2, 80)
     doses = rng.integers(0, 3, masks.shape).astype(float)
     outcome = np.array([0.0, 1.0, 0.5])[doses.astype(int)].sum(axis=1) + rng.normal(size=len(masks))
     own = {name: bi.Levels() for name in ("drug", "rival")}
@@ -119,34 +100,13 @@ def test_actions_with_the_same_levels_share_a_table() -> None:
     sds = []
     for alike in ((), [own]):
         model = bi.models.additive(graph={}, unconfounded=own, bias=own, alike=alike)
-        change = bi.fit(data, model, **SETTINGS).contrast([[1.0, 0.0]], [[0.0, 0.0]])
+        change = fitted(data, model).contrast([[1.0, 0.0]], [[0.0, 0.0]])
         assert abs(float(change.mean()) - 1.0) < 3 * float(change.std())
         sds.append(float(change.std()))
     assert sds[1] < sds[0]
 
 
-@pytest.mark.parametrize(
-    ("alike", "message"),
-    [
-        (["tv", "radio"], r"a group of alike must be a list of actions; write \['tv'\]"),
-        ("tv", "alike must be a list of groups of actions"),
-        ([["tv"]], "alike: 'tv' must be two or more actions"),
-        ([["tv", 3]], "must be two or more actions"),
-        ([["tv", "radio"], ["radio", "search"]], "'radio' is named twice"),
-        ([["tv", "tv"]], "'tv' is named twice; an action is in one group"),
-    ],
-)
-def test_groups_of_other_forms_raise(alike, message) -> None:
-    with pytest.raises(bi.ModelError, match=message):
-        bi.models.additive(alike=alike)
-
-
-def test_actions_that_cannot_share_a_function_raise() -> None:
-    with pytest.raises(bi.ModelError, match="alike: unknown action 'rado'; did you mean 'radio'"):
-        bi.models.additive(alike=[["tv", "rado"]]).decompose(rows())
-    model = bi.models.additive(unconfounded={"radio": "linear"}, alike=[["tv", "radio"]])
-    with pytest.raises(bi.ModelError, match="'tv' and 'radio' have different priors, GP"):
-        model.decompose(rows())
+def test_actions_with_different_levels_cannot_share_a_function() -> None:
     words = np.array([["a", "x"], ["b", "y"], ["c", "z"]] * 40, dtype=object)
     data = bi.RegimeData.from_arrays(words, np.arange(120.0), np.zeros((120, 2)), ("one", "other"))
     with pytest.raises(bi.ModelError, match="'one' and 'other' have different levels"):

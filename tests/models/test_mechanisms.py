@@ -51,6 +51,10 @@ def test_gp_follows_a_sigmoid_over_actions_set_uniformly() -> None:
         (lambda: bi.LogNormal(0.0, 1.0), "positive median"),
         (lambda: bi.Seasonal(period=0), "positive period"),
         (lambda: bi.Trend(size=0), "size of at least 1"),
+        (lambda: bi.Adstock(rate=1.5), "rate"),
+        (lambda: bi.Adstock(rate=-0.1), "rate"),
+        (lambda: bi.Adstock(delay=-1), "delay"),
+        (lambda: bi.Adstock(length=0), "length"),
     ],
 )
 def test_invalid_settings_raise(build, message) -> None:

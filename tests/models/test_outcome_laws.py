@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import arviz as az
 import numpy as np
-import pandas as pd
 import pytest
+from _rows import fitted, frame_of
 
 import bayes_intgen as bi
+from bayes_intgen.assess.held_out import log_densities, split
 from bayes_intgen.data.rows import decisive_values, kind_of_outcome
 from bayes_intgen.models.laws import CountLaw, OutcomeLaw, ResidualNoise, StudentTNoise, count_cdf
 
@@ -92,12 +94,6 @@ def rows() -> bi.RegimeData:
 LOG = bi.models.multiplicative("linear").law
 
 
-def frame_of(rows: bi.RegimeData) -> pd.DataFrame:
-    regime = ["+".join(np.array(rows.names)[mask]) for mask in rows.intervened]
-    columns = dict(zip(rows.names, rows.actions.T, strict=True))
-    return pd.DataFrame({**columns, "sales": rows.outcome, "regime": regime})
-
-
 @pytest.mark.parametrize("value", [0.0, -2.5])
 def test_outcomes_that_are_not_positive_are_named(rows, value) -> None:
     outcome = rows.outcome.copy()
@@ -111,6 +107,33 @@ def test_outcomes_that_are_not_positive_are_named(rows, value) -> None:
     stream = bi.StreamedData.from_batches([frame_of(spoilt)], *COLUMNS, progress=False)
     with pytest.raises(bi.DataError, match=rf"is .?{abs(value):g} in a row \(do\(red\)\)"):
         LOG.working_rows(stream)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
+def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome() -> None:
+    """Log densities, and held-out scores, prefer the model that is right."""
+    data = confounded_rows(400, seed=2)
+    logs = data.outcome - np.sin(data.actions[:, 0]) + data.actions[:, 0]
+    rows = replace(data, outcome=np.exp(logs))
+    product, added = (
+        kind("linear", graph={"green": ["red"]}, interactions=None)
+        for kind in (bi.models.multiplicative, bi.models.additive)
+    )
+    parts = split(rows, 0.25, seed=0)
+    scores = [log_densities(model, *parts, False).sum() for model in (product, added)]
+    assert scores[0] > scores[1] + 20
+    # Negative control: logarithms themselves are additive.
+    logs = [replace(part, outcome=np.log(part.outcome) + 10) for part in parts]
+    scores = [log_densities(model, *logs, False).sum() for model in (product, added)]
+    assert scores[0] < scores[1] + 5
+    # The scale of the outcome does not matter.
+    tree = fitted(rows, product, draws=250).to_arviz(rows, rows=200)
+    density = tree["log_likelihood"]["outcome"].mean(("chain", "draw")).to_numpy()
+    outcome = np.log(tree["observed_data"]["outcome"].to_numpy())
+    assert np.abs(outcome).max() > 1
+    assert np.corrcoef(density, outcome)[0, 1] < -0.5
+    assert np.isfinite(az.loo(tree).elpd)
 
 
 def test_means_of_units_and_lift_tests_have_no_logarithms(rows) -> None:

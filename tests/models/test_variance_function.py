@@ -60,9 +60,8 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
     ratios = []
     for seed in range(40):
         actions, intervened, residuals, _, coordinates = rows(2000, seed, True)
-        spread, covariance = estimate_variance_function(
-            actions, intervened, residuals**2, coordinates
-        )
+        own = actions, intervened, residuals**2, coordinates
+        spread, covariance = estimate_variance_function(*own)
         deviations = drawn_deviations(covariance, (400,), np.random.default_rng(seed))
         draws = np.log(spread.drawn(points, masks, deviations))
         geometric = np.exp(draws.mean(axis=0))

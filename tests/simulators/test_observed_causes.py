@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import bayes_intgen as bi
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.simulators import MarketingPanel, ObservedCauses, RepeatedVisits
 from bayes_intgen.simulators.observed_causes import observational_columns
@@ -15,22 +14,17 @@ def late_or_old(data: RegimeData) -> RegimeData:
     return data.take(first > np.median(first))
 
 
-def panel_with_responses() -> MarketingPanel:
-    panel = MarketingPanel.random(2, seed=1)
-    rng = np.random.default_rng(0)
-    return replace(panel, response=0.3 * rng.normal(size=panel.response.shape))
+PANEL = MarketingPanel.random(2, seed=1)
+RESPONSES = 0.3 * np.random.default_rng(0).normal(size=PANEL.response.shape)
+MODELS = {
+    "panel": MarketingPanel.random(2, seed=0),
+    "panel, responses differ": replace(PANEL, response=RESPONSES),
+    "trials": RepeatedVisits.random(2, seed=0),
+    "trials, one visit": RepeatedVisits.random(2, seed=0, visits=1),
+}
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        MarketingPanel.random(2, seed=0),
-        panel_with_responses(),
-        RepeatedVisits.random(2, seed=0),
-        RepeatedVisits.random(2, seed=0, visits=1),
-    ],
-    ids=["panel", "panel, responses differ", "trials", "trials, one visit"],
-)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_true_effect_is_the_mean_of_outcomes_under_do_in_the_observational_rows(
     model: ObservedCauses,
 ) -> None:
@@ -67,13 +61,12 @@ def test_regions_have_at_most_one_experiment_and_a_history() -> None:
 def test_visits_of_a_patient_share_regime_age_and_level() -> None:
     trials = RepeatedVisits.random(2, seed=4, visits=4)
     data = trials.dataset(2000, seed=0)
-    own = data.columns
-    patient = data.covariates[:, own.every.index("patient")].astype(int)
-    _, counts = np.unique(patient, return_counts=True)
-    assert (counts == 4).all()
-    ages = data.covariates[:, own.every.index("age")].reshape(-1, 4)
-    assert (ages == ages[:, :1]).all()
-    assert (data.intervened.reshape(-1, 4, 2) == data.intervened.reshape(-1, 4, 2)[:, :1]).all()
+    patient, age = (
+        data.covariates[:, data.columns.every.index(name)] for name in ("patient", "age")
+    )
+    assert (np.unique(patient, return_counts=True)[1] == 4).all()
+    visits = np.column_stack([age, data.intervened]).reshape(-1, 4, 3)
+    assert (visits == visits[:, :1]).all()
 
     def between(model: RepeatedVisits) -> float:
         """Covariance of the outcomes of two visits under the same doses and age."""
@@ -86,10 +79,3 @@ def test_visits_of_a_patient_share_regime_age_and_level() -> None:
     variance = trials.patient_sd**2
     assert between(trials) == pytest.approx(variance, rel=0.2)
     assert abs(between(replace(trials, patient_sd=0.0))) < 0.1 * variance
-
-
-def test_bad_arguments() -> None:
-    with pytest.raises(bi.ModelError, match="visits must be at least 1"):
-        RepeatedVisits.random(2, seed=0, visits=0)
-    with pytest.raises(bi.ModelError, match="rows must be at least 1"):
-        RepeatedVisits.random(2, seed=0).dataset(0, seed=0)

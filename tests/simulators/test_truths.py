@@ -10,11 +10,17 @@ from bayes_intgen.simulators import (
     Binary,
     Counts,
     DoseResponse,
+    Interacting,
     Linear,
+    MarketingPanel,
     MediaMix,
     Ordered,
     Polynomial,
+    RepeatedVisits,
+    SharedConfounder,
+    ShiftedSupport,
     StructuralCausalModel,
+    WeeklyPanel,
     ZeroInflated,
 )
 
@@ -78,7 +84,7 @@ def test_datasets_have_the_requested_rows_of_each_regime_and_a_seed_gives_one() 
 
 
 BINARY, ORDERED, MEDIA = MODELS["binary"], MODELS["3 levels"], MediaMix.random(2, seed=0)
-POINT = [[1.0, 2.0]]
+REGIONS = MarketingPanel.random(2, seed=3)
 BAD = [
     (lambda: MEDIA.dataset(0, seed=0), "rows of observational must be .* at least 1, not 0"),
     (lambda: MEDIA.dataset({("tv",): 1.5}, seed=0), r"rows of do\(tv\) .* not 1.5"),
@@ -95,6 +101,19 @@ BAD = [
     (lambda: Stepped.random(2, 0, shape="wavy"), "unknown shape 'wavy'"),
     (lambda: BINARY.joint_effect([[0, 1, 0.5]]), "'a3' has the levels 0 to 1, not 0.5"),
     (lambda: ORDERED.joint_effect([[3, 1, 1]]), "'a1' has the levels 0 to 2, not 3"),
+    (lambda: Interacting(MEDIA, -1.0), "from 0 up, not -1.0"),
+    (lambda: ShiftedSupport(MEDIA, np.nan), "finite"),
+    (lambda: Interacting(MEDIA, 1.0, pair=("tv", "tv")), "two different actions"),
+    (lambda: Interacting(MEDIA, 1.0, pair=("tv", "x")), "of 'tv', 'radio'"),
+    (lambda: Interacting(MediaMix.random(1, seed=0), 1.0), "pair must name two"),
+    (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
+    (lambda: RepeatedVisits.random(2, seed=0, visits=0), "visits must be at least 1"),
+    (lambda: RepeatedVisits.random(2, 0).dataset(0, 0), "rows must be at least 1"),
+    (lambda: WeeklyPanel(REGIONS, hold=0), "hold must be a whole number of at least 1"),
+    (lambda: WeeklyPanel(REGIONS, weeks=20), "20 weeks are less than two experiments of 16"),
+    (lambda: WeeklyPanel(REGIONS, causes=1.0), "causes must be"),
+    (lambda: WeeklyPanel(REGIONS, carryover=(0.5, -0.1)), "carryover must be"),
+    (lambda: WeeklyPanel(REGIONS, growth=np.nan), "growth must be a finite number"),
 ]
 
 
@@ -134,29 +153,28 @@ def test_actions_are_counts_overdispersed_in_observational_rows() -> None:
         np.testing.assert_allclose(was_set.var(axis=0) / was_set.mean(axis=0), 1, atol=0.06)
 
 
-def test_doses_stay_in_range_and_experiments_cover_it() -> None:
+@pytest.mark.parametrize(("kind", "share"), [(DoseResponse, 0.98), (MediaMix, 0.97)])
+def test_experiments_cover_the_observed_range(kind, share: float) -> None:
+    for seed in range(5):
+        observed, was_set = observed_and_set(kind.random(4, seed=seed), 20_000)
+        low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
+        assert ((observed > low) & (observed < high)).mean() > share
+
+
+def test_doses_stay_in_range() -> None:
     for seed in range(5):
         model = DoseResponse.random(4, seed=seed)
-        observed, was_set = observed_and_set(model, 20_000)
-        for actions in (observed, was_set):
-            assert (actions > 0).all()
-            assert (actions < model.highest).all()
-        low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
-        assert ((observed > low) & (observed < high)).mean() > 0.98
+        for actions in observed_and_set(model, 20_000):
+            assert ((actions > 0) & (actions < model.highest)).all()
 
 
-def test_experiments_cover_the_observed_range_and_observational_means_are_biased() -> None:
+def test_observational_means_of_media_mixes_are_biased() -> None:
     for seed in range(5):
         model = MediaMix.random(4, seed=seed)
-        rng = np.random.default_rng(0)
-        observed, outcome = model.sample((), 20_000, rng)
-        was_set, _ = model.sample(model.names, 20_000, rng)
-        low, high = np.quantile(was_set, [0.005, 0.995], axis=0)
-        assert ((observed > low) & (observed < high)).mean() > 0.97
-        truth = model.joint_effect(observed)
+        observed, outcome = model.sample((), 20_000, np.random.default_rng(0))
         design = np.column_stack([np.ones(len(observed)), np.log(observed)])
-        naive = np.linalg.lstsq(design, outcome, rcond=None)[0][1:]
-        causal = np.linalg.lstsq(design, truth, rcond=None)[0][1:]
+        both = np.column_stack([outcome, model.joint_effect(observed)])
+        naive, causal = np.linalg.lstsq(design, both, rcond=None)[0][1:].T
         assert (naive > causal).all()
         assert naive.mean() > 1.3 * causal.mean()
 
@@ -166,9 +184,9 @@ def test_names_and_effects_at_zero_and_half_spend() -> None:
     assert model.names[:2] == ("tv", "radio")
     assert model.names[8:] == ("channel9", "channel10")
     assert len(set(model.names)) == 10
-    zeros = np.zeros((1, 10))
-    assert model.joint_effect(zeros)[0] == pytest.approx(model.hidden.level)
-    assert model.joint_effect(-zeros - 1)[0] == pytest.approx(model.hidden.level)
+    for spend in (0.0, -1.0):
+        effect = model.joint_effect(np.full((1, 10), spend))
+        assert effect[0] == pytest.approx(model.hidden.level)
     assert (model.saturation(0, model.half_spend[:1]) == 0.5).all()
 
 
@@ -176,13 +194,11 @@ def test_names_and_effects_at_zero_and_half_spend() -> None:
 def test_every_level_occurs_and_settings_are_uniform(levels: int) -> None:
     model = Ordered.random(3, seed=0, levels=levels)
     observed, was_set = observed_and_set(model, 20_000)
-    for k in range(3):
-        distinct, counts = np.unique(observed[:, k], return_counts=True)
-        np.testing.assert_array_equal(distinct, np.arange(levels))
-        assert counts.min() > 20_000 / levels / 10
-        counts = np.bincount(was_set[:, k].astype(int), minlength=levels)
-        share = 1 / levels
-        assert (np.abs(counts / 20_000 - share) < 4.5 * np.sqrt(share * (1 - share) / 20_000)).all()
+    every, share = np.arange(levels)[:, None, None], 1 / levels
+    assert np.isin(observed, every).all()
+    assert (observed == every).mean(axis=1).min() > share / 10
+    error = np.sqrt(share * (1 - share) / 20_000)
+    assert (np.abs((was_set == every).mean(axis=1) - share) < 4.5 * error).all()
 
 
 def test_effects_are_monotone_or_free() -> None:

@@ -1,10 +1,7 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from _study_worlds import Mistyped
 
-import bayes_intgen as bi
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators import (
     DoseResponse,
@@ -20,23 +17,19 @@ from bayes_intgen.simulators import (
 SEEDS = {MediaMix: 1, Linear: 3, Polynomial: 2, DoseResponse: 1}
 BASES = [world.random(3, seed=seed) for world, seed in SEEDS.items()]
 MEDIA = BASES[0]
-KINDS = [Interacting, SharedConfounder, ShiftedSupport, Mistyped]
-each_kind = pytest.mark.parametrize("kind", KINDS)
 each_base = pytest.mark.parametrize("base", BASES, ids=lambda m: type(m).__name__)
 
 
 def assert_same_rows(model: StructuralCausalModel, base: StructuralCausalModel, *regimes) -> None:
     for regime in regimes:
         one, other = (m.sample(regime, 200, np.random.default_rng(0)) for m in (model, base))
-        np.testing.assert_array_equal(one[0], other[0])
-        np.testing.assert_array_equal(one[1], other[1])
+        for rows, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(rows, expected)
 
 
-@each_kind
+@pytest.mark.parametrize("kind", [Interacting, SharedConfounder, ShiftedSupport, Mistyped])
 @each_base
-def test_strength_zero_equals_the_base(
-    kind: Callable[..., StructuralCausalModel], base: StructuralCausalModel
-) -> None:
+def test_strength_zero_equals_the_base(kind, base: StructuralCausalModel) -> None:
     model = kind(base, 0.0)
     assert_same_rows(model, base, (), base.names[:1], base.names)
     points, _ = base.sample((), 10, np.random.default_rng(0))
@@ -85,21 +78,9 @@ def test_strength_of_an_interaction_is_its_share_of_the_effect() -> None:
 
 def test_a_shift_moves_settings_only() -> None:
     model = ShiftedSupport(MEDIA, 3.0)
-    shifted, _ = model.sample(MEDIA.names, 50_000, np.random.default_rng(0))
-    before, _ = MEDIA.sample(MEDIA.names, 50_000, np.random.default_rng(0))
+    shifted, before = (
+        own.sample(MEDIA.names, 50_000, np.random.default_rng(0))[0] for own in (model, MEDIA)
+    )
     np.testing.assert_allclose((shifted - before).mean(axis=0) / before.std(axis=0), 3.0, rtol=0.05)
     assert (shifted.min(axis=0) > np.quantile(before, 0.9, axis=0)).all()
     assert_same_rows(model, MEDIA, ())
-
-
-def test_bad_input_raises_informative_errors() -> None:
-    for call, message in [
-        (lambda: Interacting(MEDIA, -1.0), "from 0 up, not -1.0"),
-        (lambda: ShiftedSupport(MEDIA, np.nan), "finite"),
-        (lambda: Interacting(MEDIA, 1.0, pair=("tv", "tv")), "two different actions"),
-        (lambda: Interacting(MEDIA, 1.0, pair=("tv", "x")), "of 'tv', 'radio', 'search'"),
-        (lambda: Interacting(MediaMix.random(1, seed=0), 1.0), "two different actions"),
-        (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
-    ]:
-        with pytest.raises(bi.ModelError, match=message):
-            call()

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-import bayes_intgen as bi
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators import Linear, MarketingPanel, WeeklyPanel
 
@@ -91,15 +90,3 @@ def test_experiments_hold_settings_and_lie_beside_history_or_after_it() -> None:
     assert experiments["week"].max() == 103
     columns = panel.dataset(0).columns
     assert (columns.every, columns.unit, columns.time) == (("week", "region"), "region", "week")
-
-
-def test_bad_arguments() -> None:
-    for wrong, message in [
-        ({"hold": 0}, "hold must be a whole number of at least 1"),
-        ({"weeks": 20}, "20 weeks are less than two experiments of 16"),
-        ({"causes": 1.0}, "causes must be"),
-        ({"carryover": (0.5, -0.1)}, "carryover must be"),
-        ({"growth": np.nan}, "growth must be a finite number"),
-    ]:
-        with pytest.raises(bi.ModelError, match=message):
-            WeeklyPanel(REGIONS, **wrong)

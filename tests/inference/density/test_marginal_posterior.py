@@ -25,16 +25,15 @@ MATERN = {"prior": bi.GP(kernel="matern32"), "bias": {"red": bi.GP(kernel="mater
 def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lifted) -> None:
     if lifted:
         data = data.add_lift_test("red", -0.5, 0.5, effect=0.9, se=0.05)
-    posterior = of_model(data, **model)
-    rng = np.random.default_rng(0)
-    at, target = posterior.start + 0.7 * rng.normal(size=len(posterior.start)), posterior
+    target, rng = of_model(data, **model), np.random.default_rng(0)
+    at = target.start + 0.7 * rng.normal(size=len(target.start))
     value, gradient = target.value_and_grad(at)
     with jax.enable_x64(True):
 
         def of_program(flat):
             sites = {n: flat[i] for n, i in target.priors.positions.items()}
             sites["noise_sd"] = sites["noise_sd"][0]
-            return potential_energy(marginal_program, (posterior.priors, posterior.sums), {}, sites)
+            return potential_energy(marginal_program, (target.priors, target.sums), {}, sites)
 
         expected, slopes = jax.value_and_grad(of_program)(at)
         padded = np.append(at, np.arange(1.0, target.compiled.size - len(at) + 1))
@@ -45,8 +44,8 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
         drawn_value, drawn = jax.jit(of_vector.potential_and_draw)(target.compiled, padded, normal)
     expected = float(expected)
     assert float(drawn_value) == pytest.approx(float(compiled_value), rel=1e-11)
-    size = posterior.terms.size
-    (of_conditional,) = posterior.conditional(posterior.sites(at)).draw(normal[None, :size])
+    size = target.terms.size
+    (of_conditional,) = target.conditional(target.sites(at)).draw(normal[None, :size])
     np.testing.assert_allclose(drawn[:size], of_conditional, rtol=1e-7, atol=1e-7)
     assert value == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8)
@@ -55,7 +54,7 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
     assert float(compiled_value) == pytest.approx(expected + rest @ rest / 2, rel=1e-11)
     np.testing.assert_allclose(compiled_gradient, [*slopes, *rest], rtol=1e-8, atol=1e-8)
     # Negative control: another point.
-    assert value != pytest.approx(target.value_and_grad(posterior.start)[0], rel=1e-6)
+    assert value != pytest.approx(target.value_and_grad(target.start)[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("prior", ["gp", "spline"])
@@ -63,13 +62,12 @@ def test_hessian_is_that_of_differences_of_the_gradient(data, prior) -> None:
     target = of_model(data, prior=prior)
     at = target.start + 0.3 * np.random.default_rng(2).normal(size=target.start.size)
     steps = 1e-5 * np.eye(len(at))
-    difference = np.array(
-        [target.value_and_grad(at + e)[1] - target.value_and_grad(at - e)[1] for e in steps]
-    )
-    scale = np.abs(difference / 2e-5).max()
-    np.testing.assert_allclose(target.hessian(at), difference / 2e-5, atol=1e-3 * scale)
+    ahead, behind = ([target.value_and_grad(at + e)[1] for e in own] for own in (steps, -steps))
+    expected = np.subtract(ahead, behind) / 2e-5
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(target.hessian(at), expected, atol=1e-3 * scale)
     # Negative control: another point.
-    assert np.abs(target.hessian(at + 0.1) - difference / 2e-5).max() > 1e-2 * scale
+    assert np.abs(target.hessian(at + 0.1) - expected).max() > 1e-2 * scale
 
 
 def test_search_recovers_from_points_without_a_cholesky_factor() -> None:

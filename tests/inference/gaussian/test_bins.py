@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted, one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.basis.control import ControlBasis, ControlError
@@ -17,12 +18,12 @@ from bayes_intgen.models.terms import ALWAYS, Decomposition, Term
 from bayes_intgen.models.variance_function import VarianceFunction
 
 MODEL = bi.models.additive(covariates={"age": bi.GP()}, groups={"region": ["level"]})
-ROWS = 60_000
 
 
-def _data(rows: int = ROWS) -> bi.RegimeData:
+@pytest.fixture(scope="module")
+def rows() -> bi.RegimeData:
     """A long tail, an action that another moves and that is often zero, levels, and units."""
-    rng = np.random.default_rng(0)
+    rng, rows = np.random.default_rng(0), 60_000
     regime = rng.choice(["", "tv", "search", "promo"], size=rows)
     cause = rng.normal(size=(rows, 3))
     tv = np.exp(np.where(regime == "tv", rng.normal(size=rows), cause[:, 0]))
@@ -39,21 +40,8 @@ def _data(rows: int = ROWS) -> bi.RegimeData:
             **{"regime": regime, "sales": mean + 0.5 * rng.normal(size=rows)},
         }
     )
-    return bi.RegimeData.from_frame(
-        frame,
-        ["tv", "search", "promo"],
-        "sales",
-        "regime",
-        covariates=["age"],
-        groups=["region"],
-        weights="units",
-        labels={"": []},
-    )
-
-
-@pytest.fixture(scope="module")
-def rows() -> bi.RegimeData:
-    return _data()
+    roles = {"covariates": ["age"], "groups": ["region"], "weights": "units"}
+    return bi.RegimeData.from_frame(frame, ["tv", "search", "promo"], "sales", "regime", **roles)
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +66,19 @@ def _exact(rows: Observations, terms: Decomposition) -> SufficientStatistics:
     return SufficientStatistics.over(terms.design(rows), rows.outcome - terms.centre, weights)
 
 
+def _error(sums: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Errors of products of columns, relative to their lengths."""
+    size = np.sqrt(np.diag(exact))
+    return np.abs(sums - exact) / np.outer(size, size)
+
+
 def _answers(sums: SufficientStatistics, terms: Decomposition, at: Observations) -> np.ndarray:
     """Posterior means and standard deviations of the mean at rows, at the prior's median."""
     posterior = MarginalPosterior.of(MODEL, terms, sums)
     conditional = posterior.conditional(posterior.sites(posterior.start))
-    mean, covariance = conditional.mean, conditional.covariance
     design = terms.design(at)
-    return np.array([design @ mean, np.sqrt(np.sum(design @ covariance * design, axis=1))])
+    variance = np.sum(design @ conditional.covariance * design, axis=1)
+    return np.array([design @ conditional.mean, np.sqrt(variance)])
 
 
 def test_posteriors_are_those_of_exact_sums(rows, terms) -> None:
@@ -113,8 +107,7 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
     assert any("," in name for name in finer)
     names = [*finer, "error", "phi(promo)", "delta(promo)", "phi(search) atom"]
     columns = np.concatenate([np.arange(every.size)[every.columns[name]] for name in names])
-    size = np.sqrt(np.diag(exact.xx))
-    error = np.abs(sums.xx - exact.xx) / np.outer(size, size)
+    error = _error(sums.xx, exact.xx)
     # Products are summed in single precision within a batch.
     assert error[np.ix_(columns, columns)].max() < 1e-5
     # Negative control: the others are interpolated.
@@ -123,27 +116,23 @@ def test_functions_with_jumps_and_piecewise_linear_ones_are_exact(rows, terms) -
 
 @pytest.mark.parametrize("largest", [0.0, 1e3, 1e6])
 def test_piecewise_linear_functions_are_right_beside_a_cell_far_away(largest) -> None:
-    rng = np.random.default_rng(5)
-    was_set = np.repeat([[0, 0], [1, 0], [0, 1]], 20_000, axis=0).astype(bool)
+    rng, was_set = np.random.default_rng(5), one_at_a_time(2, 20_000)
     actions = np.exp(rng.normal(size=was_set.shape) * [2.0, 0.1])
     actions[0, 0] = max(actions[0, 0], 1e3 * largest)
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=len(actions)), was_set)
     model = bi.models.additive()
     every = model.decompose(data).and_terms(model.fit_tests(data))
     sums = sufficient_statistics(data, every, VarianceFunction(), progress=False)
-    exact = _exact(data, every)
-    size = np.sqrt(np.diag(exact.xx))
-    assert (np.abs(sums.xx - exact.xx) / np.outer(size, size)).max() < 1e-3
+    assert _error(sums.xx, _exact(data, every).xx).max() < 1e-3
 
 
 @pytest.mark.parametrize("noise", [1.0, 1e-2, 1e-4])
 def test_noise_is_right_also_where_it_is_next_to_nothing_of_the_outcome(noise) -> None:
-    rng = np.random.default_rng(4)
-    was_set = np.repeat([[0, 0], [1, 0], [0, 1]], 20_000, axis=0).astype(bool)
+    rng, was_set = np.random.default_rng(4), one_at_a_time(2, 20_000)
     actions = rng.normal(size=was_set.shape)
     outcome = actions @ [1.0, 2.0] + noise * rng.normal(size=len(actions))
     data = bi.RegimeData.from_arrays(actions, outcome, was_set)
-    posterior = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+    posterior = fitted(data, bi.models.additive("linear"))
     sd = posterior.tree["posterior"]["noise_sd"].mean().item()
     # Four standard errors.
     assert sd == pytest.approx(noise, rel=4 / np.sqrt(2 * len(actions)))
@@ -160,8 +149,7 @@ def test_a_tail_far_beyond_all_other_values_is_fitted() -> None:
     actions = np.exp(4 * normal)
     outcome = (actions / actions.std(axis=0) + 0.5 * hidden).sum(axis=1)
     outcome += 0.5 * rng.normal(size=len(hidden))
-    data = bi.RegimeData.from_arrays(actions, outcome, which)
-    posterior = bi.fit(data, method="laplace", progress=False)
+    posterior = fitted(bi.RegimeData.from_arrays(actions, outcome, which))
     assert 0.5 < posterior.tree["posterior"]["noise_sd"].mean() < outcome.std()
 
 
@@ -182,9 +170,7 @@ def test_equal_rows_have_the_sums_of_all(rows_in_all) -> None:
     weights = 1 / spread(data.actions, data.intervened)
     exact = SufficientStatistics.over(every.design(data), outcome - every.centre, weights)
     assert (sums.rows, sums.factor.log_scale) == pytest.approx((exact.rows, exact.factor.log_scale))
-    size = np.sqrt(np.diag(exact.factor.matrix))
-    error = np.abs(sums.factor.matrix - exact.factor.matrix) / np.outer(size, size)
-    assert error.max() < 1e-12
+    assert _error(sums.factor.matrix, exact.factor.matrix).max() < 1e-12
     # Negative control: one number of many digits per row.
     moved = replace(data, actions=actions + 1e-9 * hidden)
     assert moved.joined is moved

@@ -2,23 +2,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
+from _marginals import marginal_posterior
 from scipy.stats import multivariate_normal
 
 import bayes_intgen as bi
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.conditional import (
     GRID,
     Conditional,
     ReducedStatistics,
     TermEvidence,
 )
-from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition, PseudoObservations
-from bayes_intgen.models.variance_function import VarianceFunction
 
 RNG = np.random.default_rng(0)
 N, P = 60, 7
@@ -58,20 +55,21 @@ def test_elimination_leaves_evidence_and_moments(known) -> None:
 def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     """The dense density is evaluated on a grid of the term's scale, and without the term."""
     own, scale, log_median, sigma = slice(2, 5), 0.3, np.log(0.1), 1.5
-    sd = SD.copy()
-    sd[own] = scale
     sums = SufficientStatistics.over(X, Y, W)
-    conditional = conditional_on(sums, MEAN, sd)
+
+    def with_scale(value: float) -> np.ndarray:
+        trial = SD.copy()
+        trial[own] = value
+        return trial
+
+    def density(value: float) -> float:
+        total = (X * with_scale(value) ** 2) @ X.T + np.diag(NOISE**2 / W)
+        return float(multivariate_normal.logpdf(Y, X @ MEAN, total))
+
+    conditional = conditional_on(sums, MEAN, with_scale(scale))
     mean, covariance = conditional.mean, conditional.covariance
     prior_of_scale = LogNormal(np.exp(log_median), sigma)
     evidence = TermEvidence.of_posterior(mean[own], covariance[own, own], scale, prior_of_scale)
-
-    def density(value: float) -> float:
-        trial = sd.copy()
-        trial[own] = value
-        total = (X * trial**2) @ X.T + np.diag(NOISE**2 / W)
-        return float(multivariate_normal.logpdf(Y, X @ MEAN, total))
-
     scales = np.exp(log_median + sigma * GRID)
     prior = np.exp(-(GRID**2) / 2)
     ratio = np.exp(np.array([density(s) for s in scales]) - density(0.0))
@@ -84,9 +82,7 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     precision = np.linalg.inv(covariance[own, own]) - np.eye(3) / scale**2
 
     def weighted_variance(value: float) -> float:
-        trial = sd.copy()
-        trial[own] = value
-        covariance = conditional_on(sums, MEAN, trial).covariance
+        covariance = conditional_on(sums, MEAN, with_scale(value)).covariance
         return float(np.trace(precision @ covariance[own, own]))
 
     mixture = sum(w * weighted_variance(s) for w, s in zip(weight, scales, strict=True))
@@ -99,23 +95,16 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
 MODEL = bi.models.additive("linear", groups={"patient": ["level", "a1"]})
 
 
-def _data(patients: int = 90, visits: int = 3) -> bi.RegimeData:
+def _data() -> bi.RegimeData:
     rng = np.random.default_rng(0)
-    patient = rng.permutation(np.repeat(np.arange(patients), visits))
+    patient = rng.permutation(np.repeat(np.arange(90), 3))
     actions = rng.normal(size=(len(patient), 2))
     intervened = np.eye(3, 2, -1, dtype=bool)[patient % 3]
-    level, slope = rng.normal(size=(2, patients))
+    level, slope = rng.normal(size=(2, 90))
     outcome = actions[:, 0] + level[patient] + slope[patient] * actions[:, 0]
     outcome = outcome + 0.3 * rng.normal(size=len(patient))
-    return bi.RegimeData.from_arrays(
-        actions, outcome, intervened, groups={"patient": patient.astype(str)}
-    )
-
-
-def _terms(data: Observations, ratio: tuple[float, ...] = (0.8, 2.0)) -> Decomposition:
-    terms = MODEL.decompose(data)
-    assert terms.random_effects is not None
-    return replace(terms, random_effects=replace(terms.random_effects, ratio=ratio))
+    groups = {"patient": patient.astype(str)}
+    return bi.RegimeData.from_arrays(actions, outcome, intervened, groups=groups)
 
 
 def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
@@ -127,25 +116,21 @@ def _covariance(data: Observations, terms: Decomposition) -> np.ndarray:
     return np.eye(len(data)) + same * ((columns * np.array(effects.ratio)) @ columns.T)
 
 
-def of_terms(data: Observations, terms: Decomposition) -> MarginalPosterior:
-    statistics = sufficient_statistics(data, terms, VarianceFunction(), False)
-    return MarginalPosterior.of(MODEL, terms, statistics)
-
-
 def test_log_evidence_is_that_of_a_normal_distribution_with_dense_covariance() -> None:
     data, sd, noise_sd = _data(), 0.7, 0.4
-    terms = _terms(data)
-    posterior = of_terms(data, terms)
+    terms = MODEL.decompose(data)
+    assert terms.random_effects is not None
+    terms = replace(terms, random_effects=replace(terms.random_effects, ratio=(0.8, 2.0)))
+    posterior = marginal_posterior(data, MODEL, terms)
     priors = posterior.priors
     sites = {"scale": np.full(len(terms.scales), sd), "noise_sd": np.array(noise_sd)}
     matrix = terms.matrix(data.inputs, data.intervened)
     prior = matrix * np.exp(2 * priors.log_sd(sites)) @ matrix.T
     covariance = prior + noise_sd**2 * _covariance(data, terms)
-    expected = stats.multivariate_normal.logpdf(
-        data.outcome - terms.centre, matrix @ priors.mean, covariance
-    )
+    residual = data.outcome - terms.centre
+    expected = multivariate_normal.logpdf(residual, matrix @ priors.mean, covariance)
     assert posterior.conditional(sites).posterior.log_integral == pytest.approx(expected, rel=1e-9)
     # Negative control: independent rows have another density.
     rows = replace(terms, random_effects=None)
-    other = of_terms(data, rows).conditional(sites).posterior.log_integral
+    other = marginal_posterior(data, MODEL, rows).conditional(sites).posterior.log_integral
     assert abs(other - expected) > 10

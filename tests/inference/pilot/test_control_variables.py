@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import covered, fitted, moments, one_at_a_time
 from numpy.typing import NDArray
 from scipy.stats import norm
 
@@ -44,9 +45,8 @@ def panel(
     return pd.concat(parts), np.column_stack([points, level.mean() + points @ slope])
 
 
-def fitted(frame: pd.DataFrame) -> bi.Posterior:
-    data = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", groups=["region"])
-    return bi.fit(data, method="laplace", progress=False)
+def read(frame: pd.DataFrame) -> bi.RegimeData:
+    return bi.RegimeData.from_frame(frame, NAMES, "y", "regime", groups=["region"])
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
@@ -56,11 +56,9 @@ def test_regions_that_move_all_actions_leave_little_error(kind: str, most: float
     for seed in range(3):
         frame, points = panel(seed, kind=kind)
         regions = pd.DataFrame({"region": frame["region"].unique()})
-        effect = fitted(frame).joint_effect(points[:, :2], population=regions)
-        draws = effect.to_numpy().reshape(-1, len(points))
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        errors.append(np.std(draws.mean(axis=0) - points[:, 2]) / points[:, 2].std())
-        inside.append(np.mean((low < points[:, 2]) & (points[:, 2] < high)))
+        effect = fitted(read(frame)).joint_effect(points[:, :2], population=regions)
+        errors.append(np.std(moments(effect)[0] - points[:, 2]) / points[:, 2].std())
+        inside.append(covered(effect, points[:, 2]).mean())
     # Functions of the action and of each cause by itself have 0.16, 0.33 and 0.11.
     assert np.mean(errors) < most
     assert np.mean(inside) > 0.7
@@ -69,16 +67,15 @@ def test_regions_that_move_all_actions_leave_little_error(kind: str, most: float
 def two_years(seed: int) -> tuple[bi.RegimeData, NDArray[np.float64]]:
     """Numbered weeks with a yearly season in actions and outcome, and the slopes of the actions."""
     rng = np.random.default_rng(seed)
-    mask = np.eye(3, 2, -1, dtype=bool).repeat([1000, 100, 100], axis=0)
+    mask = one_at_a_time(2, [1000, 100, 100])
     week, slope = rng.integers(0, 104, len(mask)), rng.normal(size=2)
     season, swing, seasonal = np.sin(2 * np.pi * week / 52), rng.uniform(0.5, 1), rng.normal(size=2)
     causes = rng.normal(size=mask.shape)
     observed = np.outer(season, seasonal) + causes + 0.7 * rng.normal(size=mask.shape)
     actions = np.where(mask, rng.normal(size=mask.shape), observed)
     outcome = actions @ slope + swing * season + causes.sum(axis=1) + rng.normal(size=len(mask))
-    return bi.RegimeData.from_arrays(
-        actions, outcome, mask, NAMES, covariates={"week": week}
-    ), slope
+    weeks = {"week": week}
+    return bi.RegimeData.from_arrays(actions, outcome, mask, NAMES, covariates=weeks), slope
 
 
 def test_a_season_that_moves_actions_is_not_taken_for_their_effects() -> None:
@@ -86,20 +83,17 @@ def test_a_season_that_moves_actions_is_not_taken_for_their_effects() -> None:
     z = []
     for seed in range(10, 16):
         data, slope = two_years(seed)
-        posterior = bi.fit(data, method="laplace", progress=False)
-        change = posterior.contrast(np.eye(2), np.zeros((1, 2)))
-        mean, sd = change.mean(("chain", "draw")), change.std(("chain", "draw"))
+        mean, sd = moments(fitted(data).contrast(np.eye(2), np.zeros((1, 2))))
         z.append((mean - slope) / sd)
     # Shrunken functions of the week alone leave 4.6, with finer ones or without.
     assert np.sqrt(np.mean(np.square(z))) < 1.7
 
 
 def test_a_bias_depends_on_causes_through_the_control_variable_alone() -> None:
-    posterior = fitted(panel(0)[0])
-    assert "delta(tv) control error" in {term.name for term in posterior.terms.terms}
     # Without evidence for any cause it is a function of the action.
-    frame = panel(0, pull=0.0)[0]
-    assert "delta(tv) control error" not in {term.name for term in fitted(frame).terms.terms}
+    for pull in (1.5, 0.0):
+        names = {term.name for term in fitted(read(panel(0, pull)[0])).terms.terms}
+        assert ("delta(tv) control error" in names) == bool(pull)
 
 
 def test_levels_of_regions_are_no_more_certain_than_what_is_usual_there() -> None:
@@ -107,7 +101,7 @@ def test_levels_of_regions_are_no_more_certain_than_what_is_usual_there() -> Non
     z = []
     for seed in range(4):
         frame, points = panel(seed, rows=200)
-        posterior, level = fitted(frame), np.random.default_rng(seed).normal(size=GROUPS)
+        posterior, level = fitted(read(frame)), np.random.default_rng(seed).normal(size=GROUPS)
         given = [{"region": str(region)} for region in range(GROUPS)]
         draws = [posterior.joint_effect(points[:1, :2], given=own).to_numpy() for own in given]
         error = np.reshape(draws, (GROUPS, -1)) - level[:, None]
@@ -120,24 +114,22 @@ def test_levels_of_regions_are_no_more_certain_than_what_is_usual_there() -> Non
 def test_effect_of_one_action_averages_the_control_variable_over_the_population() -> None:
     """Two routes: the average over regions is the mean of the effects in each region."""
     frame, points = panel(1)
-    posterior, some = fitted(frame), points[:5, :2]
+    posterior, some = fitted(read(frame)), points[:5, :2]
     regions = pd.DataFrame({"region": frame["region"].unique()})
-    together = posterior.effect(some, ["tv"], population=regions).mean(("chain", "draw"))
-    each = [
-        posterior.effect(some, ["tv"], given={"region": region}).mean(("chain", "draw"))
-        for region in regions["region"]
-    ]
-    np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-8)
+    together = posterior.effect(some, ["tv"], population=regions)
+    each = [posterior.effect(some, ["tv"], given={"region": own}) for own in regions["region"]]
+    expected = np.mean([moments(own)[0] for own in each], axis=0)
+    np.testing.assert_allclose(moments(together)[0], expected, rtol=1e-8)
 
 
 def test_the_control_variable_of_zeros_is_what_moves_an_action_beside_its_causes() -> None:
     """Also in regions with many zeros, in which the mean of an action says little of the cause."""
     frame, _ = panel(4, pull=2.0, kind="zeros")
-    data = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", groups=["region"])
+    data = read(frame)
     level = 2 * np.random.default_rng(4).normal(size=GROUPS)[frame["region"].astype(int)]
-    posterior = bi.fit(data, method="laplace", progress=False)
+    terms = fitted(data).terms.terms
     for k, name in enumerate(NAMES):
-        term = next(t for t in posterior.terms.terms if t.name == f"delta({name}) control error")
+        term = next(t for t in terms if t.name == f"delta({name}) control error")
         assert isinstance(term.component.basis, ControlError)
         free = ~data.in_memory.intervened[:, k]
         inputs = data.in_memory.inputs[free][:, list(term.inputs)]
@@ -160,17 +152,16 @@ def test_a_cause_that_stretches_an_action_leaves_no_bias_of_its_effect() -> None
     radio = np.where(intervened[:, 1], radio.std() * rng.normal(size=rows), radio)
     outcome = tv - radio + 2 * cause**2 + 0.3 * rng.normal(size=rows)
     data = bi.RegimeData.from_arrays(np.column_stack([tv, radio]), outcome, intervened, names=NAMES)
-    posterior = bi.fit(data, bi.models.additive(graph={"radio": ["tv"]}), method="laplace")
+    posterior = fitted(data, bi.models.additive(graph={"radio": ["tv"]}))
     points = np.column_stack([np.linspace(-1.5, 1.5, 7), np.zeros(7)])
-    effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
-    assert np.std(effect - points[:, 0]) < 0.04
+    assert np.std(moments(posterior.joint_effect(points))[0] - points[:, 0]) < 0.04
 
 
 def test_picture_of_a_bias_names_levels_at_their_values() -> None:
     frame, _ = panel(0, kind="levels")
     frame[NAMES] *= 10
-    data = bi.RegimeData.from_frame(frame, NAMES, outcome="y", regime="regime", groups=["region"])
-    ax = bi.fit(data, method="laplace", progress=False).plot_bias("tv", data)
+    data = read(frame)
+    ax = fitted(data).plot_bias("tv", data)
     assert ax.get_xticks().tolist() == [0.0, 10.0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "10"]
     dots = np.asarray(ax.collections[0].get_offsets())
@@ -196,8 +187,7 @@ def test_persistent_actions_tell_less_of_what_is_usual(decay: float, weeks: int)
 
     def variance_of_usual(**order: str) -> float:
         data = bi.RegimeData.from_frame(frame, ["tv"], "y", "regime", groups=["region"], **order)
-        terms = bi.fit(data, method="laplace", progress=False).terms.terms
-        bases = [term.component.basis for term in terms]
+        bases = [term.component.basis for term in fitted(data).terms.terms]
         control = next(own.control for own in bases if isinstance(own, ControlBasis))
         return float(np.square(control.root).sum())
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import one_at_a_time, sampled
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
@@ -14,21 +15,6 @@ MODEL = bi.models.additive()
 
 def learned(data: bi.RegimeData, graph=None) -> np.ndarray:
     return with_parents(data, replace(MODEL, graph=graph), MODEL.decompose(data)).parents
-
-
-def sampled(functions, rows: int, seed: int, settings=None) -> bi.RegimeData:
-    """Rows in which no action or one is set; function k maps actions, causes and noise to a_k."""
-    rng = np.random.default_rng(seed)
-    count = len(functions)
-    masks = np.repeat(np.vstack([np.zeros(count), np.eye(count)]) > 0, rows, axis=0)
-    causes, noise = rng.normal(size=(2, *masks.shape))
-    actions = np.zeros(masks.shape)
-    for k, function in enumerate(functions):
-        own = function(actions, causes[:, k], noise[:, k])
-        setting = 1.5 * rng.normal(size=len(masks)) if settings is None else settings[k](masks, rng)
-        actions[:, k] = np.where(masks[:, k], setting, own)
-    outcome = actions.sum(axis=1) + causes.sum(axis=1) + 0.3 * rng.normal(size=len(masks))
-    return bi.RegimeData.from_arrays(actions, outcome, masks)
 
 
 def exogenous(actions, cause, noise):
@@ -64,29 +50,28 @@ def test_an_experiment_in_some_of_many_groups_tells_of_an_edge(slope: float) -> 
 
 def test_rows_that_persist_are_few_independent_ones() -> None:
     """Settings that are held, and an action that persists, look alike for a while."""
-    found = {"held": [], "held, with a time": [], "new each week, with a time": []}
-    for kind, probabilities in found.items():
-        weeks = 8 if kind.startswith("held") else 1
-        for seed in range(6):
-            rng = np.random.default_rng(seed)
-            unit, week = np.divmod(np.arange(12 * 48), 48)
-            masks = np.stack([(unit < 6) & (week < 16), (unit >= 6) & (week < 16)], axis=1)
-            actions = rng.normal(size=masks.shape)
-            for i in np.flatnonzero(week):
-                actions[i] = 0.95 * actions[i - 1] + np.sqrt(1 - 0.95**2) * actions[i]
-            settings = 1.5 * rng.normal(size=masks.shape)[unit * 48 + week // weeks * weeks]
-            actions[:, 1] += settings[:, 0] * masks[:, 0] * (weeks == 1)
-            actions = np.where(masks, settings, actions)
-            frame = pd.DataFrame(actions, columns=["a", "b"])
-            frame["regime"] = np.array(["", "a", "b"])[masks @ [1, 2]]
-            frame = frame.assign(y=frame["a"] + rng.normal(size=len(frame)), week=week, unit=unit)
-            order = {"unit": "unit", "time": "week"} if kind.endswith("time") else {}
-            data = bi.RegimeData.from_frame(frame, ["a", "b"], "y", "regime", **order)
-            probabilities.append(learned(data)[1, 0])
-    assert max(found["held"]) > 0.9
-    assert max(found["held, with a time"]) < 0.25
+    unit, week = np.divmod(np.arange(12 * 48), 48)
+    masks = np.stack([(unit < 6) & (week < 16), (unit >= 6) & (week < 16)], axis=1)
+    regime = np.array(["", "a", "b"])[masks @ [1, 2]]
+
+    def probability_of_edge(seed: int, weeks: int, **order: str) -> float:
+        """With settings that are held for some weeks; new ones move the other action."""
+        rng = np.random.default_rng(seed)
+        actions = rng.normal(size=masks.shape)
+        for i in np.flatnonzero(week):
+            actions[i] = 0.95 * actions[i - 1] + np.sqrt(1 - 0.95**2) * actions[i]
+        settings = 1.5 * rng.normal(size=masks.shape)[unit * 48 + week // weeks * weeks]
+        actions[:, 1] += settings[:, 0] * masks[:, 0] * (weeks == 1)
+        a, b = np.where(masks, settings, actions).T
+        columns = {"a": a, "b": b, "y": a + rng.normal(size=len(a)), "regime": regime}
+        frame = pd.DataFrame(columns).assign(week=week, unit=unit)
+        return learned(bi.RegimeData.from_frame(frame, ["a", "b"], "y", "regime", **order))[1, 0]
+
+    order = {"unit": "unit", "time": "week"}
+    assert max(probability_of_edge(seed, 8) for seed in range(6)) > 0.9
+    assert max(probability_of_edge(seed, 8, **order) for seed in range(6)) < 0.25
     # Negative control: an edge, and settings that are not held.
-    assert np.median(found["new each week, with a time"]) > 0.9
+    assert np.median([probability_of_edge(seed, 1, **order) for seed in range(6)]) > 0.9
 
 
 def test_an_ancestor_is_no_parent() -> None:
@@ -147,21 +132,18 @@ def test_levels_and_atoms() -> None:
         lambda a, c, v: (c > 0).astype(float),
         lambda a, c, v: np.maximum(c + 0.8 * a[:, 0] - 0.4, 0.0),
     ]
-    probability = learned(sampled(functions, 800, 4, [on_off, normal]))
+    probability = learned(sampled(functions, 800, 4, settings=[on_off, normal]))
     assert probability[1, 0] > 0.95
     assert probability[0, 1] < 0.1
 
 
 def test_unordered_levels() -> None:
-    rng = np.random.default_rng(5)
-    rows = 900
-    masks = np.repeat([[False, False], [True, False], [False, True]], rows // 3, axis=0)
-    letter = rng.choice(["x", "y", "z", "w"], size=rows)
+    rng, masks = np.random.default_rng(5), one_at_a_time(2, 300)
+    letter = rng.choice(["x", "y", "z", "w"], size=900)
     # The middle level in the alphabet moves the other action.
-    dose = rng.normal(size=rows) + np.where(masks[:, 1], 0.0, 1.2 * (letter == "y"))
-    actions = np.empty((rows, 2), dtype=object)
-    actions[:, 0], actions[:, 1] = letter, dose
-    data = bi.RegimeData.from_arrays(actions, dose + rng.normal(size=rows), masks)
+    dose = rng.normal(size=900) + np.where(masks[:, 1], 0.0, 1.2 * (letter == "y"))
+    actions = np.column_stack([letter.astype(object), dose.astype(object)])
+    data = bi.RegimeData.from_arrays(actions, dose + rng.normal(size=900), masks)
     probability = learned(data)
     assert probability[1, 0] > 0.95
     assert probability[0, 1] < 0.2
@@ -169,7 +151,7 @@ def test_unordered_levels() -> None:
 
 def test_a_shared_observed_cause_of_a_setting_is_no_edge() -> None:
     """The setting of red, and green, both depend on age."""
-    masks = np.repeat([[False, False], [True, False], [False, True]], 500, axis=0)
+    masks = one_at_a_time(2, 500)
 
     def probability_of_edge(seed: int, known: bool) -> float:
         rng = np.random.default_rng(seed)
@@ -206,37 +188,30 @@ def test_units_and_the_order_of_rows_do_not_matter() -> None:
 
 def test_rows_of_one_patient_are_no_independent_evidence() -> None:
     """Each patient has one setting of red, and a level of green in ten visits."""
-    patients, visits = 100, 10
-    unit = np.repeat(np.arange(patients), visits)
-    masks = np.repeat([[True, False], [False, True]], len(unit), axis=0)
+    patient = np.repeat(np.arange(200), 10)
+    masks = np.repeat([[True, False], [False, True]], 1000, axis=0)
 
     def probability_of_edge(seed: int, groups: dict | None) -> float:
         rng = np.random.default_rng(seed)
-        actions = rng.normal(size=(2 * patients, 2))[np.concatenate([unit, unit + patients])]
+        actions = rng.normal(size=(200, 2))[patient]
         actions[:, 1] += 0.3 * rng.normal(size=len(actions))
         outcome = actions.sum(axis=1) + rng.normal(size=len(actions))
-        data = bi.RegimeData.from_arrays(
-            actions, outcome, masks, groups=groups, require_observational=False
-        )
-        return float(learned(data)[1, 0])
+        options = {"groups": groups, "require_observational": False}
+        return float(learned(bi.RegimeData.from_arrays(actions, outcome, masks, **options))[1, 0])
 
-    names = {"patient": np.concatenate([unit, unit + patients]).astype(str)}
-    by_patient, as_rows = (
-        np.array([probability_of_edge(seed, groups) for seed in range(20)])
-        for groups in (names, None)
-    )
-    assert (by_patient > 0.5).mean() <= 0.15
+    def share_of_edges(groups: dict | None) -> float:
+        return np.mean([probability_of_edge(seed, groups) > 0.5 for seed in range(20)])
+
+    assert share_of_edges({"patient": patient.astype(str)}) <= 0.15
     # Negative control: visits taken for independent rows.
-    assert (as_rows > 0.5).mean() > 0.5
+    assert share_of_edges(None) > 0.5
 
 
 def tables(few: bi.RegimeData, number: int, sd: float | None) -> bi.RegimeData:
     """The rows as means of several units, with the sd of the outcome among them if it is known."""
     sds = None if sd is None else np.full(len(few), sd)
-    weights = np.full(len(few), float(number))
-    return bi.RegimeData.from_arrays(
-        few.actions, few.outcome, few.intervened, weights=weights, outcome_sd=sds
-    )
+    columns = {"weights": np.full(len(few), float(number)), "outcome_sd": sds}
+    return bi.RegimeData.from_arrays(few.actions, few.outcome, few.intervened, **columns)
 
 
 def coarse(rows: int, seed: int) -> bi.RegimeData:
@@ -244,7 +219,7 @@ def coarse(rows: int, seed: int) -> bi.RegimeData:
     fine = sampled([exogenous, lambda a, c, v: 0.2 * a[:, 0] + c + 0.5 * v], rows, seed)
     actions = (2 * fine.actions).round() / 2
     first = np.unique(np.column_stack([fine.intervened, actions]), axis=0, return_index=True)[1]
-    return bi.RegimeData.from_arrays(actions[first], fine.outcome[first], fine.intervened[first])
+    return replace(fine, actions=actions).take(first)
 
 
 def test_cells_count_as_many_rows() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted
 
 import bayes_intgen as bi
 from bayes_intgen.inference.pilot.residuals import FarOutcomes, estimate_ratio, independent_share
@@ -88,7 +89,6 @@ def test_counts_are_not_reported() -> None:
     outcome = np.random.default_rng(0).poisson(1.0, len(clean)).astype(float)
     outcome[3] = 60
     data = replace(clean, outcome=outcome)
-    linear = bi.models.additive("linear")
-    posterior = bi.fit(data, linear, method="laplace", draws=10, progress=False)
+    posterior = fitted(data, bi.models.additive("linear"), draws=10)
     assert posterior.outcome_kind == "count"
     assert "far_rows" not in posterior.tree["constant_data"]

@@ -4,6 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import fitted, sampled
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
@@ -11,20 +12,16 @@ from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
-NAMES = ("a1", "a2", "a3")
-
 
 def world(product: float, rows: int = 500, seed: int = 0):
     """Three actions; the third is ``product`` times the product of the others, plus its cause."""
-    rng = np.random.default_rng(seed)
-    masks = np.repeat(np.vstack([np.zeros((1, 3)), np.eye(3)]).astype(bool), rows, axis=0)
-    causes = rng.normal(size=masks.shape)
-    natural = causes + 0.5 * rng.normal(size=masks.shape)
-    actions = np.where(masks, rng.normal(size=masks.shape), natural)
-    actions[~masks[:, 2], 2] += product * (actions[:, 0] * actions[:, 1])[~masks[:, 2]]
-    outcome = np.tanh(actions).sum(axis=1) + causes.sum(axis=1)
-    outcome = outcome + 0.3 * rng.normal(size=len(outcome))
-    return bi.RegimeData.from_arrays(actions, outcome, masks, NAMES)
+
+    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
+        return np.tanh(actions).sum(axis=1) + causes.sum(axis=1)
+
+    own = [lambda a, c, v: c + 0.5 * v] * 2
+    third = [lambda a, c, v: c + 0.5 * v + product * a[:, 0] * a[:, 1]]
+    return sampled(own + third, rows, seed, outcome=outcome, settings=1.0)
 
 
 def test_graph_restricts_candidates_to_parents() -> None:
@@ -51,8 +48,7 @@ def test_a_product_of_parents_is_a_cause_of_its_own() -> None:
     errors = {}
     # With a learned graph the mean of the third action given its parents contains the product.
     for graph in ("any", None):
-        model = bi.models.additive(graph=graph)
-        posterior = bi.fit(data, model, method="laplace", progress=False)
+        posterior = fitted(data, bi.models.additive(graph=graph))
         effect = posterior.joint_effect(points).mean(("chain", "draw")).to_numpy()
         errors[graph] = float(np.std(effect - np.tanh(points).sum(axis=1)))
     assert errors[None] < 0.5 * errors["any"], errors

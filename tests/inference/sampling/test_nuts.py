@@ -68,27 +68,20 @@ def normal(covariance: np.ndarray) -> Normal:
     return Normal(np.linalg.inv(covariance), len(covariance))
 
 
-def sample(
-    target: Toy,
-    covariance: np.ndarray,
-    seed: int = 0,
-    draws=DRAWS,
-    warmup: int = 200,
-    target_accept: float = 0.8,
-    surrogate: Toy | None = None,
-    **more,
-):
-    settings = SamplerSettings(seed, CHAINS, draws, warmup, target_accept, progress=False)
+def sample(target: Toy, surrogate=None, quantities=lambda flat, _: flat, **settings):
+    """Draws, from an approximation with the unit matrix as covariance."""
+    common = {"chains": CHAINS, "draws": DRAWS, "warmup": 200, "target_accept": 0.8}
     density = target if surrogate is None else surrogate
     with jax.enable_x64(True):
-        approximation = Approximation(np.zeros(len(covariance)), covariance, density)
-        return nuts(target, approximation, settings, **more)
+        approximation = Approximation(np.zeros(target.size), np.eye(target.size), density)
+        own = SamplerSettings(**common | settings, progress=False)
+        return nuts(target, approximation, own, quantities)
 
 
 def test_a_correlated_normal_is_sampled_from_a_poor_initial_covariance() -> None:
     scale = np.array([0.1, 1.0, 10.0])
     covariance = np.array([[1, 0.8, 0], [0.8, 1, -0.5], [0, -0.5, 1]]) * np.outer(scale, scale)
-    draws = sample(normal(covariance), np.eye(3))
+    draws = sample(normal(covariance))
     assert draws.flat.shape == (CHAINS, DRAWS, 3)
     flat = draws.flat.reshape(-1, 3) / scale
     # At least a quarter of the 1,600 draws is effective for a target this easy.
@@ -115,8 +108,8 @@ VARIANCE = 1 - MEAN**2
 
 def test_delayed_acceptance_samples_the_exact_density() -> None:
     # Trajectories of few large steps would often return to where they began.
-    corrected = sample(SKEWED, np.eye(2), surrogate=normal(np.eye(2)), target_accept=0.9)
-    uncorrected = sample(normal(np.eye(2)), np.eye(2))
+    corrected = sample(SKEWED, surrogate=normal(np.eye(2)), target_accept=0.9)
+    uncorrected = sample(normal(np.eye(2)))
     first = corrected.flat[..., 0]
     ess = float(az.ess(first))
     assert ess > 400
@@ -148,7 +141,7 @@ WITH_COEFFICIENTS = replace(SKEWED, coefficients=3)
 
 @pytest.mark.parametrize("surrogate", [None, normal(np.eye(2))])
 def test_coefficients_are_drawn_given_each_draw(surrogate) -> None:
-    draws = sample(WITH_COEFFICIENTS, np.eye(2), surrogate=surrogate)
+    draws = sample(WITH_COEFFICIENTS, surrogate=surrogate)
     assert draws.coefficients.shape == (CHAINS, DRAWS, 3)
     # Residuals about the conditional means are standard normal, and independent of the sites.
     accepted = draws.statistics["accepted"]
@@ -172,7 +165,7 @@ class Nowhere(Toy):
 
 def test_chains_repeat_their_start_if_no_proposal_has_a_density() -> None:
     stuck = Nowhere(SHAPE, coefficients=3)
-    draws = sample(stuck, np.eye(2), surrogate=normal(np.eye(2)), draws=20, warmup=20)
+    draws = sample(stuck, surrogate=normal(np.eye(2)), draws=20, warmup=20)
     assert not draws.statistics["accepted"].any()
     assert (draws.coefficients == draws.coefficients[:, :1]).all()
     # Coefficients drawn at the start, different ones in each chain.
@@ -182,7 +175,7 @@ def test_chains_repeat_their_start_if_no_proposal_has_a_density() -> None:
 
 
 def test_a_poor_surrogate_is_dropped() -> None:
-    draws = sample(SKEWED, np.eye(2), surrogate=normal(np.diag([1e-3, 1.0])))
+    draws = sample(SKEWED, surrogate=normal(np.diag([1e-3, 1.0])))
     # After the warmup NUTS samples the exact density, starting at the last draws.
     assert draws.statistics["accepted"].all()
     first = draws.flat[..., 0]
@@ -202,15 +195,15 @@ HEAVY = StudentT(2.0, 3)
 
 
 def test_chains_run_until_they_have_converged() -> None:
-    easy = sample(normal(np.eye(2)), np.eye(2), draws=None)
-    hard = sample(HEAVY, np.eye(3), draws=None)
+    easy = sample(normal(np.eye(2)), draws=None)
+    hard = sample(HEAVY, draws=None)
     assert MIN_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MAX_DRAWS
     for draws in (easy, hard):
         assert shortfalls(draws.flat).max() <= 1
         assert all(len(v[0]) == draws.flat.shape[1] for v in draws.statistics.values())
     # The hard target needs more, and has the draws of a run with that fixed number.
     assert shortfalls(hard.flat[:, :MIN_DRAWS]).max() > 1
-    fixed = sample(HEAVY, np.eye(3), draws=hard.flat.shape[1])
+    fixed = sample(HEAVY, draws=hard.flat.shape[1])
     np.testing.assert_allclose(hard.flat, fixed.flat, rtol=1e-12)
     np.testing.assert_array_equal(hard.statistics["n_steps"], fixed.statistics["n_steps"])
 
@@ -220,7 +213,7 @@ def test_chains_run_until_they_have_converged() -> None:
 )
 def test_stopping_rule_assesses_the_quantities(quantities) -> None:
     # Running sums, of sites or of coefficients, in which no two chains agree.
-    draws = sample(WITH_COEFFICIENTS, np.eye(2), draws=None, quantities=quantities)
+    draws = sample(WITH_COEFFICIENTS, draws=None, quantities=quantities)
     assert draws.flat.shape[1] == MAX_DRAWS
 
 
@@ -234,7 +227,7 @@ class Partly(Normal):
 @pytest.mark.parametrize("surrogate", [None, normal(np.eye(2))])
 def test_points_of_undefined_density_are_never_accepted(surrogate) -> None:
     partly = Partly(np.eye(2), coefficients=3)
-    draws = sample(partly, np.eye(2), seed=7, surrogate=surrogate)
+    draws = sample(partly, seed=7, surrogate=surrogate)
     assert (draws.flat[..., 0] <= 1.2).all()
     assert np.isfinite(draws.statistics["lp"]).all()
     # Some proposals of the surrogate were rejected, others accepted.
