@@ -91,25 +91,16 @@ class Grid:
             out.append(supported if supported.any() else ~supported)
         return out
 
-    def best(
-        self,
-        budget: float | None,
-        elsewhere: bool = False,
-        gains: Sequence[Array] | None = None,
-    ) -> Array:
-        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
-
-        With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
-        """
-        return self.plans(self.choices(budget, elsewhere, gains))
-
     def choices(
         self,
         budget: float | None,
         elsewhere: bool = False,
         gains: Sequence[Array] | None = None,
     ) -> Positions:
-        """Positions of the options of :meth:`best`, shape (S, components)."""
+        """Options with the largest gains within a budget, (S, components); see `best_choices`.
+
+        With ``elsewhere``, of those that rows elsewhere support. Other gains may be given.
+        """
         values = self.gains if gains is None else gains
         if elsewhere:
             allowed = zip(self.elsewhere, values, strict=True)

@@ -204,11 +204,10 @@ class Search:
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
-        if problem.is_feasible(grid.best(problem.budget, gains=grid.means))[0]:
-            points = grid.plans(self._choices_of_draws)
-        else:
-            points = grid.best(problem.budget, elsewhere=True)
-        distinct, which = np.unique(points, axis=0, return_inverse=True)
+        best = grid.choices(problem.budget, gains=grid.means)
+        everywhere = problem.is_feasible(grid.plans(best))[0]
+        choices = self._choices_of_draws if everywhere else grid.choices(problem.budget, True)
+        distinct, which = np.unique(grid.plans(choices), axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
         worth = self.surface.draws(pool)
@@ -256,7 +255,8 @@ class Search:
         plans, weight = [], 0.0
         for _ in range(N_CAUTIOUS):
             values = [m - weight * v for m, v in zip(grid.means, variances, strict=True)]
-            plans.append(grid.best(self.problem.budget, elsewhere, values)[0])
+            choices = grid.choices(self.problem.budget, elsewhere, values)
+            plans.append(grid.plans(choices)[0])
             sd = float(self.gains(plans[-1][None]).std())
             if sd == 0 or weight == deviations / (2 * sd):
                 break
