@@ -16,7 +16,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.carryover import after_periods, restated
+from bayes_intgen.posterior.carryover import restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     coordinates,
@@ -196,13 +196,9 @@ def contrast(
     periods: int | None = None,
 ) -> Contrast:
     """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    quantity, terms = DIFFERENCE._replace(name="contrast"), posterior.terms
-    if periods is None:
-        return _between(posterior, quantity, to, start, intervened)
-    if intervened is not None:
-        intervened = checked_actions(intervened, terms.names)
+    quantity = DIFFERENCE._replace(name="contrast")
     change = _between(posterior, quantity, to, start, intervened, periods)
-    return change.assign_attrs(restated(change.attrs, terms, periods))
+    return change.assign_attrs(restated(change.attrs, posterior.terms, periods))
 
 
 def ratio(
@@ -242,11 +238,10 @@ def _between(
     labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     shown = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
-    if periods is not None:
-        terms = posterior.terms
-        ends, starts = (after_periods(terms, own, periods, intervened) for own in (ends, starts))
     # One query, so that there is one warning.
-    query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
+    together = np.concatenate([ends, starts])
+    query = support_of(posterior).query_at(together, intervened, periods=periods)
+    ends, starts = np.split(query.values, [len(ends)])
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     query = query._replace(labels=labels)

@@ -35,6 +35,7 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, InRegime
+from bayes_intgen.posterior.carryover import after_periods
 from bayes_intgen.posterior.population import Standardisation, words_of_value
 from bayes_intgen.posterior.schema import digest_of_covariates
 from bayes_intgen.text.messages import option, quoted
@@ -142,15 +143,22 @@ class FitSupport:
         return self.query_at(values, intervened)._replace(labels=labels)
 
     def query_at(
-        self, values: Array, intervened: Iterable[str] | None = None, subject: str = ""
+        self,
+        values: Array,
+        intervened: Iterable[str] | None = None,
+        subject: str = "",
+        periods: int | None = None,
     ) -> Query:
         """As :meth:`query`, at values that are valid, shape (M, K), levels by their codes.
 
-        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        ``subject`` names the points in the warning, such as ``"the baseline"``. With ``periods``
+        the values of the query are those after as many of them; see :func:`after_periods`.
         """
         names = self.terms.names
         actions = names if intervened is None else checked_actions(intervened, names)
         mask = checked_mask(actions, names)
+        if periods is not None:
+            values = after_periods(self.terms, values, periods, actions)
         verdict = self.verdict(values, mask)
         self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), np.arange(len(values))
