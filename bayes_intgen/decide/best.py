@@ -302,7 +302,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         baseline={name: own[1] for name, own in named.items()},
         objective="mean" if search.measure == MEAN else search.measure,
         value=search.corrected_value(point),
-        cost=cost if problem.has_costs else None,
+        cost=cost if any(problem.costs) else None,
         budget=problem.budget,
         target=None,
         profit=None if problem.value is None else profit,
@@ -359,7 +359,7 @@ def frontier(
 def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
     target, problem = real_number(target, "target"), search.problem
-    if not problem.has_costs:
+    if not any(problem.costs):
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)

@@ -256,13 +256,8 @@ def _groups(
     every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
     which = np.arange(len(every))
     if by is not None and by is not False:
-        columns = (
-            ()
-            if by is True
-            else (by,)
-            if isinstance(by, str)
-            else items(by, "by", "columns", PointsError)
-        )
+        names = [by] if isinstance(by, str) else [] if by is True else by
+        columns = items(names, "by", "columns", PointsError)
         for name in columns:
             if name not in every:
                 raise PointsError(

@@ -203,14 +203,12 @@ class Choice:
     @property
     def attributes(self) -> dict[str, Any]:
         """Attributes that describe the choice."""
-        attrs = self.plan.gain.attrs
         return {
-            "outcome": attrs["outcome"],
+            **self.plan.gain.attrs,
             "interval": "gain of the best plan over the baseline",
             "plan": spelled(self.plan.point),
             "baseline": spelled(self.plan.baseline),
             "beyond_support": int(self.beyond_support),
-            **{name: text for name, text in attrs.items() if name == "population"},
         }
 
 

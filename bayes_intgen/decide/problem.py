@@ -103,15 +103,12 @@ class Problem:
                 # The profit of a plan is compared with that of the baseline.
                 needed = np.union1d(needed, baseline[[k]])
             _check_cost(cost, names[k], categories[k], needed)
-        limits = None if beyond_support else posterior
-        problem = cls(
-            categories, candidates, costs, decision.budget, baseline, limits, decision.value
-        )
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
                 "the bounds and the support leave one plan only; widen the bounds of an action"
             )
-        return problem
+        limits = None if beyond_support else posterior
+        return cls(categories, candidates, costs, decision.budget, baseline, limits, decision.value)
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).
@@ -134,11 +131,6 @@ class Problem:
     def rates(self) -> Array:
         """Cost per unit, shape (K,); zero for actions whose levels have prices."""
         return np.array([0.0 if isinstance(own, Mapping) else own for own in self.costs])
-
-    @property
-    def has_costs(self) -> bool:
-        """Whether any plan costs anything."""
-        return any(self.costs)
 
     @property
     def cheapest(self) -> Array:

@@ -27,7 +27,7 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.posterior.carryover import after_periods, restated
+from bayes_intgen.posterior.carryover import restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
     RowsAlike,
@@ -245,7 +245,8 @@ class PosteriorDraws:
             return self.effect(points, self.actions, given=given, population=population)
         view = self.given(given).over(population)
         values = checked_points(points, self.actions, self.categories)
-        query = self._support.query_at(after_periods(self.terms, values, periods))
+        query = self._support.query_at(values, periods=periods)
+        self._support.warn_of_level(query.intervened, view.averages)
         mean = prediction_of(view).mean(query.values, query.mask)
         shown = query._replace(values=values, labels=point_labels(points, len(values)))
         effect = view._labelled("effect", mean, shown)
@@ -564,10 +565,10 @@ def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float
     return {name: float(out.mean()) for name, out in prediction.law.out_of_range(draws).items()}
 
 
-def prediction_of(posterior: PosteriorDraws) -> Prediction:
-    """Predictions in the population asked about, as arrays without validation or labels."""
+def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:
+    """Predictions in the population asked about, or another, without validation or labels."""
     scale_of = partial(draws_of_scale, posterior.tree)
-    return in_population(posterior._prediction, posterior.averages, scale_of)
+    return in_population(posterior._prediction, averages or posterior.averages, scale_of)
 
 
 def predictions_of_rows(
@@ -582,17 +583,15 @@ def predictions_of_rows(
     parts : iterator
         Rows, and predictions for them at actions that their ``values`` follow.
     """
-    known, columns = posterior.averages, posterior.terms.covariates
-    averages, parts = of_rows(posterior.tree, known, columns, table)
-    scale_of = partial(draws_of_scale, posterior.tree)
+    known = posterior.averages
+    averages, parts = of_rows(posterior.tree, known, posterior.terms.covariates, table)
 
     def prediction_for(own: RowsAlike) -> Prediction:
+        view = known._replace(population=own.population)
         if not own.values.shape[1]:
-            view = known._replace(population=own.population)
-            return in_population(posterior._prediction, view, scale_of)
+            return prediction_of(posterior, view)
         # Of a population only its groups that are not in the data matter to rows with all values.
-        view = known._replace(population=own.population, over=None)
-        return replace(in_population(posterior._prediction, view, scale_of), population=None)
+        return replace(prediction_of(posterior, view._replace(over=None)), population=None)
 
     return averages, ((own, prediction_for(own)) for own in parts)
 

@@ -124,13 +124,11 @@ def standardisation(
     columns, words = terms.covariates, _words_of_fit(tree, terms, regimes, given)
     fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
     values = _values_given(columns, given)
+    if population is not None and not len(columns):
+        raise PointsError("the fit has no covariates or groups, so population makes no difference")
     if isinstance(population, str):
         if population != BOOTSTRAP:
             raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
-        if not len(columns):
-            raise PointsError(
-                "the fit has no covariates or groups, so there is nothing to resample"
-            )
         words = f"{words}, {BOOTSTRAP_WORDS}"
     elif population is not None:
         rows = _values_of_table(columns, population, given)
@@ -224,7 +222,9 @@ def of_rows(
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
     out = warn_of_range("points", columns.names, values, low, high, columns.dates)
     at = [columns.every.index(name) for name in names]
-    distinct, counts = np.unique(values[:, at], axis=0, return_counts=True)
+    distinct, which, counts = np.unique(
+        values[:, at], axis=0, return_inverse=True, return_counts=True
+    )
     base = known.population or Population(np.full((1, len(columns)), np.nan), np.ones(1))
     units = np.tile(base.values, (len(distinct), 1, 1))
     units[:, :, at] = distinct[:, None]
@@ -238,7 +238,8 @@ def of_rows(
         new = np.where(values == UNSEEN, UNSEEN, 0.0).min(axis=0, keepdims=True)
         parts.append(RowsAlike(np.arange(len(table)), Population(new, np.ones(1)), values))
     else:
-        for own, (_, rows) in zip(units, _alike(values[:, at]), strict=True):
+        for i, own in enumerate(units):
+            rows = np.flatnonzero(which.ravel() == i)
             parts.append(RowsAlike(rows, Population(own, base.shares), values[rows, :0]))
     together = Population(
         units.reshape(-1, len(columns)), np.outer(counts / len(table), base.shares).ravel()
@@ -249,13 +250,6 @@ def of_rows(
         words += f"; otherwise {known.description}"
     averages = Standardisation(together, words, {**known.given, **cells}, known.over, out)
     return averages, parts
-
-
-def _alike(values: Array) -> Iterator[tuple[Array, NDArray[np.int_]]]:
-    """Distinct rows in order, each with its positions."""
-    distinct, which = np.unique(values, axis=0, return_inverse=True)
-    for i, row in enumerate(distinct):
-        yield row, np.flatnonzero(which.ravel() == i)
 
 
 def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
@@ -361,10 +355,6 @@ def words_of_value(value: Any) -> str:
 
 def _values_of_table(columns: CovariateColumns, population: Any, given: Collection[str]) -> Array:
     """Values of the rows of a population, shape (R, C + G); NaN in the columns that are given."""
-    if not len(columns):
-        raise PointsError(
-            "the fit has no covariates or groups, so a population makes no difference"
-        )
     table = as_table(population)
     if table is None:
         raise PointsError(f"population must be {KINDS}, not {type(population).__name__}")

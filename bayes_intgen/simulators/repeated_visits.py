@@ -42,7 +42,6 @@ class RepeatedVisits(ObservedCauses):
     age_pull : ndarray, shape (K,)
     """
 
-    base: StructuralCausalModel
     visits: int
     patient_sd: float
     ageing: float
