@@ -6,10 +6,9 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
-from bayes_intgen._arguments import seed_number
+from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
-from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.dose_response import DoseResponse
 from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns, random_base
@@ -72,8 +71,7 @@ class RepeatedVisits(ObservedCauses):
         >>> data.columns.every, len(data.columns.labels[0])
         (('age', 'patient'), 90)
         """
-        if visits < 1:
-            raise ModelError(f"visits must be at least 1, not {visits}")
+        whole_number(visits, "visits", 1)
         seed = seed_number(seed)
         model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, count])

@@ -89,7 +89,7 @@ def test_visits_of_a_patient_share_regime_age_and_level() -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(bi.ModelError, match="visits must be at least 1"):
+    with pytest.raises(bi.ModelError, match="visits must be a whole number of at least 1"):
         RepeatedVisits.random(2, seed=0, visits=0)
-    with pytest.raises(bi.ModelError, match="rows must be at least 1"):
+    with pytest.raises(bi.ModelError, match="rows must be a whole number of at least 1"):
         RepeatedVisits.random(2, seed=0).dataset(0, seed=0)
