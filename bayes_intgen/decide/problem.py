@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,8 @@ class Problem:
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
         baseline = fixed_values(posterior, default_point(posterior), decision.baseline)
         candidates = tuple(
-            _candidates(posterior, decision, k, categories[k], baseline) for k in range(len(names))
+            _candidates(posterior, k, decision.bounds.get(name), categories[k], baseline[k])
+            for k, name in enumerate(names)
         )
         if not beyond_support:
             candidates = _supported(posterior, candidates, baseline)
@@ -190,30 +191,26 @@ class Problem:
 
 
 def _candidates(
-    posterior: PosteriorDraws,
-    decision: Decision,
-    k: int,
-    levels: Categories | None,
-    baseline: Array,
+    posterior: PosteriorDraws, k: int, bounds: Any, levels: Categories | None, usual: float
 ) -> Array:
-    """Values of one action within its bounds."""
-    name, coordinate = posterior.actions[k], posterior.terms.coordinates[k]
-    bounds, named_levels = decision.bounds.get(name), posterior.categories[k]
+    """Values of one action within its bounds, that of the baseline, ``usual``, included."""
+    coordinate, named_levels = posterior.terms.coordinates[k], posterior.categories[k]
+    name = posterior.actions[k]
     if bounds is None:
-        ends = [coordinate.low, coordinate.high]
-    else:
+        every = (coordinate.low, coordinate.high)
+        bounds = every if named_levels is None else named_levels.labels
+    elif isinstance(bounds, str | int | float):
         # One value holds the action there.
-        bounds = (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
-        if named_levels is None and len(bounds) != 2:
-            raise ModelError(
-                f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
-            )
-        ends = [checked_value(bound, name, named_levels) for bound in bounds]
-    is_range = named_levels is None or (named_levels.ordered and len(ends) == 2)
+        bounds = (bounds, bounds)
+    if named_levels is None and len(bounds) != 2:
+        raise ModelError(
+            f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
+        )
+    ends = [checked_value(bound, name, named_levels) for bound in bounds]
     if levels is None:
-        extra = [v for v in (0.0, baseline[k]) if ends[0] <= v <= ends[1]]
+        extra = [v for v in (0.0, usual) if ends[0] <= v <= ends[1]]
         values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
-    elif bounds is None or is_range:
+    elif named_levels is None or (named_levels.ordered and len(ends) == 2):
         codes = np.array(levels.codes)
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
     else:
