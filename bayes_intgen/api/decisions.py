@@ -84,8 +84,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.best import best_plan, search_of
 
-        search = search_of(self, decision, objective, beyond_support)
-        return best_plan(self, search)
+        return best_plan(self, search_of(self, decision, objective, beyond_support))
 
     def frontier(
         self,

@@ -184,9 +184,8 @@ class Plan:
     def _lines(self) -> list[str]:
         table = self.summary()
         lines = []
-        words_of = {"effect": "joint effect"}
-        if self.profit is not None:
-            words_of |= {"gain": "gain in profit"}
+        of_profit = "" if self.profit is None else " in profit"
+        words_of = {"effect": "joint effect", "gain": f"gain{of_profit}"}
         stays = self.point == self.baseline
         for name in table["quantity"].to_numpy().tolist():
             if stays and name == "gain":

@@ -83,15 +83,13 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         level = probability(level, "level", PointsError)
         draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
         columns = statistics_of(draws, level)
-        if self.name == "ratio":
-            columns["above_one"] = (draws > 1).mean(axis=0)
-        else:
-            columns["above_zero"] = (draws > 0).mean(axis=0)
+        name, start = ("above_one", 1) if self.name == "ratio" else ("above_zero", 0)
+        columns[name] = (draws > start).mean(axis=0)
         if equivalent is not None:
             columns |= _equivalence(draws, equivalent)
         own = {name: c for name, c in self.coords.items() if c.dims == ("point",)}
-        attrs = {**self.attrs, "level": level}
-        return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
+        table = {name: ("point", column) for name, column in columns.items()}
+        return xr.Dataset(table, own, {**self.attrs, "level": level})
 
     def to_dataframe(
         self,

@@ -17,7 +17,7 @@ from bayes_intgen._arguments import (
 )
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label
+from bayes_intgen.basis.categories import Label, short_label
 from bayes_intgen.decide.belief import Targets
 from bayes_intgen.decide.best import Plan, plan_at, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
@@ -95,10 +95,9 @@ class Experiment:
     @property
     def label(self) -> str:
         """Label of the regime, with the values of actions for which they are given."""
-        values: Mapping[str, tuple[Label, ...]] = self.at
         return regime_label(
             [
-                f"{name}={'|'.join(map(str, values[name]))}" if name in values else name
+                f"{name}={'|'.join(map(str, self.at[name]))}" if name in self.at else name
                 for name in self.names
             ]
         )
@@ -366,10 +365,7 @@ def spelled(point: Mapping[str, Any]) -> str:
     >>> spelled({"tv": 2.0, "drug": "on"})
     'tv=2, drug=on'
     """
-    return ", ".join(
-        f"{name}={shorter_number(value)}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in point.items()
-    )
+    return ", ".join(f"{name}={short_label(value)}" for name, value in point.items())
 
 
 def explanations(table: xr.Dataset) -> list[str]:

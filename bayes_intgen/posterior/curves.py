@@ -109,10 +109,8 @@ def fixed_values(
     """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
     at = mapping(at, "at", "actions to values", PointsError)
     refuse_unknown_actions(at, posterior.actions, PointsError)
-    columns = zip(posterior.actions, posterior.categories, default.tolist(), strict=True)
-    return np.array(
-        [
-            checked_value(at[name], name, levels) if name in at else value
-            for name, levels, value in columns
-        ]
-    )
+    values = default.copy()
+    for name, value in at.items():
+        k = posterior.actions.index(name)
+        values[k] = checked_value(value, name, posterior.categories[k])
+    return values

@@ -41,8 +41,7 @@ def load_draws[T: PosteriorDraws](
 ) -> T:
     """Read a fit into memory, as an object of a class; see :func:`bayes_intgen.load`."""
     source = Path(path)
-    stored = _bytes_of(source)
-    content = without_checksum(stored)
+    content = without_checksum(_bytes_of(source))
     if content is None:
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated, damaged or another file, as "
