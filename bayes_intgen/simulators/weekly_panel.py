@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
