@@ -128,10 +128,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.best import frontier
 
-        return frontier(
-            self, decision, budgets, objective, level,
-            beyond_support=beyond_support,
-        )  # fmt: skip
+        return frontier(self, decision, budgets, objective, level, beyond_support)
 
     def cheapest(
         self,

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_intgen._arguments import instance, items, probability, real_number
@@ -35,9 +36,6 @@ from bayes_intgen.text.formats import (
     frame_along,
     shorter_number,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
@@ -134,7 +132,7 @@ class Plan:
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
 
-    def to_dataframe(self, level: float = 0.9) -> "pd.DataFrame":
+    def to_dataframe(self, level: float = 0.9) -> pd.DataFrame:
         """Table with a row per quantity: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Examples

@@ -1,9 +1,10 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -28,9 +29,6 @@ from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import Standardisation
 from bayes_intgen.text.formats import frame_along, shorter_number
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -97,7 +95,7 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         dim_order: Sequence[Hashable] | None = None,
         *,
         level: float = 0.9,
-    ) -> "pd.DataFrame":
+    ) -> pd.DataFrame:
         """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Parameters

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -45,9 +46,6 @@ from bayes_intgen.posterior.schema import (
     stored_model,
     stored_prediction,
 )
-
-if TYPE_CHECKING:
-    import narwhals as nw
 
 # Coordinates of draws that the name of an action does not replace.
 RESERVED = ("chain", "draw", "point", "supported")
@@ -572,7 +570,7 @@ def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = 
 
 
 def predictions_of_rows(
-    posterior: PosteriorDraws, table: "nw.DataFrame[Any]"
+    posterior: PosteriorDraws, table: nw.DataFrame[Any]
 ) -> tuple[Standardisation, Iterator[tuple[RowsAlike, Prediction]]]:
     """Predictions at the covariates and groups of each row of a table, where it has columns.
 

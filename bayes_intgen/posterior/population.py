@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -47,9 +48,6 @@ from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import first_few, hint, in_words, quoted
-
-if TYPE_CHECKING:
-    import narwhals as nw
 
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
@@ -202,7 +200,7 @@ def of_rows(
     tree: xr.DataTree,
     known: Standardisation,
     columns: CovariateColumns,
-    table: "nw.DataFrame[Any]",
+    table: nw.DataFrame[Any],
 ) -> tuple[Standardisation, list[RowsAlike]]:
     """Give each row of a table its own values of covariates and groups, where it has columns.
 
@@ -375,7 +373,7 @@ def asked_for(columns: CovariateColumns) -> list[str]:
 
 
 def _values_of_columns(
-    columns: CovariateColumns, table: "nw.DataFrame[Any]", names: Sequence[str]
+    columns: CovariateColumns, table: nw.DataFrame[Any], names: Sequence[str]
 ) -> Array:
     """Numbers and codes of some columns, shape (R, C + G); NaN in the others."""
     values = np.full((len(table), len(columns)), np.nan)

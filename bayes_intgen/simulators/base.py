@@ -230,9 +230,7 @@ def random_weights(
     graph: Mapping[str, tuple[str, ...]], low: float, high: float, rng: Generator
 ) -> Array:
     """Draw b_kj uniformly on (low, high) where A_j is a parent of A_k, else zero; shape (K, K)."""
-    names = list(graph)
-    between = np.zeros((len(names), len(names)))
-    for k, parents in enumerate(graph.values()):
-        for parent in parents:
-            between[k, names.index(parent)] = rng.uniform(low, high)
+    is_parent = np.array([[name in parents for name in graph] for parents in graph.values()])
+    between = np.zeros(is_parent.shape)
+    between[is_parent] = rng.uniform(low, high, is_parent.sum())
     return between
