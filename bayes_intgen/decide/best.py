@@ -271,14 +271,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
     both = np.stack([point, problem.baseline])
     worth, usual = search.surface.draws(both).T
     gain, optimism = search.corrected(worth - usual)
-    own, cost = usual + gain, float(problem.cost(point[None])[0])
-    draws = {
-        "effect": own if problem.value is None else (own + cost) / problem.value,
-        "profit": own,
-        "gain": gain,
-        # The plan itself is finer than the grid on which the best of each draw is searched.
-        "regret": np.maximum(best.worth - worth, 0.0),
-    }
+    profit, cost = usual + gain, float(problem.cost(point[None])[0])
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
 
@@ -288,12 +281,10 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         return xr.DataArray(values, every, list(every), name, attrs)
 
     named = {n: own.tolist() for n, own in named_points(both, names, categories).items()}
-    of_draws = decoded_table(best.points, categories)
-    answers = {name: labelled(name, values) for name, values in draws.items()}
-    profit = answers.pop("profit").assign_attrs(value=problem.value)
-    support = support_of(posterior)
-    basis = support.basis_of_level(names, posterior.averages)
-    answers["effect"] = answers["effect"].assign_attrs({"rests_on": basis} if basis else {})
+    support, value = support_of(posterior), problem.value
+    effect = labelled("effect", profit if value is None else (profit + cost) / value)
+    if basis := support.basis_of_level(names, posterior.averages):
+        effect.attrs["rests_on"] = basis
     return Plan(
         point={name: own[0] for name, own in named.items()},
         baseline={name: own[1] for name, own in named.items()},
@@ -302,14 +293,19 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         cost=cost if any(problem.costs) else None,
         budget=problem.budget,
         target=None,
-        profit=None if problem.value is None else profit,
+        effect=effect,
+        profit=None if value is None else labelled("profit", profit).assign_attrs(value=value),
+        gain=labelled("gain", gain),
         optimism=optimism,
-        best_of_draws=labelled("best of draws", of_draws, action=list(names)),
+        # The plan itself is finer than the grid on which the best of each draw is searched.
+        regret=labelled("regret", np.maximum(best.worth - worth, 0.0)),
+        best_of_draws=labelled(
+            "best of draws", decoded_table(best.points, categories), action=list(names)
+        ),
         probability_better=float((gain > 0).mean()),
         shadow_price=None,
         supported=bool(support.supported(point[None])[0]),
         remarks=search.remarks(gain),
-        **answers,
     )
 
 
