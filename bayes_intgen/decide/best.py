@@ -1,6 +1,6 @@
 """The best plan of a decision under a posterior, of each budget, and the cheapest to a target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -151,7 +151,7 @@ class Plan:
         if self.target is not None:
             title = f"Cheapest plan for {aim} (at least {format_number(self.target)} by the "
             title += f"{self.objective})"
-        return "\n".join([title, "", self._table, "", *self._lines])
+        return "\n".join([title, "", self._table, "", *self._lines()])
 
     def __repr__(self) -> str:
         return f"Plan({self.point})"
@@ -178,10 +178,8 @@ class Plan:
             rows.append([name, *cells])
         return align_columns(["", "plan", "baseline", "best of draws"], rows)
 
-    @property
-    def _lines(self) -> list[str]:
+    def _lines(self) -> Iterator[str]:
         table = self.summary()
-        lines = []
         of_profit = "" if self.profit is None else " in profit"
         words_of = {"effect": "joint effect", "gain": f"gain{of_profit}"}
         stays = self.point == self.baseline
@@ -195,24 +193,24 @@ class Plan:
             if name == "gain" and self.optimism > 0:
                 ends = (float(own[n]) + self.optimism for n in ("mean", "low", "high"))
                 line += f"; {format_estimate(*ends)[0]} before a correction for choosing the best"
-            lines.append(line)
+            yield line
         share = format_probability(self.probability_better)
         better = f"better than the baseline with probability {share}"
-        lines.append("the plan is the baseline" if stays else better)
+        yield "the plan is the baseline" if stays else better
         if self.budget is not None and self.cost is not None:
-            lines.append(
+            yield (
                 f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
                 f"unit of budget adds {shorter_number(self.shadow_price or 0.0, 2)}"
             )
         elif self.profit is not None and self.cost is not None:
-            lines.append(f"costs {shorter_number(self.cost)}")
+            yield f"costs {shorter_number(self.cost)}"
         if not self.supported:
-            lines.append("beyond the support of the rows: extrapolation")
+            yield "beyond the support of the rows: extrapolation"
         if "rests_on" in self.effect.attrs:
-            lines.append(self.effect.attrs["rests_on"])
+            yield self.effect.attrs["rests_on"]
         if "population" in self.gain.attrs:
-            lines.append(f"population: {self.gain.attrs['population']}")
-        return [*lines, *self.remarks]
+            yield f"population: {self.gain.attrs['population']}"
+        yield from self.remarks
 
 
 def search_of(
@@ -305,7 +303,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         probability_better=float((gain > 0).mean()),
         shadow_price=None,
         supported=bool(support.supported(point[None])[0]),
-        remarks=search.remarks(gain),
+        remarks=tuple(search.remarks(gain)),
     )
 
 

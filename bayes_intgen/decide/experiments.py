@@ -1,6 +1,6 @@
 """Planned experiments in the user's words, and their value: narrower intervals, better choices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -331,7 +331,7 @@ def experiment_values(
         {**choice.attributes, "level": level, "horizon": horizon},
     )
     table["evpi"] = choice.perfect_information
-    table["explanation"] = ("experiment", explanations(table))
+    table["explanation"] = ("experiment", [*explanations(table)])
     return table
 
 
@@ -368,9 +368,9 @@ def spelled(point: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={short_label(value)}" for name, value in point.items())
 
 
-def explanations(table: xr.Dataset) -> list[str]:
+def explanations(table: xr.Dataset) -> Iterator[str]:
     """A sentence per experiment: interval, value, and whether it is worth its cost."""
-    evpi, level, out = float(table["evpi"]), f"{table.attrs['level']:.0%}", []
+    evpi, level = float(table["evpi"]), f"{table.attrs['level']:.0%}"
     names = ("experiment", "rows", "width_before", "width_after", "evsi", "cost", "net_benefit")
     columns = (table[name].to_numpy().tolist() for name in names)
     for label, rows, before, after, evsi, cost, net in zip(*columns, strict=True):
@@ -379,9 +379,8 @@ def explanations(table: xr.Dataset) -> list[str]:
         part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
         worth = f", {'more' if net > 0 else 'less'} than their cost of {shorter_number(cost)}"
         worth *= cost > 0
-        out.append(
+        yield (
             f"{rows:,} more rows of {label.replace('observational', 'history')} narrow the {level} "
             f"interval of the gain from {widths[0]} to {widths[1]}, by {share:.0%}; a better "
             f"choice after them is worth {shorter_number(evsi, 2)}{part}{worth}."
         )
-    return out

@@ -11,7 +11,7 @@ largest sum of these within the budget, the best changes of two actions, and of 
 and the best that is feasible is kept, in windows that shrink around it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -175,20 +175,19 @@ class Search:
                 best, best_value = point, own
         return best
 
-    def remarks(self, gain: Array) -> tuple[str, ...]:
+    def remarks(self, gain: Array) -> Iterator[str]:
         """Say where the budget excludes the baseline, and where a plan may be no better."""
-        problem, out = self.problem, []
+        problem = self.problem
         within = "the bounds and the support"
         if problem.budget is not None:
             cost, budget = problem.cost(problem.baseline[None])[0], shorter_number(problem.budget)
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
-                out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
+                yield f"the baseline costs {shorter_number(cost)}, more than {within}"
         if gain.mean() <= 0:
-            out.append(f"no plan is expected to be better than the baseline within {within}")
+            yield f"no plan is expected to be better than the baseline within {within}"
         elif CAUTIOUS(gain[:, None])[0] <= 0:
-            out.append("not credibly better than the baseline: the gain's 90% interval contains 0")
-        return tuple(out)
+            yield "not credibly better than the baseline: the gain's 90% interval contains 0"
 
     def is_better(self, plan: Array) -> bool:
         """Whether the objective at a plan exceeds that at the baseline, before a correction."""

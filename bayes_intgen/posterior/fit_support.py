@@ -1,7 +1,7 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -229,24 +229,24 @@ class FitSupport:
             reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
             see = option("; see posterior.support(points)", command="")
             message = f"{reasons}{see}" if reasons else ""
-        if message:
-            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
+        _say(filter(None, [message]))
 
     def warn_of_level(self, intervened: Sequence[str], averages: Standardisation) -> None:
         """Warn once where the level of an effect rests on more than regimes, or extrapolates.
 
         Changes between plans do not have this warning, nor answers that only need these.
         """
-        regimes, words = self._combined(intervened), []
+        regimes = self._combined(intervened)
         if self._parents is None or not regimes:
             return
         if reason := self.basis_of_level(intervened, averages):
             # Under a log link a difference needs the level, too.
             method = "ratio" if self.model.link == "log" else "contrast"
             changes = option(f"ask for posterior.{method}", command="look at changes, by --from")
-            words.append(f"{reason}; {changes}")
-        dates = [name for name in self.terms.covariates.times if name in averages.given]
-        _say(words or self._beyond(dates, regimes, averages))
+            _say([f"{reason}; {changes}"])
+        else:
+            dates = [name for name in self.terms.covariates.times if name in averages.given]
+            _say(self._beyond(dates, regimes, averages))
 
     def basis_of_level(self, intervened: Sequence[str], averages: Standardisation) -> str:
         """What a level rests on beside regimes, in one sentence; empty if on nothing."""
@@ -287,12 +287,12 @@ class FitSupport:
 
     def _beyond(
         self, dates: Sequence[str], regimes: Sequence[Mask], averages: Standardisation
-    ) -> list[str]:
+    ) -> Iterator[str]:
         """Dates of a population that are beyond the rows of regimes, in a sentence each.
 
         Values outside all rows are reported where they are given.
         """
-        words, shares = [], self._shares(averages)
+        shares = self._shares(averages)
         for own in self.strata:
             if own.name not in dates or own.name in averages.out_of_range:
                 continue
@@ -300,16 +300,13 @@ class FitSupport:
             labels = " and ".join(mask_label(self.terms.names, mask) for mask in beyond)
             if beyond and own.name in averages.given:
                 value = words_of_value(averages.given[own.name])
-                words.append(
-                    f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
-                )
+                yield f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
             elif beyond:
                 remedy = option(f"given={{{own.name!r}: ...}}", command=f"--given {own.name}=...")
-                words.append(
+                yield (
                     f"effects change with {own.name!r}, and their average is over times beyond the "
                     f"rows of {labels}; give one within these by {remedy}"
                 )
-        return words
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -320,7 +317,7 @@ class FitSupport:
         return parents_of(self.terms.names, self.model.graph)
 
 
-def _say(words: Sequence[str]) -> None:
+def _say(words: Iterable[str]) -> None:
     """Warn once for each sentence."""
     for text in words:
         warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
