@@ -92,10 +92,7 @@ class Grid:
         return out
 
     def choices(
-        self,
-        budget: float | None,
-        elsewhere: bool = False,
-        gains: Sequence[Array] | None = None,
+        self, budget: float | None, elsewhere: bool = False, gains: Sequence[Array] | None = None
     ) -> Positions:
         """Options with the largest gains within a budget, (S, components); see `best_choices`.
 

@@ -237,7 +237,7 @@ class Search:
     def _error_of_choice(self) -> ErrorOfChoice:
         return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
 
-    def _best_sums(self, elsewhere: bool = False) -> list[Array]:
+    def _best_sums(self, elsewhere: bool = False) -> Iterator[Array]:
         """Plans on the grid with the best mean, and less and less variance for a measure of risk.
 
         With ``elsewhere``, of options that rows elsewhere support.
@@ -251,16 +251,15 @@ class Search:
         """
         grid, deviations = self.grid, self.measure.deviations
         variances = [own.var(axis=0, keepdims=True) for own in grid.gains]
-        plans, weight = [], 0.0
+        weight = 0.0
         for _ in range(N_CAUTIOUS):
             values = [m - weight * v for m, v in zip(grid.means, variances, strict=True)]
-            choices = grid.choices(self.problem.budget, elsewhere, values)
-            plans.append(grid.plans(choices)[0])
-            sd = float(self.gains(plans[-1][None]).std())
+            plans = grid.plans(grid.choices(self.problem.budget, elsewhere, values))
+            yield plans[0]
+            sd = float(self.gains(plans).std())
             if sd == 0 or weight == deviations / (2 * sd):
                 break
             weight = deviations / (2 * sd)
-        return plans
 
     def _scattered(self) -> list[Array]:
         """Best feasible plans among combinations of candidates, or random ones, and near rows."""
