@@ -185,8 +185,7 @@ def coverage(
     mask = np.ones(actions.shape, dtype=bool)
     effect = prediction_of(posterior).mean(actions, mask)
     # Lower observed values do not count, because no experiment covers them.
-    was_set = np.where(data.intervened, data.actions, np.inf)
-    lowest = was_set.min(axis=0, keepdims=True)
+    lowest = np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True)
     change = effect - prediction_of(posterior).mean(lowest, mask[:1])
     # With few levels a point may equal the lowest settings, so that its change is exactly zero.
     is_changed = (actions != lowest).any(axis=1)

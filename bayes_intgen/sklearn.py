@@ -218,9 +218,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             values, others = self._split(X)
         else:
             values, others = validate_data(self, X, dtype=np.float64, reset=False), {}
-        masks = self._masks(values, intervened)
         mean, std = np.empty(len(values)), np.empty(len(values))
-        distinct, which = masks_of(masks)
+        distinct, which = masks_of(self._masks(values, intervened))
         for i, mask in enumerate(distinct):
             rows = which == i
             names = list(compress(self.posterior_.actions, mask))

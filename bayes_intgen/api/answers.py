@@ -119,8 +119,7 @@ class Answers(Pictures):
         from bayes_intgen.decide.comparisons import comparisons
         from bayes_intgen.decide.estimates import estimates
 
-        asked = comparisons(self, variables, newdata, comparison)
-        return estimates(self, asked, by, intervened)
+        return estimates(self, comparisons(self, variables, newdata, comparison), by, intervened)
 
     def slopes(
         self,
@@ -214,8 +213,7 @@ class Answers(Pictures):
         """
         from bayes_intgen.decide.contrasts import contrast
 
-        view = self.given(given).over(population)
-        return contrast(view, to, start, intervened, periods)
+        return contrast(self.given(given).over(population), to, start, intervened, periods)
 
     def ratio(
         self,

@@ -78,8 +78,7 @@ class NewRows(NamedTuple):
         elif (table := as_table(newdata)) is not None:
             frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
         elif isinstance(newdata, Mapping):
-            known = (*names, *posterior.terms.covariates.every)
-            frame = _frame_of_columns(newdata, names, known)
+            frame = _frame_of_columns(newdata, names, (*names, *posterior.terms.covariates.every))
         elif is_list_of_dicts(newdata):
             frame = pd.DataFrame(newdata)
         else:

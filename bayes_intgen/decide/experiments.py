@@ -80,10 +80,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         names = named_actions(self.actions)
-        cost = checked_price(self.cost, "an experiment")
         object.__setattr__(self, "actions", names)
+        object.__setattr__(self, "cost", checked_price(self.cost, "an experiment"))
         object.__setattr__(self, "rows", row_count(self.rows))
-        object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "at", _checked_values(self.at, names))
 
     @property
@@ -228,8 +227,7 @@ def plans_after(search: Search, plan: Array) -> Array:
         candidates.append(of_moved.best_of_draws(plan).points)
     points = np.unique(np.concatenate(candidates), axis=0)
     points = np.unique(with_budget_spent(search.problem, surface, points), axis=0)
-    others = points[(points != plan).any(axis=1)]
-    return np.concatenate([plan[None], others])
+    return np.concatenate([plan[None], points[(points != plan).any(axis=1)]])
 
 
 def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) -> Array:

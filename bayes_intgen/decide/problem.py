@@ -197,8 +197,7 @@ def _candidates(
     coordinate, named_levels = posterior.terms.coordinates[k], posterior.categories[k]
     name = posterior.actions[k]
     if bounds is None:
-        every = (coordinate.low, coordinate.high)
-        bounds = every if named_levels is None else named_levels.labels
+        bounds = (coordinate.low, coordinate.high) if named_levels is None else named_levels.labels
     elif isinstance(bounds, str | int | float):
         # One value holds the action there.
         bounds = (bounds, bounds)

@@ -27,13 +27,10 @@ def held_in_words(terms: Decomposition, periods: int | None = None) -> str:
         return ""
     names = in_words([*terms.carryover])
     if periods is None:
-        return f"{names} held for as long as {_they(terms)}"
+        they = "they act" if len(terms.carryover) > 1 else "it acts"
+        return f"{names} held for as long as {they}"
     usual = in_words([shorter_number(_usual(terms, name)) for name in terms.carryover])
     return f"{names} held for {periods} period{'s' * (periods > 1)}, before at {usual}"
-
-
-def _they(terms: Decomposition) -> str:
-    return "they act" if len(terms.carryover) > 1 else "it acts"
 
 
 def _usual(terms: Decomposition, name: str) -> float:

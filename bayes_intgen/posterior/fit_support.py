@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -92,8 +93,7 @@ class FitSupport:
         digest, has_tests = tree["fit"].attrs["covariates_digest"], "lift_of" in constant
         strata: tuple[Strata, ...] = ()
         if len(terms.covariates):
-            stored = tree["population"].dataset
-            strata = strata_of(stored, terms.covariates.kinds, [*regimes])
+            strata = strata_of(tree["population"].dataset, terms.covariates.kinds, [*regimes])
         return cls(model, terms, regimes, reference, has_tests, digest, strata)
 
     def rows_of_fit(self, data: Rows) -> Rows:
@@ -139,8 +139,7 @@ class FitSupport:
             As :meth:`bayes_intgen.Posterior.effect`.
         """
         values = checked_points(points, self.terms.names, self.terms.categories)
-        labels = point_labels(points, len(values))
-        return self.query_at(values, intervened)._replace(labels=labels)
+        return self.query_at(values, intervened)._replace(labels=point_labels(points, len(values)))
 
     def query_at(
         self,
@@ -220,16 +219,13 @@ class FitSupport:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""
         names, target = self.terms.names, tuple(mask.tolist())
         if not self.model.identifies(list(self.regimes), target):
-            intervened = [name for name, is_set in zip(names, target, strict=True) if is_set]
-            certificate = certify(names, self.regimes, intervened)
+            certificate = certify(names, self.regimes, [*compress(names, target)])
             tests = "; lift tests tell how it changes, not its level" * self.has_lift_tests
-            message = f"{certificate} The answer rests on the prior{tests}."
-        else:
-            columns = self.terms.coordinates, self.terms.categories
-            reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
-            see = option("; see posterior.support(points)", command="")
-            message = f"{reasons}{see}" if reasons else ""
-        _say(filter(None, [message]))
+            _say([f"{certificate} The answer rests on the prior{tests}."])
+            return
+        columns = self.terms.coordinates, self.terms.categories
+        if reasons := words_of_verdict(names, *columns, values, target, verdict, subject):
+            _say([reasons + option("; see posterior.support(points)", command="")])
 
     def warn_of_level(self, intervened: Sequence[str], averages: Standardisation) -> None:
         """Warn once where the level of an effect rests on more than regimes, or extrapolates.

@@ -71,15 +71,8 @@ class Program:
             outcome, otherwise on these values in the outcome's units.
         """
         observed = self.observed if isinstance(outcome, str) else outcome
-        self.model.program(
-            self.terms,
-            self.matrix,
-            self.relative_sd,
-            observed,
-            self.lift_tests,
-            fixed=self.fixed,
-            own_units=True,
-        )
+        rows = self.matrix, self.relative_sd, observed, self.lift_tests
+        self.model.program(self.terms, *rows, fixed=self.fixed, own_units=True)
 
 
 class FittedRows(PosteriorDraws):

@@ -103,8 +103,7 @@ class RepeatedVisits(ObservedCauses):
         return np.asarray(standardised_age(columns)[:, None] * self.age_pull)
 
     def adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
-        age = standardised_age(columns)
-        return np.asarray(age * (self.ageing + self._moderated(actions)))
+        return np.asarray(standardised_age(columns) * (self.ageing + self._moderated(actions)))
 
     def mean_adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
         age = float(standardised_age(columns).mean())
