@@ -284,10 +284,7 @@ def position_of_slope(posterior: PosteriorDraws, name: str) -> int:
     """Position of an action that has slopes; raises PointsError for levels."""
     k = posterior.actions.index(name)
     if posterior.categories[k] is not None:
-        raise PointsError(
-            f"{name!r} has levels, between which there is no slope; use posterior.comparisons, or "
-            "posterior.contrast"
-        )
+        raise PointsError(f"{name!r} has levels, and so no slope; use posterior.comparisons")
     return k
 
 

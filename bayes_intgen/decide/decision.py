@@ -117,10 +117,8 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if is_single:
         return values[0]
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
-        raise ModelError(
-            f"bounds of {name!r} are empty: {format_number(numbers[0])} is above "
-            f"{format_number(numbers[1])}"
-        )
+        low, high = map(format_number, numbers)
+        raise ModelError(f"bounds of {name!r} are empty: {low} is above {high}")
     if len(set(values)) == 1:
         raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values
@@ -241,7 +239,4 @@ def risk_measure(objective: Any) -> RiskMeasure:
         return MEAN
     if isinstance(objective, CVaR | Quantile):
         return objective
-    raise ModelError(
-        f"unknown objective {objective!r}; choose 'mean', bi.CVaR(share) or "
-        "bi.Quantile(probability)"
-    )
+    raise ModelError(f"unknown objective {objective!r}; choose 'mean', bi.CVaR or bi.Quantile")

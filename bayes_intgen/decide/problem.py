@@ -96,10 +96,8 @@ class Problem:
         for k, cost in enumerate(costs):
             needed = candidates[k]
             if not len(needed):
-                raise ModelError(
-                    f"no value of {names[k]!r} within its bounds is supported by the rows; "
-                    + wider_search()
-                )
+                where = f"no value of {names[k]!r} within its bounds is supported by the rows"
+                raise ModelError(f"{where}; {wider_search()}")
             if decision.value is not None:
                 # The profit of a plan is compared with that of the baseline.
                 needed = np.union1d(needed, baseline[[k]])
@@ -240,13 +238,9 @@ def _check_cost(
     """Refuse prices that needed levels lack, or others have, and a cost per unit of names."""
     if not isinstance(cost, Mapping):
         if cost and levels is not None and not levels.numeric:
-            raise ModelError(
-                f"{name!r} has named levels; "
-                + option(
-                    f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}",
-                    command="leave it out of --cost, which is per unit",
-                )
-            )
+            each = f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}"
+            remedy = option(each, command="leave it out of --cost, which is per unit")
+            raise ModelError(f"{name!r} has named levels; {remedy}")
         return
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")

@@ -14,6 +14,7 @@ and the best that is feasible is kept, in windows that shrink around it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -137,12 +138,12 @@ class Search:
             return self.improved(points)
         if problem.budget is None:
             names = self.surface.prediction.terms.names
-            free = [n for n, own in zip(names, problem.candidates, strict=True) if len(own) > 1]
+            several = [len(own) > 1 for own in problem.candidates]
+            free = first_few([*map(repr, compress(names, several))])
             graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
             raise ModelError(
                 "the rows support no plan within the bounds: the regimes reach no values of "
-                f"{first_few([*map(repr, free)])} together; fit with {graph} if it is known, "
-                + wider_search()
+                f"{free} together; fit with {graph} if it is known, {wider_search()}"
             )
         cheapest = self._cheapest()[None]
         if not problem.is_affordable(cheapest)[0]:

@@ -39,8 +39,7 @@ from bayes_intgen.identification.regimes import mask_label, regime_label
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import refuse_unknown_actions, unknown_name
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -174,10 +173,7 @@ def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
     out = np.ones(len(labels))
     for label, cost in mapping(costs, "costs", "labels of regimes to costs of a row").items():
         if label not in labels:
-            raise ModelError(
-                f"costs: unknown regime {label!r}; {hint(label, labels)} regimes are "
-                f"{quoted(labels)}"
-            )
+            raise ModelError(unknown_name("costs: unknown regime", label, labels, "regimes are"))
         out[labels.index(label)] = positive_number(cost, f"the cost of a row of {label}")
     return out
 
@@ -291,10 +287,7 @@ def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
     if len(own) == 2 and numbers:
         low, high = (real_number(end, f"an end of {name!r}") for end in own)
         if low >= high:
-            raise ModelError(
-                f"the range of {name!r} is empty: {format_number(low)} is not below "
-                f"{format_number(high)}"
-            )
+            raise ModelError(f"the range of {name!r} is empty: {low:g} is not below {high:g}")
         return rng.uniform(low, high, N_ROWS)
     if len(set(own)) < 2:
         raise ModelError(f"{name!r} needs two or more values, not {own!r}")

@@ -100,11 +100,15 @@ class FitSupport:
         """Rows as the fit used them; raises DataError on others, as far as it stores them."""
         checked_data(data)
         remedy = "give the data that were fitted"
-        if data.names != self.terms.names:
-            raise DataError(
-                f"the data have actions {quoted(data.names)}, the posterior has "
-                f"{quoted(self.terms.names)}; {remedy}"
-            )
+        for what, own, fitted in (
+            ("actions", data.names, self.terms.names),
+            ("covariates and groups", data.columns.every, self.terms.covariates.every),
+        ):
+            if own != fitted:
+                raise DataError(
+                    f"the data have {what} {quoted(own) or 'none'}, the fit had "
+                    f"{quoted(fitted) or 'none'}; {remedy}"
+                )
         data = carried_over(data, self.terms.carryover)
         for mask in dict.fromkeys([*self.regimes, *data.regimes]):
             n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
@@ -116,12 +120,6 @@ class FitSupport:
         rows = data.in_memory.reference_rows(self.terms.coordinates).rows
         if not all(map(np.array_equal, rows, self.reference.rows)):
             raise DataError(f"the rows of the data have other values of the actions; {remedy}")
-        own, fitted = data.columns.every, self.terms.covariates.every
-        if own != fitted:
-            raise DataError(
-                f"the data have covariates and groups {quoted(own) or 'none'}, the fit had "
-                f"{quoted(fitted) or 'none'}; {remedy}"
-            )
         if digest_of_covariates(data.in_memory) != self.covariates_digest:
             raise DataError(
                 "the rows of the data have other covariates, groups, weights or times; " + remedy

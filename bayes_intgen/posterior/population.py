@@ -47,7 +47,7 @@ from bayes_intgen.models.terms import ALWAYS, Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import first_few, hint, in_words, quoted
+from bayes_intgen.text.messages import first_few, in_words, quoted, unknown_name
 
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
@@ -314,10 +314,8 @@ def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
     codes: list[list[float]] = [[np.nan]] * len(columns)
     for name, value in given.items():
         if name not in columns.every:
-            raise PointsError(
-                f"given: unknown covariate or grouping {name!r}; {hint(name, columns.every)} fit "
-                f"has {quoted(columns.every) or 'none'}"
-            )
+            what = "given: unknown covariate or grouping"
+            raise PointsError(unknown_name(what, name, columns.every, "fit has"))
         several = list(value) if is_sequence(value) else [value]
         if not several:
             raise PointsError(f"given: {name!r} is an empty list; give a value, or omit it")
