@@ -19,7 +19,7 @@ from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.decide.contrasts import LEVEL
 from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
+from bayes_intgen.errors import DataError, DataWarning, SupportWarning, warn
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
@@ -248,11 +248,10 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if intervened is None and self._predicts_joint and self._has_free_actions:
-            warnings.warn(
+            warn(
                 "rows are scored as if every action had been set in them; pass intervened, in "
                 "searches with sklearn.set_config(enable_metadata_routing=True)",
                 DataWarning,
-                skip_file_prefixes=(PACKAGE,),
             )
         with warnings.catch_warnings():
             # Of rows as they are: the score shows how well they are predicted.

@@ -1,6 +1,5 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import PACKAGE, DataError, SupportWarning
+from bayes_intgen.errors import DataError, SupportWarning, warn
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -314,7 +313,7 @@ class FitSupport:
 def _say(words: Iterable[str]) -> None:
     """Warn once for each sentence."""
     for text in words:
-        warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
+        warn(text, SupportWarning)
 
 
 def _requirements_of_regression(

@@ -4,7 +4,6 @@ Conditional on covariates and groups, effects are identified as without them. Th
 population is the average over its rows (standardisation, the g-formula; Robins 1986).
 """
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -31,7 +30,7 @@ from bayes_intgen.data.covariates import (
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
-from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
+from bayes_intgen.errors import PointsError, SupportWarning, warn
 from bayes_intgen.identification.regimes import (
     Mask,
     groups_under_one_mask,
@@ -278,11 +277,8 @@ def warn_of_range(
     if found:
         has, one = ("have", subject) if subject == "points" else ("has", f"a {subject}")
         which = first_few([*found.values()], 2)
-        warnings.warn(
-            f"the {subject} {has} {which}: this is extrapolation; choose {one} within the range",
-            SupportWarning,
-            skip_file_prefixes=(PACKAGE,),
-        )
+        remedy = f"choose {one} within the range"
+        warn(f"the {subject} {has} {which}: this is extrapolation; {remedy}", SupportWarning)
     return (*found,)
 
 
