@@ -324,13 +324,12 @@ def frontier(
     first = replace(decision, budget=min(values))
     search = search_of(posterior, first, objective, beyond_support)
     plans = [choose(posterior, search.within(budget)) for budget in values]
+    gains = np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1)
     columns = {
         "value": [plan.value for plan in plans],
         "cost": [plan.cost or 0.0 for plan in plans],
         "effect": [float(plan.effect.mean()) for plan in plans],
-        **central(
-            np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1), level, "gain"
-        ),
+        **central(gains, level, "gain"),
         "optimism": [plan.optimism for plan in plans],
         "probability_better": [plan.probability_better for plan in plans],
         "remarks": ["\n".join(plan.remarks) for plan in plans],

@@ -15,7 +15,7 @@ from bayes_intgen._arguments import (
     probability,
     row_count,
 )
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, short_label
 from bayes_intgen.decide.belief import Targets
@@ -276,12 +276,11 @@ def experiment_values(
     posterior: PosteriorDraws,
     decision: Decision,
     experiments: Sequence[Experiment] | None,
-    *,
     rows: int | None,
     horizon: float,
     level: float,
-    seed: int,
     beyond_support: bool,
+    seed: Seed,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
     level, horizon = probability(level, "level"), positive_number(horizon, "horizon")

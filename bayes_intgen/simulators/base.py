@@ -113,11 +113,10 @@ class StructuralCausalModel(ABC):
         actions = np.zeros((rows, len(self.names)))
         outcome = self.draw_noise(rows, rng)
         for k in range(len(self.names)):
-            actions[:, k] = (
-                self.draw_setting(k, rows, rng)
-                if was_set[k]
-                else self.draw_action(k, perceived, actions, rng)
-            )
+            if was_set[k]:
+                actions[:, k] = self.draw_setting(k, rows, rng)
+            else:
+                actions[:, k] = self.draw_action(k, perceived, actions, rng)
             outcome = outcome + self.contribution(k, actions[:, k], causes[:, k])
         return actions, outcome + self.interaction(actions)
 
