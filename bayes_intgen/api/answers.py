@@ -211,9 +211,10 @@ class Answers(Pictures):
         >>> bool(change.summary().low > 0)
         True
         """
-        from bayes_intgen.decide.contrasts import contrast
+        from bayes_intgen.decide.contrasts import CONTRAST, between
 
-        return contrast(self.given(given).over(population), to, start, intervened, periods)
+        view = self.given(given).over(population)
+        return between(view, CONTRAST, to, start, intervened, periods)
 
     def ratio(
         self,
@@ -251,9 +252,9 @@ class Answers(Pictures):
         >>> bool(per_cent.mean() > 0)
         True
         """
-        from bayes_intgen.decide.contrasts import ratio
+        from bayes_intgen.decide.contrasts import RATIO, between
 
-        return ratio(self, to, start, intervened)
+        return between(self, RATIO, to, start, intervened)
 
     def slope(
         self,

@@ -174,6 +174,7 @@ RATIO = Quantity(
     "log",
     quotient,
 )
+CONTRAST = DIFFERENCE._replace(name="contrast")
 # One action alone differs.
 SLOPE = Quantity(
     "slope",
@@ -182,26 +183,6 @@ SLOPE = Quantity(
     ),
     "identity",
 )
-
-
-def contrast(
-    posterior: PosteriorDraws,
-    to: Any,
-    start: Any,
-    intervened: Sequence[str] | None,
-    periods: int | None = None,
-) -> Contrast:
-    """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    quantity = DIFFERENCE._replace(name="contrast")
-    change = _between(posterior, quantity, to, start, intervened, periods)
-    return change.assign_attrs(restated(change.attrs, posterior.terms, periods))
-
-
-def ratio(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
-) -> Contrast:
-    """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    return _between(posterior, RATIO, to, start, intervened)
 
 
 def slope(
@@ -216,7 +197,7 @@ def slope(
     return draws.assign_attrs(action=name)
 
 
-def _between(
+def between(
     posterior: PosteriorDraws,
     quantity: Quantity,
     to: Any,
@@ -224,7 +205,7 @@ def _between(
     intervened: Sequence[str] | None,
     periods: int | None = None,
 ) -> Contrast:
-    """Validate both ends, warn once where they are not supported, and compare them."""
+    """Draws of a contrast or a ratio; see :meth:`bayes_intgen.Posterior.contrast`."""
     actions, categories = posterior.actions, posterior.categories
     ends, starts = (checked_points(points, actions, categories) for points in (to, start))
     if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
@@ -241,7 +222,8 @@ def _between(
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     query = query._replace(labels=labels)
-    return _labelled(posterior, quantity, (starts, ends), query, within, shown)
+    change = _labelled(posterior, quantity, (starts, ends), query, within, shown)
+    return change.assign_attrs(restated(change.attrs, posterior.terms, periods))
 
 
 def _labelled(

@@ -11,7 +11,7 @@ from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table, short_label
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.decide.contrasts import contrast, slope
+from bayes_intgen.decide.contrasts import CONTRAST, between, slope
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import Problem
 from bayes_intgen.errors import ModelError, SupportWarning
@@ -38,7 +38,7 @@ def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -
     none = np.array([_lowest(posterior, plan, k, own) for k, own in enumerate(problem.candidates)])
     without = np.where(np.eye(len(names), dtype=bool), none, plan)
     to, start = (named_points(points, names, categories) for points in (plan[None], without))
-    brought = contrast(posterior, to, start, None)
+    brought = between(posterior, CONTRAST, to, start, None)
     # Levels have no next unit.
     next_unit = np.full((len(ENDS), len(names)), np.nan)
     with warnings.catch_warnings():

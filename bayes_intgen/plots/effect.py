@@ -32,11 +32,7 @@ WORDS = {"unconfounded": "where set", "confounded": "where observed"}
 
 
 def plot_effect(
-    curve: xr.Dataset,
-    *,
-    levels: Sequence[float] = LEVELS,
-    color: str = "C0",
-    ax: "Axes | None" = None,
+    curve: xr.Dataset, levels: Sequence[float], color: str, ax: "Axes | None"
 ) -> "Axes":
     """Draw a curve from `effect_along`; see :meth:`bayes_intgen.Posterior.plot_joint_effect`."""
     import matplotlib.pyplot as plt
