@@ -66,7 +66,8 @@ class Grid:
         self.gains: list[Array] = []
         for component in self.components:
             size = int(most ** (1 / len(component)) + 1e-9)
-            options = combinations([thinned(problem.candidates[k], size) for k in component])
+            values = (thinned(problem.candidates[k], size) for k in component)
+            options = np.array([*product(*values)])
             part = surface.parts[component[0]]
             plans = varied(problem.baseline, [*component], options)
             self.options.append(options)
@@ -175,18 +176,6 @@ class Grid:
         moves = (estimated > np.sqrt(noise)) & (sd > 0)
         left = (errors[moves] - noise / estimated[moves]) / sd[moves]
         return ErrorOfChoice(float(optimism), max(1.0, float(left.std())) if moves.any() else 1.0)
-
-
-def combinations(values: Sequence[Array]) -> Array:
-    """All combinations of values, shape (M, number of sequences).
-
-    Examples
-    --------
-    >>> combinations([np.array([0.0, 1.0]), np.array([5.0])])
-    array([[0., 5.],
-           [1., 5.]])
-    """
-    return np.array(list(product(*values)))
 
 
 def thinned(values: Array, most: int) -> Array:

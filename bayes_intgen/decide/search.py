@@ -14,7 +14,7 @@ and the best that is feasible is kept, in windows that shrink around it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress
+from itertools import compress, product
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,6 @@ from bayes_intgen.decide.grid import (
     Grid,
     Positions,
     best_choices,
-    combinations,
     thinned,
 )
 from bayes_intgen.decide.problem import (
@@ -266,7 +265,7 @@ class Search:
         """Best feasible plans among combinations of candidates, or random ones, and near rows."""
         problem, rng = self.problem, np.random.default_rng(0)
         if (size := int(N_PLANS ** (1 / len(problem.candidates)))) > 2:
-            plans = combinations([thinned(own, size) for own in problem.candidates])
+            plans = np.array([*product(*(thinned(own, size) for own in problem.candidates))])
         else:
             plans = np.stack([rng.choice(own, N_PLANS) for own in problem.candidates], axis=1)
             # Many actions at random values cost too much.

@@ -208,9 +208,8 @@ class FitSupport:
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
         parents = self._parents or parents_of(names, None)
         described = self.reference.described(values, target, parents, verdict)
-        return described.assign_attrs(
-            level_rests_on=", ".join(rests_on(names, self.strata, target))
-        )
+        reasons = rests_on(names, self.strata, target)
+        return described.assign_attrs(level_rests_on=", ".join(reasons))
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""

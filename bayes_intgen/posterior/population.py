@@ -501,10 +501,9 @@ def _units_of(data: Rows, link: Link, terms: Decomposition, coefficients: Array)
             point = np.array([centres([c.centre for c in terms.coordinates], terms.categories)])
             all_set = np.ones(point.shape, dtype=bool)
             effects = UnitEffects.of(terms, coefficients, all_set)
-            parts = np.array_split(values, -(-len(values) // ROWS_AT_ONCE))
             of_parts = [
                 effects.at_each(point, all_set, own, lambda x: x @ effects.coefficients)[:, 0]
-                for own in parts
+                for own in np.array_split(values, -(-len(values) // ROWS_AT_ONCE))
             ]
             order = np.argsort(np.concatenate(of_parts))
             units = Units(values[order], units.shares[order], units.rows)
