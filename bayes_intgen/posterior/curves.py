@@ -109,7 +109,7 @@ def fixed_values(
     """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
     at = mapping(at, "at", "actions to values", PointsError)
     refuse_unknown_actions(at, posterior.actions, PointsError)
-    values = default.copy()
+    values = default.astype(float)
     for name, value in at.items():
         k = posterior.actions.index(name)
         values[k] = checked_value(value, name, posterior.categories[k])
