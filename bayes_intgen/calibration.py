@@ -96,18 +96,16 @@ def ranks(
         true_effect = coefficients @ terms.matrix(points, mask).T + terms.centre
         effect = prediction_of(posterior).mean(points, mask)
         draws = posterior.tree["posterior"].to_dataset()
+        draws["joint_effect"] = ("chain", "draw", "point"), effect
         shares = xr.Dataset(
             {
-                "joint_effect": _share(
-                    xr.DataArray(effect, dims=("chain", "draw", "point")), true_effect
-                ),
+                "joint_effect": _share(draws["joint_effect"], true_effect),
                 "intercept": _share(draws["intercept"], coefficients[0] + terms.centre),
                 "noise_sd": _share(draws["noise_sd"], truth["noise_sd"]),
             },
             coords={"point": np.arange(len(points)), "draw": seed},
         )
-        labels = {"scale": tuple(terms.scales), "lengthscale": tuple(terms.lengthscales)}
-        for name, names in labels.items():
+        for name, names in (("scale", terms.scales), ("lengthscale", terms.lengthscales)):
             if name in draws and name in truth:
                 values = xr.DataArray(truth[name], coords={f"{name}_of": list(names)})
                 # A fit may lack pruned terms or, with another model, have additional ones.
@@ -187,8 +185,7 @@ def coverage(
     mask = np.ones(actions.shape, dtype=bool)
     effect = prediction_of(posterior).mean(actions, mask)
     # Lower observed values do not count, because no experiment covers them.
-    was_set = np.where(data.intervened, data.actions, np.inf)
-    lowest = was_set.min(axis=0, keepdims=True)
+    lowest = np.where(data.intervened, data.actions, np.inf).min(axis=0, keepdims=True)
     change = effect - prediction_of(posterior).mean(lowest, mask[:1])
     # With few levels a point may equal the lowest settings, so that its change is exactly zero.
     is_changed = (actions != lowest).any(axis=1)

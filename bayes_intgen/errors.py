@@ -1,5 +1,6 @@
 """Exceptions and warnings of the package."""
 
+import warnings
 from pathlib import Path
 
 # Warnings point at the code that called the package, not at the package.
@@ -44,3 +45,8 @@ class SupportWarning(BayesIntgenWarning):
 
 class SamplingWarning(BayesIntgenWarning):
     """Draws that are not reliable yet; the message names a remedy."""
+
+
+def warn(text: str, category: type[BayesIntgenWarning]) -> None:
+    """Issue a warning that points at the code that called the package."""
+    warnings.warn(text, category, skip_file_prefixes=(PACKAGE,))

@@ -1,7 +1,7 @@
 """Scikit-learn regressor around the default fit; needs the extra ``sklearn``."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -19,7 +19,7 @@ from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import as_table
 from bayes_intgen.decide.contrasts import LEVEL
 from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
-from bayes_intgen.errors import PACKAGE, DataError, DataWarning, SupportWarning
+from bayes_intgen.errors import DataError, DataWarning, SupportWarning, warn
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
@@ -218,9 +218,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
             values, others = self._split(X)
         else:
             values, others = validate_data(self, X, dtype=np.float64, reset=False), {}
-        masks = self._masks(values, intervened)
         mean, std = np.empty(len(values)), np.empty(len(values))
-        distinct, which = masks_of(masks)
+        distinct, which = masks_of(self._masks(values, intervened))
         for i, mask in enumerate(distinct):
             rows = which == i
             names = list(compress(self.posterior_.actions, mask))
@@ -249,11 +248,10 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if intervened is None and self._predicts_joint and self._has_free_actions:
-            warnings.warn(
+            warn(
                 "rows are scored as if every action had been set in them; pass intervened, in "
                 "searches with sklearn.set_config(enable_metadata_routing=True)",
                 DataWarning,
-                skip_file_prefixes=(PACKAGE,),
             )
         with warnings.catch_warnings():
             # Of rows as they are: the score shows how well they are predicted.
@@ -265,27 +263,24 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
     def _adjusts(self) -> bool:
         return len(self.covariates) + len(self.groups) > 0
 
-    def _names(self, columns: Sequence[str | int]) -> list[str]:
+    def _names(self, columns: Sequence[str | int]) -> Iterator[str]:
         """Names of columns of X."""
         positions = [f"x{i}" for i in range(self.n_features_in_)]
         own = getattr(self, "feature_names_in_", positions)
-        names = []
         for column in columns:
             known = column in own if isinstance(column, str) else 0 <= column < len(own)
             if not known:
                 raise DataError(f"X has no column {column!r}; its columns are {quoted(own)}")
-            names.append(str(column if isinstance(column, str) else own[column]))
-        return names
+            yield str(column if isinstance(column, str) else own[column])
 
     def _split(self, X: ArrayLike) -> tuple[Array, dict[str, NDArray[Any]]]:  # noqa: N803
         """Actions as numbers, shape (N, K), and columns of covariates and groups by name."""
-        every = self._names(range(self.n_features_in_))
-        table = as_table(X)
+        every, table = self._names(range(self.n_features_in_)), as_table(X)
         if table is None:
-            cells = np.asarray(X, dtype=object)
-            columns = {name: np.asarray(cells[:, i].tolist()) for i, name in enumerate(every)}
+            cells = np.asarray(X, dtype=object).T.tolist()
         else:
-            columns = {name: np.asarray(table[name].to_list()) for name in every}
+            cells = [table[name].to_list() for name in table.columns]
+        columns = dict(zip(every, map(np.asarray, cells), strict=True))
         others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
         if not columns:
             raise DataError("X has no column left for the actions; name fewer covariates or groups")

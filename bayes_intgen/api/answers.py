@@ -119,8 +119,7 @@ class Answers(Pictures):
         from bayes_intgen.decide.comparisons import comparisons
         from bayes_intgen.decide.estimates import estimates
 
-        asked = comparisons(self, variables, newdata, comparison)
-        return estimates(self, asked, by, intervened)
+        return estimates(self, comparisons(self, variables, newdata, comparison), by, intervened)
 
     def slopes(
         self,
@@ -212,10 +211,10 @@ class Answers(Pictures):
         >>> bool(change.summary().low > 0)
         True
         """
-        from bayes_intgen.decide.contrasts import contrast
+        from bayes_intgen.decide.contrasts import CONTRAST, between
 
         view = self.given(given).over(population)
-        return contrast(view, to, start, intervened, periods)
+        return between(view, CONTRAST, to, start, intervened, periods)
 
     def ratio(
         self,
@@ -253,9 +252,9 @@ class Answers(Pictures):
         >>> bool(per_cent.mean() > 0)
         True
         """
-        from bayes_intgen.decide.contrasts import ratio
+        from bayes_intgen.decide.contrasts import RATIO, between
 
-        return ratio(self, to, start, intervened)
+        return between(self, RATIO, to, start, intervened)
 
     def slope(
         self,

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayes_intgen._arguments import seed_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen.api.answers import Answers
 from bayes_intgen.decide.decision import CAUTIOUS
@@ -84,8 +83,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.best import best_plan, search_of
 
-        search = search_of(self, decision, objective, beyond_support)
-        return best_plan(self, search)
+        return best_plan(self, search_of(self, decision, objective, beyond_support))
 
     def frontier(
         self,
@@ -129,10 +127,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.best import frontier
 
-        return frontier(
-            self, decision, budgets, objective, level,
-            beyond_support=beyond_support,
-        )  # fmt: skip
+        return frontier(self, decision, budgets, objective, level, beyond_support)
 
     def cheapest(
         self,
@@ -330,9 +325,8 @@ class Decisions(Answers):
         from bayes_intgen.decide.experiments import experiment_values
 
         return experiment_values(
-            self, decision, experiments, rows=rows, horizon=horizon, level=level,
-            seed=seed_number(seed), beyond_support=beyond_support,
-        )  # fmt: skip
+            self, decision, experiments, rows, horizon, level, beyond_support, seed
+        )
 
     @takes_rng
     def split(
@@ -404,10 +398,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.split import split
 
-        return split(
-            self, rows, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
-            beyond_support=beyond_support,
-        )  # fmt: skip
+        return split(self, rows, target, costs, regimes, level, beyond_support, seed)
 
     @takes_rng
     def rows_for(
@@ -449,7 +440,4 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.split import rows_for
 
-        return rows_for(
-            self, width, target, costs=costs, regimes=regimes, level=level, seed=seed_number(seed),
-            beyond_support=beyond_support,
-        )  # fmt: skip
+        return rows_for(self, width, target, costs, regimes, level, beyond_support, seed)

@@ -88,7 +88,7 @@ class Pictures(FittedRows):
         'red'
         """
         curve = effect_along(self, action, self.default_point, at, size=size, predictive=predictive)
-        return plot_effect(curve, levels=levels, color=color, ax=ax)
+        return plot_effect(curve, levels, color, ax)
 
     def plot_interaction(
         self,

@@ -221,8 +221,7 @@ class Posterior(Decisions):
         """
         from bayes_intgen.report.page import page_of
 
-        text = page_of(self, level, decision)
-        atomic_write(path, text.encode())
+        atomic_write(path, page_of(self, level, decision).encode())
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Save the posterior to a netCDF file, which :func:`bayes_intgen.load` reads.

@@ -285,22 +285,20 @@ class Allocation:
         """
         if self.mean_width(np.zeros(len(self.costs))) <= width:
             return 0
+
+        def excess(total: float) -> float:
+            return self.mean_width(self.best_rows(total)) - width
+
         high = 1.0
-        while (own := self.mean_width(self.best_rows(high))) > width:
+        while (over := excess(high)) > 0:
             high *= 10
             if high > MAX_ROWS:
                 raise ModelError(
                     f"no number of rows of these regimes reaches a width of {format_number(width)}:"
-                    f" {MAX_ROWS:,.0f} rows would reach {format_number(own)}"
+                    f" {MAX_ROWS:,.0f} rows would reach {format_number(width + over)}"
                 )
         if high > 1:
-            high = scipy.optimize.brentq(
-                lambda total: self.mean_width(self.best_rows(total)) - width,
-                high / 10,
-                high,
-                xtol=1.0,
-                rtol=ROWS_PRECISION,
-            )
+            high = scipy.optimize.brentq(excess, high / 10, high, xtol=1.0, rtol=ROWS_PRECISION)
         return int(np.ceil(high))
 
     def _information(self, rows: Array) -> Array:

@@ -1,11 +1,12 @@
 """The best plan of a decision under a posterior, of each budget, and the cheapest to a target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_intgen._arguments import instance, items, probability, real_number
@@ -35,9 +36,6 @@ from bayes_intgen.text.formats import (
     frame_along,
     shorter_number,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
@@ -134,7 +132,7 @@ class Plan:
             {"level": level, "outcome": self.gain.attrs["outcome"]},
         )
 
-    def to_dataframe(self, level: float = 0.9) -> "pd.DataFrame":
+    def to_dataframe(self, level: float = 0.9) -> pd.DataFrame:
         """Table with a row per quantity: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Examples
@@ -153,7 +151,7 @@ class Plan:
         if self.target is not None:
             title = f"Cheapest plan for {aim} (at least {format_number(self.target)} by the "
             title += f"{self.objective})"
-        return "\n".join([title, "", self._table, "", *self._lines])
+        return "\n".join([title, "", self._table, "", *self._lines()])
 
     def __repr__(self) -> str:
         return f"Plan({self.point})"
@@ -180,13 +178,10 @@ class Plan:
             rows.append([name, *cells])
         return align_columns(["", "plan", "baseline", "best of draws"], rows)
 
-    @property
-    def _lines(self) -> list[str]:
+    def _lines(self) -> Iterator[str]:
         table = self.summary()
-        lines = []
-        words_of = {"effect": "joint effect"}
-        if self.profit is not None:
-            words_of |= {"gain": "gain in profit"}
+        of_profit = "" if self.profit is None else " in profit"
+        words_of = {"effect": "joint effect", "gain": f"gain{of_profit}"}
         stays = self.point == self.baseline
         for name in table["quantity"].to_numpy().tolist():
             if stays and name == "gain":
@@ -198,24 +193,24 @@ class Plan:
             if name == "gain" and self.optimism > 0:
                 ends = (float(own[n]) + self.optimism for n in ("mean", "low", "high"))
                 line += f"; {format_estimate(*ends)[0]} before a correction for choosing the best"
-            lines.append(line)
+            yield line
         share = format_probability(self.probability_better)
         better = f"better than the baseline with probability {share}"
-        lines.append("the plan is the baseline" if stays else better)
+        yield "the plan is the baseline" if stays else better
         if self.budget is not None and self.cost is not None:
-            lines.append(
+            yield (
                 f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
                 f"unit of budget adds {shorter_number(self.shadow_price or 0.0, 2)}"
             )
         elif self.profit is not None and self.cost is not None:
-            lines.append(f"costs {shorter_number(self.cost)}")
+            yield f"costs {shorter_number(self.cost)}"
         if not self.supported:
-            lines.append("beyond the support of the rows: extrapolation")
+            yield "beyond the support of the rows: extrapolation"
         if "rests_on" in self.effect.attrs:
-            lines.append(self.effect.attrs["rests_on"])
+            yield self.effect.attrs["rests_on"]
         if "population" in self.gain.attrs:
-            lines.append(f"population: {self.gain.attrs['population']}")
-        return [*lines, *self.remarks]
+            yield f"population: {self.gain.attrs['population']}"
+        yield from self.remarks
 
 
 def search_of(
@@ -274,14 +269,7 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
     both = np.stack([point, problem.baseline])
     worth, usual = search.surface.draws(both).T
     gain, optimism = search.corrected(worth - usual)
-    own, cost = usual + gain, float(problem.cost(point[None])[0])
-    draws = {
-        "effect": own if problem.value is None else (own + cost) / problem.value,
-        "profit": own,
-        "gain": gain,
-        # The plan itself is finer than the grid on which the best of each draw is searched.
-        "regret": np.maximum(best.worth - worth, 0.0),
-    }
+    profit, cost = usual + gain, float(problem.cost(point[None])[0])
     coords = draw_coordinates(posterior.tree)
     attrs = {"outcome": posterior.outcome_name, **posterior.averages.attrs}
 
@@ -291,28 +279,31 @@ def plan_at(posterior: PosteriorDraws, search: Search, point: Array, best: BestO
         return xr.DataArray(values, every, list(every), name, attrs)
 
     named = {n: own.tolist() for n, own in named_points(both, names, categories).items()}
-    of_draws = decoded_table(best.points, categories)
-    answers = {name: labelled(name, values) for name, values in draws.items()}
-    profit = answers.pop("profit").assign_attrs(value=problem.value)
-    support = support_of(posterior)
-    basis = support.basis_of_level(names, posterior.averages)
-    answers["effect"] = answers["effect"].assign_attrs({"rests_on": basis} if basis else {})
+    support, value = support_of(posterior), problem.value
+    effect = labelled("effect", profit if value is None else (profit + cost) / value)
+    if basis := support.basis_of_level(names, posterior.averages):
+        effect.attrs["rests_on"] = basis
     return Plan(
         point={name: own[0] for name, own in named.items()},
         baseline={name: own[1] for name, own in named.items()},
         objective="mean" if search.measure == MEAN else search.measure,
         value=search.corrected_value(point),
-        cost=cost if problem.has_costs else None,
+        cost=cost if any(problem.costs) else None,
         budget=problem.budget,
         target=None,
-        profit=None if problem.value is None else profit,
+        effect=effect,
+        profit=None if value is None else labelled("profit", profit).assign_attrs(value=value),
+        gain=labelled("gain", gain),
         optimism=optimism,
-        best_of_draws=labelled("best of draws", of_draws, action=list(names)),
+        # The plan itself is finer than the grid on which the best of each draw is searched.
+        regret=labelled("regret", np.maximum(best.worth - worth, 0.0)),
+        best_of_draws=labelled(
+            "best of draws", decoded_table(best.points, categories), action=list(names)
+        ),
         probability_better=float((gain > 0).mean()),
         shadow_price=None,
         supported=bool(support.supported(point[None])[0]),
-        remarks=search.remarks(gain),
-        **answers,
+        remarks=tuple(search.remarks(gain)),
     )
 
 
@@ -333,13 +324,12 @@ def frontier(
     first = replace(decision, budget=min(values))
     search = search_of(posterior, first, objective, beyond_support)
     plans = [choose(posterior, search.within(budget)) for budget in values]
+    gains = np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1)
     columns = {
         "value": [plan.value for plan in plans],
         "cost": [plan.cost or 0.0 for plan in plans],
         "effect": [float(plan.effect.mean()) for plan in plans],
-        **central(
-            np.stack([plan.gain.to_numpy().ravel() for plan in plans], axis=1), level, "gain"
-        ),
+        **central(gains, level, "gain"),
         "optimism": [plan.optimism for plan in plans],
         "probability_better": [plan.probability_better for plan in plans],
         "remarks": ["\n".join(plan.remarks) for plan in plans],
@@ -359,7 +349,7 @@ def frontier(
 def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> Plan:
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
     target, problem = real_number(target, "target"), search.problem
-    if not problem.has_costs:
+    if not any(problem.costs):
         raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)

@@ -5,6 +5,8 @@ from itertools import product
 from numbers import Real
 from typing import Any, Literal
 
+import numpy as np
+
 from bayes_intgen._arguments import items, one_of
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_value, is_sequence, named_points
@@ -102,19 +104,18 @@ def _changes(
     sign = "-" if comparison == "difference" else "/"
     for name in _names(posterior, posterior.actions if variables is None else variables):
         k = posterior.actions.index(name)
-        levels = posterior.categories[k]
+        levels, changed = posterior.categories[k], np.arange(values.shape[1]) == k
         wanted: Any = given.get(name)
         if wanted is None:
             wanted = 1.0 if levels is None else levels.labels
         if is_sequence(wanted):
             _refuse_empty(wanted, name)
         if is_sequence(wanted) and len(wanted) > 1:
-            codes = [checked_value(value, name, levels) for value in wanted]
-            shown = [*map(format_value, wanted)]
-            for code, words in zip(codes[1:], shown[1:], strict=True):
-                ends = [values.copy(), values.copy()]
-                ends[0][:, k], ends[1][:, k] = codes[0], code
-                yield Request({"term": name, "contrast": f"{words} {sign} {shown[0]}"}, (*ends,))
+            codes = (checked_value(value, name, levels) for value in wanted)
+            start, *ends = (np.where(changed, code, values) for code in codes)
+            first, *shown = map(format_value, wanted)
+            for end, words in zip(ends, shown, strict=True):
+                yield Request({"term": name, "contrast": f"{words} {sign} {first}"}, (start, end))
             continue
         if levels is not None or not (wanted == "sd" or isinstance(wanted, Real)):
             number = "" if levels is not None else ', a number to add, or "sd"'
@@ -124,9 +125,8 @@ def _changes(
             )
         of_rows = usual_rows(support_of(posterior).reference)[:, k]
         step = float(of_rows.std()) if wanted == "sd" else checked_value(wanted, name, None)
-        end = values.copy()
-        end[:, k] += step
         contrast = f"{step:+.4g}" + " (1 sd)" * (wanted == "sd")
+        end = np.where(changed, values + step, values)
         yield Request({"term": name, "contrast": contrast}, (values, end))
 
 

@@ -1,9 +1,10 @@
 """Contrasts, ratios and slopes of effects, as labelled draws."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -16,7 +17,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.carryover import after_periods, restated
+from bayes_intgen.posterior.carryover import restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     coordinates,
@@ -28,9 +29,6 @@ from bayes_intgen.posterior.effects import change_attrs
 from bayes_intgen.posterior.fit_support import Query
 from bayes_intgen.posterior.population import Standardisation
 from bayes_intgen.text.formats import frame_along, shorter_number
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Step of central differences, in an action's usual spread: the functions are smooth, and rounding
 # is far smaller.
@@ -83,15 +81,13 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         level = probability(level, "level", PointsError)
         draws = self.transpose("chain", "draw", "point").to_numpy().reshape(-1, self.sizes["point"])
         columns = statistics_of(draws, level)
-        if self.name == "ratio":
-            columns["above_one"] = (draws > 1).mean(axis=0)
-        else:
-            columns["above_zero"] = (draws > 0).mean(axis=0)
+        name, start = ("above_one", 1) if self.name == "ratio" else ("above_zero", 0)
+        columns[name] = (draws > start).mean(axis=0)
         if equivalent is not None:
             columns |= _equivalence(draws, equivalent)
         own = {name: c for name, c in self.coords.items() if c.dims == ("point",)}
-        attrs = {**self.attrs, "level": level}
-        return xr.Dataset({n: ("point", c) for n, c in columns.items()}, own, attrs)
+        table = {name: ("point", column) for name, column in columns.items()}
+        return xr.Dataset(table, own, {**self.attrs, "level": level})
 
     def to_dataframe(
         self,
@@ -99,7 +95,7 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         dim_order: Sequence[Hashable] | None = None,
         *,
         level: float = 0.9,
-    ) -> "pd.DataFrame":
+    ) -> pd.DataFrame:
         """Table with a row per point: :meth:`summary`, with ``estimate`` for ``mean``.
 
         Parameters
@@ -178,6 +174,7 @@ RATIO = Quantity(
     "log",
     quotient,
 )
+CONTRAST = DIFFERENCE._replace(name="contrast")
 # One action alone differs.
 SLOPE = Quantity(
     "slope",
@@ -186,30 +183,6 @@ SLOPE = Quantity(
     ),
     "identity",
 )
-
-
-def contrast(
-    posterior: PosteriorDraws,
-    to: Any,
-    start: Any,
-    intervened: Sequence[str] | None,
-    periods: int | None = None,
-) -> Contrast:
-    """Draws of the change of an effect; see :meth:`bayes_intgen.Posterior.contrast`."""
-    quantity, terms = DIFFERENCE._replace(name="contrast"), posterior.terms
-    if periods is None:
-        return _between(posterior, quantity, to, start, intervened)
-    if intervened is not None:
-        intervened = checked_actions(intervened, terms.names)
-    change = _between(posterior, quantity, to, start, intervened, periods)
-    return change.assign_attrs(restated(change.attrs, terms, periods))
-
-
-def ratio(
-    posterior: PosteriorDraws, to: Any, start: Any, intervened: Sequence[str] | None
-) -> Contrast:
-    """Draws of the ratio of effects; see :meth:`bayes_intgen.Posterior.ratio`."""
-    return _between(posterior, RATIO, to, start, intervened)
 
 
 def slope(
@@ -224,7 +197,7 @@ def slope(
     return draws.assign_attrs(action=name)
 
 
-def _between(
+def between(
     posterior: PosteriorDraws,
     quantity: Quantity,
     to: Any,
@@ -232,7 +205,7 @@ def _between(
     intervened: Sequence[str] | None,
     periods: int | None = None,
 ) -> Contrast:
-    """Validate both ends, warn once where they are not supported, and compare them."""
+    """Draws of a contrast or a ratio; see :meth:`bayes_intgen.Posterior.contrast`."""
     actions, categories = posterior.actions, posterior.categories
     ends, starts = (checked_points(points, actions, categories) for points in (to, start))
     if len(starts) != len(ends) and 1 not in (len(starts), len(ends)):
@@ -242,15 +215,15 @@ def _between(
     labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     shown = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
-    if periods is not None:
-        terms = posterior.terms
-        ends, starts = (after_periods(terms, own, periods, intervened) for own in (ends, starts))
     # One query, so that there is one warning.
-    query = support_of(posterior).query_at(np.concatenate([ends, starts]), intervened)
+    together = np.concatenate([ends, starts])
+    query = support_of(posterior).query_at(together, intervened, periods=periods)
+    ends, starts = np.split(query.values, [len(ends)])
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     query = query._replace(labels=labels)
-    return _labelled(posterior, quantity, (starts, ends), query, within, shown)
+    change = _labelled(posterior, quantity, (starts, ends), query, within, shown)
+    return change.assign_attrs(restated(change.attrs, posterior.terms, periods))
 
 
 def _labelled(
@@ -293,10 +266,7 @@ def position_of_slope(posterior: PosteriorDraws, name: str) -> int:
     """Position of an action that has slopes; raises PointsError for levels."""
     k = posterior.actions.index(name)
     if posterior.categories[k] is not None:
-        raise PointsError(
-            f"{name!r} has levels, between which there is no slope; use posterior.comparisons, or "
-            "posterior.contrast"
-        )
+        raise PointsError(f"{name!r} has levels, and so no slope; use posterior.comparisons")
     return k
 
 

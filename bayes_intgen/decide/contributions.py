@@ -1,7 +1,7 @@
 """What each action brings at a plan, and what its next unit would bring."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from bayes_intgen._arguments import instance
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table, short_label
 from bayes_intgen.data.queries import named_points
-from bayes_intgen.decide.contrasts import contrast, slope
+from bayes_intgen.decide.contrasts import CONTRAST, between, slope
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import Problem
 from bayes_intgen.errors import ModelError, SupportWarning
@@ -38,27 +38,27 @@ def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -
     none = np.array([_lowest(posterior, plan, k, own) for k, own in enumerate(problem.candidates)])
     without = np.where(np.eye(len(names), dtype=bool), none, plan)
     to, start = (named_points(points, names, categories) for points in (plan[None], without))
-    brought = contrast(posterior, to, start, None)
-    columns = {f"contribution{end}": own for end, own in _ends(brought.summary(level)).items()}
-    columns["supported"] = brought["supported"].to_numpy()
+    brought = between(posterior, CONTRAST, to, start, None)
     # Levels have no next unit.
-    next_unit = {end: np.full(len(names), np.nan) for end in ENDS}
+    next_unit = np.full((len(ENDS), len(names)), np.nan)
     with warnings.catch_warnings():
         # They are at the plan, of which the contrast has warned.
         warnings.simplefilter("ignore", SupportWarning)
         for k in (k for k, own in enumerate(categories) if own is None):
-            per_unit = _ends(slope(posterior, names[k], to, None).summary(level))
-            for end, own in per_unit.items():
-                next_unit[end][k] = own[0]
-    columns |= {f"next_unit{end}": own for end, own in next_unit.items()}
+            next_unit[:, k] = _ends(slope(posterior, names[k], to, None).summary(level))[:, 0]
     factor = (problem.value or 1.0) / np.where(problem.rates > 0, problem.rates, np.nan)
-    middle, *ends = (factor * next_unit[end] for end in ENDS)
-    # A negative value turns an interval round.
-    per_cost = [middle, *np.sort(ends, axis=0)]
-    columns |= {f"next_cost{end}": own for end, own in zip(ENDS, per_cost, strict=True)}
-    columns["next_supported"] = np.repeat(support_of(posterior).supported(plan[None]), len(names))
-    of_plans = decoded_table(np.stack([plan, none]), categories)
-    columns |= dict(zip(("baseline", "reference"), of_plans, strict=True))
+    middle, *ends = factor * next_unit
+    baseline, reference = decoded_table(np.stack([plan, none]), categories)
+    columns = {
+        **_named("contribution", _ends(brought.summary(level))),
+        "supported": brought["supported"].to_numpy(),
+        **_named("next_unit", next_unit),
+        # A negative value turns an interval round.
+        **_named("next_cost", [middle, *np.sort(ends, axis=0)]),
+        "next_supported": np.repeat(support_of(posterior).supported(plan[None]), len(names)),
+        "baseline": baseline,
+        "reference": reference,
+    }
     attrs = {**brought.attrs, "level": level}
     if problem.value is not None:
         attrs["value"] = problem.value
@@ -73,10 +73,14 @@ def _lowest(posterior: PosteriorDraws, plan: Array, k: int, values: Array) -> fl
     return 0.0 if 0.0 in among else float(among[0])
 
 
-def _ends(summary: xr.Dataset) -> dict[str, Array]:
-    """Mean and ends of the interval, by the endings of their names."""
-    columns = zip(ENDS, ("mean", "low", "high"), strict=True)
-    return {end: summary[name].to_numpy() for end, name in columns}
+def _ends(summary: xr.Dataset) -> Array:
+    """Mean and ends of the interval, shape (3, M)."""
+    return np.stack([summary[name].to_numpy() for name in ("mean", "low", "high")])
+
+
+def _named(name: str, ends: Iterable[Array]) -> dict[str, Array]:
+    """Columns of a mean and the ends of its interval."""
+    return {f"{name}{end}": own for end, own in zip(ENDS, ends, strict=True)}
 
 
 def cells_of(table: xr.Dataset) -> tuple[list[str], list[list[str]]]:

@@ -58,25 +58,22 @@ class Decision:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        cost = {
-            name: _checked_cost(own, name)
-            for name, own in mapping(self.cost, "cost", "actions to costs").items()
+        costs = mapping(self.cost, "cost", "actions to costs")
+        bounds = mapping(self.bounds, "bounds", "actions to (low, high)")
+        checked = {
+            "cost": {name: _checked_cost(own, name) for name, own in costs.items()},
+            "bounds": {name: _checked_bounds(own, name) for name, own in bounds.items()},
+            "budget": None if self.budget is None else real_number(self.budget, "budget"),
+            "baseline": mapping(self.baseline, "baseline", "actions to values"),
+            "value": None if self.value is None else real_number(self.value, "value"),
         }
-        bounds = {
-            name: _checked_bounds(own, name)
-            for name, own in mapping(self.bounds, "bounds", "actions to (low, high)").items()
-        }
-        budget = None if self.budget is None else real_number(self.budget, "budget")
-        if budget is not None and not cost:
-            costs = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
-            raise ModelError(f"a budget needs costs; write {costs}")
-        baseline = mapping(self.baseline, "baseline", "actions to values")
-        value = None if self.value is None else real_number(self.value, "value")
-        if value == 0:
-            raise ModelError("a value of 0 makes all plans alike; give the worth of a unit")
-        checked = {"cost": cost, "bounds": bounds, "budget": budget, "baseline": baseline}
-        for name, own in {**checked, "value": value}.items():
+        for name, own in checked.items():
             object.__setattr__(self, name, own)
+        if self.budget is not None and not self.cost:
+            remedy = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
+            raise ModelError(f"a budget needs costs; write {remedy}")
+        if self.value == 0:
+            raise ModelError("a value of 0 makes all plans alike; give the worth of a unit")
 
 
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:
@@ -117,10 +114,8 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if is_single:
         return values[0]
     if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
-        raise ModelError(
-            f"bounds of {name!r} are empty: {format_number(numbers[0])} is above "
-            f"{format_number(numbers[1])}"
-        )
+        low, high = map(format_number, numbers)
+        raise ModelError(f"bounds of {name!r} are empty: {low} is above {high}")
     if len(set(values)) == 1:
         raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values
@@ -241,7 +236,4 @@ def risk_measure(objective: Any) -> RiskMeasure:
         return MEAN
     if isinstance(objective, CVaR | Quantile):
         return objective
-    raise ModelError(
-        f"unknown objective {objective!r}; choose 'mean', bi.CVaR(share) or "
-        "bi.Quantile(probability)"
-    )
+    raise ModelError(f"unknown objective {objective!r}; choose 'mean', bi.CVaR or bi.Quantile")

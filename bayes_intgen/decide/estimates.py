@@ -32,7 +32,7 @@ from bayes_intgen.posterior.draws import (
 )
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import align_columns, format_estimate, format_number
-from bayes_intgen.text.messages import hint, quoted
+from bayes_intgen.text.messages import unknown_name
 
 # Columns of answers besides those of newdata.
 ANSWERS = ("term", "contrast", "estimate", "sd", "low", "high", "supported")
@@ -78,8 +78,7 @@ class NewRows(NamedTuple):
         elif (table := as_table(newdata)) is not None:
             frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
         elif isinstance(newdata, Mapping):
-            known = (*names, *posterior.terms.covariates.every)
-            frame = _frame_of_columns(newdata, names, known)
+            frame = _frame_of_columns(newdata, names, (*names, *posterior.terms.covariates.every))
         elif is_list_of_dicts(newdata):
             frame = pd.DataFrame(newdata)
         else:
@@ -256,19 +255,12 @@ def _groups(
     every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
     which = np.arange(len(every))
     if by is not None and by is not False:
-        columns = (
-            ()
-            if by is True
-            else (by,)
-            if isinstance(by, str)
-            else items(by, "by", "columns", PointsError)
-        )
+        names = [by] if isinstance(by, str) else [] if by is True else by
+        columns = items(names, "by", "columns", PointsError)
         for name in columns:
             if name not in every:
-                raise PointsError(
-                    f"by: newdata has no column {name!r}; {hint(name, [*every])} columns are "
-                    f"{quoted([*every])}"
-                )
+                what = "by: newdata has no column"
+                raise PointsError(unknown_name(what, name, [*every], "columns are"))
         # Averages are over rows, not over what is asked about each.
         every = every[[name for name in every if name in (*columns, *requests[0].labels)]]
         # Without any column all rows are alike.
@@ -284,10 +276,7 @@ def _frame_of_columns(
     """Frame of columns of values, or single values; names are refused that may be misspelled."""
     unknown = [name for name in columns if name not in known]
     if unknown and any(name not in columns for name in actions):
-        raise PointsError(
-            f"newdata: unknown column {unknown[0]!r}; {hint(unknown[0], known)} fit has "
-            f"{quoted(known)}"
-        )
+        raise PointsError(unknown_name("newdata: unknown column", unknown[0], known, "fit has"))
     several = any(map(is_sequence, columns.values()))
     try:
         return pd.DataFrame(dict(columns), index=None if several else [0])

@@ -1,6 +1,6 @@
 """Planned experiments in the user's words, and their value: narrower intervals, better choices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -15,9 +15,9 @@ from bayes_intgen._arguments import (
     probability,
     row_count,
 )
-from bayes_intgen._random import generator
+from bayes_intgen._random import Seed, generator
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.categories import Label
+from bayes_intgen.basis.categories import Label, short_label
 from bayes_intgen.decide.belief import Targets
 from bayes_intgen.decide.best import Plan, plan_at, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
@@ -80,10 +80,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         names = named_actions(self.actions)
-        cost = checked_price(self.cost, "an experiment")
         object.__setattr__(self, "actions", names)
+        object.__setattr__(self, "cost", checked_price(self.cost, "an experiment"))
         object.__setattr__(self, "rows", row_count(self.rows))
-        object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "at", _checked_values(self.at, names))
 
     @property
@@ -95,10 +94,9 @@ class Experiment:
     @property
     def label(self) -> str:
         """Label of the regime, with the values of actions for which they are given."""
-        values: Mapping[str, tuple[Label, ...]] = self.at
         return regime_label(
             [
-                f"{name}={'|'.join(map(str, values[name]))}" if name in values else name
+                f"{name}={'|'.join(map(str, self.at[name]))}" if name in self.at else name
                 for name in self.names
             ]
         )
@@ -203,14 +201,12 @@ class Choice:
     @property
     def attributes(self) -> dict[str, Any]:
         """Attributes that describe the choice."""
-        attrs = self.plan.gain.attrs
         return {
-            "outcome": attrs["outcome"],
+            **self.plan.gain.attrs,
             "interval": "gain of the best plan over the baseline",
             "plan": spelled(self.plan.point),
             "baseline": spelled(self.plan.baseline),
             "beyond_support": int(self.beyond_support),
-            **{name: text for name, text in attrs.items() if name == "population"},
         }
 
 
@@ -231,8 +227,7 @@ def plans_after(search: Search, plan: Array) -> Array:
         candidates.append(of_moved.best_of_draws(plan).points)
     points = np.unique(np.concatenate(candidates), axis=0)
     points = np.unique(with_budget_spent(search.problem, surface, points), axis=0)
-    others = points[(points != plan).any(axis=1)]
-    return np.concatenate([plan[None], others])
+    return np.concatenate([plan[None], points[(points != plan).any(axis=1)]])
 
 
 def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) -> Array:
@@ -281,12 +276,11 @@ def experiment_values(
     posterior: PosteriorDraws,
     decision: Decision,
     experiments: Sequence[Experiment] | None,
-    *,
     rows: int | None,
     horizon: float,
     level: float,
-    seed: int,
     beyond_support: bool,
+    seed: Seed,
 ) -> xr.Dataset:
     """Rank experiments; see :meth:`bayes_intgen.Posterior.experiments`."""
     level, horizon = probability(level, "level"), positive_number(horizon, "horizon")
@@ -334,7 +328,7 @@ def experiment_values(
         {**choice.attributes, "level": level, "horizon": horizon},
     )
     table["evpi"] = choice.perfect_information
-    table["explanation"] = ("experiment", explanations(table))
+    table["explanation"] = ("experiment", [*explanations(table)])
     return table
 
 
@@ -368,15 +362,12 @@ def spelled(point: Mapping[str, Any]) -> str:
     >>> spelled({"tv": 2.0, "drug": "on"})
     'tv=2, drug=on'
     """
-    return ", ".join(
-        f"{name}={shorter_number(value)}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in point.items()
-    )
+    return ", ".join(f"{name}={short_label(value)}" for name, value in point.items())
 
 
-def explanations(table: xr.Dataset) -> list[str]:
+def explanations(table: xr.Dataset) -> Iterator[str]:
     """A sentence per experiment: interval, value, and whether it is worth its cost."""
-    evpi, level, out = float(table["evpi"]), f"{table.attrs['level']:.0%}", []
+    evpi, level = float(table["evpi"]), f"{table.attrs['level']:.0%}"
     names = ("experiment", "rows", "width_before", "width_after", "evsi", "cost", "net_benefit")
     columns = (table[name].to_numpy().tolist() for name in names)
     for label, rows, before, after, evsi, cost, net in zip(*columns, strict=True):
@@ -385,9 +376,8 @@ def explanations(table: xr.Dataset) -> list[str]:
         part = f", {min(1.0, evsi / evpi):.0%} of perfect information" if evpi > 0 else ""
         worth = f", {'more' if net > 0 else 'less'} than their cost of {shorter_number(cost)}"
         worth *= cost > 0
-        out.append(
+        yield (
             f"{rows:,} more rows of {label.replace('observational', 'history')} narrow the {level} "
             f"interval of the gain from {widths[0]} to {widths[1]}, by {share:.0%}; a better "
             f"choice after them is worth {shorter_number(evsi, 2)}{part}{worth}."
         )
-    return out

@@ -66,7 +66,8 @@ class Grid:
         self.gains: list[Array] = []
         for component in self.components:
             size = int(most ** (1 / len(component)) + 1e-9)
-            options = combinations([thinned(problem.candidates[k], size) for k in component])
+            values = (thinned(problem.candidates[k], size) for k in component)
+            options = np.array([*product(*values)])
             part = surface.parts[component[0]]
             plans = varied(problem.baseline, [*component], options)
             self.options.append(options)
@@ -91,25 +92,13 @@ class Grid:
             out.append(supported if supported.any() else ~supported)
         return out
 
-    def best(
-        self,
-        budget: float | None,
-        elsewhere: bool = False,
-        gains: Sequence[Array] | None = None,
-    ) -> Array:
-        """Plans with the largest gains within a budget, shape (S, K); see :func:`best_choices`.
-
-        With ``elsewhere``, of options that rows elsewhere support. Other gains may be given.
-        """
-        return self.plans(self.choices(budget, elsewhere, gains))
-
     def choices(
-        self,
-        budget: float | None,
-        elsewhere: bool = False,
-        gains: Sequence[Array] | None = None,
+        self, budget: float | None, elsewhere: bool = False, gains: Sequence[Array] | None = None
     ) -> Positions:
-        """Positions of the options of :meth:`best`, shape (S, components)."""
+        """Options with the largest gains within a budget, (S, components); see `best_choices`.
+
+        With ``elsewhere``, of those that rows elsewhere support. Other gains may be given.
+        """
         values = self.gains if gains is None else gains
         if elsewhere:
             allowed = zip(self.elsewhere, values, strict=True)
@@ -187,18 +176,6 @@ class Grid:
         moves = (estimated > np.sqrt(noise)) & (sd > 0)
         left = (errors[moves] - noise / estimated[moves]) / sd[moves]
         return ErrorOfChoice(float(optimism), max(1.0, float(left.std())) if moves.any() else 1.0)
-
-
-def combinations(values: Sequence[Array]) -> Array:
-    """All combinations of values, shape (M, number of sequences).
-
-    Examples
-    --------
-    >>> combinations([np.array([0.0, 1.0]), np.array([5.0])])
-    array([[0., 5.],
-           [1., 5.]])
-    """
-    return np.array(list(product(*values)))
 
 
 def thinned(values: Array, most: int) -> Array:

@@ -7,7 +7,6 @@ every regime in which it is not set: a descendant takes the value of a row whose
 similar values (hot-deck imputation by nearest neighbours).
 """
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_mask, checked_value
 from bayes_intgen.decide.belief import Belief, Update
-from bayes_intgen.errors import PACKAGE, ModelError, SamplingWarning
+from bayes_intgen.errors import ModelError, SamplingWarning, warn
 from bayes_intgen.identification.graph import LIKELY_EDGE, ancestors_of
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, support_of
 from bayes_intgen.posterior.population import warn_of_range
@@ -167,12 +166,11 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
     """
     informed, n_draws = max((own.informed, own.n_draws) for own in updates)
     if informed > n_draws / 2:
-        warnings.warn(
+        warn(
             f"the planned rows inform {informed:.0f} directions of the coefficients, for which "
             f"{n_draws} draws give too narrow intervals: fit with {2 * round(informed)} draws or "
             "more in all",
             SamplingWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,8 @@ class Problem:
             refuse_unknown_actions(getattr(decision, role), names, ModelError, f"{role}: ")
         baseline = fixed_values(posterior, default_point(posterior), decision.baseline)
         candidates = tuple(
-            _candidates(posterior, decision, k, categories[k], baseline) for k in range(len(names))
+            _candidates(posterior, k, decision.bounds.get(name), categories[k], baseline[k])
+            for k, name in enumerate(names)
         )
         if not beyond_support:
             candidates = _supported(posterior, candidates, baseline)
@@ -95,23 +96,18 @@ class Problem:
         for k, cost in enumerate(costs):
             needed = candidates[k]
             if not len(needed):
-                raise ModelError(
-                    f"no value of {names[k]!r} within its bounds is supported by the rows; "
-                    + wider_search()
-                )
+                where = f"no value of {names[k]!r} within its bounds is supported by the rows"
+                raise ModelError(f"{where}; {wider_search()}")
             if decision.value is not None:
                 # The profit of a plan is compared with that of the baseline.
                 needed = np.union1d(needed, baseline[[k]])
             _check_cost(cost, names[k], categories[k], needed)
-        limits = None if beyond_support else posterior
-        problem = cls(
-            categories, candidates, costs, decision.budget, baseline, limits, decision.value
-        )
         if all(len(values) == 1 for values in candidates):
             raise ModelError(
                 "the bounds and the support leave one plan only; widen the bounds of an action"
             )
-        return problem
+        limits = None if beyond_support else posterior
+        return cls(categories, candidates, costs, decision.budget, baseline, limits, decision.value)
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).
@@ -134,11 +130,6 @@ class Problem:
     def rates(self) -> Array:
         """Cost per unit, shape (K,); zero for actions whose levels have prices."""
         return np.array([0.0 if isinstance(own, Mapping) else own for own in self.costs])
-
-    @property
-    def has_costs(self) -> bool:
-        """Whether any plan costs anything."""
-        return any(self.costs)
 
     @property
     def cheapest(self) -> Array:
@@ -198,30 +189,25 @@ class Problem:
 
 
 def _candidates(
-    posterior: PosteriorDraws,
-    decision: Decision,
-    k: int,
-    levels: Categories | None,
-    baseline: Array,
+    posterior: PosteriorDraws, k: int, bounds: Any, levels: Categories | None, usual: float
 ) -> Array:
-    """Values of one action within its bounds."""
-    name, coordinate = posterior.actions[k], posterior.terms.coordinates[k]
-    bounds, named_levels = decision.bounds.get(name), posterior.categories[k]
+    """Values of one action within its bounds, that of the baseline, ``usual``, included."""
+    coordinate, named_levels = posterior.terms.coordinates[k], posterior.categories[k]
+    name = posterior.actions[k]
     if bounds is None:
-        ends = [coordinate.low, coordinate.high]
-    else:
+        bounds = (coordinate.low, coordinate.high) if named_levels is None else named_levels.labels
+    elif isinstance(bounds, str | int | float):
         # One value holds the action there.
-        bounds = (bounds, bounds) if isinstance(bounds, str | int | float) else bounds
-        if named_levels is None and len(bounds) != 2:
-            raise ModelError(
-                f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
-            )
-        ends = [checked_value(bound, name, named_levels) for bound in bounds]
-    is_range = named_levels is None or (named_levels.ordered and len(ends) == 2)
+        bounds = (bounds, bounds)
+    if named_levels is None and len(bounds) != 2:
+        raise ModelError(
+            f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
+        )
+    ends = [checked_value(bound, name, named_levels) for bound in bounds]
     if levels is None:
-        extra = [v for v in (0.0, baseline[k]) if ends[0] <= v <= ends[1]]
+        extra = [v for v in (0.0, usual) if ends[0] <= v <= ends[1]]
         values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
-    elif bounds is None or is_range:
+    elif named_levels is None or (named_levels.ordered and len(ends) == 2):
         codes = np.array(levels.codes)
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
     else:
@@ -252,13 +238,9 @@ def _check_cost(
     """Refuse prices that needed levels lack, or others have, and a cost per unit of names."""
     if not isinstance(cost, Mapping):
         if cost and levels is not None and not levels.numeric:
-            raise ModelError(
-                f"{name!r} has named levels; "
-                + option(
-                    f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}",
-                    command="leave it out of --cost, which is per unit",
-                )
-            )
+            each = f"give the cost of each, cost={{{name!r}: {{{levels.labels[0]!r}: ...}}}}"
+            remedy = option(each, command="leave it out of --cost, which is per unit")
+            raise ModelError(f"{name!r} has named levels; {remedy}")
         return
     if levels is None:
         raise ModelError(f"{name!r} has no levels; give its cost per unit as a number")

@@ -11,9 +11,10 @@ largest sum of these within the budget, the best changes of two actions, and of 
 and the best that is feasible is kept, in windows that shrink around it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress, product
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,6 @@ from bayes_intgen.decide.grid import (
     Grid,
     Positions,
     best_choices,
-    combinations,
     thinned,
 )
 from bayes_intgen.decide.problem import (
@@ -137,12 +137,12 @@ class Search:
             return self.improved(points)
         if problem.budget is None:
             names = self.surface.prediction.terms.names
-            free = [n for n, own in zip(names, problem.candidates, strict=True) if len(own) > 1]
+            several = [len(own) > 1 for own in problem.candidates]
+            free = first_few([*map(repr, compress(names, several))])
             graph = option("graph", "{action: causes}", command="--graph ACTION=CAUSE")
             raise ModelError(
                 "the rows support no plan within the bounds: the regimes reach no values of "
-                f"{first_few([*map(repr, free)])} together; fit with {graph} if it is known, "
-                + wider_search()
+                f"{free} together; fit with {graph} if it is known, {wider_search()}"
             )
         cheapest = self._cheapest()[None]
         if not problem.is_affordable(cheapest)[0]:
@@ -175,20 +175,19 @@ class Search:
                 best, best_value = point, own
         return best
 
-    def remarks(self, gain: Array) -> tuple[str, ...]:
+    def remarks(self, gain: Array) -> Iterator[str]:
         """Say where the budget excludes the baseline, and where a plan may be no better."""
-        problem, out = self.problem, []
+        problem = self.problem
         within = "the bounds and the support"
         if problem.budget is not None:
             cost, budget = problem.cost(problem.baseline[None])[0], shorter_number(problem.budget)
             within = f"the budget of {budget}"
             if cost > with_rounding(problem.budget):
-                out.append(f"the baseline costs {shorter_number(cost)}, more than {within}")
+                yield f"the baseline costs {shorter_number(cost)}, more than {within}"
         if gain.mean() <= 0:
-            out.append(f"no plan is expected to be better than the baseline within {within}")
+            yield f"no plan is expected to be better than the baseline within {within}"
         elif CAUTIOUS(gain[:, None])[0] <= 0:
-            out.append("not credibly better than the baseline: the gain's 90% interval contains 0")
-        return tuple(out)
+            yield "not credibly better than the baseline: the gain's 90% interval contains 0"
 
     def is_better(self, plan: Array) -> bool:
         """Whether the objective at a plan exceeds that at the baseline, before a correction."""
@@ -204,11 +203,10 @@ class Search:
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
-        if problem.is_feasible(grid.best(problem.budget, gains=grid.means))[0]:
-            points = grid.plans(self._choices_of_draws)
-        else:
-            points = grid.best(problem.budget, elsewhere=True)
-        distinct, which = np.unique(points, axis=0, return_inverse=True)
+        best = grid.choices(problem.budget, gains=grid.means)
+        everywhere = problem.is_feasible(grid.plans(best))[0]
+        choices = self._choices_of_draws if everywhere else grid.choices(problem.budget, True)
+        distinct, which = np.unique(grid.plans(choices), axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
         worth = self.surface.draws(pool)
@@ -239,7 +237,7 @@ class Search:
     def _error_of_choice(self) -> ErrorOfChoice:
         return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
 
-    def _best_sums(self, elsewhere: bool = False) -> list[Array]:
+    def _best_sums(self, elsewhere: bool = False) -> Iterator[Array]:
         """Plans on the grid with the best mean, and less and less variance for a measure of risk.
 
         With ``elsewhere``, of options that rows elsewhere support.
@@ -253,21 +251,21 @@ class Search:
         """
         grid, deviations = self.grid, self.measure.deviations
         variances = [own.var(axis=0, keepdims=True) for own in grid.gains]
-        plans, weight = [], 0.0
+        weight = 0.0
         for _ in range(N_CAUTIOUS):
             values = [m - weight * v for m, v in zip(grid.means, variances, strict=True)]
-            plans.append(grid.best(self.problem.budget, elsewhere, values)[0])
-            sd = float(self.gains(plans[-1][None]).std())
+            plans = grid.plans(grid.choices(self.problem.budget, elsewhere, values))
+            yield plans[0]
+            sd = float(self.gains(plans).std())
             if sd == 0 or weight == deviations / (2 * sd):
                 break
             weight = deviations / (2 * sd)
-        return plans
 
     def _scattered(self) -> list[Array]:
         """Best feasible plans among combinations of candidates, or random ones, and near rows."""
         problem, rng = self.problem, np.random.default_rng(0)
         if (size := int(N_PLANS ** (1 / len(problem.candidates)))) > 2:
-            plans = combinations([thinned(own, size) for own in problem.candidates])
+            plans = np.array([*product(*(thinned(own, size) for own in problem.candidates))])
         else:
             plans = np.stack([rng.choice(own, N_PLANS) for own in problem.candidates], axis=1)
             # Many actions at random values cost too much.

@@ -39,8 +39,7 @@ from bayes_intgen.identification.regimes import mask_label, regime_label
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
-from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import hint, quoted, refuse_unknown_actions
+from bayes_intgen.text.messages import refuse_unknown_actions, unknown_name
 
 # Numbers of rows at which the width is given, relative to those that are split.
 MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -48,18 +47,18 @@ MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 N_ROWS, N_POINTS = 300, 50
 
 
-def split(posterior: PosteriorDraws, rows: int, target: Any, **planned: Any) -> xr.Dataset:
+def split(posterior: PosteriorDraws, rows: int, target: Any, *planned: Any) -> xr.Dataset:
     """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
     rows = row_count(rows)
-    allocation, others, attrs = planned_split(posterior, target, **planned)
+    allocation, others, attrs = planned_split(posterior, target, *planned)
     table = split_table(allocation, [*others], rows)
     warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
     return table.assign(others=("regime", [*others.values()])).assign_attrs(attrs)
 
 
-def rows_for(posterior: PosteriorDraws, width: float, target: Any, **planned: Any) -> int:
+def rows_for(posterior: PosteriorDraws, width: float, target: Any, *planned: Any) -> int:
     """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
-    allocation = planned_split(posterior, target, **planned)[0]
+    allocation = planned_split(posterior, target, *planned)[0]
     rows = allocation.rows_for(positive_number(width, "width"))
     if rows:
         warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
@@ -69,12 +68,11 @@ def rows_for(posterior: PosteriorDraws, width: float, target: Any, **planned: An
 def planned_split(
     posterior: PosteriorDraws,
     target: Any,
-    *,
     costs: Mapping[str, float] | None,
     regimes: Sequence[Any] | None,
     level: float,
-    seed: int,
     beyond_support: bool,
+    seed: Seed,
 ) -> tuple[Allocation, dict[str, str], dict[str, Any]]:
     """Plan rows of each regime, and find the present widths of the targets.
 
@@ -174,10 +172,7 @@ def checked_costs(costs: Any, labels: Sequence[str]) -> Array:
     out = np.ones(len(labels))
     for label, cost in mapping(costs, "costs", "labels of regimes to costs of a row").items():
         if label not in labels:
-            raise ModelError(
-                f"costs: unknown regime {label!r}; {hint(label, labels)} regimes are "
-                f"{quoted(labels)}"
-            )
+            raise ModelError(unknown_name("costs: unknown regime", label, labels, "regimes are"))
         out[labels.index(label)] = positive_number(cost, f"the cost of a row of {label}")
     return out
 
@@ -291,10 +286,7 @@ def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
     if len(own) == 2 and numbers:
         low, high = (real_number(end, f"an end of {name!r}") for end in own)
         if low >= high:
-            raise ModelError(
-                f"the range of {name!r} is empty: {format_number(low)} is not below "
-                f"{format_number(high)}"
-            )
+            raise ModelError(f"the range of {name!r} is empty: {low:g} is not below {high:g}")
         return rng.uniform(low, high, N_ROWS)
     if len(set(own)) < 2:
         raise ModelError(f"{name!r} needs two or more values, not {own!r}")

@@ -32,11 +32,7 @@ WORDS = {"unconfounded": "where set", "confounded": "where observed"}
 
 
 def plot_effect(
-    curve: xr.Dataset,
-    *,
-    levels: Sequence[float] = LEVELS,
-    color: str = "C0",
-    ax: "Axes | None" = None,
+    curve: xr.Dataset, levels: Sequence[float], color: str, ax: "Axes | None"
 ) -> "Axes":
     """Draw a curve from `effect_along`; see :meth:`bayes_intgen.Posterior.plot_joint_effect`."""
     import matplotlib.pyplot as plt
@@ -121,8 +117,12 @@ def plot_contraction(curves: Sequence[xr.Dataset]) -> "Figure":
         column[-1].set_xlabel(curve.attrs["along"], parse_math=False)
     for ax, kind in zip(panels[:, 0], kinds, strict=True):
         ax.set_ylabel(f"{WORDS[kind]}\n({curves[0].attrs['outcome']})", parse_math=False)
-    population = with_population("", curves[0], 40 * len(curves))
-    if population:
+    return _finished(figure, curves[0], 40 * len(curves))
+
+
+def _finished(figure: "Figure", curve: xr.Dataset, width: int) -> "Figure":
+    """Say over whom the effects of a figure are averaged, and add a legend."""
+    if population := with_population("", curve, width):
         figure.suptitle(population, fontsize=9, parse_math=False)
     add_legend(figure)
     return figure
@@ -162,11 +162,7 @@ def plot_sensitivity(correlated: xr.Dataset, independent: xr.Dataset) -> "Figure
     for point, ax in enumerate(panels[0]):
         _draw_point(ax, correlated.isel(point=point), independent.isel(point=point, rho=0))
     panels[0, 0].set_ylabel(effect_label(correlated.attrs), parse_math=False)
-    population = with_population("", correlated, 40 * count + 20)
-    if population:
-        figure.suptitle(population, fontsize=9, parse_math=False)
-    add_legend(figure)
-    return figure
+    return _finished(figure, correlated, 40 * count + 20)
 
 
 def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> None:

@@ -61,13 +61,12 @@ def plot_overlap(
     )  # fmt: skip
     heights = range(len(regimes))[::-1]
     members = {mask: (intervened == mask).all(axis=1) for mask in regimes}
-    has_dots = False
     for k, (ax, name, levels) in enumerate(zip(panels[0], names, categories, strict=True)):
         if levels is None:
             _scale_axis(ax, Coordinate.of(actions[:, k]))
         for height, (mask, rows) in zip(heights, members.items(), strict=True):
             color = SET_COLOR if mask[k] else OBSERVED_COLOR
-            has_dots |= _draw_regime(ax, actions[rows, k], height, color, levels is not None)
+            _draw_regime(ax, actions[rows, k], height, color, levels is not None)
         for value in () if points is None else np.unique(points[:, k]):
             ax.axvline(value, color="k", linestyle=":", linewidth=1)
         if levels is None:
@@ -77,6 +76,7 @@ def plot_overlap(
         ax.set_xlabel(name, parse_math=False)
         ax.margins(0.05 if levels is None else 0.15, 0.12)
     panels[0, 0].set_yticks(heights, regimes.values(), parse_math=False)
+    has_dots = any(ax.collections for ax in figure.axes)
     _add_legend(figure, has_dots=has_dots, has_points=points is not None)
     return figure
 
@@ -89,21 +89,17 @@ def _scale_axis(ax: "Axes", coordinate: Coordinate) -> None:
         ax.set_xticks([float(f"{value:.1g}") for value in at], minor=False)
 
 
-def _draw_regime(ax: "Axes", values: Array, height: float, color: str, dots: bool) -> bool:
-    """Draw one action in one regime: a dot per distinct value if they are few, else intervals.
-
-    Returns whether there are dots.
-    """
+def _draw_regime(ax: "Axes", values: Array, height: float, color: str, dots: bool) -> None:
+    """Draw one action in one regime: a dot per distinct value if they are few, else intervals."""
     distinct, counts = np.unique(values, return_counts=True)
     if dots or len(distinct) <= MAX_DISTINCT:
         area = MAX_DOT_AREA * counts / len(values)
         ax.scatter(distinct, np.full(len(distinct), height), area, color=color, linewidth=0)
-        return True
+        return
     for share, width in INTERVALS.items():
         ends = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
         ax.plot(ends, [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
     ax.plot(np.median(values), height, marker="|", color="white", markersize=9)
-    return False
 
 
 def _add_legend(figure: "Figure", *, has_dots: bool, has_points: bool) -> None:

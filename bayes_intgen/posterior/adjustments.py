@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.posterior.defaults import varied
 from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction
 from bayes_intgen.posterior.population import draws_of_scale, fixed_scales
 
@@ -57,10 +58,8 @@ def change_along(posterior: PosteriorDraws, name: str, start: Array, end: Array)
     columns, prediction = posterior.terms.covariates, fitted_prediction(posterior)
     at, mask = columns.every.index(name), np.ones((1, len(start)), dtype=bool)
     changes = []
-    for value in values_along(posterior, name)[0]:
-        fixed = np.full((1, len(columns)), np.nan)
-        fixed[0, at] = value
-        own = prediction.in_population(Population(fixed, np.ones(1)))
+    for fixed in varied(np.full(len(columns), np.nan), at, values_along(posterior, name)[0]):
+        own = prediction.in_population(Population(fixed[None], np.ones(1)))
         changes.append(own.change(start[None], end[None], mask))
     return np.concatenate(changes, axis=-1)
 

@@ -27,13 +27,10 @@ def held_in_words(terms: Decomposition, periods: int | None = None) -> str:
         return ""
     names = in_words([*terms.carryover])
     if periods is None:
-        return f"{names} held for as long as {_they(terms)}"
+        they = "they act" if len(terms.carryover) > 1 else "it acts"
+        return f"{names} held for as long as {they}"
     usual = in_words([shorter_number(_usual(terms, name)) for name in terms.carryover])
     return f"{names} held for {periods} period{'s' * (periods > 1)}, before at {usual}"
-
-
-def _they(terms: Decomposition) -> str:
-    return "they act" if len(terms.carryover) > 1 else "it acts"
 
 
 def _usual(terms: Decomposition, name: str) -> float:
@@ -41,14 +38,18 @@ def _usual(terms: Decomposition, name: str) -> float:
     return terms.coordinates[terms.names.index(name)].centre
 
 
-def restated(attrs: Mapping[str, str], terms: Decomposition, periods: int) -> dict[str, str]:
-    """Attributes of an answer, with the number of periods in place of as long as actions act."""
+def restated(
+    attrs: Mapping[str, str], terms: Decomposition, periods: int | None
+) -> Mapping[str, str]:
+    """Attributes of an answer, with periods, if given, in place of as long as actions act."""
+    if periods is None:
+        return attrs
     words = held_in_words(terms), held_in_words(terms, periods)
     return {**attrs, "population": attrs["population"].replace(*words)}
 
 
 def after_periods(
-    terms: Decomposition, values: Array, periods: int, intervened: Collection[str] | None = None
+    terms: Decomposition, values: Array, periods: int, intervened: Collection[str]
 ) -> Array:
     """Carried-over actions at points, shape (M, K), where they have been held for some periods.
 
@@ -62,8 +63,7 @@ def after_periods(
     count = whole_number(periods, "periods", 1, PointsError)
     if not terms.carryover:
         raise PointsError("no action carries over in this fit, so that periods are alike; omit it")
-    was_set = terms.names if intervened is None else intervened
-    observed = [name for name in terms.carryover if name not in was_set]
+    observed = [name for name in terms.carryover if name not in intervened]
     if observed:
         raise PointsError(f"periods are for actions that are set, and {observed[0]!r} is not")
     out = values.copy()

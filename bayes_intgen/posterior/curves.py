@@ -33,12 +33,9 @@ def points_along(posterior: PosteriorDraws, k: int, fixed: Array, size: int) -> 
     (5, 2)
     """
     coordinate, levels = posterior.terms.coordinates[k], levels_of(posterior)[k]
-    along = (
-        np.linspace(coordinate.low, coordinate.high, size)
-        if levels is None
-        else np.array(levels.codes)
-    )
-    return varied(fixed, k, along)
+    if levels is not None:
+        return varied(fixed, k, np.array(levels.codes))
+    return varied(fixed, k, np.linspace(coordinate.low, coordinate.high, size))
 
 
 def effect_along(
@@ -70,9 +67,8 @@ def effect_along(
     5
     """
     refuse_unknown_actions([action], posterior.actions, PointsError)
-    at = mapping(at, "at", "actions to values", PointsError)
     fixed = fixed_values(posterior, default, at)
-    if action in at:
+    if at is not None and action in at:
         raise PointsError(f"{action!r} varies along the axis, so at must not contain it")
     if predictive is not None:
         predictive = probability(predictive, "predictive", PointsError)
@@ -113,10 +109,8 @@ def fixed_values(
     """Values of all actions, shape (K,): those in ``at``, the default ones elsewhere."""
     at = mapping(at, "at", "actions to values", PointsError)
     refuse_unknown_actions(at, posterior.actions, PointsError)
-    columns = zip(posterior.actions, posterior.categories, default.tolist(), strict=True)
-    return np.array(
-        [
-            checked_value(at[name], name, levels) if name in at else value
-            for name, levels, value in columns
-        ]
-    )
+    values = default.astype(float)
+    for name, value in at.items():
+        k = posterior.actions.index(name)
+        values[k] = checked_value(value, name, posterior.categories[k])
+    return values

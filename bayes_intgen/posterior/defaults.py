@@ -205,26 +205,19 @@ def _ends(
     posterior: PosteriorDraws, point: Array, k: int, levels: Categories | None
 ) -> tuple[float, float]:
     """Ends of the default change of one action, the others fixed at a point."""
-    coordinate = posterior.terms.coordinates[k]
-    candidates = [_candidates(posterior, k, levels)]
-    if levels is None:
-        candidates.append(_rounded(coordinate, (coordinate.low, coordinate.high)))
+    coordinate, support = posterior.terms.coordinates[k], support_of(posterior)
+    if levels is not None:
+        candidates = [np.array(levels.codes)]
+    else:
+        few = np.unique(support.reference.values_set(k))
+        ranges = usual_range(coordinate), (coordinate.low, coordinate.high)
+        usual, every = (_rounded(coordinate, ends) for ends in ranges)
+        candidates = [few if 1 < len(few) <= MAX_DISTINCT else usual, every]
     for values in candidates:
-        supported = values[support_of(posterior).supported(varied(point, k, values))]
+        supported = values[support.supported(varied(point, k, values))]
         if len(supported) > 1:
             return float(supported[0]), float(supported[-1])
     return float(candidates[0][0]), float(candidates[0][-1])
-
-
-def _candidates(posterior: PosteriorDraws, k: int, levels: Categories | None) -> Array:
-    """Candidate ends of one action's change, in ascending order."""
-    if levels is not None:
-        return np.array(levels.codes)
-    values = np.unique(support_of(posterior).reference.values_set(k))
-    if 1 < len(values) <= MAX_DISTINCT:
-        return values
-    coordinate = posterior.terms.coordinates[k]
-    return _rounded(coordinate, usual_range(coordinate))
 
 
 def _rounded(coordinate: Coordinate, ends: tuple[float, float]) -> Array:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.posterior.carryover import after_periods, restated
+from bayes_intgen.posterior.carryover import restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
     RowsAlike,
@@ -45,9 +46,6 @@ from bayes_intgen.posterior.schema import (
     stored_model,
     stored_prediction,
 )
-
-if TYPE_CHECKING:
-    import narwhals as nw
 
 # Coordinates of draws that the name of an action does not replace.
 RESERVED = ("chain", "draw", "point", "supported")
@@ -245,7 +243,8 @@ class PosteriorDraws:
             return self.effect(points, self.actions, given=given, population=population)
         view = self.given(given).over(population)
         values = checked_points(points, self.actions, self.categories)
-        query = self._support.query_at(after_periods(self.terms, values, periods))
+        query = self._support.query_at(values, periods=periods)
+        self._support.warn_of_level(query.intervened, view.averages)
         mean = prediction_of(view).mean(query.values, query.mask)
         shown = query._replace(values=values, labels=point_labels(points, len(values)))
         effect = view._labelled("effect", mean, shown)
@@ -564,14 +563,14 @@ def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float
     return {name: float(out.mean()) for name, out in prediction.law.out_of_range(draws).items()}
 
 
-def prediction_of(posterior: PosteriorDraws) -> Prediction:
-    """Predictions in the population asked about, as arrays without validation or labels."""
+def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:
+    """Predictions in the population asked about, or another, without validation or labels."""
     scale_of = partial(draws_of_scale, posterior.tree)
-    return in_population(posterior._prediction, posterior.averages, scale_of)
+    return in_population(posterior._prediction, averages or posterior.averages, scale_of)
 
 
 def predictions_of_rows(
-    posterior: PosteriorDraws, table: "nw.DataFrame[Any]"
+    posterior: PosteriorDraws, table: nw.DataFrame[Any]
 ) -> tuple[Standardisation, Iterator[tuple[RowsAlike, Prediction]]]:
     """Predictions at the covariates and groups of each row of a table, where it has columns.
 
@@ -582,17 +581,15 @@ def predictions_of_rows(
     parts : iterator
         Rows, and predictions for them at actions that their ``values`` follow.
     """
-    known, columns = posterior.averages, posterior.terms.covariates
-    averages, parts = of_rows(posterior.tree, known, columns, table)
-    scale_of = partial(draws_of_scale, posterior.tree)
+    known = posterior.averages
+    averages, parts = of_rows(posterior.tree, known, posterior.terms.covariates, table)
 
     def prediction_for(own: RowsAlike) -> Prediction:
+        view = known._replace(population=own.population)
         if not own.values.shape[1]:
-            view = known._replace(population=own.population)
-            return in_population(posterior._prediction, view, scale_of)
+            return prediction_of(posterior, view)
         # Of a population only its groups that are not in the data matter to rows with all values.
-        view = known._replace(population=own.population, over=None)
-        return replace(in_population(posterior._prediction, view, scale_of), population=None)
+        return replace(prediction_of(posterior, view._replace(over=None)), population=None)
 
     return averages, ((own, prediction_for(own)) for own in parts)
 

@@ -9,10 +9,10 @@ import xarray as xr
 from bayes_intgen._arguments import probability
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen.basis.categories import decoded_table
-from bayes_intgen.data.queries import checked_actions, checked_points, point_labels
+from bayes_intgen.data.queries import checked_points, point_labels
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.laws import Link
-from bayes_intgen.posterior.carryover import after_periods, restated
+from bayes_intgen.posterior.carryover import restated
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     central,
@@ -81,8 +81,6 @@ def effect_table(
     level = probability(level, "level", PointsError)
     actions, categories = posterior.actions, posterior.categories
     values = checked_points(points, actions, categories)
-    if intervened is not None:
-        intervened = checked_actions(intervened, actions)
     start = None if baseline is None else checked_points(baseline, actions, categories)
     if start is not None and len(start) not in (1, len(values)):
         raise PointsError(
@@ -90,10 +88,8 @@ def effect_table(
         )
     # One query for points and baselines, so that there is one warning.
     together = values if start is None else np.concatenate([values, start])
-    if periods is not None:
-        together = after_periods(posterior.terms, together, periods, intervened)
-    held, before = np.split(together, [len(values)])
-    query = support_of(posterior).query_at(together, intervened)
+    query = support_of(posterior).query_at(together, intervened, periods=periods)
+    held, before = np.split(query.values, [len(values)])
     support_of(posterior).warn_of_level(query.intervened, posterior.averages)
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
@@ -114,8 +110,6 @@ def effect_table(
         columns |= central(changes, level, "change") | {"above_zero": (changes > 0).mean(axis=0)}
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
-    if periods is not None:
-        attrs = restated(attrs, posterior.terms, periods)
     return labelled_dataset(
         {**{name: ("point", column) for name, column in columns.items()}, **arguments},
         coords={"point": point_labels(points, len(values)), "action": list(actions)},
@@ -124,7 +118,7 @@ def effect_table(
             "intervened": list(query.intervened),
             "level": level,
             "outcome_kind": prediction.law.kind,
-            **attrs,
+            **restated(attrs, posterior.terms, periods),
         },
     )
 

@@ -1,9 +1,9 @@
 """Validation of queries to a fit, and their support under its regimes and reference rows."""
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from bayes_intgen.data.queries import (
 )
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.validation import checked_data
-from bayes_intgen.errors import PACKAGE, DataError, SupportWarning
+from bayes_intgen.errors import DataError, SupportWarning, warn
 from bayes_intgen.identification.certificates import certify
 from bayes_intgen.identification.graph import parents_of
 from bayes_intgen.identification.overlap import ReferenceRows
@@ -33,6 +33,7 @@ from bayes_intgen.identification.verdict import Verdict, words_of_verdict
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, InRegime
+from bayes_intgen.posterior.carryover import after_periods
 from bayes_intgen.posterior.population import Standardisation, words_of_value
 from bayes_intgen.posterior.schema import digest_of_covariates
 from bayes_intgen.text.messages import option, quoted
@@ -89,19 +90,22 @@ class FitSupport:
         digest, has_tests = tree["fit"].attrs["covariates_digest"], "lift_of" in constant
         strata: tuple[Strata, ...] = ()
         if len(terms.covariates):
-            stored = tree["population"].dataset
-            strata = strata_of(stored, terms.covariates.kinds, [*regimes])
+            strata = strata_of(tree["population"].dataset, terms.covariates.kinds, [*regimes])
         return cls(model, terms, regimes, reference, has_tests, digest, strata)
 
     def rows_of_fit(self, data: Rows) -> Rows:
         """Rows as the fit used them; raises DataError on others, as far as it stores them."""
         checked_data(data)
         remedy = "give the data that were fitted"
-        if data.names != self.terms.names:
-            raise DataError(
-                f"the data have actions {quoted(data.names)}, the posterior has "
-                f"{quoted(self.terms.names)}; {remedy}"
-            )
+        for what, own, fitted in (
+            ("actions", data.names, self.terms.names),
+            ("covariates and groups", data.columns.every, self.terms.covariates.every),
+        ):
+            if own != fitted:
+                raise DataError(
+                    f"the data have {what} {quoted(own) or 'none'}, the fit had "
+                    f"{quoted(fitted) or 'none'}; {remedy}"
+                )
         data = carried_over(data, self.terms.carryover)
         for mask in dict.fromkeys([*self.regimes, *data.regimes]):
             n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
@@ -113,12 +117,6 @@ class FitSupport:
         rows = data.in_memory.reference_rows(self.terms.coordinates).rows
         if not all(map(np.array_equal, rows, self.reference.rows)):
             raise DataError(f"the rows of the data have other values of the actions; {remedy}")
-        own, fitted = data.columns.every, self.terms.covariates.every
-        if own != fitted:
-            raise DataError(
-                f"the data have covariates and groups {quoted(own) or 'none'}, the fit had "
-                f"{quoted(fitted) or 'none'}; {remedy}"
-            )
         if digest_of_covariates(data.in_memory) != self.covariates_digest:
             raise DataError(
                 "the rows of the data have other covariates, groups, weights or times; " + remedy
@@ -136,19 +134,25 @@ class FitSupport:
             As :meth:`bayes_intgen.Posterior.effect`.
         """
         values = checked_points(points, self.terms.names, self.terms.categories)
-        labels = point_labels(points, len(values))
-        return self.query_at(values, intervened)._replace(labels=labels)
+        return self.query_at(values, intervened)._replace(labels=point_labels(points, len(values)))
 
     def query_at(
-        self, values: Array, intervened: Iterable[str] | None = None, subject: str = ""
+        self,
+        values: Array,
+        intervened: Iterable[str] | None = None,
+        subject: str = "",
+        periods: int | None = None,
     ) -> Query:
         """As :meth:`query`, at values that are valid, shape (M, K), levels by their codes.
 
-        ``subject`` names the points in the warning, such as ``"the baseline"``.
+        ``subject`` names the points in the warning, such as ``"the baseline"``. With ``periods``
+        the values of the query are those after as many of them; see :func:`after_periods`.
         """
         names = self.terms.names
         actions = names if intervened is None else checked_actions(intervened, names)
         mask = checked_mask(actions, names)
+        if periods is not None:
+            values = after_periods(self.terms, values, periods, actions)
         verdict = self.verdict(values, mask)
         self._warn(values, mask, verdict, subject)
         masks, labels = np.broadcast_to(mask, values.shape), np.arange(len(values))
@@ -200,41 +204,37 @@ class FitSupport:
         verdict, target = self.verdict(values, mask), tuple(mask.tolist())
         parents = self._parents or parents_of(names, None)
         described = self.reference.described(values, target, parents, verdict)
-        return described.assign_attrs(
-            level_rests_on=", ".join(rests_on(names, self.strata, target))
-        )
+        reasons = rests_on(names, self.strata, target)
+        return described.assign_attrs(level_rests_on=", ".join(reasons))
 
     def _warn(self, values: Array, mask: NDArray[np.bool_], verdict: Verdict, subject: str) -> None:
         """Warn once of an effect that is not identified, everywhere or at some of the points."""
         names, target = self.terms.names, tuple(mask.tolist())
         if not self.model.identifies(list(self.regimes), target):
-            intervened = [name for name, is_set in zip(names, target, strict=True) if is_set]
-            certificate = certify(names, self.regimes, intervened)
+            certificate = certify(names, self.regimes, [*compress(names, target)])
             tests = "; lift tests tell how it changes, not its level" * self.has_lift_tests
-            message = f"{certificate} The answer rests on the prior{tests}."
-        else:
-            columns = self.terms.coordinates, self.terms.categories
-            reasons = words_of_verdict(names, *columns, values, target, verdict, subject)
-            see = option("; see posterior.support(points)", command="")
-            message = f"{reasons}{see}" if reasons else ""
-        if message:
-            warnings.warn(message, SupportWarning, skip_file_prefixes=(PACKAGE,))
+            _say([f"{certificate} The answer rests on the prior{tests}."])
+            return
+        columns = self.terms.coordinates, self.terms.categories
+        if reasons := words_of_verdict(names, *columns, values, target, verdict, subject):
+            _say([reasons + option("; see posterior.support(points)", command="")])
 
     def warn_of_level(self, intervened: Sequence[str], averages: Standardisation) -> None:
         """Warn once where the level of an effect rests on more than regimes, or extrapolates.
 
         Changes between plans do not have this warning, nor answers that only need these.
         """
-        regimes, words = self._combined(intervened), []
+        regimes = self._combined(intervened)
         if self._parents is None or not regimes:
             return
         if reason := self.basis_of_level(intervened, averages):
             # Under a log link a difference needs the level, too.
             method = "ratio" if self.model.link == "log" else "contrast"
             changes = option(f"ask for posterior.{method}", command="look at changes, by --from")
-            words.append(f"{reason}; {changes}")
-        dates = [name for name in self.terms.covariates.times if name in averages.given]
-        _say(words or self._beyond(dates, regimes, averages))
+            _say([f"{reason}; {changes}"])
+        else:
+            dates = [name for name in self.terms.covariates.times if name in averages.given]
+            _say(self._beyond(dates, regimes, averages))
 
     def basis_of_level(self, intervened: Sequence[str], averages: Standardisation) -> str:
         """What a level rests on beside regimes, in one sentence; empty if on nothing."""
@@ -275,12 +275,12 @@ class FitSupport:
 
     def _beyond(
         self, dates: Sequence[str], regimes: Sequence[Mask], averages: Standardisation
-    ) -> list[str]:
+    ) -> Iterator[str]:
         """Dates of a population that are beyond the rows of regimes, in a sentence each.
 
         Values outside all rows are reported where they are given.
         """
-        words, shares = [], self._shares(averages)
+        shares = self._shares(averages)
         for own in self.strata:
             if own.name not in dates or own.name in averages.out_of_range:
                 continue
@@ -288,16 +288,13 @@ class FitSupport:
             labels = " and ".join(mask_label(self.terms.names, mask) for mask in beyond)
             if beyond and own.name in averages.given:
                 value = words_of_value(averages.given[own.name])
-                words.append(
-                    f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
-                )
+                yield f"{own.name} = {value} is beyond the rows of {labels}: this is extrapolation"
             elif beyond:
                 remedy = option(f"given={{{own.name!r}: ...}}", command=f"--given {own.name}=...")
-                words.append(
+                yield (
                     f"effects change with {own.name!r}, and their average is over times beyond the "
                     f"rows of {labels}; give one within these by {remedy}"
                 )
-        return words
 
     @cached_property
     def _parents(self) -> list[list[int]] | None:
@@ -308,10 +305,10 @@ class FitSupport:
         return parents_of(self.terms.names, self.model.graph)
 
 
-def _say(words: Sequence[str]) -> None:
+def _say(words: Iterable[str]) -> None:
     """Warn once for each sentence."""
     for text in words:
-        warnings.warn(text, SupportWarning, skip_file_prefixes=(PACKAGE,))
+        warn(text, SupportWarning)
 
 
 def _regimes_of_regression(

@@ -71,15 +71,8 @@ class Program:
             outcome, otherwise on these values in the outcome's units.
         """
         observed = self.observed if isinstance(outcome, str) else outcome
-        self.model.program(
-            self.terms,
-            self.matrix,
-            self.relative_sd,
-            observed,
-            self.lift_tests,
-            fixed=self.fixed,
-            own_units=True,
-        )
+        rows = self.matrix, self.relative_sd, observed, self.lift_tests
+        self.model.program(self.terms, *rows, fixed=self.fixed, own_units=True)
 
 
 class FittedRows(PosteriorDraws):
@@ -164,21 +157,18 @@ class FittedRows(PosteriorDraws):
         sites, coefficients = prior_draws(self.model, self.terms, prediction.sd.shape, seed, fixed)
         prior = replace(prediction, coefficients=coefficients, sd=sites["noise_sd"])
         draws = draw_coordinates(self.tree)
-        by_rows: dict[str, list[Array]] = {}
         rng, rng_of_prior = generator(seed, "outcome", 1), generator(seed, "prior", 1)
+        by_rows = []
         size = prediction.sd.size * len(sample)
         for part in np.array_split(sample, -(-size // MAX_DENSITIES)):
             own = within.take(part)
-            for name, values in (
-                ("log_likelihood", prediction.log_density(own)),
-                ("posterior_predictive", prediction.draw_rows(own, rng)),
-                ("prior_predictive", prior.draw_rows(own, rng_of_prior)),
-            ):
-                by_rows.setdefault(name, []).append(values)
+            drawn, simulated = prediction.draw_rows(own, rng), prior.draw_rows(own, rng_of_prior)
+            by_rows.append([prediction.log_density(own), drawn, simulated])
         dims, coords = ("chain", "draw", "row"), {**draws, "row": sample}
+        names = ("log_likelihood", "posterior_predictive", "prior_predictive")
         groups = {
             name: xr.Dataset({"outcome": (dims, np.concatenate(parts, axis=-1))}, coords)
-            for name, parts in by_rows.items()
+            for name, parts in zip(names, zip(*by_rows, strict=True), strict=True)
         }
         groups["observed_data"] = xr.Dataset(
             {"outcome": ("row", within.outcome[sample])}, {"row": sample}

@@ -4,12 +4,12 @@ Conditional on covariates and groups, effects are identified as without them. Th
 population is the average over its rows (standardisation, the g-formula; Robins 1986).
 """
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import narwhals as nw
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from bayes_intgen.data.covariates import (
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
-from bayes_intgen.errors import PACKAGE, PointsError, SupportWarning
+from bayes_intgen.errors import PointsError, SupportWarning, warn
 from bayes_intgen.identification.regimes import (
     Mask,
     groups_under_one_mask,
@@ -46,10 +46,7 @@ from bayes_intgen.models.terms import ALWAYS, Decomposition, Term
 from bayes_intgen.models.unit_effects import UnitEffects
 from bayes_intgen.posterior.carryover import held_in_words
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import first_few, hint, in_words, quoted
-
-if TYPE_CHECKING:
-    import narwhals as nw
+from bayes_intgen.text.messages import first_few, in_words, quoted, unknown_name
 
 # Maximum number of averaged values that a description lists.
 MAX_VALUES_SHOWN = 8
@@ -124,13 +121,11 @@ def standardisation(
     columns, words = terms.covariates, _words_of_fit(tree, terms, regimes, given)
     fine = None if columns.fine_grouping is None else columns.every[columns.fine_grouping]
     values = _values_given(columns, given)
+    if population is not None and not len(columns):
+        raise PointsError("the fit has no covariates or groups, so population makes no difference")
     if isinstance(population, str):
         if population != BOOTSTRAP:
             raise PointsError(f"population must be a table or {BOOTSTRAP!r}, not {population!r}")
-        if not len(columns):
-            raise PointsError(
-                "the fit has no covariates or groups, so there is nothing to resample"
-            )
         words = f"{words}, {BOOTSTRAP_WORDS}"
     elif population is not None:
         rows = _values_of_table(columns, population, given)
@@ -204,7 +199,7 @@ def of_rows(
     tree: xr.DataTree,
     known: Standardisation,
     columns: CovariateColumns,
-    table: "nw.DataFrame[Any]",
+    table: nw.DataFrame[Any],
 ) -> tuple[Standardisation, list[RowsAlike]]:
     """Give each row of a table its own values of covariates and groups, where it has columns.
 
@@ -224,7 +219,9 @@ def of_rows(
     low, high = (tree["population"].dataset[end].values for end in ("low", "high"))
     out = warn_of_range("points", columns.names, values, low, high, columns.dates)
     at = [columns.every.index(name) for name in names]
-    distinct, counts = np.unique(values[:, at], axis=0, return_counts=True)
+    distinct, which, counts = np.unique(
+        values[:, at], axis=0, return_inverse=True, return_counts=True
+    )
     base = known.population or Population(np.full((1, len(columns)), np.nan), np.ones(1))
     units = np.tile(base.values, (len(distinct), 1, 1))
     units[:, :, at] = distinct[:, None]
@@ -238,7 +235,8 @@ def of_rows(
         new = np.where(values == UNSEEN, UNSEEN, 0.0).min(axis=0, keepdims=True)
         parts.append(RowsAlike(np.arange(len(table)), Population(new, np.ones(1)), values))
     else:
-        for own, (_, rows) in zip(units, _alike(values[:, at]), strict=True):
+        for i, own in enumerate(units):
+            rows = np.flatnonzero(which.ravel() == i)
             parts.append(RowsAlike(rows, Population(own, base.shares), values[rows, :0]))
     together = Population(
         units.reshape(-1, len(columns)), np.outer(counts / len(table), base.shares).ravel()
@@ -249,13 +247,6 @@ def of_rows(
         words += f"; otherwise {known.description}"
     averages = Standardisation(together, words, {**known.given, **cells}, known.over, out)
     return averages, parts
-
-
-def _alike(values: Array) -> Iterator[tuple[Array, NDArray[np.int_]]]:
-    """Distinct rows in order, each with its positions."""
-    distinct, which = np.unique(values, axis=0, return_inverse=True)
-    for i, row in enumerate(distinct):
-        yield row, np.flatnonzero(which.ravel() == i)
 
 
 def groups_of_one_mask(tree: xr.DataTree) -> list[str]:
@@ -286,11 +277,8 @@ def warn_of_range(
     if found:
         has, one = ("have", subject) if subject == "points" else ("has", f"a {subject}")
         which = first_few([*found.values()], 2)
-        warnings.warn(
-            f"the {subject} {has} {which}: this is extrapolation; choose {one} within the range",
-            SupportWarning,
-            skip_file_prefixes=(PACKAGE,),
-        )
+        remedy = f"choose {one} within the range"
+        warn(f"the {subject} {has} {which}: this is extrapolation; {remedy}", SupportWarning)
     return (*found,)
 
 
@@ -322,10 +310,8 @@ def _values_given(columns: CovariateColumns, given: Mapping[str, Any]) -> Array:
     codes: list[list[float]] = [[np.nan]] * len(columns)
     for name, value in given.items():
         if name not in columns.every:
-            raise PointsError(
-                f"given: unknown covariate or grouping {name!r}; {hint(name, columns.every)} fit "
-                f"has {quoted(columns.every) or 'none'}"
-            )
+            what = "given: unknown covariate or grouping"
+            raise PointsError(unknown_name(what, name, columns.every, "fit has"))
         several = list(value) if is_sequence(value) else [value]
         if not several:
             raise PointsError(f"given: {name!r} is an empty list; give a value, or omit it")
@@ -361,10 +347,6 @@ def words_of_value(value: Any) -> str:
 
 def _values_of_table(columns: CovariateColumns, population: Any, given: Collection[str]) -> Array:
     """Values of the rows of a population, shape (R, C + G); NaN in the columns that are given."""
-    if not len(columns):
-        raise PointsError(
-            "the fit has no covariates or groups, so a population makes no difference"
-        )
     table = as_table(population)
     if table is None:
         raise PointsError(f"population must be {KINDS}, not {type(population).__name__}")
@@ -385,7 +367,7 @@ def asked_for(columns: CovariateColumns) -> list[str]:
 
 
 def _values_of_columns(
-    columns: CovariateColumns, table: "nw.DataFrame[Any]", names: Sequence[str]
+    columns: CovariateColumns, table: nw.DataFrame[Any], names: Sequence[str]
 ) -> Array:
     """Numbers and codes of some columns, shape (R, C + G); NaN in the others."""
     values = np.full((len(table), len(columns)), np.nan)
@@ -519,10 +501,9 @@ def _units_of(data: Rows, link: Link, terms: Decomposition, coefficients: Array)
             point = np.array([centres([c.centre for c in terms.coordinates], terms.categories)])
             all_set = np.ones(point.shape, dtype=bool)
             effects = UnitEffects.of(terms, coefficients, all_set)
-            parts = np.array_split(values, -(-len(values) // ROWS_AT_ONCE))
             of_parts = [
                 effects.at_each(point, all_set, own, lambda x: x @ effects.coefficients)[:, 0]
-                for own in parts
+                for own in np.array_split(values, -(-len(values) // ROWS_AT_ONCE))
             ]
             order = np.argsort(np.concatenate(of_parts))
             units = Units(values[order], units.shares[order], units.rows)

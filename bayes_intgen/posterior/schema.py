@@ -184,8 +184,7 @@ def _noise(
         variables["deviation"] = ((*_DRAW_DIMS, "height"), deviations)
         labels |= {**draws, "height": np.arange(deviations.shape[-1])}
     if pilot.student_t is not None:
-        law = pilot.student_t.law._asdict()
-        variables |= {name: ((), value) for name, value in law.items()}
+        variables |= {name: ((), value) for name, value in pilot.student_t.law._asdict().items()}
     return labelled_dataset(variables, labels, sampled.autocorrelation._asdict())
 
 

@@ -41,8 +41,7 @@ def load_draws[T: PosteriorDraws](
 ) -> T:
     """Read a fit into memory, as an object of a class; see :func:`bayes_intgen.load`."""
     source = Path(path)
-    stored = _bytes_of(source)
-    content = without_checksum(stored)
+    content = without_checksum(_bytes_of(source))
     if content is None:
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated, damaged or another file, as "
@@ -50,14 +49,12 @@ def load_draws[T: PosteriorDraws](
         )
     try:
         return _check_content(kind, of_netcdf(content))
-    except SavedFitError as error:
-        raise SavedFitError(f"{source} cannot be read as a saved fit: {error}") from error
     except MemoryError:
         raise
     except Exception as error:  # HDF5 raises many kinds of errors on damaged files
-        raise SavedFitError(
-            f"{source} cannot be read as a saved fit: it is truncated or not netCDF ({error})"
-        ) from error
+        own = isinstance(error, SavedFitError)
+        why = error if own else f"it is truncated or not netCDF ({error})"
+        raise SavedFitError(f"{source} cannot be read as a saved fit: {why}") from error
 
 
 def _bytes_of(source: Path) -> bytes:

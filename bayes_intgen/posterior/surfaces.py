@@ -102,27 +102,17 @@ bi.models.additive(interactions=[('red', 'green')]) puts this one into every fit
     draws = prediction.coefficients[..., columns] @ basis.matrix(points[:, list(own)]).T
     low, high = np.quantile(draws, tails_of(level), axis=(0, 1))
     verdict = support_of(posterior).verdict(points, np.ones(points.shape[1], dtype=bool))
-    shape = (len(x), len(y))
-    surface = xr.Dataset(
-        {
-            "mean": (("x", "y"), draws.mean(axis=(0, 1)).reshape(shape)),
-            "half_width": (("x", "y"), ((high - low) / 2).reshape(shape)),
-            "why": (("x", "y"), verdict.why.reshape(shape)),
-        },
-        coords={"x": x, "y": y},
-        attrs={
-            "first": first,
-            "second": second,
-            "outcome": posterior.predictor_name,
-            "level": level,
-            **posterior.averages.attrs,
-        },
-    )
+    cells = {"mean": draws.mean(axis=(0, 1)), "half_width": (high - low) / 2, "why": verdict.why}
+    coords = {"x": ("x", x), "y": ("y", y)}
     for dim, i in (("x", j), ("y", k)):
-        levels = levels_of(posterior)[i]
-        if levels is not None:
-            surface[f"{dim}_label"] = (dim, np.array(levels.labels, dtype=object))
-    return surface.set_coords([f"{d}_label" for d in "xy" if f"{d}_label" in surface])
+        if (levels := levels_of(posterior)[i]) is not None:
+            coords[f"{dim}_label"] = (dim, np.array(levels.labels, dtype=object))
+    attrs = {"first": first, "second": second, "outcome": posterior.predictor_name}
+    return xr.Dataset(
+        {name: (("x", "y"), own.reshape(len(x), len(y))) for name, own in cells.items()},
+        coords,
+        {**attrs, "level": level, **posterior.averages.attrs},
+    )
 
 
 def bias_of_rows(posterior: PosteriorDraws, data: Rows, action: str) -> xr.Dataset:

@@ -113,11 +113,10 @@ class StructuralCausalModel(ABC):
         actions = np.zeros((rows, len(self.names)))
         outcome = self.draw_noise(rows, rng)
         for k in range(len(self.names)):
-            actions[:, k] = (
-                self.draw_setting(k, rows, rng)
-                if was_set[k]
-                else self.draw_action(k, perceived, actions, rng)
-            )
+            if was_set[k]:
+                actions[:, k] = self.draw_setting(k, rows, rng)
+            else:
+                actions[:, k] = self.draw_action(k, perceived, actions, rng)
             outcome = outcome + self.contribution(k, actions[:, k], causes[:, k])
         return actions, outcome + self.interaction(actions)
 
@@ -230,9 +229,7 @@ def random_weights(
     graph: Mapping[str, tuple[str, ...]], low: float, high: float, rng: Generator
 ) -> Array:
     """Draw b_kj uniformly on (low, high) where A_j is a parent of A_k, else zero; shape (K, K)."""
-    names = list(graph)
-    between = np.zeros((len(names), len(names)))
-    for k, parents in enumerate(graph.values()):
-        for parent in parents:
-            between[k, names.index(parent)] = rng.uniform(low, high)
+    is_parent = np.array([[name in parents for name in graph] for parents in graph.values()])
+    between = np.zeros(is_parent.shape)
+    between[is_parent] = rng.uniform(low, high, is_parent.sum())
     return between

@@ -8,6 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
@@ -148,8 +149,7 @@ class Ordered(Confounded):
         >>> np.unique(world.dataset(50, seed=1).actions)
         array([0., 1., 2., 3.])
         """
-        if levels < 2:
-            raise ModelError(f"levels must be at least 2, not {levels}")
+        whole_number(levels, "levels", 2)
         rng = np.random.default_rng(seed)
         names, graph, hidden = random_confounding(count, rng, pull=(1, 2), edge=(0.7, 1.2))
         # A rough variance of standardised parents is enough: shares need not be exact.

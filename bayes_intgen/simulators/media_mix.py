@@ -108,8 +108,7 @@ class MediaMix(Confounded):
 
     def draw_action(self, action: int, causes: Array, actions: Array, rng: Generator) -> Array:
         chance = rng.normal(size=len(causes)) * self.action_sd[action]
-        usual = np.log(self.budget[action])
-        level = self.linear_predictor(action, causes, actions, usual)
+        level = self.linear_predictor(action, causes, actions, np.log(self.budget[action]))
         return np.asarray(np.exp(level + chance))
 
     def standardised(self, action: int, values: Array) -> Array:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
+from bayes_intgen._arguments import whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel, single_interventions
 
 
@@ -100,18 +100,16 @@ class ObservedCauses(ABC):
             Rows per regime.
         seed : int
         """
-        if rows < 1:
-            raise ModelError(f"rows must be at least 1, not {rows}")
+        whole_number(rows, "rows", 1)
         regimes = single_interventions(self.names)
         rng = np.random.default_rng(seed)
-        actions, outcome, columns = zip(
-            *(self.sample(regime, rows, rng) for regime in regimes), strict=True
-        )
+        pieces = [self.sample(regime, rows, rng) for regime in regimes]
+        actions, outcome, columns = zip(*pieces, strict=True)
         masks = [self.base.mask(regime) for regime in regimes]
         return RegimeData.from_arrays(
             np.concatenate(actions),
             np.concatenate(outcome),
-            np.repeat(masks, [len(part) for part in outcome], axis=0),
+            np.repeat(masks, rows, axis=0),
             self.names,
             covariates=_together([part.covariates for part in columns]),
             groups=_together([part.groups for part in columns]),

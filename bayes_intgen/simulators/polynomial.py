@@ -1,7 +1,7 @@
 """Random polynomial models of order two, as published with arXiv 2506.04945."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Literal, Self
 
@@ -104,9 +104,8 @@ class Polynomial(StructuralCausalModel):
             np.zeros((count, 2)),
         )
         actions, _ = model.sample((), moment_rows, rng)
-        model.settings[:] = np.stack([actions.mean(axis=0), actions.std(axis=0)], axis=1)
-        model.settings.flags.writeable = False
-        return model
+        settings = np.stack([actions.mean(axis=0), actions.std(axis=0)], axis=1)
+        return replace(model, settings=settings)
 
     def draw_causes(self, rows: int, rng: Generator) -> Array:
         return np.stack([draw(law, CAUSE_SD, rows, rng) for law in self.cause_laws], axis=1)

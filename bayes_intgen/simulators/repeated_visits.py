@@ -6,10 +6,9 @@ from typing import Self
 import numpy as np
 from numpy.random import Generator
 
-from bayes_intgen._arguments import seed_number
+from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
-from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
 from bayes_intgen.simulators.dose_response import DoseResponse
 from bayes_intgen.simulators.observed_causes import ObservedCauses, ObservedColumns, random_base
@@ -42,7 +41,6 @@ class RepeatedVisits(ObservedCauses):
     age_pull : ndarray, shape (K,)
     """
 
-    base: StructuralCausalModel
     visits: int
     patient_sd: float
     ageing: float
@@ -73,8 +71,7 @@ class RepeatedVisits(ObservedCauses):
         >>> data.columns.every, len(data.columns.labels[0])
         (('age', 'patient'), 90)
         """
-        if visits < 1:
-            raise ModelError(f"visits must be at least 1, not {visits}")
+        whole_number(visits, "visits", 1)
         seed = seed_number(seed)
         model, unit = random_base(base, count, seed)
         rng = np.random.default_rng([seed, count])
@@ -106,8 +103,7 @@ class RepeatedVisits(ObservedCauses):
         return np.asarray(standardised_age(columns)[:, None] * self.age_pull)
 
     def adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
-        age = standardised_age(columns)
-        return np.asarray(age * (self.ageing + self._moderated(actions)))
+        return np.asarray(standardised_age(columns) * (self.ageing + self._moderated(actions)))
 
     def mean_adjustment(self, actions: Array, columns: ObservedColumns) -> Array:
         age = float(standardised_age(columns).mean())

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError
 from bayes_intgen.simulators.base import StructuralCausalModel
+from bayes_intgen.text.messages import quoted
 
 # Rows, and their seed, for estimating the scale of settings.
 SCALE_ROWS, SCALE_SEED = 100_000, 0
@@ -106,8 +107,7 @@ class Interacting(Violation):
         pair = tuple(self.names[:2] if self.pair is None else self.pair)
         if len(set(pair)) != 2 or not set(pair) <= set(self.names):
             raise ModelError(
-                f"pair must name two different actions of {', '.join(map(repr, self.names))}, "
-                f"not {pair!r}"
+                f"pair must name two different actions of {quoted(self.names)}, not {pair!r}"
             )
         object.__setattr__(self, "pair", pair)
 

@@ -1,7 +1,7 @@
 """Weekly panel: rows of regions that follow each other, in which effects last and levels drift."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,9 +32,6 @@ class _Calendar(NamedTuple):
     @property
     def columns(self) -> ObservedColumns:
         return ObservedColumns({"week": self.week.astype(float)}, {"region": self.region})
-
-    def take(self, own: NDArray[np.bool_]) -> Self:
-        return type(self)(self.region[own], self.week[own], self.in_experiment[own])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +122,16 @@ class WeeklyPanel:
         ['tv', 'radio', 'outcome', 'regime', 'region', 'week']
         """
         rng, base = np.random.default_rng(seed_number(seed)), self.panel.base
-        rows, years = self._calendar(EARLIER), self._calendar(EARLIER).week / YEAR
+        rows = self._calendar(EARLIER)
+        years, own = rows.week / YEAR, self.panel.experiment[rows.region]
         shape = (len(self.panel.level), -1)
         causes = _persistent(base.draw_causes(len(years), rng), self.causes, shape, rng)
         noise = base.draw_noise(len(years), rng)[:, None]
         actions = self._actions(rows, causes, rng)
-        carried = np.empty_like(actions)
-        for k, rate in enumerate(np.broadcast_to(self.carryover, len(self.names))):
-            carried[:, k] = _accumulated((1 - rate) * actions[:, k].reshape(shape), rate).ravel()
+        rates = np.broadcast_to(self.carryover, len(self.names))
+        carried = (1 - rates) * actions
+        for k, rate in enumerate(rates):
+            carried[:, k] = _accumulated(carried[:, k].reshape(shape), rate).ravel()
         each = [base.contribution(k, carried[:, k], c) for k, c in enumerate(causes.T)]
         effects = sum(each) + base.interaction(carried)
         table = pd.DataFrame(actions, columns=list(self.names)).assign(
@@ -140,7 +139,7 @@ class WeeklyPanel:
             + self.panel.adjustment(carried, rows.columns)
             + self._drift(rows)
             + _persistent(noise, self.noise, shape, rng)[:, 0],
-            regime=np.array([*self.names, ""])[np.where(rows.in_experiment, self._own(rows), -1)],
+            regime=np.array([*self.names, ""])[np.where(rows.in_experiment, own, -1)],
             region=rows.region.astype(str),
             week=rows.week,
         )
@@ -172,7 +171,8 @@ class WeeklyPanel:
         (1,)
         """
         base, every = self.panel.base, self._calendar(0)
-        rows = every.take(self._recorded(every) & ~every.in_experiment)
+        history = self._recorded(every) & ~every.in_experiment
+        rows = _Calendar(every.region[history], every.week[history], every.in_experiment[history])
         values = checked_points(points, self.names)
         effects = base.joint_effect(values) - base.noise_mean
         growth = 1 + self.growth * rows.week.mean() / YEAR
@@ -195,10 +195,6 @@ class WeeklyPanel:
         starts = np.linspace(first, self.weeks - self.block, len(self.panel.level))
         return np.asarray(starts.round().astype(int))
 
-    def _own(self, rows: _Calendar) -> NDArray[np.int_]:
-        """Action that experiments in the region of each row set."""
-        return np.asarray(self.panel.experiment[rows.region])
-
     def _recorded(self, rows: _Calendar) -> NDArray[np.bool_]:
         history = (rows.week >= 0) & (self.concurrent | (rows.week < self.weeks // 2))
         return np.asarray(rows.in_experiment | history)
@@ -209,14 +205,14 @@ class WeeklyPanel:
 
     def _actions(self, rows: _Calendar, causes: Array, rng: Generator) -> Array:
         """Actions of the rows, which managers choose unless an experiment sets them."""
-        base, count = self.panel.base, len(rows.week)
+        base, own, count = self.panel.base, self.panel.experiment[rows.region], len(rows.week)
         perceived = causes + self.panel.shift(rows.columns)
         held = np.arange(count) - (rows.week - self._starts[rows.region]) % self.hold
         actions = np.zeros((count, len(self.names)))
         for k in range(len(self.names)):
             chosen = base.draw_action(k, perceived, actions, rng)
             setting = base.draw_setting(k, count, rng)[held]
-            actions[:, k] = np.where(rows.in_experiment & (self._own(rows) == k), setting, chosen)
+            actions[:, k] = np.where(rows.in_experiment & (own == k), setting, chosen)
         return actions
 
 

@@ -29,7 +29,18 @@ def unknown_action(name: object, known: Sequence[str]) -> str:
     >>> print(unknown_action("gren", ["red", "green"]))
     unknown action 'gren'; did you mean 'green'? The actions are 'red', 'green'
     """
-    return f"unknown action {name!r}; {hint(name, known)} actions are {quoted(known)}"
+    return unknown_name("unknown action", name, known, "actions are")
+
+
+def unknown_name(what: str, name: object, known: Sequence[str], which: str) -> str:
+    """Message on a name that is not known, with the closest one as a hint, before those that are.
+
+    Examples
+    --------
+    >>> print(unknown_name("no column", "ag", ["age", "sex"], "columns are"))
+    no column 'ag'; did you mean 'age'? The columns are 'age', 'sex'
+    """
+    return f"{what} {name!r}; {hint(name, known)} {which} {quoted(known) or 'none'}"
 
 
 def refuse_unknown_actions(

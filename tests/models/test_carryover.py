@@ -193,6 +193,21 @@ def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
         fit_of(panel(0.0), None).joint_effect(POINTS, periods=1)
 
 
+def test_levels_after_some_periods_have_the_warnings_of_all_levels() -> None:
+    regions = MarketingPanel.random(2, seed=0, regions=6)
+    weeks = WeeklyPanel(regions, weeks=40, block=8, carryover=0.5, concurrent=False)
+    model = bi.models.additive("linear", carryover={"tv": bi.Adstock(0.5)})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit = bi.fit(weeks.dataset(seed=1), model, method="laplace", draws=20, progress=False)
+        of_fit = len(said)
+        fit.joint_effect([[50.0, 50.0]])
+        of_level = [str(own.message) for own in said[of_fit:]]
+        fit.joint_effect([[50.0, 50.0]], periods=2)
+    assert "both history and any experiment" in of_level[-1]
+    assert [str(own.message) for own in said[of_fit + len(of_level) :]] == of_level
+
+
 def test_rows_of_a_fit_are_recognised_and_updated() -> None:
     frame = panel(0.5)
     first, rest = frame[frame["week"] < 70], frame[frame["week"] >= 70]
