@@ -473,20 +473,14 @@ class Decomposition:
                 frequency[columns] = term.component.frequencies
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        priors = _log_normals(list(self.scales.values()))
-        return Hyperpriors(
-            priors._replace(log_median=priors.log_median + log_unit),
-            _log_normals(list(self.lengthscales.values())),
-            LogNormals(
-                np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)
-            ),
-            mean,
-            fixed,
-            scale_of,
-            lengthscale_of,
-            frequency,
-            roughness,
-        )
+        sites = {}
+        if scales:
+            sites["scale"] = _log_normals(self.scales.values(), log_unit)
+        if lengthscales:
+            sites["lengthscale"] = _log_normals(self.lengthscales.values(), 0.0)
+        noise = np.log(noise_scale.median) + log_unit, noise_scale.sigma
+        sites["noise_sd"] = LogNormals(*map(np.array, noise))
+        return Hyperpriors(sites, mean, fixed, scale_of, lengthscale_of, frequency, roughness)
 
     def matrix(
         self,
@@ -599,8 +593,6 @@ class Decomposition:
         return self.matrix(rows.inputs, rows.intervened, periods=periods)
 
 
-def _log_normals(priors: list[LogNormal]) -> LogNormals:
-    return LogNormals(
-        np.log(np.array([prior.median for prior in priors])).reshape(-1),
-        np.array([prior.sigma for prior in priors]).reshape(-1),
-    )
+def _log_normals(priors: Collection[LogNormal], log_unit: float) -> LogNormals:
+    medians, sigmas = [own.median for own in priors], [own.sigma for own in priors]
+    return LogNormals(np.log(np.array(medians)) + log_unit, np.array(sigmas))
