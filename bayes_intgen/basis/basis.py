@@ -430,7 +430,3 @@ class CentredBasis:
 
     def matrix(self, actions: Array) -> Array:
         return np.asarray(self.basis.matrix(actions) - self.centres)
-
-    def centred_at(self, centres: Array) -> "CentredBasis":
-        """Replace the means."""
-        return replace(self, centres=centres)
