@@ -25,7 +25,7 @@ from bayes_intgen._work import in_threads
 from bayes_intgen.basis.basis import Basis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.coordinate import Coordinate, interval_and_share
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.regimes import Mask
@@ -182,8 +182,7 @@ def split(values: Array, points: Array) -> Hats:
            [1, 2]]), array([[0.75, 0.  ],
            [0.25, 1.  ]]))
     """
-    left = np.clip(np.searchsorted(points, values, "right") - 1, 0, len(points) - 2)
-    share = np.clip((values - points[left]) / np.diff(points)[left], 0, 1)
+    left, share = interval_and_share(values, points)
     return np.stack([left, left + 1]), np.stack([1 - share, share])
 
 
