@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.linalg import helmert
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate, interval_and_share
@@ -348,13 +349,9 @@ class PiecewiseLinear(_Centred):
     @classmethod
     def exchangeable(cls, actions: Array, knots: tuple[float, ...]) -> Self:
         """Build Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
-        count = len(knots)
         # An orthonormal basis of the functions that sum to zero over the knots.
-        upper = np.triu(np.ones((count, count - 1)))
-        steps = np.arange(1, count)
-        upper[steps, steps - 1] = -steps
-        rotation = -upper / np.sqrt(steps * (steps + 1.0))
-        return cls((0.0,) * (count - 1), knots, rotation, False).over(actions)
+        rotation = np.ascontiguousarray(-helmert(len(knots)).T)
+        return cls((0.0,) * (len(knots) - 1), knots, rotation, False).over(actions)
 
     @classmethod
     def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:

@@ -113,15 +113,14 @@ class SufficientStatistics(NamedTuple):
             Weight of a single unit about what the units of its row share.
         """
         log_weight = (units - 1) * np.log(precision) - np.log(units)
-        matrix = np.zeros_like(self.factor.matrix)
-        matrix[-1, -1] = within @ precision
-        about_means = GaussianFactor(matrix, float(log_weight.sum()) / 2)
-        rows = self.rows + float((units - 1).sum())
-        return self._replace(rows=rows, factor=self.factor.times(about_means))
+        matrix = np.array(self.factor.matrix)
+        matrix[-1, -1] += within @ precision
+        factor = GaussianFactor(matrix, self.factor.log_scale + float(log_weight.sum()) / 2)
+        return self._replace(rows=self.rows + float((units - 1).sum()), factor=factor)
 
     def merge(self, other: Self) -> Self:
-        """Merge with the statistics of other rows; neither may have pseudo-observations."""
-        return type(self)(self.rows + other.rows, self.factor.times(other.factor))
+        """Merge with the statistics of other rows; pseudo-observations are those of these."""
+        return self._replace(rows=self.rows + other.rows, factor=self.factor.times(other.factor))
 
     def power(self, exponent: float) -> Self:
         """Raise the likelihood of the rows to a power, as if there were so many times as many."""
