@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
@@ -53,11 +53,13 @@ class NormalScores:
     up_to: Array
 
     @classmethod
-    def of(cls, values: Array, weights: Array) -> Self:
-        """Compute the scores of values with weights, shape (n,) each."""
+    def of(cls, values: Array, weights: Array) -> Self | None:
+        """Compute the scores of values with weights, (n,) each; None if no value is frequent."""
         distinct, which = np.unique(values, return_inverse=True)
-        shares = np.bincount(which, weights) / weights.sum()
-        up_to = np.cumsum(shares)
+        of_values, total = np.bincount(which, weights), weights.sum()
+        if of_values.max() < MIN_ATOM_SHARE * total:
+            return None
+        up_to = np.cumsum(of_values / total)
         # Rounding must not leave anything above the last value.
         up_to = up_to / up_to[-1]
         below = np.concatenate([[0.0], up_to[:-1]])

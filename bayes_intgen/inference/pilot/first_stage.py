@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis, CentredBasis
+from bayes_intgen.basis.basis import Basis, CentredBasis
 from bayes_intgen.basis.combined import RateError, TensorProductBasis
 from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
-from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
@@ -142,7 +141,9 @@ def _causes(
             inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
             of_causes = tuple(basis for basis, _ in functions)
             arguments = tuple(tuple(map(inputs.index, own)) for _, own in functions)
-            zero, scale = np.zeros(1 + count), _scale(terms, data, rows, k)
+            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
+            scores = NormalScores.of(data.actions[rows, k], weights)
+            zero, scale = np.zeros(1 + count), terms.coordinates[k] if scores is None else scores
             start = ControlVariable(scale, of_causes, arguments, zero, zero, zero[:, None])
             return Causes(inputs, start, share)
     return None
@@ -166,18 +167,6 @@ def _independent_share(
     columns = [np.ones(len(own)), *(evaluation(*each).T for each in causes)]
     span = span_of(np.column_stack(columns), np.ones(len(own)))
     return independent_share(own, action - span @ (span.T @ action))
-
-
-def _scale(
-    terms: Decomposition, data: Observations, rows: NDArray[np.intp], k: int
-) -> Coordinate | NormalScores:
-    """Scale of an action in its regression: normal scores if many rows share a value."""
-    values = data.actions[rows, k]
-    weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
-    _, which = np.unique(values, return_inverse=True)
-    if np.bincount(which, weights).max() < MIN_ATOM_SHARE * weights.sum():
-        return terms.coordinates[k]
-    return NormalScores.of(values, weights)
 
 
 def _relevant(
