@@ -10,7 +10,7 @@ any mask R is allowed. Interactions of the actions are identified by the same co
 regimes as the contributions, because only the biases depend on the mask.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import Literal, NamedTuple
@@ -88,7 +88,8 @@ class AdditiveModel(Model):
         self.shapes(data)
         actions = self._actions(data, rows)
         terms = self._contributions(data, actions)
-        terms += self._interactions(data, actions, self._pairs)
+        pairs = [sorted(map(data.names.index, pair)) for pair in self._pairs]
+        terms += self._interactions(data, actions, pairs)
         for k, f in enumerate(actions.delta):
             terms.append(Term(f"{f.name} level", "bias", k, (), CONSTANT, 1.0, f.gate))
             terms += [f.term(c, k) for c in actions.of_period.main_effect(f.prior, k)]
@@ -112,10 +113,9 @@ class AdditiveModel(Model):
         of_period, delta = actions.of_period, actions.delta
         # Rows of a sample determine the resolution of finer functions.
         of_sample = actions if rows in (None, len(data)) else self._actions(data)
-        terms = self._finer_terms(data, of_sample, candidates_only=True)
+        terms = [*self._finer_terms(data, of_sample, candidates_only=True)]
         terms += self._interactions(data, actions, [] if self._pairs else pairs)
-        for pair in pairs:
-            j, k = sorted(map(data.names.index, pair))
+        for j, k in pairs:
             component = of_period.product(delta[j].prior, delta[k].prior, j, k)
             for f in _of_causes(data, j, k, delta[j].prior):
                 terms.append(f.term(component, j, k))
@@ -191,10 +191,10 @@ class AdditiveModel(Model):
             return ()
         return tuple((one, other) for one, other in self.interactions)
 
-    def _possible_pairs(self, data: Observations) -> list[tuple[str, str]]:
-        """Pairs of actions that may interact."""
-        every = combinations(data.names, 2)
-        return [pair for pair in every if self.allows_interaction(*pair)]
+    def _possible_pairs(self, data: Observations) -> list[Sequence[int]]:
+        """Positions of pairs of actions that may interact."""
+        every = combinations(range(len(data.names)), 2)
+        return [(j, k) for j, k in every if self.allows_interaction(data.names[j], data.names[k])]
 
     def _adjustment(self, data: Observations, bases: Bases) -> Adjustment:
         priors = self.prior, self.mechanisms(data, self.unconfounded)
@@ -223,19 +223,17 @@ class AdditiveModel(Model):
         return terms
 
     def _interactions(
-        self, data: Observations, actions: _Actions, pairs: Sequence[tuple[str, str]]
-    ) -> list[Term]:
-        """Interactions of pairs of actions, in all regimes.
+        self, data: Observations, actions: _Actions, pairs: Iterable[Sequence[int]]
+    ) -> Iterator[Term]:
+        """Interactions of pairs of actions, by their positions, in all regimes.
 
         They are products of functions that average zero over the rows, so that the average of an
         interaction over the rows' values of either action is zero.
         """
-        terms, phi = [], actions.phi
-        for pair in pairs:
-            j, k = sorted(map(data.names.index, pair))
-            component = actions.bases.product(phi[j].prior, phi[k].prior, j, k)
-            terms.append(_interaction(data.names, j, k, phi[j].prior).term(component, j, k))
-        return terms
+        for j, k in pairs:
+            one, other = actions.phi[j].prior, actions.phi[k].prior
+            component = actions.bases.product(one, other, j, k)
+            yield _interaction(data.names, j, k, one).term(component, j, k)
 
     def _finer_terms(
         self,
@@ -243,7 +241,7 @@ class AdditiveModel(Model):
         actions: _Actions,
         refinement: int = 1,
         candidates_only: bool = False,
-    ) -> list[Term]:
+    ) -> Iterator[Term]:
         """Functions of actions and covariates that are finer than those of :meth:`decompose`.
 
         Parameters
@@ -255,15 +253,14 @@ class AdditiveModel(Model):
         candidates_only : bool
             Whether to skip functions that serve score tests only, and are never added to a fit.
         """
-        bases, terms = (actions.bases, actions.of_period), []
+        bases = actions.bases, actions.of_period
         for k, functions in enumerate(zip(actions.phi, actions.delta, strict=True)):
             for f in functions:
                 component = bases[f.of_period].finer(f.prior, k, refinement)
                 if component is not None and (f.prior.refines or not candidates_only):
-                    terms.append(f.term(component, k))
+                    yield f.term(component, k)
         if data.columns.names and (self.prior.refines or not candidates_only):
-            terms += self._adjustment(data, bases[0]).finer_terms(refinement)
-        return terms
+            yield from self._adjustment(data, bases[0]).finer_terms(refinement)
 
     def _finer_pairs(
         self,
@@ -271,7 +268,7 @@ class AdditiveModel(Model):
         actions: _Actions,
         refinement: int = 1,
         candidates_only: bool = False,
-    ) -> list[Term]:
+    ) -> Iterator[Term]:
         """Functions of two actions jointly that are finer than the products of :meth:`decompose`.
 
         They act in every regime, as an interaction, or where one of both actions was not set, if
@@ -279,9 +276,8 @@ class AdditiveModel(Model):
         Parameters are those of :meth:`_finer_terms`.
         """
         bases, parents = (actions.bases, actions.of_period), parents_of(data.names, self.graph)
-        phi, delta, terms = actions.phi, actions.delta, list[Term]()
-        for pair in self._possible_pairs(data):
-            j, k = sorted(map(data.names.index, pair))
+        phi, delta = actions.phi, actions.delta
+        for j, k in self._possible_pairs(data):
             psi = _interaction(data.names, j, k, phi[j].prior)
             functions = [(psi, (j, k), (phi[j].prior, phi[k].prior))] + [
                 (_with_other(delta[i], data.names[other]), (i, other), (delta[i].prior,) * 2)
@@ -292,8 +288,7 @@ class AdditiveModel(Model):
                 component = bases[f.of_period].finer_product(priors, inputs, refinement)
                 refines = all(prior.refines or isinstance(prior, Levels) for prior in priors)
                 if component is not None and (refines or not candidates_only):
-                    terms.append(f.term(component, *inputs))
-        return terms
+                    yield f.term(component, *inputs)
 
 
 def _refuse_unlike(data: Observations, priors: Sequence[Mechanism], actions: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ Covariates and groups that move an action enter its bias through its control var
 (:func:`control_terms`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import chain
@@ -165,54 +165,42 @@ class Adjustment:
         ratio = (START_RATIO,) * len(names)
         return RandomEffects(count + fine, tuple(names), tuple(bases), tuple(inputs), ratio)
 
-    def bias_candidates(self, biases: Sequence[Function]) -> list[Term]:
+    def bias_candidates(self, biases: Sequence[Function]) -> Iterator[Term]:
         """Dependence of each bias on each covariate, for forward selection."""
-        out, count = [], len(self.data.names)
         for k, bias in enumerate(biases):
             for c, covariate in enumerate(self.data.columns.names):
                 own, other = self.bases.margin(bias.prior, k), self._margin(c)
                 f = bias._replace(name=f"delta({self.data.names[k]} | {covariate})")
-                out += [
-                    f.term(component, *((k, count + c)[i] for i in component.inputs))
-                    for component in pairwise(bias.prior, own, other, self.bases.rows)
-                ]
-        return out
+                for component in pairwise(bias.prior, own, other, self.bases.rows):
+                    yield f.term(component, *((k, self._input(c))[i] for i in component.inputs))
 
-    def finer_terms(self, refinement: int) -> list[Term]:
+    def finer_terms(self, refinement: int) -> Iterator[Term]:
         """Finer functions of numeric covariates without a prior of their own, also of dates."""
-        out, count, columns = [], len(self.data.names), self.data.columns
-        for c, levels in enumerate(columns.categories):
-            values = self.data.covariates[:, [c]]
-            column = Column.of(values[:, 0], self.bases.rows)
-            component = self.prior.finer(column, refinement)
-            if levels is None and columns.names[c] not in self.covariates and component is not None:
-                centred = replace(component, basis=self._centred(component.basis, values))
-                out.append(self._function(c).term(centred, count + c))
-        return out
+        columns = self.data.columns
+        for c, (name, levels) in enumerate(zip(columns.names, columns.categories, strict=True)):
+            component = self.prior.finer(self._column(c), refinement)
+            if levels is None and name not in self.covariates and component is not None:
+                yield self._term(c, replace(component, basis=self._centred(component.basis, c)))
 
-    def _covariate_terms(self) -> list[Term]:
-        count = len(self.data.names)
-        return [
-            self._function(c).term(component, count + c)
-            for c in range(len(self.data.columns.names))
-            for component in self._components(c)
-        ]
+    def _covariate_terms(self) -> Iterator[Term]:
+        for c in range(len(self.data.columns.names)):
+            priors = self._priors(c)
+            if not priors:
+                yield self._term(c, Component("", self._margin(c, COVARIATE_SIZE), SCALE))
+            for component in chain(*(prior.main_effect(self._column(c)) for prior in priors)):
+                yield self._term(c, replace(component, basis=self._centred(component.basis, c)))
 
-    def _function(self, c: int) -> Function:
-        """Function of a covariate."""
-        return Function(f"gamma({self.data.columns.names[c]})", "covariate", None, self.prior)
+    def _term(self, c: int, component: Component) -> Term:
+        """Term of a component of the function of a covariate."""
+        f = Function(f"gamma({self.data.columns.names[c]})", "covariate", None, self.prior)
+        return f.term(component, self._input(c))
 
-    def _components(self, c: int) -> list[Component]:
-        """Components of the function of a covariate."""
-        values, priors = self.data.covariates[:, [c]], self._priors(c)
-        if not priors:
-            return [Component("", self._margin(c, COVARIATE_SIZE), SCALE)]
-        column = Column.of(values[:, 0], self.bases.rows)
-        return [
-            replace(component, basis=self._centred(component.basis, values))
-            for prior in priors
-            for component in prior.main_effect(column)
-        ]
+    def _input(self, c: int) -> int:
+        """Position of a covariate or group among the inputs, after the actions."""
+        return len(self.data.names) + c
+
+    def _column(self, c: int) -> Column:
+        return Column.of(self.data.covariates[:, c], self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -224,8 +212,7 @@ class Adjustment:
             return (Trend(), Seasonal()) if years > MIN_YEARS else (Trend(),)
         return () if levels is None else (Levels(levels.ordered),)
 
-    def _moderator_terms(self) -> list[Term]:
-        out, count = [], len(self.data.names)
+    def _moderator_terms(self) -> Iterator[Term]:
         for action, covariates in self.moderators.items():
             k = self.data.names.index(action)
             for name in covariates:
@@ -235,33 +222,28 @@ class Adjustment:
                 products = TensorProductBasis(factors, PAIR_ORDER)
                 component = Component("", products, prior.interaction, inputs=(0, 1))
                 f = Function(f"psi({action} | {name})", "moderator", k, prior)
-                out.append(f.term(component, k, count + c))
-        return out
+                yield f.term(component, k, self._input(c))
 
-    def _group_terms(self) -> list[Term]:
-        out, columns = [], self.data.columns
-        count = len(self.data.names)
-        for g, grouping in enumerate(columns.groups):
-            at = len(columns.names) + g
-            if len(columns.labels[g]) > MAX_GROUP_COLUMNS:
+    def _group_terms(self) -> Iterator[Term]:
+        columns, intervened = self.data.columns, self.data.intervened
+        groups = zip(columns.groups, columns.labels, strict=True)
+        for g, (grouping, labels) in enumerate(groups, len(columns.names)):
+            if len(labels) > MAX_GROUP_COLUMNS:
                 continue
-            codes = self.data.covariates[:, [at]]
-            basis: Basis = GroupIndicators(len(columns.labels[g]))
-            if not rest_on_exchangeability(
-                *groups_under_one_mask(codes[:, 0], self.data.intervened)
-            ):
-                basis = self._centred(basis, codes)
+            basis: Basis = GroupIndicators(len(labels))
+            alone = groups_under_one_mask(self.data.covariates[:, g], intervened)
+            if not rest_on_exchangeability(*alone):
+                basis = self._centred(basis, g)
             for effect in self._effects(grouping):
                 if effect == LEVEL:
                     f = Function(f"level({grouping})", "group", None, self.prior)
-                    out.append(f.term(Component("", basis, SCALE), count + at))
+                    yield f.term(Component("", basis, SCALE), self._input(g))
                 else:
                     k = self.data.names.index(effect)
                     products = TensorProductBasis((self._line(k), basis), 1)
                     f = Function(f"slope({effect} | {grouping})", "group", k, self.contributions[k])
                     component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
-                    out.append(f.term(component, k, count + at))
-        return out
+                    yield f.term(component, k, self._input(g))
 
     def _effects(self, grouping: str) -> tuple[str, ...]:
         return self.groups.get(grouping, (LEVEL,))
@@ -282,25 +264,24 @@ class Adjustment:
         return margins[key]
 
     def _new_margin(self, c: int, size: int) -> CentredBasis:
-        values, levels = self.data.covariates[:, [c]], self.data.columns.categories[c]
+        column, levels = self._column(c), self.data.columns.categories[c]
         if levels is None and not self._priors(c) and size < COVARIATE_SIZE:
             more = self._margin(c, COVARIATE_SIZE)
             if isinstance(more.basis, KarhunenLoeveBasis):
                 # Its functions are evaluated once for both.
                 return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
-        column = Column.of(values[:, 0], self.bases.rows)
         basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
             if isinstance(season, Seasonal):
-                periodic = season.main_effect(column)[0].basis
-                basis = ConcatenatedBasis(basis, periodic)
-        return self._centred(basis, values)
+                basis = ConcatenatedBasis(basis, season.main_effect(column)[0].basis)
+        return self._centred(basis, c)
 
-    def _centred(self, basis: Basis, values: Array) -> CentredBasis:
+    def _centred(self, basis: Basis, c: int) -> CentredBasis:
+        """Centre functions of a covariate or group over the population."""
         population = self.shares > 0
-        centres = self.shares[population] @ basis.matrix(values[population])
-        return CentredBasis(basis, centres)
+        values = self.data.covariates[population, c][:, None]
+        return CentredBasis(basis, self.shares[population] @ basis.matrix(values))
 
 
 def control_terms(

@@ -97,7 +97,7 @@ class Bases:
         self.of_period = unit_rows(data.this_period)
         self.coordinates = tuple(map(Coordinate.of, self.of_period.T))
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
-        self.size = size = marginal_basis_size(self.rows)
+        size = marginal_basis_size(self.rows)
         # Marginal bases of covariates, by what they depend on.
         self.covariate_margins: dict[Any, CentredBasis] = {}
 
@@ -138,12 +138,8 @@ class Bases:
     def product(self, one: Mechanism, other: Mechanism, j: int, k: int) -> Component:
         """Products of functions of two actions, with the resolution of the finer mechanism."""
         factors = (self.margin(one, j), self.margin(other, k))
-        basis = TensorProductBasis(factors, self._order(one, other))
-        return Component("", basis, one.interaction, inputs=(0, 1))
-
-    def _order(self, one: Mechanism, other: Mechanism) -> int:
-        """Total order of products."""
-        return max(1, one.pair_order(self.rows), other.pair_order(self.rows))
+        order = max(1, one.pair_order(self.rows), other.pair_order(self.rows))
+        return Component("", TensorProductBasis(factors, order), one.interaction, inputs=(0, 1))
 
     def finer_product(
         self, mechanisms: tuple[Mechanism, Mechanism], inputs: tuple[int, int], refinement: int

@@ -1,8 +1,8 @@
 """Hyperpriors, and the prior of the coefficients given the hyperparameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ PER_COEFFICIENT = ("mean", "fixed", "scale_of", "lengthscale_of", "frequency", "
 
 
 class LogNormals(NamedTuple):
-    """Log-normal priors of several hyperparameters: log medians and sds of the logarithm."""
+    """Log-normal priors of the hyperparameters of a site: log medians, sds of the logarithm."""
 
     log_median: Array
     sigma: Array
@@ -59,10 +59,9 @@ class Hyperpriors:
 
     Attributes
     ----------
-    scale, lengthscale : LogNormals
-        S scales, in the outcome's units, and L lengthscales, in units of the action's coordinate.
-    noise_sd : LogNormals
-        A single value, in the outcome's units.
+    sites : dict of LogNormals
+        S of ``scale``, in the outcome's units, and L of ``lengthscale``, in units of the action's
+        coordinate, unless there are none; a single value of ``noise_sd``, in the outcome's units.
     mean, fixed : ndarray, shape (P,)
     scale_of, lengthscale_of : ndarray of int, shape (P,)
         Index of each coefficient's scale and lengthscale, counted from one; zero for none.
@@ -72,21 +71,13 @@ class Hyperpriors:
         Inverse of the smoothness of the kernel, zero for the squared exponential one.
     """
 
-    scale: LogNormals
-    lengthscale: LogNormals
-    noise_sd: LogNormals
+    sites: dict[str, LogNormals]
     mean: Array
     fixed: Array
-    scale_of: Array
-    lengthscale_of: Array
+    scale_of: NDArray[np.int_]
+    lengthscale_of: NDArray[np.int_]
     frequency: Array
     roughness: Array
-
-    @property
-    def sites(self) -> dict[str, LogNormals]:
-        """Priors by site, without sites that have no hyperparameters."""
-        priors = {"scale": self.scale, "lengthscale": self.lengthscale, "noise_sd": self.noise_sd}
-        return {name: prior for name, prior in priors.items() if np.size(prior.sigma)}
 
     @cached_property
     def flat(self) -> FlatPrior:
@@ -99,11 +90,12 @@ class Hyperpriors:
 
     @cached_property
     def positions(self) -> dict[str, NDArray[np.int_]]:
-        """Indices of each hyperparameter in that vector."""
+        """Indices in that vector of the hyperparameters of each site, of the shape of the site."""
         out, begin = {}, 0
         for name, prior in sorted(self.sites.items()):
-            out[name] = np.arange(begin, begin + np.size(prior.sigma))
-            begin += np.size(prior.sigma)
+            end = begin + np.size(prior.sigma)
+            out[name] = np.arange(begin, end).reshape(np.shape(prior.sigma))
+            begin = end
         return out
 
     def log_sd(self, sites: Mapping[str, Any], xp: ModuleType = np) -> Any:
@@ -112,19 +104,20 @@ class Hyperpriors:
         Parameters
         ----------
         sites : mapping from site to array
-            Scales, shape (..., S), and lengthscales, shape (..., L), if there are any. Leading
-            dimensions are for NumPy alone.
+            Scales, shape (..., S), and lengthscales, shape (..., L), if there are any, and the
+            noise, shape (...). Leading dimensions are for NumPy alone.
         xp : module
             ``numpy`` or ``jax.numpy``.
         """
-        take: Callable[..., Any] = partial(np.take, axis=-1) if xp is np else _by_product
-        lead = np.shape(sites.get("scale", sites.get("lengthscale", np.zeros(0))))[:-1]
-        none, zero = xp.ones((*lead, 0)), xp.zeros((*lead, 1))
+        # Index zero is for coefficients without this hyperparameter.
+        zero = xp.zeros((*np.shape(sites["noise_sd"]), 1))
 
         def logs(site: str, index: NDArray[Any]) -> Any:
-            # Index zero is for coefficients without this hyperparameter.
-            values = xp.concatenate([zero, xp.log(sites.get(site, none))], axis=-1)
-            return take(values, index)
+            values = xp.concatenate([zero, xp.log(sites[site])], -1) if site in sites else zero
+            if xp is np:
+                return np.take(values, index, -1)
+            # Its derivative is a product, too: the scatter-add of an index is slower when compiled.
+            return (index[:, None] == np.arange(len(values))) @ values
 
         log_length = logs("lengthscale", self.lengthscale_of)
         log_scale = logs("scale", self.scale_of)
@@ -139,14 +132,16 @@ class Hyperpriors:
         towards_log_sd : ndarray, shape (P,)
             Derivatives with respect to the coefficients' log standard deviations.
         """
-        gradient = {"scale": _sum_by_index(towards_log_sd, self.scale_of, len(self.scale.sigma))}
-        if len(self.lengthscale.sigma):
-            lengths = np.concatenate([np.ones(1), sites["lengthscale"]])[self.lengthscale_of]
+        by_coefficient = {"scale": (self.scale_of, towards_log_sd)}
+        if "lengthscale" in sites:
+            lengths = np.append(1.0, sites["lengthscale"])[self.lengthscale_of]
             slope = spectral_slope(self.roughness, (self.frequency * lengths) ** 2)
-            gradient["lengthscale"] = _sum_by_index(
-                towards_log_sd * slope, self.lengthscale_of, len(self.lengthscale.sigma)
-            )
-        return gradient
+            by_coefficient["lengthscale"] = self.lengthscale_of, towards_log_sd * slope
+        # Index zero is for coefficients without this hyperparameter.
+        return {
+            name: np.bincount(index, values, 1 + np.size(sites.get(name, ())))[1:]
+            for name, (index, values) in by_coefficient.items()
+        }
 
     def padded(self, size: int) -> "Hyperpriors":
         """Append coefficients without any effect, up to ``size`` in all."""
@@ -169,16 +164,3 @@ def log_sd_of(
     """
     decay = spectral_decay(roughness, frequency**2 * xp.exp(2 * log_length), xp)
     return fixed + log_scale + 0.5 * (log_length - decay)
-
-
-def _sum_by_index(values: Array, index: NDArray[Any], count: int) -> Array:
-    """Sums of coefficients' values by hyperparameter, without index zero."""
-    return np.asarray(np.bincount(index, values, count + 1)[1:])
-
-
-def _by_product(values: Any, index: Any) -> Any:
-    """Elements of an array of JAX, as a matrix product.
-
-    Its derivative is one, too: the scatter-add of an indexed array's is slower when compiled.
-    """
-    return (index[:, None] == np.arange(len(values))) @ values

@@ -123,8 +123,7 @@ class Prediction:
         out = self.law.noise.variance * self.noise_sd(actions, intervened) ** 2 / 2
         effects = self.open_effects
         if effects is not None:
-            between = effects.functions(inputs) ** 2 @ np.array(effects.ratio)
-            out = out + self.sd[..., None] ** 2 * between / 2
+            out = out + self.sd[..., None] ** 2 * effects.variance(inputs) / 2
         if inputs.shape[1] == count and len(self.terms.covariates):
             out = out + self.log_average_over_units(actions, intervened)
         return np.asarray(out)
@@ -341,5 +340,4 @@ class Prediction:
         effects = self.terms.random_effects
         if effects is None:
             return None
-        between = effects.functions(rows.inputs) ** 2 @ np.array(effects.ratio)
-        return np.asarray(self.sd[..., None] * np.sqrt(between))
+        return np.asarray(self.sd[..., None] * np.sqrt(effects.variance(rows.inputs)))

@@ -265,6 +265,14 @@ class RandomEffects:
         pairs = zip(self.bases, self.inputs, strict=True)
         return np.concatenate([b.matrix(inputs[:, [min(i, last)]]) for b, i in pairs], axis=1)
 
+    def of_rows(self, inputs: Array) -> tuple[NDArray[np.int_], Array]:
+        """Groups of rows, shape (n,), and their columns Z, shape (n, q)."""
+        return inputs[:, self.grouping].astype(int), self.functions(inputs)
+
+    def variance(self, inputs: Array) -> Array:
+        """Variance of their sum in each row, over that of the noise, shape (n,)."""
+        return np.asarray(self.functions(inputs) ** 2 @ np.array(self.ratio))
+
     def drawn(self, noise_sd: Array, rng: np.random.Generator) -> Array:
         """Draw the effects of one group, shape (chain, draw, q), given the noise, (chain, draw)."""
         parts = [rng.standard_normal((*noise_sd.shape, basis.size)) for basis in self.bases]
@@ -473,20 +481,14 @@ class Decomposition:
                 frequency[columns] = term.component.frequencies
                 roughness[columns] = 1 / SMOOTHNESS[term.component.kernel]
         mean[self.columns["intercept"]] = self.intercept_mean - self.centre
-        priors = _log_normals(list(self.scales.values()))
-        return Hyperpriors(
-            priors._replace(log_median=priors.log_median + log_unit),
-            _log_normals(list(self.lengthscales.values())),
-            LogNormals(
-                np.array(np.log(noise_scale.median) + log_unit), np.array(noise_scale.sigma)
-            ),
-            mean,
-            fixed,
-            scale_of,
-            lengthscale_of,
-            frequency,
-            roughness,
-        )
+        sites = {}
+        if scales:
+            sites["scale"] = _log_normals(self.scales.values(), log_unit)
+        if lengthscales:
+            sites["lengthscale"] = _log_normals(self.lengthscales.values(), 0.0)
+        noise = np.log(noise_scale.median) + log_unit, noise_scale.sigma
+        sites["noise_sd"] = LogNormals(*map(np.array, noise))
+        return Hyperpriors(sites, mean, fixed, scale_of, lengthscale_of, frequency, roughness)
 
     def matrix(
         self,
@@ -528,8 +530,7 @@ class Decomposition:
             evaluation = Evaluation(inputs, averages, count)
         # Each function is contiguous in memory.
         out = np.empty((self.size, len(inputs)), dtype=evaluation.dtype)
-        of_units = evaluation
-        of_period = evaluation
+        of_units = of_period = evaluation
         if periods is not None:
             of_period = Evaluation(np.column_stack([periods.now, inputs[:, count:]]))
         if units is not None and not own_covariates:
@@ -541,18 +542,17 @@ class Decomposition:
                 return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
             joint = units is not None and isinstance(basis, ControlBasis | ControlError)
-            covers = joint or all(population is not None and population.covers(i) for i in others)
-            values = (of_units if joint else evaluation) if own_covariates or covers else None
+            covers = all(population is not None and population.covers(i) for i in others)
             if periods is not None and isinstance(basis, RateError | PastActions):
                 (k,) = term.inputs
                 own = inputs[:, [k]], periods.slope[:, [k]], periods.past[:, :, k]
                 functions = basis.of_rows(*own).T
             elif periods is not None and term.of_period:
                 functions = of_period(basis, term.inputs)
-            elif values is None:
-                return 0.0
+            elif own_covariates or joint or covers:
+                functions = (of_units if joint else evaluation)(basis, term.inputs)
             else:
-                functions = values(basis, term.inputs)
+                return 0.0
             return functions if np.all(weights == 1) else functions * weights
 
         for term in self.terms:
@@ -599,8 +599,6 @@ class Decomposition:
         return self.matrix(rows.inputs, rows.intervened, periods=periods)
 
 
-def _log_normals(priors: list[LogNormal]) -> LogNormals:
-    return LogNormals(
-        np.log(np.array([prior.median for prior in priors])).reshape(-1),
-        np.array([prior.sigma for prior in priors]).reshape(-1),
-    )
+def _log_normals(priors: Collection[LogNormal], log_unit: float) -> LogNormals:
+    medians, sigmas = [own.median for own in priors], [own.sigma for own in priors]
+    return LogNormals(np.log(np.array(medians)) + log_unit, np.array(sigmas))

@@ -49,12 +49,6 @@ class UnitEffects(NamedTuple):
         )
         return cls(replace(terms, terms=own), coefficients[..., terms.columns_of(own)])
 
-    @property
-    def depends_on_actions(self) -> bool:
-        """Whether the differences between units depend on the actions."""
-        count = len(self.terms.names)
-        return any(min(term.inputs) < count for term in self.terms.terms)
-
     def at_each(
         self,
         actions: Array,
@@ -68,27 +62,21 @@ class UnitEffects(NamedTuple):
         (..., draw), and the result has n as its last axis. Points with the same design as the one
         before have the same result.
         """
-        if len(actions) > 1 and not self.depends_on_actions and (intervened == intervened[0]).all():
+        count = actions.shape[1]
+        alike = all(min(term.inputs) >= count for term in self.terms.terms)
+        if len(actions) > 1 and alike and (intervened == intervened[0]).all():
             one = self.at_each(actions[:1], intervened[:1], units, function)
             return np.repeat(one, len(actions), axis=-1)
-        blank = np.zeros((len(units), actions.shape[1]))
-        evaluation = Evaluation(np.concatenate([blank, units], axis=1))
+        evaluation = Evaluation(np.concatenate([np.zeros((len(units), count)), units], axis=1))
         out: list[Array] = []
         before: Array | None = None
-        for i in range(len(actions)):
-            design = self._design(evaluation, actions[[i]], intervened[[i]], units)
+        for point, mask in zip(actions, intervened, strict=True):
+            at = PointEvaluation(evaluation, point)
+            design = self.terms.matrix(at.inputs, np.tile(mask, (len(units), 1)), evaluation=at)
             same = before is not None and np.array_equal(design, before)
             out.append(out[-1] if same else function(design))
             before = design
         return np.stack(out, axis=-1)
-
-    def _design(
-        self, evaluation: Evaluation, point: Array, mask: NDArray[np.bool_], units: Array
-    ) -> Array:
-        """Functions of units, shape (U, C + G), at a point and a mask, (1, K): shape (U, P)."""
-        rows = np.concatenate([np.repeat(point, len(units), axis=0), units], axis=1)
-        masks = np.repeat(mask, len(units), axis=0)
-        return self.terms.matrix(rows, masks, evaluation=PointEvaluation(evaluation, point))
 
     def log_mean_exp(self, design: Array, shares: Array) -> Array:
         """Logarithm of the mean over units of exp(difference from the average), (chain, draw).

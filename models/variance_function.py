@@ -19,7 +19,7 @@ import scipy
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.coordinate import Coordinate, interval_and_share
 
 # Knots of the piecewise linear functions, as quantiles of the action: close enough to the ends to
 # follow a tail, but with enough rows beyond each to determine its value.
@@ -76,8 +76,7 @@ class VarianceFunction:
         values = np.ones((rows, 1 + 2 * count))
         columns = np.zeros((rows, 1 + 2 * count), dtype=int)
         for k, (z, rising, first) in enumerate(self._along(actions)):
-            left = np.clip(np.searchsorted(rising, z, "right") - 1, 0, len(rising) - 2)
-            share = np.clip((z - rising[left]) / (rising[left + 1] - rising[left]), 0, 1)
+            left, share = interval_and_share(z, rising)
             own = slice(1 + 2 * k, 3 + 2 * k)
             values[:, own] = np.column_stack([1 - share, share])
             function = np.where(intervened[:, k], k, count + k)

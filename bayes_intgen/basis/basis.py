@@ -13,9 +13,10 @@ from typing import Protocol, Self
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.linalg import helmert
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate
+from bayes_intgen.basis.coordinate import MIN_DISTINCT, Coordinate, interval_and_share
 from bayes_intgen.errors import ModelError
 from bayes_intgen.text.messages import option
 
@@ -249,9 +250,7 @@ class PenalisedSpline(_Centred):
         knots = _knots(coordinate(actions[:, 0]), coordinate, intervals, degree)
         # Divided differences at the Greville abscissae: with unequal knots, only there do
         # straight lines have equally spaced coefficients.
-        greville = np.array(
-            [knots[i + 1 : i + 1 + degree].mean() for i in range(len(knots) - degree - 1)]
-        )
+        greville = np.lib.stride_tricks.sliding_window_view(knots[1:-1], degree).mean(axis=1)
         differences = _second_differences(greville)
         values, vectors = np.linalg.eigh(differences.T @ differences)
         penalised = vectors[:, 2:] / np.sqrt(values[2:])
@@ -350,13 +349,9 @@ class PiecewiseLinear(_Centred):
     @classmethod
     def exchangeable(cls, actions: Array, knots: tuple[float, ...]) -> Self:
         """Build Helmert contrasts: coefficients of equal variance make all knots exchangeable."""
-        count = len(knots)
         # An orthonormal basis of the functions that sum to zero over the knots.
-        upper = np.triu(np.ones((count, count - 1)))
-        steps = np.arange(1, count)
-        upper[steps, steps - 1] = -steps
-        rotation = -upper / np.sqrt(steps * (steps + 1.0))
-        return cls((0.0,) * (count - 1), knots, rotation, False).over(actions)
+        rotation = np.ascontiguousarray(-helmert(len(knots)).T)
+        return cls((0.0,) * (len(knots) - 1), knots, rotation, False).over(actions)
 
     @classmethod
     def random_walk(cls, actions: Array, knots: tuple[float, ...]) -> Self:
@@ -374,15 +369,11 @@ class PiecewiseLinear(_Centred):
         return cls((0.0,) * (count - 1), knots, left * values / size, True).over(actions)
 
     def raw(self, actions: Array) -> Array:
-        knots = np.array(self.knots)
-        values = np.clip(actions[:, 0], knots[0], knots[-1])
-        after = np.clip(np.searchsorted(knots, values, side="right"), 1, len(knots) - 1)
-        before = after - 1
-        fraction = ((values - knots[before]) / (knots[after] - knots[before]))[:, None]
+        before, share = interval_and_share(actions[:, 0], np.array(self.knots))
         # In place: for thousands of rows new arrays take longer than their elements.
-        out, right = self.rotation[before], self.rotation[after]
-        out *= 1 - fraction
-        right *= fraction
+        out, right = self.rotation[before], self.rotation[before + 1]
+        out *= 1 - share[:, None]
+        right *= share[:, None]
         out += right
         return out
 
@@ -430,7 +421,3 @@ class CentredBasis:
 
     def matrix(self, actions: Array) -> Array:
         return np.asarray(self.basis.matrix(actions) - self.centres)
-
-    def centred_at(self, centres: Array) -> "CentredBasis":
-        """Replace the means."""
-        return replace(self, centres=centres)

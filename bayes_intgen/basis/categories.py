@@ -120,7 +120,10 @@ class Categories:
         code_of = lru_cache(None, typed=True)(lambda cell: self._code_of(cell, known, between))
         out = []
         for i, cell in enumerate(cells):
-            code = code_of(cell) if _is_hashable(cell) else None
+            try:
+                code = code_of(cell)
+            except TypeError:  # A list, say, has no hash.
+                code = None
             if code is None:
                 raise error(self._refusal(cell, name, i if rows is None else int(rows[i])))
             out.append(code)
@@ -291,11 +294,3 @@ def decoded_table(values: Array, categories: Sequence[Categories | None]) -> NDA
 
 def _are_numbers(labels: Iterable[Any]) -> bool:
     return all(isinstance(label, int | float) and not isinstance(label, bool) for label in labels)
-
-
-def _is_hashable(cell: Any) -> bool:
-    try:
-        hash(cell)
-    except TypeError:
-        return False
-    return True

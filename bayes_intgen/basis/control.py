@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import Basis
+from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis, TensorProductBasis
 from bayes_intgen.basis.coordinate import Coordinate
 
@@ -53,11 +53,13 @@ class NormalScores:
     up_to: Array
 
     @classmethod
-    def of(cls, values: Array, weights: Array) -> Self:
-        """Compute the scores of values with weights, shape (n,) each."""
+    def of(cls, values: Array, weights: Array) -> Self | None:
+        """Compute the scores of values with weights, (n,) each; None if no value is frequent."""
         distinct, which = np.unique(values, return_inverse=True)
-        shares = np.bincount(which, weights) / weights.sum()
-        up_to = np.cumsum(shares)
+        of_values, total = np.bincount(which, weights), weights.sum()
+        if of_values.max() < MIN_ATOM_SHARE * total:
+            return None
+        up_to = np.cumsum(of_values / total)
         # Rounding must not leave anything above the last value.
         up_to = up_to / up_to[-1]
         below = np.concatenate([[0.0], up_to[:-1]])
@@ -108,7 +110,24 @@ class ControlVariable:
 
     def functions_of_causes(self, inputs: Array) -> Array:
         """Constant and functions of the causes, shape (n, 1 + M), from inputs, (n, 1 + causes)."""
-        return functions_of_causes(self.bases, self.arguments, inputs)
+        known: dict[tuple[Basis, int], Array] = {}
+
+        def of_one(basis: Basis, i: int) -> Array:
+            if (basis, i) not in known:
+                known[basis, i] = basis.matrix(inputs[:, [i]])
+            return known[basis, i]
+
+        columns = [np.ones((len(inputs), 1))]
+        for basis, own in zip(self.bases, self.arguments, strict=True):
+            if isinstance(basis, TensorProductBasis):
+                # Products share their factors.
+                factors = zip(basis.factors, own, strict=True)
+                columns.append(basis.multiplied([of_one(*factor).T for factor in factors]).T)
+            elif len(own) == 1:
+                columns.append(of_one(basis, *own))
+            else:
+                columns.append(basis.matrix(inputs[:, list(own)]))
+        return np.concatenate(columns, axis=1)
 
     @property
     def rows_of_bases(self) -> list[slice]:
@@ -117,76 +136,46 @@ class ControlVariable:
         return [slice(start, end) for start, end in pairwise(ends)]
 
     def matrix(self, inputs: Array) -> Array:
-        return self.residual(inputs, self.functions_of_causes(inputs))[:, None]
+        return self.standardised(inputs[:, 0], self.functions_of_causes(inputs))[0][:, None]
 
-    def residual(self, inputs: Array, functions: Array) -> Array:
-        """Standardised residual, shape (n,), given the functions of the causes."""
-        return self.standardised(inputs, functions)[0]
+    def sd(self, functions: Array) -> Array:
+        """Standard deviation of residuals, shape (n,), given the functions of the causes."""
+        ratio = functions[:, 1:] @ self.log_variance[1:]
+        ratio = np.clip(ratio, -MAX_LOG_RATIO, MAX_LOG_RATIO)
+        return np.asarray(np.exp((self.log_variance[0] + ratio) / 2))
 
-    def standardised(self, inputs: Array, functions: Array) -> tuple[Array, Array]:
-        """Standardised residual and its information, see :func:`standardised_residual`."""
-        mean, sd = functions @ self.coefficients, sd_of_residuals(functions, self.log_variance)
-        return standardised_residual(self.scale, inputs[:, 0], mean, sd)
+    def standardised(self, actions: Array, functions: Array) -> tuple[Array, Array]:
+        """Standardised residual of an action, and the information about the mean, (n,) each.
 
+        A value that stands for an interval of scores has the generalised residual (Gourieroux,
+        Monfort, Renault and Trognon, Journal of Econometrics 1987): the expectation of the standard
+        normal residual given that it lies in the interval. Given the causes it averages zero, like
+        any residual. The information is one minus its variance, relative to that of a number.
 
-def standardised_residual(
-    scale: Coordinate | NormalScores, values: Array, mean: Array, sd: Array
-) -> tuple[Array, Array]:
-    """Standardised residual of an action, and the information about the mean, shape (n,) each.
-
-    A value that stands for an interval of scores has the generalised residual (Gourieroux,
-    Monfort, Renault and Trognon, Journal of Econometrics 1987): the expectation of the standard
-    normal residual given that it lies in the interval. Given the causes it averages zero, like any
-    residual. The information is one minus its variance, relative to that of a number.
-    """
-    if isinstance(scale, Coordinate):
-        return np.asarray((scale(values) - mean) / sd), np.ones(len(values))
-    low, high = ((end - mean) / sd for end in scale.interval(values))
-    # Differences of tail probabilities are exact on the left.
-    sign = np.where(low > 0, -1.0, 1.0)
-    low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
-    mass = ndtr(high) - ndtr(low)
-    is_interval = mass > MIN_MASS
-    mass = np.where(is_interval, mass, 1.0)
-    at_ends = np.exp(-np.square([low, high]) / 2) / np.sqrt(2 * np.pi) / mass
-    moved = np.where(np.isfinite([low, high]), [low, high], 0.0) * at_ends
-    mean = at_ends[0] - at_ends[1]
-    information = np.clip(mean**2 - moved[0] + moved[1], MIN_INFORMATION, 1.0)
-    return (
-        sign * np.where(is_interval, mean, np.clip(0.0, low, high)),
-        np.where(is_interval, information, 1.0),
-    )
-
-
-def sd_of_residuals(functions: Array, log_variance: Array) -> Array:
-    """Standard deviation of residuals, shape (n,), from a constant and functions of causes."""
-    ratio = functions[:, 1:] @ log_variance[1:]
-    ratio = np.clip(ratio, -MAX_LOG_RATIO, MAX_LOG_RATIO)
-    return np.asarray(np.exp((log_variance[0] + ratio) / 2))
-
-
-def functions_of_causes(
-    bases: tuple[Basis, ...], arguments: tuple[tuple[int, ...], ...], inputs: Array
-) -> Array:
-    """Constant and functions of some of the inputs, shape (n, 1 + M)."""
-    known: dict[tuple[Basis, int], Array] = {}
-
-    def of_one(basis: Basis, i: int) -> Array:
-        if (basis, i) not in known:
-            known[basis, i] = basis.matrix(inputs[:, [i]])
-        return known[basis, i]
-
-    columns = [np.ones((len(inputs), 1))]
-    for basis, own in zip(bases, arguments, strict=True):
-        if isinstance(basis, TensorProductBasis):
-            # Products share their factors.
-            factors = zip(basis.factors, own, strict=True)
-            columns.append(basis.multiplied([of_one(*factor).T for factor in factors]).T)
-        elif len(own) == 1:
-            columns.append(of_one(basis, *own))
-        else:
-            columns.append(basis.matrix(inputs[:, list(own)]))
-    return np.concatenate(columns, axis=1)
+        Parameters
+        ----------
+        actions : ndarray, shape (n,)
+        functions : ndarray, shape (n, 1 + M)
+            Functions of the causes.
+        """
+        mean, sd = functions @ self.coefficients, self.sd(functions)
+        if isinstance(self.scale, Coordinate):
+            return np.asarray((self.scale(actions) - mean) / sd), np.ones(len(actions))
+        low, high = ((end - mean) / sd for end in self.scale.interval(actions))
+        # Differences of tail probabilities are exact on the left.
+        sign = np.where(low > 0, -1.0, 1.0)
+        low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
+        mass = ndtr(high) - ndtr(low)
+        is_interval = mass > MIN_MASS
+        mass = np.where(is_interval, mass, 1.0)
+        at_ends = np.exp(-np.square([low, high]) / 2) / np.sqrt(2 * np.pi) / mass
+        moved = np.where(np.isfinite([low, high]), [low, high], 0.0) * at_ends
+        mean = at_ends[0] - at_ends[1]
+        information = np.clip(mean**2 - moved[0] + moved[1], MIN_INFORMATION, 1.0)
+        return (
+            sign * np.where(is_interval, mean, np.clip(0.0, low, high)),
+            np.where(is_interval, information, 1.0),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +252,8 @@ class ControlError:
 
     def matrix(self, inputs: Array) -> Array:
         functions = self.control.functions_of_causes(inputs)
-        return self.at(inputs, functions, self.control.residual(inputs, functions))
+        control, _ = self.control.standardised(inputs[:, 0], functions)
+        return self.at(inputs, functions, control)
 
     def at(self, inputs: Array, functions: Array, control: Array) -> Array:
         """Functions at values of the control variable (n,) and functions of its causes (n, q)."""
@@ -271,7 +261,6 @@ class ControlError:
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP
-        sd = sd_of_residuals(functions, self.control.log_variance)
-        _, information = self.control.standardised(inputs, functions)
-        slope *= -information / sd
+        _, information = self.control.standardised(inputs[:, 0], functions)
+        slope *= -information / self.control.sd(functions)
         return np.asarray((functions @ self.control.root) * slope[:, None])

@@ -149,6 +149,21 @@ def balanced_quantiles(
     return tuple(np.interp(shares, middles / weights.sum(), distinct).tolist())
 
 
+def interval_and_share(values: Array, points: Array) -> tuple[NDArray[np.intp], Array]:
+    """Position of the point before each value, and its share of the way to the next one.
+
+    Values beyond the rising points are those at their ends.
+
+    Examples
+    --------
+    >>> interval_and_share(np.array([0.25, 3.0]), np.array([0.0, 1.0, 2.0]))
+    (array([0, 1]), array([0.25, 1.  ]))
+    """
+    before = np.clip(np.searchsorted(points, values, "right") - 1, 0, len(points) - 2)
+    share = (values - points[before]) / (points[before + 1] - points[before])
+    return before, np.clip(share, 0, 1)
+
+
 def _far_at_start(z: Array, counts: NDArray[np.int_]) -> int:
     """Number of outliers among distinct values, transformed and from one end to the other."""
     # No more values can be outliers.

@@ -42,7 +42,7 @@ class Evaluation:
         first: int = 0,
         dtype: type[np.floating[Any]] = np.float64,
     ) -> None:
-        self._inputs, self._population, self._first = inputs, population, first
+        self.inputs, self._population, self._first = inputs, population, first
         self._cache: dict[tuple[object, ...], Array] = {}
         self.dtype = dtype
 
@@ -72,29 +72,29 @@ class Evaluation:
             return self._of_control(basis, inputs)
         if isinstance(basis, ControlVariable):
             causes = self._of_causes(basis, inputs)
-            return basis.residual(self._inputs[:, inputs], causes)[None]
+            return basis.standardised(self.inputs[:, inputs[0]], causes)[0][None]
         if isinstance(basis, ControlError):
             control, causes = self(basis.control, inputs)[0], self._of_causes(basis.control, inputs)
-            return basis.at(self._inputs[:, inputs], causes, control).T
+            return basis.at(self.inputs[:, inputs], causes, control).T
         if self._population is not None and averaged:
             # Factors of products have at most one such input, so that averages factorise.
             values, shares = self._population
             mean = shares @ basis.matrix(values[:, inputs])
-            return np.repeat(mean[:, None], len(self._inputs), axis=1)
-        return basis.matrix(self._inputs[:, inputs]).T
+            return np.repeat(mean[:, None], len(self.inputs), axis=1)
+        return basis.matrix(self.inputs[:, inputs]).T
 
     def _of_causes(self, control: ControlVariable, inputs: tuple[int, ...]) -> Array:
         """Functions of the observed causes of an action, shape (n, q)."""
         key = "causes", control, inputs
         if key not in self._cache:
-            self._cache[key] = control.functions_of_causes(self._inputs[:, inputs])
+            self._cache[key] = control.functions_of_causes(self.inputs[:, inputs])
         return self._cache[key]
 
     def _of_control(self, basis: ControlBasis, inputs: tuple[int, ...]) -> Array:
         """Values of functions of a control variable, of which products share the factors."""
         control, functions = self(basis.control, inputs)[0], basis.basis
         if not isinstance(functions, TensorProductBasis):
-            return basis.at(self._inputs[:, inputs], control).T
+            return basis.at(self.inputs[:, inputs], control).T
 
         def of_factor(factor: Basis, i: int) -> Array:
             if i != CONTROL:
@@ -112,10 +112,10 @@ class Evaluation:
         """Averages over the population of functions of both kinds of inputs, shape (size, n)."""
         assert self._population is not None
         values, shares = self._population
-        out = np.empty((basis.size, len(self._inputs)))
+        out = np.empty((basis.size, len(self.inputs)))
         step = max(1, ROWS_AT_ONCE // len(values))
-        for start in range(0, len(self._inputs), step):
-            points = self._inputs[start : start + step]
+        for start in range(0, len(self.inputs), step):
+            points = self.inputs[start : start + step]
             rows = np.tile(values, (len(points), 1))
             rows[:, : self._first] = np.repeat(points[:, : self._first], len(values), axis=0)
             of_rows = basis.matrix(rows[:, inputs]).reshape(len(points), len(values), -1)
@@ -130,20 +130,20 @@ class PointEvaluation(Evaluation):
     ----------
     rows : Evaluation
         At the same rows with any values of the first inputs.
-    point : ndarray, shape (1, first)
+    point : ndarray, shape (first,)
         Values of the first inputs.
     """
 
     def __init__(self, rows: Evaluation, point: Array) -> None:
-        inputs, first = rows._inputs.copy(), point.shape[1]
-        inputs[:, :first] = point
+        inputs = rows.inputs.copy()
+        inputs[:, : len(point)] = point
         super().__init__(inputs)
-        self._rows, self._shared, self._split = rows, Evaluation(inputs[:1]), first
+        self._rows, self._shared, self._split = rows, Evaluation(inputs[:1]), len(point)
 
     def __call__(self, basis: Basis, inputs: tuple[int, ...]) -> Array:
         """Values of a basis of some inputs, shape (size, n), one function per row."""
         if min(inputs) >= self._split:
             return self._rows(basis, inputs)
         if max(inputs) < self._split:
-            return np.repeat(self._shared(basis, inputs), len(self._inputs), axis=1)
+            return np.repeat(self._shared(basis, inputs), len(self.inputs), axis=1)
         return super().__call__(basis, inputs)

@@ -111,7 +111,7 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     free = posterior.terms.without(tree["constant_data"]["fixed_scale_of"].to_numpy())
     priors = free.hyperpriors(posterior.model.noise_scale)
     scale = tree["posterior"]["scale"].to_numpy()
-    sigma, median = priors.scale.sigma, np.exp(priors.scale.log_median)
+    sigma, median = priors.sites["scale"].sigma, np.exp(priors.sites["scale"].log_median)
     expected_prior = lognorm.logpdf(scale, sigma, scale=median)
     np.testing.assert_allclose(tree["log_prior"]["scale"], expected_prior, rtol=1e-9)
     assert set(tree["log_prior"].data_vars) == {"scale", "lengthscale", "noise_sd"}
@@ -145,7 +145,7 @@ def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
         tree[group]["outcome"].std() for group in ("posterior_predictive", "prior_predictive")
     )
     assert after < 0.5 * before
-    scale = posterior.terms.hyperpriors(posterior.model.noise_scale).noise_sd
+    scale = posterior.terms.hyperpriors(posterior.model.noise_scale).sites["noise_sd"]
     drawn = np.log(tree["prior"]["noise_sd"])
     assert abs(float(drawn.mean()) - scale.log_median) < 4 * scale.sigma / np.sqrt(drawn.size)
     az.plot_ppc_dist(tree, num_samples=10)

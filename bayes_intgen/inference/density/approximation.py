@@ -118,7 +118,7 @@ def find_mode(
     """
     # In units in which the curvature is of order one the search takes a quarter of the steps:
     # prior sds, except for the noise, whose sd given N rows is 1 / sqrt(2 N).
-    prior, rows = target.priors.flat, float(np.asarray(target.statistics.rows))
+    prior, rows = target.priors.flat, target.statistics.rows
     units, noise = prior.sd.copy(), target.priors.positions["noise_sd"]
     units[noise] = np.minimum(units[noise], 4 / np.sqrt(2 * rows))
     farthest = MAX_DISTANCE * prior.sd
@@ -431,7 +431,7 @@ def block_statistics(
     slot = np.zeros(padded_size(len(sd) + 1), dtype=int)
     slot[flat[flat < len(sd)]] = np.flatnonzero(flat < len(sd))
     statistics = BlockStatistics(
-        float(np.asarray(posterior.sums.rows)),
+        posterior.sums.rows,
         expansion.squares,
         np.array([len(block) for block in blocks] + [0] * (count_of_blocks - len(blocks))),
         constant,

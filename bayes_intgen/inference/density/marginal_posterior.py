@@ -83,15 +83,7 @@ class Density:
     def sites(self, flat: Array) -> dict[str, Array]:
         """Hyperparameters by name, from flat vectors (..., D) of their logarithms."""
         every = np.exp(flat)
-        # The noise is a single number.
-        return {
-            name: every[..., index[0]] if name == "noise_sd" else every[..., index]
-            for name, index in self.priors.positions.items()
-        }
-
-    def value(self, flat: Array) -> float:
-        """Minus the log density."""
-        return self.value_and_grad(flat)[0]
+        return {name: every[..., index] for name, index in self.priors.positions.items()}
 
     def value_and_grad(self, flat: Array) -> tuple[float, Array]:
         """Minus the log density and its gradient, shape (D,), without compilation."""
@@ -172,7 +164,7 @@ class CompiledDensity(NamedTuple):
             ),
             one_hot("scale", priors.scale_of),
             one_hot("lengthscale", priors.lengthscale_of),
-            one_hot("noise_sd", np.array(1)),
+            np.eye(size)[priors.positions["noise_sd"]],
             priors.mean,
             priors.fixed,
             priors.frequency,
@@ -358,8 +350,8 @@ class MarginalPosterior(Density):
         second = slopes_of_log_sd @ conditional.curvature() @ slopes_of_log_sd.T
         gradient, *gradients = (self.gradient(point, *slopes) for point in (flat, *moved))
         hessian = (np.array(gradients) - gradient) / step - second
-        (row,) = (self.value_and_grad(point)[1] - gradient for point in moved[noise])
-        hessian[noise], hessian[:, noise] = row / step, (row / step)[:, None]
+        row = (self.value_and_grad(moved[noise])[1] - gradient) / step
+        hessian[noise], hessian[:, noise] = row, row
         return np.asarray((hessian + hessian.T) / 2)
 
     @cached_property

@@ -10,6 +10,7 @@ split between four nodes, without any error. Other columns are evaluated at ever
 functions once. Rows are summed by regime, in which gates are constant.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement, product
@@ -25,7 +26,7 @@ from bayes_intgen._work import in_threads
 from bayes_intgen.basis.basis import Basis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ControlVariable
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.coordinate import Coordinate, interval_and_share
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.regimes import Mask
@@ -182,8 +183,7 @@ def split(values: Array, points: Array) -> Hats:
            [1, 2]]), array([[0.75, 0.  ],
            [0.25, 1.  ]]))
     """
-    left = np.clip(np.searchsorted(points, values, "right") - 1, 0, len(points) - 2)
-    share = np.clip((values - points[left]) / np.diff(points)[left], 0, 1)
+    left, share = interval_and_share(values, points)
     return np.stack([left, left + 1]), np.stack([1 - share, share])
 
 
@@ -250,8 +250,8 @@ class Batch(NamedTuple):
     weights: Array
 
 
-# Weighted products of the nodes of two grids, by their positions and categories.
-Tables = dict[tuple[int, int, int, int], Array]
+# Weighted products of the nodes of two grids, by their positions, and by their categories.
+Tables = defaultdict[tuple[int, int], dict[tuple[int, int], Array]]
 
 
 class Bins:
@@ -325,7 +325,7 @@ class Bins:
 
     def sums(self, batches: Iterable[Batch]) -> SufficientStatistics:
         """Combine the sums over batches, in order."""
-        exact, mixed, tables = dict[int, SufficientStatistics](), dict[int, Array](), Tables()
+        exact, mixed, tables = dict[int, SufficientStatistics](), dict[int, Array](), Tables(dict)
         for batch in batches:
             r = batch.regime
             if r in exact:
@@ -342,10 +342,9 @@ class Bins:
         active = [i for i, own in enumerate(self.nodes) if own.gates[category[i]].any()]
         own_tables = list[tuple[int, int, Array]]()
         for i, j in combinations_with_replacement(active, 2):
-            key = i, j, category[i], category[j]
-            if key not in tables:
-                tables[key] = np.zeros(self.nodes[i].size * self.nodes[j].size)
-            own_tables.append((i, j, tables[key]))
+            nothing = np.zeros(self.nodes[i].size * self.nodes[j].size)
+            table = tables[i, j].setdefault((category[i], category[j]), nothing)
+            own_tables.append((i, j, table))
         for start in range(0, len(batch.weights), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
             at = [own[:, some] for own, _ in batch.hats]
@@ -378,24 +377,20 @@ class Bins:
                 out[np.ix_(own.columns, columns)] += values
                 out[np.ix_(columns, own.columns)] += values.T
 
-        of_pairs: dict[tuple[int, int], list[tuple[int, int, Array]]] = {}
-        for (i, j, one, other), table in tables.items():
-            of_pairs.setdefault((i, j), []).append((one, other, table))
-
         def products(pair: tuple[int, int]) -> Array:
             first, second = (nodes[i] for i in pair)
             total = np.zeros((len(first.at), len(second.at)))
-            for one, other, table in of_pairs[pair]:
+            for (one, other), table in tables[pair].items():
                 of_nodes = table.reshape(first.size, second.size) @ second.values
                 values = (first.values.T @ of_nodes)[np.ix_(first.at, second.at)]
                 total += first.gates[one][:, None] * values * second.gates[other]
             return total
 
-        for (i, j), values in zip(of_pairs, in_threads(products, of_pairs), strict=True):
+        for (i, j), values in zip(tables, in_threads(products, tables), strict=True):
             out[np.ix_(nodes[i].columns, nodes[j].columns)] += values
             if i != j:
                 out[np.ix_(nodes[j].columns, nodes[i].columns)] += values.T
-        rows = sum(float(np.asarray(sums.rows)) for sums in exact.values())
+        rows = sum(sums.rows for sums in exact.values())
         log_scale = sum(float(sums.factor.log_scale) for sums in exact.values())
         return SufficientStatistics(rows, GaussianFactor(out, log_scale))
 

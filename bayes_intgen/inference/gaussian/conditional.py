@@ -8,23 +8,20 @@ Given that scale this is exact; see docs/explanation/method.md ("Selection of te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-
-from bayes_intgen._typing import Array
-from bayes_intgen.inference.gaussian.factor import FactorisedGaussian
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
-
-if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-from collections.abc import Mapping
-from typing import NamedTuple
-
 from numpy.typing import NDArray
 
-from bayes_intgen.inference.gaussian.factor import ConditionalGaussian, GaussianFactor
+from bayes_intgen._typing import Array
+from bayes_intgen.inference.gaussian.factor import (
+    ConditionalGaussian,
+    FactorisedGaussian,
+    GaussianFactor,
+)
+from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
 from bayes_intgen.models.terms import Decomposition
 
@@ -56,16 +53,12 @@ class Conditional:
 
     @classmethod
     def of(
-        cls,
-        statistics: SufficientStatistics,
-        prior_mean: ArrayLike,
-        log_sd: ArrayLike,
-        noise_sd: Any,
+        cls, statistics: SufficientStatistics, prior_mean: Array, log_sd: Array, noise_sd: Any
     ) -> Self:
         """Condition on statistics that are centred at the prior mean."""
-        sd = np.exp(np.asarray(log_sd))
+        sd = np.exp(log_sd)
         posterior = statistics.posterior(sd, noise_sd).factorise()
-        return cls(np.asarray(prior_mean), sd, noise_sd, posterior)
+        return cls(prior_mean, sd, noise_sd, posterior)
 
     @property
     def mean(self) -> Array:

@@ -7,15 +7,17 @@ elimination of coefficients and random effects are operations on such factors.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+from jax import lax
 from jax.scipy.linalg import solve_triangular
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri, dtrtrs
@@ -24,10 +26,6 @@ from bayes_intgen._typing import Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-import contextlib
-from typing import cast
-
-from jax import lax
 
 # Maximum size of a triangle inverted by LAPACK, and maximum number of halvings on the way: more
 # blocks take longer to compile.

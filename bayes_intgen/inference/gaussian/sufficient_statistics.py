@@ -40,7 +40,7 @@ class SufficientStatistics(NamedTuple):
     Attributes
     ----------
     rows : float
-        Number of rows N.
+        Number of rows N; an array of JAX in compiled programs.
     factor : GaussianFactor
         Likelihood of noise with standard deviation one, without its constant: the matrix is
         [X y]' W [X y], and the log scale half the sum of the logarithms of the weights.
@@ -48,7 +48,7 @@ class SufficientStatistics(NamedTuple):
         Rows in addition to the sums.
     """
 
-    rows: ArrayLike
+    rows: Any
     factor: GaussianFactor
     known: PseudoObservations | None = None
 
@@ -116,22 +116,18 @@ class SufficientStatistics(NamedTuple):
             Weight of a single unit about what the units of its row share.
         """
         log_weight = (units - 1) * np.log(precision) - np.log(units)
-        none = np.zeros(len(self.xy))
-        about_means = GaussianFactor.of(
-            np.diag(none), none, within @ precision, float(log_weight.sum()) / 2
-        )
-        rows = float(np.asarray(self.rows)) + float((units - 1).sum())
-        return self._replace(rows=rows, factor=self.factor.times(about_means))
+        matrix = np.array(self.factor.matrix)
+        matrix[-1, -1] += within @ precision
+        factor = GaussianFactor(matrix, self.factor.log_scale + float(log_weight.sum()) / 2)
+        return self._replace(rows=self.rows + float((units - 1).sum()), factor=factor)
 
     def merge(self, other: Self) -> Self:
-        """Merge with the statistics of other rows; neither may have pseudo-observations."""
-        rows = float(np.asarray(self.rows)) + float(np.asarray(other.rows))
-        return type(self)(rows, self.factor.times(other.factor))
+        """Merge with the statistics of other rows; pseudo-observations are those of these."""
+        return self._replace(rows=self.rows + other.rows, factor=self.factor.times(other.factor))
 
     def power(self, exponent: float) -> Self:
         """Raise the likelihood of the rows to a power, as if there were so many times as many."""
-        rows = exponent * float(np.asarray(self.rows))
-        return self._replace(rows=rows, factor=self.factor.power(exponent))
+        return self._replace(rows=exponent * self.rows, factor=self.factor.power(exponent))
 
     def combine(self, weights: csr_array) -> Self:
         """Statistics of linear combinations of the columns.

@@ -1,20 +1,14 @@
 """Regressions of actions on their observed causes, whose residuals are control variables."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
-from bayes_intgen.basis.control import (
-    ControlVariable,
-    NormalScores,
-    functions_of_causes,
-    sd_of_residuals,
-    standardised_residual,
-)
+from bayes_intgen.basis.control import ControlVariable
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows
 
@@ -36,20 +30,15 @@ class Causes(NamedTuple):
     ----------
     inputs : tuple of int
         The action and its causes, among actions, covariates and groups.
-    scale : Coordinate or NormalScores
-        Scale of the action in the regression.
-    bases : tuple of Basis
-    arguments : tuple of tuple of int
-        Arguments of each basis, positions among ``inputs``.
+    control : ControlVariable
+        Functions of these inputs; its coefficients are where the regression starts.
     share : float
         Number of independent rows that tell as much, over the number of rows: hidden causes that
         persist make the action of a unit differ from its usual one for a while.
     """
 
     inputs: tuple[int, ...]
-    scale: Coordinate | NormalScores
-    bases: tuple[Basis, ...]
-    arguments: tuple[tuple[int, ...], ...]
+    control: ControlVariable
     share: float
 
 
@@ -67,14 +56,17 @@ def control_variables(
     progress : bool
     """
     some = sample.sample(MAX_ROWS).joined
-    starts = {k: _start(own, some) for k, own in causes.items()}
-    cross = data.joined.map_reduce(
-        partial(_cross_products, causes, starts), _merge, "Regressions of actions", progress
-    )
-    found = {
-        k: _control_variable(own, starts[k], sums)
-        for (k, own), sums in zip(causes.items(), cross, strict=True)
-    }
+    causes = {k: own._replace(control=_start(own, some)) for k, own in causes.items()}
+
+    def of_batch(batch: Observations) -> list[CrossProducts]:
+        return [_step(own.control, *_rows_of(own, batch)) for own in causes.values()]
+
+    def merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
+        return [one.merged(other) for one, other in zip(before, after, strict=True)]
+
+    cross = data.joined.map_reduce(of_batch, merge, "Regressions of actions", progress)
+    each = zip(causes.items(), cross, strict=True)
+    found = {k: _control_variable(own.control, sums) for (k, own), sums in each}
     return {k: control for k, control in found.items() if control is not None}
 
 
@@ -108,47 +100,25 @@ class CrossProducts(NamedTuple):
         return type(self)(self.products + other.products, self.units + other.units)
 
 
-class Start(NamedTuple):
-    """Coefficients of the mean and the log variance of an action, estimated from some rows."""
-
-    mean: Array
-    log_variance: Array
-
-
-def _cross_products(
-    causes: Mapping[int, Causes], starts: Mapping[int, Start], batch: Observations
-) -> list[CrossProducts]:
-    """Cross products of the functions of causes and the action on its scale, for each action."""
-    return [_step(own, starts[k], *_rows_of(own, batch)) for k, own in causes.items()]
-
-
-def _step(
-    causes: Causes, start: Start, functions: Array, action: Array, units: Array
-) -> CrossProducts:
+def _step(start: ControlVariable, functions: Array, action: Array, units: Array) -> CrossProducts:
     """Cross products for a step of Newton's method from the start.
 
     For numbers it leads to the least squares. For intervals of scores the response and its variance
     are those of iteratively reweighted least squares, and the hidden squares make the sum of
     squares at the start an expectation given the intervals, as in the EM algorithm.
     """
-    mean, sd = functions @ start.mean, sd_of_residuals(functions, start.log_variance)
-    residual, information = standardised_residual(causes.scale, action, mean, sd)
-    hidden = float(units @ ((1 - information) * (1 - residual**2 / information)))
-    response = mean + sd * residual / information
-    return CrossProducts.of(functions, response, units, sd**2 / information, hidden)
+    residual, information = start.standardised(action, functions)
+    hidden, sd = (1 - information) * (1 - residual**2 / information), start.sd(functions)
+    response = functions @ start.coefficients + sd * residual / information
+    return CrossProducts.of(functions, response, units, sd**2 / information, float(units @ hidden))
 
 
 def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
     """Functions of causes, action and number of units in the rows where the action was not set."""
     rows = ~data.intervened[:, causes.inputs[0]]
     inputs = data.inputs[rows][:, list(causes.inputs)]
-    functions = functions_of_causes(causes.bases, causes.arguments, inputs)
     units = np.ones(len(inputs)) if data.weights is None else data.weights[rows]
-    return functions, inputs[:, 0], causes.share * units
-
-
-def _merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
-    return [one.merged(other) for one, other in zip(before, after, strict=True)]
+    return causes.control.functions_of_causes(inputs), inputs[:, 0], causes.share * units
 
 
 class Regression(NamedTuple):
@@ -208,24 +178,22 @@ def _regression(
     return Regression(mean, root, float(variance), of_bases)
 
 
-def _start(causes: Causes, data: Observations) -> Start:
+def _start(causes: Causes, data: Observations) -> ControlVariable:
     """Mean and log variance of an action given its causes, by some of the rows.
 
     Normal scores have a constant variance: among groups in which nearly all rows share a value it
     is hardly known, and would make outliers of the few others.
     """
     functions, action, units = _rows_of(causes, data)
-    start = Start(np.zeros(functions.shape[1]), np.zeros(functions.shape[1]))
-    if isinstance(causes.scale, Coordinate):
-        return start._replace(
-            log_variance=_log_variance(causes.bases, functions, causes.scale(action), units)
-        )
-    fit = None
+    start, fit = causes.control, None
+    if isinstance(start.scale, Coordinate):
+        return _with_log_variance(start, functions, start.scale(action), units)
     for _ in range(START_ITERATIONS):
-        fit = _regression(_step(causes, start, functions, action, units), causes.bases, fit, 2)
+        fit = _regression(_step(start, functions, action, units), start.bases, fit, 2)
         if fit is None:
             break
-        start = Start(fit.mean, _scaled(start.log_variance, fit.variance))
+        log_variance = _scaled(start.log_variance, fit.variance)
+        start = replace(start, coefficients=fit.mean, log_variance=log_variance)
     return start
 
 
@@ -234,33 +202,34 @@ def _scaled(log_variance: Array, ratio: float) -> Array:
     return np.append(log_variance[0] + np.log(ratio), log_variance[1:])
 
 
-def _log_variance(bases: Sequence[Basis], functions: Array, action: Array, units: Array) -> Array:
-    """Coefficients of the log variance of an action given its causes.
+def _with_log_variance(
+    start: ControlVariable, functions: Array, action: Array, units: Array
+) -> ControlVariable:
+    """Estimate the coefficients of the log variance of an action given its causes.
 
     Gamma regression of squared residuals with a logarithmic link, by iteratively reweighted least
     squares (McCullagh and Nelder, *Generalized Linear Models*, 1989, chapter 8), whose weights are
     constant.
     """
     one, fit = np.ones(len(units)), None
-    log_variance = np.zeros(functions.shape[1])
-    of_mean = _regression(CrossProducts.of(functions, action, units, one), bases)
+    of_mean = _regression(CrossProducts.of(functions, action, units, one), start.bases)
     if of_mean is None:
-        return log_variance
+        return start
     squares = (action - functions @ of_mean.mean) ** 2
-    log_variance[0] = np.log(of_mean.variance)
+    start = replace(start, log_variance=_scaled(start.log_variance, of_mean.variance))
     for _ in range(START_ITERATIONS):
-        variance = sd_of_residuals(functions, log_variance) ** 2
+        variance = start.sd(functions) ** 2
         response = np.log(variance) + squares / variance - 1
-        fit = _regression(CrossProducts.of(functions, response, units, one), bases, fit, 2)
+        fit = _regression(CrossProducts.of(functions, response, units, one), start.bases, fit, 2)
         if fit is None:
             break
-        log_variance = fit.mean
-    return log_variance
+        start = replace(start, log_variance=fit.mean)
+    return start
 
 
-def _control_variable(causes: Causes, start: Start, cross: CrossProducts) -> ControlVariable | None:
+def _control_variable(start: ControlVariable, cross: CrossProducts) -> ControlVariable | None:
     """Control variable from cross products; None if the causes explain nothing."""
-    fit = _regression(cross, causes.bases)
+    fit = _regression(cross, start.bases)
     if fit is None:
         return None
     xx = cross.products[:-1, :-1]
@@ -270,6 +239,4 @@ def _control_variable(causes: Causes, start: Start, cross: CrossProducts) -> Con
     # An eigensolver leaves the signs open.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     log_variance = _scaled(start.log_variance, fit.variance)
-    return ControlVariable(
-        causes.scale, causes.bases, causes.arguments, fit.mean, log_variance, axes
-    )
+    return replace(start, coefficients=fit.mean, log_variance=log_variance, root=axes)

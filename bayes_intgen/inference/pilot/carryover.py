@@ -52,20 +52,21 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
     rows = rows.take(lags.usable(rows, slowest, whole=False))
     refuse_lost_regimes(data, rows)
 
-    def carried(carryover: Mapping[str, Adstock]) -> Observations:
-        return _stretched(lags.carried(rows, carryover))
-
-    def fit(carryover: Mapping[str, Adstock], share: float) -> Pilot:
-        return _fit(carried(carryover), replace(model, carryover=carryover), share)
+    def fit(carryover: Mapping[str, Adstock], share: float) -> tuple[Observations, Pilot]:
+        """Fit to the likelihood to the power of the share of rows that count as independent."""
+        own, spread = replace(model, carryover=carryover), VarianceFunction()
+        working = model.law.working_rows(_stretched(lags.carried(rows, carryover))).in_memory
+        terms, _ = with_observed_causes(working.this_period, own, own.decompose(working), ())
+        sums = sufficient_statistics(working, terms, spread, False).power(share)
+        return working, Pilot.of(MarginalPosterior.of(own, terms, sums), spread, False)
 
     def evidence(carryover: Mapping[str, Adstock]) -> float:
         """Log posterior density of the hyperparameters at their mode."""
-        found = fit(carryover, share)
+        _, found = fit(carryover, share)
         return -found.posterior.value(found.mode)
 
     with single_blas_thread(), stage("Carry-over", progress):
-        first = fit(best, 1.0)
-        working = model.law.working_rows(carried(best)).in_memory
+        working, first = fit(best, 1.0)
         left = residuals(working, first.posterior, first.sites, first.spread, False)
         # Slow noise looks like an action of weeks ago: without this a rate of 0.9 may have more
         # evidence than the true one.
@@ -91,11 +92,3 @@ def _stretched(rows: Observations) -> Observations:
         for carried, now in zip(rows.actions.T, rows.this_period.actions.T, strict=True)
     ]
     return replace(rows, actions=np.stack(stretched, axis=1))
-
-
-def _fit(rows: Observations, model: Model, share: float) -> Pilot:
-    """Fit to the likelihood to the power of the share of rows that count as independent."""
-    rows, spread = model.law.working_rows(rows).in_memory, VarianceFunction()
-    terms, _ = with_observed_causes(rows.this_period, model, model.decompose(rows), ())
-    sums = sufficient_statistics(rows, terms, spread, False).power(share)
-    return Pilot.of(MarginalPosterior.of(model, terms, sums), spread, False)

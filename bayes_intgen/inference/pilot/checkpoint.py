@@ -75,7 +75,7 @@ class SavedSums(NamedTuple):
                 f"{path} is the checkpoint of a fit with other {', '.join(differences)}; name "
                 "another file, or delete it"
             )
-        sums = SufficientStatistics(rows, GaussianFactor(*factor))
+        sums = SufficientStatistics(float(rows), GaussianFactor(*factor))
         terms = codec.loads(str(arrays["terms"]), Decomposition)
         candidates = codec.loads(str(arrays["candidates"]), tuple)
         return cls(terms, candidates, tuple(arrays["compared"].tolist()), sums)

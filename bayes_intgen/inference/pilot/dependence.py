@@ -12,7 +12,7 @@ with the same excess: it is large where a column persists as noise does, and zer
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import product
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,26 +43,9 @@ MIN_Z, MIN_Z_OF_NEIGHBOURS = 2.5, 4.0
 NEIGHBOURS, PLACES = 500, 8
 
 
-class _Sequence(NamedTuple):
-    """Some rows by unit and time.
-
-    Attributes
-    ----------
-    rows : Observations
-    gaps : ndarray, shape (n,)
-        Time since the row before; infinite for the first row of a unit.
-    step : float
-        Usual time from one row to the next.
-    """
-
-    rows: Observations
-    gaps: Array
-    step: float
-
-    @classmethod
-    def of(cls, rows: Observations) -> Self:
-        apart = gaps(rows)
-        return cls(rows, apart, step_of(apart))
+# Rows by unit and time: their columns over the standard deviation of the noise, whether an action
+# was set, their unit and their time.
+Batch = tuple[Array, NDArray[np.int_], NDArray[np.int_], Array]
 
 
 def correlated_draws(
@@ -148,18 +131,26 @@ def _added(
     seed: int,
 ) -> tuple[Array, Autocorrelation]:
     """What dependence adds to the covariance of scores, shape (P, P), or empty; the correlation."""
-    conditional = posterior.conditional(sites)
-    sequence = _Sequence.of(data.opening)
-    if not sequence.step > 0:
-        return np.zeros((0, 0)), INDEPENDENT
-    noise = _estimated(sequence, _Scores(posterior.terms, conditional, spread), seed)
+    conditional, rows = posterior.conditional(sites), data.opening
+    apart = gaps(rows)
+    step, nothing = step_of(apart), (np.zeros((0, 0)), INDEPENDENT)
+    if not step > 0:
+        return nothing
+    noise = _estimated(rows, apart / step, _Scores(posterior.terms, conditional, spread), seed)
     if not noise.persistent.any():
-        return np.zeros((0, 0)), INDEPENDENT
+        return nothing
     noise_sd, design = float(conditional.noise_sd), _design(data, terms, spread)
-    lagged = _Lagged(noise, sequence.step, noise_sd, spread, terms.size, design)
-    # Those of rows before each row, and half of the excess of its own variance.
-    half = data.by_time.map_reduce(lagged.of_batch, np.add, "Dependence", False, lagged.total)
-    return half + half.T, noise.correlation(data, sequence.step)
+
+    def of_batch(rows: Observations) -> Batch:
+        rows = rows.by_time
+        assert rows.series is not None
+        assert rows.time is not None
+        root = np.sqrt(row_weights(spread, rows))[:, None] / noise_sd
+        return root * design(rows), _in_experiment(rows), rows.series, rows.time
+
+    total = partial(_half_of_excess, noise, step, terms.size)
+    half = data.by_time.map_reduce(of_batch, np.add, "Dependence", False, total)
+    return half + half.T, noise.correlation(data, step)
 
 
 def _positive_root(matrix: Array) -> tuple[Array, float]:
@@ -248,19 +239,18 @@ class _Noise(NamedTuple):
         return Autocorrelation(float(own / (own + other)), self.decay, step)
 
 
-def _estimated(sequence: _Sequence, scores: _Scores, seed: int) -> _Noise:
+def _estimated(rows: Observations, steps: Array, scores: _Scores, seed: int) -> _Noise:
     """Parts of the noise by simulated moments: products of residuals as in tables with such noise.
+
+    ``steps``, shape (n,), is the time since the row before, infinite for the first row of a unit.
 
     Residuals of a fit are smaller and less correlated than the noise, where experiments are short
     more so; and hidden causes of an action that was set are part of the noise as a whole. Moments
     are linear in the variances of both parts, which are fitted by least squares for each decay
     (method of simulated moments: McFadden, Econometrica 1989).
     """
-    rows, apart, step = sequence
-    rng = generator(seed, "correlation")
-    normal = rng.standard_normal((len(rows), SIMULATIONS))
-    steps, lags = apart / step, np.arange(MAX_LAG + 1)
-    position, which = _positions(apart), _in_experiment(rows)
+    normal = generator(seed, "correlation").standard_normal((len(rows), SIMULATIONS))
+    lags, position, which = np.arange(MAX_LAG + 1), _positions(steps), _in_experiment(rows)
     # Pairs of rows of a unit, so many rows apart, without experiment and with; others last.
     kinds = [
         np.where((position[m:] >= m) & (which[m:] == which[: len(rows) - m]), which[m:], 2)
@@ -329,73 +319,39 @@ def _design(
     data: Rows, terms: Decomposition, spread: VarianceFunction
 ) -> Callable[[Observations], Array]:
     """Function that gives the columns of rows, without random effects."""
-    if terms.random_effects is None:
+    effects = terms.random_effects
+    if effects is None:
         return terms.design
-    of_batch = partial(_group_sums, terms, spread)
+
+    def of_batch(rows: Observations) -> GroupSums:
+        return column_sums(rows, effects, terms.design(rows), row_weights(spread, rows))
+
     sums: GroupSums = data.map_reduce(of_batch, GroupSums.merge, "Sums of groups", False)
-    return partial(_within, terms, sums)
+    return lambda rows: without_effects(rows, effects, terms.design(rows), sums)
 
 
-def _group_sums(terms: Decomposition, spread: VarianceFunction, rows: Observations) -> GroupSums:
-    assert terms.random_effects is not None
-    precision = row_weights(spread, rows)
-    return column_sums(rows, terms.random_effects, terms.design(rows), precision)
-
-
-def _within(terms: Decomposition, sums: GroupSums, rows: Observations) -> Array:
-    assert terms.random_effects is not None
-    return without_effects(rows, terms.random_effects, terms.design(rows), sums)
-
-
-class _Batch(NamedTuple):
-    """Rows by unit and time: their columns over the standard deviation of the noise, and more."""
-
-    columns: Array
-    which: NDArray[np.int_]
-    series: NDArray[np.int_]
-    time: Array
-
-
-class _Lagged(NamedTuple):
-    """Sum over rows of what noise that persists adds to half of the covariance of their columns.
+def _half_of_excess(noise: _Noise, step: float, size: int, batches: Iterable[Batch]) -> Array:
+    """Half of what noise that persists adds to the covariance of the columns of rows, (P, P).
 
     That is the columns of a row times those of the rows of its unit before it, with weights that
-    decay, and half of the excess of its own variance.
+    decay, and half of the excess of its own variance: summed over consecutive batches.
     """
-
-    noise: _Noise
-    step: float
-    noise_sd: float
-    spread: VarianceFunction
-    size: int
-    design: Callable[[Observations], Array]
-
-    def of_batch(self, rows: Observations) -> _Batch:
-        """Columns of rows."""
-        rows = rows.by_time
-        assert rows.series is not None
-        assert rows.time is not None
-        root = np.sqrt(row_weights(self.spread, rows))[:, None] / self.noise_sd
-        return _Batch(root * self.design(rows), _in_experiment(rows), rows.series, rows.time)
-
-    def total(self, batches: Iterable[_Batch]) -> Array:
-        """Sum over consecutive batches, shape (P, P)."""
-        noise, out = self.noise, np.zeros((self.size, self.size))
-        nothing, last = (-np.inf, np.zeros(self.size)), dict[int, tuple[float, Array]]()
-        for columns, which, series, time in batches:
-            sd = np.sqrt(noise.persistent)[which][:, None]
-            excess = np.maximum(noise.persistent + noise.independent - 1, 0)[which][:, None]
-            units, starts = np.unique(series, return_index=True)
-            # The last row of each unit so far stands before its rows in this batch.
-            times, sums = zip(*(last.get(unit, nothing) for unit in units.tolist()), strict=True)
-            every, before = np.insert(time, starts, times), np.insert(sd * columns, starts, sums, 0)
-            is_row = np.insert(np.ones(len(series), dtype=bool), starts, False)
-            apart = np.where(is_row, np.diff(every, prepend=0.0), np.inf)
-            decay, lagged = noise.decay ** (apart / self.step), np.zeros_like(before)
-            for at in _by_position(decay):
-                lagged[at] = decay[at, None] * (lagged[at - 1] + before[at - 1])
-            ends = np.append(starts[1:], len(series)) + np.arange(len(units))
-            so_far = zip(every[ends].tolist(), lagged[ends] + before[ends], strict=True)
-            last.update(zip(units.tolist(), so_far, strict=True))
-            out += (sd * lagged[is_row] + excess * columns / 2).T @ columns
-        return out
+    out, nothing = np.zeros((size, size)), (-np.inf, np.zeros(size))
+    last = dict[int, tuple[float, Array]]()
+    for columns, which, series, time in batches:
+        sd = np.sqrt(noise.persistent)[which][:, None]
+        excess = np.maximum(noise.persistent + noise.independent - 1, 0)[which][:, None]
+        units, starts = np.unique(series, return_index=True)
+        # The last row of each unit so far stands before its rows in this batch.
+        times, sums = zip(*(last.get(unit, nothing) for unit in units.tolist()), strict=True)
+        every, before = np.insert(time, starts, times), np.insert(sd * columns, starts, sums, 0)
+        is_row = np.insert(np.ones(len(series), dtype=bool), starts, False)
+        apart = np.where(is_row, np.diff(every, prepend=0.0), np.inf)
+        decay, lagged = noise.decay ** (apart / step), np.zeros_like(before)
+        for at in _by_position(decay):
+            lagged[at] = decay[at, None] * (lagged[at - 1] + before[at - 1])
+        ends = np.append(starts[1:], len(series)) + np.arange(len(units))
+        so_far = zip(every[ends].tolist(), lagged[ends] + before[ends], strict=True)
+        last.update(zip(units.tolist(), so_far, strict=True))
+        out += (sd * lagged[is_row] + excess * columns / 2).T @ columns
+    return out

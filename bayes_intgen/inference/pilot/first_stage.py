@@ -1,22 +1,16 @@
 """First stage: terms of a fit, whose biases are functions of control variables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.basis import MIN_ATOM_SHARE, Basis, CentredBasis
+from bayes_intgen.basis.basis import Basis, CentredBasis
 from bayes_intgen.basis.combined import RateError, TensorProductBasis
-from bayes_intgen.basis.control import (
-    ControlBasis,
-    ControlError,
-    NormalScores,
-)
-from bayes_intgen.basis.coordinate import Coordinate
+from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
@@ -90,52 +84,38 @@ def with_observed_causes(
         candidates = [term for term in candidates if term.name not in unlikely]
     unknown = np.zeros((len(terms.names), len(terms.names)))
     likely = (unknown if terms.parents is None else terms.parents) > LIKELY_EDGE
-    observed = likely.any() or len(sample.columns)
-    if not observed or not any(term.role == "bias" for term in terms.terms):
+    have_causes = likely.any() or len(sample.columns)
+    if not have_causes or not any(term.role == "bias" for term in terms.terms):
         return terms, tuple(candidates)
     rows = sample if data is None else data
-    finer = [term for term in candidates if term.role == "covariate"]
-    terms, products = _with_control_variables(sample, model, terms, finer, likely, rows, progress)
-    if usual_actions and len(sample.columns):
-        terms = terms.and_terms(usual_terms(sample, terms))
-    return terms, (*candidates, *products)
-
-
-def _with_control_variables(
-    sample: Observations,
-    model: Model,
-    terms: Decomposition,
-    finer: Sequence[Term],
-    likely: NDArray[np.bool_],
-    data: Rows,
-    progress: bool,
-) -> tuple[Decomposition, tuple[Term, ...]]:
-    """Make the bias of each action with likely observed causes a function of its control variable.
-
-    Products with the control variables come second. An action may depend on ``finer`` functions of
-    covariates, too, and on its ``likely`` parents. Other parameters as in
-    :func:`with_observed_causes`.
-    """
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
-    series = sample if sample.time is None else data.opening
+    series = sample if sample.time is None else rows.opening
+    # An action may depend on finer functions of covariates, too.
+    observed: list[Functions] = [
+        (term.component.basis, term.inputs)
+        for term in (*terms.terms, *(own for own in candidates if own.role == "covariate"))
+        if term.role in ("covariate", "group") and term.action is None
+    ]
     for k in filter(terms.is_ordered, range(len(likely))):
-        own = _causes(sample, series, terms, finer, numbers, k, np.flatnonzero(likely[k]).tolist())
+        parents = np.flatnonzero(likely[k]).tolist()
+        own = _causes(sample, series, terms, observed, numbers, k, parents)
         if own is not None:
             causes[k] = own
-    if not causes:
-        return terms, ()
-    products: tuple[Term, ...] = ()
-    for k, control in control_variables(causes, sample, data, progress).items():
-        terms, more = control_terms(sample, model, terms, causes[k].inputs, control, len(data))
-        products += more
-    return terms, products
+    controls = control_variables(causes, sample, rows, progress) if causes else {}
+    for k, control in controls.items():
+        inputs = causes[k].inputs
+        terms, products = control_terms(sample, model, terms, inputs, control, len(rows))
+        candidates = (*candidates, *products)
+    if usual_actions and len(sample.columns):
+        terms = terms.and_terms(usual_terms(sample, terms))
+    return terms, tuple(candidates)
 
 
 def _causes(
     data: Observations,
     series: Observations,
     terms: Decomposition,
-    finer: Sequence[Term],
+    observed: Sequence[Functions],
     numbers: Array,
     k: int,
     parents: list[int],
@@ -149,11 +129,6 @@ def _causes(
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
     some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
-    observed: list[Functions] = [
-        (term.component.basis, term.inputs)
-        for term in (*terms.terms, *finer)
-        if term.role in ("covariate", "group") and term.action is None
-    ]
     share, others = 1.0, list[Functions]()
     if series.time is not None:
         share = _independent_share(series, terms, k, [*singles, *observed])
@@ -164,13 +139,13 @@ def _causes(
         count = sum(basis.size for basis, _ in functions)
         if functions and number >= ROWS_PER_FUNCTION * (1 + count):
             inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
-            return Causes(
-                inputs,
-                _scale(terms, data, rows, k),
-                tuple(basis for basis, _ in functions),
-                tuple(tuple(map(inputs.index, own)) for _, own in functions),
-                share,
-            )
+            of_causes = tuple(basis for basis, _ in functions)
+            arguments = tuple(tuple(map(inputs.index, own)) for _, own in functions)
+            weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
+            scores = NormalScores.of(data.actions[rows, k], weights)
+            zero, scale = np.zeros(1 + count), terms.coordinates[k] if scores is None else scores
+            start = ControlVariable(scale, of_causes, arguments, zero, zero, zero[:, None])
+            return Causes(inputs, start, share)
     return None
 
 
@@ -192,18 +167,6 @@ def _independent_share(
     columns = [np.ones(len(own)), *(evaluation(*each).T for each in causes)]
     span = span_of(np.column_stack(columns), np.ones(len(own)))
     return independent_share(own, action - span @ (span.T @ action))
-
-
-def _scale(
-    terms: Decomposition, data: Observations, rows: NDArray[np.intp], k: int
-) -> Coordinate | NormalScores:
-    """Scale of an action in its regression: normal scores if many rows share a value."""
-    values = data.actions[rows, k]
-    weights = np.ones(len(rows)) if data.weights is None else data.weights[rows]
-    _, which = np.unique(values, return_inverse=True)
-    if np.bincount(which, weights).max() < MIN_ATOM_SHARE * weights.sum():
-        return terms.coordinates[k]
-    return NormalScores.of(values, weights)
 
 
 def _relevant(
@@ -319,48 +282,36 @@ def _recentred(
     Predictions without covariates are then averages over exactly these rows, of which the terms
     were made from a sample.
     """
-    every = _centred_bases([*terms.terms, *candidates])
-    if not every:
-        return terms, tuple(candidates)
-    none_set = (False,) * len(data.names)
-    sums = data.map_reduce(
-        partial(_sums, every, none_set in data.regimes), np.add, "Averages of covariates", progress
-    )
-    ends = np.cumsum([0, *(basis.size for basis, _ in every)])
-    means = sums[:-1] / sums[-1]
-    centred = {
-        basis: basis.centred_at(means[ends[i] : ends[i + 1]]) for i, (basis, _) in enumerate(every)
-    }
-    moved = tuple(_with_centres(term, centred) for term in terms.terms)
-    return replace(terms, terms=moved), tuple(_with_centres(term, centred) for term in candidates)
-
-
-def _centred_bases(terms: Iterable[Term]) -> list[tuple[CentredBasis, int]]:
-    """Distinct centred bases of terms, with the input of each."""
-    out: dict[CentredBasis, int] = {}
-    for term in terms:
+    # Distinct centred bases, with their inputs.
+    every: dict[CentredBasis, int] = {}
+    for term in (*terms.terms, *candidates):
         basis = term.component.basis
         factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
         pairs = zip(factors, term.inputs, strict=False)
-        out |= {factor: k for factor, k in pairs if isinstance(factor, CentredBasis)}
-    return list(out.items())
+        every |= {factor: k for factor, k in pairs if isinstance(factor, CentredBasis)}
+    if not every:
+        return terms, candidates
+    observational = (False,) * len(data.names) in data.regimes
 
+    def sums(batch: Observations) -> Array:
+        """Weighted sums of all functions over the population, and of the weights."""
+        weights, inputs = population_weights(batch, observational), batch.inputs
+        of_bases = [weights @ basis.basis.matrix(inputs[:, [k]]) for basis, k in every.items()]
+        return np.concatenate([*of_bases, [weights.sum()]])
 
-def _sums(
-    every: Sequence[tuple[CentredBasis, int]], observational: bool, batch: Observations
-) -> Array:
-    """Weighted sums of all functions over the population, and of the weights."""
-    weights = population_weights(batch, observational)
-    inputs = batch.inputs
-    sums = [weights @ basis.basis.matrix(inputs[:, [k]]) for basis, k in every]
-    return np.concatenate([*sums, [weights.sum()]])
+    total = data.map_reduce(sums, np.add, "Averages of covariates", progress)
+    ends = np.cumsum([basis.size for basis in every])
+    means = np.split(total[:-1] / total[-1], ends[:-1])
+    centred: dict[Basis, Basis] = {
+        basis: replace(basis, centres=own) for basis, own in zip(every, means, strict=True)
+    }
 
+    def moved(term: Term) -> Term:
+        basis = term.component.basis
+        if isinstance(basis, TensorProductBasis):
+            factors = tuple(centred.get(factor, factor) for factor in basis.factors)
+            basis = TensorProductBasis(factors, basis.order)
+        return replace(term, component=replace(term.component, basis=centred.get(basis, basis)))
 
-def _with_centres(term: Term, centred: Mapping[CentredBasis, CentredBasis]) -> Term:
-    def moved(basis: Basis) -> Basis:
-        return centred[basis] if isinstance(basis, CentredBasis) else basis
-
-    basis = term.component.basis
-    if isinstance(basis, TensorProductBasis):
-        basis = TensorProductBasis(tuple(map(moved, basis.factors)), basis.order)
-    return replace(term, component=replace(term.component, basis=moved(basis)))
+    terms = replace(terms, terms=tuple(map(moved, terms.terms)))
+    return terms, tuple(map(moved, candidates))

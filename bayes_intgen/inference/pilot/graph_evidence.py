@@ -17,9 +17,8 @@ grows as their products resemble those of the next rows. The t are a few smooth
 functions, which show the mean and the spread of the action.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -135,14 +134,8 @@ class _Experiment:
         span = self._span_of_causes(rows, others)
         unit = None if self.unit is None else self.unit[rows]
         regressors, features = self.functions[self.j][rows], self.features[k][rows]
-        share = partial(self._independent_share, rows)
-        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit, share)
-
-    def _independent_share(self, rows: NDArray[np.intp], scores: Array) -> float:
-        """Number of independent rows, over that of rows; one without a time."""
-        if self.data.time is None:
-            return 1.0
-        return independent_share(self.data.take(self.rows[rows]), scores)
+        series = None if self.data.time is None else self.data.take(self.rows[rows])
+        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit, series)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Span of functions of observed causes and other actions, and indicators of the regimes.
@@ -223,7 +216,7 @@ def log_bayes_factor(
     span: Array,
     numbers: Array,
     unit: NDArray[np.int_] | None,
-    share: Callable[[Array], float] = lambda scores: 1.0,
+    series: Observations | None = None,
 ) -> float:
     """Log Bayes factor of the dependence of an action on regressors; zero with too few rows.
 
@@ -238,8 +231,8 @@ def log_bayes_factor(
         Number of equal rows that each row stands for.
     unit : ndarray of int, shape (n,), optional
         Unit of each row; rows of a unit may be dependent.
-    share : function of an ndarray, shape (n, q)
-        Number of independent rows, over that of rows, by scores of rows; where rows are no units.
+    series : Observations, optional
+        These rows if they follow each other, and are no units.
     """
     total, free = numbers.sum(), numbers.sum() - span.shape[1]
     if free < ROWS_PER_REGRESSOR * regressors.shape[1]:
@@ -259,7 +252,8 @@ def log_bayes_factor(
         _, each = sums_by_unit(each, unit)
     else:
         # The sum of squares over equal rows, and of products of those that are dependent.
-        each = each / np.sqrt(numbers * share(each - each.mean(axis=0)))[:, None]
+        share = 1.0 if series is None else independent_share(series, each - each.mean(axis=0))
+        each = each / np.sqrt(numbers * share)[:, None]
     # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
     values, vectors = np.linalg.eigh(each.T @ each * (total / free))
     present = values > MIN_REGRESSOR**2 * values[-1]

@@ -91,17 +91,15 @@ def column_sums(
     data: Observations, effects: RandomEffects, columns: Array, precision: Array
 ) -> GroupSums:
     """Sums of columns over the rows of each group."""
-    inputs = data.inputs
-    codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
-    return GroupSums.over(codes, functions, columns[:, :-1], columns[:, -1], precision)
+    of_rows = effects.of_rows(data.inputs)
+    return GroupSums.over(*of_rows, columns[:, :-1], columns[:, -1], precision)
 
 
 def without_effects(
     data: Observations, effects: RandomEffects, columns: Array, sums: GroupSums
 ) -> Array:
     """Subtract the effects of each row's group, predicted from sums, shape (N, C)."""
-    inputs = data.inputs
-    codes, functions = inputs[:, effects.grouping].astype(int), effects.functions(inputs)
+    codes, functions = effects.of_rows(data.inputs)
     shrunk = sums.zz + np.diag(1 / np.array(effects.ratio))
     predicted = np.linalg.solve(shrunk, sums.cross)
     which = np.searchsorted(sums.codes, codes)
@@ -121,9 +119,7 @@ def estimate_ratio(
         Outcomes minus fitted means, with the random effects in them.
     spread : VarianceFunction
     """
-    inputs = data.inputs
-    codes = inputs[:, effects.grouping].astype(int)
-    loss = _loss(data, codes, effects.functions(inputs), residuals, spread)
+    loss = _loss(data, *effects.of_rows(data.inputs), residuals, spread)
     start = np.log(np.array(effects.ratio))
     bounds = [(np.log(MIN_RATIO), np.log(MAX_RATIO))] * len(start)
     result = minimize(

@@ -209,21 +209,14 @@ def promising(
     """
     sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
     each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
-    evidence = {
-        i: own
-        for i, (term, likelihood) in enumerate(zip(candidates, each, strict=True))
-        if (
-            own := TermEvidence.of_likelihood(*likelihood, term.component.scale, unit)
-        ).log_bayes_factor
-        > _limit(term)
-    }
-    sizes = {i: candidates[i].component.basis.size for i in evidence}
-    by_column = sorted(evidence, key=lambda i: -evidence[i].log_bayes_factor / sizes[i])
-    ends = np.cumsum([sizes[i] for i in by_column])
-    return [
-        Addition(candidates[i], evidence[i].log_bayes_factor)
-        for i in by_column[: int(np.sum(ends <= MAX_COLUMNS))]
-    ]
+    likely = list[Addition]()
+    for term, likelihood in zip(candidates, each, strict=True):
+        evidence = TermEvidence.of_likelihood(*likelihood, term.component.scale, unit)
+        if evidence.log_bayes_factor > _limit(term):
+            likely.append(Addition(term, evidence.log_bayes_factor))
+    likely.sort(key=lambda own: -own.log_bayes_factor / own.term.component.basis.size)
+    ends = np.cumsum([own.term.component.basis.size for own in likely])
+    return likely[: int(np.sum(ends <= MAX_COLUMNS))]
 
 
 def select_terms(

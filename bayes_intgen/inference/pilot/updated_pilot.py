@@ -76,9 +76,8 @@ def updated_pilot(
     terms = with_parents(data.sample(PILOT_ROWS).by_fine_group(), model, terms)
     if _likely_edges(terms) != _likely_edges(pilot.posterior.terms):
         return None
-    more = sufficient_statistics(added, terms, spread, progress)._replace(known=None)
-    earlier_sums = pilot.posterior.sums
-    sums = earlier_sums._replace(known=None).merge(more)._replace(known=earlier_sums.known)
+    # Lift tests are those of the earlier rows.
+    sums = pilot.posterior.sums.merge(sufficient_statistics(added, terms, spread, progress))
     posterior = MarginalPosterior.of(model, terms, sums)
     grown = Pilot.of(posterior, spread, progress, pilot.mode)
     grown = _with_noise_and_tests(

@@ -32,7 +32,6 @@ def test_compiled_and_numpy_densities_are_those_of_the_program(data, model, lift
 
         def of_program(flat):
             sites = {n: flat[i] for n, i in target.priors.positions.items()}
-            sites["noise_sd"] = sites["noise_sd"][0]
             return potential_energy(marginal_program, (target.priors, target.sums), {}, sites)
 
         expected, slopes = jax.value_and_grad(of_program)(at)
