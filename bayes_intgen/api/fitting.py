@@ -231,8 +231,10 @@ def fit(
     2
     """
     data = checked_data(data)
-    model = DEFAULT_MODEL if model is None else checked_model(model)
-    refuse_unsaved(model)
+    if model is None:
+        model = DEFAULT_MODEL
+    else:
+        refuse_unsaved(checked_model(model))
     settings = SamplerSettings(
         seed_number(seed), chains, draws, warmup, target_accept, simplify, progress, method
     )

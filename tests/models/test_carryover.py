@@ -1,5 +1,7 @@
 """Actions that act for some periods: windows, rows that are usable, and answers."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest

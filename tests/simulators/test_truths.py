@@ -107,8 +107,14 @@ BAD = [
     (lambda: Interacting(MEDIA, 1.0, pair=("tv", "x")), "of 'tv', 'radio'"),
     (lambda: Interacting(MediaMix.random(1, seed=0), 1.0), "pair must name two"),
     (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
-    (lambda: RepeatedVisits.random(2, seed=0, visits=0), "visits must be a whole number of at least 1"),
-    (lambda: RepeatedVisits.random(2, 0).dataset(0, 0), "rows must be a whole number of at least 1"),
+    (
+        lambda: RepeatedVisits.random(2, seed=0, visits=0),
+        "visits must be a whole number of at least 1",
+    ),
+    (
+        lambda: RepeatedVisits.random(2, 0).dataset(0, 0),
+        "rows must be a whole number of at least 1",
+    ),
     (lambda: WeeklyPanel(REGIONS, hold=0), "hold must be a whole number of at least 1"),
     (lambda: WeeklyPanel(REGIONS, weeks=20), "20 weeks are less than two experiments of 16"),
     (lambda: WeeklyPanel(REGIONS, causes=1.0), "causes must be"),
