@@ -113,7 +113,8 @@ def test_levels_are_chosen_by_their_prices(trial) -> None:
     assert re.search(r" 1\.0+ .* to ", rows["dose"])
 
 
-@pytest.mark.parametrize("value", [0.5, -1.0])
+# A value of 0.5 hardly pays for any plan: which is chosen would depend on rounding.
+@pytest.mark.parametrize("value", [0.8, -1.0])
 def test_no_plan_on_a_grid_has_more_profit(posterior, value: float) -> None:
     cost, bounds = {"red": 0.4, "green": 0.3}, {"red": (-1, 1), "green": (-1, 1)}
     dear = {"red": 0.9, "green": 0.9}
