@@ -521,6 +521,8 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
         return
     if not output.absolute().parent.is_dir():
         raise DataError(f"there is no folder {output.absolute().parent} to write {output.name} to")
+    if output.is_dir():
+        raise DataError(f"{output} is a folder; name a file to write")
     target = writable_target(output)
     for path in (own for own in inputs if own is not None):
         is_same = path.exists() and target.exists() and path.samefile(target)

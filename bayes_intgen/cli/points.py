@@ -87,6 +87,9 @@ def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
 
     with regular_file(path) as source:
         table = read_table(source)
+    missing = [name for name in posterior.actions if name not in table.columns]
+    if missing:
+        raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")
     if not len(table):
         raise PointsError(f"{path} holds no points")
     values = checked_points(table, posterior.actions, posterior.categories)

@@ -199,6 +199,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
         (["nonsense"], 2, "nonsense"),
         (["fit", "DATA", "-o", "x.nc"], 1, "--outcome and --actions must be named"),
         (["fit", "DATA", "-y", "intensity", "-o", "no/such/x.nc"], 1, "there is no folder"),
+        (["fit", "DATA", "-y", "intensity", "-o", "."], 1, "error: . is a folder; name a file"),
         (["fit", "DATA", "-y", "red", "-a", "red", "-o", "x.nc"], 1, "different columns"),
         ([*FIT, "--graph", "red"], 1, "child=parent"),
         ([*FIT, "--multiplicative", "--noise", "student_t"], 1, "no mean; omit --noise"),

@@ -166,9 +166,13 @@ def test_split_takes_points_of_both_options(fit, tmp_path, run) -> None:
     both = run(*command, "--points", tmp_path / "points.csv").out
     assert both == run(*command, *second).out
     assert both != run(*command).out
-    (tmp_path / "points.csv").write_text("red,green\n")
-    error = run("split", fit, "--rows", 100, "--points", tmp_path / "points.csv", code=1).err
-    assert "points.csv holds no points" in error
+    for text, message in (
+        ("red,green\n", "holds no points"),
+        ("red\n1\n", "has no column 'green'"),
+    ):
+        (tmp_path / "points.csv").write_text(text)
+        error = run("split", fit, "--rows", 100, "--points", tmp_path / "points.csv", code=1).err
+        assert f"points.csv {message}" in error
 
 
 def test_split_of_a_decision_needs_no_points(fit, run) -> None:
