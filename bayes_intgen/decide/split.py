@@ -39,6 +39,7 @@ from bayes_intgen.identification.regimes import mask_label, regime_label
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of
+from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import refuse_unknown_actions, unknown_name
 
 # Numbers of rows at which the width is given, relative to those that are split.
@@ -286,7 +287,8 @@ def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
     if len(own) == 2 and numbers:
         low, high = (real_number(end, f"an end of {name!r}") for end in own)
         if low >= high:
-            raise ModelError(f"the range of {name!r} is empty: {low:g} is not below {high:g}")
+            ends = f"{format_number(low)} is not below {format_number(high)}"
+            raise ModelError(f"the range of {name!r} is empty: {ends}")
         return rng.uniform(low, high, N_ROWS)
     if len(set(own)) < 2:
         raise ModelError(f"{name!r} needs two or more values, not {own!r}")
