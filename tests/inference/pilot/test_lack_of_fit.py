@@ -6,6 +6,7 @@ from _rows import fitted, one_at_a_time, sampled
 from scipy import stats
 
 import bayes_intgen as bi
+from bayes_intgen.assess.advice import fit_problems
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
 from bayes_intgen.inference.gaussian.passes import TermSums, sufficient_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import score_tests
@@ -44,6 +45,19 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
         statistic = np.sum((vectors[:, informed].T @ score) ** 2 / values[informed])
         expected = stats.chi2.sf(statistic, informed.sum())
         assert test.p == pytest.approx(expected, rel=0.05, abs=1e-6)
+
+
+def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
+    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
+        return np.sin(2 * actions[:, 0]) + 0.5 * actions[:, 1] + 0.7 * causes.sum(axis=1)
+
+    data = sampled([lambda a, c, v: c + v] * 2, 200, outcome=outcome, noise=0.5, settings=1.0)
+    with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
+        fitted(data, bi.models.additive("linear")).save(tmp_path / "fit.nc")
+    (sentence,) = fit_problems(bi.load(tmp_path / "fit.nc").tree["constant_data"].dataset)
+    assert "'a1'" in sentence
+    # Negative control: smooth functions follow it. A warning would be an error.
+    fitted(data)
 
 
 def test_rounding_is_no_lack_of_fit_where_next_to_nothing_is_noise() -> None:
