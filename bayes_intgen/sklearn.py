@@ -279,7 +279,10 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         if table is None:
             cells = np.asarray(X, dtype=object).T.tolist()
         else:
-            cells = [table[name].to_list() for name in table.columns]
+            # By name: scikit-learn checks the order of columns of some kinds of tables only.
+            own = getattr(self, "feature_names_in_", None)
+            ordered = table if own is None else table.select(*own)
+            cells = [column.to_list() for column in ordered.iter_columns()]
         columns = dict(zip(every, map(np.asarray, cells), strict=True))
         others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
         if not columns:

@@ -1,3 +1,4 @@
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,6 +154,18 @@ def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted) -> No
     given = dict(rows.iloc[0][["age", "season", "region"]])
     expected = posterior.effect([rows.iloc[0][["tv", "promo"]].tolist()], ["promo"], given=given)
     assert observed[0] == pytest.approx(expected.mean().item())
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_columns_of_tables_are_found_by_name(adjusted) -> None:
+    rows = FRAME.loc[[2, 150], adjusted.feature_names_in_]
+    expected = adjusted.predict(rows)
+    # Of relations scikit-learn does not check the names.
+    np.testing.assert_array_equal(adjusted.predict(duckdb.from_df(rows)), expected)
+    other = duckdb.from_df(rows[["region", "season", "promo", "age", "tv"]])
+    np.testing.assert_array_equal(adjusted.predict(other), expected)
+    with pytest.raises(ValueError, match="in the same order"):
+        adjusted.predict(other.df())
 
 
 def test_columns_of_arrays_are_named_by_position() -> None:
