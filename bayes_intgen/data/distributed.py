@@ -305,7 +305,8 @@ def _check_client(client: Any) -> None:
 
 def _require_open(client: "Client") -> None:
     if client.status != "running":
-        raise DataError(f"the Dask client is {client.status}; connect again, and make new data")
+        remedy = "connect again, and make the data again"
+        raise DataError(f"the Dask client is {client.status}; {remedy}")
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:

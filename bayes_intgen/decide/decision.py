@@ -236,4 +236,5 @@ def risk_measure(objective: Any) -> RiskMeasure:
         return MEAN
     if isinstance(objective, CVaR | Quantile):
         return objective
-    raise ModelError(f"unknown objective {objective!r}; choose 'mean', bi.CVaR or bi.Quantile")
+    known = "'mean', bi.CVaR(share) or bi.Quantile(probability)"
+    raise ModelError(f"unknown objective {objective!r}; choose {known}")
