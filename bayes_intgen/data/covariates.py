@@ -193,7 +193,9 @@ def holds_dates(series: "nw.Series[Any]") -> bool:
     [True, False, False, True]
     """
     if series.dtype in (nw.Object, nw.String):
-        cells = series.drop_nulls().unique().to_list()
+        present = series.drop_nulls()
+        # Objects such as lists have no hash.
+        cells = (present.unique() if series.dtype == nw.String else present).to_list()
         return bool(cells) and all(map(_is_date, cells))
     return series.dtype in (nw.Date, nw.Datetime)
 

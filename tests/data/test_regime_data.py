@@ -304,6 +304,11 @@ def test_columns_of_neither_numbers_nor_levels_raise(column, message) -> None:
         read(frame().assign(red=column))
 
 
+def test_lists_are_no_covariate() -> None:
+    with pytest.raises(bi.DataError, match="'cells' holds Object, such as .* in row 0"):
+        read(frame().assign(cells=[[0.5], [1.5]] * 15), covariates=["cells"])
+
+
 def test_texts_with_few_numbers_among_them_and_categories_are_levels() -> None:
     for column, labels in (
         (["none", "10", "20"] * 10, ("10", "20", "none")),
