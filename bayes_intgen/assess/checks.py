@@ -496,9 +496,9 @@ def _table(names: Sequence[str], results: Sequence[BootstrapResult | Untested]) 
         ("test", "", [test.of for test in tests]),
         ("hidden", "hidden_", [own.of for own in rest]),
     ):
-        between = [name in own.actions for own in every for name in names]
+        between = np.array([name in own.actions for own in every for name in names], dtype=bool)
         columns[f"{prefix}kind"] = (dim, np.array([own.kind for own in every], dtype=str))
-        columns[f"{prefix}between"] = ((dim, "action"), np.reshape(between, (-1, len(names))) > 0)
+        columns[f"{prefix}between"] = ((dim, "action"), between.reshape(-1, len(names)))
         labels[dim] = np.array([own.label for own in every], dtype=str)
     columns["hidden_obstacle"] = ("hidden", np.array([own.obstacle for own in rest], dtype=str))
     fields = BootstrapResult._fields[1:]

@@ -60,8 +60,9 @@ def kind_of(source: Path) -> str:
         raise DataError(f"there is no file {source}")
     if source.is_dir():
         raise DataError(f"{source} is a folder; name a file")
-    *_, before, last = ("", "", *(ending.lower() for ending in source.suffixes))
-    ending = before if last == ".gz" and before in TEXT else last
+    ending, before = source.suffix.lower(), Path(source.stem).suffix.lower()
+    if ending == ".gz" and before in TEXT:
+        ending = before
     for kind, endings in {"text": TEXT, "parquet": PARQUET, "arrow": ARROW}.items():
         if ending in endings:
             return kind

@@ -255,8 +255,9 @@ def _groups(
     every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
     which = np.arange(len(every))
     if by is not None and by is not False:
-        names = [by] if isinstance(by, str) else [] if by is True else by
-        columns = items(names, "by", "columns", PointsError)
+        if by is True:
+            by = []
+        columns = items([by] if isinstance(by, str) else by, "by", "columns", PointsError)
         for name in columns:
             if name not in every:
                 what = "by: newdata has no column"
