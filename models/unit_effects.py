@@ -63,6 +63,9 @@ class UnitEffects(NamedTuple):
         before have the same result.
         """
         count = actions.shape[1]
+        if not len(actions):
+            none = np.zeros((1, count)), np.zeros((1, count), dtype=bool)
+            return self.at_each(*none, units, function)[..., :0]
         alike = all(min(term.inputs) >= count for term in self.terms.terms)
         if len(actions) > 1 and alike and (intervened == intervened[0]).all():
             one = self.at_each(actions[:1], intervened[:1], units, function)

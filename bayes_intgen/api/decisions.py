@@ -398,7 +398,10 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.split import split
 
-        return split(self, rows, target, costs, regimes, level, beyond_support, seed)
+        return split(
+            self, rows, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support,
+        )  # fmt: skip
 
     @takes_rng
     def rows_for(
@@ -440,4 +443,7 @@ class Decisions(Answers):
         """
         from bayes_intgen.decide.split import rows_for
 
-        return rows_for(self, width, target, costs, regimes, level, beyond_support, seed)
+        return rows_for(
+            self, width, target, costs=costs, regimes=regimes, level=level, seed=seed,
+            beyond_support=beyond_support,
+        )  # fmt: skip

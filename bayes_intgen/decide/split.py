@@ -48,18 +48,18 @@ MULTIPLES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 N_ROWS, N_POINTS = 300, 50
 
 
-def split(posterior: PosteriorDraws, rows: int, target: Any, *planned: Any) -> xr.Dataset:
+def split(posterior: PosteriorDraws, rows: int, target: Any, **planned: Any) -> xr.Dataset:
     """Split rows over regimes; see :meth:`bayes_intgen.Posterior.split`."""
     rows = row_count(rows)
-    allocation, others, attrs = planned_split(posterior, target, *planned)
+    allocation, others, attrs = planned_split(posterior, target, **planned)
     table = split_table(allocation, [*others], rows)
     warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
     return table.assign(others=("regime", [*others.values()])).assign_attrs(attrs)
 
 
-def rows_for(posterior: PosteriorDraws, width: float, target: Any, *planned: Any) -> int:
+def rows_for(posterior: PosteriorDraws, width: float, target: Any, **planned: Any) -> int:
     """Count the rows that a width requires; see :meth:`bayes_intgen.Posterior.rows_for`."""
-    allocation = planned_split(posterior, target, *planned)[0]
+    allocation = planned_split(posterior, target, **planned)[0]
     rows = allocation.rows_for(positive_number(width, "width"))
     if rows:
         warn_of_few_draws([allocation.update(allocation.best_rows(rows))])
@@ -69,6 +69,7 @@ def rows_for(posterior: PosteriorDraws, width: float, target: Any, *planned: Any
 def planned_split(
     posterior: PosteriorDraws,
     target: Any,
+    *,
     costs: Mapping[str, float] | None,
     regimes: Sequence[Any] | None,
     level: float,

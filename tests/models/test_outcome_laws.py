@@ -145,3 +145,11 @@ def test_means_of_units_and_lift_tests_have_no_logarithms(rows) -> None:
     with pytest.raises(bi.ModelError, match="omit the lift tests"):
         LOG.working_rows(tested)
     assert OutcomeLaw.working_rows(tested) is tested
+
+
+def test_no_points_have_no_effects(rows) -> None:
+    by_age = frame_of(rows).assign(age=np.arange(len(rows)) % 7)
+    data = bi.RegimeData.from_frame(by_age, *COLUMNS, covariates=["age"])
+    model = bi.models.multiplicative()
+    fit = bi.fit(data, model, method="laplace", draws=50, progress=False)
+    assert fit.joint_effect(np.zeros((0, 2))).shape == (4, 50, 0)
