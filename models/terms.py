@@ -486,8 +486,8 @@ class Decomposition:
             sites["scale"] = _log_normals(self.scales.values(), log_unit)
         if lengthscales:
             sites["lengthscale"] = _log_normals(self.lengthscales.values(), 0.0)
-        noise = np.log(noise_scale.median) + log_unit, noise_scale.sigma
-        sites["noise_sd"] = LogNormals(*map(np.array, noise))
+        noise_median = np.array(np.log(noise_scale.median) + log_unit)
+        sites["noise_sd"] = LogNormals(noise_median, np.array(noise_scale.sigma))
         return Hyperpriors(sites, mean, fixed, scale_of, lengthscale_of, frequency, roughness)
 
     def matrix(

@@ -74,12 +74,13 @@ def advice_on_outcome(data: Rows) -> Iterator[str]:
         rare = min(share, 1 - share)
         if rare < RARE_SHARE:
             seen = f"is {int(share < 0.5)} in only {rare:.1%} of rows"
-    elif not (seen := _at_an_end(outcome, kind == "count") or _scale(outcome, kind == "count")):
-        if seen := _proportion(outcome):
-            transform = ", or fit the log odds, log(y / (1 - y))"
-        elif kind == "count":
-            sample = rows.take(random_rows(len(rows), MAX_ROWS))
-            seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
+    elif seen := _at_an_end(outcome, kind == "count") or _scale(outcome, kind == "count"):
+        pass
+    elif seen := _proportion(outcome):
+        transform = ", or fit the log odds, log(y / (1 - y))"
+    elif kind == "count":
+        sample = rows.take(random_rows(len(rows), MAX_ROWS))
+        seen, transform = _growing_variance(sample), ", or fit log(1 + y)"
     if seen:
         remedy = "add rows in which several actions were set"
         if (rows.intervened.sum(axis=1) > 1).any():

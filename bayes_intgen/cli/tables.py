@@ -213,7 +213,8 @@ def ranking_in_text(table: "xr.Dataset") -> str:
         [
             own.experiment, f"{own.rows:,}", format_to_uncertainty(own.width_after, decimals),
             format_to_uncertainty(own.evsi, finer),
-            *([shorter_number(own.cost), format_to_uncertainty(own.net_benefit, finer)] * costs),
+            *((shorter_number(own.cost), format_to_uncertainty(own.net_benefit, finer))
+              if costs else ()),
         ]
         for own in frame_along(table, "experiment").itertuples()
     ]  # fmt: skip

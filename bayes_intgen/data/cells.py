@@ -588,6 +588,7 @@ def _value(number: _Number, mark: str) -> int | float | None:
 
 def _read(kind: str, texts: Sequence[str], answers: Iterable[str]) -> Reading:
     """Read texts as "numbers" or "dates", if most are, by the answers under which all are."""
+    # A date is a dict of what it is under each answer.
     readers: Any = {
         "numbers": (_number_in, _value, _about_numbers),
         "dates": (_date_in, dict.get, _about_dates),

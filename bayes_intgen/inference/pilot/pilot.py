@@ -67,7 +67,8 @@ from bayes_intgen.models.variance_function import (
     estimate_variance_function,
 )
 
-# Maximum number of rows that decide which terms are compared.
+# Maximum number of rows that decide which terms are compared, if sums over rows are exact. With
+# bins those of the first fit decide.
 PILOT_ROWS = SAMPLE_ROWS
 # Number of score tests, those of some five actions, up to which the level of the screening is the
 # same for each.
@@ -200,7 +201,8 @@ def pilot_fit(
     progress : bool
     sample : Observations, optional
         Sample of the rows; by default those in memory. It rules out terms that all rows cannot
-        show. The first fit and the variance function use at most ``SPREAD_ROWS`` of them.
+        show. The first fit and the variance function use at most ``SPREAD_ROWS`` of them, and so
+        does that choice of terms where sums over all rows are from bins.
     saved : SavedSums, optional
         Sums over all rows, from a checkpoint.
     techniques : Techniques
