@@ -292,9 +292,9 @@ def prepare(case: Case) -> str:
     for rows in (data, in_units(data, factors)):
         terms, candidates = model.decompose(rows), model.candidates(rows)
         pilot = pilot_fit(rows, model, terms, candidates, False)
-        assert np.isfinite(pilot.mode).all(), "a mode that is not finite"
+        assert np.isfinite(pilot.mode.point).all(), "a mode that is not finite"
         assert np.isfinite(pilot.quantiles).all(), "noise that is not finite"
-        noise.append(float(pilot.sites["noise_sd"]))
+        noise.append(pilot.mode.noise_sd)
     ratio = noise[1] / factors[-1] / noise[0]
     # The mode is determined up to the optimiser's tolerance.
     assert abs(np.log(ratio)) < 0.05 + 1e-10 * lost_digits(data), f"noise {ratio} times as large"

@@ -117,7 +117,7 @@ def fit_of_pilot(data: Rows, model: Model, settings: SamplerSettings, pilot: Pil
     with single_blas_thread():
         sampled = sample_model(data, model, pilot, settings)
     tree = build_tree(data, model, pilot, sampled, settings)
-    posterior = Posterior(tree, (model, sampled.terms, pilot.spread))
+    posterior = Posterior(tree, (model, sampled.terms, pilot.mode.spread))
     return Fit(data, model, settings, pilot, sampled, posterior)
 
 

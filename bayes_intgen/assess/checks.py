@@ -439,16 +439,16 @@ def check(
     families = 2 + has_regimes + bool(model.shapes(rows))
     share = 1 - (1 - level) ** (1 / families)
     with single_blas_thread():
-        fit = null_fit(rows, model, candidates, progress)
-        null = NullModel.of(rows, fit)
+        pilot = null_fit(rows, model, candidates, progress)
+        null = NullModel.of(rows, pilot.mode)
         results = [
             *score_tests(null, candidates, share, seed),
-            *variance_tests(null, candidates, share, seed),
+            *variance_tests(null, pilot.covariance, candidates, share, seed),
             *action_tests(rows.this_period, model, share, seed),
             *shape_tests(null, model, share, seed),
         ]
         moderated = score_tests(null, [*moderators(rows, model)], level, seed)
-    fit_tests = fit_tests_dataset(fit.fit_tests, (*rows.names, *rows.columns.every))
+    fit_tests = fit_tests_dataset(pilot.fit_tests, (*rows.names, *rows.columns.every))
     table = _table(rows.names, results).merge(fit_tests).merge(_of_moderators(moderated))
     table = table.assign_attrs(
         outcome=rows.outcome_name,

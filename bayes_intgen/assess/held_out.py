@@ -41,13 +41,11 @@ def log_densities(
     with single_blas_thread():
         terms, candidates = model.decompose(train), model.candidates(train)
         first = with_observed_causes(train.this_period, model, terms, candidates)
-        pilot = pilot_fit(train, model, *first, progress)
-        conditional = pilot.posterior.conditional(pilot.sites)
-        mean, covariance = conditional.mean, conditional.covariance
-    terms = pilot.posterior.terms
+        fit = pilot_fit(train, model, *first, progress).mode
+        mean, covariance, terms = fit.conditional.mean, fit.conditional.covariance, fit.terms
     design = terms.design(held_out)
-    noise = relative_noise_sd(pilot.spread, held_out) ** 2
-    variance = noise * float(pilot.sites["noise_sd"]) ** 2
+    noise = relative_noise_sd(fit.spread, held_out) ** 2
+    variance = noise * fit.noise_sd**2
     variance = variance + ((design @ covariance) * design).sum(axis=1)
     prediction = design @ mean + terms.centre
     density = stats.norm.logpdf(held_out.outcome, prediction, np.sqrt(variance))

@@ -32,7 +32,7 @@ from bayes_intgen.basis.basis import Basis, Constant
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import parents_of
-from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.factor import GaussianFactor, orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import (
     candidate_sums,
@@ -183,41 +183,38 @@ class NullModel:
     Attributes
     ----------
     data : Observations
-    fit : Pilot
+    fit : Mode
     design : ndarray, shape (n, P)
     weights : ndarray, shape (n,)
         Inverse noise variances.
-    conditional : Conditional
-        Posterior of the coefficients.
     residual : ndarray, shape (n,)
         Residuals with the variance of the noise.
     """
 
     data: Observations
-    fit: Pilot
+    fit: Mode
     design: Array
     weights: Array
-    conditional: Conditional
     residual: Array
 
     @classmethod
-    def of(cls, data: Observations, fit: Pilot) -> Self:
+    def of(cls, data: Observations, fit: Mode) -> Self:
         """Compute moments and residuals at the mode."""
-        terms, conditional = fit.posterior.terms, fit.posterior.conditional(fit.sites)
+        terms, conditional = fit.terms, fit.conditional
         design = terms.design(data)
         precision = relative_noise_sd(fit.spread, data) ** -2.0
-        weights = precision / float(fit.sites["noise_sd"]) ** 2
+        weights = precision / fit.noise_sd**2
         leverage = weights * ((design @ conditional.root) ** 2).sum(axis=1)
         residual = data.outcome - terms.centre - design @ conditional.mean
         if terms.random_effects is not None:
             columns = residual[:, None]
             residual = within_groups(data, terms.random_effects, columns, precision)[:, 0]
         residual = residual / np.sqrt(np.clip(1 - leverage, 1 - MAX_LEVERAGE, 1))
-        return cls(data, fit, design, weights, conditional, residual)
+        return cls(data, fit, design, weights, residual)
 
     def remainder(self, values: Array) -> Array:
         """What the fit leaves of values that are added to the outcome, shape (n,)."""
-        root = self.conditional.root
+        root = self.fit.conditional.root
         return values - self.design @ (root @ (root.T @ (self.design.T @ (self.weights * values))))
 
     def beside(self, columns: Array, own: NDArray[np.int_]) -> GaussianFactor:
@@ -226,13 +223,13 @@ class NullModel:
         It is the posterior, but without prior of the additional coefficients and of those at the
         positions ``own``.
         """
-        conditional, weighted = self.conditional, columns * self.weights[:, None]
+        conditional, weighted = self.fit.conditional, columns * self.weights[:, None]
         statistics = self.fit.posterior.statistics
         of_model = statistics.posterior(conditional.sd, conditional.noise_sd)
         of_model.matrix[own, own] -= 1
         of_model = of_model.rescale(np.append(1 / conditional.sd, 1.0))
         precision, cross = of_model.matrix[:-1, :-1], self.design.T @ weighted
-        outcome = self.data.outcome - self.fit.posterior.terms.centre
+        outcome = self.data.outcome - self.fit.terms.centre
         return GaussianFactor.of(
             np.block([[precision, cross], [cross.T, columns.T @ weighted]]),
             np.append(
@@ -257,7 +254,7 @@ class NullModel:
         if alternative.of.kind == "regime":
             return []
         pair = {i for _, inputs in alternative.pieces for i in inputs}
-        terms = self.fit.posterior.terms.terms
+        terms = self.fit.terms.terms
         return [term for term in terms if term.cross_action and set(term.inputs) == pair]
 
 
@@ -304,7 +301,8 @@ def null_fit(
     first = model.decompose(data).and_terms(interactions)
     first, candidates = with_observed_causes(data.this_period, model, first, candidates)
     pilot = pilot_fit(data, model, first, (), progress, techniques=NULL_TECHNIQUES)
-    terms = pilot.posterior.terms
+    fit = pilot.mode
+    terms = fit.terms
     passed = {term.name for term in model.fit_tests(data) if FitTest.of(term) in pilot.fit_tests}
     finer = [t for t in candidates if t.name not in passed and t not in interactions]
     if not finer:
@@ -317,12 +315,10 @@ def null_fit(
             rivals.append(Term(each.of.label, "bias", None, inputs, component, None, each.gate))
     compared = (*finer, *rivals)
     every = terms.and_terms(compared)
-    statistics, sums_of = candidate_sums(data, terms, every, compared, pilot.spread, progress)
-    likely = [c.term for c in promising(pilot.posterior, pilot.sites, statistics, compared)]
+    statistics, sums_of = candidate_sums(data, terms, every, compared, fit.spread, progress)
+    likely = [c.term for c in promising(fit, statistics, compared)]
     sums = sums_of(terms.and_terms(likely))
-    fit = pilot.posterior, pilot.sites
-    dependence = dependence_of_scores(data, *fit, pilot.spread, sums)
-    selected = select_terms(*fit, sums, compared, dependence)
+    selected = select_terms(fit, sums, compared, dependence_of_scores(data, fit, sums))
     labels = {rival.name for rival in rivals}
     additions = [added.term for added in selected if added.term.name not in labels]
     if not additions:

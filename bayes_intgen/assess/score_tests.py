@@ -88,7 +88,7 @@ def _score_test(
     null: NullModel, alternative: Alternative, block: Array, direction: Array, seed: int
 ) -> BootstrapTest:
     """Test of one alternative, whose size is that of its posterior mean where its gate is open."""
-    rng, unit = generator(seed, "check"), null.fit.posterior.terms.unit
+    rng, unit = generator(seed, "check"), null.fit.terms.unit
     related = null.related(alternative)
     information, precision, shrinkage, rows = _likelihood(null, related, block @ direction)
     mixture = ScaleMixture.of(
@@ -154,7 +154,7 @@ def _likelihood(
     rows : ndarray, shape (n, r + q)
         Contribution of each row to the information, per unit of its residual.
     """
-    terms, weights = null.fit.posterior.terms, null.weights[:, None]
+    terms, weights = null.fit.terms, null.weights[:, None]
     at = [np.arange(terms.size)[terms.columns[term.name]] for term in related]
     own = np.concatenate([np.zeros(0, dtype=int), *at])
     others = np.setdiff1d(np.arange(terms.size), own)
@@ -168,16 +168,20 @@ def _likelihood(
 
 
 def variance_tests(
-    null: NullModel, candidates: Sequence[Alternative], level: float, seed: int
+    null: NullModel,
+    covariance: Array | None,
+    candidates: Sequence[Alternative],
+    level: float,
+    seed: int,
 ) -> list[BootstrapResult | Untested]:
     """Test the variance in regimes that other regimes predict, with familywise p values.
 
     Without tests of regimes with very few rows, or where the noise has constant variance. ``size``
-    is the standard deviation of what the noise has beyond the prediction, or lacks. Parameters are
-    those of :func:`score_tests`.
+    is the standard deviation of what the noise has beyond the prediction, or lacks. ``covariance``
+    is that of the variance function's knot values; other parameters are those of
+    :func:`score_tests`.
     """
-    rng, covariance = generator(seed, "check", 3), null.fit.covariance
-    tests, untested = [], []
+    rng, tests, untested = generator(seed, "check", 3), [], []
     for each in candidates:
         if each.of.kind == "regime" and each.testable:
             of = Departure("variance", f"variance: {each.of.label}", each.of.actions)
@@ -207,7 +211,7 @@ def _variance_test(
     logs = np.log(np.maximum(means, 1e-300))
     # Relative to the median under the null hypothesis.
     logs -= np.median(logs[1:])
-    variance, unit = float(np.mean(1 / null.weights[own])), null.fit.posterior.terms.unit
+    variance, unit = float(np.mean(1 / null.weights[own])), null.fit.terms.unit
 
     def with_excess(size: float) -> Array:
         return np.asarray(np.abs(logs[1 : POWER_SAMPLES + 1] + np.log1p(size**2 / variance)))

@@ -36,7 +36,7 @@ def shape_tests(
     Labels say where an effect violates its shape most. ``size`` is the largest difference or
     distance from a chord against the shape, in the outcome's units.
     """
-    data, terms = null.data, null.fit.posterior.terms
+    data, terms = null.data, null.fit.terms
     shapes = model.shapes(data)
     normal = generator(seed, "check", 4).standard_normal((N_BOOTSTRAP, terms.size))
     bounds: dict[int, list[Inequalities]] = {}
@@ -51,14 +51,14 @@ def _test(
 ) -> BootstrapTest:
     """Test of the non-negative functions of the coefficients that a shape requires."""
     matrix = np.concatenate([bound.matrix for bound in bounds])
-    root = matrix @ null.conditional.root
+    root = matrix @ null.fit.conditional.root
     sd = np.sqrt((root**2).sum(axis=1))
     # What no row informs, and no prior lets vary, is no violation.
     root = root / np.maximum(sd, 1e-9 * sd.max())[:, None]
-    violations = -matrix @ null.conditional.mean / np.maximum(sd, 1e-9 * sd.max())
+    violations = -matrix @ null.fit.conditional.mean / np.maximum(sd, 1e-9 * sd.max())
     worst, samples = int(violations.argmax()), normal @ root.T
     statistics = np.append(violations.max(), samples.max(axis=1))
-    towards, unit = root @ root[worst] / sd[worst], null.fit.posterior.terms.unit
+    towards, unit = root @ root[worst] / sd[worst], null.fit.terms.unit
 
     def moved(size: float) -> Array:
         return np.asarray((samples[:POWER_SAMPLES] + size * towards).max(axis=1))

@@ -116,7 +116,7 @@ def build_tree(
         "settings": serialise.dumps(chosen),
         "model": serialise.dumps(model),
         "terms": serialise.dumps(terms),
-        "spread": serialise.dumps(pilot.spread),
+        "spread": serialise.dumps(pilot.mode.spread),
         "covariates_digest": digest_of_covariates(data.in_memory),
     }
     return tree
@@ -230,7 +230,7 @@ def _constant_data(
         "rows": ("regime", np.array(list(regimes.values()))),
         "intervened": (("regime", "action"), np.array(list(regimes), dtype=np.int8)),
         "fixed_scale": ("fixed_scale_of", np.array(list(fixed.values()), dtype=float)),
-        "pilot_noise_sd": ((), pilot.noise_sd),
+        "pilot_noise_sd": ((), pilot.mode.noise_sd),
     }
     labels: dict[str, Any] = {
         "regime": [data.label(mask) for mask in regimes],

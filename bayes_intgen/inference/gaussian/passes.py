@@ -127,7 +127,7 @@ def _sums_over_rows[Sums: (SufficientStatistics, CandidateStatistics)](
             sums = sums.with_units(batch.weights, batch.within, unit_precision(spread, batch))
         if effects is None:
             return sums, None
-        groups = group_sums(terms, batch, matrix, outcome, weights)
+        groups = GroupSums.over(*effects.of_rows(batch.inputs), matrix, outcome, weights)
         return (sums.integrate(groups.regression(ratio)), None) if in_memory else (sums, groups)
 
     def merge(
@@ -178,17 +178,6 @@ def binned_sums(
     if sums.unexplained < MIN_UNEXPLAINED:
         sums = over(np.float64)
     return sums._replace(known=known)
-
-
-def group_sums(
-    terms: Decomposition, batch: Observations, matrix: Array, outcome: Array, weights: Array
-) -> GroupSums:
-    """Sums per group of a batch, for the random effects of a decomposition."""
-    assert terms.random_effects is not None
-    inputs = batch.inputs
-    effects = terms.random_effects.functions(inputs)
-    codes = inputs[:, terms.random_effects.grouping].astype(int)
-    return GroupSums.over(codes, effects, matrix, outcome, weights)
 
 
 class TermSums(NamedTuple):

@@ -9,9 +9,10 @@ from bayes_intgen._work import single_blas_thread, stage
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
-from bayes_intgen.inference.pilot.pilot import PILOT_ROWS, Pilot
+from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.inference.pilot.residuals import independent_share, residuals
 from bayes_intgen.models import Model
 from bayes_intgen.models.carryover import (
@@ -52,22 +53,22 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
     rows = rows.take(lags.usable(rows, slowest, whole=False))
     refuse_lost_regimes(data, rows)
 
-    def fit(carryover: Mapping[str, Adstock], share: float) -> tuple[Observations, Pilot]:
+    def fit(carryover: Mapping[str, Adstock], share: float) -> tuple[Observations, Mode]:
         """Fit to the likelihood to the power of the share of rows that count as independent."""
         own, spread = replace(model, carryover=carryover), VarianceFunction()
         working = model.law.working_rows(_stretched(lags.carried(rows, carryover))).in_memory
         terms, _ = with_observed_causes(working.this_period, own, own.decompose(working), ())
         sums = sufficient_statistics(working, terms, spread, False).power(share)
-        return working, Pilot.of(MarginalPosterior.of(own, terms, sums), spread, False)
+        return working, Mode.of(MarginalPosterior.of(own, terms, sums), spread, False)
 
     def evidence(carryover: Mapping[str, Adstock]) -> float:
         """Log posterior density of the hyperparameters at their mode."""
         _, found = fit(carryover, share)
-        return -found.posterior.value(found.mode)
+        return -found.posterior.value(found.point)
 
     with single_blas_thread(), stage("Carry-over", progress):
         working, first = fit(best, 1.0)
-        left = residuals(working, first.posterior, first.sites, first.spread, False)
+        left = residuals(working, first, False)
         # Slow noise looks like an action of weeks ago: without this a rate of 0.9 may have more
         # evidence than the true one.
         share = independent_share(working, left)

@@ -27,7 +27,7 @@ from bayes_intgen.basis.combined import (
 from bayes_intgen.basis.control import CONTROL, ControlBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.pilot.selection import Candidate, JointLikelihood, forward_selection
 from bayes_intgen.models.adjustment import population_shares
@@ -49,23 +49,19 @@ PREFERENCE = 1.0
 Changes = tuple[Term, ...]
 
 
-def changes_in_time(
-    posterior: MarginalPosterior, sites: dict[str, Array], data: Observations
-) -> tuple[Changes, ...]:
+def changes_in_time(fit: Mode, data: Observations) -> tuple[Changes, ...]:
     """Changes of all effects, and of all biases, along each time among the covariates.
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-        Posterior of a fit without them, whose effects and biases they multiply.
-    sites : dict
-        Its hyperparameters.
+    fit : Mode
+        A fit without them, whose effects and biases they multiply.
     data : Observations
         Rows over whose population time is centred.
     """
-    terms, columns, out = posterior.terms, data.columns, list[Changes]()
+    terms, columns, out = fit.terms, data.columns, list[Changes]()
     if columns.times:
-        mean, shares = posterior.conditional(sites).mean / terms.unit, population_shares(data)
+        mean, shares = fit.conditional.mean / terms.unit, population_shares(data)
     for name in columns.times:
         at = columns.names.index(name)
         values = data.covariates[:, [at]]
@@ -124,20 +120,13 @@ def _shape(terms: Sequence[Term], coefficients: Array) -> Basis:
 
 
 def likely_changes(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    sums: TermSums,
-    changes: Sequence[Changes],
-    dependence: Array,
+    fit: Mode, sums: TermSums, changes: Sequence[Changes], dependence: Array
 ) -> list[Term]:
     """Select the changes that make a fit likelier than it is without them.
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-        Posterior of the fit.
-    sites : dict
-        Its hyperparameters.
+    fit : Mode
     sums : TermSums
         Sums of its terms, and of the changes.
     changes : sequence of Changes
@@ -145,7 +134,7 @@ def likely_changes(
         Root of what dependence of rows adds to the covariance of the scores of all these terms.
     """
     every = [term for own in changes for term in own]
-    of_terms = JointLikelihood.of(posterior, sites, sums, every, dependence)
+    of_terms = JointLikelihood.of(fit, sums, every, dependence)
     # Weights of c and of all d_k in the rates, by the position of the changes.
     shared = [
         np.repeat([own is other for own in changes], [len(own) for own in changes])[:, None]

@@ -22,8 +22,7 @@ from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen.data.in_time import gaps, step_of
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import Conditional
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import TermSums, row_weights
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.inference.pilot.residuals import column_sums, within_groups, without_effects
@@ -49,12 +48,7 @@ Batch = tuple[Array, NDArray[np.int_], NDArray[np.int_], Array]
 
 
 def correlated_draws(
-    data: Rows,
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    spread: VarianceFunction,
-    shape: tuple[int, ...],
-    seed: int,
+    data: Rows, fit: Mode, shape: tuple[int, ...], seed: int
 ) -> tuple[Array, Autocorrelation]:
     """Draw what dependence adds to the coefficients, shape (*shape, P); estimate the correlation.
 
@@ -65,20 +59,17 @@ def correlated_draws(
     ----------
     data : Rows
         Rows whose noise is Gaussian, as the fit takes it to be.
-    posterior : MarginalPosterior
+    fit : Mode
         With all terms.
-    sites : dict
-        Hyperparameters at its mode.
-    spread : VarianceFunction
     shape : tuple of int
     seed : int
     """
-    terms, conditional = posterior.terms, posterior.conditional(sites)
+    terms, conditional = fit.terms, fit.conditional
     nothing = np.zeros((*shape, terms.size))
     if not data.columns.time:
         rows = data if isinstance(data, Observations) else data.opening
-        return nothing, _unknown_order(rows, _Scores(terms, conditional, spread))
-    added, correlation = _added(data, posterior, sites, spread, terms, seed)
+        return nothing, _unknown_order(rows, _Scores(fit))
+    added, correlation = _added(data, fit, terms, seed)
     if not added.size:
         return nothing, correlation
     root = conditional.root
@@ -89,13 +80,7 @@ def correlated_draws(
     return np.asarray(normal @ (root @ directions).T), correlation
 
 
-def dependence_of_scores(
-    data: Rows,
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    spread: VarianceFunction,
-    sums: TermSums,
-) -> Array:
+def dependence_of_scores(data: Rows, fit: Mode, sums: TermSums) -> Array:
     """Root of what dependence adds to the covariance of the scores X'We / sigma^2, shape (P, Q).
 
     Of all terms of some sums, e being the noise. Without a time, and without correlation, Q is
@@ -104,48 +89,38 @@ def dependence_of_scores(
     Parameters
     ----------
     data : Rows
-    posterior : MarginalPosterior
-        Of a fit with some of these terms, whose residuals show the correlation.
-    sites : dict
-        Its hyperparameters.
-    spread : VarianceFunction
+    fit : Mode
+        With some of these terms; its residuals show the correlation.
     sums : TermSums
     """
     terms, added = sums.terms, np.zeros((0, 0))
     if data.columns.time:
-        added, _ = _added(data, posterior, sites, spread, terms, seed=0)
+        added, _ = _added(data, fit, terms, seed=0)
     if not added.size:
         return np.zeros((terms.size, 0))
-    scale = np.sqrt(np.diag(sums.sums.xx)) / float(posterior.conditional(sites).noise_sd)
+    scale = np.sqrt(np.diag(sums.sums.xx)) / fit.noise_sd
     scale[scale == 0] = 1.0
     root, _ = _positive_root(added / np.outer(scale, scale))
     return np.asarray(scale[:, None] * root)
 
 
-def _added(
-    data: Rows,
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    spread: VarianceFunction,
-    terms: Decomposition,
-    seed: int,
-) -> tuple[Array, Autocorrelation]:
+def _added(data: Rows, fit: Mode, terms: Decomposition, seed: int) -> tuple[Array, Autocorrelation]:
     """What dependence adds to the covariance of scores, shape (P, P), or empty; the correlation."""
-    conditional, rows = posterior.conditional(sites), data.opening
+    rows = data.opening
     apart = gaps(rows)
     step, nothing = step_of(apart), (np.zeros((0, 0)), INDEPENDENT)
     if not step > 0:
         return nothing
-    noise = _estimated(rows, apart / step, _Scores(posterior.terms, conditional, spread), seed)
+    noise = _estimated(rows, apart / step, _Scores(fit), seed)
     if not noise.persistent.any():
         return nothing
-    noise_sd, design = float(conditional.noise_sd), _design(data, terms, spread)
+    design = _design(data, terms, fit.spread)
 
     def of_batch(rows: Observations) -> Batch:
         rows = rows.by_time
         assert rows.series is not None
         assert rows.time is not None
-        root = np.sqrt(row_weights(spread, rows))[:, None] / noise_sd
+        root = np.sqrt(row_weights(fit.spread, rows))[:, None] / fit.noise_sd
         return root * design(rows), _in_experiment(rows), rows.series, rows.time
 
     total = partial(_half_of_excess, noise, step, terms.size)
@@ -191,30 +166,29 @@ class _Scores(NamedTuple):
     Random effects are subtracted from both.
     """
 
-    terms: Decomposition
-    conditional: Conditional
-    spread: VarianceFunction
+    fit: Mode
 
     def columns(self, rows: Observations) -> Array:
         """Columns of rows, shape (n, P)."""
-        return self._over_noise(rows, self.terms.design(rows))
+        return self._over_noise(rows, self.fit.terms.design(rows))
 
     def residuals(self, rows: Observations) -> Array:
         """Residuals of the outcomes of rows, shape (n, 1)."""
-        mean = self.terms.centre + self.terms.design(rows) @ self.conditional.mean
+        terms = self.fit.terms
+        mean = terms.centre + terms.design(rows) @ self.fit.conditional.mean
         return self._over_noise(rows, (rows.outcome - mean)[:, None])
 
     def of_noise(self, rows: Observations, columns: Array, noise: Array) -> Array:
         """Residuals, shape (n, S), of rows with such columns whose outcomes are standard noise."""
-        sd = float(self.conditional.noise_sd) / np.sqrt(row_weights(self.spread, rows))
-        fitted = columns @ (self.conditional.covariance @ (columns.T @ noise))
+        sd = self.fit.noise_sd / np.sqrt(row_weights(self.fit.spread, rows))
+        fitted = columns @ (self.fit.conditional.covariance @ (columns.T @ noise))
         return self._over_noise(rows, sd[:, None] * noise) - fitted
 
     def _over_noise(self, rows: Observations, values: Array) -> Array:
-        precision = row_weights(self.spread, rows)
-        if self.terms.random_effects is not None:
-            values = within_groups(rows, self.terms.random_effects, values, precision)
-        return np.asarray(np.sqrt(precision)[:, None] / float(self.conditional.noise_sd) * values)
+        precision, effects = row_weights(self.fit.spread, rows), self.fit.terms.random_effects
+        if effects is not None:
+            values = within_groups(rows, effects, values, precision)
+        return np.asarray(np.sqrt(precision)[:, None] / self.fit.noise_sd * values)
 
 
 class _Noise(NamedTuple):

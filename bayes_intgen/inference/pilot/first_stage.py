@@ -15,7 +15,7 @@ from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.pilot.action_regressions import MAX_ROWS, Causes, control_variables
 from bayes_intgen.inference.pilot.graph_evidence import (
     functions_of_action,
@@ -205,10 +205,10 @@ def _relevant(
     return relevant
 
 
-def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
+def control_errors(fit: Mode) -> tuple[Term, ...]:
     """Terms for the errors of control variables, from a fit that takes these as known."""
-    terms = posterior.terms
-    mean, of_action = posterior.conditional(sites).mean, dict[int, list[Term]]()
+    terms, mean = fit.terms, fit.conditional.mean
+    of_action = dict[int, list[Term]]()
     for term in terms.terms:
         if isinstance(term.component.basis, ControlBasis) and term.action is not None:
             of_action.setdefault(term.action, []).append(term)
@@ -227,9 +227,9 @@ def control_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tup
     return tuple(errors)
 
 
-def rate_errors(posterior: MarginalPosterior, sites: dict[str, Array]) -> tuple[Term, ...]:
+def rate_errors(fit: Mode) -> tuple[Term, ...]:
     """Terms for the errors of rates of carry-over, from a fit that takes these as known."""
-    terms, mean, errors = posterior.terms, posterior.conditional(sites).mean, []
+    terms, mean, errors = fit.terms, fit.conditional.mean, []
     for name, adstock in terms.carryover.items():
         k = terms.names.index(name)
         own = [t for t in terms.summands if t.role == "unconfounded" and t.inputs == (k,)]

@@ -32,7 +32,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import CentredBasis, PiecewiseLinear
 from bayes_intgen.basis.combined import TensorProductBasis
 from bayes_intgen.data.rows import Observations
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.factor import orthonormal_basis
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
@@ -108,19 +108,14 @@ class _Test(Protocol):
 
 
 def score_tests(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    statistics: CandidateStatistics,
-    tests: Sequence[Term],
+    fit: Mode, statistics: CandidateStatistics, tests: Sequence[Term]
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions of each action and pair.
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-        Posterior of the fit.
-    sites : dict
-        Hyperparameters at which its coefficients are marginalised.
+    fit : Mode
+        Its coefficients are marginalised.
     statistics : CandidateStatistics
         Statistics of the fit's columns and of ``tests``.
     tests : sequence of Term
@@ -131,36 +126,29 @@ def score_tests(
     tuple of FitTest
         In the order of ``tests``.
     """
-    return tuple(map(FitTest.of, tests, score_p_values(posterior, sites, statistics)))
+    return tuple(map(FitTest.of, tests, score_p_values(fit, statistics)))
 
 
-def score_p_values(
-    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> list[float]:
+def score_p_values(fit: Mode, statistics: CandidateStatistics) -> list[float]:
     """P value of each candidate's score test; parameters are those of :func:`left_over`."""
-    return [_p_value(*own) for own in left_over(posterior, sites, statistics)]
+    return [_p_value(*own) for own in left_over(fit, statistics)]
 
 
-def left_over(
-    posterior: MarginalPosterior, sites: dict[str, Array], statistics: CandidateStatistics
-) -> list[tuple[Array, Array]]:
-    """Gaussian likelihood of each candidate, the coefficients of ``posterior`` marginalised.
+def left_over(fit: Mode, statistics: CandidateStatistics) -> list[tuple[Array, Array]]:
+    """Gaussian likelihood of each candidate, the coefficients of a fit marginalised.
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-    sites : dict
-        Hyperparameters at which its coefficients are marginalised.
+    fit : Mode
     statistics : CandidateStatistics
-        Statistics of the columns of ``posterior.terms`` and of the candidates.
+        Statistics of the columns of its terms and of the candidates.
 
     Returns
     -------
     list of (ndarray, shape (q, q), and ndarray, shape (q,))
         Precision and information vector of the likelihood of each candidate.
     """
-    conditional = posterior.conditional(sites)
-    noise_variance = conditional.noise_sd**2
+    conditional, noise_variance = fit.conditional, fit.noise_sd**2
     cross, scores = statistics.cross[:, :-1] / noise_variance, statistics.cross[:, -1]
     half = cross @ conditional.root
     information = scores / noise_variance - cross @ conditional.mean

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
 from bayes_intgen._typing import Array
-from bayes_intgen.basis.combined import RateError
-from bayes_intgen.basis.control import ControlError
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import (
@@ -16,9 +14,8 @@ from bayes_intgen.data.validation import (
     refuse_no_noise,
     refuse_straight_line,
 )
-from bayes_intgen.inference.density.approximation import QUICK_TOLERANCE, find_mode
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
-from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import (
     TermSums,
     are_binned,
@@ -30,7 +27,6 @@ from bayes_intgen.inference.gaussian.passes import (
     sufficient_statistics,
     unit_precision,
 )
-from bayes_intgen.inference.gaussian.sufficient_statistics import SufficientStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.dependence import dependence_of_scores
@@ -86,9 +82,6 @@ STUDENT_T_FITS = 2
 # Maximum number of fits with an estimated intraclass correlation: the second moves it by a tenth,
 # a third by less than a hundredth.
 INTRACLASS_FITS = 2
-# Change of the log noise during a search for the mode above which the search is repeated, and
-# maximum number of searches.
-MAX_CHANGE_OF_NOISE, MAX_SEARCHES = 0.05, 3
 
 
 class Pilot(NamedTuple):
@@ -96,14 +89,8 @@ class Pilot(NamedTuple):
 
     Attributes
     ----------
-    spread : VarianceFunction
-        Variance function of the noise.
-    posterior : MarginalPosterior
-        Posterior of the hyperparameters, given the statistics of all rows, weighted by the inverse
-        of the variance function.
-    mode : ndarray, shape (D,)
-    sites : dict
-        Hyperparameters at the mode.
+    mode : Mode
+        Fit to all rows.
     quantiles : ndarray
         Those of the standardised noise.
     compared : TermSums, optional
@@ -118,64 +105,13 @@ class Pilot(NamedTuple):
         Outcomes that lie far from a fit with Gaussian noise.
     """
 
-    spread: VarianceFunction
-    posterior: MarginalPosterior
-    mode: Array
-    sites: dict[str, Array]
+    mode: Mode
     quantiles: Array
     compared: TermSums | None = None
     covariance: Array | None = None
     fit_tests: tuple[FitTest, ...] = ()
     student_t: StudentTFit | None = None
     far: FarOutcomes | None = None
-
-    @property
-    def noise_sd(self) -> float:
-        """Standard deviation of the noise at the mode."""
-        return float(self.sites["noise_sd"])
-
-    @classmethod
-    def of(
-        cls,
-        posterior: MarginalPosterior,
-        spread: VarianceFunction,
-        progress: bool,
-        start: Array | None = None,
-    ) -> Self:
-        """Find the mode of a posterior.
-
-        The search is without errors of control variables, which have no hyperparameters: a third
-        of the columns where actions are many.
-        """
-        mode, terms = posterior.start if start is None else start, posterior.terms
-        errors = error_scales(terms, posterior.sums)
-        for _ in range(MAX_SEARCHES):
-            noise_sd = float(posterior.sites(mode)["noise_sd"])
-            reduced = ReducedStatistics.without(errors, terms, posterior.sums, noise_sd)
-            priors = posterior.priors.select(reduced.remaining)
-            without = MarginalPosterior.given(priors, reduced.sums, terms.without(errors))
-            mode = find_mode(without, mode, progress, QUICK_TOLERANCE)
-            change = np.log(float(posterior.sites(mode)["noise_sd"]) / noise_sd)
-            # The scale of the errors, in units of the noise, is that of the start.
-            if not errors or abs(change) < MAX_CHANGE_OF_NOISE:
-                break
-        return cls(spread, posterior, mode, posterior.sites(mode), np.zeros(0))
-
-
-def error_scales(terms: Decomposition, sums: SufficientStatistics) -> dict[str, float]:
-    """Errors of control variables on which no pseudo-observation depends, and their scales.
-
-    Their prior is known. That it becomes one in units of the noise, whose standard deviation the
-    rows determine within a few per cent, changes next to nothing.
-    """
-    known = sums.known
-    return {
-        term.name: term.fixed_sd * terms.unit
-        for term in terms.terms
-        if isinstance(term.component.basis, ControlError | RateError)
-        and term.fixed_sd is not None
-        and (known is None or not np.any(np.asarray(known.matrix)[:, terms.columns[term.name]]))
-    }
 
 
 def pilot_fit(
@@ -238,16 +174,11 @@ def pilot_fit(
     selection = steps.select(comparison, steps.data, sums, noise.spread)
     final = steps.refit(first, noise.spread, sums, selection.terms)
     refuse_no_noise(data, final.noise_sd, terms.unit)
-    final = final._replace(fit_tests=steps.fit_tests(final, selection, sums, sample, rows))
+    fit_tests = steps.fit_tests(final, selection, sums, sample, rows)
     if techniques.changes_in_time and sample.columns.times:
         final = steps.changing(final, sample)
-    return final._replace(
-        quantiles=noise.quantiles,
-        compared=sums,
-        covariance=noise.covariance,
-        student_t=student_t,
-        far=FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None,
-    )
+    far = FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None
+    return Pilot(final, noise.quantiles, sums, noise.covariance, fit_tests, student_t, far)
 
 
 class _NoiseFit(NamedTuple):
@@ -282,13 +213,13 @@ class _Steps:
     progress: bool
     techniques: Techniques
 
-    def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Pilot, _NoiseFit]:
+    def first_fit(self, rows: Observations, terms: Decomposition) -> tuple[Mode, _NoiseFit]:
         """Fit with constant variance to some of the rows, and describe the noise by residuals.
 
         Residuals determine the variance function and the distribution of the noise.
         """
         first = self.mode(rows, terms)
-        residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
+        residual = residuals(rows, first, self.progress)
         spread, covariance = first.spread, None
         if self.model.spread == "fitted":
             squares, units = row_weights(spread, rows) * residual**2, None
@@ -300,7 +231,7 @@ class _Steps:
                 rows.actions,
                 rows.intervened,
                 squares,
-                first.posterior.terms.coordinates,
+                first.terms.coordinates,
                 units,
                 spread.intraclass_correlation,
                 of_several=self.techniques.interactions_of_causes,
@@ -315,14 +246,14 @@ class _Steps:
         terms: Decomposition,
         candidates: Sequence[Term],
         tests: Sequence[Term],
-    ) -> tuple[StudentTFit, Pilot, _NoiseFit, Comparison]:
+    ) -> tuple[StudentTFit, Mode, _NoiseFit, Comparison]:
         """Student-t noise, and first fit and comparison with the pseudo-values of rows.
 
         ``some`` rows of the ``sample`` are those of the first fit.
         """
         first, noise = self.first_fit(clipped(some), terms)
         for _ in range(STUDENT_T_FITS):
-            student_t = fit_student_t(first.posterior, first.sites, some, noise.spread)
+            student_t = fit_student_t(first, some, noise.spread)
             rows = student_t.pseudo_values(some)
             first, noise = self.first_fit(rows, terms)
         compared = student_t.pseudo_values(sample)
@@ -332,22 +263,21 @@ class _Steps:
         wider = self.select(comparison, compared, sums, noise.spread).terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
-            fit = self.mode(rows, wider)
-            student_t = fit_student_t(fit.posterior, fit.sites, some, noise.spread)
+            student_t = fit_student_t(self.mode(rows, wider), some, noise.spread)
         return student_t, first, noise, comparison
 
-    def mode(self, rows: Observations, terms: Decomposition) -> Pilot:
+    def mode(self, rows: Observations, terms: Decomposition) -> Mode:
         """Find the mode with constant variance, given some of the rows."""
         first = self._mode(rows, terms, 0.0)
         refuse_no_noise(self.data, first.noise_sd, terms.unit)
         correlated = rows.weights is not None and self.techniques.intraclass_correlation
         for _ in range(INTRACLASS_FITS if correlated else 0):
-            residual = residuals(rows, first.posterior, first.sites, first.spread, self.progress)
+            residual = residuals(rows, first, self.progress)
             correlation = estimate_intraclass_correlation(rows, residual)
             if correlation == first.spread.intraclass_correlation:
                 break
-            first = self._mode(rows, terms, correlation, first.mode)
-        degrees_of_freedom = float(np.sum(first.posterior.conditional(first.sites).share))
+            first = self._mode(rows, terms, correlation, first.point)
+        degrees_of_freedom = float(np.sum(first.conditional.share))
         refuse_exact_replicates(rows, degrees_of_freedom, first.noise_sd / terms.unit)
         return first
 
@@ -357,27 +287,26 @@ class _Steps:
         terms: Decomposition,
         correlation: float,
         start: Array | None = None,
-    ) -> Pilot:
+    ) -> Mode:
         """Find the mode given an intraclass correlation, and the variances of random effects."""
         spread, effects = VarianceFunction(intraclass_correlation=correlation), terms.random_effects
         sums = sufficient_statistics(rows, terms, spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, sums)
-        found = Pilot.of(posterior, spread, self.progress, start)
+        found = Mode.of(posterior, spread, self.progress, start)
         if effects is None or not self.techniques.group_variances:
             return found
         # Variances of random effects were an initial guess.
-        mean = posterior.conditional(found.sites).mean
-        residual = rows.outcome - terms.centre - terms.design(rows) @ mean
+        residual = rows.outcome - terms.centre - terms.design(rows) @ found.conditional.mean
         terms = replace(terms, random_effects=estimate_ratio(rows, effects, residual, spread))
         sums = sufficient_statistics(rows, terms, spread, self.progress)
         posterior = MarginalPosterior.of(self.model, terms, sums)
-        return Pilot.of(posterior, spread, self.progress, found.mode)
+        return Mode.of(posterior, spread, self.progress, found.point)
 
     def comparison(
         self,
         sample: Observations,
         rows: Observations,
-        first: Pilot,
+        first: Mode,
         noise: _NoiseFit,
         candidates: Sequence[Term],
         tests: Sequence[Term],
@@ -386,7 +315,7 @@ class _Steps:
 
         ``first`` and ``noise`` are a first fit, to ``rows``.
         """
-        terms, sites, count = first.posterior.terms, first.sites, len(self.data)
+        terms, count = first.terms, len(self.data)
         # The first fit may have such terms already; then the tests use the next finer functions.
         tests = next_finer(self.model, sample, tests, terms)
         names = {term.name for term in tests}
@@ -406,16 +335,16 @@ class _Steps:
         else:
             statistics = candidate_statistics(sample, terms, others, noise.spread, self.progress)
             scale = count / len(sample)
-        posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
-        likely = promising(posterior, sites, statistics, others, max(1.0, scale))
+        given = first.given(statistics.sums, noise.spread)
+        likely = promising(given, statistics, others, max(1.0, scale))
         # Of ever more rows, all interactions are likely until all rows are compared.
         pairs = [] if many else interactions(likely)[:MAX_PAIRS]
         more = with_pairs(suspicious, tests, pairs)
         errors: tuple[Term, ...] = ()
         if self.techniques.control_errors:
-            errors = control_errors(first.posterior, sites)
+            errors = control_errors(first)
         if terms.carryover:
-            errors += rate_errors(first.posterior, sites)
+            errors += rate_errors(first)
         # Candidates are centred over all rows.
         same = {term.name: term for term in candidates}
         tested = [same.get(term.name, term) for term in more]
@@ -424,12 +353,12 @@ class _Steps:
         same |= {term.name: term for term in tested if term.name in same}
         candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
-        return Comparison(terms, sites, errors, tuple(candidates), tuple(tests), suspicious, every)
+        return Comparison(first, errors, tuple(candidates), tuple(tests), suspicious, every)
 
     def _after_selection(
         self,
         rows: Observations,
-        first: Pilot,
+        first: Mode,
         spread: VarianceFunction,
         candidates: Sequence[Term],
         sums: TermSums,
@@ -439,26 +368,24 @@ class _Steps:
         What smooth functions explain needs no finer ones, whose products take most of the time of
         a pass over many rows.
         """
-        base = first.posterior.terms
-        comparison = Comparison(base, first.sites, (), tuple(candidates), (), (), sums.terms)
+        comparison = Comparison(first, (), tuple(candidates), (), (), sums.terms)
         selection = self.select(comparison, rows, sums, spread)
         fit = self.refit(first, spread, sums, selection.terms)
-        own = residuals(rows, fit.posterior, fit.sites, spread, self.progress)
-        own *= np.sqrt(row_weights(spread, rows))
-        return own / np.sqrt(np.mean(own**2)), fit.posterior.terms
+        own = residuals(rows, fit, self.progress) * np.sqrt(row_weights(spread, rows))
+        return own / np.sqrt(np.mean(own**2)), fit.terms
 
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction
     ) -> tuple[Comparison, TermSums]:
         """Leave out what no selection or test needs, by all rows."""
-        terms, optional = comparison.base, comparison.optional
+        terms, optional = comparison.fit.terms, comparison.optional
         binned = self.techniques.binned_sums
         statistics, sums_of = candidate_sums(
             self.data, terms, comparison.terms, optional, spread, self.progress, binned
         )
-        posterior = MarginalPosterior.of(self.model, terms, statistics.sums)
-        likely = promising(posterior, comparison.sites, statistics, optional)
-        p_values = score_p_values(posterior, comparison.sites, statistics)
+        given = comparison.fit.given(statistics.sums, spread)
+        likely = promising(given, statistics, optional)
+        p_values = score_p_values(given, statistics)
         # Of many tests, one fails only with a smaller p value.
         level = SCREENING_LEVEL * min(1.0, FEW_TESTS / max(1, len(comparison.tests)))
         rejected = [t for t, p in zip(optional, p_values, strict=True) if p < level]
@@ -476,22 +403,15 @@ class _Steps:
         self, comparison: Comparison, rows: Rows, sums: TermSums, spread: VarianceFunction
     ) -> Selection:
         """Select terms, by as many of the rows of sums as are independent."""
-        base = MarginalPosterior.of(self.model, comparison.base, sums.of(comparison.base))
-        dependence = self.dependence(rows, base, comparison.sites, spread, sums)
-        return comparison.select(sums, base, dependence, self.techniques.informed_directions)
+        fit = comparison.fit.given(sums.of(comparison.fit.terms), spread)
+        dependence = self.dependence(rows, fit, sums)
+        return comparison.select(sums, fit, dependence, self.techniques.informed_directions)
 
-    def dependence(
-        self,
-        rows: Rows,
-        posterior: MarginalPosterior,
-        sites: dict[str, Array],
-        spread: VarianceFunction,
-        sums: TermSums,
-    ) -> Array:
+    def dependence(self, rows: Rows, fit: Mode, sums: TermSums) -> Array:
         """See :func:`dependence_of_scores`."""
         if not self.techniques.dependent_scores:
             return np.zeros((sums.terms.size, 0))
-        return dependence_of_scores(rows, posterior, sites, spread, sums)
+        return dependence_of_scores(rows, fit, sums)
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -503,31 +423,30 @@ class _Steps:
         return TermSums(terms, saved.sums._replace(known=known))
 
     def refit(
-        self, fit: Pilot, spread: VarianceFunction, sums: TermSums, terms: Decomposition
-    ) -> Pilot:
+        self, fit: Mode, spread: VarianceFunction, sums: TermSums, terms: Decomposition
+    ) -> Mode:
         """Find the mode with more terms, or by other rows, from that of a fit."""
         posterior = MarginalPosterior.of(self.model, terms, sums.of(terms))
-        start = posterior.point(fit.sites, fit.posterior.terms)
-        return Pilot.of(posterior, spread, self.progress, start)
+        start = posterior.point(fit.sites, fit.terms)
+        return Mode.of(posterior, spread, self.progress, start)
 
-    def changing(self, final: Pilot, sample: Observations) -> Pilot:
+    def changing(self, final: Mode, sample: Observations) -> Mode:
         """Let effects or biases change along times where all rows say so."""
-        changes = changes_in_time(final.posterior, final.sites, sample)
+        changes = changes_in_time(final, sample)
         if not changes:
             return final
-        terms = final.posterior.terms
+        terms = final.terms
         every = terms.and_terms([term for own in changes for term in own])
         sums = self.sums(every, final.spread)
-        dependence = self.dependence(self.data, final.posterior, final.sites, final.spread, sums)
-        likely = likely_changes(final.posterior, final.sites, sums, changes, dependence)
+        dependence = self.dependence(self.data, final, sums)
+        likely = likely_changes(final, sums, changes, dependence)
         if not likely:
             return final
-        changed = self.refit(final, final.spread, sums, terms.and_terms(likely))
-        return changed._replace(fit_tests=final.fit_tests)
+        return self.refit(final, final.spread, sums, terms.and_terms(likely))
 
     def fit_tests(
         self,
-        final: Pilot,
+        final: Mode,
         selection: Selection,
         sums: TermSums,
         sample: Observations,
@@ -537,11 +456,11 @@ class _Steps:
 
         ``rows`` are those among ``sample`` from which the noise was learned.
         """
-        terms = final.posterior.terms
+        terms = final.terms
         finer = next_finer(self.model, sample, selection.suspicious, terms)
         tests = [term for term in finer if term.name in sums.terms.columns]
         statistics = sums.of_candidates(terms, tests)
-        results = score_tests(final.posterior, final.sites, statistics, tests)
+        results = score_tests(final, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
         if others:
@@ -550,7 +469,7 @@ class _Steps:
         passed = tuple(map(FitTest.of, selection.harmless))
         if not rows.columns.groups:
             return results + passed
-        left = residuals(rows, final.posterior, final.sites, final.spread, self.progress)
+        left = residuals(rows, final, self.progress)
         return results + passed + tuple(slope_tests(rows, left, terms, final.spread))
 
 
@@ -585,11 +504,11 @@ def _functions_of(term: Term) -> tuple[int | None, tuple[int, ...]]:
 
 
 def fit_tests_of(
-    fit: Pilot, tests: Sequence[Term], data: Rows, progress: bool
+    fit: Mode, tests: Sequence[Term], data: Rows, progress: bool
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
-    statistics = candidate_statistics(data, fit.posterior.terms, tests, fit.spread, progress)
-    return score_tests(fit.posterior, fit.sites, statistics, tests)
+    statistics = candidate_statistics(data, fit.terms, tests, fit.spread, progress)
+    return score_tests(fit, statistics, tests)
 
 
 def next_finer(

@@ -20,7 +20,7 @@ from scipy.optimize import minimize, minimize_scalar
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import row_weights, unit_precision
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.models.terms import RandomEffects
@@ -47,22 +47,15 @@ NORMAL_MAD = 1.4826
 MAX_LAG, MIN_Z = 12, 2.0
 
 
-def residuals(
-    data: Observations,
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    spread: VarianceFunction,
-    progress: bool,
-) -> Array:
-    """Leverage-corrected residuals of a fit with a variance function, shape (N,).
+def residuals(data: Observations, fit: Mode, progress: bool) -> Array:
+    """Leverage-corrected residuals of a fit, shape (N,).
 
     Random effects are subtracted. The rows may be means of several units, by their weights.
 
     The variance of a row's residual is that of its noise times 1 - h, with leverage h (HC2:
     MacKinnon and White 1985).
     """
-    terms = posterior.terms
-    conditional = posterior.conditional(sites)
+    terms, conditional, spread = fit.terms, fit.conditional, fit.spread
     # Single precision suffices for leverages, and takes half the time.
     root = (conditional.root / conditional.noise_sd).astype(np.float32)
 

@@ -23,6 +23,7 @@ from bayes_intgen.basis.basis import Basis, CentredBasis, HSGPBasis
 from bayes_intgen.basis.combined import KarhunenLoeveBasis
 from bayes_intgen.basis.control import ControlBasis
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.conditional import TermEvidence
 from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
@@ -102,10 +103,8 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    base : Decomposition
-        Terms of the first fit.
-    sites : dict
-        Its hyperparameters.
+    fit : Mode
+        The first fit.
     errors : tuple of Term
         Errors of control variables, which every fit gets.
     candidates : tuple of Term
@@ -118,8 +117,7 @@ class Comparison(NamedTuple):
         Terms of the first fit, and the others that may be added or tested.
     """
 
-    base: Decomposition
-    sites: dict[str, Array]
+    fit: Mode
     errors: tuple[Term, ...]
     candidates: tuple[Term, ...]
     tests: tuple[Term, ...]
@@ -129,23 +127,20 @@ class Comparison(NamedTuple):
     @property
     def optional(self) -> tuple[Term, ...]:
         """Terms that may be added or tested."""
-        fixed = {term.name for term in (*self.base.terms, *self.errors)}
+        fixed = {term.name for term in (*self.fit.terms.terms, *self.errors)}
         return tuple(term for term in self.terms.terms if term.name not in fixed)
 
     def only(self, names: Collection[str]) -> Self:
         """Restrict the optional terms to those with these names, and the tests retained to them."""
         kept = [t for t in self.optional if t.name in names or t.component.shared_scale in names]
         suspicious = tuple(term for term in self.suspicious if term.name in names)
-        terms = self.base.and_terms((*self.errors, *kept))
+        terms = self.fit.terms.and_terms((*self.errors, *kept))
         return self._replace(suspicious=suspicious, terms=terms)
 
-    def select(
-        self, sums: TermSums, posterior: MarginalPosterior, dependence: Array, informed: bool
-    ) -> Selection:
+    def select(self, sums: TermSums, fit: Mode, dependence: Array, informed: bool) -> Selection:
         """Add the candidates with enough evidence to the terms of the first fit.
 
-        ``posterior`` is its posterior given the sums; other parameters are those of
-        :func:`select_terms`.
+        ``fit`` is that fit given the sums; other parameters are those of :func:`select_terms`.
         """
         tests = [term for term in self.tests if term.name in sums.terms.columns]
         more = self.suspicious
@@ -154,7 +149,7 @@ class Comparison(NamedTuple):
             harmless = tuple(term for term in self.tests if term.name not in names)
             excluded = {term.name for term in harmless}
             compared = [term for term in self.candidates if term.name not in excluded]
-            additions = select_terms(posterior, self.sites, sums, compared, dependence, informed)
+            additions = select_terms(fit, sums, compared, dependence, informed)
             # Products of smooth functions may be what an interaction with jumps looks like.
             more = with_pairs(suspicious, tests, interactions(additions))
             if len(more) == len(suspicious):
@@ -162,14 +157,14 @@ class Comparison(NamedTuple):
         added = tuple(addition.term for addition in additions)
         names = {term.name for term in added}
         sharing = [term for term in self.optional if term.component.shared_scale in names]
-        terms = self.base.and_terms((*added, *sharing, *self.errors))
+        terms = fit.terms.and_terms((*added, *sharing, *self.errors))
         compared = [term for term in compared if term.name in sums.terms.columns]
-        jumps = self._jumps(posterior, sums, compared, added, dependence)
+        jumps = self._jumps(fit, sums, compared, added, dependence)
         return Selection(terms, suspicious, harmless, jumps)
 
     def _jumps(
         self,
-        posterior: MarginalPosterior,
+        fit: Mode,
         sums: TermSums,
         compared: Sequence[Term],
         additions: Sequence[Term],
@@ -185,7 +180,7 @@ class Comparison(NamedTuple):
         if not added:
             return ()
         of_pairs = [t for t in compared if t.is_interaction and t.inputs in added]
-        likelihood = JointLikelihood.of(posterior, self.sites, sums, of_pairs, dependence)
+        likelihood = JointLikelihood.of(fit, sums, of_pairs, dependence)
         excess = dict.fromkeys(added, 0.0)
         for term, own in zip(of_pairs, Candidate.each(of_pairs), strict=True):
             sign = 1 if term.component.label else -1
@@ -197,8 +192,7 @@ class Comparison(NamedTuple):
 
 
 def promising(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
+    fit: Mode,
     statistics: CandidateStatistics,
     candidates: Sequence[Term],
     ratio: float = 1.0,
@@ -207,8 +201,8 @@ def promising(
 
     Their scores and precisions are about those of a noise variance that is smaller by this factor.
     """
-    sites = {**sites, "noise_sd": sites["noise_sd"] / np.sqrt(ratio)}
-    each, unit = left_over(posterior, sites, statistics), posterior.terms.unit
+    sites = {**fit.sites, "noise_sd": fit.sites["noise_sd"] / np.sqrt(ratio)}
+    each, unit = left_over(replace(fit, sites=sites), statistics), fit.terms.unit
     likely = list[Addition]()
     for term, likelihood in zip(candidates, each, strict=True):
         evidence = TermEvidence.of_likelihood(*likelihood, term.component.scale, unit)
@@ -220,8 +214,7 @@ def promising(
 
 
 def select_terms(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
+    fit: Mode,
     sums: TermSums,
     candidates: Sequence[Term],
     dependence: Array,
@@ -231,10 +224,8 @@ def select_terms(
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-        Posterior of the fit without candidates.
-    sites : dict
-        Hyperparameters at which the other coefficients are marginalised.
+    fit : Mode
+        Without candidates; its coefficients are marginalised.
     sums : TermSums
         Statistics of the fit's terms, and of the promising candidates.
     candidates : sequence of Term
@@ -258,7 +249,7 @@ def select_terms(
         or (np.log(of_causes) if _shows_causes(term) else MIN_LOG_BAYES_FACTOR + np.log(count))
         for term in compared
     ]
-    likelihood = JointLikelihood.of(posterior, sites, sums, compared, dependence)
+    likelihood = JointLikelihood.of(fit, sums, compared, dependence)
     # Candidates with evidence against them from the start are not considered again.
     likely = {
         i: own
@@ -314,8 +305,7 @@ class JointLikelihood(NamedTuple):
     @classmethod
     def of(
         cls,
-        posterior: MarginalPosterior,
-        sites: dict[str, Array],
+        fit: Mode,
         sums: TermSums,
         candidates: Sequence[Term],
         dependence: Array,
@@ -323,12 +313,12 @@ class JointLikelihood(NamedTuple):
         """Likelihood of candidates beside a fit; parameters are those of :func:`select_terms`."""
         at = sums.terms.columns_of(candidates)
         together = np.asarray(sums.sums.xx)[np.ix_(at, at)]
-        statistics = sums.of_candidates(posterior.terms, candidates)._replace(own=(together,))
-        ((precision, information),) = left_over(posterior, sites, statistics)
-        conditional, terms = posterior.conditional(sites), posterior.terms
+        terms, root = fit.terms, fit.conditional.root
+        statistics = sums.of_candidates(terms, candidates)._replace(own=(together,))
+        ((precision, information),) = left_over(fit, statistics)
         of_fit = dependence[sums.terms.columns_of(terms.terms)]
-        coefficients = conditional.root @ (conditional.root.T @ of_fit)
-        cross = statistics.cross[:, :-1] / conditional.noise_sd**2
+        coefficients = root @ (root.T @ of_fit)
+        cross = statistics.cross[:, :-1] / fit.noise_sd**2
         return cls(precision, information, dependence[at] - cross @ coefficients, terms.unit)
 
     def evidence(self, own: Candidate) -> TermEvidence:
@@ -375,9 +365,7 @@ def forward_selection(
         likelihood = likelihood.given(own, evidence[best].scale)
 
 
-def with_informed_functions(
-    model: Model, posterior: MarginalPosterior, sites: dict[str, Array]
-) -> MarginalPosterior:
+def with_informed_functions(model: Model, fit: Mode) -> MarginalPosterior:
     """Leave out the roughest functions of Gaussian processes.
 
     These are functions that the rows do not inform, and that have next to no part in the prior's
@@ -387,10 +375,9 @@ def with_informed_functions(
     Parameters
     ----------
     model : Model
-    posterior : MarginalPosterior
-    sites : dict
-        Hyperparameters at its mode.
+    fit : Mode
     """
+    posterior, sites = fit.posterior, fit.sites
     terms, kept = posterior.terms, np.ones(posterior.terms.size, dtype=bool)
     if "lengthscale" not in sites:
         return posterior
@@ -452,16 +439,16 @@ def _informed(term: Term, precision: Array, scale: float) -> Term:
     return replace(term, component=replace(term.component, basis=basis))
 
 
-def weak_terms(posterior: MarginalPosterior, sites: dict[str, Array]) -> dict[str, float]:
+def weak_terms(fit: Mode) -> dict[str, float]:
     """Cross-action terms with evidence against them at the mode, and their fixed scales."""
-    terms, weak, conditional = posterior.terms, dict[str, float](), posterior.conditional(sites)
+    terms, weak, conditional = fit.terms, dict[str, float](), fit.conditional
     mean, covariance, actions = conditional.mean, conditional.covariance, len(terms.names)
     for term in terms.terms:
         optional = term.cross_action or term.role in OPTIONAL_ROLES
         if not optional or term.component.kernel is not None or term.fixed_sd is not None:
             continue
         columns, prior = terms.columns[term.name], term.component.scale
-        scale = float(sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
+        scale = float(fit.sites["scale"][[*terms.scales].index(terms.scale_of[term.name])])
         moments = mean[columns], covariance[columns, columns]
         evidence = TermEvidence.of_posterior(*moments, scale, prior, terms.unit)
         limit = MAX_LOG_BAYES_FACTOR

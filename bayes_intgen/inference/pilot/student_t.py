@@ -17,7 +17,7 @@ from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
-from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
@@ -115,12 +115,7 @@ def clipped(rows: Observations) -> Observations:
     return replace(rows, outcome=rows.outcome.clip(median - deviation, median + deviation))
 
 
-def fit_student_t(
-    posterior: MarginalPosterior,
-    sites: dict[str, Array],
-    rows: Observations,
-    spread: VarianceFunction,
-) -> StudentTFit:
+def fit_student_t(fit: Mode, rows: Observations, spread: VarianceFunction) -> StudentTFit:
     """Fit Student-t noise and coefficients at fixed scales and lengthscales.
 
     Each step fits the noise to the residuals, and the coefficients to pseudo-values. The first
@@ -129,18 +124,16 @@ def fit_student_t(
 
     Parameters
     ----------
-    posterior : MarginalPosterior
-    sites : dict
-        Hyperparameters of ``posterior``.
+    fit : Mode
     rows : Observations
         With their own outcomes.
     spread : VarianceFunction
     """
-    terms, relative_sd = posterior.terms, relative_noise_sd(spread, rows)
+    terms, relative_sd = fit.terms, relative_noise_sd(spread, rows)
     matrix = terms.design(rows)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
-    sums, gram = posterior.sums, scaled.T @ scaled
-    prior_mean, log_sd = posterior.priors.mean, posterior.priors.log_sd(sites)
+    sums, gram = fit.posterior.sums, scaled.T @ scaled
+    prior_mean, log_sd = fit.posterior.priors.mean, fit.posterior.priors.log_sd(fit.sites)
 
     def fitted_to(pseudo: Array, noise_sd: float) -> Array:
         """Coefficients of the posterior mode with Gaussian noise."""
@@ -148,7 +141,7 @@ def fit_student_t(
         centred = sums._replace(factor=factor).centred_at(prior_mean)
         return Conditional.of(centred, prior_mean, log_sd, noise_sd).mean
 
-    mean = posterior.conditional(sites).mean
+    mean = fit.conditional.mean
     residual = target - scaled @ mean
     for _ in range(MAX_ITERATIONS):
         previous, scale = residual, NORMAL_MAD * max(float(np.median(np.abs(residual))), 1e-300)
@@ -161,12 +154,12 @@ def fit_student_t(
     for _ in range(MAX_ITERATIONS):
         previous = log_noise
         log_noise = minimize(_potential, previous, residual**2, method="Nelder-Mead").x
-        fit = StudentTFit(terms, mean, spread, *_moments(residual, log_noise))
-        mean = fitted_to(target - residual + fit.bounded(residual), fit.noise_sd)
+        found = StudentTFit(terms, mean, spread, *_moments(residual, log_noise))
+        mean = fitted_to(target - residual + found.bounded(residual), found.noise_sd)
         residual = target - scaled @ mean
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
-    return fit._replace(mean=mean)
+    return found._replace(mean=mean)
 
 
 def _moments(residual: Array, log_noise: Array) -> tuple[float, float, float, float]:

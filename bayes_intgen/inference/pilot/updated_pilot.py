@@ -3,9 +3,11 @@
 import numpy as np
 from scipy.special import chdtrc
 
+from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import row_weights, sufficient_statistics
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 from bayes_intgen.inference.pilot.lack_of_fit import LEVEL, FitTest, failed_tests, suspicious_tests
@@ -53,7 +55,8 @@ def updated_pilot(
         of the graph are likely; or a score test of all rows rejects the terms.
     """
     added = data.take(slice(len(earlier), None))
-    terms, spread = pilot.posterior.terms, pilot.spread
+    before = pilot.mode
+    terms, spread = before.terms, before.spread
     beyond = [
         coordinate.distance_outside(values).max() > MAX_BEYOND
         for coordinate, values in zip(terms.coordinates, added.actions.T, strict=True)
@@ -68,38 +71,40 @@ def updated_pilot(
         or any(beyond)
     ):
         return None
-    residual = residuals(added, pilot.posterior, pilot.sites, spread, progress)
-    squares = row_weights(spread, added) * (residual / pilot.noise_sd) ** 2
+    residual = residuals(added, before, progress)
+    squares = row_weights(spread, added) * (residual / before.noise_sd) ** 2
     if chdtrc(len(added), float(squares.sum())) < LEVEL:
         return None
     # The probabilities of edges matter most of all that depends on the rows.
     terms = with_parents(data.sample(PILOT_ROWS).by_fine_group(), model, terms)
-    if _likely_edges(terms) != _likely_edges(pilot.posterior.terms):
+    if _likely_edges(terms) != _likely_edges(before.terms):
         return None
     # Lift tests are those of the earlier rows.
-    sums = pilot.posterior.sums.merge(sufficient_statistics(added, terms, spread, progress))
+    sums = before.posterior.sums.merge(sufficient_statistics(added, terms, spread, progress))
     posterior = MarginalPosterior.of(model, terms, sums)
-    grown = Pilot.of(posterior, spread, progress, pilot.mode)
-    grown = _with_noise_and_tests(
-        grown._replace(covariance=pilot.covariance), data, model, progress
-    )
+    mode = Mode.of(posterior, spread, progress, before.point)
+    grown = _with_noise_and_tests(mode, pilot.covariance, data, model, progress)
     return None if failed_tests(grown.fit_tests) else grown
 
 
-def _with_noise_and_tests(fit: Pilot, data: Observations, model: Model, progress: bool) -> Pilot:
+def _with_noise_and_tests(
+    fit: Mode, covariance: Array | None, data: Observations, model: Model, progress: bool
+) -> Pilot:
     """Complete a fit at its mode, with Gaussian noise: test its terms, and describe its noise."""
-    terms, spread = fit.posterior.terms, fit.spread
+    terms, spread = fit.terms, fit.spread
     tests = next_finer(model, data, model.fit_tests(data), terms)
     rows = data.by_fine_group().sample(SPREAD_ROWS)
-    residual = residuals(rows, fit.posterior, fit.sites, spread, progress)
+    residual = residuals(rows, fit, progress)
     of_unit = residual * np.sqrt(effective_units(rows.weights, spread.intraclass_correlation))
-    noise = standardised_noise(of_unit, rows, spread, fit.covariance)
+    noise = standardised_noise(of_unit, rows, spread, covariance)
     suspicious = suspicious_tests(tests, rows, noise.residuals, terms, len(data))
     names = {term.name for term in suspicious}
     passed = (FitTest.of(term) for term in tests if term.name not in names)
     failed = fit_tests_of(fit, suspicious, data, progress) if suspicious else ()
-    return fit._replace(
-        quantiles=noise.quantiles,
+    return Pilot(
+        fit,
+        noise.quantiles,
+        covariance=covariance,
         fit_tests=(*failed, *passed),
         far=FarOutcomes.of(data, rows, noise.noise),
     )

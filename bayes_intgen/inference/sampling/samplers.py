@@ -16,10 +16,11 @@ from bayes_intgen.data.rows import Rows
 from bayes_intgen.inference.density.approximation import Approximation, surrogate_density
 from bayes_intgen.inference.density.importance import importance_sampling
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode, error_scales
 from bayes_intgen.inference.gaussian.conditional import ReducedStatistics
 from bayes_intgen.inference.gaussian.factor import cholesky
 from bayes_intgen.inference.pilot.dependence import correlated_draws
-from bayes_intgen.inference.pilot.pilot import Pilot, error_scales
+from bayes_intgen.inference.pilot.pilot import Pilot
 from bayes_intgen.inference.pilot.selection import weak_terms, with_informed_functions
 from bayes_intgen.inference.sampling.convergence import monitored_points
 from bayes_intgen.inference.settings import INDEPENDENT, Draws, SampledModel, SamplerSettings
@@ -44,16 +45,17 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     Terms with evidence against them, and errors of control variables, have fixed scales: their
     coefficients are marginalised before, and drawn given the others after.
     """
-    complete, techniques = pilot.posterior, settings.techniques
+    found, techniques = pilot.mode, settings.techniques
     if settings.simplify and techniques.informed_functions:
-        complete = with_informed_functions(model, complete, pilot.sites)
+        found = replace(found, posterior=with_informed_functions(model, found))
+    complete = found.posterior
     fixed = error_scales(complete.terms, complete.sums)
     if settings.simplify and techniques.pruning:
-        fixed |= weak_terms(complete, pilot.sites)
-    reduced = ReducedStatistics.without(fixed, complete.terms, complete.sums, pilot.noise_sd)
+        fixed |= weak_terms(found)
+    reduced = ReducedStatistics.without(fixed, complete.terms, complete.sums, found.noise_sd)
     terms = complete.terms.without(fixed)
     posterior = MarginalPosterior.of(model, terms, reduced.sums)
-    start = posterior.point(pilot.sites, pilot.posterior.terms)
+    start = posterior.point(found.sites, pilot.mode.terms)
     approximation = Approximation.of(posterior, start, settings.progress)
     if settings.method == "laplace":
         draws = importance_sampling(posterior, approximation, settings)
@@ -67,16 +69,14 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     if techniques.dependent_rows:
         added, autocorrelation = correlated_draws(
             data if student_t is None else student_t.with_pseudo_values(data),
-            complete,
-            pilot.sites,
-            pilot.spread,
+            found,
             coefficients.shape[:2],
             settings.seed,
         )
         coefficients = coefficients + added
     if shapes := model.shapes(data.in_memory):
         rows = data.in_memory.actions
-        coefficients = _shaped(shapes, rows, pilot, complete, coefficients)
+        coefficients = _shaped(shapes, rows, found, coefficients)
     return SampledModel(
         complete.terms,
         sites,
@@ -88,25 +88,19 @@ def sample_model(data: Rows, model: Model, pilot: Pilot, settings: SamplerSettin
     )
 
 
-def _shaped(
-    shapes: Mapping[int, Shape],
-    actions: Array,
-    pilot: Pilot,
-    posterior: MarginalPosterior,
-    coefficients: Array,
-) -> Array:
+def _shaped(shapes: Mapping[int, Shape], actions: Array, fit: Mode, coefficients: Array) -> Array:
     """Project coefficients on the shapes of contributions, in the metric of their covariance.
 
-    It is the mean of that of the draws and of that given the hyperparameters at the pilot's mode:
+    It is the mean of that of the draws and of that given the hyperparameters at their mode:
     with the former alone intervals are shorter, with the latter errors of nearly straight effects
     larger. Hyperparameters keep their draws: with weights P(shape | data, theta) / P(shape | theta)
     few are effective, 2 to 50 of 150, and with draws of the truncated Gaussian coverage of 90%
     intervals is 0.77 instead of 0.92 in eight worlds of saturating curves.
     """
-    terms, flat = posterior.terms, coefficients.reshape(-1, posterior.terms.size)
+    terms, flat = fit.terms, coefficients.reshape(-1, fit.terms.size)
     each = inequalities(terms, shapes, actions, N_VALUES, neighbours=True)
     matrix = np.concatenate([own.matrix for own in each])
-    covariance = (np.cov(flat.T) + posterior.conditional(pilot.sites).covariance) / 2
+    covariance = (np.cov(flat.T) + fit.conditional.covariance) / 2
     return projected(flat, covariance, matrix).reshape(coefficients.shape)
 
 

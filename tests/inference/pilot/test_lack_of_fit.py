@@ -8,6 +8,7 @@ from scipy import stats
 import bayes_intgen as bi
 from bayes_intgen.assess.advice import fit_problems
 from bayes_intgen.inference.density.marginal_posterior import MarginalPosterior
+from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import TermSums, sufficient_statistics
 from bayes_intgen.inference.pilot.lack_of_fit import score_tests
 from bayes_intgen.models.variance_function import VarianceFunction
@@ -28,7 +29,7 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
         sums = every.of_candidates(terms, tests)
         posterior = MarginalPosterior.of(model, terms, sums.sums)
         sites = posterior.sites(posterior.start)
-        results = score_tests(posterior, sites, sums, tests)
+        results = score_tests(Mode(posterior, VarianceFunction(), sites), sums, tests)
         log_sd = posterior.priors.log_sd(sites)
     design = terms.matrix(data.actions, data.intervened)
     covariance = (design * np.exp(2 * log_sd)) @ design.T

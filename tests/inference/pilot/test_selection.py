@@ -70,12 +70,10 @@ def test_rows_that_persist_tell_less_of_what_persists() -> None:
     for order, expected in (({"unit": "unit", "time": "week"}, 1 + 2 * 0.72 / 0.28), ({}, 1.0)):
         data = bi.RegimeData.from_frame(frame, *roles, covariates=["slow", "fast"], **order)
         settings = SamplerSettings(method="laplace", progress=False)
-        pilot = fit_decomposed(data, bi.models.additive("linear"), settings).pilot
-        fit = pilot.posterior
-        root = dependence_of_scores(
-            data, fit, pilot.sites, pilot.spread, TermSums(fit.terms, fit.sums)
-        )
-        independent = np.diag(fit.sums.xx) / pilot.noise_sd**2
+        fit = fit_decomposed(data, bi.models.additive("linear"), settings).pilot.mode
+        sums = fit.posterior.sums
+        root = dependence_of_scores(data, fit, TermSums(fit.terms, sums))
+        independent = np.diag(sums.xx) / fit.noise_sd**2
         ratio = 1 + (root**2).sum(axis=1) / independent
         assert ratio[fit.terms.columns["gamma(slow)"]] == pytest.approx(expected, rel=0.25)
         assert ratio[fit.terms.columns["gamma(fast)"]] == pytest.approx(1, abs=0.2)
