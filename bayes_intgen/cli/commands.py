@@ -315,7 +315,7 @@ def effect(
     answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):
         log(
-            "note: these effects do not depend on the covariates given; to let them, fit with "
+            "note: not all effects depend on the covariates given; to let them, fit with "
             f"--moderators {shlex.quote(pairs)}"
         )
     return DONE
