@@ -50,7 +50,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
         single = "P(1): probability that a single outcome is 1."
     text = f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies "
     words = [f"{text}with probability {level}; {single}", *_population(table)]
-    lines = [*map(_wrapped, words), "", align_columns(head, rows, left=0)]
+    lines = [*map(wrapped, words), "", align_columns(head, rows, left=0)]
     said = []
     if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
         said.append(
@@ -59,7 +59,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
         )
     if not all_supported:
         said.append("* no rows near this point identify its effect: the answer rests on the prior")
-    return "\n".join([*lines, *(line for note in said for line in ("", _wrapped(note)))])
+    return "\n".join([*lines, *(line for note in said for line in ("", wrapped(note)))])
 
 
 def _effect_cells(
@@ -184,11 +184,12 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
         for own in budgets
         for remark in own.remarks.splitlines()
     ]
-    return "\n".join([title, "", text, *said, "", level, *_population(table)])
+    return "\n".join([title, "", text, "", *said, level, *_population(table)])
 
 
-def _wrapped(text: str) -> str:
-    return fill(text, line_width())
+def wrapped(text: str) -> str:
+    """Lines of words, each as several that fit into the terminal."""
+    return "\n".join(fill(line, line_width()) for line in text.splitlines())
 
 
 def _population(table: "xr.Dataset") -> list[str]:
