@@ -159,7 +159,7 @@ def draw_plans(ax: Axes, rows: list[Row], best: bi.Plan) -> None:
             color="C0",
             alpha=0.15,
             linewidth=0,
-            label="_" if place else "90% of the draws' best plans",
+            label="_" if place else "best in 90% of draws",
         )
         for i, row in enumerate(rows):
             ax.plot(
@@ -200,7 +200,7 @@ def draw_regrets(ax: Axes, rows: list[Row], regrets: Mapping[str, np.ndarray]) -
     ax.plot([], [], "kx", markeredgewidth=2, label="true regret")
     ax.set_xlim(left=-0.4)
     ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel("regret: weekly sales lost against the best plan (thousands)")
+    ax.set_xlabel("regret: sales lost against the best plan (thousands)")
     ax.set_ylabel("share of draws with at most this regret")
     ax.set_title("Regret of each plan")
     legend(ax, loc="lower right")
@@ -237,7 +237,7 @@ def draw_figure(
     rows: list[Row], regrets: Mapping[str, np.ndarray], best: bi.Plan, frontier: list[Row]
 ) -> Figure:
     """Plans, their regrets, and the frontier."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
     draw_plans(left, rows, best)
     draw_regrets(middle, rows, regrets)
     draw_frontier(right, frontier)

@@ -110,7 +110,9 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
         own = [line for line in lines if line["estimator"] == label]
         if not own:
             continue
-        error_bars(ax, own, "total", color=colour, marker=marker, label=label)
+        error_bars(
+            ax, own, "total", color=colour, marker=marker, label=label.replace(" a ", " per ")
+        )
     own = [line for line in lines if line["estimator"] == LABELS[0]]
     totals = [line["total"] for line in own]
     label = "limit from single interventions (known forms, no shrinkage)"

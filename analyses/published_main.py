@@ -137,13 +137,14 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
         log_scale(ax, "x")
         ax.set_xlabel(f"{name} (units of the outcome)")
         ax.grid(axis="x", alpha=0.25)
-    axes[0].set_yticks(range(len(labels)), labels)
+    names = [label.replace(" a regime", " per regime") for label in labels]
+    axes[0].set_yticks(range(len(labels)), names)
     axes[0].invert_yaxis()
     legend(axes[0])
     models = len({row["seed"] for row in rows})
     figure.suptitle(
         f"{models} random polynomial models, {rows[0]['actions']} actions, "
-        f"{rows[0]['rows']} rows per regime: dots are models, bars means",
+        f"{0.8 * float(rows[0]['rows']):,.0f} rows per regime: dots are models, bars means",
         fontsize=10,
     )
     figure.tight_layout()

@@ -162,7 +162,9 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
     figure, ax = plt.subplots(figsize=(7.5, 5.4))
     for label, colour, marker in zip(LABELS, ("C0", "0.45"), "os", strict=True):
         own = [line for line in lines if line["estimator"] == label]
-        error_bars(ax, own, "ratio", color=colour, marker=marker, label=label)
+        error_bars(
+            ax, own, "ratio", color=colour, marker=marker, label=label.replace(" a ", " per ")
+        )
     ratios = sorted({line["ratio"] for line in lines})
     actions, average = int(rows[0]["actions"]), int(rows[0]["average"])
     draw_limit(ax, rows, np.geomspace(ratios[0], ratios[-1], 400), 1 / (actions - 1))

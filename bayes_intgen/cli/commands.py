@@ -54,7 +54,7 @@ from bayes_intgen.cli.points import (
     refuse_observed,
     spelled_point,
 )
-from bayes_intgen.cli.tables import effects_document, effects_frame, effects_in_text
+from bayes_intgen.cli.tables import effects_document, effects_frame, effects_in_text, wrapped
 from bayes_intgen.errors import DataError, PointsError, SamplingWarning
 from bayes_intgen.text.messages import refuse_unknown_actions
 
@@ -315,7 +315,7 @@ def effect(
     answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):
         log(
-            "note: these effects do not depend on the covariates given; to let them, fit with "
+            "note: not all effects depend on the covariates given; to let them, fit with "
             f"--moderators {shlex.quote(pairs)}"
         )
     return DONE
@@ -430,7 +430,7 @@ def check(
     with regular_file(data) as source:
         rows = columns.rows(source)
         result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
-    answer(format, str(result), result.to_json(), result.to_dataframe())
+    answer(format, wrapped(str(result)), result.to_json(), result.to_dataframe())
     return DONE if result.violated is False else DOUBTFUL
 
 

@@ -1,6 +1,7 @@
 """Answers as tables of text, as documents for JSON, and as frames for CSV."""
 
 # Commands import heavy modules themselves, so that help appears at once.
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.text.formats import (
@@ -13,6 +14,7 @@ from bayes_intgen.text.formats import (
     format_to_uncertainty,
     format_value,
     frame_along,
+    line_width,
     share_text,
     shorter_number,
 )
@@ -43,16 +45,12 @@ def effects_in_text(table: "xr.Dataset") -> str:
         _effect_cells(*point, all_supported, kind)
         for point in zip(before.values, values.values, numbers, strict=True)
     ]
-    lines = [
-        f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies with "
-        f"probability {level};",
-        "P(1): probability that a single outcome is 1."
-        if binary
-        else "outcomes: where a single outcome does.",
-        *_population(table),
-        "",
-        align_columns(head, rows, left=0),
-    ]
+    single = "outcomes: where a single outcome does."
+    if binary:
+        single = "P(1): probability that a single outcome is 1."
+    text = f"Mean of {table.attrs['outcome']} given {condition}; interval: where the mean lies "
+    words = [f"{text}with probability {level}; {single}", *_population(table)]
+    lines = [*map(wrapped, words), "", align_columns(head, rows, left=0)]
     said = []
     if binary and (outside := float(table["outside_0_1"].values.max())) > 0:
         said.append(
@@ -61,7 +59,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
         )
     if not all_supported:
         said.append("* no rows near this point identify its effect: the answer rests on the prior")
-    return "\n".join([*lines, *(line for note in said for line in ("", note))])
+    return "\n".join([*lines, *(line for note in said for line in ("", wrapped(note)))])
 
 
 def _effect_cells(
@@ -186,7 +184,12 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
         for own in budgets
         for remark in own.remarks.splitlines()
     ]
-    return "\n".join([title, "", text, *said, "", level, *_population(table)])
+    return "\n".join([title, "", text, "", *said, level, *_population(table)])
+
+
+def wrapped(text: str) -> str:
+    """Lines of words, each as several that fit into the terminal."""
+    return "\n".join(fill(line, line_width()) for line in text.splitlines())
 
 
 def _population(table: "xr.Dataset") -> list[str]:

@@ -198,9 +198,11 @@ class Plan:
         better = f"better than the baseline with probability {share}"
         yield "the plan is the baseline" if stays else better
         if self.budget is not None and self.cost is not None:
+            # The budget of the cheapest plan is its cost.
+            of = f" of {shorter_number(self.budget)}" if self.target is None else ""
             yield (
-                f"costs {shorter_number(self.cost)} of {shorter_number(self.budget)}; one more "
-                f"unit of budget adds {shorter_number(self.shadow_price or 0.0, 2)}"
+                f"costs {shorter_number(self.cost)}{of}; one more unit of budget adds "
+                f"{shorter_number(self.shadow_price or 0.0, 2)}"
             )
         elif self.profit is not None and self.cost is not None:
             yield f"costs {shorter_number(self.cost)}"

@@ -29,11 +29,11 @@ def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = Non
     import matplotlib.pyplot as plt
 
     names = graph["action"].to_numpy().tolist()
+    # Two actions side by side, more with the first at the top.
+    start, top = (np.pi, 0.4) if len(names) == 2 else (np.pi / 2, 1.3)
     if ax is None:
         size = 3.2 + 0.25 * len(names)
-        _, ax = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
-    # Two actions side by side, more with the first at the top.
-    start = np.pi if len(names) == 2 else np.pi / 2
+        _, ax = plt.subplots(figsize=(size + 0.8, size * top / 1.3), layout="constrained")
     angles = start - 2 * np.pi * np.arange(len(names)) / len(names)
     at = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     labels = [
@@ -60,7 +60,7 @@ def plot_graph(graph: xr.DataArray, *, threshold: float, ax: "Axes | None" = Non
             title = "The graph was given: no action moves another"
         elif not edges:
             title = f"No action is likely to move another\n(probabilities below {threshold:g})"
-    ax.set(xlim=(-1.35, 1.35), ylim=(-1.3, 1.3), aspect="equal")
+    ax.set(xlim=(-1.35, 1.35), ylim=(-top, top), aspect="equal")
     ax.set_axis_off()
     ax.set_title(title, fontsize=10)
     return ax

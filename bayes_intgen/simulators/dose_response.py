@@ -21,7 +21,7 @@ class DoseResponse(Confounded):
 
     The hidden cause of a dose is the standard normal severity of the symptom that the drug
     treats. Sicker patients get more and do worse, so that observational data understate the
-    drugs' benefits:
+    drugs' benefits::
 
         A_k = highest_k expit(usual_k + pull_k C_k + sum_j b_kj (A_j / highest_j - 1/2) + chance)
         f_k(a, c) = -benefit_k (1 + boost_k c) relief_k(a) + burden_k c

@@ -26,7 +26,8 @@ class MarketingPanel(ObservedCauses):
 
         l(a, region, week) = level_region + swing sin(2 pi week / 52 + phase)
                              + sum_k response_(region, k) effect_k(a_k)
-        s_k(region, week)  = regional_pull_(region, k) + seasonal_pull_k sin(2 pi week / 52 + phase)
+        s_k(region, week) = regional_pull_(region, k)
+                            + seasonal_pull_k sin(2 pi week / 52 + phase)
 
     with effect_k(a) = E[f_k(a, C_k)].
 

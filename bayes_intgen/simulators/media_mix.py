@@ -21,7 +21,7 @@ class MediaMix(Confounded):
 
     The hidden cause of a channel is the demand in its segment, a seasonal swing and chance:
     C = sqrt(2 share) sin(U) + sqrt(1 - share) Z, U uniform on (0, 2 pi), with mean zero and
-    variance one. Managers spend more at high demand:
+    variance one. Managers spend more at high demand::
 
         log A_k = log budget_k + pull_k C_k + sum_j b_kj (log A_j - log budget_j) + chance
         f_k(a, c) = gain_k (1 + boost_k c) hill_k(a) + burden_k c

@@ -20,7 +20,7 @@ MEAN_AGE, AGE_SD = 55.0, 15.0
 class RepeatedVisits(ObservedCauses):
     """Doses and a clinical score at the visits of patients; each patient is in one regime.
 
-    With z the standardised age and level_p normal with mean zero,
+    With z the standardised age and level_p normal with mean zero::
 
         l(a, age, p) = ageing z + sum_k moderation_k z effect_k(a_k) + level_p
         s_k(age)     = age_pull_k z

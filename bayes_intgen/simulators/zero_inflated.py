@@ -23,6 +23,8 @@ from bayes_intgen.simulators.confounded import (
 class ZeroInflated(Confounded):
     """Non-negative actions with many exact zeros, and Hill curves as effects.
 
+    With eta_k linear in the hidden cause and functions of the parents::
+
         P(A_k = 0) = expit(pause_k - switch_k eta_k), otherwise
         A_k = budget_k exp(eta_k) V_k,  V_k lognormal, or gamma with mean one
         effect_k(a) = size_k a^h / (half_k^h + a^h)

@@ -9,12 +9,20 @@ from sphinx.writers.html5 import HTML5Translator
 
 # A single upright letter, which the converter takes for an operator with space about it.
 UPRIGHT = re.compile(r"<mo>([A-Za-z])</mo>")
+# What the converter takes for variables without space about them.
+SPACED = {
+    "<mi>log</mi>": '<mo lspace="0.167em" rspace="0.167em">log</mo>',
+    "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
+}
 
 
 def mathml(tex: str, display: str) -> str:
     """Convert TeX; `display` is inline or block."""
     tex = re.sub(r"\\mathrm\{([A-Za-z])\}", r"\\operatorname{\1}", tex.strip())
-    return UPRIGHT.sub(r'<mi mathvariant="normal">\1</mi>', convert(tex, display=display))
+    written = UPRIGHT.sub(r'<mi mathvariant="normal">\1</mi>', convert(tex, display=display))
+    for variable, operator in SPACED.items():
+        written = written.replace(variable, operator)
+    return written
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:

@@ -344,4 +344,4 @@ def test_effects_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
     assert answer["population"] == effect.attrs["population"]
     assert answer["points"][0]["mean"] == pytest.approx(effect.mean().item())
-    assert f"Population: {answer['population']}." in run(*arguments).out
+    assert f"Population: {answer['population']}." in " ".join(run(*arguments).out.split())
