@@ -116,11 +116,12 @@ BAD_ARRAYS = {
     "names": ((np.eye(20)[:, :2], np.arange(20), np.zeros((20, 2)), ["a"]), "one entry per action"),
     "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
-    "masked mask": (
-        (np.ones((20, 2)), np.ones(20), np.ma.masked_array(np.zeros((20, 2), bool), mask=True)),
-        "intervened has masked cells",
-    ),
+    "masked mask": ((np.eye(2), np.ones(2), np.ma.masked_all((2, 2))), "intervened has masked"),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
+    "mask columns": (
+        (np.eye(2), np.ones(2), pd.DataFrame(np.eye(2)).add_prefix("b"), ["a", "b"]),
+        "intervened has columns 'b0', 'b1', but the actions are 'a', 'b'",
+    ),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
     "text": (([["a"]] * 20, np.ones(20), np.zeros((20, 1))), "'a1' never varies: it is 'a'"),
     "ragged": (([["a"], []] * 10, np.ones(20), np.ones((20, 1))), "actions must have shape"),
@@ -286,10 +287,7 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
             np.arange(30.0).astype(str),
             "'red' holds text such as '0.0' in row 0 that reads as num.* or make it",
         ),
-        (
-            ["low", *map(str, range(29))],
-            "'low' in row 0, but 'low' may be missing .* or a number",
-        ),
+        (["low", *map(str, range(29))], "'low' in row 0, but 'low' may be missing .* or a number"),
         (["on", "on "] * 15, "'on' and 'on ', which differ by spaces only"),
         (["on", " "] * 15, "'red' has 15 missing cells .* the first in row 1"),
         (["on", "o\0n"] * 15, "zero character"),
