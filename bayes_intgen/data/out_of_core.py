@@ -57,11 +57,7 @@ class OutOfCoreRows(Rows):
     def __init__(self, schema: Schema, first_pass: Reservoir, passes: Passes) -> None:
         missing = first_pass.missing
         schema.refuse_missing(missing)
-        if not first_pass.counts:
-            kind = "no rows"
-            if missing.total:
-                kind = f"no row without missing cells; all {missing.total} have some"
-            raise DataError(f"the source holds {kind}")
+        missing.refuse_all(sum(first_pass.counts.values()))
         schema = schema.with_two_valued(first_pass.values)
         self._schema, self._first_pass, self._passes = schema, first_pass, passes
         passes.first = passes.made

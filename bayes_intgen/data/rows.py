@@ -438,7 +438,7 @@ do(green) itself.
             f"actions {quoted(self.names)}"
         )
         labels = {self.label(mask): count for mask, count in self.regimes.items()}
-        width = max(map(len, labels))
+        width = max(map(len, labels), default=0)
         kinds = (("covariates", self.columns.names), ("groups", self.columns.groups))
         lines = [
             head,
