@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit
 from bayes_intgen.api.posterior import Posterior
+from bayes_intgen.data.arrays import masks_in_order
 from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.regime_data import RegimeData
@@ -294,7 +295,9 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         return actions, others
 
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
-        masks = np.asarray(self._predicts_joint if intervened is None else intervened)
+        named = hasattr(self, "feature_names_in_")
+        given: ArrayLike = self._predicts_joint if intervened is None else intervened
+        masks = np.asarray(masks_in_order(given, self.posterior_.actions if named else None))
         if masks.dtype != np.bool_ and not np.isin(masks, (0, 1)).all():
             raise DataError("intervened must hold booleans: True for an intervened action")
         try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bayes_intgen._arguments import real_number, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
-from bayes_intgen.data.in_time import gaps, of_unit, step_of
+from bayes_intgen.data.in_time import gaps, of_unit, refuse_without_past, step_of
 from bayes_intgen.data.rows import Observations, Rows, check_enough_rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.text.messages import option, refuse_unknown_actions
@@ -354,11 +354,8 @@ def refuse_lost_regimes(data: Rows, carried: Rows) -> None:
     """Raise DataError if no row of a regime is left, or too few rows are."""
     for mask in data.regimes:
         if mask not in carried.regimes:
-            raise DataError(
-                f"no row of {data.label(mask)} has earlier rows for as long as its "
-                "actions act; hold them for longer, or give a shorter length in carryover"
-            )
-    check_enough_rows(carried)
+            refuse_without_past(f" of {data.label(mask)}", data.columns)
+    check_enough_rows(carried, f" (of {len(data)}) with the earlier periods that act in them")
 
 
 def has_past(rows: Observations, k: int) -> bool:

@@ -166,6 +166,9 @@ def test_columns_of_tables_are_found_by_name(adjusted) -> None:
     np.testing.assert_array_equal(adjusted.predict(other), expected)
     with pytest.raises(ValueError, match="in the same order"):
         adjusted.predict(other.df())
+    masks = pd.DataFrame({"promo": [True, False], "tv": [False, False]})
+    expected = adjusted.predict(rows, masks[["tv", "promo"]].to_numpy())
+    np.testing.assert_array_equal(adjusted.predict(rows, masks), expected)
 
 
 def test_columns_of_arrays_are_named_by_position() -> None:

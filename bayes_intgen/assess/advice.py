@@ -85,7 +85,7 @@ def advice_on_levels(few: Mapping[str, Sequence[float]]) -> Iterator[str]:
 
 
 def advice_on_far_cells(data: Rows) -> Iterator[str]:
-    """Report cells hundreds of spreads from all others, in one sentence, and long tails in another.
+    """Report cells that are far from all others, in one sentence, and long tails in another.
 
     For rows outside memory the in-memory sample is used.
 
@@ -93,6 +93,11 @@ def advice_on_far_cells(data: Rows) -> Iterator[str]:
     --------
     >>> list(advice_on_far_cells(data))
     []
+    >>> doses = np.append(np.linspace(0, 1, 80), [50, 60])[:, None]
+    >>> rows = bi.RegimeData.from_arrays(doses, np.arange(82.0), doses < 0.5, ["dose"])
+    >>> print(*advice_on_far_cells(rows))
+    action 'dose' is 60 in row 81, 155 spreads from the median: correct errors, or use the \
+logarithm of such an action
     """
     sample = data.in_memory
     lone, tails = [], []
@@ -102,7 +107,8 @@ def advice_on_far_cells(data: Rows) -> Iterator[str]:
         coordinate = Coordinate.of(values)
         outliers = np.flatnonzero((values < coordinate.low) | (values > coordinate.high))
         distance = np.abs(coordinate.standardise(values))
-        far = outliers if outliers.size else np.flatnonzero(distance > MAX_SPREADS)
+        in_tails = (distance > MAX_SPREADS) | coordinate.beyond_gaps(values)
+        far = outliers if outliers.size else np.flatnonzero(in_tails)
         if not far.size:
             continue
         row = far[np.argmax(distance[far])]

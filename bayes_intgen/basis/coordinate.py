@@ -14,6 +14,8 @@ from bayes_intgen._typing import Array
 FAR_GAP = 6.0
 # Maximum number of outliers at one end. The range of a basis leaves them out.
 MAX_FAR_CELLS = 3
+# Maximum share of the values that outliers at one end are.
+MAX_FAR_SHARE = 0.01
 # Share of the spread that is added to an action that starts at zero before its logarithm is taken:
 # curves such as dose responses rise steeply from zero and are smooth on that scale. A larger
 # share biases changes from zero towards zero (rms z 1.27 and 1.20 at 0.15, over ten Emax and ten
@@ -78,6 +80,20 @@ class Coordinate:
     def standardise(self, values: Array) -> Array:
         """Standardise values, without transform or clipping."""
         return (values - self.centre) / self.spread
+
+    def beyond_gaps(self, values: Array) -> NDArray[np.bool_]:
+        """Whether values are far from all others, though perhaps too many to be outliers.
+
+        Examples
+        --------
+        >>> values = np.append(np.arange(98.0), [7e3, 8e3])
+        >>> int(Coordinate.of(values).beyond_gaps(values).sum())
+        2
+        """
+        distinct, counts = np.unique(values, return_counts=True)
+        z = replace(self, edge=0.0).transform(distinct)
+        first, last = _far_at_start(z, counts, 1.0), _far_at_start(z[::-1], counts[::-1], 1.0)
+        return np.asarray((values < distinct[first]) | (values > distinct[::-1][last]))
 
     def __call__(self, values: Array) -> Array:
         """Transform values after clipping them to the observed range."""
@@ -164,10 +180,10 @@ def interval_and_share(values: Array, points: Array) -> tuple[NDArray[np.intp], 
     return before, np.clip(share, 0, 1)
 
 
-def _far_at_start(z: Array, counts: NDArray[np.int_]) -> int:
+def _far_at_start(z: Array, counts: NDArray[np.int_], share: float = MAX_FAR_SHARE) -> int:
     """Number of outliers among distinct values, transformed and from one end to the other."""
     # No more values can be outliers.
     gaps = np.abs(np.diff(z[: MAX_FAR_CELLS + 1]))
     cells = np.cumsum(counts[: len(gaps)])
-    far = np.flatnonzero((gaps > FAR_GAP) & (cells <= min(MAX_FAR_CELLS, counts.sum() / 100)))
+    far = np.flatnonzero((gaps > FAR_GAP) & (cells <= min(MAX_FAR_CELLS, share * counts.sum())))
     return int(far[-1]) + 1 if far.size else 0

@@ -12,7 +12,7 @@ from bayes_intgen.cli.parsing import parse_cells, parse_labels
 from bayes_intgen.data.cells import Question, by_answer, open_questions, words_of_cells
 from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
 from bayes_intgen.data.files import INPUTS, is_streamed, kind_of, read_table
-from bayes_intgen.data.missing import words_of_missing
+from bayes_intgen.data.missing import MissingCells, words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
 from bayes_intgen.text.formats import align_columns, line_width, to_json
@@ -93,6 +93,7 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     head = is_streamed(source) and source.stat().st_size > MAX_BYTES
     cells = parse_cells(columns.cell)
     table = read_table(source, columns.regime or REGIME, head=head, cells=cells)
+    MissingCells().refuse_all(len(table))
     proposal = _proposal(table, columns)
     regime = proposal.columns("regime")
     if regime and regime[0] != (columns.regime or REGIME) and table[regime[0]].null_count():

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.schema import SINGLE_ROLES, Schema, refuse_unknown
-from bayes_intgen.data.tables import array_of, column_of
+from bayes_intgen.data.tables import array_of, as_table, column_of
 from bayes_intgen.errors import DataError
+from bayes_intgen.text.messages import quoted
 
 
 class ArrayOptions(TypedDict, total=False):
@@ -50,7 +51,9 @@ def table_of_arrays(
         labels = tuple(map(str, items(names, "names", "names of actions", DataError)))
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
-    masks = _masks(intervened, (rows, count))
+    table = as_table(actions) if names is None else None
+    named = labels if names is not None else None if table is None else table.columns
+    masks = _masks(masks_in_order(intervened, named), (rows, count))
     covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
     name = str(more.get("outcome_name", "outcome"))
     columns = {own: _column(array[:, k], own, rows) for k, own in enumerate(labels)}
@@ -71,6 +74,29 @@ def table_of_arrays(
 def _unused(name: str, others: Sequence[str]) -> str:
     """A name that no column has."""
     return name if name not in others else _unused(f"{name} of rows", others)
+
+
+def masks_in_order(intervened: ArrayLike, names: Sequence[str] | None) -> ArrayLike:
+    """Masks of a table in the order of the actions, which have names; others as they are.
+
+    Raises
+    ------
+    DataError
+        If its columns have other names, so that they may be in another order.
+    """
+    table = None if names is None else as_table(intervened)
+    if (
+        names is None
+        or table is None
+        or [*map(str, table.columns)] == [*map(str, range(len(names)))]
+    ):
+        return intervened
+    if {*table.columns} != {*names}:
+        raise DataError(
+            f"intervened has columns {quoted(table.columns)}, but the actions are {quoted(names)}; "
+            "give both the same names, or pass an array in the order of the actions"
+        )
+    return table.select(*names).to_numpy()
 
 
 def _masks(intervened: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:

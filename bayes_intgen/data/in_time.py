@@ -154,3 +154,12 @@ def step_of(gaps: Array) -> float:
     """Median positive time between rows; zero if no rows follow each other."""
     within = gaps[np.isfinite(gaps) & (gaps > 0)]
     return float(np.median(within)) if within.size else 0.0
+
+
+def refuse_without_past(rows: str, columns: CovariateColumns) -> NoReturn:
+    """Raise DataError on rows none of which has the earlier periods that act in it."""
+    remedy = option("give a shorter length in carryover", command="omit --carryover")
+    raise DataError(
+        f"no row{rows} has earlier rows for as long as its actions act; hold them for longer, "
+        f"number {columns.time!r} without gaps, or {remedy}"
+    )

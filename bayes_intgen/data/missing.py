@@ -124,6 +124,12 @@ class MissingCells:
             f"cells: {_spelled({'': 'drop'})}{or_level if levels else ''}"
         )
 
+    def refuse_all(self, complete: int) -> None:
+        """Raise DataError if there are no ``complete`` rows."""
+        if not complete:
+            of_rows = f"no row without missing cells; all {self.total} have some"
+            raise DataError(f"the source holds {of_rows if self.total else 'no rows'}")
+
     def warn(self, actions: Sequence[str], rows: int) -> None:
         """Warn of the rows that were left out of ``rows`` rows, if any.
 

@@ -17,7 +17,7 @@ from bayes_intgen._arguments import whole_number
 from bayes_intgen._work import in_threads, stage
 from bayes_intgen.data.files import Paths, listed, parquet_tables
 from bayes_intgen.data.first_pass import SAMPLE_ROWS, Digest, Reservoir, applied
-from bayes_intgen.data.in_time import WithPast
+from bayes_intgen.data.in_time import WithPast, refuse_without_past
 from bayes_intgen.data.rows import (
     Observations,
     OutcomeKind,
@@ -57,11 +57,7 @@ class OutOfCoreRows(Rows):
     def __init__(self, schema: Schema, first_pass: Reservoir, passes: Passes) -> None:
         missing = first_pass.missing
         schema.refuse_missing(missing)
-        if not first_pass.counts:
-            kind = "no rows"
-            if missing.total:
-                kind = f"no row without missing cells; all {missing.total} have some"
-            raise DataError(f"the source holds {kind}")
+        missing.refuse_all(sum(first_pass.counts.values()))
         schema = schema.with_two_valued(first_pass.values)
         self._schema, self._first_pass, self._passes = schema, first_pass, passes
         passes.first = passes.made
@@ -91,10 +87,7 @@ class OutOfCoreRows(Rows):
         steps = (*self._steps, *earlier, WithPast(function, periods))
         first_pass = self._sampled(steps)
         if not first_pass.counts:
-            raise DataError(
-                "no row has earlier rows for as long as its actions act; hold them for longer, or "
-                "give a shorter length in carryover"
-            )
+            refuse_without_past("", self.columns)
         return self._replace(
             _steps=steps,
             _transformations=(),

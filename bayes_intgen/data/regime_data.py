@@ -12,7 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, at_most_three
 from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.group_means import with_group_means
-from bayes_intgen.data.missing import summed
+from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.rows import BY_COLUMN, Observations
 from bayes_intgen.data.schema import Options, Schema, shows_options
 from bayes_intgen.data.tables import KINDS, as_table
@@ -208,9 +208,11 @@ class RegimeData(Observations):
         masks: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Read and validate complete rows, and warn of those that were left out."""
+        MissingCells().refuse_all(len(table))
         schema = schema.with_levels(schema.contents_of([table]))
         rows, numbers, missing = schema.read(table, masks=masks)
         schema.refuse_missing(missing)
+        missing.refuse_all(len(rows))
         schema = schema.with_two_valued(list(map(at_most_three, rows.smooth_columns.T)))
         levels = {"categories": schema.categories, "columns": schema.columns}
         data = cls(**{**vars(rows), **levels, "dropped": missing.rows})
@@ -311,14 +313,15 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     Raises
     ------
     DataError
-        If columns or their roles differ, a level is new, or a regime label has another meaning;
-        the message names it.
+        If there are no new rows, columns or their roles differ, a level is new, or a regime label
+        has another meaning; the message names it.
 
     Examples
     --------
     >>> len(with_rows(data, data.only(["red"]))) - len(data)
     300
     """
+    MissingCells().refuse_all(len(new))
     _refuse_other_columns(data, new)
     for label, meaning in new.columns.meanings.items():
         if data.columns.meanings.get(label, meaning) != meaning:

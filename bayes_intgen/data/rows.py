@@ -438,7 +438,7 @@ do(green) itself.
             f"actions {quoted(self.names)}"
         )
         labels = {self.label(mask): count for mask, count in self.regimes.items()}
-        width = max(map(len, labels))
+        width = max(map(len, labels), default=0)
         kinds = (("covariates", self.columns.names), ("groups", self.columns.groups))
         lines = [
             head,
@@ -797,16 +797,19 @@ def rows_needed(n_actions: int) -> int:
     return ROWS_PER_UNKNOWN * (2 * n_actions + 1)
 
 
-def check_enough_rows(data: Rows) -> None:
-    """Raise DataError on too few rows, or an action or outcome that does not vary."""
+def check_enough_rows(data: Rows, which: str = "") -> None:
+    """Raise DataError on too few rows, or an action or outcome that does not vary.
+
+    ``which`` says in a message which rows these are, if not those without missing cells.
+    """
     sample, rows = data.in_memory, len(data)
     needed = rows_needed(len(sample.names))
     if rows < needed:
         others = sum(sample.dropped.values())
         complete = f" without missing cells (of {rows + others})" if others else ""
         raise DataError(
-            f"{rows} rows{complete} are fewer than a fit can use: {len(sample.names)} actions "
-            f"need at least {needed}"
+            f"{rows} rows{which or complete} are fewer than a fit can use: {len(sample.names)} "
+            f"actions need at least {needed}"
         )
     for name, levels, column in zip(sample.names, sample.categories, sample.actions.T, strict=True):
         never = ": it is {} in every row; omit it, or add rows in which it differs"

@@ -115,6 +115,11 @@ def numeric_column(
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table[name]
+    if series.dtype == nw.Object:
+        # Decimals of databases, and numbers beside None.
+        column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
+        if column.dtype.kind in "iuf":
+            return np.asarray(column, dtype=np.float64)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise error(f"column {name!r} holds {_not_numbers(series, first_row)}")
     if series.dtype == nw.Float64 and not series.null_count():
@@ -143,7 +148,7 @@ def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
         # narwhals has no name for some types of NumPy, such as complex numbers.
         known = str(series.dtype) if series.dtype != nw.Unknown else type(cells[0]).__name__
         kind = "categories" if is_categorical(series) else known
-        return f"{kind}, {such}, not numbers"
+        return f"{kind}, {such}, not numbers; make all numbers, dates or text"
     return f"text {such}{remedy_of_text(name, cells) or ', not numbers'}"
 
 

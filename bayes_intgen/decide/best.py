@@ -13,7 +13,7 @@ from bayes_intgen._arguments import instance, items, probability, real_number
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, decoded_table
 from bayes_intgen.data.queries import checked_points, named_points
-from bayes_intgen.decide.decision import MEAN, Decision, Objective, risk_measure
+from bayes_intgen.decide.decision import MEAN, Decision, Objective, remedy_of_costs, risk_measure
 from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import BestOfDraws, Search
 from bayes_intgen.errors import ModelError, PointsError
@@ -352,7 +352,7 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     """Find the cheapest plan with a value; see :meth:`bayes_intgen.Posterior.cheapest`."""
     target, problem = real_number(target, "target"), search.problem
     if not any(problem.costs):
-        raise ModelError("the cheapest plan needs costs; write Decision(cost={action: ...})")
+        raise ModelError(f"the cheapest plan needs costs; write {remedy_of_costs()}")
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
     best = search.best()

@@ -70,10 +70,14 @@ class Decision:
         for name, own in checked.items():
             object.__setattr__(self, name, own)
         if self.budget is not None and not self.cost:
-            remedy = option("cost", "{action: cost per unit}", command="--cost ACTION=1")
-            raise ModelError(f"a budget needs costs; write {remedy}")
+            raise ModelError(f"a budget needs costs; write {remedy_of_costs()}")
         if self.value == 0:
             raise ModelError("a value of 0 makes all plans alike; give the worth of a unit")
+
+
+def remedy_of_costs() -> str:
+    """How to give costs, in the interface in use."""
+    return option("cost", "{action: cost per unit}", command="--cost ACTION=1")
 
 
 def _checked_cost(cost: Any, name: str) -> float | dict[Label, float]:

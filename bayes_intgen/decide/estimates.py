@@ -32,7 +32,7 @@ from bayes_intgen.posterior.draws import (
 )
 from bayes_intgen.posterior.schema import draw_coordinates
 from bayes_intgen.text.formats import align_columns, format_estimate, format_number
-from bayes_intgen.text.messages import unknown_name
+from bayes_intgen.text.messages import quoted, unknown_name
 
 # Columns of answers besides those of newdata.
 ANSWERS = ("term", "contrast", "estimate", "sd", "low", "high", "supported")
@@ -70,6 +70,7 @@ class NewRows(NamedTuple):
             return pd.DataFrame(named_points(points, names, categories))
 
         usual, table = named(default_point(posterior)[None]), None
+        known = (*names, *posterior.terms.covariates.every)
         if newdata is None:
             frame = usual
         elif isinstance(newdata, str):
@@ -78,13 +79,18 @@ class NewRows(NamedTuple):
         elif (table := as_table(newdata)) is not None:
             frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
         elif isinstance(newdata, Mapping):
-            frame = _frame_of_columns(newdata, names, (*names, *posterior.terms.covariates.every))
+            frame = _frame_of_columns(newdata, names, known)
         elif is_list_of_dicts(newdata):
             frame = pd.DataFrame(newdata)
         else:
             frame = named(checked_points(newdata, names, categories))
         if not len(frame):
             raise PointsError("newdata has no rows")
+        lacking = {_folded(name): name for name in known if name not in frame}
+        for name in frame:
+            # Its own name would be kept, and another value be taken for it in silence.
+            if own := lacking.get(_folded(name)):
+                raise PointsError(f"newdata: rename column {name!r} to {own!r}, as the fit has it")
         taken = [name for name in frame if name in ANSWERS]
         if taken:
             raise PointsError(f"newdata: rename column {taken[0]!r}, a name of the answer's")
@@ -266,9 +272,16 @@ def _groups(
         every = every[[name for name in every if name in (*columns, *requests[0].labels)]]
         # Without any column all rows are alike.
         keys = [every[name] for name in every] or [np.zeros(len(every))]
-        groups = every.groupby(keys, sort=False, dropna=False)
-        which, every = groups.ngroup().to_numpy(), every.loc[groups.head(1).index]
+        try:
+            groups = every.groupby(keys, sort=False, dropna=False)
+            which, every = groups.ngroup().to_numpy(), every.loc[groups.head(1).index]
+        except TypeError as error:
+            raise PointsError(f"by: {quoted(columns)} must hold single values ({error})") from error
     return every.reset_index(drop=True), which.reshape(len(requests), -1)
+
+
+def _folded(name: Any) -> str:
+    return str(name).strip().casefold()
 
 
 def _frame_of_columns(

@@ -166,13 +166,10 @@ def test_split_takes_points_of_both_options(fit, tmp_path, run) -> None:
     both = run(*command, "--points", tmp_path / "points.csv").out
     assert both == run(*command, *second).out
     assert both != run(*command).out
-    for text, message in (
-        ("red,green\n", "holds no points"),
-        ("red\n1\n", "has no column 'green'"),
-    ):
+    for text, is_so in (("red,green\n", "holds no points"), ("red\n1\n", "has no column 'green'")):
         (tmp_path / "points.csv").write_text(text)
         error = run("split", fit, "--rows", 100, "--points", tmp_path / "points.csv", code=1).err
-        assert f"points.csv {message}" in error
+        assert f"points.csv {is_so}" in error
 
 
 def test_split_of_a_decision_needs_no_points(fit, run) -> None:
@@ -189,11 +186,9 @@ def test_split_of_a_decision_needs_no_points(fit, run) -> None:
         (["best", "--risk", "median"], "unknown risk 'median'"),
         (["next", "-e", "red"], "has no rows; write red:500"),
         (["next", "-e", "red:many"], "which is not a number"),
-        (
-            ["next", "-e", "red:2.5"],
-            "is '2.5', which is not a whole number",
-        ),
+        (["next", "-e", "red:2.5"], "is '2.5', which is not a whole number"),
         (["next", "-e", "red:1:2:3"], "too many parts"),
+        (["cheapest", "--target", "1"], "needs costs; write --cost ACTION=1"),
         (["split"], "give either --rows"),
         (["split", "--rows", "5", "--width", "1"], "give either --rows"),
         (["split", "--rows", "5", "--row-cost", "rod=1"], "unknown regime 'rod'"),

@@ -306,6 +306,8 @@ def test_labels_without_a_clue_are_asked_about(tmp_path, run) -> None:
 
 def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
     frame = trial().drop(columns="study")
+    frame[:0].to_csv(tmp_path / "none.csv")
+    assert "no rows" in run("describe", tmp_path / "none.csv", code=console.UNUSABLE).err
     roles, _, text = described(frame, tmp_path, run)
     assert {*roles.values()} == {"outcome?", "unused"}
     assert "Which column says which actions were set in a row? --regime COLUMN" in text

@@ -68,6 +68,8 @@ def test_other_columns_are_named(data, names, options, message) -> None:
     new = bi.RegimeData.from_arrays(*arrays, names, **{"outcome_name": "intensity", **options})
     with pytest.raises(bi.DataError, match=message):
         with_rows(data, new)
+    with pytest.raises(bi.DataError, match="holds no rows"):
+        with_rows(data, new.take([]))
 
 
 def test_new_levels_are_named() -> None:
@@ -79,9 +81,7 @@ def test_new_levels_are_named() -> None:
 
 def test_meanings_of_labels_add_up_and_may_not_contradict() -> None:
     frame = pd.DataFrame({"tv": [1.0, 2, 3, 4, 5, 6] * 10, "radio": [3.0, 1, 4, 1, 5, 9] * 10})
-    frame = frame.assign(
-        y=frame["tv"] ** 2, test=["BAU", "BAU", "first", "BAU", "BAU", "first"] * 10
-    )
+    frame = frame.assign(y=frame["tv"] ** 2, test=["BAU", "BAU", "first"] * 20)
 
     def read(frame: pd.DataFrame, **labels: str | None) -> bi.RegimeData:
         return bi.RegimeData.from_frame(frame, ["tv", "radio"], "y", "test", labels=labels)

@@ -428,10 +428,8 @@ def test_unusable_columns_raise(source, spoil, changes, message, client) -> None
 
 def test_sources_without_rows_or_of_no_kind_raise(client) -> None:
     none = table()[:0]
-    for source, more in (
-        ([none], {}),
-        (dd.from_pandas(none, npartitions=2), {"client": client}),
-    ):
+    of_dask = (dd.from_pandas(none, npartitions=2), {"client": client})
+    for source, more in ((none, {}), ([none], {}), of_dask):
         with pytest.raises(bi.DataError, match="no rows"):
             read(source, **more)
     with pytest.raises(bi.DataError, match="source must be a table .*, a path, .*, not int"):

@@ -54,6 +54,7 @@ POINTS = np.array([[-0.5, 0.3], [0.4, -0.6], [0.8, 0.5]])
 TRUTH = np.tanh(POINTS[:, 0]) + 0.5 * POINTS[:, 1]
 DELAYED = {"tv": bi.Adstock(0.5, delay=2, length=2)}
 OPEN = dict.fromkeys(NAMES, bi.Adstock())
+LONG = {"region": np.arange(960) // 160, "week": np.arange(960) % 160, "regime": ""}
 
 
 def test_windows_are_of_the_same_unit_in_any_order() -> None:
@@ -231,14 +232,13 @@ def test_rows_of_a_fit_are_recognised_and_updated() -> None:
         ({}, {"unit": None}, {"tv": bi.Adstock()}, "two rows have the same week"),
         ({"week": 3}, {}, {"tv": bi.Adstock()}, "two rows of 'r0' have the same week"),
         ({}, {}, {"print": bi.Adstock()}, "carryover: unknown action 'print'"),
-        ({"tv": "a"}, {}, {"tv": bi.Adstock()}, "'tv' has named levels"),
-        ({}, {}, {"tv": bi.Adstock(0.95, length=90)}, "no row of .*shorter length"),
+        ({"tv": ["a", "b"] * 480}, {}, {"tv": bi.Adstock()}, "'tv' has named levels"),
+        ({}, {}, {"tv": bi.Adstock(0.95, 0, 90)}, "no row of .* 'week' without gaps.*shorter l"),
+        (LONG, {}, {"tv": bi.Adstock(0.95, 152)}, r"^6 rows \(of 960\) with the earlier periods"),
         ({}, {}, {"tv": 0.5}, "carryover\\['tv'\\] must be a Adstock.*bi.Adstock\\(\\)"),
     ],
 )
 def test_unusable_rows_and_models_are_refused(changes, options, carryover, message) -> None:
     frame = panel(0.0, persistence=0.9).assign(**changes)
-    if "tv" in changes:
-        frame["tv"] = np.where(frame.index % 2, "a", "b")
     with pytest.raises(bi.BayesIntgenError, match=message):
         bi.fit(read(frame, **options), bi.models.additive(carryover=carryover), progress=False)
