@@ -39,7 +39,7 @@ POINTS = 1000
 # Models on which the ridges run too: of a million rows each takes half a minute.
 COMPARED_MODELS = 4
 OURS = {"gp": "this library", "spline": "this library, splines"}
-LABELS = (*OURS.values(), "published (ridge a regime)", "topline (ridge on joint rows)")
+LABELS = (*OURS.values(), "published (ridge per regime)", "topline (ridge on joint rows)")
 
 
 @cache
@@ -75,7 +75,7 @@ def score(total: int, seed: int, actions: int, basis: str, quick: bool) -> list[
     if basis != "gp" or seed >= COMPARED_MODELS:
         return lines
     began = time.perf_counter()
-    note("published (ridge a regime)", began, _ridge.Separate(data).published(points))
+    note("published (ridge per regime)", began, _ridge.Separate(data).published(points))
     # A million rows of cubic terms take half a gigabyte in every copy that a ridge makes.
     del data, posterior, draws
     rng = np.random.default_rng(seed + 30_000)
@@ -110,9 +110,7 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
         own = [line for line in lines if line["estimator"] == label]
         if not own:
             continue
-        error_bars(
-            ax, own, "total", color=colour, marker=marker, label=label.replace(" a ", " per ")
-        )
+        error_bars(ax, own, "total", color=colour, marker=marker, label=label)
     own = [line for line in lines if line["estimator"] == LABELS[0]]
     totals = [line["total"] for line in own]
     label = "limit from single interventions (known forms, no shrinkage)"

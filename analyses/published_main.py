@@ -26,7 +26,7 @@ from _study import Row, arguments, command_of, options, publish_study
 
 # Means of the published code's own run, each about +- 0.01: arXiv 2506.04945.
 PUBLISHED = {
-    "published (ridge a regime)": 0.356,
+    "published (ridge per regime)": 0.356,
     "topline (ridge on joint rows)": 0.300,
     "averaged (ridge, as published)": 0.371,
     "observational (ridge)": 0.399,
@@ -34,12 +34,12 @@ PUBLISHED = {
 LABELS = (
     "this library",
     "topline (ridge on joint rows)",
-    "published (ridge a regime)",
+    "published (ridge per regime)",
     "averaged (ridge, as published)",
     "pooled (ridge)",
     "observational (ridge)",
     "topline (Bayesian)",
-    "a regression a regime (Bayesian)",
+    "a regression per regime (Bayesian)",
     "pooled (Bayesian)",
     "observational (Bayesian)",
 )
@@ -84,7 +84,7 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
     bayes("this library", data, bi.models.additive())
     began = time.perf_counter()
     separate = _ridge.Separate(data)
-    note("published (ridge a regime)", began, separate.published(points))
+    note("published (ridge per regime)", began, separate.published(points))
     began = time.perf_counter()
     note("averaged (ridge, as published)", began, separate.averaged(points))
     note("observational (ridge)", began, separate.observational(points))
@@ -93,7 +93,7 @@ def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> li
         note(label, began, _ridge.pooled(source)(points))
     if bayesian:
         bayes("topline (Bayesian)", joint, bi.models.pooled())
-        bayes("a regression a regime (Bayesian)", data, bi.models.saturated("polynomial"))
+        bayes("a regression per regime (Bayesian)", data, bi.models.saturated("polynomial"))
         bayes("pooled (Bayesian)", data, bi.models.pooled())
         bayes("observational (Bayesian)", data.only([]), bi.models.pooled())
     return lines
@@ -132,13 +132,12 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
             ax.scatter(values, at, s=9, alpha=0.35, color=colour, linewidths=0)
             ax.plot([values.mean()] * 2, [i - 0.36, i + 0.36], color=colour, linewidth=2.5)
             if name.startswith("rmse") and label in PUBLISHED:
-                mark = "mean, published code" if label == "published (ridge a regime)" else None
+                mark = "mean, published code" if label == "published (ridge per regime)" else None
                 ax.plot(PUBLISHED[label], i, "D", color="C3", markersize=5, label=mark)
         log_scale(ax, "x")
         ax.set_xlabel(f"{name} (units of the outcome)")
         ax.grid(axis="x", alpha=0.25)
-    names = [label.replace(" a regime", " per regime") for label in labels]
-    axes[0].set_yticks(range(len(labels)), names)
+    axes[0].set_yticks(range(len(labels)), labels)
     axes[0].invert_yaxis()
     legend(axes[0])
     models = len({row["seed"] for row in rows})

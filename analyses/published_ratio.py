@@ -39,7 +39,7 @@ from accuracy import residual_variances
 RATIOS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 QUICK_RATIOS = (0.5, 2.0)
 POINTS = 1000
-LABELS = ("this library", "published (ridge a regime)")
+LABELS = ("this library", "published (ridge per regime)")
 
 
 def split(ratio: float, actions: int, total: int) -> tuple[int, int]:
@@ -162,9 +162,7 @@ def draw_figure(rows: list[dict[str, str]], lines: list[dict[str, Any]], path: P
     figure, ax = plt.subplots(figsize=(7.5, 5.4))
     for label, colour, marker in zip(LABELS, ("C0", "0.45"), "os", strict=True):
         own = [line for line in lines if line["estimator"] == label]
-        error_bars(
-            ax, own, "ratio", color=colour, marker=marker, label=label.replace(" a ", " per ")
-        )
+        error_bars(ax, own, "ratio", color=colour, marker=marker, label=label)
     ratios = sorted({line["ratio"] for line in lines})
     actions, average = int(rows[0]["actions"]), int(rows[0]["average"])
     draw_limit(ax, rows, np.geomspace(ratios[0], ratios[-1], 400), 1 / (actions - 1))

@@ -27,7 +27,7 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.
 
 Row = dict[str, str]
 OURS = "this library"
-PUBLISHED, TOPLINE = "published (ridge a regime)", "topline (ridge on joint rows)"
+PUBLISHED, TOPLINE = "published (ridge per regime)", "topline (ridge on joint rows)"
 LEVELS = ("0.5", "0.9")
 BY_HAND = {"pooled rows": "pooled rows", "by hand": "experiments combined by hand"}
 INTERVALS = {
