@@ -110,9 +110,15 @@ def speed(what: str, actions: int, rows: int, column: str = "time", digits: int 
 
 
 def made_by(*names: str) -> str:
-    """Commits that made these tables of results, where they say so."""
-    every = [commit for name in names for commit in commits(RESULTS / f"{name}.csv")]
-    return ", ".join(f"`{commit}`" for commit in dict.fromkeys(every))
+    """Commits that made these tables of results, and the tables that do not name theirs."""
+    of = {name: commits(RESULTS / f"{name}.csv") for name in names}
+    every = dict.fromkeys(f"`{commit}`" for own in of.values() for commit in own)
+    silent = [name for name, own in of.items() if not own]
+    if not silent:
+        return f"Made by commit {', '.join(every)}."
+    if not every:
+        return "Made by an earlier commit that was not recorded."
+    return f"Made by commit {', '.join(every)}; {', '.join(silent)}: by one that was not recorded."
 
 
 def source(name: str) -> str:
@@ -480,8 +486,7 @@ def markdown(lines: Iterable[Sequence[str]]) -> str:
 def block(name: str) -> str:
     """A table, and below it the commits that made its results."""
     table, results = TABLES[name]
-    by = made_by(*results)
-    return markdown(table()) + (f"\n\nMade by commit {by}." if by else "")
+    return markdown(table()) + (f"\n\n{made_by(*results)}" if results else "")
 
 
 def updated(text: str) -> str:
