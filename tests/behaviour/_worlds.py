@@ -136,16 +136,8 @@ def spend(size: float = 0.5) -> Action:
 class Cause:
     """An observed cause: a covariate or a grouping.
 
-    Attributes
-    ----------
-    draw : callable
-        Draws the column, given a generator and the number of rows.
-    score : callable
-        Number of each cell, on which actions and outcome depend.
-    moves : float
-        Shift of every action per unit of the score.
-    adds : float
-        Change of the outcome per unit of the score.
+    ``draw`` draws the column, given a generator and the number of rows; ``score`` is the number of
+    each cell. Per unit of it every action shifts by ``moves``, and ``adds`` is added to outcomes.
     """
 
     draw: Callable[[np.random.Generator, int], np.ndarray]

@@ -36,13 +36,8 @@ def quadrature(program, names, centre, root, nodes: int):
     """Posterior moments by Gauss-Hermite quadrature over logarithms of the hyperparameters.
 
     The weights of the coefficients are integrated out exactly: the log density of the program is
-    quadratic in them, so that its gradients at unit vectors are its curvature.
-
-    Returns
-    -------
-    log_evidence : float
-    mean, sd : ndarray
-        Of the coefficients, then of the logarithms of the hyperparameters.
+    quadratic in them, so that its gradients at unit vectors are its curvature. Returns the log
+    evidence, and mean and sd of the coefficients, then of the logarithms of the hyperparameters.
     """
     size = program.terms.size
     sizes = [1 if name == "noise_sd" else len(centre) - 1 for name in names]

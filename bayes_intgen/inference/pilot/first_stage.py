@@ -87,6 +87,17 @@ def with_observed_causes(
     have_causes = likely.any() or len(sample.columns)
     if not have_causes or not any(term.role == "bias" for term in terms.terms):
         return terms, tuple(candidates)
+    # Without an order a level has no control variable: functions of its parents take its place.
+    of_parents = [
+        term
+        for term in candidates
+        if (k := term.action) is not None
+        and term.cross_action
+        and not terms.is_ordered(k)
+        and all(j < len(likely) and (j == k or likely[k, j]) for j in term.inputs)
+    ]
+    terms = terms.and_terms(of_parents)
+    candidates = [term for term in candidates if term not in of_parents]
     rows = sample if data is None else data
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
     series = sample if sample.time is None else rows.opening
