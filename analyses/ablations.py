@@ -89,6 +89,8 @@ ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
 PANELS = ("panel", "panel of levels", "panel of zeros")
+# Four actions with three named levels.
+NAMED, LABELS = "3 levels, named", np.array(["low", "middle", "high"], dtype=object)
 # Of analyses/rows_in_time.py.
 WEEKS = ("noise 0.5, held 4", "noise and causes 0.5, held 1", "noise and causes 0.8, held 4")
 TECHNIQUES = {
@@ -96,7 +98,7 @@ TECHNIQUES = {
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
     ),
     "control variables": Technique(
-        (*PANELS, "regions", "polynomial"), {"control_variables": False}
+        (*PANELS, "regions", "polynomial", NAMED), {"control_variables": False}
     ),
     "errors of control variables": Technique(PANELS, {"control_errors": False}),
     "usual actions": Technique(
@@ -192,7 +194,7 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         name, _, variant = kind.partition(", ")
         # Of normal causes and noise, or of lognormal ones.
         name = "linear" if name == "outliers" else name
-        world = WORLDS[name](5 if variant == "five" else 3, seed)
+        world = WORLDS[name]({"five": 5, "named": 4}.get(variant, 3), seed)
         count = round({"few rows": FEW, "many rows": MANY}.get(variant, 1) * rows)
         data = world.dataset(count, seed + 10_000)
     points, outcome = world.sample(world.names, POINTS, rng)
@@ -203,6 +205,10 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         arrays = data.actions, data.outcome, data.intervened, data.names
         data = bi.RegimeData.from_arrays(*arrays, covariates=idle, groups=groups)
         return Case(data, points, world.joint_effect(points))
+    if kind == NAMED:
+        named = LABELS[data.actions.astype(int)]
+        data = bi.RegimeData.from_arrays(named, data.outcome, data.intervened, data.names)
+        return Case(data, LABELS[points.astype(int)], world.joint_effect(points))
     if kind.startswith("outliers"):
         far = OUTLIER_DISTANCE * data.outcome.std() * rng.standard_normal(len(data))
         moved = data.outcome + far * (rng.random(len(data)) < OUTLIERS)

@@ -121,13 +121,13 @@ class AdditiveModel(Model):
                 terms.append(f.term(component, j, k))
         if data.columns.names:
             terms += self._adjustment(data, of_period).bias_candidates(delta)
-        for k, parents in enumerate(parents_of(data.names, self.graph)):
-            for j in parents:
-                f = _with_other(delta[k], data.names[j])
-                factors = of_period.margin(f.prior, k), of_period.margin(f.prior, j)
-                for c in pairwise(f.prior, *factors, of_period.rows):
-                    terms.append(f.term(c, *((k, j)[i] for i in c.inputs)))
+        terms += _of_parents(data, actions, dict(enumerate(parents_of(data.names, self.graph))))
         return (*terms, *self._finer_pairs(data, of_sample, candidates_only=True))
+
+    def functions_of_parents(
+        self, data: Observations, parents: Mapping[int, Sequence[int]], rows: int
+    ) -> tuple[Term, ...]:
+        return tuple(_of_parents(data, self._actions(data, rows), parents))
 
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         actions = self._actions(data)
@@ -311,6 +311,19 @@ def _refuse_unlike(data: Observations, priors: Sequence[Mechanism], actions: Seq
 
 def _interaction(names: tuple[str, ...], j: int, k: int, prior: Mechanism) -> Function:
     return Function(f"psi({names[j]}, {names[k]})", "interaction", None, prior)
+
+
+def _of_parents(
+    data: Observations, actions: _Actions, parents: Mapping[int, Sequence[int]]
+) -> Iterator[Term]:
+    """Functions of the parents of actions in their biases, each alone and with the action."""
+    bases = actions.of_period
+    for k, own in parents.items():
+        for j in own:
+            f = _with_other(actions.delta[k], data.names[j])
+            factors = bases.margin(f.prior, k), bases.margin(f.prior, j)
+            for c in pairwise(f.prior, *factors, bases.rows):
+                yield f.term(c, *((k, j)[i] for i in c.inputs))
 
 
 def _of_causes(data: Observations, j: int, k: int, prior: Mechanism) -> Iterator[Function]:

@@ -245,6 +245,12 @@ class Model(ABC):
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`."""
         return ()
 
+    def functions_of_parents(
+        self, data: Observations, parents: Mapping[int, Sequence[int]], rows: int
+    ) -> tuple[Term, ...]:
+        """Functions of the parents of some actions in their biases, for a sample of ``rows``."""
+        return ()
+
     def fit_tests(self, data: Observations, refinement: int = 1) -> tuple[Term, ...]:
         """Finer functions of each action, as alternatives in score tests of a fit."""
         return ()

@@ -51,8 +51,8 @@ def table_of_arrays(
         labels = tuple(map(str, items(names, "names", "names of actions", DataError)))
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
-    table = as_table(actions) if names is None else None
-    named = labels if names is not None else None if table is None else table.columns
+    # A table names its columns, which are the actions unless these have other names.
+    named = labels if names is not None else getattr(as_table(actions), "columns", None)
     masks = _masks(masks_in_order(intervened, named), (rows, count))
     covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
     name = str(more.get("outcome_name", "outcome"))
@@ -84,12 +84,11 @@ def masks_in_order(intervened: ArrayLike, names: Sequence[str] | None) -> ArrayL
     DataError
         If its columns have other names, so that they may be in another order.
     """
-    table = None if names is None else as_table(intervened)
-    if (
-        names is None
-        or table is None
-        or [*map(str, table.columns)] == [*map(str, range(len(names)))]
-    ):
+    table = as_table(intervened)
+    if names is None or table is None:
+        return intervened
+    # Of an array that became a frame, without names.
+    if [*map(str, table.columns)] == [*map(str, range(len(names)))]:
         return intervened
     if {*table.columns} != {*names}:
         raise DataError(

@@ -60,7 +60,7 @@ def with_observed_causes(
     progress: bool = False,
     usual_actions: bool = True,
 ) -> tuple[Decomposition, tuple[Term, ...]]:
-    """Learn the graph, and make biases functions of control variables.
+    """Learn the graph, and make biases functions of control variables, or of parents.
 
     Functions in a bias of actions that are less likely parents than without rows are no candidates
     if there are many of them.
@@ -87,18 +87,13 @@ def with_observed_causes(
     have_causes = likely.any() or len(sample.columns)
     if not have_causes or not any(term.role == "bias" for term in terms.terms):
         return terms, tuple(candidates)
-    # Without an order a level has no control variable: functions of its parents take its place.
-    of_parents = [
-        term
-        for term in candidates
-        if (k := term.action) is not None
-        and term.cross_action
-        and not terms.is_ordered(k)
-        and all(j < len(likely) and (j == k or likely[k, j]) for j in term.inputs)
-    ]
-    terms = terms.and_terms(of_parents)
-    candidates = [term for term in candidates if term not in of_parents]
     rows = sample if data is None else data
+    # Levels without an order have no control variable: functions of the parents take its place.
+    parents = [np.flatnonzero(own).tolist() for own in likely]
+    unordered = {k: own for k, own in enumerate(parents) if own and not terms.is_ordered(k)}
+    of_parents = model.functions_of_parents(sample, unordered, len(rows)) if unordered else ()
+    names, terms = {term.name for term in of_parents}, terms.and_terms(of_parents)
+    candidates = [term for term in candidates if term.name not in names]
     numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
     series = sample if sample.time is None else rows.opening
     # An action may depend on finer functions of covariates, too.
@@ -108,8 +103,7 @@ def with_observed_causes(
         if term.role in ("covariate", "group") and term.action is None
     ]
     for k in filter(terms.is_ordered, range(len(likely))):
-        parents = np.flatnonzero(likely[k]).tolist()
-        own = _causes(sample, series, terms, observed, numbers, k, parents)
+        own = _causes(sample, series, terms, observed, numbers, k, parents[k])
         if own is not None:
             causes[k] = own
     controls = control_variables(causes, sample, rows, progress) if causes else {}
