@@ -24,6 +24,8 @@ from _figures import column, legend, log_scale, save_figure
 from _scores import QUICK, STUDY, coverage, mean_and_error, mean_coverage, rms
 from _study import Row, arguments, command_of, options, publish_study
 
+# Share of the rows that train, as published.
+TRAIN_SHARE = 0.8
 # Means of the published code's own run, each about +- 0.01: arXiv 2506.04945.
 PUBLISHED = {
     "published (ridge per regime)": 0.356,
@@ -57,7 +59,7 @@ def joint_rows(model: Polynomial, rows: int, rng: np.random.Generator) -> bi.Reg
 def score(seed: int, actions: int, rows: int, bayesian: bool, quick: bool) -> list[Row]:
     """Score every estimator on one random model."""
     model = Polynomial.random(actions, seed)
-    train = round(0.8 * rows)
+    train = round(TRAIN_SHARE * rows)
     data = model.dataset(train, seed=seed + 10_000)
     rng = np.random.default_rng(seed + 20_000)
     joint = joint_rows(model, train, rng)
@@ -143,7 +145,7 @@ def draw_figure(rows: list[dict[str, str]], path: Path) -> None:
     models = len({row["seed"] for row in rows})
     figure.suptitle(
         f"{models} random polynomial models, {rows[0]['actions']} actions, "
-        f"{0.8 * float(rows[0]['rows']):,.0f} rows per regime: dots are models, bars means",
+        f"{TRAIN_SHARE * float(rows[0]['rows']):,.0f} rows per regime: dots are models, bars means",
         fontsize=10,
     )
     figure.tight_layout()

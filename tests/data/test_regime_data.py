@@ -120,7 +120,7 @@ BAD_ARRAYS = {
     "names": ((np.eye(20)[:, :2], np.arange(20), np.zeros((20, 2)), ["a"]), "one entry per action"),
     "flat actions": ((np.ones(20), np.ones(20), np.ones(20)), "actions must have shape"),
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
-    "masked mask": ((np.eye(2), np.ones(2), np.ma.masked_all((2, 2))), "intervened has masked"),
+    "masked mask": ((np.eye(2), np.ones(2), np.ma.masked_all((2, 2))), "has masked cells; say for"),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
     "mask columns": (
         (np.eye(2), np.ones(2), pd.DataFrame(np.eye(2)).add_prefix("b"), ["a", "b"]),

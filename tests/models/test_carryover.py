@@ -233,7 +233,7 @@ def test_rows_of_a_fit_are_recognised_and_updated() -> None:
         ({"week": 3}, {}, {"tv": bi.Adstock()}, "two rows of 'r0' have the same week"),
         ({}, {}, {"print": bi.Adstock()}, "carryover: unknown action 'print'"),
         ({"tv": ["a", "b"] * 480}, {}, {"tv": bi.Adstock()}, "'tv' has named levels"),
-        ({}, {}, {"tv": bi.Adstock(0.95, 0, 90)}, "no row of .* 'week' without gaps.*shorter l"),
+        ({}, {}, {"tv": bi.Adstock(0.95, 0, 90)}, "no row of .*week.*without gaps.*shorter length"),
         (LONG, {}, {"tv": bi.Adstock(0.95, 152)}, r"^6 rows \(of 960\) with the earlier periods"),
         ({}, {}, {"tv": 0.5}, "carryover\\['tv'\\] must be a Adstock.*bi.Adstock\\(\\)"),
     ],

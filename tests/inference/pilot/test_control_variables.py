@@ -105,8 +105,8 @@ def test_biases_of_named_levels_depend_on_likely_parents() -> None:
         named = labels[rows.actions.astype(int)]
         data = bi.RegimeData.from_arrays(named, rows.outcome, rows.intervened, rows.names)
         truth = world.joint_effect(points)
-        mean, _ = moments(fitted(data).joint_effect(labels[points]))
-        errors.append(np.std(mean - truth) / truth.std())
+        effect = fitted(data, simplify=seed > 5).joint_effect(labels[points])
+        errors.append(np.std(moments(effect)[0] - truth) / truth.std())
     # With functions of parents that need evidence one by one they are twice as large.
     assert np.mean(errors) < 0.25
 
