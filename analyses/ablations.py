@@ -89,8 +89,9 @@ ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
 PANELS = ("panel", "panel of levels", "panel of zeros")
-# Four actions with three named levels.
-NAMED, LABELS = "3 levels, named", np.array(["low", "middle", "high"], dtype=object)
+# Four actions with three named levels, and a panel of actions with four.
+NAMED, NAMED_PANEL = "3 levels, named", "panel of levels, named"
+LABELS = np.array(["low", "middle", "high", "highest"], dtype=object)
 # Of analyses/rows_in_time.py.
 WEEKS = ("noise 0.5, held 4", "noise and causes 0.5, held 1", "noise and causes 0.8, held 4")
 TECHNIQUES = {
@@ -98,7 +99,7 @@ TECHNIQUES = {
         (*ROUGH, "products", *REAL), NO_CANDIDATES, {"interactions": None}
     ),
     "control variables": Technique(
-        (*PANELS, "regions", "polynomial", NAMED), {"control_variables": False}
+        (*PANELS, "regions", "polynomial", NAMED, NAMED_PANEL), {"control_variables": False}
     ),
     "errors of control variables": Technique(PANELS, {"control_errors": False}),
     "usual actions": Technique(
@@ -173,7 +174,7 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
     rng = np.random.default_rng([seed, 12])
     if kind in REAL:
         return real(kind, seed, rows, rng)
-    if kind in PANELS:
+    if kind in (*PANELS, NAMED_PANEL):
         return panel(kind, rows, rng)
     if kind in WEEKS:
         return weekly(kind, seed)
@@ -279,7 +280,7 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
         return np.asarray(slope * curves)
 
     def settings(latent: np.ndarray) -> np.ndarray:
-        if kind == "panel of levels":
+        if kind.startswith("panel of levels"):
             return np.digitize(latent, (-1.0, 0.0, 1.0)).astype(float)
         return latent if kind == "panel" else np.maximum(latent + 0.5, 0.0)
 
@@ -298,7 +299,7 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
         every.append((actions, outcome, np.tile(mask, (rows, 1)), regions, season, common))
     actions, outcome, masks, regions, season, _ = map(np.concatenate, zip(*every, strict=True))
     data = bi.RegimeData.from_arrays(
-        actions,
+        LABELS[actions.astype(int)] if kind == NAMED_PANEL else actions,
         outcome,
         masks,
         ("tv", "radio", "search"),
@@ -308,7 +309,7 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
     points = settings(1.3 * rng.normal(size=(POINTS, 3)))
     # Averages are over the observational rows, as those of the fit are.
     truth = every[0][5].mean() + effects(points).sum(axis=1)
-    return Case(data, points, truth)
+    return Case(data, LABELS[points.astype(int)] if kind == NAMED_PANEL else points, truth)
 
 
 def two_years(rows: int, rng: np.random.Generator) -> Case:

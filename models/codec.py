@@ -44,6 +44,7 @@ from bayes_intgen.basis.control import (
     ControlError,
     ControlVariable,
     NormalScores,
+    ResidualBasis,
 )
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.covariates import CovariateColumns
@@ -66,7 +67,7 @@ _BASES: tuple[type[Any], ...] = (
     Constant, MonomialBasis, LinearBasis, HSGPBasis, Line, Parabola, Atom, PiecewiseLinear,
     PenalisedSpline, KarhunenLoeveBasis, ConcatenatedBasis, TensorProductBasis, CentredBasis,
     GroupIndicators, FourierBasis, ControlVariable, ControlBasis, ControlError,
-    RateError, PastActions, SumBasis,
+    RateError, PastActions, SumBasis, ResidualBasis,
 )  # fmt: skip
 # Classes in saved fits, by name.
 TAGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (

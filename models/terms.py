@@ -24,7 +24,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis
 from bayes_intgen.basis.categories import Categories
 from bayes_intgen.basis.combined import ConcatenatedBasis, PastActions, RateError, SumBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError
+from bayes_intgen.basis.control import ControlBasis, ControlError, ResidualBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.covariates import CovariateColumns
@@ -167,7 +167,7 @@ class Term:
     def cross_action(self) -> bool:
         """Whether the term makes a mechanism depend on another input than its own action."""
         basis = self.component.basis
-        if isinstance(basis, ControlBasis):
+        if isinstance(basis, ControlBasis | ResidualBasis):
             return len(basis.arguments) > 1
         others = (set(term.inputs) - {term.action} for term in self.summands)
         return isinstance(basis, PastActions) or any(others)
@@ -541,7 +541,9 @@ class Decomposition:
             if not np.any(weights):
                 return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
-            joint = units is not None and isinstance(basis, ControlBasis | ControlError)
+            joint = units is not None and isinstance(
+                basis, ControlBasis | ControlError | ResidualBasis
+            )
             covers = all(population is not None and population.covers(i) for i in others)
             if periods is not None and isinstance(basis, RateError | PastActions):
                 (k,) = term.inputs

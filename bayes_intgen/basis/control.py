@@ -6,7 +6,7 @@ same observed causes (Imbens and Newey, Econometrica 2009). In location-scale fa
 standardised residual says the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -77,6 +77,30 @@ class NormalScores:
         return np.where(kept, ends[at, 0], between), np.where(kept, ends[at, 1], between)
 
 
+def functions_of_causes(
+    bases: Sequence[Basis], arguments: Sequence[tuple[int, ...]], inputs: Array
+) -> Array:
+    """Constant and functions of some inputs, shape (n, 1 + M), from all inputs of an action."""
+    known: dict[tuple[Basis, int], Array] = {}
+
+    def of_one(basis: Basis, i: int) -> Array:
+        if (basis, i) not in known:
+            known[basis, i] = basis.matrix(inputs[:, [i]])
+        return known[basis, i]
+
+    columns = [np.ones((len(inputs), 1))]
+    for basis, own in zip(bases, arguments, strict=True):
+        if isinstance(basis, TensorProductBasis):
+            # Products share their factors.
+            factors = zip(basis.factors, own, strict=True)
+            columns.append(basis.multiplied([of_one(*factor).T for factor in factors]).T)
+        elif len(own) == 1:
+            columns.append(of_one(basis, *own))
+        else:
+            columns.append(basis.matrix(inputs[:, list(own)]))
+    return np.concatenate(columns, axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class ControlVariable:
     """Standardised residual of an action given its observed causes, a function of both.
@@ -110,24 +134,7 @@ class ControlVariable:
 
     def functions_of_causes(self, inputs: Array) -> Array:
         """Constant and functions of the causes, shape (n, 1 + M), from inputs, (n, 1 + causes)."""
-        known: dict[tuple[Basis, int], Array] = {}
-
-        def of_one(basis: Basis, i: int) -> Array:
-            if (basis, i) not in known:
-                known[basis, i] = basis.matrix(inputs[:, [i]])
-            return known[basis, i]
-
-        columns = [np.ones((len(inputs), 1))]
-        for basis, own in zip(self.bases, self.arguments, strict=True):
-            if isinstance(basis, TensorProductBasis):
-                # Products share their factors.
-                factors = zip(basis.factors, own, strict=True)
-                columns.append(basis.multiplied([of_one(*factor).T for factor in factors]).T)
-            elif len(own) == 1:
-                columns.append(of_one(basis, *own))
-            else:
-                columns.append(basis.matrix(inputs[:, list(own)]))
-        return np.concatenate(columns, axis=1)
+        return functions_of_causes(self.bases, self.arguments, inputs)
 
     @property
     def rows_of_bases(self) -> list[slice]:
@@ -206,6 +213,41 @@ class ControlBasis:
 
     def matrix(self, inputs: Array) -> Array:
         return self.at(inputs, self.control.matrix(inputs)[:, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualBasis:
+    """Functions of an action without an order, less their means given its observed causes.
+
+    They take the place of functions of a control variable, which needs an order.
+
+    Attributes
+    ----------
+    basis : Basis
+        Functions of the action, or of it and a parent.
+    arguments : tuple of int
+        Their arguments, positions among the inputs; the action has position 0.
+    of_causes : tuple of Basis
+        Functions of the causes.
+    causes : tuple of tuple of int
+        Arguments of each of these.
+    coefficients : ndarray, shape (1 + M, basis.size)
+        Of the regressions on a constant and the functions of the causes.
+    """
+
+    basis: Basis
+    arguments: tuple[int, ...]
+    of_causes: tuple[Basis, ...]
+    causes: tuple[tuple[int, ...], ...]
+    coefficients: Array
+
+    @property
+    def size(self) -> int:
+        return self.basis.size
+
+    def matrix(self, inputs: Array) -> Array:
+        means = functions_of_causes(self.of_causes, self.causes, inputs) @ self.coefficients
+        return np.asarray(self.basis.matrix(inputs[:, list(self.arguments)]) - means)
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def control_variables(
     causes = {k: own._replace(control=_start(own, some)) for k, own in causes.items()}
 
     def of_batch(batch: Observations) -> list[CrossProducts]:
-        return [_step(own.control, *_rows_of(own, batch)) for own in causes.values()]
+        return [_step(own.control, *rows_of(own, batch)) for own in causes.values()]
 
     def merge(before: list[CrossProducts], after: list[CrossProducts]) -> list[CrossProducts]:
         return [one.merged(other) for one, other in zip(before, after, strict=True)]
@@ -113,7 +113,7 @@ def _step(start: ControlVariable, functions: Array, action: Array, units: Array)
     return CrossProducts.of(functions, response, units, sd**2 / information, float(units @ hidden))
 
 
-def _rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
+def rows_of(causes: Causes, data: Observations) -> tuple[Array, Array, Array]:
     """Functions of causes, action and number of units in the rows where the action was not set."""
     rows = ~data.intervened[:, causes.inputs[0]]
     inputs = data.inputs[rows][:, list(causes.inputs)]
@@ -178,13 +178,29 @@ def _regression(
     return Regression(mean, root, float(variance), of_bases)
 
 
+def regressions(products: Array, bases: Sequence[Basis]) -> Array:
+    """Coefficients of regressions on the same bases, one column each, from cross products of all.
+
+    ``products`` are those of a constant, the functions of the bases, and the responses.
+    """
+    size = 1 + sum(basis.size for basis in bases)
+    means = np.zeros((size, len(products) - size))
+    for i, mean in enumerate(means.T, start=size):
+        own = [*range(size), i]
+        fit = _regression(CrossProducts(products[np.ix_(own, own)], products[0, 0]), bases)
+        mean[0] = products[0, i] / products[0, 0]
+        if fit is not None:
+            mean[:] = fit.mean
+    return means
+
+
 def _start(causes: Causes, data: Observations) -> ControlVariable:
     """Mean and log variance of an action given its causes, by some of the rows.
 
     Normal scores have a constant variance: among groups in which nearly all rows share a value it
     is hardly known, and would make outliers of the few others.
     """
-    functions, action, units = _rows_of(causes, data)
+    functions, action, units = rows_of(causes, data)
     start, fit = causes.control, None
     if isinstance(start.scale, Coordinate):
         return _with_log_variance(start, functions, start.scale(action), units)

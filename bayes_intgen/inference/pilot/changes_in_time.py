@@ -24,7 +24,7 @@ from bayes_intgen.basis.combined import (
     KarhunenLoeveBasis,
     TensorProductBasis,
 )
-from bayes_intgen.basis.control import CONTROL, ControlBasis
+from bayes_intgen.basis.control import CONTROL, ControlBasis, ResidualBasis
 from bayes_intgen.basis.coordinate import Coordinate
 from bayes_intgen.data.rows import Observations
 from bayes_intgen.inference.density.mode import Mode
@@ -107,15 +107,15 @@ def _changes(
 def _is_alone(term: Term) -> bool:
     """Whether a term is a function of its action, or of its control variable, alone."""
     basis = term.component.basis
-    if isinstance(basis, ControlBasis):
-        return basis.arguments == (CONTROL,)
+    if isinstance(basis, ControlBasis | ResidualBasis):
+        return basis.arguments in ((CONTROL,), (0,))
     return term.inputs == (term.action,)
 
 
 def _shape(terms: Sequence[Term], coefficients: Array) -> Basis:
     """Sum of terms, as one function."""
     bases = [t.component.basis for t in terms]
-    bases = [basis.basis if isinstance(basis, ControlBasis) else basis for basis in bases]
+    bases = [b.basis if isinstance(b, ControlBasis | ResidualBasis) else b for b in bases]
     return KarhunenLoeveBasis(reduce(ConcatenatedBasis, bases), coefficients[:, None])
 
 

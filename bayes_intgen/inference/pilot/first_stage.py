@@ -10,13 +10,25 @@ from numpy.typing import NDArray
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Basis, CentredBasis
 from bayes_intgen.basis.combined import RateError, TensorProductBasis
-from bayes_intgen.basis.control import ControlBasis, ControlError, ControlVariable, NormalScores
+from bayes_intgen.basis.control import (
+    ControlBasis,
+    ControlError,
+    ControlVariable,
+    NormalScores,
+    ResidualBasis,
+)
 from bayes_intgen.basis.evaluation import Evaluation
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.identification.graph import LIKELY_EDGE
 from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.density.mode import Mode
-from bayes_intgen.inference.pilot.action_regressions import MAX_ROWS, Causes, control_variables
+from bayes_intgen.inference.pilot.action_regressions import (
+    MAX_ROWS,
+    Causes,
+    control_variables,
+    regressions,
+    rows_of,
+)
 from bayes_intgen.inference.pilot.graph_evidence import (
     functions_of_action,
     log_bayes_factor,
@@ -94,7 +106,7 @@ def with_observed_causes(
     of_parents = model.functions_of_parents(sample, unordered, len(rows)) if unordered else ()
     names, terms = {term.name for term in of_parents}, terms.and_terms(of_parents)
     candidates = [term for term in candidates if term.name not in names]
-    numbers, causes = numbers_of_rows(sample), dict[int, Causes]()
+    numbers, causes, without_order = numbers_of_rows(sample), dict[int, Causes](), list[Causes]()
     series = sample if sample.time is None else rows.opening
     # An action may depend on finer functions of covariates, too.
     observed: list[Functions] = [
@@ -102,10 +114,13 @@ def with_observed_causes(
         for term in (*terms.terms, *(own for own in candidates if own.role == "covariate"))
         if term.role in ("covariate", "group") and term.action is None
     ]
-    for k in filter(terms.is_ordered, range(len(likely))):
+    for k in range(len(likely)):
         own = _causes(sample, series, terms, observed, numbers, k, parents[k])
-        if own is not None:
+        if own is not None and terms.is_ordered(k):
             causes[k] = own
+        elif own is not None:
+            without_order.append(own)
+    terms = _less_means(terms, without_order, rows, progress)
     controls = control_variables(causes, sample, rows, progress) if causes else {}
     for k, control in controls.items():
         inputs = causes[k].inputs
@@ -114,6 +129,46 @@ def with_observed_causes(
     if usual_actions and len(sample.columns):
         terms = terms.and_terms(usual_terms(sample, terms))
     return terms, tuple(candidates)
+
+
+def _less_means(
+    terms: Decomposition, causes: Sequence[Causes], data: Rows, progress: bool
+) -> Decomposition:
+    """Take functions of actions in their biases less their means given observed causes."""
+
+    def of_bias(own: Causes) -> list[Term]:
+        k, inputs = own.inputs[0], {*own.inputs}
+        every = (term for term in terms.terms if term.role == "bias" and term.action == k)
+        return [term for term in every if k in term.inputs and inputs.issuperset(term.inputs)]
+
+    def products(batch: Observations) -> list[Array]:
+        """Products of functions of causes with themselves and those of the actions."""
+        out, evaluation = [], Evaluation(batch.inputs)
+        for own in causes:
+            functions, _, units = rows_of(own, batch)
+            free = ~batch.intervened[:, own.inputs[0]]
+            each = (evaluation(t.component.basis, t.inputs) for t in of_bias(own))
+            columns = np.hstack([functions, np.vstack(list(each)).T[free]])
+            out.append((columns * units[:, None]).T @ columns)
+        return out
+
+    def merge(before: list[Array], after: list[Array]) -> list[Array]:
+        return [one + other for one, other in zip(before, after, strict=True)]
+
+    if not causes:
+        return terms
+    residuals = dict[str, Term]()
+    cross = data.joined.map_reduce(products, merge, "Regressions of actions", progress)
+    for own, sums in zip(causes, cross, strict=True):
+        means, end = regressions(sums, own.control.bases), 0
+        of_causes = own.control.bases, own.control.arguments
+        for term in of_bias(own):
+            basis, at = term.component.basis, tuple(map(own.inputs.index, term.inputs))
+            start, end = end, end + basis.size
+            residual = ResidualBasis(basis, at, *of_causes, means[:, start:end])
+            component = replace(term.component, basis=residual)
+            residuals[term.name] = replace(term, inputs=own.inputs, component=component)
+    return replace(terms, terms=tuple(residuals.get(t.name, t) for t in terms.terms))
 
 
 def _causes(
