@@ -359,9 +359,12 @@ def plot(
 
     mpl.use("agg")
     posterior = load_fit(fit)
-    point = {**default_point(posterior), **checked_point(at, posterior)}
+    others = checked_point(at, posterior)
     names = parsing.parse_names(action, posterior.actions) or list(posterior.actions)
     refuse_unknown_actions(names, posterior.actions, PointsError)
+    if len(names) == 1 and names[0] in others:
+        raise PointsError(f"--at: the plot runs along {names[0]!r}; give values of other actions")
+    point = {**default_point(posterior), **others}
     figure = draw_panels(over.view(posterior), names, point, over.level, outcomes)
     picture = io.BytesIO()
     try:
