@@ -135,8 +135,8 @@ def bias_of_rows(posterior: PosteriorDraws, data: Rows, action: str) -> xr.Datas
     --------
     >>> bias_of_rows(posterior, data, "red")
     Traceback (most recent call last):
-    bayes_intgen.errors.PointsError: the bias of 'red' is a function of 'red' alone: no observed \
-cause is likely to move it, so that it has no control variable
+    bayes_intgen.errors.PointsError: the bias of 'red' has no control variable: no observed cause \
+is likely to move it
     """
     data = support_of(posterior).rows_of_fit(data).this_period
     refuse_unknown_actions([action], posterior.actions, PointsError)
@@ -145,10 +145,9 @@ cause is likely to move it, so that it has no control variable
     bases = [(t.component.basis, list(t.inputs)) for t in own]
     controls = [(b.control, i) for b, i in bases if isinstance(b, ControlBasis)]
     if not controls:
-        raise PointsError(
-            f"the bias of {action!r} is a function of {action!r} alone: no observed cause is "
-            "likely to move it, so that it has no control variable"
-        )
+        unlikely, named = "no observed cause is likely to move it", "its levels have no order"
+        why = unlikely if terms.is_ordered(k) else named
+        raise PointsError(f"the bias of {action!r} has no control variable: {why}")
     rows = data.in_memory.sample(DRAWN_ROWS)
     inputs = rows.inputs[~rows.intervened[:, k]]
     (control, of_control), *_ = controls
