@@ -48,9 +48,10 @@ MIN_PADDED = 64
 # Minimum expected acceptance rate of a surrogate, and number of points at which it is estimated.
 MIN_ACCEPTANCE_RATE, N_COMPARED = 0.6, 24
 # Maximum ratio of data precision to prior precision in any direction. The cap changes derivatives
-# of the density in the fourth digit; single precision without it changes them in the third, or in
-# the first where prior standard deviations have grown thirtyfold.
-MAX_PRECISION_RATIO = 1e4
+# of the density in the third digit, and the share of accepted proposals next to nothing. With
+# 1e4 rounding in single precision left matrices of a fit to ten million rows not positive definite:
+# three in four iterations diverged.
+MAX_PRECISION_RATIO = 1e3
 # Maximum ratio of prior standard deviations to those at the expansion point. Beyond it the log
 # evidence continues linearly in their logarithms: rounding would leave no positive definite matrix.
 # The gradient omits how these slopes depend on other prior standard deviations; trajectories are

@@ -118,8 +118,10 @@ def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> Non
     approximation = Approximation.of(posterior, posterior.start, progress=False)
     mode, draws = approximation.point, approximation.points(40, np.random.default_rng(0))
     both = [approximate(posterior, mode, draws[:24], dtype) for dtype in (np.float32, np.float64)]
-    errors = [np.std(log_ratio(posterior, each, draws[24:])) for each in both]
-    assert errors[0] == pytest.approx(errors[1], abs=0.1)
+    padded = np.pad(draws[24:], ((0, 0), (0, both[0].compiled.size - len(mode))))
+    single, double = ([*map(jax.jit(own.compiled.potential), padded)] for own in both)
+    # Errors of 0.2 come with divergent trajectories from ten million rows on.
+    np.testing.assert_allclose(single, double, atol=0.05)
     scales = posterior.priors.positions["scale"]
     for shift in (2.0, 3.5, 5.0):
         wide = mode.copy()
