@@ -317,7 +317,6 @@ def test_slopes_of_groups_are_dependence() -> None:
     assert "depend" not in population(sloped.contrast(TV, FROM, given=given))
     promo = sloped.contrast(PROMO, FROM, given=given)
     assert population(promo).endswith("the effect of promo does not depend on region in this model")
-    # Only covariates moderate.
     assert "unmoderated" not in promo.attrs
 
 

@@ -116,10 +116,7 @@ def test_shapes_are_priors_of_single_actions(tmp_path, run) -> None:
     run(*words, "--shape", "dose=increasing,TV spend=increasing concave")
     model = bi.load(fit).model
     shapes = {name: (type(own), own.shape) for name, own in model.unconfounded.items()}
-    assert shapes == {
-        "dose": (bi.Levels, "increasing"),
-        "TV spend": (bi.GP, "increasing concave"),
-    }
+    assert shapes == {"dose": (bi.Levels, "increasing"), "TV spend": (bi.GP, "increasing concave")}
     assert model.bias["dose"].shape == "free"
     assert "unknown shape 'rising'" in run(*words, "--shape", "dose=rising", code=1).err
     assert "--levels or --shape: " in run(*words, "--shape", "radio=increasing", code=1).err

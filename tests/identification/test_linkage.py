@@ -124,9 +124,7 @@ def test_supported_points_are_identified_whatever_the_interactions() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("product", [True, False])
-def test_supported_points_are_exactly_the_identified_ones_with_few_values(
-    product: bool,
-) -> None:
+def test_supported_points_are_exactly_the_identified_ones_with_few_values(product: bool) -> None:
     rng = np.random.default_rng(0 if product else 1)
     supported = identified = points = designs = 0
     while designs < 200:

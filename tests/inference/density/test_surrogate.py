@@ -62,7 +62,6 @@ def test_value_and_gradient_are_exact_at_the_expansion_point(case) -> None:
         surrogate = block_statistics(expansion, [every[::2], every[1::2]])
         value, gradient = surrogate.value_and_grad(reference)
         exact, slope = posterior.value_and_grad(reference)
-        # Up to single precision.
         assert value == pytest.approx(exact, abs=0.01)
         np.testing.assert_allclose(gradient, slope, atol=0.05)
     # Negative control: elsewhere they differ.
@@ -111,10 +110,8 @@ def test_compiled_density_equals_the_numpy_one(case) -> None:
 
 
 def test_single_precision_suffices_for_millions_of_rows_and_wide_priors() -> None:
-    # The same few rows again and again would be interpolated, with scales that grow until rounding
-    # decides where the mode is.
-    few = marginal_posterior(WORLD.dataset(40_000, seed=0), MODEL)
-    posterior = of_more_rows(few, 20)
+    # Repetitions of fewer rows would be interpolated, with scales up to where rounding decides.
+    posterior = of_more_rows(marginal_posterior(WORLD.dataset(40_000, seed=0), MODEL), 20)
     approximation = Approximation.of(posterior, posterior.start, progress=False)
     mode, draws = approximation.point, approximation.points(40, np.random.default_rng(0))
     both = [approximate(posterior, mode, draws[:24], dtype) for dtype in (np.float32, np.float64)]
