@@ -321,7 +321,7 @@ def times() -> list[list[str]]:
         "first fit": (OURS, "time", 2),
         "later fit": (OURS, "warm", 1),
         "Laplace": ("this library, Laplace", "warm", 1),
-        **{name: (name, "time", 2) for name in ("mgcv", "scikit-learn", "pyfixest")},
+        **{name: (name, "warm", 2) for name in ("mgcv", "scikit-learn", "pyfixest")},
     }
     measured = {row["what"] for row in rows_of("benchmark_speed")}
     columns = {name: cell for name, cell in columns.items() if cell[0] in measured}
