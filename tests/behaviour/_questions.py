@@ -393,7 +393,7 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
             drawn.append(fit.plot_bias(name, case.data))
         except bi.PointsError as error:
             refusals.append(str(error))
-    assert all(text.endswith("so that it has no control variable") for text in refusals)
+    assert all("has no control variable: " in text for text in refusals)
     for picture in drawn:
         getattr(picture, "figure", picture).draw_without_rendering()
     plt.close("all")
