@@ -288,10 +288,12 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
         if not columns:
             raise DataError("X has no column left for the actions; name fewer covariates or groups")
-        try:
-            actions = np.stack([c.astype(np.float64) for c in columns.values()], axis=1)
-        except ValueError as error:
-            raise DataError(f"the columns of actions must be numbers ({error})") from error
+        actions = np.empty((len(next(iter(columns.values()))), len(columns)))
+        for values, (name, column) in zip(actions.T, columns.items(), strict=True):
+            try:
+                values[:] = column.astype(np.float64)
+            except ValueError as error:
+                raise _no_numbers(name) from error
         return actions, others
 
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
@@ -314,10 +316,15 @@ def _refuse_text(X: ArrayLike) -> None:  # noqa: N803
     table = as_table(X)
     for name, kind in {} if table is None else table.schema.items():
         if not (kind.is_numeric() or kind.is_boolean()):
-            raise DataError(
-                f"column {name!r} of X holds no numbers; encode levels first, such as with "
-                "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
-            )
+            raise _no_numbers(name)
+
+
+def _no_numbers(column: str) -> DataError:
+    """Error of a column of levels."""
+    return DataError(
+        f"column {column!r} of X holds no numbers; encode levels first, such as with "
+        "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
+    )
 
 
 def _effect_in_rows(
