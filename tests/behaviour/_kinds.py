@@ -376,7 +376,9 @@ KINDS: dict[str, Callable[..., Case]] = {
         World({"promo": switch(), "size": named({"small": -0.5, "medium": 0.1, "large": 0.9})})
     ),
     "named_levels": lambda: case_of(
-        World({"drug": named({"placebo": 0.0, "a": 1.0, "b": -0.5}), "dose": numbers()})
+        World({"drug": named({"no": 0, "a": 1, "b": -1}), "dose": numbers()}, {"season": SEASON}),
+        options={"covariates": ["season"]},
+        given={"season": 0.7},
     ),
     # Hardly any two rows have all levels in common.
     "many_named_levels": lambda: case_of(

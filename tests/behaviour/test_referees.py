@@ -168,8 +168,7 @@ def test_a_program_works_in_either_precision() -> None:
     data = case_of(world, rows=60).data
     data = data.add_lift_test("red", -1.0, 1.0, effect=2.0, se=0.5)
     program = fitted(data, bi.models.additive("linear"), draws=50).program(data)
-    own = jax.config.jax_enable_x64
-    densities = []
+    own, densities = jax.config.jax_enable_x64, list[float]()
     try:
         for x64 in (False, True, False, True):
             numpyro.enable_x64(x64)

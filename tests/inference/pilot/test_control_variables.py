@@ -185,8 +185,7 @@ def test_picture_of_a_bias_names_levels_at_their_values() -> None:
     ax = fitted(data).plot_bias("tv", data)
     assert ax.get_xticks().tolist() == [0.0, 10.0]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "10"]
-    dots = np.asarray(ax.collections[0].get_offsets())
-    assert set(dots[:, 0]) == {0.0, 10.0}
+    assert set(np.asarray(ax.collections[0].get_offsets())[:, 0]) == {0.0, 10.0}
     plt.close("all")
 
 
