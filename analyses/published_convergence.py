@@ -6,7 +6,8 @@
 For each random polynomial model and total number of rows, from 1,000 to the largest: the root mean
 square error of the joint effect at 1000 joint points, for this library and the published estimator
 of arXiv 2506.04945, with the total split evenly over the K + 1 regimes, and for a ridge regression
-on as many joint rows. The other estimators run on the first four models. Beside them the limit
+on as many joint rows. The other estimators run on the first four models. For this library also the
+error at those points that it calls supported. Beside them the limit
 
     limit^2 = [ sum_j s_j^2 (1 + d) + (K - 1)^2 s_0^2 ] / N,    d = 2,
 
@@ -58,12 +59,11 @@ def score(total: int, seed: int, actions: int, basis: str, quick: bool) -> list[
     least = f"{limit_of_one_row(actions, seed) / np.sqrt(rows):.6f}"
     lines: list[Row] = []
 
-    def note(label: str, began: float, estimate: np.ndarray, covered: float | None = None) -> None:
+    def note(label: str, began: float, estimate: np.ndarray, **ours: str) -> None:
         row = {**job, "rows": rows, "estimator": label, "error": f"{rms(estimate - truth):.6f}"}
-        row["limit"] = least
-        row["coverage90"] = "" if covered is None else f"{covered:.4f}"
+        row |= {"limit": least, "points supported": "", "error supported": "", "coverage90": ""}
         row["seconds"] = f"{time.perf_counter() - began:.1f}"
-        lines.append(row)
+        lines.append(row | ours)
 
     data = world.dataset(rows, seed=seed + 10_000)
     began = time.perf_counter()
@@ -71,7 +71,12 @@ def score(total: int, seed: int, actions: int, basis: str, quick: bool) -> list[
     model = bi.models.additive(basis)
     posterior = bi.fit(data, model, seed=seed, progress=False, **settings)
     draws = posterior.joint_effect(points).to_numpy()
-    note(OURS[basis], began, draws.mean(axis=(0, 1)), coverage(draws, truth, 0.9))
+    estimate = draws.mean(axis=(0, 1))
+    note(OURS[basis], began, estimate, coverage90=f"{coverage(draws, truth, 0.9):.4f}")
+    inside = posterior.support(points)["supported"].to_numpy()
+    lines[-1]["points supported"] = str(inside.sum())
+    if inside.any():
+        lines[-1]["error supported"] = f"{rms(estimate[inside] - truth[inside]):.6f}"
     if basis != "gp" or seed >= COMPARED_MODELS:
         return lines
     began = time.perf_counter()
@@ -97,6 +102,9 @@ def summary(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             least = column(own, "limit").mean()
             line = {"total": total, "estimator": label, "models": len(own), "mean": f"{mean:.5f}"}
             line |= {"standard error": f"{error:.5f}", "limit": f"{least:.5f}"}
+            errors = [row["error supported"] for row in own]
+            # At a thousand rows there are models without a supported point.
+            line["supported"] = f"{np.mean(np.asarray(errors, float)):.5f}" if all(errors) else ""
             line["coverage90"] = mean_coverage(own)
             line["seconds"] = f"{column(own, 'seconds').mean():.1f}"
             lines.append(line)
