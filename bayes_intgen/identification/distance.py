@@ -168,12 +168,10 @@ def distinct_rows(values: Array) -> Array:
     # Imported where there are rows: the help of the command line needs no tables.
     import pandas as pd
 
-    # Hashing one sum takes a fraction of the time of sorting rows. A matrix product would round the
-    # same row differently at different positions.
-    columns, sums = values.T, np.zeros(len(values))
-    for column, weight in zip(columns, generator(0, "support").random(len(columns)), strict=True):
-        sums += weight * column
-    return np.asarray(values[~pd.Series(sums).duplicated().to_numpy()])
+    # Hashing takes a fraction of the time of sorting rows, and does not round them as sums would.
+    # Adding zero removes the sign of negative zeros.
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(values + 0.0), index=False)
+    return np.asarray(values[~hashes.duplicated().to_numpy()])
 
 
 def first_rows(rows: Array, size: int) -> Array:

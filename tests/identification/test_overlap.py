@@ -113,8 +113,9 @@ def test_set_actions_need_their_value_and_observed_actions_their_parents_too() -
 
 def test_support_does_not_depend_on_units() -> None:
     data = two_actions(300, seed=2)
+    data = replace(data, actions=np.where([True, False], data.actions.round(), data.actions))
     points = np.random.default_rng(3).normal(size=(50, 2)) * 1.5
-    factor, shift = np.array([1e3, -1e-3]), np.array([5.0, 1e4])
+    factor, shift = np.array([1e9, -1e-6]), np.array([5.0, 0.1])
     other = replace(data, actions=data.actions * factor + shift)
     for actions in ([], ["x"], ["x", "y"]):
         one, same = data.support(points, actions), other.support(points * factor + shift, actions)
