@@ -1,7 +1,7 @@
 """Smooth mechanisms: Gaussian processes, splines, and trends and seasons of times."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -262,7 +262,8 @@ class Trend:
             raise ModelError(f"a trend needs a size of at least 1, not {self.size}")
 
     def main_effect(self, column: Column) -> tuple[Component, ...]:
-        actions, coordinate = column.values, column.coordinate
+        # Along the time itself, also where it starts near zero.
+        actions, coordinate = column.values, replace(column.coordinate, edge=0.0)
         low, high = coordinate.ends
         length = (high - low) / self.size
         process = HSGPBasis.of(actions, coordinate, length, 2 * self.size + 4)

@@ -50,14 +50,15 @@ def test_default_priors() -> None:
     assert not any(term.role == "group" for term in terms.terms)
 
 
-def test_trend_and_season_add_up() -> None:
-    week = np.arange(240.0)
-    data = _data(covariates={"week": week}, groups={})
+@pytest.mark.parametrize("start", [0, 5200])
+def test_trend_and_season_add_up(start: int) -> None:
+    data = _data(covariates={"week": np.arange(start, start + 240.0)}, groups={})
     model = bi.models.additive("linear", covariates={"week": [bi.Trend(), bi.Seasonal(52)]})
     terms = model.decompose(data)
     names = [term.name for term in terms.terms if term.role == "covariate"]
     assert names == ["gamma(week) slope", "gamma(week) trend", "gamma(week) season 52"]
-    season = terms.matrix(data.inputs, data.intervened)[:, terms.columns[names[-1]]]
+    line, _, season = (terms.design(data)[:, terms.columns[name]] for name in names)
+    np.testing.assert_allclose(np.diff(line, 2, axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(season[:52], season[52:104], atol=1e-9)
 
 
