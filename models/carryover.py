@@ -119,12 +119,16 @@ class Window(NamedTuple):
         return type(self)(self.values[some], self.was_set[some])
 
     def mean(self, weights: Array, usual: float | None = None) -> Array:
-        """Weighted means of the periods with a row; ``usual`` stands for values that were set."""
+        """Weighted means of the periods with a row.
+
+        ``usual`` stands for values that were set, and for the mean where no period has a row.
+        """
         values = self.values if usual is None else np.where(self.was_set, usual, self.values)
         shares = weights[:, None] * self.exist
         total = shares.sum(axis=0)
         sums = (shares * np.where(self.exist, values, 0.0)).sum(axis=0)
-        return np.asarray(sums / np.where(total > 0, total, 1))
+        empty = np.full(len(total), usual or 0.0)
+        return np.asarray(np.divide(sums, total, out=empty, where=total > 0))
 
     def is_complete(self, weights: Array, was_set: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether enough of the weight is on periods with a row, shape (n,).

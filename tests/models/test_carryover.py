@@ -57,9 +57,11 @@ OPEN = dict.fromkeys(NAMES, bi.Adstock())
 LONG = {"region": np.arange(960) // 160, "week": np.arange(960) % 160, "regime": ""}
 
 
-def test_windows_are_of_the_same_unit_in_any_order() -> None:
+@pytest.mark.parametrize("origin", [0.0, 1000.0])
+def test_windows_are_of_the_same_unit_in_any_order(origin) -> None:
     # Where an action persists, rows of experiments need windows of their own.
     frame = panel(0.0, seed=2, regions=3, weeks=40, persistence=0.9)
+    frame["tv"] += origin
     rows = carried_over(read(frame), {"tv": bi.Adstock(0.5, length=3)})
     table = frame.assign(old=frame.groupby("region")["tv"].shift(1))
     table["older"] = table.groupby("region")["tv"].shift(2)
