@@ -46,8 +46,8 @@ def read(frame: pd.DataFrame, **options: object) -> bi.RegimeData:
     return bi.RegimeData.from_frame(frame, NAMES, "y", "regime", **options)
 
 
-def fit_of(frame: pd.DataFrame, carryover: dict[str, bi.Adstock] | None) -> bi.Posterior:
-    return fitted(read(frame), bi.models.additive(carryover=carryover))
+def fit_of(frame: pd.DataFrame, carryover: dict[str, bi.Adstock] | None, **prior) -> bi.Posterior:
+    return fitted(read(frame), bi.models.additive(carryover=carryover, **prior))
 
 
 POINTS = np.array([[-0.5, 0.3], [0.4, -0.6], [0.8, 0.5]])
@@ -113,16 +113,17 @@ def test_held_actions_are_carried_over_as_they_are() -> None:
     np.testing.assert_allclose(rows.periods[:, 2:4], 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.6])
-def test_the_sustained_effect_at_an_estimated_rate(rate) -> None:
-    frame = panel(rate, regions=24)
-    fit = fit_of(frame, OPEN)
+@pytest.mark.parametrize(("rate", "outliers"), [(0.0, False), (0.6, False), (0.6, True)])
+def test_the_sustained_effect_at_an_estimated_rate(rate, outliers) -> None:
+    frame = panel(rate, seed=3 * outliers, regions=24)
+    frame.loc[::15, "y"] += 25 * outliers * np.random.default_rng(3).normal(size=128)
+    fit = fit_of(frame, OPEN, noise="student_t" if outliers else "gaussian")
     mean, sd = moments(fit.joint_effect(POINTS))
     assert (np.abs(mean - TRUTH) < 3.5 * sd).all()
     assert sd.max() < 0.5
     rates = [adstock.rate for adstock in fit.terms.carryover.values()]
     np.testing.assert_allclose(rates, rate, atol=0.2)
-    if rate:
+    if rate and not outliers:
         # Negative control: the effect of one week, without carry-over.
         mean, sd = moments(fit_of(frame, None).contrast(POINTS[2:], POINTS[:1]))
         assert mean - (TRUTH[2] - TRUTH[0]) < -3.5 * sd

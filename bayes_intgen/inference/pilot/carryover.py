@@ -14,6 +14,7 @@ from bayes_intgen.inference.gaussian.passes import sufficient_statistics
 from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.pilot import PILOT_ROWS
 from bayes_intgen.inference.pilot.residuals import independent_share, residuals
+from bayes_intgen.inference.pilot.student_t import clipped
 from bayes_intgen.models import Model
 from bayes_intgen.models.carryover import (
     START,
@@ -57,6 +58,7 @@ def with_carryover[M: Model](data: Rows, model: M, progress: bool) -> tuple[Rows
         """Fit to the likelihood to the power of the share of rows that count as independent."""
         own, spread = replace(model, carryover=carryover), VarianceFunction()
         working = model.law.working_rows(_stretched(lags.carried(rows, carryover))).in_memory
+        working = clipped(working) if model.noise == "student_t" else working
         terms, _ = with_observed_causes(working.this_period, own, own.decompose(working), ())
         sums = sufficient_statistics(working, terms, spread, False).power(share)
         return working, Mode.of(MarginalPosterior.of(own, terms, sums), spread, False)
