@@ -145,6 +145,23 @@ def test_a_value_may_be_held_that_no_carried_over_action_reached() -> None:
     assert mean[1] > 1.5 * mean[0]
 
 
+@pytest.mark.parametrize(
+    ("label", "rate", "bias"),
+    [
+        ("finer", 0.8, lambda action, week: np.sign(np.sin(6 * action))),
+        ("| week) change", 0.6, lambda action, week: action * week / 20),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
+def test_biases_follow_the_actions_of_a_week(label, rate, bias) -> None:
+    frame = panel(rate, seed=1)
+    for name in NAMES:
+        frame["y"] += np.where(frame["regime"] != name, bias(frame[name], frame["week"]), 0.0)
+    model = bi.models.additive(carryover={"tv": bi.Adstock(rate)})
+    terms = fitted(read(frame, covariates=["week"]), model).terms.terms
+    assert any(t.of_period and t.name.endswith(label) and t.action == 0 for t in terms)
+
+
 def test_persistent_causes_do_not_pass_for_carry_over() -> None:
     frame = panel(0.0, seed=3, persistence=0.8)
     fit = fit_of(frame, OPEN)

@@ -22,6 +22,8 @@ from bayes_intgen.basis.basis import Basis, CentredBasis, LinearBasis
 from bayes_intgen.basis.combined import (
     ConcatenatedBasis,
     KarhunenLoeveBasis,
+    PastActions,
+    RateError,
     TensorProductBasis,
 )
 from bayes_intgen.basis.control import CONTROL, ControlBasis, ResidualBasis
@@ -101,7 +103,8 @@ def _changes(
         name = f"{'psi' if role == 'unconfounded' else 'delta'}({action} | {other}) change"
         component = Component("change", product, RATE, inputs=tuple(range(len(inputs))))
         new_role = "moderator" if role == "unconfounded" else role
-        yield Term(name, new_role, k, inputs, component, None, own[0].gate)
+        of_period = own[0].of_period
+        yield Term(name, new_role, k, inputs, component, None, own[0].gate, of_period)
 
 
 def _is_alone(term: Term) -> bool:
@@ -109,7 +112,7 @@ def _is_alone(term: Term) -> bool:
     basis = term.component.basis
     if isinstance(basis, ControlBasis | ResidualBasis):
         return basis.arguments in ((CONTROL,), (0,))
-    return term.inputs == (term.action,)
+    return term.inputs == (term.action,) and not isinstance(basis, PastActions | RateError)
 
 
 def _shape(terms: Sequence[Term], coefficients: Array) -> Basis:

@@ -183,11 +183,11 @@ def suspicious_tests(
     count : int
         Number of all rows, of which ``rows`` may be a sample.
     """
-    suspicious, pairs, inputs = [], [], rows.inputs
+    suspicious, pairs, each = [], [], (rows.inputs, rows.this_period.inputs)
     for term in tests:
         basis = term.component.basis
         factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
-        acting = term.gate(rows.intervened) > 0
+        acting, inputs = term.gate(rows.intervened) > 0, each[term.of_period]
         own, cell = residuals[acting], np.zeros(acting.sum(), dtype=int)
         for factor, k in zip(factors, term.inputs, strict=True):
             factor = factor.basis if isinstance(factor, CentredBasis) else factor
