@@ -42,6 +42,7 @@ from bayes_intgen.models.base import (
     Function,
     Model,
     refuse_prior_of_numbers,
+    unit_rows,
 )
 from bayes_intgen.models.mechanisms.mechanism import (
     MARGIN_SIZE,
@@ -200,7 +201,7 @@ class Adjustment:
         return len(self.data.names) + c
 
     def _column(self, c: int) -> Column:
-        return Column.of(self.data.covariates[:, c], self.bases.rows)
+        return Column.of(self.bases.units.covariates[:, c], self.bases.rows)
 
     def _priors(self, c: int) -> tuple[CovariateMechanism, ...]:
         """Mechanisms whose sum is the function of a covariate; none for the default of numbers."""
@@ -252,7 +253,7 @@ class Adjustment:
         """Straight line in an action, or contrasts of its levels."""
         if self.data.categories[k] is not None:
             return self.bases.margin(self.contributions[k], k)
-        column = self.data.actions[:, [k]]
+        column = self.bases.actions[:, [k]]
         return LinearBasis.of(column, Coordinate.of(column[:, 0]))
 
     def _margin(self, c: int, size: int = MARGIN_SIZE) -> CentredBasis:
@@ -311,7 +312,7 @@ def control_terms(
     rows : int
         Number of rows in all.
     """
-    k, size = inputs[0], marginal_basis_size(rows)
+    data, k, size = unit_rows(data), inputs[0], marginal_basis_size(rows)
     not_set = ~data.intervened[:, k]
     of_rows = data.inputs[not_set][:, list(inputs)]
     values = control.matrix(of_rows)
@@ -360,6 +361,7 @@ def usual_terms(data: Observations, terms: Decomposition) -> tuple[Term, ...]:
     terms : Decomposition
         With control variables, whose regressions have these parts.
     """
+    data = unit_rows(data)
     every = (_usual_term(data, i, parts) for i, parts in sorted(_usual_parts(terms).items()))
     # A part may be zero throughout.
     return tuple(term for term in every if term.component.basis.size)

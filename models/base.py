@@ -65,12 +65,13 @@ MAX_UNITS = 20_000
 CONSTANT = Component("", Constant(), LogNormal(1.0, 1.0))
 
 
-def unit_rows(data: Observations) -> Array:
-    """Actions of single units, at most about ``MAX_UNITS``, where rows are means of several."""
+def unit_rows(data: Observations) -> Observations:
+    """Rows of single units, at most about ``MAX_UNITS``, where rows are means of several."""
     if data.weights is None:
-        return data.actions
+        return data
     scale = min(1.0, MAX_UNITS / data.weights.sum())
-    return np.repeat(data.actions, np.maximum(np.rint(data.weights * scale), 1).astype(int), axis=0)
+    times = np.maximum(np.rint(data.weights * scale), 1).astype(int)
+    return data.take(np.repeat(np.arange(len(data)), times))
 
 
 class Bases:
@@ -92,9 +93,10 @@ class Bases:
         self, data: Observations, own: Sequence[Mechanism], rows: int | None = None
     ) -> None:
         self.rows = len(data) if rows is None else rows
-        self.actions = actions = unit_rows(data)
+        self.units = unit_rows(data)
+        self.actions = actions = self.units.actions
         # Carried over, an action varies less; questions are about one that is held at any value.
-        self.of_period = unit_rows(data.this_period)
+        self.of_period = self.units.this_period.actions
         self.coordinates = tuple(map(Coordinate.of, self.of_period.T))
         columns = [Column(actions[:, [k]], z, self.rows) for k, z in enumerate(self.coordinates)]
         size = marginal_basis_size(self.rows)

@@ -8,6 +8,7 @@ import pytest
 from _rows import one_at_a_time, sampled
 
 import bayes_intgen as bi
+from bayes_intgen.inference.pilot.first_stage import with_observed_causes
 from bayes_intgen.inference.pilot.graph_evidence import with_parents
 
 MODEL = bi.models.additive()
@@ -207,10 +208,10 @@ def test_rows_of_one_patient_are_no_independent_evidence() -> None:
     assert share_of_edges(None) > 0.5
 
 
-def tables(few: bi.RegimeData, number: int, sd: float | None) -> bi.RegimeData:
+def tables(few: bi.RegimeData, number: int | np.ndarray, sd: float | None) -> bi.RegimeData:
     """The rows as means of several units, with the sd of the outcome among them if it is known."""
     sds = None if sd is None else np.full(len(few), sd)
-    columns = {"weights": np.full(len(few), float(number)), "outcome_sd": sds}
+    columns = {"weights": np.full(len(few), number, dtype=float), "outcome_sd": sds}
     return bi.RegimeData.from_arrays(few.actions, few.outcome, few.intervened, **columns)
 
 
@@ -223,11 +224,15 @@ def coarse(rows: int, seed: int) -> bi.RegimeData:
 
 
 def test_cells_count_as_many_rows() -> None:
-    """Equal rows, and one cell with their number, say the same about the graph."""
+    """Equal rows, and one cell with their number, have the same graph and control variables."""
     few = coarse(120, seed=3)
-    many = few.take(np.arange(len(few)).repeat(4))
-    expected = learned(many)
-    np.testing.assert_allclose(learned(tables(few, 4, 0.3)), expected, atol=0.02)
+    number = np.random.default_rng(0).geometric(0.2, size=len(few))
+    each = few.take(np.arange(len(few)).repeat(number)), tables(few, number, 0.3)
+    expected, of_cells = map(learned, each)
+    np.testing.assert_allclose(of_cells, expected, atol=0.02)
+    model = replace(MODEL, graph={"a2": ["a1"]})
+    terms = [with_observed_causes(own, model, model.decompose(own), ())[0] for own in each]
+    np.testing.assert_allclose(*(own.design(few) for own in terms), atol=0.02)
     # Negative control: the same rows once.
     assert np.abs(learned(few) - expected).max() > 0.1
 
