@@ -34,6 +34,7 @@ from bayes_intgen.inference.pilot.graph_evidence import (
     log_bayes_factor,
     numbers_of_rows,
     span_of,
+    some_rows,
     with_parents,
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
@@ -188,7 +189,7 @@ def _causes(
         for i, j in combinations(parents, 2)
     ]
     rows = np.flatnonzero(~data.intervened[:, k])
-    some = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+    some = some_rows(rows, MAX_ROWS)
     share, others = 1.0, list[Functions]()
     if series.time is not None:
         share = _independent_share(series, terms, k, [*singles, *observed])

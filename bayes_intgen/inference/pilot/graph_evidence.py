@@ -24,6 +24,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
 from bayes_intgen._work import in_threads
 from bayes_intgen.basis.basis import Basis
@@ -115,7 +116,7 @@ class _Experiment:
         j: int,
     ) -> None:
         rows = np.flatnonzero(data.intervened[:, j])
-        rows = rows[:: max(1, -(-len(rows) // MAX_ROWS))]
+        rows = some_rows(rows, MAX_ROWS)
         self.j, self.intervened = j, data.intervened[rows]
         self.observed_causes = terms.observed_causes(data.inputs[rows])
         self.unit = None if data.fine_group is None else data.fine_group[rows]
@@ -160,6 +161,16 @@ class _Experiment:
         return self.spans[key]
 
 
+def some_rows(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Random ``count`` of some rows, the same in every call and in order; all if there are fewer.
+
+    Every so many rows might be the same region in each.
+    """
+    if len(rows) <= count:
+        return rows
+    return np.sort(generator(0, "sample").choice(rows, count, replace=False))
+
+
 def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
     """Leading functions of a marginal basis, which show the mean and the spread of an action.
 
@@ -190,7 +201,7 @@ def functions_of_action(actions: Array, terms: Decomposition, k: int) -> tuple[B
     k : int
         Position of the action.
     """
-    levels, rows = terms.categories[k], actions[:: max(1, len(actions) // BASIS_ROWS)]
+    levels, rows = terms.categories[k], actions[some_rows(np.arange(len(actions)), BASIS_ROWS)]
     mechanism = GP() if levels is None else Levels(levels.ordered)
     if levels is not None:
         rows = np.concatenate([rows, np.unique(actions)[:, None]])

@@ -30,6 +30,13 @@ def test_a_cause_is_told_from_an_effect() -> None:
     assert probability.diagonal().tolist() == [0, 0]
 
 
+def test_of_many_rows_those_that_take_turns_are_all_seen() -> None:
+    data = sampled(
+        [exogenous, lambda a, c, v: np.arange(len(a)) % 2 * a[:, 0] + c], [100, 24_000, 100]
+    )
+    assert learned(data)[1, 0] > 0.95
+
+
 @pytest.mark.parametrize("slope", [1.0, 0.0])
 def test_an_experiment_in_some_of_many_groups_tells_of_an_edge(slope: float) -> None:
     """Levels of groups take few of the degrees of freedom of an experiment."""
