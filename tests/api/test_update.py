@@ -62,6 +62,16 @@ def test_an_update_keeps_the_pilot_fit_for_rows_like_the_earlier_ones() -> None:
     assert fourth.tree["fit"].attrs["spread"] != spreads[0]
 
 
+def test_a_few_rows_like_few_earlier_ones_mostly_keep_the_pilot_fit() -> None:
+    kept = 0
+    for seed in range(8):
+        first = fitted(confounded_rows(40, seed))
+        second = first.update(confounded_rows(5, seed + 50), progress=False)
+        kept += second.tree["fit"].attrs["spread"] == first.tree["fit"].attrs["spread"]
+    # Three, if new rows were taken for rows of the fit, whose residuals are smaller.
+    assert kept > 4
+
+
 @pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
 def test_rows_unlike_the_earlier_ones_get_a_new_pilot_fit() -> None:
     old, new = confounded_rows(160, seed=5), confounded_rows(8, seed=6)

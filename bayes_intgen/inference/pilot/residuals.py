@@ -47,13 +47,13 @@ NORMAL_MAD = 1.4826
 MAX_LAG, MIN_Z = 12, 2.0
 
 
-def residuals(data: Observations, fit: Mode, progress: bool) -> Array:
+def residuals(data: Observations, fit: Mode, progress: bool, of_fit: bool = True) -> Array:
     """Leverage-corrected residuals of a fit, shape (N,).
 
     Random effects are subtracted. The rows may be means of several units, by their weights.
 
     The variance of a row's residual is that of its noise times 1 - h, with leverage h (HC2:
-    MacKinnon and White 1985).
+    MacKinnon and White 1985), and of a row that is not ``of_fit`` times 1 + h.
     """
     terms, conditional, spread = fit.terms, fit.conditional, fit.spread
     # Single precision suffices for leverages, and takes half the time.
@@ -64,7 +64,8 @@ def residuals(data: Observations, fit: Mode, progress: bool) -> Array:
         of_unit = np.sum((design.astype(np.float32) @ root) ** 2, axis=1)
         leverage = row_weights(spread, batch) * of_unit
         residual = batch.outcome - terms.centre - design @ conditional.mean
-        return np.asarray(residual / np.sqrt(np.clip(1 - leverage, 0.05, 1)))
+        variance = np.clip(1 - leverage, 0.05, 1) if of_fit else 1 + leverage
+        return np.asarray(residual / np.sqrt(variance))
 
     own = np.concatenate(list(data.map_batches(of_batch, "Residuals", progress)))
     if terms.random_effects is None:

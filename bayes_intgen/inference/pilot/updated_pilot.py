@@ -71,7 +71,7 @@ def updated_pilot(
         or any(beyond)
     ):
         return None
-    residual = residuals(added, before, progress)
+    residual = residuals(added, before, progress, of_fit=False)
     squares = row_weights(spread, added) * (residual / before.noise_sd) ** 2
     if chdtrc(len(added), float(squares.sum())) < LEVEL:
         return None
