@@ -90,8 +90,11 @@ def test_noise_of_experiments_may_persist_more_than_that_of_history(inside: bool
     assert (sd[0] > 2 * sd[1]) == inside
 
 
-def test_independent_rows_keep_their_intervals() -> None:
+@pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
+@pytest.mark.parametrize("rows", [REGIONS * WEEKS, 11])
+def test_independent_rows_keep_their_intervals(rows: int) -> None:
     frame = panel(1, decay=0.0)
+    frame = frame.iloc[frame.groupby("regime").cumcount().argsort(kind="stable")[:rows]]
     plain, ordered = fit_of(frame), fit_of(frame, **ORDER)
     for one in (plain, ordered):
         assert one.autocorrelation.next == 0

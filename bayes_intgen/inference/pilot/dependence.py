@@ -224,7 +224,8 @@ def _estimated(rows: Observations, steps: Array, scores: _Scores, seed: int) -> 
     (method of simulated moments: McFadden, Econometrica 1989).
     """
     normal = generator(seed, "correlation").standard_normal((len(rows), SIMULATIONS))
-    lags, position, which = np.arange(MAX_LAG + 1), _positions(steps), _in_experiment(rows)
+    lags = np.arange(min(MAX_LAG + 1, len(rows)))
+    position, which = _positions(steps), _in_experiment(rows)
     # Pairs of rows of a unit, so many rows apart, without experiment and with; others last.
     kinds = [
         np.where((position[m:] >= m) & (which[m:] == which[: len(rows) - m]), which[m:], 2)
