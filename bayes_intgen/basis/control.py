@@ -293,16 +293,14 @@ class ControlError:
                 yield own, KarhunenLoeveBasis(basis, slope * control.root[rows])
 
     def matrix(self, inputs: Array) -> Array:
-        functions = self.control.functions_of_causes(inputs)
-        control, _ = self.control.standardised(inputs[:, 0], functions)
-        return self.at(inputs, functions, control)
+        return self.at(inputs, self.control.functions_of_causes(inputs))
 
-    def at(self, inputs: Array, functions: Array, control: Array) -> Array:
-        """Functions at values of the control variable (n,) and functions of its causes (n, q)."""
+    def at(self, inputs: Array, functions: Array) -> Array:
+        """Functions at inputs and functions of the causes, (n, q), among them."""
+        control, information = self.control.standardised(inputs[:, 0], functions)
         slope = np.zeros(len(inputs))
         for own, coefficients in zip(self.terms, self.coefficients, strict=True):
             after, before = (own.at(inputs, control + step) for step in (STEP / 2, -STEP / 2))
             slope += (after - before) @ coefficients / STEP
-        _, information = self.control.standardised(inputs[:, 0], functions)
         slope *= -information / self.control.sd(functions)
         return np.asarray((functions @ self.control.root) * slope[:, None])

@@ -74,8 +74,7 @@ class Evaluation:
             causes = self._of_causes(basis, inputs)
             return basis.standardised(self.inputs[:, inputs[0]], causes)[0][None]
         if isinstance(basis, ControlError):
-            control, causes = self(basis.control, inputs)[0], self._of_causes(basis.control, inputs)
-            return basis.at(self.inputs[:, inputs], causes, control).T
+            return basis.at(self.inputs[:, inputs], self._of_causes(basis.control, inputs)).T
         if self._population is not None and averaged:
             # Factors of products have at most one such input, so that averages factorise.
             values, shares = self._population

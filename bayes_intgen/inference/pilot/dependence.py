@@ -25,15 +25,18 @@ from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.passes import TermSums, row_weights
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
-from bayes_intgen.inference.pilot.residuals import column_sums, within_groups, without_effects
+from bayes_intgen.inference.pilot.residuals import (
+    MAX_LAG,
+    column_sums,
+    within_groups,
+    without_effects,
+)
 from bayes_intgen.inference.settings import INDEPENDENT, Autocorrelation
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
 
 # Correlations of the persistent part of the noise, from one row to the next, that are compared.
 DECAYS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-# Maximum distance of rows whose residuals are compared.
-MAX_LAG = 12
 # Number of simulated tables of noise from which moments of residuals are computed.
 SIMULATIONS = 20
 # Standard errors by which residuals of neighbouring rows must be correlated; without a time.

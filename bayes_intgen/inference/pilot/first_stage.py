@@ -30,11 +30,12 @@ from bayes_intgen.inference.pilot.action_regressions import (
     rows_of,
 )
 from bayes_intgen.inference.pilot.graph_evidence import (
+    PRODUCT_ORDER,
     functions_of_action,
     log_bayes_factor,
     numbers_of_rows,
-    span_of,
     some_rows,
+    span_of,
     with_parents,
 )
 from bayes_intgen.inference.pilot.residuals import independent_share
@@ -50,8 +51,8 @@ from bayes_intgen.models.adjustment import (
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import ALWAYS, Decomposition, Term, Where
 
-# Total order of products of functions of two parents, and rows per function of causes.
-PRODUCT_ORDER, ROWS_PER_FUNCTION = 3, 10
+# Rows per function of causes.
+ROWS_PER_FUNCTION = 10
 # Step of the derivative of a contribution, in spreads of the action.
 RATE_STEP = 0.05
 

@@ -41,7 +41,7 @@ from bayes_intgen.models.mechanisms.parametric import Levels
 from bayes_intgen.models.mechanisms.smooth import GP
 from bayes_intgen.models.terms import Decomposition
 
-# Total order of products of functions of two actions.
+# Total order of products of functions of two actions or parents.
 PRODUCT_ORDER = 3
 # Maximum number of rows in which an action was set, which show any dependence that matters.
 MAX_ROWS = 20_000
