@@ -180,10 +180,8 @@ def test_no_unidentified_point_is_supported_over_ranges() -> None:
         queries = queries[clear]
         if not len(queries):
             continue
-        codes = np.stack(
-            [np.searchsorted(e, column) - 1 for e, column in zip(ends, queries.T, strict=True)],
-            axis=1,
-        )
+        along = zip(ends, queries.T, strict=True)
+        codes = np.stack([np.searchsorted(e, column) - 1 for e, column in along], axis=1)
         design = [
             (cell, mask)
             for i, mask in enumerate(masks)

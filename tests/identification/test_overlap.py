@@ -44,12 +44,7 @@ def test_steps_of_many_doses_and_from_zeros_are_distances() -> None:
     masks = np.repeat(np.concatenate([np.zeros((1, 8)), np.eye(8)]) > 0, 200, axis=0)
     doses = rng.integers(0, 4, masks.shape)
     amounts = np.where(doses == 0, 0.0, rng.uniform(2, 6, doses.shape))
-    tables = {
-        "doses": doses,
-        "amounts": amounts,
-        "some": np.where(np.arange(8) < 3, doses, amounts),
-    }
-    for values in tables.values():
+    for values in (doses, amounts, np.where(np.arange(8) < 3, doses, amounts)):
         frame = pd.DataFrame(values, columns=names).assign(y=rng.normal(size=len(doses)))
         frame["regime"] = [names[mask.argmax()] if mask.any() else "" for mask in masks]
         assert bi.read(frame, names, "y").support(values[:50]).supported.mean() > 0.8
@@ -190,12 +185,8 @@ def test_experiment_at_one_value_supports_that_value_only() -> None:
 
 def test_warning_names_unsupported_values_with_reasons(posterior) -> None:
     points = np.array([[0.0, 0.0], [2.8, 0.0], [99.0, 0.0]])
-    for ask in (
-        posterior.joint_effect,
-        posterior.outcome,
-        posterior.contraction,
-        lambda at: posterior.sensitivity(at, 0.1),
-    ):
+    effect, outcome, contraction = posterior.joint_effect, posterior.outcome, posterior.contraction
+    for ask in (effect, outcome, contraction, lambda at: posterior.sensitivity(at, 0.1)):
         with pytest.warns(bi.SupportWarning) as caught:
             ask(points)
         (message,) = [str(warning.message) for warning in caught]

@@ -69,9 +69,8 @@ def table(dates: Sequence[np.ndarray], unit: str) -> tuple[bi.RegimeData, str]:
     frame.columns = [*NAMES, "y"]
     when = pd.Timestamp("2023-01-01") + pd.to_timedelta(364 * years, unit="D")
     frame["when"] = years if unit == "number" else when if unit == "time" else when.floor("D")
-    data = bi.RegimeData.from_frame(
-        frame.assign(regime=labels), NAMES, "y", "regime", covariates=["when"]
-    )
+    frame["regime"] = labels
+    data = bi.RegimeData.from_frame(frame, NAMES, "y", "regime", covariates=["when"])
     return data, "value" if unit == "number" else "date"
 
 
@@ -100,9 +99,8 @@ def test_only_the_experiment_that_is_apart_is_named() -> None:
     assert words in str(data.identify(NAMES))
     assert data.identify(["tv"]).level_rests_on == {}
     wrong, _ = table(with_wrong_dates(np.random.default_rng(0), 1000), "day")
-    assert "Hardly any date in 'when' has both history and any experiment" in str(
-        wrong.identify(NAMES)
-    )
+    words = "Hardly any date in 'when' has both history and any experiment"
+    assert words in str(wrong.identify(NAMES))
 
 
 def test_a_level_may_be_determined_at_some_dates_only() -> None:

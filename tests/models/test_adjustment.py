@@ -89,8 +89,7 @@ def test_unknown_names_raise(arguments: dict[str, object], message: str) -> None
 
 def test_priors_of_numbers_are_refused_for_named_levels() -> None:
     model = bi.models.additive(covariates={"kind": "linear"})
-    rng = np.random.default_rng(0)
-    data = _data(covariates={"kind": rng.choice(["a", "b", "c"], 240)})
+    data = _data(covariates={"kind": np.random.default_rng(0).choice(["a", "b", "c"], 240)})
     with pytest.raises(bi.ModelError, match=r"'kind' has named levels .*use bi.Levels\(\)"):
         model.decompose(data)
     bi.models.additive(covariates={"kind": bi.Levels(ordered=False)}).decompose(data)

@@ -145,18 +145,13 @@ def test_a_value_may_be_held_that_no_carried_over_action_reached() -> None:
     assert mean[1] > 1.5 * mean[0]
 
 
-@pytest.mark.parametrize(
-    ("label", "rate", "bias"),
-    [
-        ("finer", 0.8, lambda action, week: np.sign(np.sin(6 * action))),
-        ("| week) change", 0.6, lambda action, week: action * week / 20),
-    ],
-)
+@pytest.mark.parametrize(("label", "rate"), [("finer", 0.8), ("| week) change", 0.6)])
 @pytest.mark.filterwarnings("ignore::bayes_intgen.LackOfFitWarning")
-def test_biases_follow_the_actions_of_a_week(label, rate, bias) -> None:
+def test_biases_follow_the_actions_of_a_week(label, rate) -> None:
     frame = panel(rate, seed=1)
     for name in NAMES:
-        frame["y"] += np.where(frame["regime"] != name, bias(frame[name], frame["week"]), 0.0)
+        by_week, jumps = frame[name] * frame["week"] / 20, np.sign(np.sin(6 * frame[name]))
+        frame["y"] += (frame["regime"] != name) * (jumps if label == "finer" else by_week)
     model = bi.models.additive(carryover={"tv": bi.Adstock(rate)})
     terms = fitted(read(frame, covariates=["week"]), model).terms.terms
     assert any(t.of_period and t.name.endswith(label) and t.action == 0 for t in terms)
@@ -169,8 +164,7 @@ def test_persistent_causes_do_not_pass_for_carry_over() -> None:
     mean, sd = moments(fit.contrast(POINTS[1:], POINTS[:1]))
     assert (np.abs(mean - (TRUTH[1:] - TRUTH[:1])) < 4 * sd).all()
     # Negative control: causes that do not persist leave no trace in earlier weeks.
-    fresh = fit_of(panel(0.0, seed=3), OPEN)
-    assert not any("past" in term.name for term in fresh.terms.terms)
+    assert not any("past" in term.name for term in fit_of(panel(0.0, seed=3), OPEN).terms.terms)
 
 
 @pytest.mark.parametrize("seed", [4, 5, 10])

@@ -70,15 +70,13 @@ def test_named_pairs_are_in_every_fit(points) -> None:
     posterior = fitted(data, model, simplify=False, draws=100)
     assert list(posterior.terms.interactions) == [(1, 2)]
     shrunk = fitted(data, model, draws=100)
-    psi = shrunk.mechanisms(points)["interaction"]
-    assert float(psi.std("point").mean()) < 0.15
+    assert float(shrunk.mechanisms(points)["interaction"].std("point").mean()) < 0.15
     assert interaction_sd(shrunk)["pair"].to_numpy().tolist() == ["radio, search"]
 
 
 def test_linear_priors_and_levels_interact() -> None:
     rng, masks = np.random.default_rng(1), one_at_a_time(2, 200)
-    level = rng.integers(0, 3, len(masks))
-    dose = rng.normal(size=len(masks))
+    level, dose = rng.integers(0, 3, len(masks)), rng.normal(size=len(masks))
     outcome = dose * np.array([0.0, 1.0, -1.0])[level] + 0.3 * rng.normal(size=len(masks))
     actions = np.column_stack([np.array(["a", "b", "c"], dtype=object)[level], dose.astype(object)])
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ("drug", "dose"))

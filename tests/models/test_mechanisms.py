@@ -20,15 +20,14 @@ KERNELS = {
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_hsgp_basis_reproduces_the_kernel(kernel) -> None:
     basis = HSGPBasis.of(ACTIONS[:, :1], AXES[0], margin=1.5, size=120)
-    lengthscale = 1.0
-    sd = np.exp(log_spectral_sd(kernel, basis.frequencies, lengthscale))
+    sd = np.exp(log_spectral_sd(kernel, basis.frequencies, 1.0))
     low, high = AXES[0].ends
     # Distances between features do not depend on the centring of the basis.
     at = np.linspace(low / 2, high / 2, 7)
     values = AXES[0].centre + AXES[0].spread * 4 * np.sinh(at / 4)
     features = basis.matrix(values[:, None]) * sd
     distance = ((features[:, None] - features[None]) ** 2).sum(axis=2)
-    expected = 2 - 2 * KERNELS[kernel](np.abs(at[:, None] - at[None]) / lengthscale)
+    expected = 2 - 2 * KERNELS[kernel](np.abs(at[:, None] - at[None]))
     np.testing.assert_allclose(distance, expected, atol=0.02)
 
 
@@ -78,9 +77,7 @@ SHORT_RANGES = {
 @pytest.mark.parametrize("values", SHORT_RANGES.values(), ids=list(SHORT_RANGES))
 def test_marginal_basis_represents_a_slope_on_any_range(mechanism, values) -> None:
     """Without a line, odd functions would lack prior variance on a range below the lengthscale."""
-    column = values[:, None]
-    basis = mechanism.marginal_basis(Column.of(values), MARGIN_SIZE)
-    matrix = basis.matrix(column)
+    matrix = mechanism.marginal_basis(Column.of(values), MARGIN_SIZE).matrix(values[:, None])
     line = Coordinate.of(values)(values)
     line = (line - line.mean()) / line.std()
     # Prior standard deviation of the basis's projection on a straight line.

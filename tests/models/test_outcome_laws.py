@@ -116,10 +116,8 @@ def test_comparison_with_the_additive_model_is_on_the_scale_of_the_outcome() -> 
     data = confounded_rows(400, seed=2)
     logs = data.outcome - np.sin(data.actions[:, 0]) + data.actions[:, 0]
     rows = replace(data, outcome=np.exp(logs))
-    product, added = (
-        kind("linear", graph={"green": ["red"]}, interactions=None)
-        for kind in (bi.models.multiplicative, bi.models.additive)
-    )
+    kinds, settings = (bi.models.multiplicative, bi.models.additive), {"graph": {"green": ["red"]}}
+    product, added = (kind("linear", interactions=None, **settings) for kind in kinds)
     parts = split(rows, 0.25, seed=0)
     scores = [log_densities(model, *parts, False).sum() for model in (product, added)]
     assert scores[0] > scores[1] + 20
@@ -150,6 +148,5 @@ def test_means_of_units_and_lift_tests_have_no_logarithms(rows) -> None:
 def test_no_points_have_no_effects(rows) -> None:
     by_age = frame_of(rows).assign(age=np.arange(len(rows)) % 7)
     data = bi.RegimeData.from_frame(by_age, *COLUMNS, covariates=["age"])
-    model = bi.models.multiplicative()
-    fit = bi.fit(data, model, method="laplace", draws=50, progress=False)
+    fit = fitted(data, bi.models.multiplicative(), draws=50)
     assert fit.joint_effect(np.zeros((0, 2))).shape == (4, 50, 0)

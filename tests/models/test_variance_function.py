@@ -69,6 +69,5 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
         # Relative to the mean over rows, because the common factor is sampled elsewhere.
         centre = np.log(truth / np.mean(variance_of(actions, intervened)))
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))
-    scale = np.sqrt(np.mean(np.square(ratios)))
     # 120 ratios, three at a time correlated: their root mean square is 1 to within 0.15 or so.
-    assert 0.7 < scale < 1.35
+    assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.35

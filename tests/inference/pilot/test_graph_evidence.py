@@ -94,13 +94,8 @@ def test_an_ancestor_is_no_parent() -> None:
 
 def test_no_edge_through_a_common_effect() -> None:
     """Conditioning on the mediator of one edge must not open a path through its other parent."""
-    functions = [
-        exogenous,
-        exogenous,
-        lambda a, c, v: a[:, 0] + a[:, 1] + 0.3 * c,
-        lambda a, c, v: a[:, 1] + a[:, 2] + 0.3 * c,
-    ]
-    probability = learned(sampled(functions, 1000, seed=2))
+    common = [lambda a, c, v, k=k: a[:, k] + a[:, k + 1] + 0.3 * c for k in (0, 1)]
+    probability = learned(sampled([exogenous, exogenous, *common], 1000, seed=2))
     assert min(probability[2, 0], probability[2, 1], probability[3, 1], probability[3, 2]) > 0.9
     assert probability[3, 0] < 0.4
 
@@ -130,17 +125,12 @@ def test_independent_actions_have_no_edge(second) -> None:
 
 
 def test_levels_and_atoms() -> None:
-    def on_off(masks, rng):
-        return (rng.random(len(masks)) < 0.5).astype(float)
-
-    def normal(masks, rng):
-        return np.maximum(rng.normal(size=len(masks)), 0.0)
-
-    functions = [
-        lambda a, c, v: (c > 0).astype(float),
-        lambda a, c, v: np.maximum(c + 0.8 * a[:, 0] - 0.4, 0.0),
+    functions = [lambda a, c, v: 1.0 * (c > 0), lambda a, c, v: (c + 0.8 * a[:, 0] - 0.4).clip(0)]
+    settings = [
+        lambda masks, rng: 1.0 * (rng.random(len(masks)) < 0.5),
+        lambda masks, rng: rng.normal(size=len(masks)).clip(0),
     ]
-    probability = learned(sampled(functions, 800, 4, settings=[on_off, normal]))
+    probability = learned(sampled(functions, 800, 4, settings=settings))
     assert probability[1, 0] > 0.95
     assert probability[0, 1] < 0.1
 

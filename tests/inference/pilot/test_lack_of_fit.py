@@ -14,14 +14,16 @@ from bayes_intgen.inference.pilot.lack_of_fit import score_tests
 from bayes_intgen.models.variance_function import VarianceFunction
 
 
+def waves(rows: int, frequency: float) -> bi.RegimeData:
+    common = {"noise": 0.5, "settings": 1.0, "outcome": lambda a, c: (
+        np.sin(frequency * a[:, 0]) + 0.5 * a[:, 1] + 0.7 * c.sum(axis=1)
+    )}  # fmt: skip
+    return sampled([lambda a, c, v: c + v] * 2, rows, **common)
+
+
 def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
     """The covariance of the rows contains the noise and every coefficient of the model."""
-
-    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
-        return np.sin(actions[:, 0]) + 0.5 * actions[:, 1] + 0.7 * causes.sum(axis=1)
-
-    data = sampled([lambda a, c, v: c + v] * 2, 120, outcome=outcome, noise=0.5, settings=1.0)
-    model = bi.models.additive("polynomial")
+    data, model = waves(120, 1.0), bi.models.additive("polynomial")
     with jax.enable_x64(True):
         terms, tests = model.decompose(data), model.fit_tests(data)
         wider = terms.and_terms(tests)
@@ -49,10 +51,7 @@ def test_score_tests_agree_with_the_dense_covariance_of_all_rows() -> None:
 
 
 def test_lack_of_fit_warns_and_is_saved_with_the_fit(tmp_path) -> None:
-    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
-        return np.sin(2 * actions[:, 0]) + 0.5 * actions[:, 1] + 0.7 * causes.sum(axis=1)
-
-    data = sampled([lambda a, c, v: c + v] * 2, 200, outcome=outcome, noise=0.5, settings=1.0)
+    data = waves(200, 2.0)
     with pytest.warns(bi.LackOfFitWarning, match="does not follow the contribution .*'a1'"):
         fitted(data, bi.models.additive("linear")).save(tmp_path / "fit.nc")
     (sentence,) = fit_problems(bi.load(tmp_path / "fit.nc").tree["constant_data"].dataset)

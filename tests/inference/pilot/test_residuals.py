@@ -39,9 +39,8 @@ def test_rows_that_persist_count_as_fewer() -> None:
     unit, week = np.indices(noise.shape).reshape(2, -1)
     columns = {"y": noise.ravel(), "unit": unit.astype(str), "week": week}
     order = rng.permutation(len(unit))
-    frame = pd.DataFrame(columns).assign(
-        regime=np.where(unit % 3, "", "a"), a=rng.random(len(unit))
-    )
+    columns |= {"regime": np.where(unit % 3, "", "a"), "a": rng.random(len(unit))}
+    frame = pd.DataFrame(columns)
     roles = {"actions": ["a"], "outcome": "y", "regime": "regime"}
     plain = bi.RegimeData.from_frame(frame, **roles)
     ordered = bi.RegimeData.from_frame(frame.iloc[order], **roles, unit="unit", time="week")
@@ -88,7 +87,6 @@ def test_counts_are_not_reported() -> None:
     clean = confounded_rows(60, seed=4)
     outcome = np.random.default_rng(0).poisson(1.0, len(clean)).astype(float)
     outcome[3] = 60
-    data = replace(clean, outcome=outcome)
-    posterior = fitted(data, bi.models.additive("linear"), draws=10)
+    posterior = fitted(replace(clean, outcome=outcome), bi.models.additive("linear"), draws=10)
     assert posterior.outcome_kind == "count"
     assert "far_rows" not in posterior.tree["constant_data"]

@@ -15,13 +15,10 @@ from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Tec
 
 def world(product: float, rows: int = 500, seed: int = 0):
     """Three actions; the third is ``product`` times the product of the others, plus its cause."""
-
-    def outcome(actions: np.ndarray, causes: np.ndarray) -> np.ndarray:
-        return np.tanh(actions).sum(axis=1) + causes.sum(axis=1)
-
     own = [lambda a, c, v: c + 0.5 * v] * 2
     third = [lambda a, c, v: c + 0.5 * v + product * a[:, 0] * a[:, 1]]
-    return sampled(own + third, rows, seed, outcome=outcome, settings=1.0)
+    common = {"outcome": lambda a, c: np.tanh(a).sum(axis=1) + c.sum(axis=1), "settings": 1.0}
+    return sampled(own + third, rows, seed, **common)
 
 
 def test_graph_restricts_candidates_to_parents() -> None:
