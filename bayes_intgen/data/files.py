@@ -164,7 +164,7 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
-        first = next(file_tables(source, None, regime), None)
+        first = next(file_tables(source, None, regime, set()), None)
         # A file may hold columns without rows.
         native = _native_table(source) if first is None else first
     elif kind_of(source) == "text":
@@ -276,15 +276,20 @@ def _native_table(source: Path) -> Any:
 
 
 def file_tables(
-    path: str | PathLike[str], wanted: Sequence[str] | None, regime: str | None
+    path: str | PathLike[str], wanted: Sequence[str] | None, regime: str | None, said: set[str]
 ) -> Iterator[Any]:
     """Yield the rows of a file of any kind as tables with the columns wanted, or all.
 
-    In text files the column ``regime`` is read as labels.
+    In text files the column ``regime`` is read as labels. Warns of what is around their rows,
+    unless that was ``said`` in an earlier pass.
     """
     kind = kind_of(Path(path))
     if kind == "text":
-        yield from text_parts(Path(path), wanted, regime)
+        notes = yield from text_parts(Path(path), wanted, regime)
+        message = Cleaned(None, (), notes).summary(str(path))
+        if message and message not in said:
+            said.add(message)
+            warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
     else:
         yield from (parquet_tables if kind == "parquet" else arrow_tables)(path, wanted)
 
