@@ -535,12 +535,15 @@ def _converted(
         asked,
     )  # fmt: skip
     types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
+    types["true or false"] = "boolean"
     out = (
         pd.Series(distinct, dtype=types.get(kind, "object" if values else "float64"))
         .take(codes)
         .set_axis(cells.index)
     )
-    return (out.astype("int64") if whole and not absent.any() else out.infer_objects()), column
+    if not absent.any() and (whole or kind == "true or false"):
+        out = out.astype("int64" if whole else "bool")
+    return out.infer_objects(), column
 
 
 def _is_plain(text: str, kind: str, answer: str | None) -> bool:

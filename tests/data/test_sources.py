@@ -300,7 +300,7 @@ def test_rows_keep_their_numbers_where_others_are_dropped() -> None:
             read(source, missing="drop")
 
 
-def test_missing_text_may_be_a_level() -> None:
+def test_missing_text_and_booleans_may_be_a_level(tmp_path) -> None:
     frame = with_gaps().drop(index=[3, 7, 11, 12, 400])
     for kind in (frame, frame.astype({"season": "category"}), pl.from_pandas(frame), [frame]):
         data = read(kind, missing="level")
@@ -318,6 +318,14 @@ def test_missing_text_may_be_a_level() -> None:
         read(with_gaps(), missing="level")
     with pytest.raises(bi.DataError, match="'age' has 3 missing cells"):
         read(with_gaps(), missing={"season": "level"})
+    frame = table().assign(season=[True, False, None, True] * 150)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    for source in (frame, tmp_path / "rows.csv"):
+        levels = read(source, missing="level").columns.categories[1].labels
+        assert levels == (False, "missing", True)
+    with pytest.warns(bi.DataWarning, match="150 of 600 rows"):
+        rows = bi.read(tmp_path / "rows.csv", ["tv", "radio"], "season", missing="drop")
+    assert rows.outcome_kind == "binary"
 
 
 def test_missing_cells_of_arrays() -> None:
