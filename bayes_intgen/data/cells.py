@@ -56,7 +56,7 @@ NUMBER = re.compile(
     rf"\s*({CURRENCY}|{UNIT})?\s*(-)?(\))?"
 )
 SIMPLE = re.compile("[-+]?[0-9.,]*[0-9][0-9.,]*")
-PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 THOUSANDS = {".": f",'\u2019{BLANKS}", ",": f".'\u2019{BLANKS}"}
 # Digits by decimal mark: plain ones, or with a mark between thousands.
 DIGITS = {

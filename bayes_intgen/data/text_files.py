@@ -58,6 +58,8 @@ PART = 2**23
 LIKE_NUMBER = re.compile(r"\W*\d")
 # Texts that may be thousands although pandas reads them as decimals.
 THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.][0-9]{3}")
+# Whole numbers that lose zeros, which may be names.
+PADDED = re.compile(r"\s*[-+]?0[0-9]")
 
 
 @dataclass(frozen=True)
@@ -574,7 +576,8 @@ def _doubt(column: pd.Series, sample: pd.Series) -> bool | None:
     False if they have decimal points; None if nothing speaks for or against decimal points.
     """
     if not pd.api.types.is_float_dtype(column):
-        return None if pd.api.types.is_numeric_dtype(column) else True
+        is_numeric = pd.api.types.is_numeric_dtype(column)
+        return None if is_numeric and not any(map(PADDED.match, sample.dropna())) else True
     if any("." in text and not THOUSANDS.fullmatch(text.strip()) for text in sample.dropna()):
         return False
     values = column.to_numpy()

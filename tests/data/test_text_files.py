@@ -22,6 +22,10 @@ def lines(*before: str, rows=LINES, after=()) -> bytes:
 
 MESSY = {
     "plain": (b"Region,TV,Sales,Test\nNorth,1.5,10,tv\nSouth,2.0,20,\nSouth,3.25,40,tv\n", ""),
+    "zeros in front": (
+        b"Region,TV,Sales,Test\nNorth,1.5,010,tv\nSouth,2.0,20,\nSouth,3.25,40,tv\n",
+        "'Sales': '010' read as 10",
+    ),
     "semicolons": (lines(NAMES), "'TV': '1,5' read as 1.5"),
     "Windows": (lines(NAMES).replace(b"\n", b"\r\n"), "'TV': '1,5' read as 1.5"),
     "UTF-16": (lines(NAMES).decode().encode("utf-16"), "'TV': '1,5' read as 1.5"),
