@@ -92,7 +92,7 @@ def frontier(
     """
     import pandas as pd
 
-    from bayes_intgen.text.formats import frame_along, to_json
+    from bayes_intgen.text.formats import ACTION, frame_along, to_json
 
     posterior = load_fit(fit)
     table = over.view(posterior).frontier(
@@ -103,7 +103,7 @@ def frontier(
     plans = pd.DataFrame(table["plan"].to_numpy(), columns=table["action"].to_numpy())
     for record, plan in zip(document["budgets"], plans.to_dict("records"), strict=True):
         record |= {"plan": plan, "remarks": record["remarks"].splitlines()}
-    frame = frame_along(table, "budget").join(plans)
+    frame = frame_along(table, "budget").join(plans, rsuffix=ACTION)
     answer(format, budgets_in_text(table, limits.value), to_json(document), frame)
     return DONE
 

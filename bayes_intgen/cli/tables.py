@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.text.formats import (
+    ACTION,
     align_columns,
     decimals_for,
     format_estimate,
@@ -96,12 +97,10 @@ def _numbers(table: "xr.Dataset") -> "pd.DataFrame":
 
 def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
     """Frame of effects: a row per point, a column per action and per number."""
-    import pandas as pd
-
-    parts = [table["value"].to_pandas(), _numbers(table)]
+    values, numbers = table["value"].to_pandas(), _numbers(table)
     if "baseline" in table:
-        parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
-    return pd.concat(parts, axis=1)
+        numbers = table["baseline"].to_pandas().add_suffix(" (from)").join(numbers)
+    return values.join(numbers, lsuffix=ACTION)
 
 
 def effects_document(table: "xr.Dataset") -> dict[str, Any]:
@@ -135,9 +134,9 @@ def plan_frame(plan: "Plan") -> "pd.DataFrame":
     points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
     numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
     order = ["plan", "baseline", *(name for name in numbers.index if name != "plan")]
-    frame = points.join(numbers, how="outer").reindex(order)
-    frame.loc["plan", "cost"] = plan.cost
-    frame.loc["gain", "probability_better"] = plan.probability_better
+    numbers.loc["plan", "cost"] = plan.cost
+    numbers.loc["gain", "probability_better"] = plan.probability_better
+    frame = points.join(numbers, how="outer", lsuffix=ACTION).reindex(order)
     return frame.reset_index(names="quantity")
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+# Suffix of the name of an action that is called like a number beside it.
+ACTION = " (action)"
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Maximum number of decimals, and magnitude, beyond which a power of ten is written.
 MAX_DECIMALS, MAX_MAGNITUDE = 6, 1e9

@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -80,6 +81,25 @@ def test_a_frontier_has_the_best_plan_of_each_budget(posterior, fit, run) -> Non
         float(row[4].replace(MINUS, "-")) for row in rows if row and row[0] in ("0.5", "1,000")
     ]
     assert shown == pytest.approx(means, abs=0.05)
+
+
+def test_actions_may_be_called_like_numbers_of_answers(tmp_path, run) -> None:
+    frame = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(60, 3)), columns=["mean", "effect", "y"]
+    )
+    frame["regime"] = ["", "mean", "effect"] * 20
+    rows, model = bi.read(frame, ["mean", "effect"], "y"), bi.models.additive("linear")
+    fit = bi.fit(rows, model, method="laplace", progress=False)
+    assert fit.joint_effect([[0.5, 0.2]])["effect (action)"] == 0.2
+    assert fit.contributions(bi.Decision())["contribution"].notnull().all()
+    fit.save(tmp_path / "fit.nc")
+    for column, *words in (
+        ("mean", "effect", "--set", "mean=0.5,effect=0.2"),
+        ("mean", "best", "--cost", "mean=1", "--budget", "0.5"),
+        ("effect", "frontier", "--cost", "mean=1", "--budget", "0.5"),
+    ):
+        shown = run(words[0], tmp_path / "fit.nc", *words[1:], "--format", "csv").out
+        assert {column, f"{column} (action)"} < {*shown.splitlines()[0].split(",")}
 
 
 def test_remarks_are_in_every_format(posterior, fit, run) -> None:
