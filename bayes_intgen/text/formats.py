@@ -190,6 +190,17 @@ def _terminal_width(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def format_level(level: float) -> str:
+    """Format the probability of an interval as a percentage, with all its figures.
+
+    Examples
+    --------
+    >>> format_level(0.9), format_level(0.975)
+    ('90%', '97.5%')
+    """
+    return f"{100 * level:.12g}%"
+
+
 def share_text(share: float) -> str:
     """Format a positive share, however small, as a percentage."""
     return "less than 1%" if share < 0.01 else f"{share:.0%}"

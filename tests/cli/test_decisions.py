@@ -129,6 +129,7 @@ def test_the_cheapest_plan_reaches_its_target(posterior, fit, run) -> None:
 
 
 def test_contributions_are_those_of_the_method(posterior, fit, run) -> None:
+    assert "intervals: 97.5%" in run("contributions", fit, "--level", "0.975").out
     table = posterior.contributions(bi.Decision({"red": 2.0}, baseline={"red": 0.5}, value=3.0))
     arguments = ["contributions", fit, "--cost", "red=2", "--baseline", "red=0.5", "--value", "3"]
     records = json.loads(run(*arguments, "--format", "json").out)["actions"]
