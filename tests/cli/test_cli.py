@@ -317,7 +317,9 @@ def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
 
 
 def test_demonstration_runs_the_commands_that_it_shows(tmp_path, run) -> None:
-    demo = run("demo", "-o", tmp_path / "demo", "--rows", 40, "--method", "laplace")
+    command = ["demo", "-o", tmp_path / "demo", "--rows", 40, "--method", "laplace"]
+    demo = run(*command)
+    assert "has a file data.csv; name another folder" in run(*command, code=1).err
     files = {"data.csv", "plans.csv", "fit.nc", "report.html"}
     assert {path.name for path in (tmp_path / "demo").iterdir()} == files
     shown = re.search(r"^bayes-intgen (effect .*)$", demo.err, re.MULTILINE)
