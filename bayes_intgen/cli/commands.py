@@ -389,6 +389,8 @@ def report(
 
     With --cost, --budget, --bounds or --baseline it has the best plans for a range of budgets.
     """
+    if rows.data is None and rows != RowsOfFit():
+        raise DataError("--regime, --label, --missing and --cell are about --data: name it, too")
     _require_writable(output, fit, over.population, rows.data)
     from bayes_intgen.assess.checks import check as check_assumptions
     from bayes_intgen.data.files import regular_file

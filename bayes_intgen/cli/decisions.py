@@ -2,7 +2,7 @@
 
 # Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -231,6 +231,8 @@ def split(
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
+    if points != Points() and replace(choice, beyond_support=False) != Plans():
+        raise ModelError("give either --set or --points, or options of a decision such as --cost")
     posterior = load_fit(fit)
     target: Any = points.read(posterior, observed={}) or choice.decision(posterior)
     settings: dict[str, Any] = {

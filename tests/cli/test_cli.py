@@ -210,6 +210,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
         (["effect", "FIT", "--set", '{"red": [1]}'], 1, "neither a number nor a level"),
         (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be written"),
         (["plot", "FIT", "-o", "x", "-a", "red", "--at", "red=1"], 1, "runs along 'red'"),
+        (["report", "FIT", "-o", "x.html", "--cell", "a=1"], 1, "are about --data: name it, too"),
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )

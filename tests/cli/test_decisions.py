@@ -212,6 +212,10 @@ def test_split_of_a_decision_needs_no_points(fit, run) -> None:
         (["cheapest", "--target", "1"], "needs costs; write --cost ACTION=1"),
         (["split"], "give either --rows"),
         (["split", "--rows", "5", "--width", "1"], "give either --rows"),
+        (
+            ["split", "--rows", "5", "--set", "red=1", "--value", "2"],
+            "give either --set or --points",
+        ),
         (["split", "--rows", "5", "--row-cost", "rod=1"], "unknown regime 'rod'"),
     ],
 )
