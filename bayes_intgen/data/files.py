@@ -31,9 +31,6 @@ STARTS = {
     b"\x1f\x8b": ".csv.gz",
 }
 
-# First bytes of Feather files of version 1, which are no Arrow files and are read as a whole.
-FEATHER_1 = b"FEA1"
-
 # Standard input as a file to read.
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
@@ -341,13 +338,8 @@ def arrow_file(path: str | PathLike[str], wanted: Sequence[str] | None = None) -
     """
     with _reading(path, "Arrow"):
         import pyarrow as pa
-        from pyarrow import feather, ipc
+        from pyarrow import ipc
 
-        with Path(path).open("rb") as start:
-            is_old = start.read(len(FEATHER_1)) == FEATHER_1
-        if is_old:
-            yield feather.read_table(path).to_reader()
-            return
         open_ = ipc.open_stream if Path(path).suffix.lower() == ".arrows" else ipc.open_file
         with pa.memory_map(str(path)) as file:
             with open_(file) as reader:

@@ -26,7 +26,6 @@ from _sources import (
 )
 from dask import dataframe as dd
 from distributed import Client, LocalCluster
-from pyarrow import feather
 
 import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
@@ -155,15 +154,6 @@ def test_a_query_that_rounds_differently_every_time_is_read_once() -> None:
     query = connection.sql("select * replace (noise(sales) as sales) from frame")
     rows = read(query, unit=None, time=None)
     assert sum(map(len, rows.batches(64))) == len(rows) == len(calls) == 600
-
-
-@pytest.mark.filterwarnings("ignore:Feather V1:DeprecationWarning")
-def test_feather_files_of_version_1_are_read(tmp_path) -> None:
-    path = tmp_path / "rows.feather"
-    feather.write_feather(table(), path, version=1)
-    expected = read(table())
-    for source in (path, [path]):
-        assert_same_rows(read(source).in_memory, expected)
 
 
 @pytest.mark.parametrize("name", ["feather", "arrow file", "arrow stream", "duckdb", "parquet"])
