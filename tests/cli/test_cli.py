@@ -138,12 +138,11 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
     command += ["--outcome-sd", "spread", "--unit", "shop", "--time", "week"]
     command += ["--prior", "linear", "--method", "laplace"]
-    fit = tmp_path / "fit.nc"
+    fit, page = tmp_path / "fit.nc", tmp_path / "r.html"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     assert "pareto_k" in bi.load(fit).tree["sample_stats"].attrs
     columns = bi.load(fit).terms.covariates
     assert (columns.regime, columns.weights, columns.outcome_sd) == ("arm", "stores", "spread")
-    page = tmp_path / "r.html"
     again = ["report", fit, "-o", page, "--data", tmp_path / "cells.csv", "-q"]
     run(*again)
     assert "p = " in page.read_text()
@@ -261,7 +260,7 @@ def fit_with_groups(tmp_path_factory):
     return out
 
 
-def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> None:
+def test_commands_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     monkeypatch.chdir(fit_with_groups)
     given = ["--given", "season=winter"]
     run("plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given)
@@ -270,13 +269,18 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> N
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
     assert "unknown covariate or grouping 'seasn'" in refused.err
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
+    arguments += ["--population", "bootstrap", "--given", "age=40"]
+    answer = json.loads(run(*arguments, "--format", "json").out)
+    effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
+    assert answer["population"] == effect.attrs["population"]
+    assert answer["points"][0]["mean"] == pytest.approx(effect.mean().item())
+    assert f"Population: {answer['population']}." in " ".join(run(*arguments).out.split())
 
 
-def test_debug_prints_the_traceback(run) -> None:
+def test_unexpected_errors_have_an_exit_code_and_tracebacks_an_option(run) -> None:
     assert "Traceback" in run("effect", "nowhere.nc", "--set", "a=1", "--debug", code=1).err
 
-
-def test_unexpected_errors_have_their_own_exit_code(run) -> None:
     @commands.app.command
     def defective() -> int:
         raise RuntimeError("the cat\nis out")
@@ -338,14 +342,3 @@ def test_control_sequences_of_names_are_not_printed(tmp_path, run) -> None:
         printed = run("describe", tmp_path / "rows.csv", "-y", "y", "--format", form).out
         assert "\x1b" not in printed
         assert "tv\\u001b[2J" in printed
-
-
-def test_effects_in_a_population(fit_with_groups, monkeypatch, run) -> None:
-    monkeypatch.chdir(fit_with_groups)
-    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
-    arguments += ["--population", "bootstrap", "--given", "age=40"]
-    answer = json.loads(run(*arguments, "--format", "json").out)
-    effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
-    assert answer["population"] == effect.attrs["population"]
-    assert answer["points"][0]["mean"] == pytest.approx(effect.mean().item())
-    assert f"Population: {answer['population']}." in " ".join(run(*arguments).out.split())

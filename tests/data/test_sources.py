@@ -308,13 +308,13 @@ def test_missing_text_and_booleans_may_be_a_level(tmp_path) -> None:
         read(with_gaps(), missing="level")
     with pytest.raises(bi.DataError, match="'age' has 3 missing cells"):
         read(with_gaps(), missing={"season": "level"})
-    frame = table().assign(season=[True, False, None, True] * 150)
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    for source in (frame, tmp_path / "rows.csv"):
+    frame, path = table().assign(season=[True, False, None, True] * 150), tmp_path / "rows.csv"
+    frame.to_csv(path, index=False)
+    for source in (frame, path):
         levels = read(source, missing="level").columns.categories[1].labels
         assert levels == (False, "missing", True)
     with pytest.warns(bi.DataWarning, match="150 of 600 rows"):
-        rows = bi.read(tmp_path / "rows.csv", ["tv", "radio"], "season", missing="drop")
+        rows = bi.read(path, ["tv", "radio"], "season", missing="drop")
     assert rows.outcome_kind == "binary"
 
 

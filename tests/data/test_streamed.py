@@ -271,10 +271,8 @@ def test_what_is_around_text_in_parts_is_said_once_or_refused(tmp_path) -> None:
     path.write_bytes(f"Größe\n{text}source: shops\n".encode("cp1252"))
     with pytest.warns(bi.DataWarning) as caught:
         assert len(next(bi.read([path], *COLUMNS, progress=False).batches(300))) == 300
-    said = "line 1 ('Größe') left out; the last line ('source: shops') left out"
-    assert [str(warning.message) for warning in caught] == [
-        f"{path}: read as Windows-1252, not UTF-8; {said}"
-    ]
+    (warning,), said = caught, "line 1 ('Größe') left out; the last line ('source: shops') left out"
+    assert str(warning.message) == f"{path}: read as Windows-1252, not UTF-8; {said}"
     for last, message in (
         ("Total,,12.5,,", "the last line of .*rows.csv is a 'Total'; delete"),
         ("12.5,,,,", "column 'y' has 1 missing cells"),
