@@ -13,6 +13,8 @@ import pandas as pd
 import xarray as xr
 from xarray.indexes import PandasIndex
 
+from bayes_intgen.text.formats import ACTION
+
 # As in xarray: dimensions, values, and perhaps attributes; or the values along a dimension.
 type VariableLike = Any
 
@@ -24,13 +26,18 @@ def labelled_dataset(
 ) -> xr.Dataset:
     """Build a dataset as ``xarray.Dataset`` does.
 
+    Coordinates that are called like a variable, as an action may be, are marked by a suffix.
+
     Examples
     --------
     >>> labelled_dataset({"mean": ("point", [0.5])}, {"point": [3]})["mean"].sel(point=3).item()
     0.5
     """
     data = {name: _variable(name, value) for name, value in variables.items()}
-    labels = {name: _variable(name, value) for name, value in (coords or {}).items()}
+    labels = {
+        f"{name}{ACTION}" if name in variables else name: _variable(name, value)
+        for name, value in (coords or {}).items()
+    }
     labels |= {name: data.pop(name) for name in [*data] if data[name].dims == (name,)}
     indexes = {
         name: PandasIndex(pd.Index(label.values), name, label.dtype)

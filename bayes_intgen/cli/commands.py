@@ -389,6 +389,8 @@ def report(
 
     With --cost, --budget, --bounds or --baseline it has the best plans for a range of budgets.
     """
+    if rows.data is None and rows != RowsOfFit():
+        raise DataError("--regime, --label, --missing and --cell are about --data: name it, too")
     _require_writable(output, fit, over.population, rows.data)
     from bayes_intgen.assess.checks import check as check_assumptions
     from bayes_intgen.data.files import regular_file
@@ -471,11 +473,13 @@ def demo(
     # Plans for spending, as multiples of the usual budgets.
     plans = np.outer([0.8, 1.0, 1.5, 2.0], world.budget).round(1)
     frame = pd.DataFrame(simulated.actions, columns=names)
+    files = [output / name for name in ("data.csv", "plans.csv", "fit.nc", "report.html")]
+    if taken := [file for file in files if file.exists()]:
+        raise DataError(f"--output {output} has a file {taken[0].name}; name another folder")
+    data, points, saved, page = map(str, files)
     output.mkdir(parents=True, exist_ok=True)
-    frame.assign(sales=simulated.outcome, regime=regimes).to_csv(output / "data.csv", index=False)
-    pd.DataFrame(plans, columns=names).to_csv(output / "plans.csv", index=False)
-    files = (str(output / name) for name in ("data.csv", "plans.csv", "fit.nc", "report.html"))
-    data, points, saved, page = files
+    frame.assign(sales=simulated.outcome, regime=regimes).to_csv(data, index=False)
+    pd.DataFrame(plans, columns=names).to_csv(points, index=False)
     roles = ["--outcome", "sales", "--actions", ",".join(names)]
     for words in (
         ["fit", data, *roles, "--method", method, "--seed", str(seed), "-o", saved],

@@ -2,7 +2,7 @@
 
 # Commands import heavy modules themselves, so that help appears at once.
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -92,7 +92,7 @@ def frontier(
     """
     import pandas as pd
 
-    from bayes_intgen.text.formats import frame_along, to_json
+    from bayes_intgen.text.formats import ACTION, frame_along, to_json
 
     posterior = load_fit(fit)
     table = over.view(posterior).frontier(
@@ -103,7 +103,7 @@ def frontier(
     plans = pd.DataFrame(table["plan"].to_numpy(), columns=table["action"].to_numpy())
     for record, plan in zip(document["budgets"], plans.to_dict("records"), strict=True):
         record |= {"plan": plan, "remarks": record["remarks"].splitlines()}
-    frame = frame_along(table, "budget").join(plans)
+    frame = frame_along(table, "budget").join(plans, rsuffix=ACTION)
     answer(format, budgets_in_text(table, limits.value), to_json(document), frame)
     return DONE
 
@@ -231,6 +231,8 @@ def split(
     rows, width, regimes = further.rows, further.width, further.regimes
     if (rows is None) == (width is None):
         raise ModelError("give either --rows, to split them, or --width, to count the rows")
+    if points != Points() and replace(choice, beyond_support=False) != Plans():
+        raise ModelError("give either --set or --points, or options of a decision such as --cost")
     posterior = load_fit(fit)
     target: Any = points.read(posterior, observed={}) or choice.decision(posterior)
     settings: dict[str, Any] = {

@@ -396,7 +396,7 @@ def number(text: Any, name: str) -> float:
     from bayes_intgen.data.cells import number_of
 
     try:
-        return float(without_thousands(text) if isinstance(text, str) else text)
+        return float(text)
     except ValueError as error:
         amount = number_of(text)
         if amount is None:

@@ -5,10 +5,12 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bayes_intgen.text.formats import (
+    ACTION,
     align_columns,
     decimals_for,
     format_estimate,
     format_interval,
+    format_level,
     format_number,
     format_probability,
     format_to_uncertainty,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 def effects_in_text(table: "xr.Dataset") -> str:
     """Effects of :func:`bayes_intgen.posterior.effects.effect_table`, rounded to uncertainty."""
-    level = f"{100 * table.attrs['level']:g}%"
+    level = format_level(table.attrs["level"])
     names = [str(name) for name in table["action"].values]
     intervened = table.attrs["intervened"]
     condition = ", ".join(
@@ -96,12 +98,10 @@ def _numbers(table: "xr.Dataset") -> "pd.DataFrame":
 
 def effects_frame(table: "xr.Dataset") -> "pd.DataFrame":
     """Frame of effects: a row per point, a column per action and per number."""
-    import pandas as pd
-
-    parts = [table["value"].to_pandas(), _numbers(table)]
+    values, numbers = table["value"].to_pandas(), _numbers(table)
     if "baseline" in table:
-        parts.insert(1, table["baseline"].to_pandas().add_suffix(" (from)"))
-    return pd.concat(parts, axis=1)
+        numbers = table["baseline"].to_pandas().add_suffix(" (from)").join(numbers)
+    return values.join(numbers, lsuffix=ACTION)
 
 
 def effects_document(table: "xr.Dataset") -> dict[str, Any]:
@@ -135,9 +135,9 @@ def plan_frame(plan: "Plan") -> "pd.DataFrame":
     points = pd.DataFrame([plan.point, plan.baseline], index=["plan", "baseline"])
     numbers = plan.summary().to_dataframe().rename(index={"effect": "plan"})
     order = ["plan", "baseline", *(name for name in numbers.index if name != "plan")]
-    frame = points.join(numbers, how="outer").reindex(order)
-    frame.loc["plan", "cost"] = plan.cost
-    frame.loc["gain", "probability_better"] = plan.probability_better
+    numbers.loc["plan", "cost"] = plan.cost
+    numbers.loc["gain", "probability_better"] = plan.probability_better
+    frame = points.join(numbers, how="outer", lsuffix=ACTION).reindex(order)
     return frame.reset_index(names="quantity")
 
 
@@ -177,7 +177,7 @@ def budgets_in_text(table: "xr.Dataset", value: float | None) -> str:
     if value is not None:
         title = f"Best plans for profit, a unit of {table.attrs['outcome']} worth "
         title += f"{format_number(value)}, by budget"
-    level = f"Gains are over the baseline; intervals: {table.attrs['level']:.0%}."
+    level = f"Gains are over the baseline; intervals: {format_level(table.attrs['level'])}."
     text = align_columns(head, rows, left=0)
     said = [
         f"{format_number(own.budget)}: {remark}"
@@ -201,7 +201,7 @@ def contributions_in_text(table: "xr.Dataset") -> str:
     """Table of what each action brings, and of its next unit."""
     from bayes_intgen.decide.contributions import cells_of, notes_on
 
-    outcome, level = table.attrs["outcome"], f"{table.attrs['level']:.0%}"
+    outcome, level = table.attrs["outcome"], format_level(table.attrs["level"])
     lines = [f"What actions bring to {outcome} at the baseline; intervals: {level}"]
     lines += [*_population(table), "", align_columns(*cells_of(table))]
     return "\n".join([*lines, *(line for note in notes_on(table) for line in ("", note))])
@@ -221,7 +221,7 @@ def ranking_in_text(table: "xr.Dataset") -> str:
         ]
         for own in frame_along(table, "experiment").itertuples()
     ]  # fmt: skip
-    level = f"{table.attrs['level']:.0%}"
+    level = format_level(table.attrs["level"])
     now = format_to_uncertainty(float(table["width_before"][0]), decimals)
     head = ["", "rows", "width after", "value", *(["cost", "net benefit"] if costs else [])]
     return "\n".join(
@@ -256,8 +256,8 @@ def shares_in_text(table: "xr.Dataset") -> str:
             "",
             align_columns(["", "share", "rows"], rows),
             "",
-            f"{table.attrs['level']:.0%} intervals of {table.attrs['target']}: mean width now "
-            f"{width(table['width_before'])},",
+            f"{format_level(table.attrs['level'])} intervals of {table.attrs['target']}: "
+            f"mean width now {width(table['width_before'])},",
             f"{width(table['width'])} after this split, {width(table['width_of_equal_split'])} "
             "after equal shares",
             "",

@@ -56,7 +56,7 @@ NUMBER = re.compile(
     rf"\s*({CURRENCY}|{UNIT})?\s*(-)?(\))?"
 )
 SIMPLE = re.compile("[-+]?[0-9.,]*[0-9][0-9.,]*")
-PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 THOUSANDS = {".": f",'\u2019{BLANKS}", ",": f".'\u2019{BLANKS}"}
 # Digits by decimal mark: plain ones, or with a mark between thousands.
 DIGITS = {
@@ -535,12 +535,15 @@ def _converted(
         asked,
     )  # fmt: skip
     types = {"numbers": "Int64" if whole else "float64", "dates": "datetime64[us]"}
+    types["true or false"] = "boolean"
     out = (
         pd.Series(distinct, dtype=types.get(kind, "object" if values else "float64"))
         .take(codes)
         .set_axis(cells.index)
     )
-    return (out.astype("int64") if whole and not absent.any() else out.infer_objects()), column
+    if not absent.any() and (whole or kind == "true or false"):
+        out = out.astype("int64" if whole else "bool")
+    return out.infer_objects(), column
 
 
 def _is_plain(text: str, kind: str, answer: str | None) -> bool:

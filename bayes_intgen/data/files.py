@@ -31,9 +31,6 @@ STARTS = {
     b"\x1f\x8b": ".csv.gz",
 }
 
-# First bytes of Feather files of version 1, which are no Arrow files and are read as a whole.
-FEATHER_1 = b"FEA1"
-
 # Standard input as a file to read.
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
@@ -164,7 +161,7 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
-        first = next(file_tables(source, None, regime), None)
+        first = next(file_tables(source, None, regime, set()), None)
         # A file may hold columns without rows.
         native = _native_table(source) if first is None else first
     elif kind_of(source) == "text":
@@ -276,15 +273,20 @@ def _native_table(source: Path) -> Any:
 
 
 def file_tables(
-    path: str | PathLike[str], wanted: Sequence[str] | None, regime: str | None
+    path: str | PathLike[str], wanted: Sequence[str] | None, regime: str | None, said: set[str]
 ) -> Iterator[Any]:
     """Yield the rows of a file of any kind as tables with the columns wanted, or all.
 
-    In text files the column ``regime`` is read as labels.
+    In text files the column ``regime`` is read as labels. Warns of what is around their rows,
+    unless that was ``said`` in an earlier pass.
     """
     kind = kind_of(Path(path))
     if kind == "text":
-        yield from text_parts(Path(path), wanted, regime)
+        notes = yield from text_parts(Path(path), wanted, regime)
+        message = Cleaned(None, (), notes).summary(str(path))
+        if message and message not in said:
+            said.add(message)
+            warnings.warn(message, DataWarning, skip_file_prefixes=(PACKAGE,))
     else:
         yield from (parquet_tables if kind == "parquet" else arrow_tables)(path, wanted)
 
@@ -336,13 +338,8 @@ def arrow_file(path: str | PathLike[str], wanted: Sequence[str] | None = None) -
     """
     with _reading(path, "Arrow"):
         import pyarrow as pa
-        from pyarrow import feather, ipc
+        from pyarrow import ipc
 
-        with Path(path).open("rb") as start:
-            is_old = start.read(len(FEATHER_1)) == FEATHER_1
-        if is_old:
-            yield feather.read_table(path).to_reader()
-            return
         open_ = ipc.open_stream if Path(path).suffix.lower() == ".arrows" else ipc.open_file
         with pa.memory_map(str(path)) as file:
             with open_(file) as reader:

@@ -92,11 +92,8 @@ def read(
         source = read_table(Path(source), regime)
     schema = Schema.of(*columns, **options)
     if paths := _paths(source):
-        return StreamedData(
-            lambda: chain.from_iterable(file_tables(own, schema.every, regime) for own in paths),
-            schema,
-            progress,
-        )
+        read_file = partial(file_tables, wanted=schema.every, regime=regime, said=set())
+        return StreamedData(lambda: chain.from_iterable(map(read_file, paths)), schema, progress)
     is_query = _is_of("duckdb", source) and hasattr(source, "__arrow_c_stream__")
     # Queries that aggregate in parallel round differently when they are run again.
     table = as_table(source.limit(MAX_ROWS + 1) if is_query else source, schema.every)

@@ -239,7 +239,8 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
         objects = pd.Series(series.to_list(), dtype=object).to_numpy()
         if series.dtype == nw.Object:
             # Lists cannot be compared, and True would equal 1.
-            which, distinct = np.where(missing_in(objects), -1, np.arange(len(objects))), objects
+            present = ~missing_in(objects)
+            which, distinct = np.where(present, present.cumsum() - 1, -1), objects[present]
         else:
             which, distinct = pd.factorize(objects)
         cells = distinct.tolist()

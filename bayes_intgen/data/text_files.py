@@ -10,7 +10,7 @@ import shlex
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
@@ -58,6 +58,8 @@ PART = 2**23
 LIKE_NUMBER = re.compile(r"\W*\d")
 # Texts that may be thousands although pandas reads them as decimals.
 THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.][0-9]{3}")
+# Whole numbers that lose zeros, which may be names.
+PADDED = re.compile(r"\s*[-+]?0[0-9]")
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,8 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
     DataError
         If the file cannot be read, or two columns have the same name.
     """
-    text, notes = _decoded(source)
-    with _reading(source):
+    with _reading(source), _opened(source) as (file, notes):
+        text = file.read()
         layout = _layout_of_text(text, source)
         width = _width(layout, source)
         cleaned = _without_last_lines(layout, width, regime, answers)
@@ -211,11 +213,11 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
 
 def text_parts(
     source: Path, wanted: Collection[str] | None, regime: str | None
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame, None, tuple[str, ...]]:
     """Read some columns of a text file in parts, so that it need not be in memory.
 
     They are those of :func:`read_text`, as each part must show by itself. None stands for all, each
-    part read on its own.
+    part read on its own. The value at the end is what was found around the rows.
 
     Raises
     ------
@@ -223,8 +225,9 @@ def text_parts(
         As there, and if the cells of a part have another reading than as they stand, or than those
         of the part before.
     """
-    parts, kinds = _parts(source), dict[str, str]()
-    with _reading(source):
+    kinds = dict[str, str]()
+    with _reading(source), _opened(source, PART) as (file, notes):
+        parts = _parts(file)
         layout = _layout_of_text(next(parts, ""), source)
         # An error names a column that is absent, and those that it may be.
         every = used = layout.names
@@ -246,6 +249,7 @@ def text_parts(
                     _refuse_unclear(column, kinds.setdefault(column.name, column.kind), source)
             yield cleaned.frame[list(used)]
             part = replace(layout, rows=following or "")
+        return (*notes, *layout.notes, *cleaned.notes)
 
 
 def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
@@ -302,29 +306,27 @@ def _encoding_of(start: bytes) -> str:
     return "utf-8-sig"
 
 
-def _decoded(source: Path) -> tuple[str, tuple[str, ...]]:
-    """Text of a file, with the line ends of Unix, and a note on its encoding."""
+@contextmanager
+def _opened(source: Path, size: int = -1) -> Iterator[tuple[TextIOWrapper, tuple[str, ...]]]:
+    """Open a text whose first bytes, or all, show its encoding, with a note on this."""
     with _bytes_of(source) as file:
-        raw = file.read()
-        encoding = _encoding_of(raw)
-        text = TextIOWrapper(io.BytesIO(raw), encoding).read()
-    return text, ("read as Windows-1252, not UTF-8",) * (encoding == "cp1252")
-
-
-def _parts(source: Path) -> Iterator[str]:
-    """Text of a file in parts of whole lines, with the line ends of Unix."""
-    with _bytes_of(source) as file:
-        encoding, rest = _encoding_of(file.read(PART)), ""
+        encoding = _encoding_of(file.read(size))
         file.seek(0)
-        lines = TextIOWrapper(file, encoding)
-        while more := lines.read(PART):
-            text = rest + more
-            end = _end_of_rows(text)
-            rest = text[end:]
-            if end:
-                yield text[:end]
-        if rest:
-            yield rest
+        notes = ("read as Windows-1252, not UTF-8",) * (encoding == "cp1252")
+        yield TextIOWrapper(file, encoding), notes
+
+
+def _parts(file: TextIOWrapper) -> Iterator[str]:
+    """Text of a file in parts of whole lines, with the line ends of Unix."""
+    rest = ""
+    while more := file.read(PART):
+        text = rest + more
+        end = _end_of_rows(text)
+        rest = text[end:]
+        if end:
+            yield text[:end]
+    if rest:
+        yield rest
 
 
 def _end_of_rows(text: str) -> int:
@@ -471,7 +473,7 @@ def _without_last_lines(
     footers: list[str] = []
     kept = layout.rows
     rows, cells = _last_line(kept, layout.separator)
-    while len(layout.names) > 1 and len(cells) == 1 and len(footers) <= MAX_HEADER:
+    while len(layout.names) > 1 and _is_note(cells) and len(footers) <= MAX_HEADER:
         footers.insert(0, cells[0])
         kept = rows
         rows, cells = _last_line(kept, layout.separator)
@@ -493,6 +495,12 @@ def _without_last_lines(
     count = f"line{'s' * (len(footers) > 1)}"
     notes = [f"the last {count} ({first_few([*map(repr, footers)])}) left out"] if footers else []
     return replace(cleaned, notes=tuple(notes))
+
+
+def _is_note(cells: Sequence[str]) -> bool:
+    """Whether a line has text in its first cell only; a number is a row without other cells."""
+    reading = reading_of(cells)
+    return len(cells) == 1 and (reading.kind != "numbers" or bool(reading.unit))
 
 
 def _is_total(cell: str) -> bool:
@@ -568,7 +576,8 @@ def _doubt(column: pd.Series, sample: pd.Series) -> bool | None:
     False if they have decimal points; None if nothing speaks for or against decimal points.
     """
     if not pd.api.types.is_float_dtype(column):
-        return None if pd.api.types.is_numeric_dtype(column) else True
+        is_numeric = pd.api.types.is_numeric_dtype(column)
+        return None if is_numeric and not any(map(PADDED.match, sample.dropna())) else True
     if any("." in text and not THOUSANDS.fullmatch(text.strip()) for text in sample.dropna()):
         return False
     values = column.to_numpy()

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, probability, real_number
+from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import (
     checked_actions,
@@ -85,9 +86,10 @@ class Contrast(xr.DataArray):  # type: ignore[no-untyped-call]
         columns[name] = (draws > start).mean(axis=0)
         if equivalent is not None:
             columns |= _equivalence(draws, equivalent)
-        own = {name: c for name, c in self.coords.items() if c.dims == ("point",)}
+        own = self.coords.items()
+        coords = {str(name): ("point", c.values) for name, c in own if c.dims == ("point",)}
         table = {name: ("point", column) for name, column in columns.items()}
-        return xr.Dataset(table, own, {**self.attrs, "level": level})
+        return labelled_dataset(table, coords, {**self.attrs, "level": level})
 
     def to_dataframe(
         self,

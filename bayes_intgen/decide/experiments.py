@@ -32,7 +32,12 @@ from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.text.formats import decimals_for, format_to_uncertainty, shorter_number
+from bayes_intgen.text.formats import (
+    decimals_for,
+    format_level,
+    format_to_uncertainty,
+    shorter_number,
+)
 
 # Draws that are moved towards their mean, by these factors, to find such plans.
 N_MOVED, FACTORS = 100, (1.0, 0.5, 0.2)
@@ -367,7 +372,7 @@ def spelled(point: Mapping[str, Any]) -> str:
 
 def explanations(table: xr.Dataset) -> Iterator[str]:
     """A sentence per experiment: interval, value, and whether it is worth its cost."""
-    evpi, level = float(table["evpi"]), f"{table.attrs['level']:.0%}"
+    evpi, level = float(table["evpi"]), format_level(table.attrs["level"])
     names = ("experiment", "rows", "width_before", "width_after", "evsi", "cost", "net_benefit")
     columns = (table[name].to_numpy().tolist() for name in names)
     for label, rows, before, after, evsi, cost, net in zip(*columns, strict=True):

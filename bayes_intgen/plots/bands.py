@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
-from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.formats import format_level, format_number
 from bayes_intgen.text.messages import BETWEEN, OUTSIDE
 
 if TYPE_CHECKING:
@@ -170,9 +170,8 @@ def draw_bands(ax: "Axes", along: Array, draws: Array, levels: Sequence[float], 
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         # Inner bands are darker, in the legend too.
         alpha = 0.2 + 0.25 * i / max(len(levels) - 1, 1)
-        ax.fill_between(
-            along, low, high, color=color, alpha=alpha, linewidth=0, label=f"{level:.0%} band"
-        )
+        label = f"{format_level(level)} band"
+        ax.fill_between(along, low, high, color=color, alpha=alpha, linewidth=0, label=label)
     ax.plot(along, draws.mean(axis=0), color=color, label="posterior mean")
 
 

@@ -22,6 +22,7 @@ from bayes_intgen.plots.bands import (
     values_in_words,
     with_population,
 )
+from bayes_intgen.text.formats import format_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ def plot_effect(
     draw_bands(ax, along, draws, levels, color)
     if "outcome" in curve:
         _, ends = on_axis(curve, curve["outcome"].to_numpy())
-        label = f"{curve.attrs['predictive']:.0%} of outcomes"
+        label = f"{format_level(curve.attrs['predictive'])} of outcomes"
         lines = ax.plot(along, ends.T, color=color, linestyle=":", linewidth=1.2, label="_")
         lines[0].set_label(label)
     why = np.repeat(curve["why"].to_numpy(), len(along) // curve.sizes["point"])
@@ -170,7 +171,7 @@ def _draw_point(ax: "Axes", correlated: xr.Dataset, independent: xr.Dataset) -> 
     along, effect = correlated["rho"].to_numpy(), float(correlated["effect"])
     ax.fill_between(
         along, correlated["low"], correlated["high"], color="C1", alpha=0.3, linewidth=0,
-        label=f"{correlated.attrs['level']:.0%} band, widened by the bound",
+        label=f"{format_level(correlated.attrs['level'])} band, widened by the bound",
     )  # fmt: skip
     ax.fill_between(
         along, effect - correlated["above"], effect + correlated["below"], color="C1", alpha=0.45,
@@ -213,7 +214,7 @@ def plot_contributions(table: xr.Dataset) -> "Figure":
         right.axvline(1.0, color="0.3", linestyle=":", linewidth=1)
     right.set_xlabel(f"{of} of {outcome} per {unit}", parse_math=False)
     right.set_title(title, fontsize="medium")
-    title = f"At the baseline; {table.attrs['level']:.0%} intervals"
+    title = f"At the baseline; {format_level(table.attrs['level'])} intervals"
     if not (table["supported"] & table["next_supported"]).all():
         title += "; hollow where not supported"
     figure.suptitle(with_population(title, table, 110), fontsize=10, parse_math=False)

@@ -16,6 +16,7 @@ from bayes_intgen.plots.bands import (
     runs,
     with_population,
 )
+from bayes_intgen.text.formats import format_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def plot_interaction(surface: xr.Dataset) -> "Figure":
     largest, widest = (largest_supported(surface, name) for name in ("mean", "half_width"))
     # White is zero, and equal distances from zero are equally dark.
     _draw_panel(panels[0], surface, "mean", "posterior mean", ("RdBu_r", -largest, largest))
-    words = f"half the width of the {surface.attrs['level']:.0%} interval"
+    words = f"half the width of the {format_level(surface.attrs['level'])} interval"
     _draw_panel(panels[1], surface, "half_width", words, ("viridis", 0.0, widest))
     title = f"Interaction of {surface.attrs['first']} and {surface.attrs['second']}"
     if (surface["why"] != "").any():

@@ -61,7 +61,7 @@ from bayes_intgen.report.provenance import (
     versions_of_fit,
 )
 from bayes_intgen.text.edges import edges_from, missing_evidence_in_words, shows_edges
-from bayes_intgen.text.formats import MINUS
+from bayes_intgen.text.formats import MINUS, format_level
 from bayes_intgen.text.messages import BETWEEN, OUTSIDE, in_words
 
 FOLDER = Path(__file__).parent
@@ -184,7 +184,7 @@ def _content_of(posterior: PosteriorDraws, level: float) -> dict[str, Any]:
             [own.in_words for own in changes[:-1]], MAX_SENTENCE, " as in the table below"
         ),
         "drawn": sorted(drawn),
-        "level": f"{100 * level:g}%",
+        "level": format_level(level),
         "support": support,
         "support_tone": tone,
         "reference": _reference(posterior, default),

@@ -20,6 +20,7 @@ from bayes_intgen.text.formats import (
     decimals_for,
     format_estimate,
     format_interval,
+    format_level,
     format_number,
     format_probability,
     format_to_uncertainty,
@@ -125,7 +126,7 @@ def _answer(posterior: PosteriorDraws, best: Plan, budget: str | None, level: fl
     share = format_probability(best.probability_better)
     return (
         f"The best plan{within}: {plan}. It changes {gained} by {gain} "
-        f"from the baseline ({100 * level:g}% interval {band}); the probability of a gain is "
+        f"from the baseline ({format_level(level)} interval {band}); the probability of a gain is "
         f"{share}."
     )
 

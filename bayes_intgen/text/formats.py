@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+# Suffix of the name of an action that is called like a number beside it.
+ACTION = " (action)"
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 # Maximum number of decimals, and magnitude, beyond which a power of ten is written.
 MAX_DECIMALS, MAX_MAGNITUDE = 6, 1e9
@@ -186,6 +188,17 @@ def _terminal_width(text: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def format_level(level: float) -> str:
+    """Format the probability of an interval as a percentage, with all its figures.
+
+    Examples
+    --------
+    >>> format_level(0.9), format_level(0.975)
+    ('90%', '97.5%')
+    """
+    return f"{100 * level:.12g}%"
 
 
 def share_text(share: float) -> str:

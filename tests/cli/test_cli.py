@@ -138,12 +138,11 @@ def test_report_reads_the_columns_that_were_fitted(folder, tmp_path, run) -> Non
     command = ["-y", "intensity", "-a", "red,green", "-r", "arm", "--weights", "stores"]
     command += ["--outcome-sd", "spread", "--unit", "shop", "--time", "week"]
     command += ["--prior", "linear", "--method", "laplace"]
-    fit = tmp_path / "fit.nc"
+    fit, page = tmp_path / "fit.nc", tmp_path / "r.html"
     run("fit", tmp_path / "cells.csv", *command, "-o", fit, "-q")
     assert "pareto_k" in bi.load(fit).tree["sample_stats"].attrs
     columns = bi.load(fit).terms.covariates
     assert (columns.regime, columns.weights, columns.outcome_sd) == ("arm", "stores", "spread")
-    page = tmp_path / "r.html"
     again = ["report", fit, "-o", page, "--data", tmp_path / "cells.csv", "-q"]
     run(*again)
     assert "p = " in page.read_text()
@@ -210,6 +209,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
         (["effect", "FIT", "--set", '{"red": [1]}'], 1, "neither a number nor a level"),
         (["plot", "FIT", "-o", "x.nonsense"], 1, "cannot be written"),
         (["plot", "FIT", "-o", "x", "-a", "red", "--at", "red=1"], 1, "runs along 'red'"),
+        (["report", "FIT", "-o", "x.html", "--cell", "a=1"], 1, "are about --data: name it, too"),
         (["demo", "--rows", "3"], 1, "rows must be"),
     ],
 )
@@ -260,7 +260,7 @@ def fit_with_groups(tmp_path_factory):
     return out
 
 
-def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> None:
+def test_commands_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     monkeypatch.chdir(fit_with_groups)
     given = ["--given", "season=winter"]
     run("plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given)
@@ -269,13 +269,18 @@ def test_plot_and_report_in_a_population(fit_with_groups, monkeypatch, run) -> N
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
     assert "unknown covariate or grouping 'seasn'" in refused.err
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
+    arguments += ["--population", "bootstrap", "--given", "age=40"]
+    answer = json.loads(run(*arguments, "--format", "json").out)
+    effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
+    assert answer["population"] == effect.attrs["population"]
+    assert answer["points"][0]["mean"] == pytest.approx(effect.mean().item())
+    assert f"Population: {answer['population']}." in " ".join(run(*arguments).out.split())
 
 
-def test_debug_prints_the_traceback(run) -> None:
+def test_unexpected_errors_have_an_exit_code_and_tracebacks_an_option(run) -> None:
     assert "Traceback" in run("effect", "nowhere.nc", "--set", "a=1", "--debug", code=1).err
 
-
-def test_unexpected_errors_have_their_own_exit_code(run) -> None:
     @commands.app.command
     def defective() -> int:
         raise RuntimeError("the cat\nis out")
@@ -317,7 +322,9 @@ def test_interrupt_ends_a_fit_at_once(folder, tmp_path) -> None:
 
 
 def test_demonstration_runs_the_commands_that_it_shows(tmp_path, run) -> None:
-    demo = run("demo", "-o", tmp_path / "demo", "--rows", 40, "--method", "laplace")
+    command = ["demo", "-o", tmp_path / "demo", "--rows", 40, "--method", "laplace"]
+    demo = run(*command)
+    assert "has a file data.csv; name another folder" in run(*command, code=1).err
     files = {"data.csv", "plans.csv", "fit.nc", "report.html"}
     assert {path.name for path in (tmp_path / "demo").iterdir()} == files
     shown = re.search(r"^bayes-intgen (effect .*)$", demo.err, re.MULTILINE)
@@ -335,14 +342,3 @@ def test_control_sequences_of_names_are_not_printed(tmp_path, run) -> None:
         printed = run("describe", tmp_path / "rows.csv", "-y", "y", "--format", form).out
         assert "\x1b" not in printed
         assert "tv\\u001b[2J" in printed
-
-
-def test_effects_in_a_population(fit_with_groups, monkeypatch, run) -> None:
-    monkeypatch.chdir(fit_with_groups)
-    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
-    arguments += ["--population", "bootstrap", "--given", "age=40"]
-    answer = json.loads(run(*arguments, "--format", "json").out)
-    effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
-    assert answer["population"] == effect.attrs["population"]
-    assert answer["points"][0]["mean"] == pytest.approx(effect.mean().item())
-    assert f"Population: {answer['population']}." in " ".join(run(*arguments).out.split())

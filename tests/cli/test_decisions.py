@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,7 +29,7 @@ def fit(posterior, tmp_path_factory):
     return str(path)
 
 
-def test_the_command_finds_the_plan_of_the_method(posterior, fit, run) -> None:
+def test_the_command_finds_the_plan_of_the_method_by_any_risk(posterior, fit, run) -> None:
     plan = posterior.best(DECISION)
     arguments = ["best", fit, *OPTIONS, "--baseline", "green=0.1"]
     assert run(*arguments).out.rstrip() == str(plan)
@@ -36,9 +37,6 @@ def test_the_command_finds_the_plan_of_the_method(posterior, fit, run) -> None:
     assert document["plan"] == pytest.approx(plan.point)
     assert document["gain"]["mean"] == pytest.approx(float(plan.gain.mean()))
     assert document["shadow_price"] == pytest.approx(plan.shadow_price)
-
-
-def test_risk_is_an_option(posterior, fit, run) -> None:
     document = json.loads(run("best", fit, *OPTIONS, "--risk", "cvar=0.2", "--format", "json").out)
     draws = bi.Decision(DECISION.cost, DECISION.budget, DECISION.bounds)
     assert document["value"] == pytest.approx(posterior.best(draws, bi.CVaR(0.2)).value)
@@ -71,15 +69,28 @@ def test_a_frontier_has_the_best_plan_of_each_budget(posterior, fit, run) -> Non
     assert [row[0] for row in rows if len(row) > 8] == ["budget", "0.5", "1,000"]
     # Means keep the figures that their own unit supports beside gains in another one.
     arguments += ["--value", "100000"]
-    means = [
-        record["effect"]
-        for record in json.loads(run(*arguments, "--format", "json").out)["budgets"]
-    ]
+    records = json.loads(run(*arguments, "--format", "json").out)["budgets"]
+    means = [record["effect"] for record in records]
     rows = [line.split() for line in run(*arguments).out.splitlines()]
-    shown = [
-        float(row[4].replace(MINUS, "-")) for row in rows if row and row[0] in ("0.5", "1,000")
-    ]
-    assert shown == pytest.approx(means, abs=0.05)
+    shown = [row[4].replace(MINUS, "-") for row in rows if row[:1] in (["0.5"], ["1,000"])]
+    assert [*map(float, shown)] == pytest.approx(means, abs=0.05)
+
+
+def test_actions_may_be_called_like_numbers_of_answers(tmp_path, run) -> None:
+    names, draws = ["mean", "effect"], np.random.default_rng(0).normal(size=(60, 3))
+    frame = pd.DataFrame(draws, columns=[*names, "y"]).assign(regime=["", *names] * 20)
+    rows, model = bi.read(frame, names, "y"), bi.models.additive("linear")
+    fit = bi.fit(rows, model, method="laplace", progress=False)
+    assert fit.joint_effect([[0.5, 0.2]])["effect (action)"] == 0.2
+    assert fit.contributions(bi.Decision())["contribution"].notnull().all()
+    fit.save(tmp_path / "fit.nc")
+    for column, *words in (
+        ("mean", "effect", "--set", "mean=0.5,effect=0.2"),
+        ("mean", "best", "--cost", "mean=1", "--budget", "0.5"),
+        ("effect", "frontier", "--cost", "mean=1", "--budget", "0.5"),
+    ):
+        shown = run(words[0], tmp_path / "fit.nc", *words[1:], "--format", "csv").out
+        assert {column, f"{column} (action)"} < {*shown.splitlines()[0].split(",")}
 
 
 def test_remarks_are_in_every_format(posterior, fit, run) -> None:
@@ -104,11 +115,11 @@ def test_the_cheapest_plan_reaches_its_target(posterior, fit, run) -> None:
     plan = posterior.cheapest(bi.Decision({"red": 1.0, "green": 1.0}), 0.5)
     costs = ["--cost", "red=1,green=1", "--target"]
     assert run("cheapest", fit, *costs, "0.5").out.rstrip() == str(plan)
-    error = run("cheapest", fit, *costs, "13,500", code=1).err
-    assert "no plan reaches 13,500" in error
+    assert "no plan reaches 13,500" in run("cheapest", fit, *costs, "13,500", code=1).err
 
 
 def test_contributions_are_those_of_the_method(posterior, fit, run) -> None:
+    assert "intervals: 97.5%" in run("contributions", fit, "--level", "0.975").out
     table = posterior.contributions(bi.Decision({"red": 2.0}, baseline={"red": 0.5}, value=3.0))
     arguments = ["contributions", fit, "--cost", "red=2", "--baseline", "red=0.5", "--value", "3"]
     records = json.loads(run(*arguments, "--format", "json").out)["actions"]
@@ -170,9 +181,6 @@ def test_split_takes_points_of_both_options(fit, tmp_path, run) -> None:
         (tmp_path / "points.csv").write_text(text)
         error = run("split", fit, "--rows", 100, "--points", tmp_path / "points.csv", code=1).err
         assert f"points.csv {is_so}" in error
-
-
-def test_split_of_a_decision_needs_no_points(fit, run) -> None:
     assert "gains over the baseline" in run("split", fit, *OPTIONS, "--rows", 100).out
 
 
@@ -191,6 +199,10 @@ def test_split_of_a_decision_needs_no_points(fit, run) -> None:
         (["cheapest", "--target", "1"], "needs costs; write --cost ACTION=1"),
         (["split"], "give either --rows"),
         (["split", "--rows", "5", "--width", "1"], "give either --rows"),
+        (
+            ["split", "--rows", "5", "--set", "red=1", "--value", "2"],
+            "give either --set or --points",
+        ),
         (["split", "--rows", "5", "--row-cost", "rod=1"], "unknown regime 'rod'"),
     ],
 )

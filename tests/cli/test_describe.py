@@ -314,11 +314,14 @@ def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
     assert "Which column says" in run(*next_command(text)).out
 
 
-def test_text_of_missing_cells_may_be_a_label(tmp_path, run) -> None:
-    frame = trial().replace({"study": {"Registry": "None"}})
+@pytest.mark.parametrize("label", ["None", "-"])
+def test_labels_may_be_texts_of_missing_cells_or_start_with_a_hyphen(tmp_path, run, label) -> None:
+    frame = trial().replace({"study": {"Registry": label}})
     _, _, text = described(frame, tmp_path, run)
-    assert "--label None= " in text
-    assert "do(drug_a)" in run(*next_command(text)).out
+    assert f"--label {label}= " in text
+    shown = run(*next_command(text)).out
+    assert "do(drug_a)" in shown
+    assert "observational" in shown
 
 
 def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> None:
@@ -355,14 +358,6 @@ def test_labels_are_explained_in_options(tmp_path, run) -> None:
         assert message in run(*command, "--label", text, code=console.UNUSABLE).err
     twice = ["--label", "Registry=", "--label", "Registry=drug_a"]
     assert "'Registry' two meanings" in run(*command, *twice, code=console.UNUSABLE).err
-
-
-def test_labels_that_start_with_a_hyphen_can_be_typed(tmp_path, run) -> None:
-    frame = trial().replace({"study": {"Registry": "-"}})
-    frame.to_parquet(tmp_path / "rows.parquet")
-    text = run("describe", tmp_path / "rows.parquet").out
-    assert "--label -= " in text
-    assert "observational" in run(*next_command(text)).out
 
 
 @pytest.mark.parametrize("label", ["2", 2.0, True])

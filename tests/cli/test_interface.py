@@ -179,7 +179,7 @@ def piped(monkeypatch, capsysbinary):
     return piped
 
 
-def test_commands_are_joined_by_pipes(fit, tmp_path, piped) -> None:
+def test_commands_are_joined_by_pipes_which_messages_name(fit, tmp_path, piped) -> None:
     table = rows().to_parquet()
     words = [sys.executable, "-m", "bayes_intgen", *command("fit", "-", *QUICK, "-o", "-")]
     fitted = subprocess.run(words, input=table, capture_output=True, check=True)
@@ -203,9 +203,6 @@ def test_commands_are_joined_by_pipes(fit, tmp_path, piped) -> None:
     assert piped("plot", fit, "-o", "-").out.startswith(b"\x89PNG")
     page = piped("report", "-", "-o", "/dev/stdout", given=fit.read_bytes()).out
     assert page.startswith(b"<!doctype html>")
-
-
-def test_messages_call_a_pipe_by_its_name(piped) -> None:
     said = piped("describe", "-", "-y", "sales", given=b"a,a\n1,2\n", code=1).err
     assert said == b"error: standard-input.csv has two columns called 'a'; rename one\n"
 
@@ -247,9 +244,8 @@ def test_numbers_and_names_as_people_type_them(fit, run) -> None:
     plain = json.loads(run(*ask, "TV spend=40000.5,dose=2").out)
     assert json.loads(run(*ask, "tvspend=40,000.50, DOSE=2").out) == plain
     limits = ["best", fit, "--format", "json", "--bounds"]
-    plain = json.loads(
-        run(*limits, "TV spend=20000..40000", "--budget", "1e6", "--cost", "dose=1").out
-    )
+    plainly = ["TV spend=20000..40000", "--budget", "1e6", "--cost", "dose=1"]
+    plain = json.loads(run(*limits, *plainly).out)
     typed = ["tv spend=20,000..40,000", "--budget", "1,000,000", "--cost", "DOSE=1"]
     assert json.loads(run(*limits, *typed).out) == plain
     hint = run("effect", fit, "--set", "tv=1", code=1).err

@@ -131,6 +131,7 @@ def test_marks_are_decided_by_cells_column_file_and_separator(
         (["<5", "6", "7"], None), (["1st", "2nd"], None), (["5.-", "6.-"], None),
         (["1,234.5", "1.234,5"], None), (["12:30", "13:45"], None), (["1/2", "3/4"], None),
         (["9223372036854775808", "1"], None), (["Q1", "Q2"], None), (["low", "-"], None),
+        (["2024-01-01T23:00-05:00", "2024-01-02T01:00+09:00", "2024-01-03T01:00Z"], None),
     ],
 )  # fmt: skip
 def test_cells_of_numbers(texts, values) -> None:
@@ -227,6 +228,8 @@ def test_tables_keep_their_kind() -> None:
         bi.clean(3)
     with pytest.raises(bi.DataError, match="unknown decimal 'comma'; choose ',' or '.'"):
         bi.clean(frame, decimal="comma")
+    with pytest.raises(bi.DataError, match="names of columns must be text"):
+        bi.clean(pd.DataFrame({0: ["1", "2"], "y": ["a", "b"]}))
 
 
 def test_blank_text_of_a_frame_is_a_missing_cell() -> None:

@@ -26,7 +26,6 @@ from _sources import (
 )
 from dask import dataframe as dd
 from distributed import Client, LocalCluster
-from pyarrow import feather
 
 import bayes_intgen as bi
 from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS, days_of
@@ -155,15 +154,6 @@ def test_a_query_that_rounds_differently_every_time_is_read_once() -> None:
     query = connection.sql("select * replace (noise(sales) as sales) from frame")
     rows = read(query, unit=None, time=None)
     assert sum(map(len, rows.batches(64))) == len(rows) == len(calls) == 600
-
-
-@pytest.mark.filterwarnings("ignore:Feather V1:DeprecationWarning")
-def test_feather_files_of_version_1_are_read(tmp_path) -> None:
-    path = tmp_path / "rows.feather"
-    feather.write_feather(table(), path, version=1)
-    expected = read(table())
-    for source in (path, [path]):
-        assert_same_rows(read(source).in_memory, expected)
 
 
 @pytest.mark.parametrize("name", ["feather", "arrow file", "arrow stream", "duckdb", "parquet"])
@@ -300,7 +290,7 @@ def test_rows_keep_their_numbers_where_others_are_dropped() -> None:
             read(source, missing="drop")
 
 
-def test_missing_text_may_be_a_level() -> None:
+def test_missing_text_and_booleans_may_be_a_level(tmp_path) -> None:
     frame = with_gaps().drop(index=[3, 7, 11, 12, 400])
     for kind in (frame, frame.astype({"season": "category"}), pl.from_pandas(frame), [frame]):
         data = read(kind, missing="level")
@@ -318,6 +308,14 @@ def test_missing_text_may_be_a_level() -> None:
         read(with_gaps(), missing="level")
     with pytest.raises(bi.DataError, match="'age' has 3 missing cells"):
         read(with_gaps(), missing={"season": "level"})
+    frame, path = table().assign(season=[True, False, None, True] * 150), tmp_path / "rows.csv"
+    frame.to_csv(path, index=False)
+    for source in (frame, path):
+        levels = read(source, missing="level").columns.categories[1].labels
+        assert levels == (False, "missing", True)
+    with pytest.warns(bi.DataWarning, match="150 of 600 rows"):
+        rows = bi.read(path, ["tv", "radio"], "season", missing="drop")
+    assert rows.outcome_kind == "binary"
 
 
 def test_missing_cells_of_arrays() -> None:

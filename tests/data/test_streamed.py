@@ -266,10 +266,17 @@ def test_the_first_rows_of_text_in_parts_have_all_columns(tmp_path, monkeypatch)
     assert 1000 < len(head) < 9000
 
 
-def test_totals_after_text_in_parts_are_refused(tmp_path) -> None:
-    path = tmp_path / "rows.csv"
-    table(300).to_csv(path, index=False)
-    with path.open("a") as file:
-        file.write("Total,,12.5,,\n")
-    with pytest.raises(bi.DataError, match="the last line of .*rows.csv is a 'Total'; delete"):
-        bi.read([path], *COLUMNS, progress=False)
+def test_what_is_around_text_in_parts_is_said_once_or_refused(tmp_path) -> None:
+    path, text = tmp_path / "rows.csv", table(300).to_csv(index=False)
+    path.write_bytes(f"Größe\n{text}source: shops\n".encode("cp1252"))
+    with pytest.warns(bi.DataWarning) as caught:
+        assert len(next(bi.read([path], *COLUMNS, progress=False).batches(300))) == 300
+    (warning,), said = caught, "line 1 ('Größe') left out; the last line ('source: shops') left out"
+    assert str(warning.message) == f"{path}: read as Windows-1252, not UTF-8; {said}"
+    for last, message in (
+        ("Total,,12.5,,", "the last line of .*rows.csv is a 'Total'; delete"),
+        ("12.5,,,,", "column 'y' has 1 missing cells"),
+    ):
+        path.write_text(f"{text}{last}\n")
+        with pytest.raises(bi.DataError, match=message):
+            bi.read([path], *COLUMNS, progress=False)
