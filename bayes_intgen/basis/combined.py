@@ -12,6 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import (
     Basis,
     CentredBasis,
+    FourierBasis,
     GroupIndicators,
     LinearBasis,
     PiecewiseLinear,
@@ -115,9 +116,13 @@ def degrees_of(basis: Basis) -> NDArray[np.int_]:
         return np.zeros(basis.size, dtype=np.int_)
     if isinstance(basis, CentredBasis):
         return degrees_of(basis.basis)
+    if isinstance(basis, FourierBasis):
+        return np.arange(basis.size) // 2
     if isinstance(basis, ConcatenatedBasis):
-        first = degrees_of(basis.first)
-        return np.concatenate([first, first.max() + 1 + degrees_of(basis.second)])
+        first, second = degrees_of(basis.first), degrees_of(basis.second)
+        # A season is as smooth as a trend, and other functions continue those before them.
+        after = 0 if isinstance(basis.second, FourierBasis) else first.max() + 1
+        return np.concatenate([first, after + second])
     return np.arange(basis.size)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
 
 from bayes_intgen._arguments import instance, items, probability, real_number
@@ -39,8 +40,8 @@ from bayes_intgen.text.formats import (
 
 # Relative change of the budget for its shadow price.
 BUDGET_STEP = 0.01
-# Bisection steps, and tolerance of the budget, relative to the range of budgets.
-MAX_STEPS, TOLERANCE = 30, 1e-3
+# Tolerance of the budget that reaches a target, relative to the range of budgets.
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,24 +363,26 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             f"no plan reaches {format_number(target)}: the best one has "
             f"{shorter_number(value)}; lower the target, or raise the budget or the bounds"
         )
-    # The value of the best plan hardly falls with the budget.
     low, high = problem.least_cost, float(problem.cost(best[None])[0])
-    tolerance = TOLERANCE * max(high - low, 1e-12)
-    for _ in range(MAX_STEPS):
-        if high - low <= tolerance:
-            break
-        middle = (low + high) / 2
-        own = search.within(middle)
-        try:
-            point = own.best()
-        except ModelError:
-            # The rows support no plan that costs so little.
-            low = middle
-            continue
-        if own.corrected_value(point) >= target:
-            best, high = point, min(middle, float(problem.cost(point[None])[0]))
-        else:
-            low = middle
+    plans = {high: (best, value - target)}
+
+    def excess(budget: float) -> float:
+        """What the best plan within a budget has beyond the target."""
+        if budget not in plans:
+            own = search.within(budget)
+            try:
+                point = own.best()
+            except ModelError:
+                # The rows support no plan that costs so little.
+                return target - value
+            plans[budget] = point, own.corrected_value(point) - target
+        return plans[budget][1]
+
+    # The value of the best plan hardly falls with the budget.
+    if low < high and excess(low) < 0:
+        scipy.optimize.brentq(excess, low, high, xtol=TOLERANCE * (high - low))
+    high = min(budget for budget, (_, beyond) in plans.items() if beyond >= 0)
+    best, _ = plans[high]
     # Its budget is no limit of the user's.
     within = search.within(high)
     chosen = plan_at(posterior, within, best, within.best_of_draws(best))

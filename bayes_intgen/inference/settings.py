@@ -47,6 +47,8 @@ class Techniques:
         the scores by which terms are selected.
     informed_directions : bool
         Added terms keep only the directions that the rows inform.
+    noise_of_selection : bool
+        The noise is learned again if selected terms explain much of it.
     pruning : bool
         Terms without evidence get a fixed scale.
     informed_functions : bool
@@ -74,6 +76,7 @@ class Techniques:
     dependent_rows: bool = True
     dependent_scores: bool = True
     informed_directions: bool = True
+    noise_of_selection: bool = True
     pruning: bool = True
     informed_functions: bool = True
     group_variances: bool = True

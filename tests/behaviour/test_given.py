@@ -182,19 +182,14 @@ def test_what_is_not_a_date_is_refused_everywhere(fit: bi.Posterior, day: object
             effect(fit, **over)
 
 
-@pytest.mark.parametrize(
-    "day",
-    [
-        "2024-05-01",
-        "2024-05-01 00:00",
-        "2024-05-01T00:00:00",
-        datetime.date(2024, 5, 1),
-        datetime.datetime(2024, 5, 1),
-        pd.Timestamp("2024-05-01"),
-        pd.Timestamp("2024-05-01", tz="Europe/Berlin"),
-        np.datetime64("2024-05-01"),
-    ],
-)
+SAME_DAY = [
+    "2024-05-01", "2024-05-01 00:00", "2024-05-01T00:00:00", datetime.date(2024, 5, 1),
+    datetime.datetime(2024, 5, 1), np.datetime64("2024-05-01"), pd.Timestamp("2024-05-01"),
+    pd.Timestamp("2024-05-01", tz="Europe/Berlin"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("day", SAME_DAY)
 def test_dates_are_read_alike_by_columns_and_questions(fit: bi.Posterior, day: Any) -> None:
     expected = effect(fit, given={"day": "2024-05-01"})
     np.testing.assert_array_equal(effect(fit, given={"day": day}), expected)
@@ -249,6 +244,18 @@ def test_none_means_no_covariates_and_groups() -> None:
     streams = bi.read([TABLE], ["tv", "promo"], "sales", "regime", **none, progress=False)
     for rows in (read(**none), streams, bi.RegimeData.from_arrays(*ARRAYS, **none)):
         assert rows.columns.every == ()
+
+
+def test_an_effect_follows_a_season() -> None:
+    rng, days = np.random.default_rng(0), np.arange(900)
+    season = 1 + np.sin(2 * np.pi * days / 365.25)
+    table = pd.DataFrame(rng.normal(size=(900, 2)), columns=["tv", "promo"])
+    table = table.assign(regime=["", "tv", "promo"] * 300, day=DAY0 + days)
+    table["sales"] = season * (1 + table["tv"]) + 0.5 * rng.normal(size=900)
+    rows, model = read(table, covariates=["day"], groups=()), {"moderators": {"tv": ["day"]}}
+    seasonal = fitted(rows, bi.models.additive(**model))
+    each = [seasonal.contrast(TV, FROM, given={"day": d}) for d in table["day"][[91, 274]]]
+    np.testing.assert_allclose([moments(change)[0].item() for change in each], [2, 0], atol=0.3)
 
 
 FROM, TV, PROMO, BOTH = [[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]

@@ -1,6 +1,7 @@
 """Answers against other routes to them: quadrature, NUTS, least squares, a grid."""
 
 import itertools
+from typing import Any
 
 import jax
 import numpy as np
@@ -138,6 +139,24 @@ def test_table_without_hidden_causes_equals_least_squares() -> None:
     mean, own_sd = moments(fit.joint_effect(points))
     np.testing.assert_allclose((mean - rows @ solution) / sd, 0, atol=0.15)
     np.testing.assert_allclose(own_sd / sd, 1, atol=0.12)
+
+
+@pytest.mark.parametrize("kind", ["rows", "groups", "cells"])
+def test_noise_is_what_an_interaction_leaves(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.integers(-3, 4, (3000, 2)), columns=["tv", "radio"], dtype=float)
+    table["y"] = table["tv"] * table["radio"] + rng.normal(size=3000)
+    table["regime"], table["g"] = ["", "tv", "radio"] * 1000, rng.integers(0, 100, 3000)
+    roles: dict[str, Any] = {"groups": ["g"]} if kind == "groups" else {}
+    if kind == "groups":
+        table["y"] += rng.normal(size=100)[table["g"]]
+    if kind == "cells":
+        own = table.groupby(["regime", "tv", "radio"])["y"].agg(["mean", "size", "std"])
+        table = own.reset_index().rename(columns={"mean": "y"})
+        roles = {"weights": "size", "outcome_sd": "std"}
+    fit = fitted(bi.read(table, ["tv", "radio"], "y", "regime", **roles))
+    # Counted as noise, the interaction would make it 1.6, and the cells' 4.1.
+    assert moments(fit.tree["posterior"]["noise_sd"])[0] == pytest.approx(1.0, rel=0.1)
 
 
 def test_best_plan_equals_brute_force() -> None:

@@ -76,6 +76,8 @@ MAX_PAIRS = 8
 MAX_PAIR_COLUMNS = 6_000
 # Maximum number of rows for the variance function: weights need few digits.
 SPREAD_ROWS = 20_000
+# Share of the noise variance that selected terms explain above which the noise is learned again.
+MAX_EXPLAINED = 0.1
 # Fits to pseudo-values before the selection of terms, if the noise is Student-t: after clipping,
 # the second changes the scale of the noise by less than a percent or two.
 STUDENT_T_FITS = 2
@@ -164,6 +166,13 @@ def pilot_fit(
     else:
         first, noise = steps.first_fit(rows, terms)
         comparison = steps.comparison(sample, rows, first, noise, candidates, tests)
+    explained = 1 - (comparison.selected.noise_sd / first.noise_sd) ** 2
+    # Of means of units, the noise may be that of each, and what terms explain their correlation.
+    is_wider = comparison.selected.terms.size > first.terms.size and sample.weights is not None
+    if techniques.noise_of_selection and (is_wider or explained > MAX_EXPLAINED):
+        # What selected terms explain has been counted as noise.
+        first, noise = steps.first_fit(rows, comparison.selected.terms)
+        comparison = comparison.with_effects(first.terms.random_effects)
     if saved is not None:
         comparison = comparison.only(saved.compared)
         sums = steps.saved_sums(comparison.terms, noise.spread, saved)
@@ -258,9 +267,7 @@ class _Steps:
             first, noise = self.first_fit(rows, terms)
         compared = student_t.pseudo_values(sample)
         comparison = self.comparison(compared, rows, first, noise, candidates, tests)
-        every = sufficient_statistics(compared, comparison.terms, noise.spread, self.progress)
-        sums = TermSums(comparison.terms, every)
-        wider = self.select(comparison, compared, sums, noise.spread).terms
+        wider = comparison.selected.terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
             student_t = fit_student_t(self.mode(rows, wider), some, noise.spread)
@@ -324,11 +331,17 @@ class _Steps:
         many = self.techniques.binned_sums and are_binned(self.data, every)
         if many:
             # Bins of the rows of the first fit serve both the screening and what it leaves.
+            # What smooth functions explain needs no finer ones, whose products take most of the
+            # time of a pass over many rows.
             binned = TermSums(every, binned_sums(rows, every, noise.spread, self.progress))
-            residual, present = self._after_selection(rows, first, noise.spread, compared, binned)
+            smooth = Comparison(first, (), tuple(compared), (), (), every, first)
+            selected = self.selected(smooth, binned, noise.spread)
+            residual = residuals(rows, selected, self.progress)
+            residual *= np.sqrt(row_weights(noise.spread, rows))
+            residual /= np.sqrt(np.mean(residual**2))
         else:
-            residual, present = noise.residuals, terms
-        suspicious = suspicious_tests(tests, rows, residual, present, count)
+            residual, selected = noise.residuals, first
+        suspicious = suspicious_tests(tests, rows, residual, selected.terms, count)
         others = _screened(compared, tests, suspicious)
         if many:
             statistics, scale = binned.of_candidates(terms, others), count / len(rows)
@@ -353,26 +366,21 @@ class _Steps:
         same |= {term.name: term for term in tested if term.name in same}
         candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
-        return Comparison(first, errors, tuple(candidates), tuple(tests), suspicious, every)
+        comparison = Comparison(
+            first, errors, candidates, tuple(tests), suspicious, every, selected
+        )
+        if many or not comparison.optional:
+            return comparison
+        sums = sufficient_statistics(rows, every, noise.spread, self.progress)
+        own = self.selected(comparison, TermSums(every, sums), noise.spread)
+        return comparison._replace(selected=own)
 
-    def _after_selection(
-        self,
-        rows: Observations,
-        first: Mode,
-        spread: VarianceFunction,
-        candidates: Sequence[Term],
-        sums: TermSums,
-    ) -> tuple[Array, Decomposition]:
-        """Standardised residuals of a fit with the terms that these rows select, and its terms.
-
-        What smooth functions explain needs no finer ones, whose products take most of the time of
-        a pass over many rows.
-        """
-        comparison = Comparison(first, (), tuple(candidates), (), (), sums.terms)
-        selection = self.select(comparison, rows, sums, spread)
-        fit = self.refit(first, spread, sums, selection.terms)
-        own = residuals(rows, fit, self.progress) * np.sqrt(row_weights(spread, rows))
-        return own / np.sqrt(np.mean(own**2)), fit.terms
+    def selected(self, comparison: Comparison, sums: TermSums, spread: VarianceFunction) -> Mode:
+        """Fit to some of the rows with the terms that these select."""
+        fit = comparison.fit.given(sums.of(comparison.fit.terms), spread)
+        independent = np.zeros((sums.terms.size, 0))
+        selection = comparison.select(sums, fit, independent, self.techniques.informed_directions)
+        return self.refit(fit, spread, sums, selection.terms)
 
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction

@@ -30,7 +30,7 @@ from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStati
 from bayes_intgen.inference.pilot.lack_of_fit import FitTest, left_over, with_pairs
 from bayes_intgen.models import Model
 from bayes_intgen.models.mechanisms.mechanism import LogNormal
-from bayes_intgen.models.terms import Decomposition, Term, Where
+from bayes_intgen.models.terms import Decomposition, RandomEffects, Term, Where
 
 # Minimum log Bayes factor of a single candidate, strong evidence according to Kass and Raftery
 # (1995). The logarithm of the number of candidates is added to it.
@@ -115,6 +115,8 @@ class Comparison(NamedTuple):
         Tests that the screening retains, or that concern an interaction of the first fit.
     terms : Decomposition
         Terms of the first fit, and the others that may be added or tested.
+    selected : Mode
+        Fit to the same rows as the first one with the terms that these select.
     """
 
     fit: Mode
@@ -123,6 +125,7 @@ class Comparison(NamedTuple):
     tests: tuple[Term, ...]
     suspicious: tuple[Term, ...]
     terms: Decomposition
+    selected: Mode
 
     @property
     def optional(self) -> tuple[Term, ...]:
@@ -136,6 +139,12 @@ class Comparison(NamedTuple):
         suspicious = tuple(term for term in self.suspicious if term.name in names)
         terms = self.fit.terms.and_terms((*self.errors, *kept))
         return self._replace(suspicious=suspicious, terms=terms)
+
+    def with_effects(self, effects: RandomEffects | None) -> Self:
+        """Replace the variances of random effects."""
+        posterior, terms = self.fit.posterior, replace(self.terms, random_effects=effects)
+        of_fit = replace(posterior, terms=replace(self.fit.terms, random_effects=effects))
+        return self._replace(fit=replace(self.fit, posterior=of_fit), terms=terms)
 
     def select(self, sums: TermSums, fit: Mode, dependence: Array, informed: bool) -> Selection:
         """Add the candidates with enough evidence to the terms of the first fit.
