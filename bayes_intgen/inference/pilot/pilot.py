@@ -158,36 +158,46 @@ def pilot_fit(
     refuse_straight_line(sample)
     rows, student_t = sample.sample(SPREAD_ROWS), None
     if model.noise == "student_t":
-        student_t, first, noise, comparison = steps.student_t(
+        student_t, first, noise, comparison, selected = steps.student_t(
             sample, rows, terms, candidates, tests
         )
         steps = replace(steps, data=student_t.with_pseudo_values(data))
         sample, rows = student_t.pseudo_values(sample), student_t.pseudo_values(rows)
     else:
         first, noise = steps.first_fit(rows, terms)
-        comparison = steps.comparison(sample, rows, first, noise, candidates, tests)
-    explained = 1 - (comparison.selected.noise_sd / first.noise_sd) ** 2
+        comparison, selected = steps.comparison(sample, rows, first, noise, candidates, tests)
+    explained = 1 - (selected.mode.noise_sd / first.noise_sd) ** 2
     # Of means of units, the noise may be that of each, and what terms explain their correlation.
-    is_wider = comparison.selected.terms.size > first.terms.size and sample.weights is not None
-    if techniques.noise_of_selection and (is_wider or explained > MAX_EXPLAINED):
+    is_wider = selected.mode.terms.size > first.terms.size and sample.weights is not None
+    learns = techniques.noise_of_selection and (is_wider or explained > MAX_EXPLAINED)
+    if learns:
         # What selected terms explain has been counted as noise.
-        first, noise = steps.first_fit(rows, comparison.selected.terms)
+        first, noise = steps.first_fit(rows, selected.mode.terms)
         comparison = comparison.with_effects(first.terms.random_effects)
-    if saved is not None:
-        comparison = comparison.only(saved.compared)
-        sums = steps.saved_sums(comparison.terms, noise.spread, saved)
-    elif comparison.optional and len(data) > len(sample):
-        comparison, sums = steps.narrowed(comparison, noise.spread)
-    else:
-        sums = steps.sums(comparison.terms, noise.spread)
-    selection = steps.select(comparison, steps.data, sums, noise.spread)
-    final = steps.refit(first, noise.spread, sums, selection.terms)
+    if learns or len(data) > len(rows):
+        if saved is not None:
+            comparison = comparison.only(saved.compared)
+            sums = steps.saved_sums(comparison.terms, noise.spread, saved)
+        elif comparison.optional and len(data) > len(sample):
+            comparison, sums = steps.narrowed(comparison, noise.spread)
+        else:
+            sums = steps.sums(comparison.terms, noise.spread)
+        selected = steps.selected(comparison, steps.data, sums, noise.spread)
+    sums, selection, final = selected
     refuse_no_noise(data, final.noise_sd, terms.unit)
     fit_tests = steps.fit_tests(final, selection, sums, sample, rows)
     if techniques.changes_in_time and sample.columns.times:
         final = steps.changing(final, sample)
     far = FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None
     return Pilot(final, noise.quantiles, sums, noise.covariance, fit_tests, student_t, far)
+
+
+class _Selected(NamedTuple):
+    """Terms that some rows select, with the sums over these rows, and the fit with these terms."""
+
+    sums: TermSums
+    selection: Selection
+    mode: Mode
 
 
 class _NoiseFit(NamedTuple):
@@ -255,7 +265,7 @@ class _Steps:
         terms: Decomposition,
         candidates: Sequence[Term],
         tests: Sequence[Term],
-    ) -> tuple[StudentTFit, Mode, _NoiseFit, Comparison]:
+    ) -> tuple[StudentTFit, Mode, _NoiseFit, Comparison, _Selected]:
         """Student-t noise, and first fit and comparison with the pseudo-values of rows.
 
         ``some`` rows of the ``sample`` are those of the first fit.
@@ -266,12 +276,12 @@ class _Steps:
             rows = student_t.pseudo_values(some)
             first, noise = self.first_fit(rows, terms)
         compared = student_t.pseudo_values(sample)
-        comparison = self.comparison(compared, rows, first, noise, candidates, tests)
-        wider = comparison.selected.terms
+        comparison, selected = self.comparison(compared, rows, first, noise, candidates, tests)
+        wider = selected.mode.terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
             student_t = fit_student_t(self.mode(rows, wider), some, noise.spread)
-        return student_t, first, noise, comparison
+        return student_t, first, noise, comparison, selected
 
     def mode(self, rows: Observations, terms: Decomposition) -> Mode:
         """Find the mode with constant variance, given some of the rows."""
@@ -317,7 +327,7 @@ class _Steps:
         noise: _NoiseFit,
         candidates: Sequence[Term],
         tests: Sequence[Term],
-    ) -> Comparison:
+    ) -> tuple[Comparison, _Selected]:
         """Choose what sums over all rows compare, by a sample of them.
 
         ``first`` and ``noise`` are a first fit, to ``rows``.
@@ -334,14 +344,14 @@ class _Steps:
             # What smooth functions explain needs no finer ones, whose products take most of the
             # time of a pass over many rows.
             binned = TermSums(every, binned_sums(rows, every, noise.spread, self.progress))
-            smooth = Comparison(first, (), tuple(compared), (), (), every, first)
-            selected = self.selected(smooth, binned, noise.spread)
-            residual = residuals(rows, selected, self.progress)
+            smooth = Comparison(first, (), tuple(compared), (), (), every)
+            selected = self.selected(smooth, rows, binned, noise.spread)
+            residual, present = residuals(rows, selected.mode, self.progress), selected.mode.terms
             residual *= np.sqrt(row_weights(noise.spread, rows))
             residual /= np.sqrt(np.mean(residual**2))
         else:
-            residual, selected = noise.residuals, first
-        suspicious = suspicious_tests(tests, rows, residual, selected.terms, count)
+            residual, present = noise.residuals, terms
+        suspicious = suspicious_tests(tests, rows, residual, present, count)
         others = _screened(compared, tests, suspicious)
         if many:
             statistics, scale = binned.of_candidates(terms, others), count / len(rows)
@@ -366,21 +376,20 @@ class _Steps:
         same |= {term.name: term for term in tested if term.name in same}
         candidates = tuple(same.values())
         every = terms.and_terms((*errors, *(candidate.term for candidate in likely), *tested))
-        comparison = Comparison(
-            first, errors, candidates, tuple(tests), suspicious, every, selected
-        )
-        if many or not comparison.optional:
-            return comparison
-        sums = sufficient_statistics(rows, every, noise.spread, self.progress)
-        own = self.selected(comparison, TermSums(every, sums), noise.spread)
-        return comparison._replace(selected=own)
+        comparison = Comparison(first, errors, candidates, tuple(tests), suspicious, every)
+        if not many:
+            own = sufficient_statistics(rows, every, noise.spread, self.progress)
+            selected = self.selected(comparison, rows, TermSums(every, own), noise.spread)
+        return comparison, selected
 
-    def selected(self, comparison: Comparison, sums: TermSums, spread: VarianceFunction) -> Mode:
-        """Fit to some of the rows with the terms that these select."""
+    def selected(
+        self, comparison: Comparison, rows: Rows, sums: TermSums, spread: VarianceFunction
+    ) -> _Selected:
+        """Select terms, by as many of the rows of sums as are independent, and fit with them."""
         fit = comparison.fit.given(sums.of(comparison.fit.terms), spread)
-        independent = np.zeros((sums.terms.size, 0))
-        selection = comparison.select(sums, fit, independent, self.techniques.informed_directions)
-        return self.refit(fit, spread, sums, selection.terms)
+        dependence = self.dependence(rows, fit, sums)
+        selection = comparison.select(sums, fit, dependence, self.techniques.informed_directions)
+        return _Selected(sums, selection, self.refit(fit, spread, sums, selection.terms))
 
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction
@@ -406,14 +415,6 @@ class _Steps:
         binned = self.techniques.binned_sums
         sums = sufficient_statistics(self.data, terms, spread, self.progress, binned)
         return TermSums(terms, sums)
-
-    def select(
-        self, comparison: Comparison, rows: Rows, sums: TermSums, spread: VarianceFunction
-    ) -> Selection:
-        """Select terms, by as many of the rows of sums as are independent."""
-        fit = comparison.fit.given(sums.of(comparison.fit.terms), spread)
-        dependence = self.dependence(rows, fit, sums)
-        return comparison.select(sums, fit, dependence, self.techniques.informed_directions)
 
     def dependence(self, rows: Rows, fit: Mode, sums: TermSums) -> Array:
         """See :func:`dependence_of_scores`."""

@@ -115,8 +115,6 @@ class Comparison(NamedTuple):
         Tests that the screening retains, or that concern an interaction of the first fit.
     terms : Decomposition
         Terms of the first fit, and the others that may be added or tested.
-    selected : Mode
-        Fit to the same rows as the first one with the terms that these select.
     """
 
     fit: Mode
@@ -125,7 +123,6 @@ class Comparison(NamedTuple):
     tests: tuple[Term, ...]
     suspicious: tuple[Term, ...]
     terms: Decomposition
-    selected: Mode
 
     @property
     def optional(self) -> tuple[Term, ...]:
