@@ -397,8 +397,7 @@ def _with_new_groups(
     is_new = (population.values == UNSEEN).any(axis=0)
     if not is_new.any():
         return prediction
-    terms, rng = prediction.terms, generator(0, "unit", 1)
-    count, lead = len(terms.names), prediction.sd.shape
+    terms, count, lead = prediction.terms, len(prediction.terms.names), prediction.sd.shape
     more, draws, indicator = list[Term](), list[Array](), GroupIndicators(1, UNSEEN)
 
     def add(name: str, at: int, function: Basis, action: int | None, effects: Array) -> None:
@@ -410,8 +409,9 @@ def _with_new_groups(
         more.append(Term(f"new {name}", "group", action, inputs, component, 1.0, ALWAYS))
         draws.append(effects)
 
-    for term in terms.terms:
-        at = max(term.inputs, default=0)
+    # A stream for each term: its effects are the same whichever other groups are new.
+    for stream, term in enumerate(terms.terms, 1):
+        at, rng = max(term.inputs, default=0), generator(0, "unit", stream)
         if term.role not in ("usual", "group") or not is_new[at - count]:
             continue
         if term.role == "usual":
@@ -427,7 +427,8 @@ def _with_new_groups(
             add(term.name, at, function, term.action, effects)
     fine = terms.random_effects
     if fine is not None and is_new[fine.grouping - count]:
-        effects, start = fine.drawn(prediction.sd, rng), 0
+        effects = fine.drawn(prediction.sd, generator(0, "unit", len(terms.terms) + 1))
+        start = 0
         for basis, k in zip(fine.bases, fine.inputs, strict=True):
             own, start = effects[..., start : start + basis.size], start + basis.size
             name = fine.names[start - 1]

@@ -79,6 +79,13 @@ def test_a_new_patient_stays_new_at_the_covariates_of_rows() -> None:
     assert (own.draws.std(("chain", "draw")) > 2 * average).all()
 
 
+def test_effects_of_new_groups_are_the_same_whichever_others_are_new(fit) -> None:
+    region, patient = {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}
+    views = (region | patient, region, patient, {})
+    both, first, second, none = (of(fit.given(own).joint_effect(POINTS)) for own in views)
+    np.testing.assert_allclose(both - first, second - none)
+
+
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
