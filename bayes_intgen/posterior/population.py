@@ -130,10 +130,10 @@ def standardisation(
     elif population is not None:
         rows = _values_of_table(columns, population, given)
         words = f"average over {len(rows)} rows of the given population"
-        if fine is not None and fine not in given:
-            words = f"{words}, for an average {fine}"
         values = np.where(np.isnan(values[:, None]), rows, values[:, None])
         values = values.reshape(-1, len(columns))
+        if fine is not None and np.isnan(values[:, columns.fine_grouping]).any():
+            words = f"{words}, for an average {fine}"
     if given:
         at = ", ".join(f"{name} = {words_of_value(value)}" for name, value in given.items())
         words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
@@ -211,7 +211,7 @@ def of_rows(
         Of all rows together, for words and warnings.
     parts : list of RowsAlike
     """
-    names = [name for name in asked_for(columns) if name in table.columns]
+    names = [name for name in columns.every if name in table.columns]
     if not names:
         every = np.arange(len(table))
         return known, [RowsAlike(every, known.population, np.empty((len(table), 0)))]
@@ -226,9 +226,9 @@ def of_rows(
     units = np.tile(base.values, (len(distinct), 1, 1))
     units[:, :, at] = distinct[:, None]
     parts = []
-    if len(names) == len(asked_for(columns)):
+    if {*asked_for(columns)} <= {*names}:
         fine = columns.fine_grouping
-        if fine is not None:
+        if fine is not None and fine not in at:
             # The same for all units: a question fixes it, or leaves it out.
             values[:, fine] = base.values[0, fine]
         # Conditional on all values, only groups that are not in the data need a distribution.
@@ -328,12 +328,18 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
         return checked_value(value, name, columns.categories[at])
     if value is None or value != value:
         raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
-    if at == columns.fine_grouping and value != NEW_GROUP:
+    return float(_codes_of_groups(columns, name, [value])[0])
+
+
+def _codes_of_groups(columns: CovariateColumns, name: str, labels: list[Any]) -> Array:
+    """Codes of groups, of which a fine grouping has the new one only."""
+    known = [label for label in labels if label != NEW_GROUP]
+    if known and columns.every.index(name) == columns.fine_grouping:
         raise PointsError(
             f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
-            f"{value!r} alone; omit it, or write {NEW_GROUP!r}"
+            f"{known[0]!r} alone; omit it, or write {NEW_GROUP!r}"
         )
-    return float(columns.encode_groups(name, [value], PointsError)[0])
+    return columns.encode_groups(name, labels, PointsError)
 
 
 def words_of_value(value: Any) -> str:
@@ -358,11 +364,12 @@ def _values_of_table(columns: CovariateColumns, population: Any, given: Collecti
         raise PointsError(
             f"the population has no column {quoted(missing)}; the fit needs {quoted(wanted)}"
         )
-    return _values_of_columns(columns, table, wanted)
+    own = [name for name in columns.every if name in table.columns and name not in given]
+    return _values_of_columns(columns, table, own)
 
 
 def asked_for(columns: CovariateColumns) -> list[str]:
-    """Covariates and groupings whose values a question can fix: all but a fine grouping."""
+    """Covariates and groupings that a population must have: all but a fine grouping."""
     return [name for i, name in enumerate(columns.every) if i != columns.fine_grouping]
 
 
@@ -375,7 +382,7 @@ def _values_of_columns(
         at = columns.every.index(name)
         if name in columns.groups:
             cells = label_cells(table, name, PointsError)
-            values[:, at] = columns.encode_groups(name, cells, PointsError)
+            values[:, at] = _codes_of_groups(columns, name, cells)
         elif name in columns.dates:
             undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:

@@ -107,8 +107,12 @@ def test_levels_that_are_integrated_out() -> None:
     answer = fine.joint_effect(POINTS, given={"patient": bi.NEW_GROUP})
     assert "at patient = new group" in population(answer)
     for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
+        named = TABLE[:2].assign(patient=label)
+        for over in ({"given": {"patient": label}}, {"population": named}):
+            with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
+                effect(fine, **over)
         with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
-            effect(fine, given={"patient": label})
+            fine.predictions(named)
 
 
 LISTS: list[tuple[Mapping[str, Any], str]] = [

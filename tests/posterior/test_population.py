@@ -71,9 +71,11 @@ def test_a_new_patient_stays_new_at_the_covariates_of_rows() -> None:
     )
     fit = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
     rows = pd.DataFrame({"dose": [0.0, 0.5], "age": [40.0, 40.0]})
+    named, points = rows.assign(patient=bi.NEW_GROUP), rows[["dose"]]
     own = fit.given(patient=bi.NEW_GROUP).predictions(rows)
-    expected = fit.joint_effect(rows[["dose"]], given={"age": 40.0, "patient": bi.NEW_GROUP})
-    np.testing.assert_allclose(own.draws, expected)
+    expected = fit.joint_effect(points, given={"age": 40.0, "patient": bi.NEW_GROUP})
+    for draws in (own.draws, fit.predictions(named).draws, fit.over(named).joint_effect(points)):
+        np.testing.assert_allclose(draws, expected)
     # Negative control: an average patient.
     average = fit.predictions(rows).draws.std(("chain", "draw"))
     assert (own.draws.std(("chain", "draw")) > 2 * average).all()
@@ -101,7 +103,9 @@ def test_given_values_beyond_the_data_warn(fit, frame) -> None:
     with pytest.warns(bi.SupportWarning, match="'age' at 90, outside its range, 20"):
         fit.joint_effect(POINTS, given={"age": 90})
     with pytest.warns(bi.SupportWarning, match="'age' at 99"):
-        fit.joint_effect(POINTS, population=frame.iloc[:2].assign(age=[30.0, 99.0]))
+        fit.joint_effect(
+            POINTS, population=frame[:2].assign(age=[30.0, 99.0], patient=bi.NEW_GROUP)
+        )
     with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.joint_effect(POINTS, given={"age": 50})
 
@@ -188,7 +192,7 @@ def test_bad_populations_are_refused(fit, over, message) -> None:
 
 def test_views_combine(fit, frame) -> None:
     """Values given replace those of a population; every answer is that of the shortcuts."""
-    rows = frame.iloc[:6]
+    rows = frame.iloc[:6].drop(columns="patient")
     view = fit.given(age=40).over(rows).given({"region": "region 1"})
     fixed = fit.over(rows.assign(age=40.0, region="region 1"))
     np.testing.assert_allclose(view.outcome(POINTS), fixed.outcome(POINTS))
