@@ -92,8 +92,11 @@ def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
         effect = of(fit.joint_effect(POINTS, given=given))
-        contributions = of(fit.given(given).mechanisms(POINTS)["unconfounded"]).sum(axis=2)
+        own = fit.given(given).mechanisms(POINTS)
+        contributions = of(own["unconfounded"]).sum(axis=2)
         np.testing.assert_allclose(np.diff(effect), np.diff(contributions))
+        bias = of(own["confounded"] - own["unconfounded"]).sum(axis=2)
+        np.testing.assert_allclose(of(fit.effect(POINTS, [], given=given)) - effect, bias)
     known = fit.given(region="region 1").mechanisms(POINTS)["unconfounded"].std("draw")
     unseen = fit.given(region=bi.NEW_GROUP).mechanisms(POINTS)["unconfounded"].std("draw")
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
