@@ -26,7 +26,7 @@ from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.decide.belief import Allocation, Belief, Targets
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.decision import Decision, numbers_or_levels
 from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
     belief_of,
@@ -283,7 +283,7 @@ def _history(actions: Any, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
 
 def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
     """Values of an action within its range, or among its levels."""
-    own = items(values, f"actions[{name!r}]", "two numbers or of levels")
+    own = numbers_or_levels(values, f"actions[{name!r}]")
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in own)
     if len(own) == 2 and numbers:
         low, high = (real_number(end, f"an end of {name!r}") for end in own)
