@@ -70,9 +70,11 @@ def test_a_plan_describes_itself(plan) -> None:
 
 
 def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
-    plan, larger = (posterior.best(replace(DECISION, budget=b), "mean") for b in (0.8, 0.85))
-    value = larger.value + larger.optimism - plan.value - plan.optimism
-    assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
+    for own in (0.8, 0.0):
+        budgets = (own, own + 0.05)
+        plan, larger = (posterior.best(replace(DECISION, budget=b), "mean") for b in budgets)
+        value = larger.value + larger.optimism - plan.value - plan.optimism
+        assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
     free = posterior.best(replace(DECISION, budget=100))
     assert free.shadow_price == pytest.approx(0, abs=1e-6)
     assert posterior.best(bi.Decision()).shadow_price is None
