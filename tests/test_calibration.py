@@ -102,6 +102,13 @@ def test_standard_errors_are_over_worlds() -> None:
         bi.calibration.coverage_table([world(0.9, 1.0)])
 
 
-def test_only_gaussian_noise_has_ranks() -> None:
-    with pytest.raises(bi.ModelError, match="Gaussian noise"):
-        bi.calibration.ranks(ROWS, bi.models.additive("linear", noise="student_t"))
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (bi.models.additive("linear", noise="student_t"), "Gaussian noise"),
+        (bi.models.multiplicative("linear"), "outcomes that are sums: use .*additive"),
+    ],
+)
+def test_only_sums_with_gaussian_noise_have_ranks(model, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.calibration.ranks(ROWS, model)
