@@ -147,9 +147,9 @@ def targets_of(
     if isinstance(target, Decision):
         choice = Choice.of(posterior, target, beyond_support)
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
-    if target is None:
+    query = None if target is None else support_of(posterior).query(target)
+    if query is None or not len(query.values):
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target)
     mean = prediction_of(posterior).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **posterior.averages.attrs}
 

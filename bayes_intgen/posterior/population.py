@@ -27,6 +27,7 @@ from bayes_intgen.data.covariates import (
     date_text,
     days_of,
 )
+from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
@@ -270,7 +271,7 @@ def warn_of_range(
     found: dict[str, str] = {}
     for name, column, least, most in zip(names, values.T, low, high, strict=False):
         excess = np.maximum(least - column, column - most)
-        if excess.max() > 0:
+        if excess.max(initial=0) > 0:
             words = date_text if name in dates else shorter_number
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
             found[name] = f"{name!r} at {farthest}, outside its range, {start} to {end}"
@@ -326,7 +327,7 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
         return days_of(value, name, PointsError)
     if name in columns.names:
         return checked_value(value, name, columns.categories[at])
-    if value is None or value != value:
+    if missing_in(value).any():
         raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
     return float(_codes_of_groups(columns, name, [value])[0])
 

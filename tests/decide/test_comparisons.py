@@ -200,7 +200,10 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
         (lambda fit: fit.comparisons({"spend": np.array([])}), "'spend' has no values"),
         (lambda fit: fit.predictions({"spend": 1, "coin": 0, "sd": 1}, by="sd"), "rename|unknown"),
         (lambda fit: fit.predictions([{"Spend ": 1.0}]), "rename column 'Spend ' to 'spend'"),
-        (lambda fit: fit.predictions(pd.DataFrame({"why": [[1]]}), by="why"), "by: 'why' must hold single"),
+        (
+            lambda fit: fit.predictions(pd.DataFrame({"why": [[1]]}), by="why"),
+            "by: 'why' must hold single",
+        ),
         (lambda fit: fit.comparisons("spend", comparison="odds"), "unknown comparison 'odds'"),
         (lambda fit: fit.predictions("mode"), "unknown newdata 'mode'"),
         (lambda fit: fit.predictions({"spend": [1.0]}, by="shop"), "no column 'shop'"),

@@ -114,7 +114,8 @@ def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None
 
 def test_levels_and_groups_are_planned() -> None:
     levels = made_up_with_levels()
-    planned = [bi.Experiment("drug", 50, at=["a", "b"]), bi.Experiment(("drug", "spend"), 50)]
+    drugs = np.array(["a", "b"])
+    planned = [bi.Experiment("drug", 50, at=drugs), bi.Experiment(("drug", "spend"), 50)]
     decision = bi.Decision(bounds={"spend": (1, 5)})
     table = levels.experiments(decision, planned, beyond_support=True)
     assert "do(drug=a|b)" in table.experiment.to_numpy()
@@ -167,6 +168,7 @@ def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
         (lambda p: p.experiments("cheap"), "bayes_intgen.Decision"),
         (lambda p: p.split(0, POINTS), "rows must be a whole number"),
         (lambda p: p.split(10, None), "target is missing"),
+        (lambda p: p.split(10, np.empty((0, 2))), "target is missing"),
         (lambda p: p.split(10, POINTS, regimes=[]), "regimes are empty"),
         (lambda p: p.split(10, POINTS, regimes=["rod"]), "did you mean 'red'"),
         (lambda p: p.split(10, POINTS, costs={"do(rod)": 1}), "unknown regime 'do"),
