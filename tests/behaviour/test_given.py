@@ -108,11 +108,10 @@ def test_levels_that_are_integrated_out() -> None:
     assert "at patient = new group" in population(answer)
     for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
         named = TABLE[:2].assign(patient=label)
-        for over in ({"given": {"patient": label}}, {"population": named}):
+        asks = (fine.given, {"patient": label}), (fine.over, named), (fine.predictions, named)
+        for ask, about in asks:
             with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
-                effect(fine, **over)
-        with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
-            fine.predictions(named)
+                ask(about)
 
 
 LISTS: list[tuple[Mapping[str, Any], str]] = [
