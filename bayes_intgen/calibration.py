@@ -66,7 +66,7 @@ def ranks(
     Raises
     ------
     ModelError
-        For noise that is not Gaussian.
+        For noise that is not Gaussian, and for multiplicative models.
 
     Examples
     --------
@@ -79,6 +79,8 @@ def ranks(
     fitted = model if fitted is None else fitted
     if model.noise != "gaussian":
         raise ModelError("ranks are for Gaussian noise: leave noise out of the model")
+    if {model.link, fitted.link} != {"identity"}:
+        raise ModelError("ranks are for outcomes that are sums: use bayes_intgen.models.additive()")
     if points is None:
         points = data.actions[:: max(len(data) // 3, 1)][:3]
     terms, fitted_terms = model.decompose(data), fitted.decompose(data)

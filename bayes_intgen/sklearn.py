@@ -25,6 +25,7 @@ from bayes_intgen.identification.regimes import masks_of
 from bayes_intgen.inference.settings import Method
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.specification import Prior
+from bayes_intgen.posterior.population import asked_for
 from bayes_intgen.text.messages import quoted
 
 try:
@@ -53,7 +54,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         Columns of X that are no actions, by name, or by position (named ``x3`` then): observed
         causes of the outcome, and labels of units whose rows belong together. They may be text.
         Predictions are for the covariates and groups of each row of X; a group that the fit had
-        not has the spread between groups in its standard deviation.
+        not has the spread between groups in its standard deviation. Levels of more than 64 groups
+        are integrated out: predictions for known ones are those for an average group.
     model : Model, optional
         Replaces ``additive(prior, graph)``.
     method : {"laplace", "nuts"}
@@ -332,10 +334,17 @@ def _effect_in_rows(
 ) -> Array:
     """Draws of E[Y | a, x, g, R] at rows with their own covariates and groups, (chain, draw, n)."""
     columns = posterior.terms.covariates
+    frame, averaged, fine = pd.DataFrame(others), np.zeros(len(values), dtype=bool), list[str]()
     for name, labels in zip(columns.groups, map(set, columns.labels), strict=True):
-        new = [group_label(cell) not in labels for cell in others[name]]
-        is_new = np.array(new) & ~missing_in(others[name])
-        others = others | {name: np.where(is_new, NEW_GROUP, others[name].astype(object))}
-    rows = NewRows(pd.DataFrame(others), values, "pandas")
-    question = Question(rows, [Request({}, (values,))], LEVEL)
-    return estimates(posterior, question, None, intervened).draws.to_numpy()
+        known = np.array([group_label(cell) in labels for cell in others[name]])
+        new = ~known & ~missing_in(others[name])
+        frame[name] = np.where(new, NEW_GROUP, others[name].astype(object))
+        if name not in asked_for(columns):
+            averaged, fine = known, [name]
+    draws = np.empty((*posterior.tree["posterior"]["noise_sd"].shape, len(values)))
+    for rows, left_out in ((~averaged, []), (averaged, fine)):
+        if rows.any():
+            own = NewRows(frame[rows].drop(columns=left_out), values[rows], "pandas")
+            question = Question(own, [Request({}, (own.values,))], LEVEL)
+            draws[..., rows] = estimates(posterior, question, None, intervened).draws
+    return draws

@@ -316,7 +316,9 @@ class Prediction:
         none_set, units = np.zeros(actions.shape, dtype=bool), self.averaged_units
         for k in range(len(terms.names)):
             for out, is_bias in ((unconfounded, False), (bias, True)):
-                own = [t for t in terms.summands if t.action == k and (t.role == "bias") == is_bias]
+                every = (t for t in terms.summands if t.action == k)
+                # Other parts, the errors of the usual action, act in every regime.
+                own = [t.parts[0] for t in every if (t.role == "bias") == is_bias]
                 reduced = replace(terms, terms=tuple(own))
                 functions = reduced.matrix(actions, population=self.population, units=units)
                 out[:, :, k] = self.coefficients[..., terms.columns_of(own)] @ functions.T

@@ -42,14 +42,12 @@ def test_ranks_are_uniform_for_the_right_model_only() -> None:
     half = bi.LogNormal(0.05, 0.1)
     wrong = bi.models.additive("linear", spread="constant", graph={}, noise_scale=half)
     assert p_values(ranks(range(COUNT), fitted=wrong))["noise_sd"] < 1e-6
-
     group = right["prior_sbc"]
     assert group["noise_sd"].dims == ("chain", "draw")
     assert group["noise_sd"].sizes == {"chain": 1, "draw": COUNT}
     assert group["scale"].sizes["scale_of"] == 4
     az.plot_ecdf_pit(right, var_names=["noise_sd"])
     plt.close("all")
-
     # Simulations can run separately.
     part = ranks([7])["prior_sbc"]
     np.testing.assert_array_equal(part["intercept"], group["intercept"].sel(draw=[7]))
@@ -102,6 +100,13 @@ def test_standard_errors_are_over_worlds() -> None:
         bi.calibration.coverage_table([world(0.9, 1.0)])
 
 
-def test_only_gaussian_noise_has_ranks() -> None:
-    with pytest.raises(bi.ModelError, match="Gaussian noise"):
-        bi.calibration.ranks(ROWS, bi.models.additive("linear", noise="student_t"))
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (bi.models.additive("linear", noise="student_t"), "Gaussian noise"),
+        (bi.models.multiplicative("linear"), "outcomes that are sums: use .*additive"),
+    ],
+)
+def test_only_sums_with_gaussian_noise_have_ranks(model, message) -> None:
+    with pytest.raises(bi.ModelError, match=message):
+        bi.calibration.ranks(ROWS, model)

@@ -156,6 +156,17 @@ def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted) -> No
     assert observed[0] == pytest.approx(expected.mean().item())
 
 
+def test_of_many_groups_a_new_one_has_the_spread_between_them() -> None:
+    names = ["tv", "promo", "patient"]
+    regressor = JointEffectRegressor(groups=names[2:], draws=50)
+    regressor.fit(FRAME[names], FRAME["sales"], MASKS)
+    rows = FRAME.loc[[2, 2, 2], names].assign(patient=["p1", "elsewhere", "p2"])
+    mean, std = regressor.predict(rows, return_std=True)
+    for i, given in ((0, {}), (1, {"patient": bi.NEW_GROUP}), (2, {})):
+        effect = regressor.posterior_.joint_effect(rows[["tv", "promo"]][:1], given=given)
+        assert (mean[i], std[i]) == pytest.approx((effect.mean().item(), effect.std().item()))
+
+
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_columns_of_tables_are_found_by_name(adjusted) -> None:
     rows = FRAME.loc[[2, 150], adjusted.feature_names_in_]

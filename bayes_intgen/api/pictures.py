@@ -43,7 +43,10 @@ class Pictures(FittedRows):
         >>> posterior.default_point.shape
         (2,)
         """
-        return default_point(self)
+        point = default_point(self)
+        # It is kept, so that a change would be one of all later answers.
+        point.setflags(write=False)
+        return point
 
     def plot_joint_effect(
         self,

@@ -34,7 +34,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayes_intgen._arguments import instance, probability, seed_number
+from bayes_intgen._arguments import instance, items, probability, seed_number
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._work import single_blas_thread
@@ -468,7 +468,7 @@ def _checked_guard(guard: Guard) -> Guard:
         raise ModelError(f"checks must be functions of rows, model and posterior, not {guard!r}")
 
     def checked(rows: Rows, model: Model | None, posterior: None) -> Iterator[Finding]:
-        for finding in guard(rows, model, posterior):
+        for finding in items(guard(rows, model, posterior), "what checks find", "bi.Finding"):
             yield instance(finding, Finding, "what checks find", "bi.Finding", ModelError)
 
     return checked

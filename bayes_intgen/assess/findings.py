@@ -80,7 +80,7 @@ class Finding(NamedTuple):
     def sentence(self) -> str:
         """The text as a sentence of its own, whose end can be copied if it is code."""
         end = "" if self.text.endswith((")", "}")) else "."
-        return f"{self.text[0].upper()}{self.text[1:]}{end}"
+        return f"{self.text[:1].upper()}{self.text[1:]}{end}"
 
 
 class Guard(Protocol):

@@ -76,6 +76,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.errors import ModelError, PointsError
 from bayes_intgen.models import AdditiveModel
 from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.posterior.defaults import usual_rows
 from bayes_intgen.posterior.draws import (
     PosteriorDraws,
     labelled_points,
@@ -193,9 +194,5 @@ def _bias_sd(posterior: PosteriorDraws, prediction: Prediction) -> Array:
 
     Biases that depend on covariates are averages over the population of the prediction.
     """
-    reference = support_of(posterior).reference
-    by_mask = dict(zip(reference.masks, reference.rows, strict=True))
-    observational = (False,) * len(posterior.actions)
-    rows = by_mask.get(observational, np.concatenate(reference.rows))
-    _, delta = prediction.contributions(rows)
+    _, delta = prediction.contributions(usual_rows(support_of(posterior).reference))
     return np.asarray(np.sqrt((delta**2).mean(axis=-1)))

@@ -38,7 +38,7 @@ from bayes_intgen.text.formats import (
     shorter_number,
 )
 
-# Relative change of the budget for its shadow price.
+# Change of the budget for its shadow price, relative to the budget or to the range of costs.
 BUDGET_STEP = 0.01
 # Tolerance of the budget that reaches a target, relative to the range of budgets.
 TOLERANCE = 1e-3
@@ -256,10 +256,13 @@ def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
 
 def with_price(posterior: PosteriorDraws, search: Search, plan: Plan) -> Plan:
     """Add the change of the objective per unit of a slightly larger budget, near the same plan."""
-    budget = search.problem.budget
+    problem, budget = search.problem, search.problem.budget
     if budget is None or plan.shadow_price is not None:
         return plan
-    step = BUDGET_STEP * max(abs(budget), 1e-12)
+    columns = enumerate(problem.candidates)
+    spans = [np.ptp(problem.cost_of_options(own[:, None], [k])) for k, own in columns]
+    # A change that buys something, also where the budget is zero.
+    step = BUDGET_STEP * max(abs(budget), float(sum(spans)), 1e-12)
     point = checked_points(plan.point, posterior.actions, posterior.categories)
     better = search.within(budget + step).improved(point)
     before, after = search.value(np.stack([point[0], better]))

@@ -1,6 +1,7 @@
 """Predictions, comparisons and slopes: what is asked at the rows of a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import product
 from numbers import Real
 from typing import Any, Literal
@@ -80,8 +81,8 @@ def _names(posterior: PosteriorDraws, variables: Any) -> list[str]:
 
 def _grid(posterior: PosteriorDraws, variables: Any) -> dict[int, list[float]]:
     """Values of actions for a grid; by default all levels, or both ends of a usual change."""
-    given = variables if isinstance(variables, Mapping) else {}
-    out = {}
+    given, out = variables if isinstance(variables, Mapping) else {}, dict[int, list[float]]()
+    usual = cache(lambda: default_changes(posterior, default_point(posterior)))
     for name in _names(posterior, variables):
         k = posterior.actions.index(name)
         own = levels_of(posterior)[k]
@@ -92,7 +93,7 @@ def _grid(posterior: PosteriorDraws, variables: Any) -> dict[int, list[float]]:
         elif own is not None:
             out[k] = [*own.codes]
         else:
-            out[k] = [float(end[k]) for end in default_changes(posterior, default_point(posterior))]
+            out[k] = [float(end[k]) for end in usual()]
     return out
 
 

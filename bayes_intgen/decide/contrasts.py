@@ -214,7 +214,8 @@ def between(
         raise PointsError(
             f"a contrast to {len(ends)} points from {len(starts)}; give as many of both, or one"
         )
-    labels = point_labels(to if len(ends) >= len(starts) else start, max(len(ends), len(starts)))
+    one_end = len(ends) == 1 != len(starts)
+    labels = point_labels(start if one_end else to, len(starts if one_end else ends))
     ends = np.broadcast_to(ends, (len(labels), len(actions)))
     shown = {"": ends, "from ": np.broadcast_to(starts, ends.shape)}
     # One query, so that there is one warning.

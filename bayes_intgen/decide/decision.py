@@ -104,12 +104,9 @@ def checked_price(cost: Any, of: str) -> float:
 
 
 def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
-    single, of = _plain(bounds), "two numbers or of levels"
+    single = _plain(bounds)
     is_single = isinstance(single, str | int | float)
-    several = (single,) if is_single else items(bounds, f"bounds of {name!r}", of)
-    values: tuple[Label, ...] = tuple(map(_plain, several))
-    if not all(isinstance(value, str | int | float) for value in values):
-        raise ModelError(f"bounds of {name!r} must be numbers or levels, not {bounds!r}")
+    values = numbers_or_levels([single] if is_single else bounds, f"bounds of {name!r}")
     if not values:
         raise ModelError(f"bounds of {name!r} are empty; give (low, high) or levels")
     numbers = [value for value in values if isinstance(value, int | float)]
@@ -123,6 +120,20 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
     if len(set(values)) == 1:
         raise ModelError(f"bounds of {name!r} are a single point; give one value to hold it there")
     return values
+
+
+def numbers_or_levels(values: Any, name: str) -> tuple[Label, ...]:
+    """Ends of a range, or levels; NumPy scalars as Python numbers.
+
+    Examples
+    --------
+    >>> numbers_or_levels(np.array([0, 60]), "bounds of 'tv'")
+    (0, 60)
+    """
+    own: tuple[Label, ...] = tuple(map(_plain, items(values, name, "two numbers or of levels")))
+    if not all(isinstance(value, str | int | float) for value in own):
+        raise ModelError(f"{name} must be numbers or levels, not {values!r}")
+    return own
 
 
 def _plain(value: Any) -> Any:

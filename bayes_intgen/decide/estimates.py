@@ -77,9 +77,9 @@ class NewRows(NamedTuple):
             one_of(newdata, "newdata", ("mean", "median"), PointsError)
             frame = named(typical_point(posterior, of_means=newdata == "mean")[None])
         elif (table := as_table(newdata)) is not None:
-            frame = pd.DataFrame({name: table[name].to_list() for name in table.columns})
+            frame = pd.DataFrame({own.name: own.to_list() for own in table.iter_columns()})
         elif isinstance(newdata, Mapping):
-            frame = _frame_of_columns(newdata, names, known)
+            frame = _frame_of_columns(newdata)
         elif is_list_of_dicts(newdata):
             frame = pd.DataFrame(newdata)
         else:
@@ -91,6 +91,10 @@ class NewRows(NamedTuple):
             # Its own name would be kept, and another value be taken for it in silence.
             if own := lacking.get(_folded(name)):
                 raise PointsError(f"newdata: rename column {name!r} to {own!r}, as the fit has it")
+        unknown = [name for name in frame if name not in known]
+        # Of a table, columns for other purposes are usual.
+        if table is None and unknown and any(name not in frame for name in names):
+            raise PointsError(unknown_name("newdata: unknown column", unknown[0], known, "fit has"))
         taken = [name for name in frame if name in ANSWERS]
         if taken:
             raise PointsError(f"newdata: rename column {taken[0]!r}, a name of the answer's")
@@ -173,7 +177,10 @@ class Estimates:
         """
         supported = self.draws["supported"].to_numpy()
         frame = self.labels.assign(**self._statistics(level), supported=supported)
-        return frame if self.kind == "pandas" else to_frame(frame.to_dict("list"), self.kind)
+        if self.kind == "pandas":
+            return frame
+        # Cells of one type: pandas has NaN for missing text.
+        return to_frame(frame.astype(object).where(frame.notna(), None).to_dict("list"), self.kind)
 
     def _statistics(self, level: float) -> dict[str, Array]:
         draws = np.moveaxis(self.draws.to_numpy(), -1, 0).reshape(len(self), -1)
@@ -191,7 +198,7 @@ class Estimates:
             table["supported"] = [f"{np.floor(100 * own + 1e-9):.0f}%" for own in share]
         rows = table.to_numpy().tolist()
         lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
-        lines.append(align_columns([*table], rows[:MAX_SHOWN]))
+        lines.append(align_columns([*map(str, table)], rows[:MAX_SHOWN]))
         if len(rows) > MAX_SHOWN:
             lines.append(f"and {len(rows) - MAX_SHOWN:,} more; see to_dataframe()")
         if "population" in self.draws.attrs:
@@ -284,15 +291,12 @@ def _folded(name: Any) -> str:
     return str(name).strip().casefold()
 
 
-def _frame_of_columns(
-    columns: Mapping[Any, Any], actions: Sequence[str], known: Sequence[str]
-) -> pd.DataFrame:
-    """Frame of columns of values, or single values; names are refused that may be misspelled."""
-    unknown = [name for name in columns if name not in known]
-    if unknown and any(name not in columns for name in actions):
-        raise PointsError(unknown_name("newdata: unknown column", unknown[0], known, "fit has"))
+def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """Frame of columns of values, or single values."""
     several = any(map(is_sequence, columns.values()))
+    # By position, as points are: pandas would align indices.
+    own = {n: x.array if isinstance(x, pd.Series) else x for n, x in columns.items()}
     try:
-        return pd.DataFrame(dict(columns), index=None if several else [0])
+        return pd.DataFrame(own, index=None if several else [0])
     except ValueError as error:
         raise PointsError(f"newdata has columns of different lengths ({error})") from error

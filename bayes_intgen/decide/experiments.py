@@ -18,6 +18,7 @@ from bayes_intgen._arguments import (
 from bayes_intgen._random import Seed, generator
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Label, short_label
+from bayes_intgen.data.queries import is_sequence
 from bayes_intgen.decide.belief import Targets
 from bayes_intgen.decide.best import Plan, plan_at, search_of
 from bayes_intgen.decide.decision import Decision, checked_price
@@ -152,8 +153,7 @@ def _checked_values(at: Any, names: tuple[str, ...]) -> dict[str, tuple[Label, .
     for name, own in mapping(at, "at", "actions to values").items():
         if name not in names:
             raise ModelError(f"at has values of {name!r}, which the experiment does not set")
-        several = isinstance(own, Sequence) and not isinstance(own, str)
-        values[name] = items(own, f"at[{name!r}]", "values") if several else (own,)
+        values[name] = items(own, f"at[{name!r}]", "values") if is_sequence(own) else (own,)
         if not values[name]:
             raise ModelError(f"at has no values of {name!r}; leave it out, or give one or more")
     return values

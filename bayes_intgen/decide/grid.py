@@ -14,7 +14,8 @@ from bayes_intgen.posterior.defaults import varied
 
 # Draws whose best plans are found at once.
 DRAWS_AT_ONCE = 500
-# Cells of the budget in dynamic programming.
+# Equal cells of the budget above the cheapest options, in dynamic programming. Costs are rounded up
+# to whole cells, so that a choice never costs more than the budget.
 CELLS = 300
 
 Positions = NDArray[np.int_]
@@ -191,7 +192,7 @@ def thinned(values: Array, most: int) -> Array:
 
 
 def best_choices(
-    values: Sequence[Array], costs: Sequence[Array], budget: float | None, cells: int = CELLS
+    values: Sequence[Array], costs: Sequence[Array], budget: float | None
 ) -> Positions:
     """Choose one option of each component with the largest sum of values within a budget.
 
@@ -202,9 +203,6 @@ def best_choices(
     costs : sequence of ndarray, each (n,)
         The cheapest options together cost at most the budget.
     budget : float or None
-    cells : int
-        Number of equal cells of the budget above that of the cheapest options. Costs are rounded up
-        to whole cells, so that a choice never costs more than the budget.
 
     Returns
     -------
@@ -218,7 +216,7 @@ def best_choices(
     Examples
     --------
     >>> values, costs = np.array([[0.0, 3.0, 4.0]]), np.array([0.0, 1.0, 2.0])
-    >>> best_choices([values, values], [costs, costs], 2.0, 2)
+    >>> best_choices([values, values], [costs, costs], 2.0)
     array([[1, 1]])
     """
     if budget is None:
@@ -226,21 +224,21 @@ def best_choices(
     floors = [own.min() for own in costs]
     free = max(budget - sum(floors), with_rounding(budget) - budget)
     shares = [(own - low) / free - ROUNDING for own, low in zip(costs, floors, strict=True)]
-    in_cells = [np.ceil(cells * np.minimum(own, 2.0)).astype(int) for own in shares]
+    in_cells = [np.ceil(CELLS * np.minimum(own, 2.0)).astype(int) for own in shares]
     every = np.arange(len(values[0]))
     # Best sums of the components so far, (S, cells + 1), within each cell.
-    best = [np.zeros((len(every), cells + 1))]
+    best = [np.zeros((len(every), CELLS + 1))]
     for own, cell in zip(values, in_cells, strict=True):
         new, top = np.full(best[-1].shape, -np.inf), np.full(len(every), -np.inf)
-        for at in np.unique(cell[cell <= cells]):
+        for at in np.unique(cell[cell <= CELLS]):
             most = own[:, cell == at].max(axis=1)
             # For other draws a cheaper option is as good.
             if len(rows := np.flatnonzero(most > top)):
                 top[rows] = most[rows]
-                sums = best[-1][rows, : cells + 1 - at] + most[rows, None]
+                sums = best[-1][rows, : CELLS + 1 - at] + most[rows, None]
                 new[rows, at:] = np.maximum(new[rows, at:], sums)
         best.append(new)
-    left, out = np.full(len(every), cells), []
+    left, out = np.full(len(every), CELLS), []
     for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
         rest = left[:, None] - cell
         sums = own + np.where(rest >= 0, before[every[:, None], np.maximum(rest, 0)], -np.inf)

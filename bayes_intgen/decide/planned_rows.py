@@ -123,7 +123,9 @@ def _respond(
     edges, reference = posterior.terms.parents > LIKELY_EDGE, support_of(posterior).reference
     # Edges into an action that is set are cut.
     ancestors = ancestors_of(edges & ~mask[:, None])
-    moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask).tolist()
+    # An action that no regime leaves free has no response to learn from.
+    free = ~np.all(reference.masks, axis=0)
+    moved = np.flatnonzero(ancestors[:, mask].any(axis=1) & ~mask & free).tolist()
     moved.sort(key=lambda k: int(ancestors[k].sum()))
     for k in moved:
         parents = np.flatnonzero(edges[k])

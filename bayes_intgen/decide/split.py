@@ -26,7 +26,7 @@ from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.decide.belief import Allocation, Belief, Targets
-from bayes_intgen.decide.decision import Decision
+from bayes_intgen.decide.decision import Decision, numbers_or_levels
 from bayes_intgen.decide.experiments import Choice, default_regimes, named_actions
 from bayes_intgen.decide.planned_rows import (
     belief_of,
@@ -147,9 +147,9 @@ def targets_of(
     if isinstance(target, Decision):
         choice = Choice.of(posterior, target, beyond_support)
         return choice.gains, {"target": "gains over the baseline", **choice.attributes}
-    if target is None:
+    query = None if target is None else support_of(posterior).query(target)
+    if query is None or not len(query.values):
         raise PointsError("target is missing; give points of all actions, or a Decision")
-    query = support_of(posterior).query(target)
     mean = prediction_of(posterior).mean(query.values, query.mask)
     return mean.reshape(-1, mean.shape[-1]), {"target": "joint effects", **posterior.averages.attrs}
 
@@ -283,7 +283,7 @@ def _history(actions: Any, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
 
 def _drawn(name: str, values: Any, rng: np.random.Generator) -> NDArray[Any]:
     """Values of an action within its range, or among its levels."""
-    own = items(values, f"actions[{name!r}]", "two numbers or of levels")
+    own = numbers_or_levels(values, f"actions[{name!r}]")
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in own)
     if len(own) == 2 and numbers:
         low, high = (real_number(end, f"an end of {name!r}") for end in own)

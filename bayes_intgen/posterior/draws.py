@@ -239,16 +239,7 @@ class PosteriorDraws:
         >>> posterior.joint_effect([[0.1, 0.2]]).dims
         ('chain', 'draw', 'point')
         """
-        if periods is None:
-            return self.effect(points, self.actions, given=given, population=population)
-        view = self.given(given).over(population)
-        values = checked_points(points, self.actions, self.categories)
-        query = self._support.query_at(values, periods=periods)
-        self._support.warn_of_level(query.intervened, view.averages)
-        mean = prediction_of(view).mean(query.values, query.mask)
-        shown = query._replace(values=values, labels=point_labels(points, len(values)))
-        effect = view._labelled("effect", mean, shown)
-        return effect.assign_attrs(restated(effect.attrs, self.terms, periods))
+        return self.given(given).over(population)._effect(points, self.actions, periods)
 
     def effect(
         self,
@@ -288,11 +279,7 @@ class PosteriorDraws:
         >>> posterior.effect([[0.1, 0.2]], intervened=["red"]).sizes["point"]
         1
         """
-        view = self.given(given).over(population)
-        query = self._support.query(points, intervened)
-        self._support.warn_of_level(query.intervened, view.averages)
-        mean = prediction_of(view).mean(query.values, query.mask)
-        return view._labelled("effect", mean, query)
+        return self.given(given).over(population)._effect(points, intervened)
 
     @takes_rng
     def outcome(
@@ -484,6 +471,18 @@ class PosteriorDraws:
     @cached_property
     def _support(self) -> FitSupport:
         return FitSupport.of(self.tree, self.model, self.terms)
+
+    def _effect(
+        self, points: Any, intervened: Sequence[str], periods: int | None = None
+    ) -> xr.DataArray:
+        """Draws of the effect in the population asked about, after some periods."""
+        values = checked_points(points, self.actions, self.categories)
+        query = self._support.query_at(values, intervened, periods=periods)
+        self._support.warn_of_level(query.intervened, self.averages)
+        mean = prediction_of(self).mean(query.values, query.mask)
+        shown = query._replace(values=values, labels=point_labels(points, len(values)))
+        effect = self._labelled("effect", mean, shown)
+        return effect.assign_attrs(restated(effect.attrs, self.terms, periods))
 
     def _labelled(self, name: str, draws: Array, query: Query) -> xr.DataArray:
         """Label draws, shape (chain, draw, M), at the points of a query."""

@@ -27,6 +27,7 @@ from bayes_intgen.data.covariates import (
     date_text,
     days_of,
 )
+from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
@@ -130,10 +131,10 @@ def standardisation(
     elif population is not None:
         rows = _values_of_table(columns, population, given)
         words = f"average over {len(rows)} rows of the given population"
-        if fine is not None and fine not in given:
-            words = f"{words}, for an average {fine}"
         values = np.where(np.isnan(values[:, None]), rows, values[:, None])
         values = values.reshape(-1, len(columns))
+        if fine is not None and np.isnan(values[:, columns.fine_grouping]).any():
+            words = f"{words}, for an average {fine}"
     if given:
         at = ", ".join(f"{name} = {words_of_value(value)}" for name, value in given.items())
         words = f"at {at}{'' if len(given) == len(columns) else f'; otherwise {words}'}"
@@ -211,7 +212,7 @@ def of_rows(
         Of all rows together, for words and warnings.
     parts : list of RowsAlike
     """
-    names = [name for name in asked_for(columns) if name in table.columns]
+    names = [name for name in columns.every if name in table.columns]
     if not names:
         every = np.arange(len(table))
         return known, [RowsAlike(every, known.population, np.empty((len(table), 0)))]
@@ -226,9 +227,9 @@ def of_rows(
     units = np.tile(base.values, (len(distinct), 1, 1))
     units[:, :, at] = distinct[:, None]
     parts = []
-    if len(names) == len(asked_for(columns)):
+    if {*asked_for(columns)} <= {*names}:
         fine = columns.fine_grouping
-        if fine is not None:
+        if fine is not None and fine not in at:
             # The same for all units: a question fixes it, or leaves it out.
             values[:, fine] = base.values[0, fine]
         # Conditional on all values, only groups that are not in the data need a distribution.
@@ -270,7 +271,7 @@ def warn_of_range(
     found: dict[str, str] = {}
     for name, column, least, most in zip(names, values.T, low, high, strict=False):
         excess = np.maximum(least - column, column - most)
-        if excess.max() > 0:
+        if excess.max(initial=0) > 0:
             words = date_text if name in dates else shorter_number
             farthest, start, end = map(words, (column[excess.argmax()], least, most))
             found[name] = f"{name!r} at {farthest}, outside its range, {start} to {end}"
@@ -326,14 +327,20 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
         return days_of(value, name, PointsError)
     if name in columns.names:
         return checked_value(value, name, columns.categories[at])
-    if value is None or value != value:
+    if missing_in(value).any():
         raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
-    if at == columns.fine_grouping and value != NEW_GROUP:
+    return float(_codes_of_groups(columns, name, [value])[0])
+
+
+def _codes_of_groups(columns: CovariateColumns, name: str, labels: list[Any]) -> Array:
+    """Codes of groups, of which a fine grouping has the new one only."""
+    known = [label for label in labels if label != NEW_GROUP]
+    if known and columns.every.index(name) == columns.fine_grouping:
         raise PointsError(
             f"the levels of {name!r} are integrated out, so that the fit cannot answer for "
-            f"{value!r} alone; omit it, or write {NEW_GROUP!r}"
+            f"{known[0]!r} alone; omit it, or write {NEW_GROUP!r}"
         )
-    return float(columns.encode_groups(name, [value], PointsError)[0])
+    return columns.encode_groups(name, labels, PointsError)
 
 
 def words_of_value(value: Any) -> str:
@@ -358,11 +365,12 @@ def _values_of_table(columns: CovariateColumns, population: Any, given: Collecti
         raise PointsError(
             f"the population has no column {quoted(missing)}; the fit needs {quoted(wanted)}"
         )
-    return _values_of_columns(columns, table, wanted)
+    own = [name for name in columns.every if name in table.columns and name not in given]
+    return _values_of_columns(columns, table, own)
 
 
 def asked_for(columns: CovariateColumns) -> list[str]:
-    """Covariates and groupings whose values a question can fix: all but a fine grouping."""
+    """Covariates and groupings that a population must have: all but a fine grouping."""
     return [name for i, name in enumerate(columns.every) if i != columns.fine_grouping]
 
 
@@ -375,7 +383,7 @@ def _values_of_columns(
         at = columns.every.index(name)
         if name in columns.groups:
             cells = label_cells(table, name, PointsError)
-            values[:, at] = columns.encode_groups(name, cells, PointsError)
+            values[:, at] = _codes_of_groups(columns, name, cells)
         elif name in columns.dates:
             undated = np.flatnonzero(missing_cells(table[name]))
             if undated.size:
@@ -397,8 +405,7 @@ def _with_new_groups(
     is_new = (population.values == UNSEEN).any(axis=0)
     if not is_new.any():
         return prediction
-    terms, rng = prediction.terms, generator(0, "unit", 1)
-    count, lead = len(terms.names), prediction.sd.shape
+    terms, count, lead = prediction.terms, len(prediction.terms.names), prediction.sd.shape
     more, draws, indicator = list[Term](), list[Array](), GroupIndicators(1, UNSEEN)
 
     def add(name: str, at: int, function: Basis, action: int | None, effects: Array) -> None:
@@ -410,8 +417,9 @@ def _with_new_groups(
         more.append(Term(f"new {name}", "group", action, inputs, component, 1.0, ALWAYS))
         draws.append(effects)
 
-    for term in terms.terms:
-        at = max(term.inputs, default=0)
+    # A stream for each term: its effects are the same whichever other groups are new.
+    for stream, term in enumerate(terms.terms, 1):
+        at, rng = max(term.inputs, default=0), generator(0, "unit", stream)
         if term.role not in ("usual", "group") or not is_new[at - count]:
             continue
         if term.role == "usual":
@@ -427,7 +435,8 @@ def _with_new_groups(
             add(term.name, at, function, term.action, effects)
     fine = terms.random_effects
     if fine is not None and is_new[fine.grouping - count]:
-        effects, start = fine.drawn(prediction.sd, rng), 0
+        effects = fine.drawn(prediction.sd, generator(0, "unit", len(terms.terms) + 1))
+        start = 0
         for basis, k in zip(fine.bases, fine.inputs, strict=True):
             own, start = effects[..., start : start + basis.size], start + basis.size
             name = fine.names[start - 1]

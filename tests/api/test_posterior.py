@@ -107,7 +107,6 @@ def test_log_likelihood_and_log_prior(data, posterior) -> None:
     expected = norm.logpdf(data.outcome[row], mean, sd)
     np.testing.assert_allclose(tree["log_likelihood"]["outcome"][..., 7], expected, rtol=1e-9)
     assert float(tree["observed_data"]["outcome"][7]) == data.outcome[row]
-
     free = posterior.terms.without(tree["constant_data"]["fixed_scale_of"].to_numpy())
     priors = free.hyperpriors(posterior.model.noise_scale)
     scale = tree["posterior"]["scale"].to_numpy()
@@ -141,9 +140,7 @@ def test_arviz_compares_models(data, posterior) -> None:
 def test_one_call_gives_what_arviz_draws(posterior, data) -> None:
     tree = posterior.to_arviz(data, POINTS, rows=150, seed=1)
     # The posterior knows more of the outcome than the prior, which is as wide as it says.
-    after, before = (
-        tree[group]["outcome"].std() for group in ("posterior_predictive", "prior_predictive")
-    )
+    after, before = (tree[f"{of}_predictive"]["outcome"].std() for of in ("posterior", "prior"))
     assert after < 0.5 * before
     scale = posterior.terms.hyperpriors(posterior.model.noise_scale).sites["noise_sd"]
     drawn = np.log(tree["prior"]["noise_sd"])

@@ -61,8 +61,7 @@ def test_contraction_is_the_ratio_of_posterior_and_prior_widths(posterior) -> No
     assert table["contraction"].dims == ("mechanism", "action", "point")
     assert (table["contraction"] < 0.5).all()
     assert (table["effect_contraction"] < 0.05).all()
-    same = posterior.contraction(points, ["red"])
-    np.testing.assert_array_equal(same["prior"], table["prior"])
+    np.testing.assert_array_equal(posterior.contraction(points, ["red"])["prior"], table["prior"])
 
 
 def test_unidentified_effects_keep_the_width_of_the_prior(data, posterior) -> None:

@@ -57,12 +57,6 @@ def test_each_problem_is_named_with_its_remedy(fault, message) -> None:
     assert re.search(message, problems(*fit_with(**fault))[0])
 
 
-def test_joint_effect_is_checked_too() -> None:
-    tree, effect = fit_with()
-    effect[0, :, 2] += 1
-    assert "joint_effect[2]" in problems(tree, effect)[0]
-
-
 def test_one_chain_is_not_compared_with_itself() -> None:
     tree, effect = fit_with(stuck=0.9)
     short = tree.isel(chain=[0])
@@ -71,7 +65,10 @@ def test_one_chain_is_not_compared_with_itself() -> None:
     assert re.match(rf"the effective sample size is \d+ for {SITE}.*draws=\d+00", message)
 
 
-def test_nonfinite_draws_are_reported_first() -> None:
+def test_joint_effect_is_checked_too_and_nonfinite_draws_are_reported_first() -> None:
+    tree, effect = fit_with()
+    effect[0, :, 2] += 1
+    assert "joint_effect[2]" in problems(tree, effect)[0]
     tree, effect = fit_with(stuck=0.9)
     effect[0, 0, 0] = np.nan
     assert problems(tree, effect)[0].startswith("draws of joint_effect are not all finite")

@@ -66,5 +66,10 @@ def test_checks_of_users_join_the_statement(data) -> None:
     whole = replace(data, outcome=data.outcome.round())
     with pytest.raises(bi.ModelError, match="what checks find must be a Finding, not str"):
         bi.check(whole, checks=[Rounded(0)], **settings)
-    with pytest.raises(bi.ModelError, match="checks must be functions of rows, model and post"):
-        bi.check(data, checks=["rounding"], **settings)
+    assert bi.Finding("rounding", "").sentence == "."
+    for own, message in (
+        ("rounding", "checks must be functions of rows, model and post"),
+        (lambda *every: None, "what checks find must be a list of bi.Finding, not NoneType"),
+    ):
+        with pytest.raises(bi.ModelError, match=message):
+            bi.check(data, checks=[own], **settings)

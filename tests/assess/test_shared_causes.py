@@ -57,10 +57,8 @@ def results_of(
     data: bi.RegimeData, kind: str = "shared cause"
 ) -> dict[tuple[int, int], BootstrapResult | Untested]:
     every = action_tests(data, bi.models.additive(), LEVEL, seed=0)
-    results = {
-        tuple(map(data.names.index, own.of.actions)): own for own in every if own.of.kind == kind
-    }
-    return dict(sorted(results.items()))
+    some = [own for own in every if own.of.kind == kind]
+    return dict(sorted((tuple(map(data.names.index, own.of.actions)), own) for own in some))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,10 +137,8 @@ def test_detectable_correlation_is_detected_nine_times_in_ten() -> None:
 def test_pairs_without_experiments_are_not_tested() -> None:
     data = rows_of(0)
     (none,) = results_of(rows_of(0, edges=(), names=("a1", "a2")).only([])).values()
-    assert (
-        none.obstacle
-        == "a test of two actions needs rows with neither set and rows with one of them set"
-    )
+    words = "a test of two actions needs rows with neither set and rows with one of them set"
+    assert none.obstacle == words
     # One experiment suffices where it shows an effect or none.
     some = results_of(data.only([], ["a1"]))
     assert [isinstance(result, Untested) for result in some.values()] == [False, False, True]

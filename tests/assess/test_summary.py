@@ -97,32 +97,22 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     assert "wide: 100% of the values to which it was set do not support the joint effect" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
-    assert any(
-        "one and two are nearly collinear" in problem
-        for problem in summarise_data(data, support=False).problems
-    )
+    text = "\n".join(summarise_data(data, support=False).problems)
+    assert "one and two are nearly collinear" in text
 
 
 def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "drug": rng.choice(["off", "low", "high"], size=90),
-            "dose": rng.choice([1.0, 2.0, 5.0], size=90),
-            "y": rng.normal(size=90),
-            "regime": ["", "drug", "dose"] * 30,
-        }
-    )
+    frame = pd.DataFrame({"drug": rng.choice(["off", "low", "high"], size=90)})
+    frame["dose"], frame["y"] = rng.choice([1.0, 2.0, 5.0], size=90), rng.normal(size=90)
+    frame["regime"] = ["", "drug", "dose"] * 30
     frame.loc[frame["regime"] != "drug", "drug"] = "off"
     frame.loc[0, "drug"] = "low"
     rows = bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime")
     report = summarise_data(rows, support=False)
     levels = report.tree["regimes"]["levels"]
-    assert levels.sel(action="drug").values.tolist() == [
-        "'low', 'off'",
-        "'high', 'low', 'off'",
-        "'off'",
-    ]
+    drugs = levels.sel(action="drug").values.tolist()
+    assert drugs == ["'low', 'off'", "'high', 'low', 'off'", "'off'"]
     assert set(levels.sel(action="dose").values) == {""}
     assert "30 rows, drug at 'low', 'off', dose at 1 to 5" in str(report)
     assert "30 rows, drug at 'high', 'low', 'off'\n" in str(report)
@@ -135,16 +125,9 @@ def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
 
 def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "tv": rng.normal(size=400),
-            "visits": rng.normal(size=400),
-            "age": rng.normal(size=400),
-            "region": [f"r{i % 20}" for i in range(400)],
-            "y": rng.normal(size=400),
-            "regime": np.where(np.arange(400) % 20 < 5, "tv", ""),
-        }
-    )
+    frame = pd.DataFrame({name: rng.normal(size=400) for name in ("tv", "visits", "age", "y")})
+    frame["region"] = [f"r{i % 20}" for i in range(400)]
+    frame["regime"] = np.where(np.arange(400) % 20 < 5, "tv", "")
     frame.loc[frame["regime"] == "tv", "visits"] += 3
     frame.loc[7, "age"] = np.nan
     columns = {"actions": ["tv"], "outcome": "y", "regime": "regime", "missing": "drop"}

@@ -107,8 +107,11 @@ def test_levels_that_are_integrated_out() -> None:
     answer = fine.joint_effect(POINTS, given={"patient": bi.NEW_GROUP})
     assert "at patient = new group" in population(answer)
     for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
-        with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
-            effect(fine, given={"patient": label})
+        named = TABLE[:2].assign(patient=label)
+        asks = (fine.given, {"patient": label}), (fine.over, named), (fine.predictions, named)
+        for ask, about in asks:
+            with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
+                ask(about)
 
 
 LISTS: list[tuple[Mapping[str, Any], str]] = [

@@ -70,8 +70,7 @@ def test_variances_from_few_draws_are_not_too_small() -> None:
 
 
 def test_only_the_linear_part_of_a_target_is_updated() -> None:
-    rng = np.random.default_rng(0)
-    draws = rng.standard_normal((4_000, 3))
+    draws = np.random.default_rng(0).standard_normal((4_000, 3))
     belief = Belief.of_draws(draws)
     targets = np.stack([draws[:, 0], draws[:, 0] + draws[:, 1] ** 2], axis=1)
     loadings, rest = belief.loadings(targets)

@@ -131,18 +131,23 @@ def test_views_hold_for_what_rows_leave_open(grouped) -> None:
 
 
 def test_tables_are_of_the_library_that_asks(posterior) -> None:
-    expected = posterior.slopes("red", ROWS, by="shop").to_dataframe()
-    polars = posterior.slopes("red", pl.from_pandas(ROWS), by="shop").to_dataframe()
+    rows = ROWS.assign(shop=["a", None, "b"])
+    expected = posterior.slopes("red", rows, by="shop").to_dataframe()
+    polars = posterior.slopes("red", pl.from_pandas(rows), by="shop").to_dataframe()
     assert isinstance(polars, pl.DataFrame)
-    arrow = posterior.slopes("red", pa.Table.from_pandas(ROWS), by="shop").to_dataframe()
+    arrow = posterior.slopes("red", pa.Table.from_pandas(rows), by="shop").to_dataframe()
     assert isinstance(arrow, pa.Table)
     for other in (polars.to_pandas(), arrow.to_pandas()):
         pd.testing.assert_frame_equal(other, expected, check_dtype=False)
-    for rows in (ROWS.to_dict("list"), ROWS.to_dict("records"), xr.Dataset.from_dataframe(ROWS)):
-        own = posterior.slopes("red", rows, by="shop").to_dataframe()
+    # Columns that are dicts of Series go together by position, whatever their indices.
+    series = rows.to_dict("series") | {"red": rows["red"].set_axis([2, 1, 0])}
+    kinds = rows.to_dict("list"), rows.to_dict("records"), series, xr.Dataset.from_dataframe(rows)
+    for kind in kinds:
+        own = posterior.slopes("red", kind, by="shop").to_dataframe()
         pd.testing.assert_frame_equal(own, expected)
     points = posterior.predictions(ACTIONS.to_numpy())
-    np.testing.assert_array_equal(points.draws, posterior.predictions(ROWS).draws)
+    np.testing.assert_array_equal(points.draws, posterior.predictions(rows).draws)
+    assert str(posterior.predictions(rows.rename(columns={"shop": 0}))).split()[5] == "0"
 
 
 def test_typical_rows(posterior, data) -> None:
@@ -185,6 +190,7 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
         (lambda fit: fit.slopes("drug"), "'drug' has levels.*posterior.comparisons"),
         (lambda fit: fit.slopes("spnd"), "variables: unknown action 'spnd'; did you mean 'spend'"),
         (lambda fit: fit.predictions({"drgu": ["a"]}), "unknown column 'drgu'; did you mean"),
+        (lambda fit: fit.predictions([{"drgu": "a"}]), "unknown column 'drgu'; did you mean"),
         (lambda fit: fit.predictions({"drug": ["d"]}), "'drug'.*'d'"),
         (lambda fit: fit.comparisons({"drug": "b"}), "'drug' has 'b'; give a list of values"),
         (lambda fit: fit.comparisons({"spend": "iqr"}), 'a number to add, or "sd"'),
@@ -194,7 +200,10 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
         (lambda fit: fit.comparisons({"spend": np.array([])}), "'spend' has no values"),
         (lambda fit: fit.predictions({"spend": 1, "coin": 0, "sd": 1}, by="sd"), "rename|unknown"),
         (lambda fit: fit.predictions([{"Spend ": 1.0}]), "rename column 'Spend ' to 'spend'"),
-        (lambda fit: fit.predictions([{"why": [1]}], by="why"), "by: 'why' must hold single"),
+        (
+            lambda fit: fit.predictions(pd.DataFrame({"why": [[1]]}), by="why"),
+            "by: 'why' must hold single",
+        ),
         (lambda fit: fit.comparisons("spend", comparison="odds"), "unknown comparison 'odds'"),
         (lambda fit: fit.predictions("mode"), "unknown newdata 'mode'"),
         (lambda fit: fit.predictions({"spend": [1.0]}, by="shop"), "no column 'shop'"),

@@ -14,6 +14,10 @@ def test_one_end_compares_with_several_starts(posterior) -> None:
     np.testing.assert_allclose(change, -posterior.contrast(TO, START), atol=1e-10)
     assert change["from red"].to_numpy().tolist() == [0.5, -0.4]
     assert change["red"].to_numpy().tolist() == [0.0, 0.0]
+    # No points have no answers.
+    none = np.empty((0, 2))
+    for own in (posterior.contrast(none, START), posterior.mechanisms(none)):
+        assert own.sizes["point"] == 0
 
 
 def test_the_index_of_a_frame_labels_the_points(posterior) -> None:
@@ -70,7 +74,5 @@ def test_what_is_left_of_draws_is_converted_as_xarray_does(posterior) -> None:
     change = posterior.contrast(TO, START)
     mean = change.mean(("chain", "draw")).to_dataframe("mean")
     np.testing.assert_allclose(mean["mean"], change.to_dataframe()["estimate"])
-    assert (
-        len(change.isel(point=0).to_dataframe("one"))
-        == change.sizes["chain"] * change.sizes["draw"]
-    )
+    one = change.isel(point=0)
+    assert len(one.to_dataframe("one")) == one.size

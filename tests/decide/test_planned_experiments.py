@@ -24,13 +24,17 @@ def table(posterior):
 @pytest.fixture(scope="module")
 def unidentified() -> bi.Posterior:
     """A fit to history and experiments on red: rows never set green."""
-    rng = np.random.default_rng(1)
-    regimes = np.repeat([[False, False], [True, False]], 100, axis=0)
+    return fit_to([[False, False], [True, False]])
+
+
+def fit_to(masks: list[list[bool]], **options) -> bi.Posterior:
+    rng, regimes = np.random.default_rng(1), np.repeat(masks, 100, axis=0)
     cause = rng.normal(size=(200, 2))
     actions = np.where(regimes, 0.0, cause) + rng.normal(size=(200, 2))
     outcome = actions @ [1.0, -0.5] + cause.sum(axis=1) + rng.normal(size=200)
-    data = bi.RegimeData.from_arrays(actions, outcome, regimes, ["red", "green"])
-    model = bi.models.additive("linear")
+    arrays, names = (actions, outcome, regimes), ["red", "green"]
+    data = bi.RegimeData.from_arrays(*arrays, names, require_observational=False)
+    model = bi.models.additive("linear", **options)
     return bi.fit(data, model, method="laplace", draws=40, progress=False)
 
 
@@ -86,6 +90,10 @@ def test_descendants_respond_to_planned_values(posterior) -> None:
     assert planned.others == "'green' by response to the actions set"
     own = planned_rows(posterior, ("red",), {}, generator(0, "experiments"))
     assert own.others == "as in the rows of the regime"
+    # Green, which no regime leaves free, shows no response.
+    always = fit_to([[False, True], [True, True]], graph={"green": ["red"]})
+    held = planned_rows(always, ("red",), {"red": [1.0]}, generator(0, "experiments"))
+    assert held.others == "'green' as in all rows, since none are observational"
 
 
 def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None:
@@ -106,7 +114,8 @@ def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None
 
 def test_levels_and_groups_are_planned() -> None:
     levels = made_up_with_levels()
-    planned = [bi.Experiment("drug", 50, at=["a", "b"]), bi.Experiment(("drug", "spend"), 50)]
+    drugs = np.array(["a", "b"])
+    planned = [bi.Experiment("drug", 50, at=drugs), bi.Experiment(("drug", "spend"), 50)]
     decision = bi.Decision(bounds={"spend": (1, 5)})
     table = levels.experiments(decision, planned, beyond_support=True)
     assert "do(drug=a|b)" in table.experiment.to_numpy()
@@ -159,6 +168,7 @@ def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
         (lambda p: p.experiments("cheap"), "bayes_intgen.Decision"),
         (lambda p: p.split(0, POINTS), "rows must be a whole number"),
         (lambda p: p.split(10, None), "target is missing"),
+        (lambda p: p.split(10, np.empty((0, 2))), "target is missing"),
         (lambda p: p.split(10, POINTS, regimes=[]), "regimes are empty"),
         (lambda p: p.split(10, POINTS, regimes=["rod"]), "did you mean 'red'"),
         (lambda p: p.split(10, POINTS, costs={"do(rod)": 1}), "unknown regime 'do"),

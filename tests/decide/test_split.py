@@ -63,9 +63,10 @@ def test_design_of_historical_rows_and_levels() -> None:
     table = bi.design(history, 500, costs={"do(tv)": 4.0})
     assert list(table.regime.to_numpy()) == ["observational", "do(tv)", "do(drug)"]
     assert float((table.rows * table.cost).sum()) == pytest.approx(500, abs=6)
-    # The same levels as a list.
-    listed = bi.design({"tv": (0, 5), "drug": ["a", "b"]}, 500, {"tv": 1.0, "drug": "b"})
-    assert int(listed.rows.sum()) == 500
+    # The same levels as a list, and a range of NumPy integers.
+    for ends in ((0, 5), np.array([0, 5])):
+        listed = bi.design({"tv": ends, "drug": ["a", "b"]}, 500, {"tv": 1.0, "drug": "b"})
+        assert listed.rows.to_numpy().tolist() == [122, 204, 174]
 
 
 @pytest.mark.parametrize(
@@ -73,11 +74,9 @@ def test_design_of_historical_rows_and_levels() -> None:
     [
         (lambda: bi.design({}, 10), "actions are empty"),
         (lambda: bi.design(3, 10), "must map names to ranges"),
-        (
-            lambda: bi.design({"tv": (2e6, 0)}, 10),
-            "range of 'tv' is empty: 2,000,000 is not below 0",
-        ),
+        (lambda: bi.design({"a": (2e6, 0)}, 10), "range of 'a' is empty: 2,000,000 is not below 0"),
         (lambda: bi.design({"tv": ["a"]}, 10), "two or more values"),
+        (lambda: bi.design({"tv": [[1, 2], [3]]}, 10), "'tv'] must be numbers or levels, not"),
         (lambda: bi.design({"tv": (0, 1)}, 0), "rows must be a whole number"),
         (lambda: bi.design({"tv": (0, 1)}, 10, noise=0), "noise must be positive"),
         (lambda: bi.design({"tv": (0, 1)}, 10, regimes=["radio"]), "unknown action 'radio'"),

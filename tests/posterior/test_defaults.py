@@ -53,6 +53,8 @@ def test_default_point_is_the_nearest_row_without_any_support() -> None:
     fit = made_up(["one", "two"], regimes=2)
     assert (observed_rows(fit) == fit.default_point).all(axis=1).any()
     assert share_supported(fit) == 0
+    with pytest.raises(ValueError, match="read-only"):
+        fit.default_point[0] = 0.0
 
 
 def test_one_default_point_is_the_baseline_of_decisions_and_the_start_of_sliders() -> None:

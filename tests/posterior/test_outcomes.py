@@ -15,10 +15,8 @@ from bayes_intgen.posterior.effects import effect_table
 from _posteriors import made_up, with_log_link
 
 NAMES = ("red", "green")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning"),
-    pytest.mark.filterwarnings("ignore:.*Pareto"),
-]
+IGNORED = ("ignore::bayes_intgen.BayesIntgenWarning", "ignore:.*Pareto")
+pytestmark = pytest.mark.filterwarnings(*IGNORED)
 
 
 def rows_of(mask: tuple[bool, bool], rows: int, rng: np.random.Generator):
@@ -34,9 +32,8 @@ def dataset(outcome_of, seed: int, rows: int = 400) -> bi.RegimeData:
     masks = [(False, False), (True, False), (False, True)]
     parts = zip(*(rows_of(mask, rows, rng) for mask in masks), strict=True)
     actions, score = map(np.concatenate, parts)
-    return bi.RegimeData.from_arrays(
-        actions, outcome_of(score, rng), np.repeat(masks, rows, axis=0), NAMES
-    )
+    arrays = actions, outcome_of(score, rng), np.repeat(masks, rows, axis=0)
+    return bi.RegimeData.from_arrays(*arrays, NAMES)
 
 
 def fit(data: bi.RegimeData, prior: str = "spline", **settings) -> bi.Posterior:
@@ -108,8 +105,7 @@ def test_pictures_of_binary_outcomes_show_probabilities(binary) -> None:
 def test_counts_have_the_identified_variance(counts) -> None:
     draws = np.concatenate([counts.outcome(IN_RANGE, seed=i) for i in range(10)])
     mean = counts.joint_effect(IN_RANGE).to_numpy()
-    prediction = prediction_of(counts)
-    all_set = np.ones(IN_RANGE.shape, dtype=bool)
+    prediction, all_set = prediction_of(counts), np.ones(IN_RANGE.shape, dtype=bool)
     variance = (prediction.noise_sd(IN_RANGE, all_set) ** 2).mean(axis=(0, 1))
     np.testing.assert_allclose(draws.var(axis=(0, 1)), variance + mean.var(axis=(0, 1)), rtol=0.15)
     table = effect_table(counts, IN_RANGE, level=0.8)

@@ -71,20 +71,32 @@ def test_a_new_patient_stays_new_at_the_covariates_of_rows() -> None:
     )
     fit = bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
     rows = pd.DataFrame({"dose": [0.0, 0.5], "age": [40.0, 40.0]})
+    named, points = rows.assign(patient=bi.NEW_GROUP), rows[["dose"]]
     own = fit.given(patient=bi.NEW_GROUP).predictions(rows)
-    expected = fit.joint_effect(rows[["dose"]], given={"age": 40.0, "patient": bi.NEW_GROUP})
-    np.testing.assert_allclose(own.draws, expected)
+    expected = fit.joint_effect(points, given={"age": 40.0, "patient": bi.NEW_GROUP})
+    for draws in (own.draws, fit.predictions(named).draws, fit.over(named).joint_effect(points)):
+        np.testing.assert_allclose(draws, expected)
     # Negative control: an average patient.
     average = fit.predictions(rows).draws.std(("chain", "draw"))
     assert (own.draws.std(("chain", "draw")) > 2 * average).all()
+
+
+def test_effects_of_new_groups_are_the_same_whichever_others_are_new(fit) -> None:
+    region, patient = {"region": bi.NEW_GROUP}, {"patient": bi.NEW_GROUP}
+    views = (region | patient, region, patient, {})
+    both, first, second, none = (of(fit.given(own).joint_effect(POINTS)) for own in views)
+    np.testing.assert_allclose(both - first, second - none)
 
 
 def test_mechanisms_at_a_value_add_up_to_the_effect(fit) -> None:
     """Also in a group that is not in the data, whose slope has the spread between groups."""
     for given in ({"age": 65, "region": "region 1"}, {"region": bi.NEW_GROUP}):
         effect = of(fit.joint_effect(POINTS, given=given))
-        contributions = of(fit.given(given).mechanisms(POINTS)["unconfounded"]).sum(axis=2)
+        own = fit.given(given).mechanisms(POINTS)
+        contributions = of(own["unconfounded"]).sum(axis=2)
         np.testing.assert_allclose(np.diff(effect), np.diff(contributions))
+        bias = of(own["confounded"] - own["unconfounded"]).sum(axis=2)
+        np.testing.assert_allclose(of(fit.effect(POINTS, [], given=given)) - effect, bias)
     known = fit.given(region="region 1").mechanisms(POINTS)["unconfounded"].std("draw")
     unseen = fit.given(region=bi.NEW_GROUP).mechanisms(POINTS)["unconfounded"].std("draw")
     assert (unseen.sel(action="tv") > 1.05 * known.sel(action="tv")).all()
@@ -94,7 +106,9 @@ def test_given_values_beyond_the_data_warn(fit, frame) -> None:
     with pytest.warns(bi.SupportWarning, match="'age' at 90, outside its range, 20"):
         fit.joint_effect(POINTS, given={"age": 90})
     with pytest.warns(bi.SupportWarning, match="'age' at 99"):
-        fit.joint_effect(POINTS, population=frame.iloc[:2].assign(age=[30.0, 99.0]))
+        fit.joint_effect(
+            POINTS, population=frame[:2].assign(age=[30.0, 99.0], patient=bi.NEW_GROUP)
+        )
     with warnings.catch_warnings(action="error", category=bi.SupportWarning):
         fit.joint_effect(POINTS, given={"age": 50})
 
@@ -167,8 +181,10 @@ def test_rows_with_other_covariates_are_other_rows(fit, frame, change, options, 
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ({"given": {"region": None}}, "'region' is missing; name a group"),
-        ({"given": {"region": float("nan")}}, "'region' is missing; name a group"),
+        *(
+            ({"given": {"region": n}}, "'region' is missing; name a group")
+            for n in (None, np.nan, pd.NA)
+        ),
         ({"given": {"age": 40}, "population": WINTER}, "no .*'region'"),
         ({"population": 3}, "population must be"),
     ],
@@ -181,7 +197,7 @@ def test_bad_populations_are_refused(fit, over, message) -> None:
 
 def test_views_combine(fit, frame) -> None:
     """Values given replace those of a population; every answer is that of the shortcuts."""
-    rows = frame.iloc[:6]
+    rows = frame.iloc[:6].drop(columns="patient")
     view = fit.given(age=40).over(rows).given({"region": "region 1"})
     fixed = fit.over(rows.assign(age=40.0, region="region 1"))
     np.testing.assert_allclose(view.outcome(POINTS), fixed.outcome(POINTS))

@@ -69,14 +69,8 @@ OTHER_VERSION = "another version of bayes-intgen; fit again"
         (lambda tree: tree.attrs.pop("format"), OTHER_VERSION),
         (lambda tree: tree[FIT].attrs.pop("terms"), "'terms' is missing"),
         (lambda tree: tree[FIT].attrs.update(terms="{"), "model cannot be read"),
-        (
-            lambda tree: tree["fit"].attrs.update(terms='{"kind": "Popen", "args": ["true"]}'),
-            "Popen",
-        ),
-        (
-            lambda tree: tree["fit"].attrs.update(model='{"kind": "GP", "size": 1}'),
-            "model cannot be",
-        ),
+        (lambda tree: tree[FIT].attrs.update(terms='{"kind": "Popen", "args": ["true"]}'), "Popen"),
+        (lambda tree: tree[FIT].attrs.update(model='{"kind": "GP", "size": 1}'), "model cannot be"),
     ],
 )
 def test_file_with_other_parts_is_rejected(saved, change, message) -> None:

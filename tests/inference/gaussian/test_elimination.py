@@ -78,7 +78,6 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     # The fixed scale gives the coefficients the same posterior variances as the mixture over
     # scales, weighted by the precision of their likelihood.
     weight = ratio * prior / (ratio * prior).sum()
-
     precision = np.linalg.inv(covariance[own, own]) - np.eye(3) / scale**2
 
     def weighted_variance(value: float) -> float:

@@ -121,7 +121,6 @@ def test_delayed_acceptance_samples_the_exact_density() -> None:
     # Negative control: the surrogate has another mean.
     assert abs(uncorrected.flat[..., 0].mean() - MEAN) > 0.2
     assert uncorrected.statistics["accepted"].all()
-
     statistics = corrected.statistics
     accepted = statistics["accepted"]
     # Independent draws would be accepted with probability 0.795. Draws of a chain are a little more
