@@ -40,10 +40,10 @@ def as_table(frame: Any, wanted: Sequence[str] = ()) -> "nw.DataFrame[Any] | Non
         frame = _dataset_as_frame(frame)
     try:
         table = _as_narwhals(frame)
-        if not isinstance(table, nw.LazyFrame):
-            return table
-        some = wanted and {*wanted} <= {*table.collect_schema().names()}
-        return (table.select(wanted) if some else table).collect()
+        if isinstance(table, nw.LazyFrame):
+            some = wanted and {*wanted} <= {*table.collect_schema().names()}
+            table = (table.select(wanted) if some else table).collect()
+        return table if table is None else _widened(table)
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the frame has two columns of the same name ({error})") from error
     except ModuleNotFoundError as error:
@@ -98,6 +98,19 @@ def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
         return nw.from_arrow(frame, backend="pyarrow")
     except (TypeError, ValueError):
         return None
+
+
+def _widened(table: "nw.DataFrame[Any]") -> "nw.DataFrame[Any]":
+    """Cast columns of types for which Arrow has few functions."""
+    if not table.implementation.is_pyarrow():
+        return table
+    import pyarrow as pa
+
+    # Polars writes text as views.
+    wide = {pa.string_view(): pa.large_string(), pa.float16(): pa.float32()}
+    rows = table.to_native()
+    fields = [field.with_type(wide.get(field.type, field.type)) for field in rows.schema]
+    return nw.from_native(rows.cast(pa.schema(fields, rows.schema.metadata)), eager_only=True)
 
 
 def _dataset_as_frame(dataset: xr.Dataset) -> Any:

@@ -92,6 +92,8 @@ BAD_FRAMES = {
              "one dimension, that of rows; this one has 'x', 'y'"),
     "failing query": (pl.from_pandas(frame()).lazy().with_columns(pl.col("blue")), {},
                       "the LazyFrame cannot be read"),
+    "lists": (frame().assign(cells=[[0.5], [1.5]] * 15), {"covariates": ["cells"]},
+              "'cells' holds Object, such as .* in row 0"),
     "no frame": ([1, 2, 3], {}, "must be a table .*, not list"),
 }  # fmt: skip
 
@@ -251,9 +253,8 @@ def test_booleans_and_two_numbers_have_levels() -> None:
     assert read(frame()).categories == (None, None)
     arrays = (table[["red", "green"]].to_numpy(dtype=object), data.outcome, data.intervened)
     assert bi.RegimeData.from_arrays(*arrays).categories == data.categories
-    switches = bi.RegimeData.from_arrays(table[["red"]].to_numpy(), *[a[:30] for a in arrays[1:2]],
-                                         data.intervened[:, :1])  # fmt: skip
-    assert switches.categories == data.categories[:1]
+    switches = table[["red"]].to_numpy(), data.outcome, data.intervened[:, :1]
+    assert bi.RegimeData.from_arrays(*switches).categories == data.categories[:1]
 
 
 def test_arrays_may_have_columns_of_text_and_of_numbers() -> None:
@@ -304,11 +305,6 @@ def test_two_values_in_a_subset_of_rows_are_not_levels() -> None:
 def test_columns_of_neither_numbers_nor_levels_raise(column, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         read(frame().assign(red=column))
-
-
-def test_lists_are_no_covariate() -> None:
-    with pytest.raises(bi.DataError, match="'cells' holds Object, such as .* in row 0"):
-        read(frame().assign(cells=[[0.5], [1.5]] * 15), covariates=["cells"])
 
 
 def test_texts_with_few_numbers_among_them_and_categories_are_levels() -> None:
