@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.data.cells import remedy_of_text
-from bayes_intgen.data.covariates import SECONDS_PER_DAY, days_of
+from bayes_intgen.data.covariates import MICROSECONDS_PER_DAY, days_of
 from bayes_intgen.data.levels import ColumnLevels, as_label
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.errors import BayesIntgenError, DataError
@@ -266,14 +266,23 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
     return DistinctCells([*(cells[i] for i in kept), *absent], which)
 
 
-def days_of_column(series: "nw.Series[Any]", error: type[BayesIntgenError]) -> NDArray[np.float64]:
+def days_of_column(
+    series: "nw.Series[Any]", error: type[BayesIntgenError], utc: bool = False
+) -> NDArray[np.float64]:
     """Days since 1970 of the cells of a column, none missing, as :func:`days_of`."""
     if series.dtype in (nw.Date, nw.Datetime):
-        local = series if series.dtype == nw.Date else series.dt.replace_time_zone(None)
-        seconds = np.asarray(local.to_numpy()).astype("datetime64[s]")
-        return np.asarray(seconds.astype(np.int64) / SECONDS_PER_DAY)
+        if getattr(series.dtype, "time_zone", None):
+            zoned = series.dt.convert_time_zone("UTC") if utc else series
+            series = zoned.dt.replace_time_zone(None)
+        moments = np.asarray(series.to_numpy()).astype("datetime64[us]")
+        return np.asarray(moments.astype(np.int64) / MICROSECONDS_PER_DAY)
     cells, which = distinct_cells(series)
-    return np.array([days_of(cell, series.name, error) for cell in cells], np.float64)[which]
+    if len({getattr(cell, "tzinfo", None) for cell in cells}) > 1:
+        raise error(
+            f"column {series.name!r} holds times of several zones; convert them to one, such as by "
+            "pd.to_datetime(..., utc=True)"
+        )
+    return np.array([days_of(cell, series.name, error, utc) for cell in cells], np.float64)[which]
 
 
 def levels_of_column(
