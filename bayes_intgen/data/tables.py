@@ -83,6 +83,15 @@ def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
     return column
 
 
+def declared_type(values: Any) -> pd.CategoricalDtype | None:
+    """Categories that a column of any kind declares, with their order; None if it has none."""
+    if isinstance(values, pd.Categorical | pd.CategoricalIndex):
+        values = pd.Series(values)
+    series = nw.from_native(values, series_only=True, pass_through=True)
+    declared = _declared(series) if isinstance(series, nw.Series) else None
+    return None if declared is None else pd.CategoricalDtype(*declared)
+
+
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
     # narwhals does not accept Arrow record batches, or streams of them, as native tables.
     if hasattr(frame, "__arrow_c_array__"):

@@ -230,7 +230,9 @@ def test_text_and_categorical_columns_have_levels(kind) -> None:
     else:
         table = table.assign(red=column)
     data = read(table)
-    levels = data.categories[0]
+    levels, arrays = data.categories[0], (data.actions, data.outcome, data.intervened)
+    same = bi.RegimeData.from_arrays(*arrays, covariates={"red": table["red"]})
+    assert same.columns.categories == (levels,)
     assert data.categories[1] is None
     assert levels.ordered == (kind in ("ordered", "enum", "ordered dictionary"))
     if levels.ordered or kind == "categorical":
