@@ -97,9 +97,9 @@ def test_arrays_give_the_same_rows() -> None:
     columns |= {"unit": frame["shop"], "time": frame["week"]}
     for kind in ("covariates", "groups"):
         columns[kind] = {name: frame[name] for name in COLUMNS[kind]}
-    arrays = bi.RegimeData.from_arrays(
-        frame[actions], frame["sales"], data.intervened, actions, outcome_name="sales", **columns
-    )
+    masks = pd.DataFrame(data.intervened, columns=actions)
+    given = (frame[actions[::-1]], frame["sales"], masks[actions[::-1]], actions)
+    arrays = bi.RegimeData.from_arrays(*given, outcome_name="sales", **columns)
     # Rows from arrays have no names of the columns of regimes and weights.
     dates = ("week", "time")
     names = {"regime": "", "weights": "", "outcome_sd": "", "unit": "unit", "time": "time"}
