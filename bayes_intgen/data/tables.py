@@ -153,7 +153,18 @@ def numeric_column(
             cells = np.array(series.to_list(), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             raise error(f"column {name!r} cannot be read as numbers ({refusal})") from refusal
-    return np.asarray(cells, dtype=np.float64)
+    values = np.asarray(cells, dtype=np.float64)
+    return _as_written(values) if series.dtype == nw.Float32 else values
+
+
+def _as_written(single: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decimals of up to seven digits that single floats stand for, such as 0.1, where there are."""
+    with np.errstate(all="ignore"):
+        digits = 6 - np.floor(np.log10(np.abs(single)))
+        # Powers of ten are exact, their inverses are not.
+        up, down = 10.0 ** np.maximum(digits, 0), 10.0 ** np.maximum(-digits, 0)
+        short = np.round(single * up / down) / up * down
+        return np.where(short.astype(np.float32) == single.astype(np.float32), short, single)
 
 
 def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:

@@ -39,12 +39,13 @@ def test_spaces_around_labels_are_ignored_unless_part_of_a_name() -> None:
     np.testing.assert_array_equal(masks[:6].sum(axis=0), [2, 1])
 
 
-def test_integers_beyond_float_precision_are_rounded() -> None:
-    table = frame().assign(red=2**62 + np.arange(30) * 2**40 + 1)
-    reference = read(table).actions
+def test_long_integers_are_rounded_and_single_floats_the_decimals_that_were_written() -> None:
+    table = frame().round(4).assign(red=2**62 + np.arange(30) * 2**40 + 1)
+    table.loc[0, "green"] = 2**24
+    reference, single = read(table).actions, table.astype({"green": "f4"})
     # As databases give them to pandas.
     decimals = table.assign(red=[*map(Decimal, table["red"])])
-    for same in (pl.from_pandas(table), pa.Table.from_pandas(table), decimals):
+    for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals):
         np.testing.assert_array_equal(read(same).actions, reference)
 
 
