@@ -342,21 +342,20 @@ def levels_of_column(
         ordered,
         declared is not None,
         {cell: row for cell, row in rows if isinstance(cell, str)},
+        is_categorical(series),
     )
 
 
 def _declared(series: "nw.Series[Any]") -> tuple[list[Any], bool] | None:
-    """Categories of a column in order, and whether the order is meaningful; None for text."""
+    """Categories of a column in order, and whether the order is meaningful; None without."""
     native = series.to_native()
     if nw.dependencies.is_pandas_like_series(native) and hasattr(native, "cat"):
         return list(native.cat.categories), bool(native.cat.ordered)
     if isinstance(series.dtype, nw.Enum):
         return list(series.dtype.categories), True
-    if series.dtype != nw.Categorical:
-        return None
-    if nw.dependencies.is_pyarrow_chunked_array(native):
-        chunks = native.unify_dictionaries().chunks
-        categories = chunks[0].dictionary.to_pylist() if chunks else []
-        return categories, bool(native.type.ordered)
     # Polars orders categories by their first occurrence in the process.
-    return sorted(dict.fromkeys(series.drop_nulls().to_list())), False
+    if series.dtype != nw.Categorical or not nw.dependencies.is_pyarrow_chunked_array(native):
+        return None
+    chunks = native.unify_dictionaries().chunks
+    categories = chunks[0].dictionary.to_pylist() if chunks else []
+    return categories, bool(native.type.ordered)

@@ -328,3 +328,8 @@ def test_orders_of_levels_in_batches_are_joined_unless_they_contradict() -> None
     assert data.categories[0] == Categories(("low", "high"), (0.0, 1.0), True)
     with pytest.raises(bi.DataError, match="'red' orders its levels differently"):
         bi.StreamedData.from_batches([low, batch("high", "high", "low")], *columns)
+    # Categories of Polars have no order.
+    ten, nine = (pl.from_pandas(frame().assign(red=own)) for own in ("10", "9"))
+    named = [own.with_columns(pl.col("red").cast(pl.Categorical)) for own in (ten, nine)]
+    data = bi.StreamedData.from_batches(named, *columns, progress=False)
+    assert data.categories[0].labels == ("9", "10")
