@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_intgen._arguments import items, mapping
 from bayes_intgen.data.missing import Missing
 from bayes_intgen.data.schema import SINGLE_ROLES, Schema, refuse_unknown
-from bayes_intgen.data.tables import array_of, as_table, column_of, declared_type
+from bayes_intgen.data.tables import array_of, as_table, column_of
 from bayes_intgen.errors import DataError
 from bayes_intgen.text.messages import quoted
 
@@ -128,5 +128,4 @@ def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":
         raise DataError(
             f"{what} must have shape ({rows},), one value per row of actions, not {array.shape}"
         )
-    declared, column = declared_type(values), column_of(array)
-    return column if declared is None else column.astype(declared)
+    return column_of(values)

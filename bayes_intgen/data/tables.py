@@ -71,11 +71,14 @@ def array_of(values: Any) -> NDArray[Any]:
     return np.ma.asanyarray(values, dtype=object if isinstance(values, list | tuple) else None)
 
 
-def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
-    """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
+def column_of(values: Any) -> "pd.Series[Any]":
+    """Column of cells, masked ones and None as missing, of the type that all have."""
+    cells, declared = array_of(values), _declared_type(values)
     if not cells.size:
         return pd.Series(dtype=float)
-    column = pd.Series(np.ma.getdata(cells)).mask(np.ma.getmaskarray(cells)).infer_objects()
+    column = pd.Series(np.ma.getdata(cells)).mask(missing_in(cells)).infer_objects()
+    if declared is not None:
+        return column.astype(declared)
     # Decimals, and whole numbers that need more than 64 bits.
     if column.dtype == object and pd.api.types.infer_dtype(column) in ("decimal", "integer"):
         with suppress(OverflowError):
@@ -83,7 +86,7 @@ def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
     return column
 
 
-def declared_type(values: Any) -> pd.CategoricalDtype | None:
+def _declared_type(values: Any) -> pd.CategoricalDtype | None:
     """Categories that a column of any kind declares, with their order; None if it has none."""
     if isinstance(values, pd.Categorical | pd.CategoricalIndex):
         values = pd.Series(values)
