@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -326,7 +327,7 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
         return days_of(value, name, PointsError)
     if name in columns.names:
         return checked_value(value, name, columns.categories[at])
-    if value is None or value != value:
+    if pd.isna(value):
         raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
     if at == columns.fine_grouping and value != NEW_GROUP:
         raise PointsError(

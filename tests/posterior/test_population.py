@@ -169,6 +169,7 @@ def test_rows_with_other_covariates_are_other_rows(fit, frame, change, options, 
     [
         ({"given": {"region": None}}, "'region' is missing; name a group"),
         ({"given": {"region": float("nan")}}, "'region' is missing; name a group"),
+        ({"given": {"region": pd.NA}}, "'region' is missing; name a group"),
         ({"given": {"age": 40}, "population": WINTER}, "no .*'region'"),
         ({"population": 3}, "population must be"),
     ],
