@@ -166,11 +166,16 @@ class CovariateColumns:
 
 
 def group_label(cell: object) -> str:
-    """Label of a group: text as it is, whole numbers without a decimal point, dates as in ISO 8601.
+    """Label of a group, as :func:`cell_text`; blanks at its ends do not count, as in text files."""
+    return cell_text(cell).strip()
+
+
+def cell_text(cell: object) -> str:
+    """Text as it is, whole numbers without a decimal point, dates as in ISO 8601.
 
     Examples
     --------
-    >>> group_label(3.0), group_label("north"), group_label(datetime(2024, 5, 1))
+    >>> cell_text(3.0), cell_text("north"), cell_text(datetime(2024, 5, 1))
     ('3', 'north', '2024-05-01')
     """
     if isinstance(cell, np.generic):
