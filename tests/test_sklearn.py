@@ -192,17 +192,13 @@ def test_columns_of_arrays_are_named_by_position() -> None:
         ({"covariates": ["aeg"]}, {}, "no column 'aeg'; its columns are 'tv'"),
         ({"groups": [9]}, {}, "no column 9"),
         ({"covariates": ["tv", "age"]}, {}, "no column left for the actions"),
+        ({"random_state": np.random.default_rng(0)}, {}, "random_state must be a whole number"),
         ({"covariates": ["age"]}, {"tv": "1.5"}, "column 'tv' of X holds no numbers; encode"),
         ({"covariates": ["age"]}, {"tv": [pd.NA, *FRAME["tv"][1:]]}, "'tv' has 1 missing cells"),
         ({"covariates": ["age"]}, {"age": ["old", np.nan] * 180}, "'age' has 180 missing cells"),
         ({"groups": ["age"]}, {"age": pd.Categorical(["old", None] * 180)}, "'age' has 180 miss"),
     ],
 )
-def test_unusable_columns_are_refused(settings, changes, message) -> None:
+def test_unusable_columns_and_seeds_are_refused(settings, changes, message) -> None:
     with pytest.raises(bi.DataError, match=message):
         JointEffectRegressor(**settings).fit(FRAME[["tv", "age"]].assign(**changes), FRAME["sales"])
-
-
-def test_seeds_that_are_not_whole_numbers_are_rejected(data) -> None:
-    with pytest.raises(bi.DataError, match="random_state must be a whole number"):
-        JointEffectRegressor(random_state=np.random.default_rng(0)).fit(data.actions, data.outcome)

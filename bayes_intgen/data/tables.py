@@ -140,8 +140,8 @@ def numeric_column(
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table[name]
-    if series.dtype == nw.Object:
-        # Decimals of databases, and numbers beside None.
+    if series.dtype in (nw.Object, nw.Unknown):
+        # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
         if column.dtype.kind in "iuf":
             return np.asarray(column, dtype=np.float64)

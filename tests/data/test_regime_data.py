@@ -44,7 +44,7 @@ def test_long_integers_are_rounded_and_single_floats_the_decimals_that_were_writ
     table.loc[0, "green"] = 2**24
     reference, single = read(table).actions, table.astype({"green": "f4"})
     # As databases give them to pandas.
-    decimals = table.assign(red=[*map(Decimal, table["red"])])
+    decimals = table.assign(red=[*map(Decimal, table["red"])]).astype({"green": "Sparse[float]"})
     for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals):
         np.testing.assert_array_equal(read(same).actions, reference)
 
@@ -125,23 +125,19 @@ BAD_ARRAYS = {
     "outcome": ((np.ones((20, 2)), np.ones(19), np.ones((20, 2))), r"outcome must .*\(20,\)"),
     "masked mask": ((np.eye(2), np.ones(2), np.ma.masked_all((2, 2))), "has masked cells; say for"),
     "mask": ((np.ones((20, 2)), np.ones(20), np.ones(20)), r"intervened must .*\(20, 2\)"),
-    "mask columns": (
-        (np.eye(2), np.ones(2), pd.DataFrame(np.eye(2)).add_prefix("b"), ["a", "b"]),
-        "intervened has columns 'b0', 'b1', but the actions are 'a', 'b'",
-    ),
+    "mask columns": ((np.eye(2), np.ones(2), pd.DataFrame(np.eye(2)).add_prefix("b"), ["a", "b"]),
+                     "intervened has columns 'b0', 'b1', but the actions are 'a', 'b'"),
     "mask values": ((np.ones((20, 2)), np.ones(20), np.full((20, 2), 2)), "hold booleans"),
     "text": (([["a"]] * 20, np.ones(20), np.zeros((20, 1))), "'a1' never varies: it is 'a'"),
     "ragged": (([["a"], []] * 10, np.ones(20), np.ones((20, 1))), "actions must have shape"),
     "complex": ((np.ones((20, 1)) + 1j, np.ones(20), np.ones((20, 1))), "'a1' holds complex, such"),
-    "dates": (
-        (np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
-        "'a1' holds dates or durations, .*; convert them to numbers of days",
-    ),
-    "masked": (
-        (np.ma.masked_equal(np.arange(20.0)[:, None], 3), np.arange(20.0), np.ones((20, 1))),
-        "'a1' has 1 missing cells",
-    ),
-}
+    "dates": ((np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
+              "'a1' holds dates or durations, .*; convert them to numbers of days"),
+    "masked": ((np.ma.masked_equal(np.arange(20.0)[:, None], 3), np.arange(20.0), np.ones((20, 1))),
+               "'a1' has 1 missing cells"),
+}  # fmt: skip
+VALUES = np.random.default_rng(0).normal(size=(40, 2))
+ARRAYS = (VALUES[:, :1], VALUES[:, 1], np.arange(40)[:, None] % 2 == 0)
 
 
 @pytest.mark.parametrize(("arrays", "message"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
@@ -160,19 +156,15 @@ def test_unusable_arrays_raise(arrays, message) -> None:
     ],
 )
 def test_unusable_arrays_of_other_columns_raise(more, message) -> None:
-    rng = np.random.default_rng(0)
     with pytest.raises(bi.DataError, match=message):
-        bi.RegimeData.from_arrays(rng.normal(size=(40, 1)), rng.normal(size=40),
-                                  np.arange(40)[:, None] % 2 == 0, **more)  # fmt: skip
+        bi.RegimeData.from_arrays(*ARRAYS, **more)
 
 
 def test_a_covariate_may_have_the_name_of_an_argument() -> None:
-    rng = np.random.default_rng(0)
-    arrays = (rng.normal(size=(40, 1)), rng.normal(size=40), np.arange(40)[:, None] % 2 == 0)
-    values = rng.integers(1, 5, size=(2, 40))
-    data = bi.RegimeData.from_arrays(*arrays, weights=values[0], covariates={"weights": values[1]})
+    values = np.random.default_rng(0).integers(1, 5, size=(2, 40))
+    data = bi.RegimeData.from_arrays(*ARRAYS, weights=values[0], covariates={"weights": values[1]})
     np.testing.assert_array_equal([data.weights, data.covariates[:, 0]], values)
-    assert bi.RegimeData.from_arrays(*arrays, outcome_name="").outcome_name == ""
+    assert bi.RegimeData.from_arrays(*ARRAYS, outcome_name="").outcome_name == ""
 
 
 def test_only_selects_some_regimes_of_the_data(data) -> None:
@@ -270,9 +262,8 @@ def test_arrays_may_have_columns_of_text_and_of_numbers() -> None:
     assert data.categories[0].labels == ("both", "off", "on")
     assert data.categories[0].decode(data.actions[:, 0]).tolist() == drug.tolist()
     np.testing.assert_array_equal(data.actions[:, 1], actions[:, 1].astype(float))
-    with pytest.raises(
-        bi.DataError, match="column 'dose' holds text such as .* that reads as numbers"
-    ):
+    refused = "column 'dose' holds text such as .* that reads as numbers"
+    with pytest.raises(bi.DataError, match=refused):
         bi.RegimeData.from_arrays(actions.astype(str), rng.normal(size=30), masks, ["drug", "dose"])
 
 
@@ -329,7 +320,7 @@ def test_orders_of_levels_in_batches_are_joined_unless_they_contradict() -> None
     with pytest.raises(bi.DataError, match="'red' orders its levels differently"):
         bi.StreamedData.from_batches([low, batch("high", "high", "low")], *columns)
     # Categories of Polars have no order.
-    ten, nine = (pl.from_pandas(frame().assign(red=own)) for own in ("10", "9"))
-    named = [own.with_columns(pl.col("red").cast(pl.Categorical)) for own in (ten, nine)]
+    kind = {"red": pl.Categorical}
+    named = [pl.from_pandas(frame().assign(red=level)).cast(kind) for level in ("10", "9")]
     data = bi.StreamedData.from_batches(named, *columns, progress=False)
     assert data.categories[0].labels == ("9", "10")
