@@ -6,6 +6,7 @@ from itertools import compress
 from numbers import Integral
 from typing import Any, Literal, Self
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +17,9 @@ from bayes_intgen.api.posterior import Posterior
 from bayes_intgen.data.arrays import masks_in_order
 from bayes_intgen.data.covariates import NEW_GROUP, group_label
 from bayes_intgen.data.missing import missing_in
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
-from bayes_intgen.data.tables import as_table
+from bayes_intgen.data.tables import as_table, column_of, numeric_column
 from bayes_intgen.decide.contrasts import LEVEL
 from bayes_intgen.decide.estimates import NewRows, Question, Request, estimates
 from bayes_intgen.errors import DataError, DataWarning, SupportWarning, warn
@@ -207,8 +209,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        DataError
-            For a mask of another shape.
+        DataError, PointsError
+            For a mask of another shape, or missing cells.
 
         Warns
         -----
@@ -219,6 +221,7 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         if self._adjusts:
             validate_data(self, X, reset=False, skip_check_array=True)
             values, others = self._split(X)
+            values = checked_points(values, self.posterior_.actions)
         else:
             values, others = validate_data(self, X, dtype=np.float64, reset=False), {}
         mean, std = np.empty(len(values)), np.empty(len(values))
@@ -276,27 +279,24 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
                 raise DataError(f"X has no column {column!r}; its columns are {quoted(own)}")
             yield str(column if isinstance(column, str) else own[column])
 
-    def _split(self, X: ArrayLike) -> tuple[Array, dict[str, NDArray[Any]]]:  # noqa: N803
+    def _split(self, X: ArrayLike) -> tuple[Array, dict[str, Any]]:  # noqa: N803
         """Actions as numbers, shape (N, K), and columns of covariates and groups by name."""
-        every, table = self._names(range(self.n_features_in_)), as_table(X)
+        every, table = [*self._names(range(self.n_features_in_))], as_table(X)
         if table is None:
-            cells = np.asarray(X, dtype=object).T.tolist()
-        else:
+            cells = map(column_of, np.asarray(X, dtype=object).T)
+            columns = pd.DataFrame(dict(zip(every, cells, strict=True)))
+            table = nw.from_native(columns, eager_only=True)
+        elif hasattr(self, "feature_names_in_"):
             # By name: scikit-learn checks the order of columns of some kinds of tables only.
-            own = getattr(self, "feature_names_in_", None)
-            ordered = table if own is None else table.select(*own)
-            cells = [column.to_list() for column in ordered.iter_columns()]
-        columns = dict(zip(every, map(np.asarray, cells), strict=True))
-        others = {n: columns.pop(n) for n in self._names([*self.covariates, *self.groups])}
-        if not columns:
+            table = table.select(every)
+        else:
+            table = table.rename(dict(zip(table.columns, every, strict=True)))
+        names = [*self._names([*self.covariates, *self.groups])]
+        actions = [name for name in every if name not in names]
+        if not actions:
             raise DataError("X has no column left for the actions; name fewer covariates or groups")
-        actions = np.empty((len(next(iter(columns.values()))), len(columns)))
-        for values, (name, column) in zip(actions.T, columns.items(), strict=True):
-            try:
-                values[:] = column.astype(np.float64)
-            except ValueError as error:
-                raise _no_numbers(name) from error
-        return actions, others
+        others = {name: column_of(table[name].to_native()) for name in names}
+        return np.column_stack([_numbers(table, name) for name in actions]), others
 
     def _masks(self, values: Array, intervened: ArrayLike | None) -> NDArray[np.bool_]:
         named = hasattr(self, "feature_names_in_")
@@ -321,6 +321,14 @@ def _refuse_text(X: ArrayLike) -> None:  # noqa: N803
             raise _no_numbers(name)
 
 
+def _numbers(table: nw.DataFrame[Any], column: str) -> Array:
+    """Numbers of a column, shape (n,), NaN where they are missing."""
+    try:
+        return numeric_column(table, column, DataError)
+    except DataError as error:
+        raise _no_numbers(column) from error
+
+
 def _no_numbers(column: str) -> DataError:
     """Error of a column of levels."""
     return DataError(
@@ -330,7 +338,7 @@ def _no_numbers(column: str) -> DataError:
 
 
 def _effect_in_rows(
-    posterior: Posterior, values: Array, intervened: Sequence[str], others: dict[str, NDArray[Any]]
+    posterior: Posterior, values: Array, intervened: Sequence[str], others: dict[str, Any]
 ) -> Array:
     """Draws of E[Y | a, x, g, R] at rows with their own covariates and groups, (chain, draw, n)."""
     columns = posterior.terms.covariates

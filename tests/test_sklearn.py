@@ -121,6 +121,7 @@ def test_masks_are_routed_through_cross_validation(data) -> None:
 
 
 FRAME = frame_with_groups()
+SEASONS = pd.CategoricalDtype(sorted(FRAME["season"].unique())[::-1], ordered=True)
 MASKS = np.stack([FRAME["regime"] == name for name in ("tv", "promo")], axis=1)
 
 
@@ -132,13 +133,14 @@ def adjusted() -> JointEffectRegressor:
         model=model_with_groups(), method="laplace", draws=50,
     )  # fmt: skip
     columns = ["age", "tv", "region", "promo", "season"]
-    return regressor.fit(FRAME[columns], FRAME["sales"], MASKS)
+    return regressor.fit(FRAME[columns].astype({"season": SEASONS}), FRAME["sales"], MASKS)
 
 
 def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted) -> None:
     posterior = adjusted.posterior_
     assert posterior.actions == ("tv", "promo")
     assert posterior.terms.covariates.every == ("age", "season", "region")
+    assert posterior.terms.covariates.categories[1].labels == tuple(SEASONS.categories)
     rows = FRAME.iloc[[2, 150, 300]]
     rows = rows.assign(region=[*rows["region"][:2], "elsewhere"])
     mean, std = adjusted.predict(rows[adjusted.feature_names_in_], return_std=True)
@@ -154,6 +156,8 @@ def test_rows_are_predicted_with_their_own_covariates_and_groups(adjusted) -> No
     given = dict(rows.iloc[0][["age", "season", "region"]])
     expected = posterior.effect([rows.iloc[0][["tv", "promo"]].tolist()], ["promo"], given=given)
     assert observed[0] == pytest.approx(expected.mean().item())
+    with pytest.raises(bi.PointsError, match="NaN or infinity for 'tv' in row 0"):
+        adjusted.predict(rows.assign(tv=np.nan)[adjusted.feature_names_in_])
 
 
 def test_of_many_groups_a_new_one_has_the_spread_between_them() -> None:
@@ -194,18 +198,18 @@ def test_columns_of_arrays_are_named_by_position() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "changes", "message"),
     [
-        ({"covariates": ["aeg"]}, "no column 'aeg'; its columns are 'tv'"),
-        ({"groups": [9]}, "no column 9"),
-        ({"covariates": ["tv", "age"]}, "no column left for the actions"),
+        ({"covariates": ["aeg"]}, {}, "no column 'aeg'; its columns are 'tv'"),
+        ({"groups": [9]}, {}, "no column 9"),
+        ({"covariates": ["tv", "age"]}, {}, "no column left for the actions"),
+        ({"random_state": np.random.default_rng(0)}, {}, "random_state must be a whole number"),
+        ({"covariates": ["age"]}, {"tv": "1.5"}, "column 'tv' of X holds no numbers; encode"),
+        ({"covariates": ["age"]}, {"tv": [pd.NA, *FRAME["tv"][1:]]}, "'tv' has 1 missing cells"),
+        ({"covariates": ["age"]}, {"age": ["old", np.nan] * 180}, "'age' has 180 missing cells"),
+        ({"groups": ["age"]}, {"age": pd.Categorical(["old", None] * 180)}, "'age' has 180 miss"),
     ],
 )
-def test_unknown_columns_are_refused(settings, message) -> None:
+def test_unusable_columns_and_seeds_are_refused(settings, changes, message) -> None:
     with pytest.raises(bi.DataError, match=message):
-        JointEffectRegressor(**settings).fit(FRAME[["tv", "age"]], FRAME["sales"])
-
-
-def test_seeds_that_are_not_whole_numbers_are_rejected(data) -> None:
-    with pytest.raises(bi.DataError, match="random_state must be a whole number"):
-        JointEffectRegressor(random_state=np.random.default_rng(0)).fit(data.actions, data.outcome)
+        JointEffectRegressor(**settings).fit(FRAME[["tv", "age"]].assign(**changes), FRAME["sales"])

@@ -40,7 +40,7 @@ def table_of_arrays(
     """Convert arrays to a table, with its schema and masks; see :meth:`RegimeData.from_arrays`."""
     refuse_unknown(options, ArrayOptions)
     more: Mapping[str, Any] = options
-    array = array_of(actions)
+    array, table = array_of(actions), as_table(actions)
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(
             f"actions must have shape (rows, actions) with at least one of each, not {array.shape}"
@@ -52,11 +52,15 @@ def table_of_arrays(
     if len(labels) != count:
         raise DataError(f"names must have one entry per action: {len(labels)} for {count} actions")
     # A table names its columns, which are the actions unless these have other names.
-    named = labels if names is not None else getattr(as_table(actions), "columns", None)
+    named = labels if names is not None else getattr(table, "columns", None)
+    cells = [*array.T]
+    if table is not None:
+        ordered = table.select(labels) if {*labels} == {*table.columns} else table
+        cells = [column.to_native() for column in ordered.iter_columns()]
     masks = _masks(masks_in_order(intervened, named), (rows, count))
     covariates, groups = (_named(more.get(role), role, rows) for role in ("covariates", "groups"))
     name = str(more.get("outcome_name", "outcome"))
-    columns = {own: _column(array[:, k], own, rows) for k, own in enumerate(labels)}
+    columns = {own: _column(column, own, rows) for own, column in zip(labels, cells, strict=True)}
     columns |= {**covariates, **groups}
     singles = {
         role: (_unused(role, [*columns, name]), _column(more[role], role, rows))
@@ -124,4 +128,4 @@ def _column(values: ArrayLike, what: str, rows: int) -> "pd.Series[Any]":
         raise DataError(
             f"{what} must have shape ({rows},), one value per row of actions, not {array.shape}"
         )
-    return column_of(array)
+    return column_of(values)

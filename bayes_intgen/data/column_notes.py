@@ -8,6 +8,7 @@ import numpy as np
 
 from bayes_intgen.basis.categories import listed
 from bayes_intgen.data.cells import present_texts, reading_of, remedy_of_text
+from bayes_intgen.data.covariates import holds_dates
 from bayes_intgen.data.levels import MAX_LEVELS
 from bayes_intgen.data.tables import is_categorical, missing_cells
 from bayes_intgen.text.formats import format_number
@@ -145,8 +146,10 @@ def content_of(series: nw.Series[Any]) -> Content:
 def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
     if present.dtype.is_numeric():
         return _numbers(present)
-    if present.dtype.is_temporal():
+    if present.dtype != nw.String and holds_dates(present):
         return "dates", f"dates, {such}", present.n_unique()
+    if present.dtype.is_temporal():
+        return "other", f"durations or times of day, {such}", present.n_unique()
     cells = present.to_list()
     try:
         distinct = sorted(dict.fromkeys(cells), key=str)

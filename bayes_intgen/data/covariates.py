@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +27,7 @@ UNSEEN = -1.0
 NEW_GROUP = "new group"
 
 
-SECONDS_PER_DAY = 86_400
+MICROSECONDS_PER_DAY = 86_400_000_000
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
@@ -166,11 +166,16 @@ class CovariateColumns:
 
 
 def group_label(cell: object) -> str:
-    """Label of a group: text as it is, whole numbers without a decimal point, dates as in ISO 8601.
+    """Label of a group, as :func:`cell_text`; blanks at its ends do not count, as in text files."""
+    return cell_text(cell).strip()
+
+
+def cell_text(cell: object) -> str:
+    """Text as it is, whole numbers without a decimal point, dates as in ISO 8601.
 
     Examples
     --------
-    >>> group_label(3.0), group_label("north"), group_label(datetime(2024, 5, 1))
+    >>> cell_text(3.0), cell_text("north"), cell_text(datetime(2024, 5, 1))
     ('3', 'north', '2024-05-01')
     """
     if isinstance(cell, np.generic):
@@ -192,7 +197,8 @@ def holds_dates(series: "nw.Series[Any]") -> bool:
     >>> [holds_dates(nw.from_native(pd.Series(own), series_only=True)) for own in columns]
     [True, False, False, True]
     """
-    if series.dtype in (nw.Object, nw.String):
+    # narwhals does not know some zones of pandas, such as America/New_York.
+    if series.dtype in (nw.Object, nw.String, nw.Unknown):
         present = series.drop_nulls()
         # Objects such as lists have no hash.
         cells = (present.unique() if series.dtype == nw.String else present).to_list()
@@ -200,8 +206,10 @@ def holds_dates(series: "nw.Series[Any]") -> bool:
     return series.dtype in (nw.Date, nw.Datetime)
 
 
-def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
+def days_of(value: Any, name: str, error: type[BayesIntgenError], utc: bool = False) -> float:
     """Days since 1970 of a date, or of text such as ``2024-05-01``; raises ``error`` on others.
+
+    Times with a zone are those of the wall clock, or of UTC, in which no hour occurs twice.
 
     Examples
     --------
@@ -209,12 +217,13 @@ def days_of(value: Any, name: str, error: type[BayesIntgenError]) -> float:
     >>> days_of("1970-01-02", "week", PointsError)
     1.0
     """
-    # NumPy has no time zones: days are those of the wall clock.
-    local = value if getattr(value, "tzinfo", None) is None else value.replace(tzinfo=None)
+    # NumPy has no time zones.
+    if getattr(value, "tzinfo", None):
+        value = (value.astimezone(UTC) if utc else value).replace(tzinfo=None)
     # NumPy would read "20240501" as a year, and numbers as days.
     with suppress(TypeError, ValueError):
-        if _is_date(value) and not np.isnat(date := np.datetime64(local)):
-            return float(date.astype("datetime64[s]").astype(np.int64)) / SECONDS_PER_DAY
+        if _is_date(value) and not np.isnat(date := np.datetime64(value)):
+            return float(date.astype("datetime64[us]").astype(np.int64)) / MICROSECONDS_PER_DAY
     raise error(f"{name!r} has {value!r}, which is not a date; write it as 2024-05-01")
 
 

@@ -209,8 +209,9 @@ def clean(
     Returns
     -------
     table
-        A table of the same kind; a pandas frame for a text file. Columns with two readings stay
-        text. The names of columns have no blanks at their ends.
+        A table of the same library, computed if it was lazy: Arrow's for DuckDB; a pandas frame for
+        a text file or a Dataset. Columns with two readings stay text. The names of columns have no
+        blanks at their ends.
 
     Raises
     ------

@@ -33,6 +33,8 @@ class ColumnLevels:
         Whether the column declares the order; otherwise levels are sorted.
     rows : mapping from str to int
         Row of the first occurrence of each level of text, for messages.
+    categorical : bool
+        Whether the column holds categories, which may be named by numbers.
     """
 
     order: tuple[Label, ...]
@@ -40,6 +42,7 @@ class ColumnLevels:
     ordered: bool = False
     declared: bool = False
     rows: Mapping[str, int] = field(default_factory=dict)
+    categorical: bool = False
 
     def merge(self, other: "ColumnLevels", name: str) -> "ColumnLevels":
         """Combine the levels of two sets of rows; raises DataError if their orders contradict.
@@ -53,8 +56,9 @@ class ColumnLevels:
         occurring = self.occurring | other.occurring
         if not (self.ordered and other.ordered):
             order = tuple(dict.fromkeys([*self.order, *other.order]))
-            rows = {**other.rows, **self.rows}
-            return ColumnLevels(order, occurring, False, self.declared and other.declared, rows)
+            rows, declared = {**other.rows, **self.rows}, self.declared and other.declared
+            categorical = self.categorical and other.categorical
+            return ColumnLevels(order, occurring, False, declared, rows, categorical)
         longer, shorter = sorted((self.order, other.order), key=len, reverse=True)
         if [label for label in longer if label in shorter] != list(shorter):
             raise DataError(
@@ -62,7 +66,7 @@ class ColumnLevels:
                 f"{listed(self.order)}, and {listed(other.order)}; give all batches one list of "
                 "categories"
             )
-        return ColumnLevels(longer, occurring, True, True)
+        return ColumnLevels(longer, occurring, True, True, categorical=True)
 
     def categories(self, name: str) -> Categories:
         """Validate the levels that occur, and assign codes.
@@ -75,7 +79,7 @@ class ColumnLevels:
         labels = [label for label in self.order if label in self.occurring]
         texts = [label for label in labels if isinstance(label, str)]
         _refuse_unclear_texts(texts, name)
-        if not self.declared:
+        if not self.categorical:
             _refuse_numbers_as_text(texts, name, self.rows)
         if len(labels) > MAX_LEVELS:
             raise DataError(

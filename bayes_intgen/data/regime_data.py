@@ -85,7 +85,8 @@ class RegimeData(Observations):
         intervened : array_like of bool, shape (N, K)
             True if an action was set from outside. Any mixture of masks may occur.
         names : sequence of str, length K, optional
-            Names of the actions; ``a1``, ``a2``, ... by default.
+            Names of the actions; ``a1``, ``a2``, ... by default. Columns of tables with these
+            names are found by them, in any order.
         outcome_name : str
             Name of the outcome, used in labels; "outcome" by default.
         covariates, groups : mapping from name to array_like, shape (N,), optional

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_intgen._arguments import items, mapping
-from bayes_intgen.data.covariates import group_label
+from bayes_intgen.data.covariates import cell_text, group_label
 from bayes_intgen.errors import DataError
 from bayes_intgen.identification.regimes import regime_label
 from bayes_intgen.text.messages import (
@@ -133,7 +133,7 @@ def checked_meanings(labels: Labels | None, names: Sequence[str]) -> dict[str, t
         else:
             meaning = items(actions, f"labels[{label!r}]", "actions", DataError)
             refuse_unknown_actions(meaning, names, DataError, f"the label {label!r}: ")
-        meanings[group_label(label).strip()] = meaning
+        meanings[group_label(label)] = meaning
     return meanings
 
 
@@ -169,9 +169,7 @@ def label_texts(cells: Sequence[Any]) -> list[str]:
     """
     # NumPy would make a table of lists of equal length.
     absent = pd.isna(pd.Series(cells, dtype=object)).to_numpy()
-    return [
-        "" if missing else group_label(cell) for cell, missing in zip(cells, absent, strict=True)
-    ]
+    return ["" if missing else cell_text(cell) for cell, missing in zip(cells, absent, strict=True)]
 
 
 def masks_of_labels(

@@ -366,6 +366,7 @@ class Schema:
             np.array(numeric_column(complete, name, DataError, first_row)) if name else None
             for name in (columns.weights, columns.outcome_sd)
         )
+        times = self._times(complete, columns.time, numbers, utc=True) if columns.time else None
         rows = Observations(
             self.actions,
             self.outcome,
@@ -378,7 +379,7 @@ class Schema:
             weights=weights,
             within=within_squares(weights, sd),
             series=self._series(complete, numbers),
-            time=np.array(self._times(complete, columns.time, numbers)) if columns.time else None,
+            time=None if times is None else np.array(times),
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
 
@@ -404,11 +405,11 @@ class Schema:
         return values
 
     def _times(
-        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_]
+        self, table: nw.DataFrame[Any], name: str, numbers: NDArray[np.int_], utc: bool = False
     ) -> NDArray[np.float64]:
         """Numbers, or days since 1970, of a column."""
         if name in self.columns.dates:
-            return days_of_column(table[name], DataError)
+            return days_of_column(table[name], DataError, utc)
         return numeric_column(table, name, DataError, int(numbers[0]) if numbers.size else 0)
 
     def _groups(

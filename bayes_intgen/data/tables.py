@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_intgen.data.cells import remedy_of_text
-from bayes_intgen.data.covariates import SECONDS_PER_DAY, days_of
+from bayes_intgen.data.covariates import MICROSECONDS_PER_DAY, days_of
 from bayes_intgen.data.levels import ColumnLevels, as_label
 from bayes_intgen.data.missing import MISSING_LEVEL, missing_in
 from bayes_intgen.errors import BayesIntgenError, DataError
@@ -40,10 +40,10 @@ def as_table(frame: Any, wanted: Sequence[str] = ()) -> "nw.DataFrame[Any] | Non
         frame = _dataset_as_frame(frame)
     try:
         table = _as_narwhals(frame)
-        if not isinstance(table, nw.LazyFrame):
-            return table
-        some = wanted and {*wanted} <= {*table.collect_schema().names()}
-        return (table.select(wanted) if some else table).collect()
+        if isinstance(table, nw.LazyFrame):
+            some = wanted and {*wanted} <= {*table.collect_schema().names()}
+            table = (table.select(wanted) if some else table).collect()
+        return table if table is None else _widened(table)
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the frame has two columns of the same name ({error})") from error
     except ModuleNotFoundError as error:
@@ -71,16 +71,28 @@ def array_of(values: Any) -> NDArray[Any]:
     return np.ma.asanyarray(values, dtype=object if isinstance(values, list | tuple) else None)
 
 
-def column_of(cells: NDArray[Any]) -> "pd.Series[Any]":
-    """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
+def column_of(values: Any) -> "pd.Series[Any]":
+    """Column of cells, masked ones and None as missing, of the type that all have."""
+    cells, declared = array_of(values), _declared_type(values)
     if not cells.size:
         return pd.Series(dtype=float)
-    column = pd.Series(np.ma.getdata(cells)).mask(np.ma.getmaskarray(cells)).infer_objects()
+    column = pd.Series(np.ma.getdata(cells)).mask(missing_in(cells)).infer_objects()
+    if declared is not None:
+        return column.astype(declared)
     # Decimals, and whole numbers that need more than 64 bits.
     if column.dtype == object and pd.api.types.infer_dtype(column) in ("decimal", "integer"):
         with suppress(OverflowError):
             return column.astype(float)
     return column
+
+
+def _declared_type(values: Any) -> pd.CategoricalDtype | None:
+    """Categories that a column of any kind declares, with their order; None if it has none."""
+    if isinstance(values, pd.Categorical | pd.CategoricalIndex):
+        values = pd.Series(values)
+    series = nw.from_native(values, series_only=True, pass_through=True)
+    declared = _declared(series) if isinstance(series, nw.Series) else None
+    return None if declared is None else pd.CategoricalDtype(*declared)
 
 
 def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
@@ -100,6 +112,19 @@ def _as_narwhals(frame: Any) -> "nw.DataFrame[Any] | nw.LazyFrame[Any] | None":
         return None
 
 
+def _widened(table: "nw.DataFrame[Any]") -> "nw.DataFrame[Any]":
+    """Cast columns of types for which Arrow has few functions."""
+    if not table.implementation.is_pyarrow():
+        return table
+    import pyarrow as pa
+
+    # Polars writes text as views.
+    wide = {pa.string_view(): pa.large_string(), pa.float16(): pa.float32()}
+    rows = table.to_native()
+    fields = [field.with_type(wide.get(field.type, field.type)) for field in rows.schema]
+    return nw.from_native(rows.cast(pa.schema(fields, rows.schema.metadata)), eager_only=True)
+
+
 def _dataset_as_frame(dataset: xr.Dataset) -> Any:
     """Convert variables and coordinates along the dimension of rows to a pandas frame."""
     if len(dataset.sizes) != 1:
@@ -115,8 +140,8 @@ def numeric_column(
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table[name]
-    if series.dtype == nw.Object:
-        # Decimals of databases, and numbers beside None.
+    if series.dtype in (nw.Object, nw.Unknown):
+        # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
         if column.dtype.kind in "iuf":
             return np.asarray(column, dtype=np.float64)
@@ -131,7 +156,18 @@ def numeric_column(
             cells = np.array(series.to_list(), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             raise error(f"column {name!r} cannot be read as numbers ({refusal})") from refusal
-    return np.asarray(cells, dtype=np.float64)
+    values = np.asarray(cells, dtype=np.float64)
+    return _as_written(values) if series.dtype == nw.Float32 else values
+
+
+def _as_written(single: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decimals of up to seven digits that single floats stand for, such as 0.1, where there are."""
+    with np.errstate(all="ignore"):
+        digits = 6 - np.floor(np.log10(np.abs(single)))
+        # Powers of ten are exact, their inverses are not.
+        up, down = 10.0 ** np.maximum(digits, 0), 10.0 ** np.maximum(-digits, 0)
+        short = np.round(single * up / down) / up * down
+        return np.where(short.astype(np.float32) == single.astype(np.float32), short, single)
 
 
 def _not_numbers(series: "nw.Series[Any]", first_row: int) -> str:
@@ -254,14 +290,23 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
     return DistinctCells([*(cells[i] for i in kept), *absent], which)
 
 
-def days_of_column(series: "nw.Series[Any]", error: type[BayesIntgenError]) -> NDArray[np.float64]:
+def days_of_column(
+    series: "nw.Series[Any]", error: type[BayesIntgenError], utc: bool = False
+) -> NDArray[np.float64]:
     """Days since 1970 of the cells of a column, none missing, as :func:`days_of`."""
     if series.dtype in (nw.Date, nw.Datetime):
-        local = series if series.dtype == nw.Date else series.dt.replace_time_zone(None)
-        seconds = np.asarray(local.to_numpy()).astype("datetime64[s]")
-        return np.asarray(seconds.astype(np.int64) / SECONDS_PER_DAY)
+        if getattr(series.dtype, "time_zone", None):
+            zoned = series.dt.convert_time_zone("UTC") if utc else series
+            series = zoned.dt.replace_time_zone(None)
+        moments = np.asarray(series.to_numpy()).astype("datetime64[us]")
+        return np.asarray(moments.astype(np.int64) / MICROSECONDS_PER_DAY)
     cells, which = distinct_cells(series)
-    return np.array([days_of(cell, series.name, error) for cell in cells], np.float64)[which]
+    if len({getattr(cell, "tzinfo", None) for cell in cells}) > 1:
+        raise error(
+            f"column {series.name!r} holds times of several zones; convert them to one, such as by "
+            "pd.to_datetime(..., utc=True)"
+        )
+    return np.array([days_of(cell, series.name, error, utc) for cell in cells], np.float64)[which]
 
 
 def levels_of_column(
@@ -301,21 +346,20 @@ def levels_of_column(
         ordered,
         declared is not None,
         {cell: row for cell, row in rows if isinstance(cell, str)},
+        is_categorical(series),
     )
 
 
 def _declared(series: "nw.Series[Any]") -> tuple[list[Any], bool] | None:
-    """Categories of a column in order, and whether the order is meaningful; None for text."""
+    """Categories of a column in order, and whether the order is meaningful; None without."""
     native = series.to_native()
     if nw.dependencies.is_pandas_like_series(native) and hasattr(native, "cat"):
         return list(native.cat.categories), bool(native.cat.ordered)
     if isinstance(series.dtype, nw.Enum):
         return list(series.dtype.categories), True
-    if series.dtype != nw.Categorical:
-        return None
-    if nw.dependencies.is_pyarrow_chunked_array(native):
-        chunks = native.unify_dictionaries().chunks
-        categories = chunks[0].dictionary.to_pylist() if chunks else []
-        return categories, bool(native.type.ordered)
     # Polars orders categories by their first occurrence in the process.
-    return sorted(dict.fromkeys(series.drop_nulls().to_list())), False
+    if series.dtype != nw.Categorical or not nw.dependencies.is_pyarrow_chunked_array(native):
+        return None
+    chunks = native.unify_dictionaries().chunks
+    categories = chunks[0].dictionary.to_pylist() if chunks else []
+    return categories, bool(native.type.ordered)

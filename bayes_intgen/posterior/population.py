@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -27,7 +28,6 @@ from bayes_intgen.data.covariates import (
     date_text,
     days_of,
 )
-from bayes_intgen.data.missing import missing_in
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
 from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
@@ -327,7 +327,7 @@ def _code_given(columns: CovariateColumns, name: str, value: Any) -> float:
         return days_of(value, name, PointsError)
     if name in columns.names:
         return checked_value(value, name, columns.categories[at])
-    if missing_in(value).any():
+    if pd.isna(value):
         raise PointsError(f"given: {name!r} is missing; name a group, or omit it")
     return float(_codes_of_groups(columns, name, [value])[0])
 

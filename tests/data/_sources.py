@@ -113,6 +113,7 @@ IN_MEMORY: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "polars": lambda frame, _: pl.from_pandas(frame),
     "lazy": lambda frame, _: pl.from_pandas(frame).lazy(),
     "arrow": lambda frame, _: pa.Table.from_pandas(frame),
+    "views": lambda frame, _: pl.from_pandas(frame).to_arrow(compat_level=pl.CompatLevel.newest()),
     "record batch": lambda frame, _: pa.Table.from_pandas(frame).to_batches()[0],
     "reader": lambda frame, _: pa.Table.from_pandas(frame).to_reader(max_chunksize=64),
     "duckdb": lambda frame, _: duckdb.from_df(frame).filter("true"),

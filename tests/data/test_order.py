@@ -92,6 +92,7 @@ def test_new_rows_match_units_by_label() -> None:
         ({"week": [np.inf] + [1.0] * 59}, {}, "'week' has 1 infinite cells.* row 0"),
         ({"week": [None] + [1.0] * 59}, {}, "'week' has 1 missing cells.* row 0"),
         ({"region": [None] + ["a"] * 59}, {}, "'region' has 1 missing cells.* row 0"),
+        ({"week": [pd.Timestamp(0, tz=z) for z in ["UTC", "Japan"] * 30]}, {}, "of several zones"),
         ({"week": [f"week {i}" for i in range(60)]}, {}, "'week' holds text such as 'week 0'"),
     ],
 )
