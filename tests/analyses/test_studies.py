@@ -37,25 +37,15 @@ def study_of(tmp_path, monkeypatch):
 
 # Words of the command line, whether there are pictures, and rows of the table of single models.
 STUDIES: dict[str, tuple[tuple[str, ...], bool, int]] = {
-    "published_ratio": ((), True, 8),
-    "published_convergence": ((), True, 16),
-    "violations": ((), True, 8),
-    "checks": ((), True, 15),
-    "shapes": ((), False, 28),
-    "lift_tests": ((), True, 12),
-    "interactions": ((), True, 18),
-    "alike": ((), False, 16),
-    "panels": ((), False, 4),
-    "level_of_bias": ((), False, 4),
-    "small_trials": ((), False, 12),
-    "outliers": ((), False, 12),
-    "ablations": (("--techniques", "pruning"), False, 2),
-    "laplace": (("--kinds", "linear"), False, 2),
-    "chosen_plans": ((), True, 14),
-    "rows_in_time": ((), True, 9),
-    "updates": (("--kinds", "linear"), False, 1),
+    "published_ratio": ((), True, 8), "published_convergence": ((), True, 16),
+    "violations": ((), True, 8), "checks": ((), True, 15), "shapes": ((), False, 28),
+    "lift_tests": ((), True, 12), "interactions": ((), True, 18), "alike": ((), False, 16),
+    "panels": ((), False, 4), "level_of_bias": ((), False, 4), "small_trials": ((), False, 12),
+    "outliers": ((), False, 12), "ablations": (("--techniques", "pruning"), False, 2),
+    "laplace": (("--kinds", "linear"), False, 2), "chosen_plans": ((), True, 14),
+    "rows_in_time": ((), True, 9), "updates": (("--kinds", "linear"), False, 1),
     "real_worlds": ((), True, 20),
-}
+}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -115,21 +115,15 @@ def test_levels_that_are_integrated_out() -> None:
 
 
 LISTS: list[tuple[Mapping[str, Any], str]] = [
-    (
-        {"region": ["Region B", "Region C"]},
-        "at region = average of Region B and Region C; otherwise average over 100 obs",
-    ),
-    (
-        {"age": np.array([30, 40, 60]), "season": ["winter"]},
-        "at age = average of 30, 40 and 60, season = winter; otherwise",
-    ),
-    (
-        {"day": ["2024-02-01", datetime.date(2024, 3, 1)], "season": ("summer", "winter")},
-        "at day = average of 2024-02-01 and 2024-03-01, season = average of summer and winter;",
-    ),
+    ({"region": ["Region B", "Region C"]},
+     "at region = average of Region B and Region C; otherwise average over 100 obs"),
+    ({"age": np.array([30, 40, 60]), "season": ["winter"]},
+     "at age = average of 30, 40 and 60, season = winter; otherwise"),
+    ({"day": ["2024-02-01", datetime.date(2024, 3, 1)], "season": ("summer", "winter")},
+     "at day = average of 2024-02-01 and 2024-03-01, season = average of summer and winter;"),
     ({"region": ["Region A", bi.NEW_GROUP]}, "at region = average of Region A and new group;"),
     ({"age": [30]}, "at age = 30; otherwise"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "words"), LISTS)

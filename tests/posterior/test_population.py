@@ -44,14 +44,10 @@ def of(draws) -> np.ndarray:
 def test_every_answer_says_over_whom_it_is_averaged(fit, over, words) -> None:
     view = asked(fit, **over)
     answers = [
-        fit.joint_effect(POINTS, **over),
-        fit.effect(POINTS, ["tv"], **over),
-        fit.outcome(POINTS, **over),
-        view.mechanisms(POINTS),
-        view.contraction(POINTS),
-        view.sensitivity(POINTS, 0.2),
-        effect_table(view, POINTS),
-    ]
+        fit.joint_effect(POINTS, **over), fit.effect(POINTS, ["tv"], **over),
+        fit.outcome(POINTS, **over), view.mechanisms(POINTS), view.contraction(POINTS),
+        view.sensitivity(POINTS, 0.2), effect_table(view, POINTS),
+    ]  # fmt: skip
     assert [answer.attrs["population"] for answer in answers] == [words] * len(answers)
     assert words in view.plot_joint_effect("tv").get_title().replace("\n", " ")
     assert words in view.plot_contraction().get_suptitle().replace("\n", " ")

@@ -207,15 +207,10 @@ def test_page_states_the_population_and_shows_covariates_and_groups(report) -> N
     words = "average over 120 observational rows, for an average patient"
     assert page.text.count(f"Population: {words}") == 2
     for sentence in (
-        "patient, 80 groups: sd of their levels about",
-        "sales along age",
-        "sales along season",
-        ", along age",
-        "Level of each region",
-        "Effect of tv from",
-        "given the covariates and groups",
-        "The actions do not change the covariates or groups",
-    ):
+        "patient, 80 groups: sd of their levels about", "sales along age", "sales along season",
+        ", along age", "Level of each region", "Effect of tv from",
+        "given the covariates and groups", "The actions do not change the covariates or groups",
+    ):  # fmt: skip
         assert sentence in page.text
     assert {f"region {i}" for i in range(5)} <= {row[0] for row in page.rows}
     at = report(posterior.given(age=60)).text
