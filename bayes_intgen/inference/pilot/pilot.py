@@ -280,7 +280,8 @@ class _Steps:
         wider = selected.mode.terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
-            student_t = fit_student_t(self.mode(rows, wider), some, noise.spread)
+            fit, noise = self.first_fit(rows, wider)
+            student_t = fit_student_t(fit, some, noise.spread)
         return student_t, first, noise, comparison, selected
 
     def mode(self, rows: Observations, terms: Decomposition) -> Mode:
