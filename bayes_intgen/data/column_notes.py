@@ -161,17 +161,19 @@ def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
         kind = "booleans"
     if count == 1:
         return "constant", f"{kind}, always {listed(distinct)}", count
+    reason = ""
     if kind == "text":
         reading = reading_of(present_texts(texts))
         if reading.values and reading.kind == "dates":
             return "dates", f"dates written as text, {such}", count
-        if reading.values or reading.asks:
+        reason = f"; {reading.reason}" * bool(reading.reason)
+        if reading.values or reading.asks or (reason and count > max(MAX_LEVELS, len(cells) // 2)):
             return "text", f"text {such}{remedy_of_text(present.name, texts)}", count
     if count <= MAX_LEVELS:
         values = "two values" if count == 2 else f"{count} values"
-        return "levels", f"{kind} with {values}, {listed(distinct)}", count
+        return "levels", f"{kind} with {values}, {listed(distinct)}{reason}", count
     repeated = 2 * count <= len(cells)
-    return "names" if repeated else "other", f"{kind} with {count:,} values, {such}", count
+    return "names" if repeated else "other", f"{kind} with {count:,} values, {such}{reason}", count
 
 
 def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:

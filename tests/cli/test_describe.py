@@ -268,12 +268,8 @@ def test_free_text_gets_no_role(tmp_path, run) -> None:
 
 
 def test_german_names_are_understood(tmp_path, run) -> None:
-    names = {
-        "drug_a": "Radioausgaben",
-        "drug_b": "Kino",
-        "score": "Erlös",
-        "patient": "Kundennummer",
-    }
+    names = {"drug_a": "Radioausgaben", "drug_b": "Kino", "score": "Erlös"}
+    names["patient"] = "Kundennummer"
     words = {"Registry": "Normalbetrieb", "A-101": "Radiotest", "B-202": "Kino-Test (Herbst)"}
     frame = trial().replace({"study": words}).rename(columns={**names, "study": "Versuch"})
     frame["Kundenname"] = "Kunde " + frame["Kundennummer"].astype(str)
@@ -314,11 +310,22 @@ def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
     assert "Which column says" in run(*next_command(text)).out
 
 
-def test_text_of_missing_cells_may_be_a_label(tmp_path, run) -> None:
-    frame = trial().replace({"study": {"Registry": "None"}})
-    _, _, text = described(frame, tmp_path, run)
-    assert "--label None= " in text
-    assert "do(drug_a)" in run(*next_command(text)).out
+@pytest.mark.parametrize(
+    ("column", "cells", "asked"),
+    [
+        ("drug_b", ["10 mg", "5MG", "2 Mg", "Placebo"], "'Placebo' may be 0 (--cell Placebo=0) or"),
+        ("drug_b", ["1 g", "0.5 mg", "1.5 g"], "'0.5 mg' may be missing (--cell '0.5 mg=') or a "),
+        ("drug_b", ["10", "20", "40", "<5"], "'<5' may be missing (--cell '<5=') or a number (--c"),
+        ("drug_b", [*(f"{i}%" for i in range(50)), *"123456"], "'1' has no unit, others have '%'"),
+        ("score", ["yes", "Y", "No", "no"], "'yes' may be 1 (--cell yes=1) or missing (--cell y"),
+        ("score", ["low", "high"], "'low' may be missing (--cell low=) or a number (--cell low="),
+    ],
+)
+def test_cells_that_are_no_numbers_are_asked_about(column, cells, asked, tmp_path, run) -> None:
+    frame = trial().assign(**{column: np.resize(cells, 900)})
+    text = described(frame, tmp_path, run, "--outcome", "score")[2]
+    assert asked in text.split("\nQuestions\n")[1]
+    assert "--actions" not in next_command(text)
 
 
 def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> None:
@@ -345,24 +352,25 @@ def test_labels_are_explained_in_options(tmp_path, run) -> None:
     assert "'Registry' in row" in error
     assert "--label B-202=drug_b" in error
     assert "(nothing where no action was set)" in error
-    for text, message in (
+    for words, message in (
         ("Registry", "--label 'Registry' is not label=action, such as 'TV test=tv', or BAU="),
-        (
-            "Registry=drug_c",
-            "'Registry' stands for an unknown action 'drug_c'; did you mean 'drug_",
-        ),
+        ("A-101=drug_c", "'A-101' stands for an unknown action 'drug_c'; did you mean 'drug_"),
+        ("Registry= Registry=drug_a", "'Registry' two meanings"),
     ):
-        assert message in run(*command, "--label", text, code=console.UNUSABLE).err
-    twice = ["--label", "Registry=", "--label", "Registry=drug_a"]
-    assert "'Registry' two meanings" in run(*command, *twice, code=console.UNUSABLE).err
+        labels = [word for label in words.split() for word in ("--label", label)]
+        assert message in run(*command, *labels, code=console.UNUSABLE).err
 
 
-def test_labels_that_start_with_a_hyphen_can_be_typed(tmp_path, run) -> None:
-    frame = trial().replace({"study": {"Registry": "-"}})
+@pytest.mark.parametrize("label", ["-", "None"])
+def test_labels_that_are_no_words_can_be_typed(label, tmp_path, run) -> None:
+    frame = trial().replace({"study": {"Registry": label}})
     frame.to_parquet(tmp_path / "rows.parquet")
-    text = run("describe", tmp_path / "rows.parquet").out
-    assert "--label -= " in text
-    assert "observational" in run(*next_command(text)).out
+    for text in (
+        run("describe", tmp_path / "rows.parquet").out,
+        described(frame, tmp_path, run)[2],
+    ):
+        assert f"--label {label}= " in text
+        assert re.search("observational .*do.drug_a.", run(*next_command(text)).out, re.DOTALL)
 
 
 @pytest.mark.parametrize("label", ["2", 2.0, True])
