@@ -95,12 +95,11 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     assert "coin: " not in text
     assert "coin has" not in text
     assert "wide: 100% of the values to which it was set do not support the joint effect" in text
+    assert "if no action moves another, fit with bi.models.additive(graph={})" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
-    assert any(
-        "one and two are nearly collinear" in problem
-        for problem in summarise_data(data, support=False).problems
-    )
+    problems = summarise_data(data, support=False).problems
+    assert any("one and two are nearly collinear" in problem for problem in problems)
 
 
 def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
