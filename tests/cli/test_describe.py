@@ -61,7 +61,9 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     words = next_command(described.out)
     assert words[:1] + words[-2:] == ["fit", "-o", "our sales.nc"]
     fitted = run(*words, "--method", "laplace", "--prior", "linear").err
-    effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-2:])
+    check, effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-3:])
+    assert check == ["check", *words[1:-2], "--prior", "linear"]
+    assert "the file and the options of the next command, but -o" in " ".join(described.out.split())
     assert effect[:3] == ["effect", "our sales.nc", "--set"]
     run(*effect)
     point = json.dumps({"TV spend": 20, "Radio spend, net": 8})
