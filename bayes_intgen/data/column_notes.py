@@ -1,5 +1,6 @@
 """Explanation of a table: the role and content of each column."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -185,6 +186,14 @@ def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
     text = f"two numbers, {_spelled(low)} and {_spelled(high)}"
     if distinct > 2:
         text = f"{'whole ' * are_whole}numbers from {_spelled(low)} to {_spelled(high)}"
+    for code in (low, high):
+        others = values[values != code]
+        # Programs write nines for missing cells, far from all others.
+        is_code = (
+            re.fullmatch("-?9{2,}", f"{code:.0f}") and np.ptp(others) < abs(others - code).min()
+        )
+        if is_code and len(values) - len(others) > 1:
+            text += f"; {code:.0f} may be a missing cell (of text files: --cell {code:.0f}=)"
     return "whole" if are_whole else "number", text, distinct
 
 

@@ -26,6 +26,7 @@ import pandas as pd
 from bayes_intgen.data.cells import (
     MISSING,
     MISSING_VALUES,
+    PLAIN_NUMBER,
     CleanedColumn,
     Question,
     by_answer,
@@ -539,17 +540,21 @@ def _read_rows(
             )  # fmt: skip
 
     # In the column of regimes, where an action may be called "NA", only empty cells are missing.
-    markers = [text for text in MISSING if text not in (answers.get("cells") or ())]
+    cells = answers.get("cells") or ()
+    markers = [text for text in MISSING if text not in cells]
     absent = {name: [""] if name == regime else markers for name in names}
     frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
     last = frame.last_valid_index()
     frame = frame.iloc[: 0 if last is None else int(last) + 1]
     sample = parsed(dtype=str, nrows=SAMPLE_ROWS)
     doubts = {n: _doubt(frame[n], sample[n]) for n in names if n != regime and len(frame)}
-    doubtful = [name for name, doubt in doubts.items() if doubt]
-    texts = parsed(dtype=str, usecols=doubtful) if doubtful else frame
+    codes = {text: float(text) for text in cells if PLAIN_NUMBER.fullmatch(text)}
+    doubtful = [n for n, own in doubts.items() if own or frame[n].isin(codes.values()).any()]
+    texts = (parsed(dtype=str, usecols=doubtful) if doubtful else frame[[]]).iloc[: len(frame)]
+    for text, value in codes.items():
+        texts = texts.mask(frame[doubtful] == value, text)
     converted, read = read_columns(
-        {name: texts[name].iloc[: len(frame)] for name in doubtful},
+        dict(texts.items()),
         evidence={"."} if False in doubts.values() else (),
         convention=CONVENTIONS.get(separator, ()),
         **answers,

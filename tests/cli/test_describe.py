@@ -363,6 +363,15 @@ def test_labels_are_explained_in_options(tmp_path, run) -> None:
         assert message in run(*command, *labels, code=console.UNUSABLE).err
 
 
+def test_codes_of_missing_cells_are_named_and_answered(tmp_path, run) -> None:
+    frame = trial().assign(score=lambda own: own["score"].where(own.index % 50 > 0, -999))
+    for options, said in (
+        ([], "; -999 may be a missing cell (of text files: --cell -999=)"),
+        (["--cell", "-999="], "; 18 missing cells"),
+    ):
+        assert said in described(frame, tmp_path, run, *options)[1]["score"]
+
+
 @pytest.mark.parametrize("label", ["-", "None"])
 def test_labels_that_are_no_words_can_be_typed(label, tmp_path, run) -> None:
     frame = trial().replace({"study": {"Registry": label}})
