@@ -37,6 +37,8 @@ NOTHING_SET = re.compile(
     r"bau|usual|none|no|nothing|control\w*|histor\w*|observ\w*|regist\w*|baseline|normal\w*|routine|"
     r"without|not|non|excl\w*|off|kein\w*|ohne|nichts|kontroll\w*|aus"
 )
+# Words of labels that name an action which may not have been set, or not yet.
+NOT_THEN = re.compile(r"pre|post|before|after|cancel\w*|plan\w*|vor|nach|abgesagt|geplant\w*")
 # Minimum number of letters with which two words begin alike, such as "Radiotest" and "Radiospots".
 MIN_LETTERS = 4
 
@@ -247,16 +249,20 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
 
     Words are compared regardless of case, and by their first letters. Parts of a label that are
     joined by +, & or commas are read one by one if all can be. None if nothing fits, if several
-    actions fit equally well, or if a part that is joined by + or & does not fit.
+    actions fit equally well, if a part that is joined by + or & does not fit, or if the label is
+    about another time.
 
     Examples
     --------
     >>> names = ["TV spend", "Radio spend", "Revenue"]
     >>> [meaning_of(text, names) for text in ("TV geo test (spring)", "Radiotest", "BAU", "spend")]
     [('TV spend',), ('Radio spend',), (), None]
-    >>> [meaning_of(text, names) for text in ("TV & radio", "TV + posters", "without TV")]
-    [('TV spend', 'Radio spend'), None, None]
+    >>> [meaning_of(text, names) for text in ("TV & radio", "TV + posters", "without TV", "pre TV")]
+    [('TV spend', 'Radio spend'), None, None, None]
     """
+    of_names = {word for name in names for word in words_of(name)}
+    if any(map(NOT_THEN.fullmatch, {*words_of(label)} - of_names)):
+        return None
     parts = [_best_match(part, names) for part in re.split(r"[+&,]", label)]
     if len(parts) > 1 and None not in parts and len({*parts}) == len(parts):
         return tuple(name for name in parts if name is not None)

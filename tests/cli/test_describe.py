@@ -204,9 +204,11 @@ def test_what_is_held_in_an_arm_was_set_there_too(tmp_path, run) -> None:
     patients = frame["patient"] % 2 == 0
     mono = (frame["study"] == "A-101") & patients
     frame.loc[mono, ["study", "drug_b"]] = ["Mono A", 0]
+    frame.loc[frame.index[frame["study"] == "B-202"][0], "study"] = "A once"
     text = described(frame, tmp_path, run)[2]
     assert "--label A-101=drug_a " in text
     assert "--label 'Mono A=drug_a+drug_b'" in text
+    assert "--label 'A once=drug_a'" in text
     # Negative control: a drug that nobody takes outside its trial is not held anywhere.
     frame.loc[frame["study"] != "B-202", "drug_b"] = 0
     assert "--label 'Mono A=drug_a' " in described(frame, tmp_path, run)[2]
@@ -398,10 +400,11 @@ def test_labels_need_not_be_text(label) -> None:
 def test_labels_that_say_more_or_the_opposite_are_asked_about(tmp_path, run) -> None:
     rng = np.random.default_rng(0)
     labels = ["BAU"] * 20 + ["TV test"] * 20 + ["both"] * 30 + ["without radio"] * 9
-    labels += ["TV + Facebook"] * 9
+    asked = ["pre TV test", "after TV test", "TV test cancelled", "TV + Facebook"]
+    labels += asked * 9
     frame = pd.DataFrame(rng.normal(size=(len(labels), 3)), columns=["TV", "Radio", "sales"])
     _, _, text = described(frame.assign(test=labels), tmp_path, run)
-    for label in ("both", "without radio", "TV + Facebook"):
+    for label in ("both", "without radio", *asked):
         assert f"What does the label '{label}' stand for?" in text
     # The most frequent label has no meaning only if no other label has none.
     only = frame.assign(test=labels).query("test in ('both', 'TV test')")
