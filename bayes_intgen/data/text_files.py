@@ -429,6 +429,11 @@ def _layout(text: str, separator: str) -> _Layout:
     for _ in range(first):
         next(reader)
     rows = text[sum(map(len, first_lines[: reader.line_num])) :]
+    # Tables that were put together repeat the line of names.
+    named_by = f"\n{first_lines[used[-1]]}"
+    if count := named_by.endswith("\n") and separator in named_by and rows.count(named_by):
+        rows = rows.replace(named_by, "\n")
+        notes.append(f"{count} line{'s' * (count > 1)} with the names again left out")
     return _Layout(separator, names, rows, tuple(notes))
 
 

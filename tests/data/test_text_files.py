@@ -42,6 +42,10 @@ MESSY = {
         lines(NAMES, after=["Total:;6,75;70;", '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
         "; the last lines ('Total:', '3 \"shops\"', '01.02.2024') left out; 'TV'",
     ),
+    "names again": (
+        lines(NAMES, rows=[LINES[0], NAMES, *LINES[1:]]),
+        "1 line with the names again left out",
+    ),
     "blanks around names": (lines(" Region ; TV;Sales;Test "), "'TV': '1,5' read as 1.5"),
 }
 
