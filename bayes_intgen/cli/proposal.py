@@ -186,7 +186,8 @@ def _questions(proposal: Proposal) -> list[str]:
     if not proposal.columns("regime"):
         questions.append(
             "Which column says which actions were set in a row? --regime COLUMN (its labels name "
-            "columns, or --label says what they stand for)"
+            "columns, or --label says what they stand for; join a column per action into one of "
+            "labels such as tv+radio)"
         )
     questions += [
         f"What does the label {label!r} stand for? {spelled_meaning(label, 'COLUMN')}, or "

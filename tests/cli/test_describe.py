@@ -311,7 +311,7 @@ def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
     roles, _, text = described(frame, tmp_path, run)
     assert {*roles.values()} == {"outcome?", "unused"}
     assert "Which column says which actions were set in a row? --regime COLUMN" in text
-    assert "Which column says" in run(*next_command(text)).out
+    assert "; join a column per action into one" in run(*next_command(text)).out
 
 
 @pytest.mark.parametrize(
@@ -349,8 +349,8 @@ def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> Non
 
 
 def test_labels_are_explained_in_options(tmp_path, run) -> None:
-    trial().to_csv(tmp_path / "rows.csv", index=False)
-    command = ["describe", tmp_path / "rows.csv", "-y", "score", "-a", "drug_a,drug_b"]
+    trial().to_parquet(tmp_path / "rows.parquet")
+    command = ["describe", tmp_path / "rows.parquet", "-y", "score", "-a", "drug_a,drug_b"]
     command += ["-r", "study"]
     error = run(*command, code=console.UNUSABLE).err
     assert "'Registry' in row" in error

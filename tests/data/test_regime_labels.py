@@ -54,6 +54,7 @@ def test_case_counts_where_names_differ_by_case_only() -> None:
             "'control' in row 0 .did you mean 'observational'.*{'control': None} .None where",
         ),
         ("red, observational", "'red, observational' in row 0 .did you mean 'observational'"),
+        ("False", "row 0 .did you mean 'observational'.*; join a column per action .*'red.green'"),
         ("Xmas", "'Xmas' in row 0. Say what they stand for: labels={'Xmas': 'red'}"),
     ],
 )
