@@ -224,7 +224,7 @@ class _Proposer:
             free = [name not in (labels[text] or ()) for text in texts]
             codes = self._codes(name)
             # A single row holds everything.
-            return len(set(codes[cells])) == 1 < min(cells.sum(), len(set(codes[free])))
+            return len(set(codes[cells])) == 1 < min(int(cells.sum()), len(set(codes[free])))
 
         return tuple(dict.fromkeys([*own, *(filter(is_held, actions) if own else ())]))
 

@@ -69,9 +69,8 @@ def test_summary_of_data_as_text_and_json(data) -> None:
     unidentified = bi.report_identification(data.only([], ["red"]))
     assert unidentified.problems[0].startswith("the joint effect is not")
     assert json.loads(unidentified.to_json())["identified"] is False
-    assert list(unidentified.sections) == [
-        "Regimes", "Certificates", "Support", "Assumptions", "Problems",
-    ]  # fmt: skip
+    titles = ["Regimes", "Certificates", "Support", "Assumptions", "Problems"]
+    assert list(unidentified.sections) == titles
     text = " ".join(str(unidentified).split())
     assert "do(red, green) is not identified: green was never set." in text
     assert "do(red) is identified: in the data." in text
@@ -104,24 +103,16 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
 
 def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "drug": rng.choice(["off", "low", "high"], size=90),
-            "dose": rng.choice([1.0, 2.0, 5.0], size=90),
-            "y": rng.normal(size=90),
-            "regime": ["", "drug", "dose"] * 30,
-        }
-    )
+    frame = pd.DataFrame({"drug": rng.choice(["off", "low", "high"], size=90)})
+    frame["dose"], frame["y"] = rng.choice([1.0, 2.0, 5.0], size=90), rng.normal(size=90)
+    frame["regime"] = ["", "drug", "dose"] * 30
     frame.loc[frame["regime"] != "drug", "drug"] = "off"
     frame.loc[0, "drug"] = "low"
     rows = bi.RegimeData.from_frame(frame, ["drug", "dose"], "y", "regime")
     report = summarise_data(rows, support=False)
     levels = report.tree["regimes"]["levels"]
-    assert levels.sel(action="drug").values.tolist() == [
-        "'low', 'off'",
-        "'high', 'low', 'off'",
-        "'off'",
-    ]
+    drug = ["'low', 'off'", "'high', 'low', 'off'", "'off'"]
+    assert levels.sel(action="drug").values.tolist() == drug
     assert set(levels.sel(action="dose").values) == {""}
     assert "30 rows, drug at 'low', 'off', dose at 1 to 5" in str(report)
     assert "30 rows, drug at 'high', 'low', 'off'\n" in str(report)

@@ -78,26 +78,20 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
 
 def test_units_and_their_times_are_proposed(tmp_path, run) -> None:
     frame = marketing()[0]
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    words = next_command(run("describe", tmp_path / "rows.csv").out)
+    words = next_command(described(frame, tmp_path, run)[2])
     assert words[words.index("--unit") + 1] in frame.columns
     assert words[words.index("--time") + 1] == "Week commencing"
     # Negative control: weeks that occur twice in a region.
     twice = pd.concat([frame, frame.assign(Sales=frame["Sales"] + 1)])
-    twice.to_csv(tmp_path / "rows.csv", index=False)
-    assert "--time" not in next_command(run("describe", tmp_path / "rows.csv").out)
+    assert "--time" not in next_command(described(twice, tmp_path, run)[2])
 
 
 def test_unknown_texts_in_numbers_are_asked_about_and_answered(tmp_path, run, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame, _ = marketing()
     doses = np.array(["none", "5 mg", "10mg", "10 mg"], dtype=object)
-    texts = frame.assign(
-        **{
-            "Sales": [f"£{value:,.2f}" for value in frame["Sales"]],
-            "Radio spend, net": doses[(frame["Radio spend, net"] // 5).clip(upper=3).astype(int)],
-        }
-    )
+    texts = frame.assign(Sales=[f"£{value:,.2f}" for value in frame["Sales"]])
+    texts["Radio spend, net"] = doses[(frame["Radio spend, net"] // 5).clip(upper=3).astype(int)]
     texts.loc[[7, 95, 400], "Sales"] = "lost, sorry"
     texts.to_csv("rows.csv", index=False)
     described = run("describe", "rows.csv").out
@@ -228,8 +222,7 @@ def test_lines_fit_into_a_narrow_terminal(tmp_path, run, monkeypatch) -> None:
 
 def test_the_next_command_has_the_levels_that_are_advised(tmp_path, run) -> None:
     frame = trial().assign(drug_b=np.random.default_rng(0).choice([0, 5, 10], 900))
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    fit = next_command(run(*next_command(run("describe", tmp_path / "rows.csv").out)).out)
+    fit = next_command(run(*next_command(described(frame, tmp_path, run)[2])).out)
     assert fit[fit.index("--levels") + 1] == "drug_b"
 
 

@@ -204,10 +204,8 @@ def test_tables_keep_their_kind() -> None:
         "regime": ["NA", "1", ""],
     }
     frame, other = pd.DataFrame(columns, index=[4, 5, 6]), pl.DataFrame(columns)
-    for source, kind in (
-        (frame, pd.DataFrame), (other, pl.DataFrame), (other.lazy(), pl.DataFrame),
-        (other.to_arrow(), pa.Table),
-    ):  # fmt: skip
+    kinds = (frame, pd.DataFrame), (other, pl.DataFrame), (other.lazy(), pl.DataFrame)
+    for source, kind in (*kinds, (other.to_arrow(), pa.Table)):
         with pytest.warns(bi.DataWarning, match="'tv': '€1,234.5' read as 1234.5, 2 cells such as"):
             out = bi.clean(source)
         assert type(out) is kind

@@ -12,7 +12,7 @@ from bayes_intgen.data.files import read_table
 ROWS = {"Region": ["North", "South", "South"], "TV": [1.5, 2.0, 3.25], "Sales": [10, 20, 40],
         "Test": ["tv", "", "tv"]}  # fmt: skip
 LINES = ["North;1,5;10;tv", "South;2;20;", "South;3,25;40;tv"]
-NAMES = "Region;TV;Sales;Test"
+NAMES, TOTAL = "Region;TV;Sales;Test", "Total:;6,75;70;"
 
 
 def lines(*before: str, rows=LINES, after=()) -> bytes:
@@ -34,12 +34,9 @@ MESSY = {
     "short titles": (lines("Report", "Created: 2024", "", NAMES), "lines 1 ('Report') and 2 ("),
     "groups": (lines(";Spend;Result;", NAMES), "line 1 ('Spend') left out; 'TV'"),
     "units": (lines(NAMES, ";kEUR;pcs;"), "line 2 ('kEUR') left out; 'TV'"),
-    "totals": (
-        lines(NAMES, after=["Total:;6,75;70;"]),
-        "; the last line ('Total:') left out; 'TV'",
-    ),
+    "totals": (lines(NAMES, after=[TOTAL]), "; the last line ('Total:') left out; 'TV'"),
     "footers": (
-        lines(NAMES, after=["Total:;6,75;70;", '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
+        lines(NAMES, after=[TOTAL, '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
         "; the last lines ('Total:', '3 \"shops\"', '01.02.2024') left out; 'TV'",
     ),
     "names again": (

@@ -102,11 +102,8 @@ def test_given_values_beyond_the_data_warn(fit, frame) -> None:
 def test_between_group_standard_deviations(fit) -> None:
     between = between_groups(fit)
     columns = [between[name].to_numpy().tolist() for name in ("grouping", "kind", "action")]
-    assert set(zip(*columns, strict=True)) == {
-        ("region", "levels", ""),
-        ("region", "slopes", "tv"),
-        ("patient", "levels", ""),
-    }
+    every = {("region", "levels", ""), ("region", "slopes", "tv"), ("patient", "levels", "")}
+    assert set(zip(*columns, strict=True)) == every
     region, patient = (
         between.isel(effect=(between["grouping"] == name) & (between["kind"] == "levels")).squeeze()
         for name in ("region", "patient")
