@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from threading import Lock
 from typing import Any
 
@@ -38,7 +39,8 @@ def in_threads[S, T](function: Callable[[S], T], items: Iterable[S]) -> Iterator
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            # Messages are in the words of the interface in use.
+            waiting.append(pool.submit(copy_context().run, function, item))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -44,7 +44,7 @@ from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.text.formats import shorter_number
-from bayes_intgen.text.messages import option, spoken
+from bayes_intgen.text.messages import first_few, option, spoken
 
 # Maximum correlation of actions with distinguishable effects.
 MAX_CORRELATION = 0.999
@@ -253,8 +253,8 @@ def _outside_experiments(rows: Rows) -> Iterator[str]:
 
 
 def _unsupported_settings(rows: Rows) -> Iterator[str]:
-    """Actions whose settings do not support the joint effect, as few regimes reach them."""
-    sample, count = rows.sample(SUMMARY_ROWS), len(rows.names)
+    """Actions whose settings do not support the joint effect, in one sentence."""
+    sample, count, found = rows.sample(SUMMARY_ROWS), len(rows.names), list[str]()
     # Without a graph an action may depend on every other, so all conditions are the same.
     reference = sample.reference_rows()
     for k, was_set in enumerate(sample.intervened.T):
@@ -267,9 +267,11 @@ def _unsupported_settings(rows: Rows) -> Iterator[str]:
         reached = reference.covers(points, (k,))
         share = separates(reference.masks, reached, (True,) * count, range(count)).mean()
         if share < MIN_COVERED_SHARE:
-            yield (
-                f"{rows.names[k]}: {1 - share:.0%} of the values to which it was set do not "
-                "support the joint effect: too few regimes reach them. Observe the action there "
-                "without setting it, or say that it moves no other action: "
-                + option("graph", "{...}", command="--graph CHILD=PARENT")
-            )
+            found.append(f"{rows.names[k]}: {1 - share:.0%}")
+    if found:
+        none = option("bi.models.additive(graph={})", command="`bayes-intgen fit --graph none`")
+        yield (
+            f"{first_few(found)} of the values to which it was set do not support the joint "
+            "effect: too few regimes reach them. Observe the action there without setting it or, "
+            f"if no action moves another, fit with {none}"
+        )

@@ -186,7 +186,10 @@ def summarise_data(
     settings = settings_of(names, sample.actions, sample.intervened, sample.categories)
     questions = question_table(data.regimes, reference, settings, sample.strata(), verdict_at)
     found = findings((of_regimes, of_rows, of_copies), data)
-    check = option("bi.check(data, model)", command="`bayes-intgen check`")
+    check = option(
+        "bi.check(data, model)",
+        command="`bayes-intgen check` with the file and the options of the next command, but -o",
+    )
     problems = tuple(spoken(finding.text) for finding in found)
     sections = {
         "Columns": note_lines(columns),

@@ -261,8 +261,9 @@ def fit(
         question = command("effect", output, "--set", spelled_point(default_point(posterior)))
         cells = words_of_cells(parsing.parse_cells(columns.cell))
         page = command("report", output, "--data", data, *cells, "-o", output.with_suffix(".html"))
+        test = command("check", data, *columns.words(), *options.words())
         # A pipe is read once.
-        log("\n  ".join(["Next:", question, *([] if data in INPUTS else [page])]))
+        log("\n  ".join(["Next:", *([question] if data in INPUTS else [test, question, page])]))
     doubtful = any(issubclass(warning.category, SamplingWarning) for warning in found)
     return DOUBTFUL if strict and doubtful else DONE
 

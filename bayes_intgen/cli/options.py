@@ -44,9 +44,36 @@ Pairs = Annotated[Texts, Parameter(allow_leading_hyphen=True)]
 REGIME = "regime"
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of several commands."""
+
+    def words(self) -> list[str]:
+        """Options that are not the defaults, for a command to run next.
+
+        Examples
+        --------
+        >>> Columns("sales", ["tv", "radio"], label=["BAU="], missing=["drop"]).words()
+        ['--outcome', 'sales', '--actions', 'tv,radio', '--label', 'BAU=', '--missing', 'drop']
+        """
+        words = []
+        for own in fields(self):
+            option, value = f"--{own.name.replace('_', '-')}", getattr(self, own.name)
+            if value is True:
+                words.append(option)
+            elif value and value != own.default:
+                texts = [value] if isinstance(value, str) else value
+                # Names that contain commas need an option each.
+                apart = [text for text in texts if "," in text or own.name in ("label", "cell")]
+                together = ",".join(text for text in texts if text not in apart)
+                for text in filter(None, [together, *apart]):
+                    words += [option, text]
+        return words
+
+
 @Parameter(name="*", group=Group("Columns", sort_key=10))
 @dataclass(frozen=True)
-class Columns:
+class Columns(Options):
     """Columns of a file of rows.
 
     Attributes
@@ -142,29 +169,6 @@ class Columns:
         )  # fmt: skip
         return rows.with_group_means() if self.group_means else rows
 
-    def words(self) -> list[str]:
-        """Options that name these columns, for a command to run next.
-
-        Examples
-        --------
-        >>> Columns("sales", ["tv", "radio"], label=["BAU="], missing=["drop"]).words()
-        ['--outcome', 'sales', '--actions', 'tv,radio', '--label', 'BAU=', '--missing', 'drop']
-        """
-        words = []
-        for own in fields(self):
-            option, value = f"--{own.name.replace('_', '-')}", getattr(self, own.name)
-            if value is True:
-                words.append(option)
-            elif isinstance(value, str):
-                words += [option, value]
-            elif value:
-                # Names that contain commas need an option each.
-                apart = [text for text in value if "," in text or own.name in ("label", "cell")]
-                together = ",".join(text for text in value if text not in apart)
-                for text in filter(None, [together, *apart]):
-                    words += [option, text]
-        return words
-
 
 def load_fit(fit: Path) -> "Posterior":
     """Load a saved fit."""
@@ -239,7 +243,7 @@ class RowsOfFit:
 
 @Parameter(name="*", group=Group("Model", sort_key=20))
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(Options):
     """An additive or a multiplicative model.
 
     Attributes

@@ -7,6 +7,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayes_intgen.cli.options import REGIME, Columns
 from bayes_intgen.cli.parsing import parse_cells, parse_labels
 from bayes_intgen.data.cells import Question, by_answer, open_questions, words_of_cells
@@ -15,6 +17,8 @@ from bayes_intgen.data.files import INPUTS, is_streamed, kind_of, read_table
 from bayes_intgen.data.missing import MissingCells, words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
+from bayes_intgen.data.tables import has_levels, levels_of_column, numeric_column
+from bayes_intgen.errors import DataError
 from bayes_intgen.text.formats import align_columns, line_width, to_json
 from bayes_intgen.text.messages import first_few
 
@@ -102,8 +106,13 @@ def explained(data: Path, source: Path, columns: Columns) -> Explanation:
         proposal = _proposal(table, columns)
     title = f"Columns of {data} ({'first ' * head}{len(table):,} rows), with proposed roles (?)"
     groups = proposal.columns("group")
-    asked = by_answer(own for own in open_questions(table) if own.column not in groups)[:MAX_ASKED]
-    others = _questions(proposal)
+    actions, outcomes = proposal.columns("action"), proposal.columns("outcome")
+    opened = open_questions(table, actions, outcomes)
+    asked = by_answer(own for own in opened if own.column not in (*groups, *regime))[:MAX_ASKED]
+    of_cells = {own.column for own in opened}
+    unread = [_refusal(table, name, name in outcomes) for name in (*actions, *outcomes)
+              if name not in of_cells]  # fmt: skip
+    others = [*filter(None, unread), *_questions(proposal)]
     questions = [f"How is {where} read? {own}" for where, own in asked] + others
     completed = _completed(columns, proposal, answered=not questions)
     advice = "Add the answers." if questions else "Check what is proposed (?)."
@@ -177,7 +186,8 @@ def _questions(proposal: Proposal) -> list[str]:
     if not proposal.columns("regime"):
         questions.append(
             "Which column says which actions were set in a row? --regime COLUMN (its labels name "
-            "columns, or --label says what they stand for)"
+            "columns, or --label says what they stand for; join a column per action into one of "
+            "labels such as tv+radio)"
         )
     questions += [
         f"What does the label {label!r} stand for? {spelled_meaning(label, 'COLUMN')}, or "
@@ -187,6 +197,18 @@ def _questions(proposal: Proposal) -> list[str]:
     if proposal.columns("regime") and not proposal.columns("action") and not proposal.open_labels:
         questions.append("Which columns are actions? No label names one. --actions COLUMN,COLUMN")
     return questions
+
+
+def _refusal(table: "nw.DataFrame[Any]", name: str, numbers: bool) -> str:
+    """Why a column cannot be read as numbers, or as levels if it may be these; perhaps empty."""
+    try:
+        if numbers or not has_levels(table, name):
+            numeric_column(table, name, DataError)
+        else:
+            levels_of_column(table, name, np.arange(len(table))).categories(name)
+    except DataError as error:
+        return f"{str(error)[0].upper()}{str(error)[1:]}"
+    return ""
 
 
 def _completed(columns: Columns, proposal: Proposal, answered: bool) -> Columns:

@@ -6,6 +6,7 @@ it stays text, and the choice is a question to the user.
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -30,13 +31,14 @@ MISSING_VALUES = MISSING_TEXTS | {
     *("-", "--", "\u2013", "\u2014", ".", "..", "...", "?", "na", "n.a.", "N.A.", "k.A.", "k. A."),
     *("#DIV/0!", "#VALUE!", "#WERT!", "#REF!", "#BEZUG!", "#NAME?", "#NUM!", "#ZAHL!"),
 }
-# Words for missing cells, in any case, in columns of numbers or dates; and words that may be zeros.
+# Words for missing cells, in any case, in columns of numbers or dates; and for numbers.
 MISSING_WORDS = {text.casefold() for text in MISSING_VALUES - {"None"}} | {
     "unk", "unknown", "missing", "nd", "n.d.", "n/d", "nr", "n.r.", "no data", "not available",
     "not known", "not done", "not measured", "not reported", "not recorded", "not determined",
     "unbekannt", "fehlt", "keine angabe", "keine daten", "nicht bekannt", "nicht erhoben", "n.v.",
 }  # fmt: skip
-ZERO_WORDS = frozenset(["none", "no", "nil", "kein", "keine"])
+WORDS = dict.fromkeys(["none", "no", "n", "nil", "nein", "kein", "keine", "placebo"], "0")
+WORDS |= dict.fromkeys(["yes", "y", "ja", "j"], "1")
 # Cells of signs only, other than those of currencies: accounts have "$ -" for zero.
 SIGNS = re.compile(r"[^\w€$£¥₹]+|_+")
 BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
@@ -147,7 +149,7 @@ def by_answer(questions: Iterable[Question]) -> list[tuple[str, Question]]:
     """The columns that need one answer, and its question, for each answer that is needed."""
     alike: dict[tuple[str, str], list[Question]] = {}
     for question in questions:
-        key = question.option, question.cell if question.option == "cells" else ""
+        key = question.option, question.cell.casefold() if question.option == "cells" else ""
         alike.setdefault(key, []).append(question)
     return [
         (f"{first.column!r}" + f" (and {len(more)} more)" * bool(more), first)
@@ -257,7 +259,7 @@ def reading_of(texts: Sequence[str]) -> Reading:
     {',': [13.125, 800], '.': [13125, 800]}
     >>> reading_of(["€13,125.50", "€800"]).values
     {'.': [13125.5, 800]}
-    >>> reading_of(["10 mg", "1 g"]).reason
+    >>> reading_of(["10 mg", "5MG", "1 g"]).reason
     "units 'mg' and 'g'"
     """
     similar = Reading()
@@ -378,6 +380,12 @@ def _readings(
     readings, used = {}, set()
     for name, own in texts.items():
         answered = [stand_for.get(text.casefold(), text) for text in own]
+        unit = reading_of(present_texts(answered)).unit if answered != own else ""
+        # Numbers that are said without a unit have that of the others.
+        answered = [
+            f"{to} {unit}".strip() if to != text and SIMPLE.fullmatch(to) else to
+            for text, to in zip(own, answered, strict=True)
+        ]
         meant[name], readings[name] = answered, reading_of(present_texts(answered))
         if readings[name].kind != "text":
             used |= {text.casefold() for text in own}
@@ -394,8 +402,12 @@ def _readings(
     return meant, readings
 
 
-def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
+def open_questions(
+    table: "nw.DataFrame[Any]", actions: Collection[str] = (), outcomes: Collection[str] = ()
+) -> list[Question]:
     """Questions of how to read columns of text that may be numbers or dates.
+
+    Texts that could be levels are asked about in ``actions`` only, and all in ``outcomes``.
 
     Examples
     --------
@@ -408,7 +420,12 @@ def open_questions(table: "nw.DataFrame[Any]") -> list[Question]:
         if table[name].dtype in (nw.String, nw.Object):
             cells = table[name].drop_nulls().unique(maintain_order=True).to_list()
             texts = present_texts(cells) if all(isinstance(cell, str) for cell in cells) else []
-            questions += _questions(name, texts, reading_of(texts))
+            reading = reading_of(texts)
+            if name in outcomes and reading.kind == "text":
+                reading = Reading("numbers", odd=_distinct(texts))
+            if name in {*actions, *outcomes} and len(reading.odd) <= MAX_ODD:
+                reading = reading._replace(asks=bool(reading.odd))
+            questions += _questions(name, texts, reading)
     return questions
 
 
@@ -432,7 +449,7 @@ def remedy_of_text(column: str, texts: Sequence[str]) -> str:
         return f" with two readings; {converts}: {_questions(column, texts, reading)[0]}"
     if reading.values:
         return f" that reads as {reading.kind}; {converts}"
-    if reading.odd:
+    if 0 < len(reading.odd) <= MAX_ODD:
         more = f" and {len(reading.odd) - 1} more such texts" if len(reading.odd) > 1 else ""
         question = _questions(column, texts, reading._replace(asks=True))[0]
         return f", but {question.in_words()}{more}"
@@ -443,6 +460,11 @@ def present_texts(texts: Iterable[str]) -> list[str]:
     """Distinct texts without blanks around them, except markers of missing cells."""
     stripped = dict.fromkeys(str(text).strip() for text in texts)
     return [text for text in stripped if not is_missing(text)]
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    """Texts that differ in more than case, each as it occurs last."""
+    return tuple({text.casefold(): text for text in texts}.values())
 
 
 def is_missing(text: str) -> bool:
@@ -461,16 +483,14 @@ def _questions(column: str, texts: Sequence[str], reading: Reading) -> tuple[Que
     """Questions to a column that is open, or whose odd texts may be missing cells or zeros."""
     if reading.asks:
         kind = reading.kind.removesuffix("s")
-        missing = {"": "missing"}
+        missing, in_unit = {"": "missing"}, f" in {reading.unit}" * bool(reading.unit)
+        unknown = {**missing, kind.upper(): f"a {kind}{in_unit}"}
+        known = WORDS if reading.kind == "numbers" else {}
+        zero_or_one = [known.get(text.casefold()) for text in reading.odd]
         return tuple(
-            Question(
-                column, text,
-                {"0": "0", **missing} if reading.kind == "numbers" and text.casefold() in ZERO_WORDS
-                else {**missing, kind.upper(): f"a {kind}"},
-                "cells",
-            )
-            for text in reading.odd
-        )  # fmt: skip
+            Question(column, text, {word: word, **missing} if word else unknown, "cells")
+            for text, word in zip(reading.odd, zero_or_one, strict=True)
+        )
     if not reading.is_open:
         return ()
     rows = zip(*reading.values.values(), strict=True)
@@ -597,20 +617,19 @@ def _read(kind: str, texts: Sequence[str], answers: Iterable[str]) -> Reading:
         "dates": (_date_in, dict.get, _about_dates),
     }
     find, value, about = readers[kind]
-    found = [find(text) for text in texts]
-    odd = tuple(text for text, own in zip(texts, found, strict=True) if own is None)
-    if 2 * len(odd) >= len(texts):
+    known = {text: own for text in texts if (own := find(text)) is not None}
+    unknown = [text for text in texts if text not in known]
+    if 2 * len(unknown) >= len(texts):
         return Reading()
-    if odd:
-        have_units = kind == "numbers" and any(number.unit for number in found if number)
-        zeros = have_units and all(text.casefold() in ZERO_WORDS for text in odd)
-        asks = len(odd) <= MAX_ODD and (zeros or len(texts) > MAX_NUMBERS_AS_TEXT)
-        reason = f"{odd[0]!r} is not a {kind.removesuffix('s')}"
-        return Reading(kind, reason=reason, odd=odd, asks=asks)
-    reading: Reading = about(texts, found)
+    reading: Reading = about([*known], [*known.values()])
+    if odd := _distinct([*unknown, *reading.odd]):
+        few = len(odd) <= MAX_ODD and 2 * len(odd) < len(texts)
+        asks = few and (reading.unit != "" or len(texts) > MAX_NUMBERS_AS_TEXT)
+        reason = f"{odd[0]!r} is not a {kind.removesuffix('s')}" if unknown else reading.reason
+        return Reading(kind, unit=reading.unit, reason=reason, odd=odd, asks=asks)
     if reading.reason:
         return reading
-    values = {answer: [value(own, answer) for own in found] for answer in answers}
+    values = {answer: [value(own, answer) for own in known.values()] for answer in answers}
     usable = {answer: own for answer, own in values.items() if None not in own}
     if usable:
         return reading._replace(values=usable)
@@ -621,17 +640,23 @@ def _read(kind: str, texts: Sequence[str], answers: Iterable[str]) -> Reading:
 
 def _about_numbers(texts: Sequence[str], numbers: Sequence[_Number]) -> Reading:
     """Unit and decimal mark of numbers, or the reason why they are of several kinds."""
-    units = [*dict.fromkeys(number.unit for number in numbers)]
-    several = [unit for unit in units if unit]
-    if len(several) > 1:
-        return Reading("numbers", reason=f"units {quoted(several[:2]).replace(', ', ' and ')}")
+    units = {number.unit.casefold(): number.unit for number in reversed(numbers) if number.unit}
+    several = [*reversed(units.values())]
+    # A zero needs no unit.
+    own = {
+        text: number.unit.casefold()
+        for text, number in zip(texts, numbers, strict=True)
+        if number.unit or number.digits.strip("0.,")
+    }
+    usual = Counter(own.values()).most_common(1)[0][0] if own else ""
     # 0.3 beside 30%, or 800 beside 13k, may be in another unit; amounts without a currency are not.
-    if len(units) > 1 and not re.fullmatch(CURRENCY, several[0]):
-        bare = [
-            t for t, n in zip(texts, numbers, strict=True) if not n.unit and n.digits.strip("0.,")
-        ]
-        if bare:
-            return Reading("numbers", reason=f"{bare[0]!r} has no unit, others have {several[0]!r}")
+    is_money = len(units) == 1 and re.fullmatch(CURRENCY, several[0])
+    if odd := () if is_money else tuple(text for text, unit in own.items() if unit != usual):
+        bare = next((text for text, unit in own.items() if not unit), "")
+        reason = f"units {quoted(several[:2]).replace(', ', ' and ')}"
+        if len(several) == 1:
+            reason = f"{bare!r} has no unit, others have {several[0]!r}"
+        return Reading("numbers", unit=units.get(usual, ""), reason=reason, odd=odd)
     digits = [number.digits for number in numbers]
     # Programs write 1.125 beside 2, but would not end 1.130 with a zero.
     sure = any("," in own or re.search("[.].*0$", own) for own in digits)

@@ -1,5 +1,6 @@
 """Explanation of a table: the role and content of each column."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -164,17 +165,19 @@ def _content(present: nw.Series[Any], such: str) -> tuple[str, str, int]:
         kind = "booleans"
     if count == 1:
         return "constant", f"{kind}, always {listed(distinct)}", count
+    reason = ""
     if kind == "text":
         reading = reading_of(present_texts(texts))
         if reading.values and reading.kind == "dates":
             return "dates", f"dates written as text, {such}", count
-        if reading.values or reading.asks:
+        reason = f"; {reading.reason}" * bool(reading.reason)
+        if reading.values or reading.asks or (reason and count > max(MAX_LEVELS, len(cells) // 2)):
             return "text", f"text {such}{remedy_of_text(present.name, texts)}", count
     if count <= MAX_LEVELS:
         values = "two values" if count == 2 else f"{count} values"
-        return "levels", f"{kind} with {values}, {listed(distinct)}", count
+        return "levels", f"{kind} with {values}, {listed(distinct)}{reason}", count
     repeated = 2 * count <= len(cells)
-    return "names" if repeated else "other", f"{kind} with {count:,} values, {such}", count
+    return "names" if repeated else "other", f"{kind} with {count:,} values, {such}{reason}", count
 
 
 def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
@@ -186,6 +189,14 @@ def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
     text = f"two numbers, {_spelled(low)} and {_spelled(high)}"
     if distinct > 2:
         text = f"{'whole ' * are_whole}numbers from {_spelled(low)} to {_spelled(high)}"
+    for code in (low, high):
+        others = values[values != code]
+        # Programs write nines for missing cells, far from all others.
+        is_code = (
+            re.fullmatch("-?9{2,}", f"{code:.0f}") and np.ptp(others) < abs(others - code).min()
+        )
+        if is_code and len(values) - len(others) > 1:
+            text += f"; {code:.0f} may be a missing cell (of text files: --cell {code:.0f}=)"
     return "whole" if are_whole else "number", text, distinct
 
 

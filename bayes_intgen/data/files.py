@@ -65,7 +65,7 @@ def kind_of(source: Path) -> str:
             return kind
     raise DataError(
         f"{source} has an unknown ending {ending!r}; the endings are "
-        f"{', '.join((*TEXT, *PARQUET, *ARROW))}"
+        f"{', '.join((*TEXT, *PARQUET, *ARROW))}: save the table as CSV or Parquet"
     )
 
 

@@ -223,7 +223,8 @@ class _Proposer:
         def is_held(name: str) -> bool:
             free = [name not in (labels[text] or ()) for text in texts]
             codes = self._codes(name)
-            return len(set(codes[cells])) == 1 < len(set(codes[free]))
+            # A single row holds everything.
+            return len(set(codes[cells])) == 1 < min(int(cells.sum()), len(set(codes[free])))
 
         return tuple(dict.fromkeys([*own, *(filter(is_held, actions) if own else ())]))
 

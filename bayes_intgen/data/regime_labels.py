@@ -37,6 +37,10 @@ NOTHING_SET = re.compile(
     r"bau|usual|none|no|nothing|control\w*|histor\w*|observ\w*|regist\w*|baseline|normal\w*|routine|"
     r"without|not|non|excl\w*|off|kein\w*|ohne|nichts|kontroll\w*|aus"
 )
+# Labels of a column about one action.
+FLAGS = frozenset(["false", "true", "0", "1"])
+# Words of labels that name an action which may not have been set, or not yet.
+NOT_THEN = re.compile(r"pre|post|before|after|cancel\w*|plan\w*|vor|nach|abgesagt|geplant\w*")
 # Minimum number of letters with which two words begin alike, such as "Radiotest" and "Radiospots".
 MIN_LETTERS = 4
 
@@ -206,12 +210,15 @@ def _refusal(unknown: Mapping[str, tuple[str, int]], reader: LabelReader, column
     examples = dict([*known.items()][:2]) or {next(iter(unknown)): reader.names[0]}
     python = {label: actions or None for label, actions in examples.items()}
     typed = " ".join(spelled_meaning(label, actions) for label, actions in examples.items())
+    joined = SEPARATOR.join(reader.names[:2])
+    several = f"; join a column per action into labels such as {joined!r}"
+    are_flags = len(reader.names) > 1 and FLAGS.issuperset(map(str.casefold, unknown))
     remedy = option("labels", repr(python), command=typed)
     nothing = option("None", command="nothing")
     return (
         f"column {column!r} has labels that name no action: {first_few(shown)}. Say what they "
         f"stand for: {remedy} ({nothing} where no action was set); the actions are "
-        f"{quoted(reader.names)}"
+        f"{quoted(reader.names)}{several * are_flags}"
     )
 
 
@@ -228,7 +235,8 @@ def spelled_meaning(label: str, actions: str) -> str:
 
 def _guess(label: str, part: str, reader: LabelReader) -> str | None:
     """What an unknown label may mean, as a label that can be read; None without an idea."""
-    if get_close_matches(part.casefold(), [OBSERVATIONAL], cutoff=0.7):
+    is_no = part.casefold() in ("false", "0")
+    if is_no or get_close_matches(part.casefold(), [OBSERVATIONAL], cutoff=0.7):
         return ""
     folded = {name.casefold(): name for name in reader.names}
     for close in get_close_matches(part.casefold(), folded, n=1):
@@ -245,16 +253,20 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
 
     Words are compared regardless of case, and by their first letters. Parts of a label that are
     joined by +, & or commas are read one by one if all can be. None if nothing fits, if several
-    actions fit equally well, or if a part that is joined by + or & does not fit.
+    actions fit equally well, if a part that is joined by + or & does not fit, or if the label is
+    about another time.
 
     Examples
     --------
     >>> names = ["TV spend", "Radio spend", "Revenue"]
     >>> [meaning_of(text, names) for text in ("TV geo test (spring)", "Radiotest", "BAU", "spend")]
     [('TV spend',), ('Radio spend',), (), None]
-    >>> [meaning_of(text, names) for text in ("TV & radio", "TV + posters", "without TV")]
-    [('TV spend', 'Radio spend'), None, None]
+    >>> [meaning_of(text, names) for text in ("TV & radio", "TV + posters", "without TV", "pre TV")]
+    [('TV spend', 'Radio spend'), None, None, None]
     """
+    of_names = {word for name in names for word in words_of(name)}
+    if any(map(NOT_THEN.fullmatch, {*words_of(label)} - of_names)):
+        return None
     parts = [_best_match(part, names) for part in re.split(r"[+&,]", label)]
     if len(parts) > 1 and None not in parts and len({*parts}) == len(parts):
         return tuple(name for name in parts if name is not None)

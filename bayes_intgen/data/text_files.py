@@ -26,6 +26,7 @@ import pandas as pd
 from bayes_intgen.data.cells import (
     MISSING,
     MISSING_VALUES,
+    PLAIN_NUMBER,
     CleanedColumn,
     Question,
     by_answer,
@@ -430,6 +431,11 @@ def _layout(text: str, separator: str) -> _Layout:
     for _ in range(first):
         next(reader)
     rows = text[sum(map(len, first_lines[: reader.line_num])) :]
+    # Tables that were put together repeat the line of names.
+    named_by = f"\n{first_lines[used[-1]]}"
+    if count := named_by.endswith("\n") and separator in named_by and rows.count(named_by):
+        rows = rows.replace(named_by, "\n")
+        notes.append(f"{count} line{'s' * (count > 1)} with the names again left out")
     return _Layout(separator, names, rows, tuple(notes))
 
 
@@ -547,17 +553,21 @@ def _read_rows(
             )  # fmt: skip
 
     # In the column of regimes, where an action may be called "NA", only empty cells are missing.
-    markers = [text for text in MISSING if text not in (answers.get("cells") or ())]
+    cells = answers.get("cells") or ()
+    markers = [text for text in MISSING if text not in cells]
     absent = {name: [""] if name == regime else markers for name in names}
     frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
     last = frame.last_valid_index()
     frame = frame.iloc[: 0 if last is None else int(last) + 1]
     sample = parsed(dtype=str, nrows=SAMPLE_ROWS)
     doubts = {n: _doubt(frame[n], sample[n]) for n in names if n != regime and len(frame)}
-    doubtful = [name for name, doubt in doubts.items() if doubt]
-    texts = parsed(dtype=str, usecols=doubtful) if doubtful else frame
+    codes = {text: float(text) for text in cells if PLAIN_NUMBER.fullmatch(text)}
+    doubtful = [n for n, own in doubts.items() if own or frame[n].isin(codes.values()).any()]
+    texts = (parsed(dtype=str, usecols=doubtful) if doubtful else frame[[]]).iloc[: len(frame)]
+    for text, value in codes.items():
+        texts = texts.mask(frame[doubtful] == value, text)
     converted, read = read_columns(
-        {name: texts[name].iloc[: len(frame)] for name in doubtful},
+        dict(texts.items()),
         evidence={"."} if False in doubts.values() else (),
         convention=CONVENTIONS.get(separator, ()),
         **answers,

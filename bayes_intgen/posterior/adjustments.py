@@ -99,7 +99,7 @@ def between_groups(posterior: PosteriorDraws) -> xr.Dataset:
             sd = draws_of_scale(tree, term.name)
             if not action and (usual := terms.columns.get(f"usual({grouping})")):
                 coefficients = tree["coefficients"].dataset["coefficients"].values[..., usual]
-                sd = np.sqrt(sd**2 + (coefficients**2).sum(axis=-1))
+                sd, estimate = np.sqrt(sd**2 + (coefficients**2).sum(axis=-1)), "posterior"
             found.append((sd, grouping, action, estimate))
     effects = terms.random_effects
     if effects is not None:

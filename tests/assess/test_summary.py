@@ -69,9 +69,8 @@ def test_summary_of_data_as_text_and_json(data) -> None:
     unidentified = bi.report_identification(data.only([], ["red"]))
     assert unidentified.problems[0].startswith("the joint effect is not")
     assert json.loads(unidentified.to_json())["identified"] is False
-    assert list(unidentified.sections) == [
-        "Regimes", "Certificates", "Support", "Assumptions", "Problems",
-    ]  # fmt: skip
+    titles = ["Regimes", "Certificates", "Support", "Assumptions", "Problems"]
+    assert list(unidentified.sections) == titles
     text = " ".join(str(unidentified).split())
     assert "do(red, green) is not identified: green was never set." in text
     assert "do(red) is identified: in the data." in text
@@ -95,6 +94,7 @@ def test_problems_of_regimes_and_ranges_are_listed() -> None:
     assert "coin: " not in text
     assert "coin has" not in text
     assert "wide: 100% of the values to which it was set do not support the joint effect" in text
+    assert "if no action moves another, fit with bi.models.additive(graph={})" in text
     same = np.stack([wide, wide * 2], axis=1)
     data = bi.RegimeData.from_arrays(same, rng.normal(size=125), intervened, ["one", "two"])
     text = "\n".join(summarise_data(data, support=False).problems)

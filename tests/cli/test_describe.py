@@ -61,7 +61,9 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
     words = next_command(described.out)
     assert words[:1] + words[-2:] == ["fit", "-o", "our sales.nc"]
     fitted = run(*words, "--method", "laplace", "--prior", "linear").err
-    effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-2:])
+    check, effect, report = (shlex.split(line)[1:] for line in fitted.splitlines()[-3:])
+    assert check == ["check", *words[1:-2], "--prior", "linear"]
+    assert "the file and the options of the next command, but -o" in " ".join(described.out.split())
     assert effect[:3] == ["effect", "our sales.nc", "--set"]
     run(*effect)
     point = json.dumps({"TV spend": 20, "Radio spend, net": 8})
@@ -76,26 +78,20 @@ def test_printed_commands_lead_from_a_file_to_the_answer(tmp_path, run, monkeypa
 
 def test_units_and_their_times_are_proposed(tmp_path, run) -> None:
     frame = marketing()[0]
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    words = next_command(run("describe", tmp_path / "rows.csv").out)
+    words = next_command(described(frame, tmp_path, run)[2])
     assert words[words.index("--unit") + 1] in frame.columns
     assert words[words.index("--time") + 1] == "Week commencing"
     # Negative control: weeks that occur twice in a region.
     twice = pd.concat([frame, frame.assign(Sales=frame["Sales"] + 1)])
-    twice.to_csv(tmp_path / "rows.csv", index=False)
-    assert "--time" not in next_command(run("describe", tmp_path / "rows.csv").out)
+    assert "--time" not in next_command(described(twice, tmp_path, run)[2])
 
 
 def test_unknown_texts_in_numbers_are_asked_about_and_answered(tmp_path, run, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     frame, _ = marketing()
     doses = np.array(["none", "5 mg", "10mg", "10 mg"], dtype=object)
-    texts = frame.assign(
-        **{
-            "Sales": [f"£{value:,.2f}" for value in frame["Sales"]],
-            "Radio spend, net": doses[(frame["Radio spend, net"] // 5).clip(upper=3).astype(int)],
-        }
-    )
+    texts = frame.assign(Sales=[f"£{value:,.2f}" for value in frame["Sales"]])
+    texts["Radio spend, net"] = doses[(frame["Radio spend, net"] // 5).clip(upper=3).astype(int)]
     texts.loc[[7, 95, 400], "Sales"] = "lost, sorry"
     texts.to_csv("rows.csv", index=False)
     described = run("describe", "rows.csv").out
@@ -202,9 +198,11 @@ def test_what_is_held_in_an_arm_was_set_there_too(tmp_path, run) -> None:
     patients = frame["patient"] % 2 == 0
     mono = (frame["study"] == "A-101") & patients
     frame.loc[mono, ["study", "drug_b"]] = ["Mono A", 0]
+    frame.loc[frame.index[frame["study"] == "B-202"][0], "study"] = "A once"
     text = described(frame, tmp_path, run)[2]
     assert "--label A-101=drug_a " in text
     assert "--label 'Mono A=drug_a+drug_b'" in text
+    assert "--label 'A once=drug_a'" in text
     # Negative control: a drug that nobody takes outside its trial is not held anywhere.
     frame.loc[frame["study"] != "B-202", "drug_b"] = 0
     assert "--label 'Mono A=drug_a' " in described(frame, tmp_path, run)[2]
@@ -224,8 +222,7 @@ def test_lines_fit_into_a_narrow_terminal(tmp_path, run, monkeypatch) -> None:
 
 def test_the_next_command_has_the_levels_that_are_advised(tmp_path, run) -> None:
     frame = trial().assign(drug_b=np.random.default_rng(0).choice([0, 5, 10], 900))
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    fit = next_command(run(*next_command(run("describe", tmp_path / "rows.csv").out)).out)
+    fit = next_command(run(*next_command(described(frame, tmp_path, run)[2])).out)
     assert fit[fit.index("--levels") + 1] == "drug_b"
 
 
@@ -268,12 +265,8 @@ def test_free_text_gets_no_role(tmp_path, run) -> None:
 
 
 def test_german_names_are_understood(tmp_path, run) -> None:
-    names = {
-        "drug_a": "Radioausgaben",
-        "drug_b": "Kino",
-        "score": "Erlös",
-        "patient": "Kundennummer",
-    }
+    names = {"drug_a": "Radioausgaben", "drug_b": "Kino", "score": "Erlös"}
+    names["patient"] = "Kundennummer"
     words = {"Registry": "Normalbetrieb", "A-101": "Radiotest", "B-202": "Kino-Test (Herbst)"}
     frame = trial().replace({"study": words}).rename(columns={**names, "study": "Versuch"})
     frame["Kundenname"] = "Kunde " + frame["Kundennummer"].astype(str)
@@ -311,17 +304,25 @@ def test_a_table_without_labels_gets_no_actions(tmp_path, run) -> None:
     roles, _, text = described(frame, tmp_path, run)
     assert {*roles.values()} == {"outcome?", "unused"}
     assert "Which column says which actions were set in a row? --regime COLUMN" in text
-    assert "Which column says" in run(*next_command(text)).out
+    assert "; join a column per action into one" in run(*next_command(text)).out
 
 
-@pytest.mark.parametrize("label", ["None", "-"])
-def test_labels_may_be_texts_of_missing_cells_or_start_with_a_hyphen(tmp_path, run, label) -> None:
-    frame = trial().replace({"study": {"Registry": label}})
-    _, _, text = described(frame, tmp_path, run)
-    assert f"--label {label}= " in text
-    shown = run(*next_command(text)).out
-    assert "do(drug_a)" in shown
-    assert "observational" in shown
+@pytest.mark.parametrize(
+    ("column", "cells", "asked"),
+    [
+        ("drug_b", ["10 mg", "5MG", "2 Mg", "Placebo"], "'Placebo' may be 0 (--cell Placebo=0) or"),
+        ("drug_b", ["1 g", "0.5 mg", "1.5 g"], "'0.5 mg' may be missing (--cell '0.5 mg=') or a "),
+        ("drug_b", ["10", "20", "40", "<5"], "'<5' may be missing (--cell '<5=') or a number (--c"),
+        ("drug_b", [*(f"{i}%" for i in range(50)), *"123456"], "'1' has no unit, others have '%'"),
+        ("score", ["yes", "Y", "No", "no"], "'yes' may be 1 (--cell yes=1) or missing (--cell y"),
+        ("score", ["low", "high"], "'low' may be missing (--cell low=) or a number (--cell low="),
+    ],
+)
+def test_cells_that_are_no_numbers_are_asked_about(column, cells, asked, tmp_path, run) -> None:
+    frame = trial().assign(**{column: np.resize(cells, 900)})
+    text = described(frame, tmp_path, run, "--outcome", "score")[2]
+    assert asked in text.split("\nQuestions\n")[1]
+    assert "--actions" not in next_command(text)
 
 
 def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> None:
@@ -341,23 +342,41 @@ def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> Non
 
 
 def test_labels_are_explained_in_options(tmp_path, run) -> None:
-    trial().to_csv(tmp_path / "rows.csv", index=False)
-    command = ["describe", tmp_path / "rows.csv", "-y", "score", "-a", "drug_a,drug_b"]
+    trial().to_parquet(tmp_path / "rows.parquet")
+    command = ["describe", tmp_path / "rows.parquet", "-y", "score", "-a", "drug_a,drug_b"]
     command += ["-r", "study"]
     error = run(*command, code=console.UNUSABLE).err
     assert "'Registry' in row" in error
     assert "--label B-202=drug_b" in error
     assert "(nothing where no action was set)" in error
-    for text, message in (
+    for words, message in (
         ("Registry", "--label 'Registry' is not label=action, such as 'TV test=tv', or BAU="),
-        (
-            "Registry=drug_c",
-            "'Registry' stands for an unknown action 'drug_c'; did you mean 'drug_",
-        ),
+        ("A-101=drug_c", "'A-101' stands for an unknown action 'drug_c'; did you mean 'drug_"),
+        ("Registry= Registry=drug_a", "'Registry' two meanings"),
     ):
-        assert message in run(*command, "--label", text, code=console.UNUSABLE).err
-    twice = ["--label", "Registry=", "--label", "Registry=drug_a"]
-    assert "'Registry' two meanings" in run(*command, *twice, code=console.UNUSABLE).err
+        labels = [word for label in words.split() for word in ("--label", label)]
+        assert message in run(*command, *labels, code=console.UNUSABLE).err
+
+
+def test_codes_of_missing_cells_are_named_and_answered(tmp_path, run) -> None:
+    frame = trial().assign(score=lambda own: own["score"].where(own.index % 50 > 0, -999))
+    for options, said in (
+        ([], "; -999 may be a missing cell (of text files: --cell -999=)"),
+        (["--cell", "-999="], "; 18 missing cells"),
+    ):
+        assert said in described(frame, tmp_path, run, *options)[1]["score"]
+
+
+@pytest.mark.parametrize("label", ["-", "None"])
+def test_labels_that_are_no_words_can_be_typed(label, tmp_path, run) -> None:
+    frame = trial().replace({"study": {"Registry": label}})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    for text in (
+        run("describe", tmp_path / "rows.parquet").out,
+        described(frame, tmp_path, run)[2],
+    ):
+        assert f"--label {label}= " in text
+        assert re.search("observational .*do.drug_a.", run(*next_command(text)).out, re.DOTALL)
 
 
 @pytest.mark.parametrize("label", ["2", 2.0, True])
@@ -374,10 +393,11 @@ def test_labels_need_not_be_text(label) -> None:
 def test_labels_that_say_more_or_the_opposite_are_asked_about(tmp_path, run) -> None:
     rng = np.random.default_rng(0)
     labels = ["BAU"] * 20 + ["TV test"] * 20 + ["both"] * 30 + ["without radio"] * 9
-    labels += ["TV + Facebook"] * 9
+    asked = ["pre TV test", "after TV test", "TV test cancelled", "TV + Facebook"]
+    labels += asked * 9
     frame = pd.DataFrame(rng.normal(size=(len(labels), 3)), columns=["TV", "Radio", "sales"])
     _, _, text = described(frame.assign(test=labels), tmp_path, run)
-    for label in ("both", "without radio", "TV + Facebook"):
+    for label in ("both", "without radio", *asked):
         assert f"What does the label '{label}' stand for?" in text
     # The most frequent label has no meaning only if no other label has none.
     only = frame.assign(test=labels).query("test in ('both', 'TV test')")

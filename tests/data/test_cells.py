@@ -118,7 +118,7 @@ def test_marks_are_decided_by_cells_column_file_and_separator(
         (["1e3", "2.5E-1"], [1000, 0.25]),
         (["USD 1,234,567", "USD 5"], [1234567, 5]),
         (["30%", "5 %"], [30, 5]),
-        (["10 mg", "0"], [10, 0]),
+        (["10 mg", "0", "10MG", "5Mg"], [10, 0, 10, 5]),
         ([" 7 ", "-", "n/a", "8", "#N/A", "k.A."], [7, None, None, 8, None, None]),
         (["9007199254740993", "-"], [9007199254740993, None]),
         (["True", "false"], [True, False]),
@@ -177,22 +177,16 @@ def test_dates_without_a_day_after_the_twelfth_are_decided_by_another_column(pat
 
 
 def test_texts_stand_for_numbers_and_missing_cells() -> None:
-    frame = pd.DataFrame(
-        {
-            "dose": ["10 mg", "None given", "20mg", "lost", "5 mg"],
-            "note": ["lost", "found", "none given", "lost", "found"],
-        }
-    )
+    frame = pd.DataFrame({"dose": ["10 mg", "None given", "20mg", "lost", "5 mg", "1 g"]})
+    frame["note"] = ["lost", "found", "none given", "lost", "found", "1 g"]
     with pytest.warns(bi.DataWarning, match="'10 mg' read as 10, 1 cell such as 'lost' as missing"):
-        cleaned = bi.clean(frame, cells={"none given": "0 mg", "LOST": None})
-    assert cleaned["dose"].fillna(-1).tolist() == [10, 0, 20, -1, 5]
+        cleaned = bi.clean(frame, cells={"none given": "0 mg", "LOST": None, "1 g": "1000"})
+    assert cleaned["dose"].fillna(-1).tolist() == [10, 0, 20, -1, 5, 1000]
     assert cleaned["note"].tolist() == frame["note"].tolist()
     # What is left is named.
+    left = pd.DataFrame({"dose": ["10 mg", "none", "5 mg"] * 9, "y": range(27), "regime": ""})
     with pytest.raises(bi.DataError, match=r"'none' may be 0 \(cells={'none': '0'}\) or missing"):
-        bi.read(
-            pd.DataFrame({"dose": ["10 mg", "none", "5 mg"] * 9, "y": range(27), "regime": ""}),
-            ["dose"], "y",
-        )  # fmt: skip
+        bi.read(left, ["dose"], "y")
     for cells, message in (
         ({"found": None}, r"cells={'found': None}: no column of numbers or dates has such a cell"),
         ({"lost": "gone"}, "'gone' is neither a number nor a date"),
@@ -211,10 +205,8 @@ def test_tables_keep_their_kind() -> None:
         "regime": ["NA", "1", ""],
     }
     frame, other = pd.DataFrame(columns, index=[4, 5, 6]), pl.DataFrame(columns)
-    for source, kind in (
-        (frame, pd.DataFrame), (other, pl.DataFrame), (other.lazy(), pl.DataFrame),
-        (other.to_arrow(), pa.Table),
-    ):  # fmt: skip
+    kinds = (frame, pd.DataFrame), (other, pl.DataFrame), (other.lazy(), pl.DataFrame)
+    for source, kind in (*kinds, (other.to_arrow(), pa.Table)):
         with pytest.warns(bi.DataWarning, match="'tv': '€1,234.5' read as 1234.5, 2 cells such as"):
             out = bi.clean(source)
         assert type(out) is kind

@@ -54,6 +54,7 @@ def test_case_counts_where_names_differ_by_case_only() -> None:
             "'control' in row 0 .did you mean 'observational'.*{'control': None} .None where",
         ),
         ("red, observational", "'red, observational' in row 0 .did you mean 'observational'"),
+        ("False", "row 0 .did you mean 'observational'.*; join a column per action .*'red.green'"),
         ("Xmas", "'Xmas' in row 0. Say what they stand for: labels={'Xmas': 'red'}"),
     ],
 )
@@ -73,9 +74,8 @@ def test_cells_of_several_labels_are_named(label) -> None:
 def test_all_unknown_labels_are_named_at_once() -> None:
     labels = [f"test {i} of red" for i in range(5)]
     frame = pd.DataFrame({"red": np.arange(30.0), "y": np.arange(30.0), "kind": labels * 6})
-    with pytest.raises(
-        bi.DataError, match="'test 0 of red' in row 0 .*'test 2 of red'.*and 2 more"
-    ):
+    message = "'test 0 of red' in row 0 .*'test 2 of red'.*and 2 more"
+    with pytest.raises(bi.DataError, match=message):
         bi.RegimeData.from_frame(frame, ["red"], "y", "kind")
 
 

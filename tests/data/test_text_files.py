@@ -1,6 +1,5 @@
 """Text files as people have them: from a messy file to the table that it holds."""
 
-import io
 import warnings
 
 import numpy as np
@@ -13,7 +12,7 @@ from bayes_intgen.data.files import read_table
 ROWS = {"Region": ["North", "South", "South"], "TV": [1.5, 2.0, 3.25], "Sales": [10, 20, 40],
         "Test": ["tv", "", "tv"]}  # fmt: skip
 LINES = ["North;1,5;10;tv", "South;2;20;", "South;3,25;40;tv"]
-NAMES = "Region;TV;Sales;Test"
+NAMES, TOTAL = "Region;TV;Sales;Test", "Total:;6,75;70;"
 
 
 def lines(*before: str, rows=LINES, after=()) -> bytes:
@@ -36,13 +35,14 @@ MESSY = {
     "short titles": (lines("Report", "Created: 2024", "", NAMES), "lines 1 ('Report') and 2 ("),
     "groups": (lines(";Spend;Result;", NAMES), "line 1 ('Spend') left out; 'TV'"),
     "units": (lines(NAMES, ";kEUR;pcs;"), "line 2 ('kEUR') left out; 'TV'"),
-    "totals": (
-        lines(NAMES, after=["Total:;6,75;70;"]),
-        "; the last line ('Total:') left out; 'TV'",
-    ),
+    "totals": (lines(NAMES, after=[TOTAL]), "; the last line ('Total:') left out; 'TV'"),
     "footers": (
-        lines(NAMES, after=["Total:;6,75;70;", '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
+        lines(NAMES, after=[TOTAL, '"3 ""shops"""', ";;;", "01.02.2024;;;"]),
         "; the last lines ('Total:', '3 \"shops\"', '01.02.2024') left out; 'TV'",
+    ),
+    "names again": (
+        lines(NAMES, rows=[LINES[0], NAMES, *LINES[1:]]),
+        "1 line with the names again left out",
     ),
     "blanks around names": (lines(" Region ; TV;Sales;Test "), "'TV': '1,5' read as 1.5"),
 }
@@ -101,18 +101,16 @@ def test_rows_that_resemble_a_header_or_totals_are_rows(tmp_path) -> None:
 )
 def test_last_rows_that_resemble_footers_are_rows(tmp_path, text) -> None:
     # Lines of one cell in quotation marks, and rows with nothing but an id.
-    (tmp_path / "rows.csv").write_text(text)
-    assert read_table(tmp_path / "rows.csv")["x"].to_list() == [
-        int(cell) for cell in pd.read_csv(tmp_path / "rows.csv")["x"]
-    ]
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    assert read_table(path)["x"].to_list() == pd.read_csv(path)["x"].tolist()
 
 
 def test_missing_cells_in_words_do_not_hide_the_header(tmp_path) -> None:
     rows = [*["North;1,5;10"] * 4, *["South;ND;not reported", "South;---;Unknown"] * 3]
     (tmp_path / "rows.csv").write_bytes(lines("Report;;", "Region;TV;Sales", ";EUR;pcs", rows=rows))
-    with pytest.warns(
-        bi.DataWarning, match="'Sales': 6 cells such as 'not reported', 'Unknown' as"
-    ):
+    said = "'Sales': 6 cells such as 'not reported', 'Unknown' as"
+    with pytest.warns(bi.DataWarning, match=said):
         frame = read_table(tmp_path / "rows.csv").to_native()
     assert frame.columns.tolist() == ["Region", "TV", "Sales"]
     assert frame["Sales"].dropna().tolist() == [10] * 4
@@ -184,15 +182,11 @@ def test_many_columns_are_said_in_two_lines(tmp_path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 200)), columns=[f"v{i}" for i in range(200)])
     texts = frame.map(lambda value: f"{1e4 * value:,.1f} €").add_prefix("text ")
-    both = pd.concat([frame, texts], axis=1)
-    file = io.StringIO()
-    both.to_csv(file, index=False)
-    (tmp_path / "rows.csv").write_text(file.getvalue())
+    pd.concat([frame, texts], axis=1).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.warns(bi.DataWarning) as caught:
         read = read_table(tmp_path / "rows.csv").to_native()
     np.testing.assert_allclose(read.to_numpy()[:, 200:], (1e4 * frame).round(1), atol=0.051)
-    (warning,) = caught
-    shown = str(warning.message)
+    (shown,) = (str(warning.message) for warning in caught)
     assert "197 more: bi.clean(path) shows all" in shown
     assert len(shown) < 400
 

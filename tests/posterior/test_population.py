@@ -112,11 +112,8 @@ def test_given_values_beyond_the_data_warn(fit, frame) -> None:
 def test_between_group_standard_deviations(fit) -> None:
     between = between_groups(fit)
     columns = [between[name].to_numpy().tolist() for name in ("grouping", "kind", "action")]
-    assert set(zip(*columns, strict=True)) == {
-        ("region", "levels", ""),
-        ("region", "slopes", "tv"),
-        ("patient", "levels", ""),
-    }
+    every = {("region", "levels", ""), ("region", "slopes", "tv"), ("patient", "levels", "")}
+    assert set(zip(*columns, strict=True)) == every
     region, patient = (
         between.isel(effect=(between["grouping"] == name) & (between["kind"] == "levels")).squeeze()
         for name in ("region", "patient")
@@ -128,6 +125,18 @@ def test_between_group_standard_deviations(fit) -> None:
     np.testing.assert_allclose(patient["sd"], np.sqrt(ratio) * noise_sd)
     assert int(region["groups"]) == 5
     assert (region["estimate"].item(), patient["estimate"].item()) == ("posterior", "integrated")
+
+
+def test_levels_that_follow_what_is_usual_differ() -> None:
+    rng, row = np.random.default_rng(0), np.arange(600)
+    level, was_set = rng.normal(size=12)[row % 12], row % 5 == 0
+    tv = np.where(was_set, 0, 2 * level) + rng.normal(size=600)
+    frame = pd.DataFrame({"tv": tv, "region": row % 12, "y": tv + 3 * level + rng.normal(size=600)})
+    frame = frame.assign(regime=np.where(was_set, "tv", ""))
+    rows = bi.read(frame, ["tv"], "y", groups=["region"])
+    fit = bi.fit(rows, bi.models.additive("linear"), method="laplace", progress=False)
+    lines = bi.report_identification(fit).sections["Covariates and groups"]
+    assert any("region, 12 groups: sd of their levels 2" in line for line in lines)
 
 
 def test_summary_lists_population_covariates_and_groups(fit) -> None:
