@@ -72,11 +72,14 @@ def array_of(values: Any) -> NDArray[Any]:
 
 
 def column_of(values: Any) -> "pd.Series[Any]":
-    """Column of cells, masked ones and None as missing, of the type that all have."""
+    """Column of cells, shape (n,), missing where they are masked, of the type that all have."""
     cells, declared = array_of(values), _declared_type(values)
     if not cells.size:
         return pd.Series(dtype=float)
-    column = pd.Series(np.ma.getdata(cells)).mask(missing_in(cells)).infer_objects()
+    absent = missing_in(cells)
+    # A column of None alone has no type.
+    absent = np.ma.getmaskarray(cells) if absent.all() else absent
+    column = pd.Series(np.ma.getdata(cells)).mask(absent).infer_objects()
     if declared is not None:
         return column.astype(declared)
     # Decimals, and whole numbers that need more than 64 bits.
@@ -143,7 +146,7 @@ def numeric_column(
     if series.dtype in (nw.Object, nw.Unknown):
         # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
-        if column.dtype.kind in "iuf":
+        if column.dtype.kind in "iuf" and column.notna().any():
             return np.asarray(column, dtype=np.float64)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise error(f"column {name!r} holds {_not_numbers(series, first_row)}")
