@@ -212,16 +212,12 @@ def test_every_technique_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("error", "coverage", "seconds", "earns"),
     [
-        (1.0, 0.9, 1.0, "no"),
-        (1.05, 0.9, 1.0, "yes"),
-        (1.02, 0.9, 1.0, "no"),
-        (1.0, 0.86, 1.0, "yes"),
-        (1.0, 0.885, 1.0, "no"),
-        (1.0, 0.9, 1.3, "yes"),
+        (1.0, 0.9, 1.0, "no"), (1.05, 0.9, 1.0, "yes"), (1.02, 0.9, 1.0, "no"),
+        (1.0, 0.86, 1.0, "yes"), (1.0, 0.885, 1.0, "no"), (1.0, 0.9, 1.3, "yes"),
         # Worse with the technique than without.
         (0.8, 0.9, 0.5, "no"),
     ],
-)
+)  # fmt: skip
 def test_a_technique_earns_its_lines_by_error_coverage_or_time(
     error, coverage, seconds, earns
 ) -> None:

@@ -203,12 +203,9 @@ def test_dates_are_read_alike_by_columns_and_questions(fit: bi.Posterior, day: A
 def test_dates_in_arrays_are_those_of_frames() -> None:
     day, expected = TABLE["day"], read(covariates=["day"], groups=())
     for days in (
-        day.to_numpy(),
-        day.to_numpy().astype("datetime64[D]"),
-        day.dt.date.to_numpy(),
-        day.tolist(),
-        day.dt.strftime("%Y-%m-%d").to_numpy(),
-    ):
+        day.to_numpy(), day.to_numpy().astype("datetime64[D]"), day.dt.date.to_numpy(),
+        day.tolist(), day.dt.strftime("%Y-%m-%d").to_numpy(),
+    ):  # fmt: skip
         data = bi.RegimeData.from_arrays(*ARRAYS, ["tv", "promo"], covariates={"day": days})
         np.testing.assert_array_equal(data.covariates, expected.covariates)
         assert data.columns.dates == expected.columns.dates == ("day",)

@@ -168,17 +168,12 @@ def trial(patients: int = 300) -> pd.DataFrame:
     score = drugs @ [1.5, 1.0] + cause @ [0.5, 0.5] + rng.normal(0, 0.5, 3 * patients)
     return pd.DataFrame(
         {
-            "patient": 1000 + patient,
-            "age": rng.integers(40, 80, patients).repeat(3),
-            "visit": np.tile([1, 2, 3], patients),
-            "drug_a": np.where(drugs[:, 0], "on", "off"),
-            "drug_b": np.where(drugs[:, 1], 10, 0),
-            "study": study,
-            "record id": np.arange(3 * patients),
-            "score": score.round(3),
-            "responder": (score > 1.5).astype(int),
+            "patient": 1000 + patient, "age": rng.integers(40, 80, patients).repeat(3),
+            "visit": np.tile([1, 2, 3], patients), "drug_a": np.where(drugs[:, 0], "on", "off"),
+            "drug_b": np.where(drugs[:, 1], 10, 0), "study": study, "score": score.round(3),
+            "record id": np.arange(3 * patients), "responder": (score > 1.5).astype(int),
         }
-    )
+    )  # fmt: skip
 
 
 def test_patients_are_groups_and_consequences_are_no_covariates(tmp_path, run) -> None:

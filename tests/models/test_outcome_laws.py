@@ -53,14 +53,10 @@ def test_quantiles_of_numbers_are_those_of_draws(noise, rng) -> None:
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        ([0, 1, 1], "binary"),
-        ([0, 1, 2], "count"),
-        ([1, 2, 1], "continuous"),
-        ([0, 1, -1], "continuous"),
-        ([0, 1, 0.5], "continuous"),
-        ([0, 1, 2, 50_000], "continuous"),
+        ([0, 1, 1], "binary"), ([0, 1, 2], "count"), ([1, 2, 1], "continuous"),
+        ([0, 1, -1], "continuous"), ([0, 1, 0.5], "continuous"), ([0, 1, 2, 50_000], "continuous"),
     ],
-)
+)  # fmt: skip
 def test_kind_follows_from_the_values(values, kind) -> None:
     assert kind_of_outcome(decisive_values(np.array(values, dtype=float), None)) == kind
 
