@@ -120,7 +120,7 @@ TECHNIQUES = {
     "dependent rows": Technique(WEEKS, {"dependent_rows": False}),
     "dependent scores": Technique(WEEKS, {"dependent_scores": False}),
     "noise of selection": Technique(
-        ("products", "steps", "weights", "visits", *SMOOTH, *REAL), {"noise_of_selection": False}
+        ("products", "thresholds", "weights", *SMOOTH, "compiler"), {"noise_of_selection": False}
     ),
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
