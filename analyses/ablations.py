@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from rows_in_time import FITS
 from rows_in_time import world as weekly_world
 
@@ -88,6 +89,7 @@ MANY_ROWS = tuple(f"{kind}, many rows" for kind in ("polynomial", "media mix", "
 ROUGH = ("hinge", "steps", "sine 1", "hill")
 REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
+STRONG = tuple(f"strong products, {units}" for units in ("rows", "groups", "cells"))
 PANELS = ("panel", "panel of levels", "panel of zeros")
 # Four actions with three named levels, and a panel of actions with four.
 NAMED, NAMED_PANEL = "3 levels, named", "panel of levels, named"
@@ -120,7 +122,7 @@ TECHNIQUES = {
     "dependent rows": Technique(WEEKS, {"dependent_rows": False}),
     "dependent scores": Technique(WEEKS, {"dependent_scores": False}),
     "noise of selection": Technique(
-        ("products", "thresholds", "weights", *SMOOTH, "compiler"), {"noise_of_selection": False}
+        (*STRONG, "products", "weights", *SMOOTH, "compiler"), {"noise_of_selection": False}
     ),
     "informed directions": Technique(
         (*ROUGH, "thresholds", "media mix, five"), {"informed_directions": False}
@@ -189,6 +191,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return adjusted(kind, seed, rows)
     if kind in ("products", "thresholds"):
         return interacting(kind, seed, rows, rng)
+    if kind in STRONG:
+        return strongly_interacting(kind, rows, rng)
     if kind in CAUSES:
         return interacting_causes(kind, seed, rows, rng)
     if kind in LAWS:
@@ -238,6 +242,33 @@ def interacting(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Ca
     outcome = plain.outcome + size * synergy(plain.actions)
     data = bi.RegimeData.from_arrays(plain.actions, outcome, plain.intervened, plain.names)
     return Case(data, points, base.joint_effect(points) + size * synergy(points))
+
+
+def strongly_interacting(kind: str, rows: int, rng: np.random.Generator) -> Case:
+    """Two actions whose product explains most of the outcome, in rows, in groups, or in cells."""
+    masks = np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, rows, axis=0)
+    causes, own, slopes = *rng.normal(size=(2, *masks.shape)), rng.uniform(0.3, 1.0, 2)
+    actions, points = np.where(masks, 1.4 * own, causes + own), rng.uniform(-2, 2, (POINTS, 2))
+    if kind.endswith("cells"):
+        actions, points = actions.round().clip(-3, 3), points.round()
+
+    def effects(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values @ slopes + 1.5 * values.prod(axis=1))
+
+    outcome = effects(actions) + 0.5 * causes.sum(axis=1) + 0.3 * rng.normal(size=len(masks))
+    more: dict[str, Any] = {}
+    if kind.endswith("groups"):
+        group = rng.integers(0, 100, len(masks))
+        outcome += rng.normal(size=100)[group]
+        more["groups"] = {"group": group.astype(str)}
+    if kind.endswith("cells"):
+        # Cells of at least two rows, which have a standard deviation.
+        cells = pd.DataFrame(np.column_stack([masks, actions, outcome])).groupby([0, 1, 2, 3])
+        table = cells[4].agg(["mean", "size", "std"]).dropna().reset_index().to_numpy()
+        masks, actions = table[:, :2] > 0, table[:, 2:4]
+        outcome, more["weights"], more["outcome_sd"] = table[:, 4:].T
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"], **more)
+    return Case(data, points, effects(points))
 
 
 def interacting_causes(kind: str, seed: int, rows: int, rng: np.random.Generator) -> Case:
