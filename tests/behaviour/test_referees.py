@@ -141,7 +141,7 @@ def test_table_without_hidden_causes_equals_least_squares() -> None:
     np.testing.assert_allclose(own_sd / sd, 1, atol=0.12)
 
 
-@pytest.mark.parametrize("kind", ["rows", "groups", "cells"])
+@pytest.mark.parametrize("kind", ["rows", "groups", "cells", "student_t"])
 def test_noise_is_what_an_interaction_leaves(kind: str) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.integers(-3, 4, (3000, 2)), columns=["tv", "radio"], dtype=float)
@@ -154,7 +154,8 @@ def test_noise_is_what_an_interaction_leaves(kind: str) -> None:
         own = table.groupby(["regime", "tv", "radio"])["y"].agg(["mean", "size", "std"])
         table = own.reset_index().rename(columns={"mean": "y"})
         roles = {"weights": "size", "outcome_sd": "std"}
-    fit = fitted(bi.read(table, ["tv", "radio"], "y", "regime", **roles))
+    model = bi.models.additive(noise=kind if kind == "student_t" else "gaussian")
+    fit = fitted(bi.read(table, ["tv", "radio"], "y", "regime", **roles), model)
     # Counted as noise, the interaction would make it 1.6, and the cells' 4.1.
     assert moments(fit.tree["posterior"]["noise_sd"])[0] == pytest.approx(1.0, rel=0.1)
 

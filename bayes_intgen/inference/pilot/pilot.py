@@ -158,21 +158,21 @@ def pilot_fit(
     refuse_straight_line(sample)
     rows, student_t = sample.sample(SPREAD_ROWS), None
     if model.noise == "student_t":
-        student_t, first, noise, comparison, selected = steps.student_t(
+        student_t, first, noise, comparison, wider_fit = steps.student_t(
             sample, rows, terms, candidates, tests
         )
         steps = replace(steps, data=student_t.with_pseudo_values(data))
         sample, rows = student_t.pseudo_values(sample), student_t.pseudo_values(rows)
     else:
         first, noise = steps.first_fit(rows, terms)
-        comparison, selected = steps.comparison(sample, rows, first, noise, candidates, tests)
-    explained = 1 - (selected.mode.noise_sd / first.noise_sd) ** 2
+        comparison, wider_fit = steps.comparison(sample, rows, first, noise, candidates, tests)
+    explained = 1 - (wider_fit.mode.noise_sd / first.noise_sd) ** 2
     # Of means of units, the noise may be that of each, and what terms explain their correlation.
-    is_wider = selected.mode.terms.size > first.terms.size and sample.weights is not None
+    is_wider = wider_fit.mode.terms.size > first.terms.size and sample.weights is not None
     learns = techniques.noise_of_selection and (is_wider or explained > MAX_EXPLAINED)
     if learns:
         # What selected terms explain has been counted as noise.
-        first, noise = steps.first_fit(rows, selected.mode.terms)
+        first, noise = steps.first_fit(rows, wider_fit.mode.terms)
         comparison = comparison.with_effects(first.terms.random_effects)
     if learns or len(data) > len(rows):
         if saved is not None:
@@ -182,8 +182,8 @@ def pilot_fit(
             comparison, sums = steps.narrowed(comparison, noise.spread)
         else:
             sums = steps.sums(comparison.terms, noise.spread)
-        selected = steps.selected(comparison, steps.data, sums, noise.spread)
-    sums, selection, final = selected
+        wider_fit = steps.select_and_fit(comparison, steps.data, sums, noise.spread)
+    sums, selection, final = wider_fit
     refuse_no_noise(data, final.noise_sd, terms.unit)
     fit_tests = steps.fit_tests(final, selection, sums, sample, rows)
     if techniques.changes_in_time and sample.columns.times:
@@ -192,8 +192,8 @@ def pilot_fit(
     return Pilot(final, noise.quantiles, sums, noise.covariance, fit_tests, student_t, far)
 
 
-class _Selected(NamedTuple):
-    """Terms that some rows select, with the sums over these rows, and the fit with these terms."""
+class _SelectedFit(NamedTuple):
+    """Fit with the terms that some rows select, and the sums over these rows."""
 
     sums: TermSums
     selection: Selection
@@ -265,7 +265,7 @@ class _Steps:
         terms: Decomposition,
         candidates: Sequence[Term],
         tests: Sequence[Term],
-    ) -> tuple[StudentTFit, Mode, _NoiseFit, Comparison, _Selected]:
+    ) -> tuple[StudentTFit, Mode, _NoiseFit, Comparison, _SelectedFit]:
         """Student-t noise, and first fit and comparison with the pseudo-values of rows.
 
         ``some`` rows of the ``sample`` are those of the first fit.
@@ -276,13 +276,13 @@ class _Steps:
             rows = student_t.pseudo_values(some)
             first, noise = self.first_fit(rows, terms)
         compared = student_t.pseudo_values(sample)
-        comparison, selected = self.comparison(compared, rows, first, noise, candidates, tests)
-        wider = selected.mode.terms
+        comparison, wider_fit = self.comparison(compared, rows, first, noise, candidates, tests)
+        wider = wider_fit.mode.terms
         if wider.size > terms.size:
             # Rows that lie far from the fit without these terms are no outliers.
             fit, noise = self.first_fit(rows, wider)
             student_t = fit_student_t(fit, some, noise.spread)
-        return student_t, first, noise, comparison, selected
+        return student_t, first, noise, comparison, wider_fit
 
     def mode(self, rows: Observations, terms: Decomposition) -> Mode:
         """Find the mode with constant variance, given some of the rows."""
@@ -328,7 +328,7 @@ class _Steps:
         noise: _NoiseFit,
         candidates: Sequence[Term],
         tests: Sequence[Term],
-    ) -> tuple[Comparison, _Selected]:
+    ) -> tuple[Comparison, _SelectedFit]:
         """Choose what sums over all rows compare, by a sample of them.
 
         ``first`` and ``noise`` are a first fit, to ``rows``.
@@ -346,8 +346,8 @@ class _Steps:
             # time of a pass over many rows.
             binned = TermSums(every, binned_sums(rows, every, noise.spread, self.progress))
             smooth = Comparison(first, (), tuple(compared), (), (), every)
-            selected = self.selected(smooth, rows, binned, noise.spread)
-            residual, present = residuals(rows, selected.mode, self.progress), selected.mode.terms
+            wider_fit = self.select_and_fit(smooth, rows, binned, noise.spread)
+            residual, present = residuals(rows, wider_fit.mode, self.progress), wider_fit.mode.terms
             residual *= np.sqrt(row_weights(noise.spread, rows))
             residual /= np.sqrt(np.mean(residual**2))
         else:
@@ -380,17 +380,17 @@ class _Steps:
         comparison = Comparison(first, errors, candidates, tuple(tests), suspicious, every)
         if not many:
             own = sufficient_statistics(rows, every, noise.spread, self.progress)
-            selected = self.selected(comparison, rows, TermSums(every, own), noise.spread)
-        return comparison, selected
+            wider_fit = self.select_and_fit(comparison, rows, TermSums(every, own), noise.spread)
+        return comparison, wider_fit
 
-    def selected(
+    def select_and_fit(
         self, comparison: Comparison, rows: Rows, sums: TermSums, spread: VarianceFunction
-    ) -> _Selected:
+    ) -> _SelectedFit:
         """Select terms, by as many of the rows of sums as are independent, and fit with them."""
         fit = comparison.fit.given(sums.of(comparison.fit.terms), spread)
         dependence = self.dependence(rows, fit, sums)
         selection = comparison.select(sums, fit, dependence, self.techniques.informed_directions)
-        return _Selected(sums, selection, self.refit(fit, spread, sums, selection.terms))
+        return _SelectedFit(sums, selection, self.refit(fit, spread, sums, selection.terms))
 
     def narrowed(
         self, comparison: Comparison, spread: VarianceFunction
