@@ -85,8 +85,9 @@ class GroupMoments:
         values = np.zeros(free.shape)
         for i, k in enumerate(actions):
             column, rows = data.actions[:, k], free[:, i]
-            if data.categories[k] is None:
-                column = Coordinate.of(column)(column)
+            # Levels have units, too, on which no other action may depend.
+            numbers = data.categories[k] is None
+            column = Coordinate.of(column)(column) if numbers else column / column[rows].std()
             values[rows, i] = column[rows] - column[rows].mean()
         self.sums, self.counts = np.zeros((2, unit.max() + 1, len(actions)))
         np.add.at(self.sums, unit, values)

@@ -67,14 +67,17 @@ def test_means_are_expectations_of_what_a_patient_does_later() -> None:
     free = (frame["regime"] != "drug").to_numpy()
     scale = np.median(np.diff(np.quantile(data.actions[:, 0], [0.25, 0.75]))) / 1.349
     later = frame[free & ~first].groupby("patient")["drug"].mean() / scale
-    plain = frame[free & first].groupby("patient")["drug"].mean() / scale
+    plain = frame[free & first].groupby("patient")["drug"].mean()
     of_patient = pd.Series(data.covariates[:, 0], frame["patient"][first]).groupby(level=0).first()
     # The regression of later visits on plain means of two visits has a slope of a half.
     assert np.polyfit(of_patient[later.index], later, 1)[0] == pytest.approx(1, abs=0.15)
-    assert np.polyfit(plain[later.index], later, 1)[0] < 0.7
+    assert np.polyfit(plain[later.index] / scale, later, 1)[0] < 0.7
     # Where an action was always set, its mean is inferred from the other action.
-    was_set = ~free[first]
-    assert np.corrcoef(data.covariates[was_set, 0], data.covariates[was_set, 1])[0, 1] > 0.95
+    assert np.corrcoef(data.covariates[~free[first]].T)[0, 1] > 0.95
+    # Units of numeric levels do not matter.
+    levels = (rows_of(frame.assign(dose=unit * (frame["dose"] > 0))) for unit in (1, 5_000))
+    one, other = (own.with_group_means().covariates for own in levels)
+    np.testing.assert_allclose(other[:, :2], one[:, :2])
 
 
 def test_means_need_many_groups_and_columns_of_their_own() -> None:
@@ -88,8 +91,7 @@ def test_means_need_many_groups_and_columns_of_their_own() -> None:
 
 def test_levels_without_an_order_and_actions_that_do_not_vary_have_no_means() -> None:
     frame = trials(0)
-    rng = np.random.default_rng(0)
-    named = frame.assign(drug=rng.choice(["a", "b", "c"], len(frame)))
+    named = frame.assign(drug=np.random.default_rng(0).choice(["a", "b", "c"], len(frame)))
     assert rows_of(named).with_group_means().columns.names == ("mean dose of patient",)
     # A dose that only its trial gives.
     given = (frame["regime"] == "dose").to_numpy()
