@@ -35,7 +35,8 @@ class _Actions(NamedTuple):
     Attributes
     ----------
     bases, of_period : Bases
-        Of carried-over actions, and of those of each row's period.
+        Of carried-over actions with the contributions' priors, and of those of each row's period
+        with the biases'.
     phi, delta : list of Function
         Unconfounded contribution and bias of each action.
     """
@@ -174,9 +175,10 @@ class AdditiveModel(Model):
     def _actions(self, data: Observations, rows: int | None = None) -> _Actions:
         """Functions of the actions and their bases, for data that may be a sample of ``rows``."""
         contributions, biases = self.mechanisms(data, self.unconfounded), self.bias_mechanisms(data)
-        bases = Bases(data, biases, rows)
+        bases = Bases(data, contributions, rows)
         # Actions of a single period are those of the row.
-        of_period = bases if data.periods is None else Bases(data.this_period, biases, rows)
+        same = data.periods is None and contributions == biases
+        of_period = bases if same else Bases(data.this_period, biases, rows)
         phi, delta = list[Function](), list[Function]()
         for k, name in enumerate(data.names):
             phi.append(Function(f"phi({name})", "unconfounded", k, contributions[k]))

@@ -74,6 +74,16 @@ def test_named_pairs_are_in_every_fit(points) -> None:
     assert interaction_sd(shrunk)["pair"].to_numpy().tolist() == ["radio, search"]
 
 
+def test_the_prior_of_a_bias_does_not_change_an_interaction() -> None:
+    data, levels = rows(0.0, per_regime=100), {"tv": bi.Levels(ordered=False)}
+    data, designs = replace(data, actions=data.actions.round().clip(-2, 2)), []
+    for bias in (None, levels):
+        model = bi.models.additive(unconfounded=levels, bias=bias, interactions=[("tv", "search")])
+        terms = model.decompose(data)
+        designs.append(terms.design(data)[:, terms.columns["psi(tv, search)"]])
+    np.testing.assert_allclose(*designs)
+
+
 def test_linear_priors_and_levels_interact() -> None:
     rng, masks = np.random.default_rng(1), one_at_a_time(2, 200)
     level, dose = rng.integers(0, 3, len(masks)), rng.normal(size=len(masks))
