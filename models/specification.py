@@ -110,7 +110,7 @@ def additive(
         that are held for as long as they act.
     noise : {"gaussian", "student_t"}
         Student-t noise is robust to outliers. Its degrees of freedom are estimated and have no
-        draws.
+        draws. A fit raises ModelError if more than half of the outcomes are one value.
     spread : {"fitted", "constant"}, optional
         Whether the noise variance may depend on regime and actions. Default: ``"fitted"``.
     noise_scale : LogNormal, optional

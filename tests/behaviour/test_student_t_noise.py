@@ -60,6 +60,12 @@ def test_without_outliers_the_fit_is_that_with_gaussian_noise() -> None:
     assert ratio == pytest.approx(1, abs=0.05)
 
 
+def test_where_most_outcomes_are_one_value_others_are_no_outliers(rows) -> None:
+    frame = rows[0].assign(y=lambda own: own["y"].mask(np.arange(600) % 5 < 3, 2.5))
+    with pytest.raises(bi.ModelError, match="'y' is 2.5 in 60% of rows.* use noise='gaussian'"):
+        fitted(read(frame, WORLD, covariates=["age"]), STUDENT_T)
+
+
 def test_nuts_and_laplace_approximation_agree(rows) -> None:
     frame, fit = rows
     data = read(frame, WORLD, covariates=["age"])

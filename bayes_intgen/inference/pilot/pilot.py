@@ -53,7 +53,12 @@ from bayes_intgen.inference.pilot.selection import (
     interactions,
     promising,
 )
-from bayes_intgen.inference.pilot.student_t import StudentTFit, clipped, fit_student_t
+from bayes_intgen.inference.pilot.student_t import (
+    StudentTFit,
+    clipped,
+    fit_student_t,
+    refuse_shared_value,
+)
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, Techniques
 from bayes_intgen.models import Model
 from bayes_intgen.models.laws import ResidualNoise
@@ -270,6 +275,7 @@ class _Steps:
 
         ``some`` rows of the ``sample`` are those of the first fit.
         """
+        refuse_shared_value(sample)
         first, noise = self.first_fit(clipped(some), terms)
         for _ in range(STUDENT_T_FITS):
             student_t = fit_student_t(first, some, noise.spread)

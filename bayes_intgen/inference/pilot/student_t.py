@@ -17,6 +17,7 @@ from scipy.special import gammaln
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.rows import Observations, Rows
+from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
@@ -26,6 +27,8 @@ from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.laws import StudentTNoise
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.text.formats import format_number
+from bayes_intgen.text.messages import option
 
 # Convergence threshold for changes of log scale and log degrees of freedom, and maximum number of
 # iterations.
@@ -113,6 +116,18 @@ def clipped(rows: Observations) -> Observations:
     if not deviation > 0:
         return rows
     return replace(rows, outcome=rows.outcome.clip(median - deviation, median + deviation))
+
+
+def refuse_shared_value(rows: Observations) -> None:
+    """Raise ModelError if most outcomes are one value: others would be outliers, however many."""
+    values, counts = np.unique(rows.outcome, return_counts=True)
+    share = counts.max() / len(rows)
+    if share > 0.5:
+        raise ModelError(
+            f"outcome {rows.outcome_name!r} is {format_number(values[counts.argmax()])} in "
+            f"{share:.0%} of rows, and Student-t noise would treat all others as outliers; "
+            + option("use noise='gaussian'", command="omit --noise")
+        )
 
 
 def fit_student_t(fit: Mode, rows: Observations, spread: VarianceFunction) -> StudentTFit:
