@@ -280,7 +280,7 @@ def _with_log_outcome(rows: Observations, numbered: bool = True) -> Observations
     refused = np.flatnonzero(~(rows.outcome >= 1 / MAX_MAGNITUDE))
     if refused.size:
         first = refused[0]
-        place = f"row {first}" if numbered else "a row"
+        place = f"row {first}" if numbered and rows.is_whole else "a row"
         raise DataError(
             "a multiplicative model needs positive outcomes, of at least "
             f"{format_number(1 / MAX_MAGNITUDE)}: "

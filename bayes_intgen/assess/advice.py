@@ -112,8 +112,8 @@ logarithm of such an action
         if not far.size:
             continue
         row = far[np.argmax(distance[far])]
-        # Row numbers of a sample differ from those of the table.
-        place = f" in row {row}" if sample is data else ""
+        # Row numbers of a sample, or after others were left out, differ from those of the table.
+        place = f" in row {row}" if sample is data and sample.is_whole else ""
         cell = f"{name!r} is {format_number(values[row])}{place}"
         if outliers.size:
             limit = coordinate.high if values[row] > coordinate.high else coordinate.low

@@ -592,6 +592,11 @@ class Observations(Rows):
         return sampled
 
     @property
+    def is_whole(self) -> bool:
+        """Whether none were left out, so that positions are row numbers of the table."""
+        return not (self.left_out or self.dropped)
+
+    @property
     def fine_group(self) -> NDArray[np.int_] | None:
         """Group of each row, shape (N,), if a grouping is too fine for a column per group."""
         fine = self.columns.fine_grouping

@@ -106,14 +106,6 @@ def test_no_advice_on_adding_up_where_nothing_adds_up() -> None:
     assert not any("add up" in text for text in warned(alone))
 
 
-@pytest.mark.parametrize("factor", [10, 1000])
-def test_outcome_in_two_units(factor: float) -> None:
-    actions, outcome = world()
-    (message,) = [t for t in warned(table(actions, multiplied(outcome + 2, factor))) if "unit" in t]
-    assert message.startswith("'sales' may mix two units (about 2")
-    assert "convert" in message
-
-
 def swapped(actions: np.ndarray) -> np.ndarray:
     """Columns of different units, which change places in every other row."""
     actions = actions * [1, 50] + [3, 150]
@@ -121,13 +113,19 @@ def swapped(actions: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "mixed", [lambda actions: multiplied(actions.T, 1000).T, swapped], ids=["units", "columns"]
+    ("mixed", "start"),
+    [
+        (lambda a, y: (a, multiplied(y + 2, 10)), "'sales' may mix two units (about 2"),
+        (lambda a, y: (a, multiplied(y + 2, 1000)), "'sales' may mix two units (about 2"),
+        (lambda a, y: (multiplied(a.T, 1000).T, y), "'tv', 'radio' may mix two units"),
+        (lambda a, y: (swapped(a), y), "'tv', 'radio' may mix two units"),
+    ],
 )
-def test_actions_in_two_units_share_a_warning(mixed) -> None:
-    actions, outcome = world()
-    data = table(mixed(actions), outcome)
+def test_columns_in_two_units_share_a_warning(mixed, start: str) -> None:
+    data = table(*mixed(*world()))
     (message,) = [text for text in warned(data) if "unit" in text]
-    assert message.startswith("'tv', 'radio' may mix two units")
+    assert message.startswith(start)
+    assert "convert" in message
     assert message in bi.report_identification(data).problems
 
 
@@ -177,6 +175,25 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
     # One experiment after the other, without history of the same weeks.
     assert first.startswith("no value of 'week' has both history and any experiment: the level")
     assert "(the same for 'day')" in first
+
+
+LAGGED = bi.models.additive("linear", carryover={"tv": bi.Adstock(rate=0.5)})
+
+
+@pytest.mark.filterwarnings("ignore:1 of 900 rows have missing cells")
+@pytest.mark.parametrize(
+    ("model", "cell", "rows"),
+    [(LINEAR, 0.0, "10 150"), (LAGGED, 0.0, "10"), (LINEAR, np.nan, "")],
+    ids=["whole", "rows without a past left out", "a row with a missing cell left out"],
+)
+def test_far_cells_and_outcomes_are_named_by_their_rows(model, cell: float, rows: str) -> None:
+    actions, outcome = world()
+    actions[0, 0], actions[10, 1], outcome = cell, 1e4, np.exp(0.3 * outcome)
+    outcome[150] = 500
+    data = table(actions, outcome, time=np.arange(len(MASKS)), missing="drop")
+    text = " ".join(text for text in warned(data, model) if " is 10,000" in text or " 500" in text)
+    assert " ".join(re.findall(r"in row (\d+)", text)) == rows
+    assert ("'radio' is 10,000" in text, "'sales' is 500" in text) == (True, True)
 
 
 def test_actions_outside_their_range_share_a_warning_with_values() -> None:

@@ -90,12 +90,14 @@ def rows() -> bi.RegimeData:
 LOG = bi.models.multiplicative("linear").law
 
 
-@pytest.mark.parametrize("value", [0.0, -2.5])
-def test_outcomes_that_are_not_positive_are_named(rows, value) -> None:
-    outcome = rows.outcome.copy()
-    outcome[250] = value
-    spoilt = replace(rows, outcome=outcome)
-    message = rf"{abs(value):g} in row 250 \(do\(red\)\).*1 of 600 rows"
+@pytest.mark.parametrize(
+    ("value", "dropped", "place"),
+    [(0.0, {}, "row 250"), (-2.5, {}, "row 250"), (0.0, {(True, False): 1}, "a row")],
+)
+def test_outcomes_that_are_not_positive_are_named(rows, value, dropped, place) -> None:
+    outcome = np.where(np.arange(600) == 250, value, rows.outcome)
+    spoilt = replace(rows, outcome=outcome, dropped=dropped)
+    message = rf"{abs(value):g} in {place} \(do\(red\)\).*1 of 600 rows"
     with pytest.raises(bi.DataError, match=message):
         bi.fit(spoilt, bi.models.multiplicative("linear"), progress=False)
     with pytest.raises(bi.DataError, match="drop these rows.*0/1 outcome.*additive"):

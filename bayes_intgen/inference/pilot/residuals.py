@@ -212,7 +212,7 @@ class FarOutcomes(NamedTuple):
     share : float
         Share of these rows in the residual sum of squares.
     row : int
-        Row of the farthest outcome, from zero; -1 if the rows are a sample.
+        Row of the farthest outcome, from zero; -1 if rows were left out, or are a sample.
     value : float
         That outcome.
     """
@@ -290,7 +290,7 @@ def exponential_limit(values: Array) -> float:
 
 def _row_in(data: Rows, rows: Observations, which: int) -> int:
     """Row of the table that is row ``which`` of some rows, which may be in another order."""
-    if not isinstance(data, Observations):
+    if not isinstance(data, Observations) or not data.is_whole:
         return -1
     same: NDArray[np.bool_] = data.outcome == rows.outcome[which]
     same &= (data.actions == rows.actions[which]).all(axis=1)
