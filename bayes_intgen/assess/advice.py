@@ -21,6 +21,7 @@ from bayes_intgen.inference.pilot.lack_of_fit import failed_tests
 from bayes_intgen.inference.pilot.residuals import FarOutcomes
 from bayes_intgen.inference.settings import Autocorrelation
 from bayes_intgen.models import AdditiveModel, Model
+from bayes_intgen.models.laws import Link
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import first_few, in_both, option, quoted, some_of
@@ -296,7 +297,7 @@ def groups_in_words(data: Rows) -> Iterator[str]:
         )
 
 
-def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
+def far_outcomes_in_words(far: FarOutcomes, outcome: str, link: Link = "identity") -> str:
     """Say how far the farthest outcome is, what such outcomes do, and the remedy.
 
     Examples
@@ -308,14 +309,17 @@ def far_outcomes_in_words(far: FarOutcomes, outcome: str) -> str:
     count = far.above + far.below
     place = f" in row {far.row}" if far.row >= 0 else ""
     such = "1 such row makes" if count == 1 else f"{count:,} such rows make"
-    remedy = f"or fit with {option('noise', 'student_t')}"
-    if count > 4 and min(far.above, far.below) <= 0.1 * count:
+    remedy = f", or fit with {option('noise', 'student_t')}"
+    if link == "log":
+        # Under Student-t noise the outcome would have no mean.
+        remedy = ""
+    elif count > 4 and min(far.above, far.below) <= 0.1 * count:
         side = "above" if far.above > far.below else "below"
-        remedy = f"but keep real ones: nearly all lie {side}, where Student-t noise misses them"
+        remedy = f", but keep real ones: nearly all lie {side}, where Student-t noise misses them"
     return (
         f"outcome {outcome} is {format_number(far.value)}{place}, {far.distance:.0f} standard "
         f"deviations of the noise from the fit ({such} up {far.share:.0%} of its variance): "
-        f"correct errors, {remedy}"
+        f"correct errors{remedy}"
     )
 
 

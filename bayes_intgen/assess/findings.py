@@ -208,7 +208,8 @@ def of_fit(rows: Rows | None, model: Model, posterior: PosteriorDraws) -> list[F
     tests = posterior.tree["constant_data"].dataset
     problems = Diagnostics.of(posterior).problems()
     far = FarOutcomes.of_dataset(tests)
-    words = [] if far is None else [far_outcomes_in_words(far, repr(posterior.outcome_name))]
+    name, link = repr(posterior.outcome_name), model.link
+    words = [] if far is None else [far_outcomes_in_words(far, name, link)]
     dependent = dependent_rows_in_words(posterior.autocorrelation, posterior.terms.covariates)
     return [
         *_named({"sampling": problems}, SamplingWarning),

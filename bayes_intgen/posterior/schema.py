@@ -68,7 +68,9 @@ def build_tree(
     """
     distinct = model.link == "identity" and settings.techniques.outcome_kind
     kind = data.outcome_kind if distinct else "continuous"
-    far = pilot.far if (kind, model.link) == ("continuous", "identity") else None
+    far = pilot.far if kind == "continuous" else None
+    if far and model.link == "log":
+        far = far._replace(value=float(np.exp(far.value)))
     terms, importance = sampled.terms, sampled.importance
     sizes = [term.component.basis.size for term in terms.terms]
     names = [f"{t.name}[{i}]" for t, n in zip(terms.terms, sizes, strict=True) for i in range(n)]

@@ -178,13 +178,14 @@ def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None
 
 
 LAGGED = bi.models.additive("linear", carryover={"tv": bi.Adstock(rate=0.5)})
+LOG = bi.models.multiplicative("linear")
 
 
 @pytest.mark.filterwarnings("ignore:1 of 900 rows have missing cells")
 @pytest.mark.parametrize(
     ("model", "cell", "rows"),
-    [(LINEAR, 0.0, "10 150"), (LAGGED, 0.0, "10"), (LINEAR, np.nan, "")],
-    ids=["whole", "rows without a past left out", "a row with a missing cell left out"],
+    [(LINEAR, 0.0, "10 150"), (LAGGED, 0.0, "10"), (LINEAR, np.nan, ""), (LOG, 0.0, "10 150")],
+    ids=["whole", "rows without a past left out", "a row with a missing cell left out", "log"],
 )
 def test_far_cells_and_outcomes_are_named_by_their_rows(model, cell: float, rows: str) -> None:
     actions, outcome = world()
@@ -194,6 +195,7 @@ def test_far_cells_and_outcomes_are_named_by_their_rows(model, cell: float, rows
     text = " ".join(text for text in warned(data, model) if " is 10,000" in text or " 500" in text)
     assert " ".join(re.findall(r"in row (\d+)", text)) == rows
     assert ("'radio' is 10,000" in text, "'sales' is 500" in text) == (True, True)
+    assert ("student_t" in text) == (model.link == "identity")
 
 
 def test_actions_outside_their_range_share_a_warning_with_values() -> None:
