@@ -45,7 +45,7 @@ def test_coinciding_knots_share_a_value(equal: int, dependent: bool) -> None:
     spread, _ = estimate_variance_function(actions, intervened, residuals**2, coordinates)
     assert len(np.unique(spread.knots[0])) < len(KNOTS)
     assert np.isfinite(spread(actions, intervened)).all()
-    # The product with the features is an independent route to the variance.
+    # The function is that of the features by which it was estimated.
     by_features = spread.features(actions, intervened) @ spread.knot_values
     np.testing.assert_allclose(spread(actions, intervened), by_features, rtol=1e-13)
     # Negative control: inverted masks change the variance.
