@@ -132,10 +132,10 @@ class TermEvidence(NamedTuple):
         log_ratio = 0.5 * (variance * squares / (1 + ratio) - np.log(1 + ratio)).sum(axis=1)
         log_weight = log_ratio + log_prior
         shrinkage = (ratio / (1 + ratio)).sum(axis=1)
-        log_total = _log_sum_exp(log_weight)
+        log_total = np.logaddexp.reduce(log_weight)
         expected = np.exp(log_weight - log_total) @ shrinkage
         return cls(
-            float(log_total - _log_sum_exp(log_prior)),
+            float(log_total - np.logaddexp.reduce(log_prior)),
             float(np.exp(np.interp(expected, shrinkage, log_scales))),
         )
 
@@ -156,15 +156,6 @@ class TermEvidence(NamedTuple):
         inverse = np.linalg.inv(covariance)
         precision = inverse - np.eye(len(mean)) / scale**2
         return cls.of_likelihood(precision, inverse @ mean, prior, unit)
-
-
-def _log_sum_exp(values: Array) -> Array:
-    """Logarithm of the sum of exponentials along the last axis.
-
-    SciPy's takes a tenth of a millisecond per call, more than all else that evidence needs.
-    """
-    highest = values.max(axis=-1, keepdims=True)
-    return np.asarray(np.log(np.exp(values - highest).sum(axis=-1)) + highest[..., 0])
 
 
 class ReducedStatistics(NamedTuple):

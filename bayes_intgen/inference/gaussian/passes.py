@@ -262,17 +262,13 @@ def pseudo_observations(data: Rows, terms: Decomposition) -> PseudoObservations 
 
 def relative_noise_sd(spread: VarianceFunction, rows: Observations) -> Array:
     """Noise standard deviation of each row, relative to that of a single unit, shape (n,)."""
-    return np.sqrt(_relative_variance(spread, rows))
+    return row_weights(spread, rows) ** -0.5
 
 
 def row_weights(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse noise variance of each row, relative to that of a single unit, shape (n,)."""
-    return 1.0 / _relative_variance(spread, rows)
-
-
-def _relative_variance(spread: VarianceFunction, rows: Observations) -> Array:
     units = effective_units(rows.weights, spread.intraclass_correlation)
-    return spread(rows.actions, rows.intervened) / units
+    return units / spread(rows.actions, rows.intervened)
 
 
 def unit_precision(spread: VarianceFunction, rows: Observations) -> Array:
