@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -149,10 +148,7 @@ class Bases:
         """Products of random walks along two actions; None if levels have all products already."""
         one, other = (self.walk(k, refinement) for k in inputs)
         basis = TensorProductBasis((one, other), one.size + other.size)
-        # Without the products, where these cannot be as many.
-        factors = (self.margin(own, k) for own, k in zip(mechanisms, inputs, strict=True))
-        may_equal = prod(own.size for own in factors) >= basis.size
-        if may_equal and self.product(*mechanisms, *inputs).basis.size >= basis.size:
+        if self.product(*mechanisms, *inputs).basis.size >= basis.size:
             return None
         scale = mechanisms[0].interaction
         return Component(finer_label(refinement), basis, scale, inputs=(0, 1))
