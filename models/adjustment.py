@@ -266,11 +266,6 @@ class Adjustment:
 
     def _new_margin(self, c: int, size: int) -> CentredBasis:
         column, levels = self._column(c), self.data.columns.categories[c]
-        if levels is None and not self._priors(c) and size < COVARIATE_SIZE:
-            more = self._margin(c, COVARIATE_SIZE)
-            if isinstance(more.basis, KarhunenLoeveBasis):
-                # Its functions are evaluated once for both.
-                return CentredBasis(more.basis.leading(size), more.centres[:size])
         mechanism = self.prior if levels is None else Levels(levels.ordered)
         basis = mechanism.marginal_basis(column, size)
         for season in self._priors(c):
