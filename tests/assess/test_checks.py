@@ -156,9 +156,6 @@ def test_an_interaction_does_not_pass_for_a_bias_of_three_actions(interaction, t
     assert checked(data, model).violated == (interaction > 0)
 
 
-# The variance where several actions are set
-
-
 def joint_rows(interaction: float, together: int, seed: int, noise="normal") -> bi.RegimeData:
     """Two actions; ``interaction`` is that of their hidden causes."""
     rng = np.random.default_rng(seed)

@@ -55,9 +55,6 @@ def test_names_are_escaped_in_notebooks(data) -> None:
     assert html.count("<pre>") == 1
 
 
-# Before a fit
-
-
 def test_summary_of_data_as_text_and_json(data) -> None:
     report = summarise_data(data, support=False)
     document = json.loads(report.to_json())

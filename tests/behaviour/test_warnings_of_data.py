@@ -165,8 +165,7 @@ def test_sound_tables_are_not_reported(kind: str) -> None:
 
 def test_one_warning_for_all_covariates_and_actions_and_none_for_dates() -> None:
     actions, outcome = world()
-    noise = 0.2 * np.random.default_rng(8).normal(size=len(MASKS))
-    mood = outcome + 2 * MASKS.any(axis=1) + noise
+    mood = outcome + 2 * MASKS.any(axis=1) + np.random.default_rng(8).normal(0, 0.2, len(MASKS))
     days = np.datetime64("2024-01-01") + (np.arange(len(MASKS)) // 3).astype("timedelta64[D]")
     covariates = {"week": np.arange(len(MASKS)) // 20, "mood": mood, "day": days}
     first, message = warned(table(actions, outcome, covariates=covariates))

@@ -45,9 +45,6 @@ def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
     return {tuple(row): 7 for row in masks.tolist()}
 
 
-# Weights and sentences
-
-
 @pytest.mark.parametrize(
     ("regimes", "target", "sentence"),
     [
@@ -127,9 +124,6 @@ def label(r: Mask) -> str:
     return f"do({names})" if names else "observational"
 
 
-# The rank test and the weights, in any graph
-
-
 def design(
     parents: Sequence[tuple[int, ...]], r: Mask, grid: Sequence[tuple[int, ...]]
 ) -> NDArray[np.float64]:
@@ -187,9 +181,6 @@ def test_no_graph_beats_the_rank_test_whose_weights_combine_all_functions(
     assert outcomes == {True, False}
 
 
-# What is missing
-
-
 def brute_force(masks: Sequence[Mask], target: Mask) -> set[frozenset[Mask]]:
     count = len(target)
     simple = [m for m in all_masks(count) if sum(m) <= 1]
@@ -241,9 +232,6 @@ def test_at_most_twenty_sets_and_the_target_among_them() -> None:
     assert result.missing[-1] == ((),)
 
 
-# The certificate as a value
-
-
 def test_certificate_of_data(data: bi.RegimeData) -> None:
     result = data.identify(["green", "red"])
     assert result == data.identify(("red", "green"))
@@ -268,9 +256,6 @@ def test_certificate_of_data(data: bi.RegimeData) -> None:
 def test_invalid_targets_raise(data: bi.RegimeData, actions: list[str], message: str) -> None:
     with pytest.raises(bi.DataError, match=message):
         data.identify(actions)
-
-
-# Experiments at few values
 
 
 def test_experiments_at_few_values_identify_these_only() -> None:
@@ -306,9 +291,8 @@ def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, 
 
 
 def test_thirty_actions_get_an_irreducible_set() -> None:
-    rng = np.random.default_rng(5)
     names = [f"a{i}" for i in range(30)]
-    masks = draw(rng, 30, 12)
+    masks = draw(np.random.default_rng(5), 30, 12)
     assert len(masks) >= 3
     result = certify(names, masks, names)
     itself, simple = result.missing

@@ -31,8 +31,7 @@ def test_terms_average_zero_over_the_observational_rows() -> None:
     data = _data()
     terms = MODEL.decompose(data)
     point, none_set = np.array([[0.7, -0.2]]), np.zeros_like(data.intervened)
-    rows = data.inputs.copy()
-    rows[:, :2] = point
+    rows = np.column_stack([np.tile(point, (len(data), 1)), data.inputs[:, 2:]])
     each = terms.matrix(rows, none_set)
     average = each[~data.intervened.any(axis=1)].mean(axis=0)
     np.testing.assert_allclose(average, terms.matrix(point, none_set[:1])[0], atol=1e-12)

@@ -67,8 +67,7 @@ def test_a_shared_function_belongs_to_the_contributions_and_is_no_interaction() 
 
 
 def test_a_lift_test_of_one_action_tells_of_those_like_it() -> None:
-    data, of_tv = rows(), np.array([[3.0, 1.5, 1.5, 1.5]])
-    moved = []
+    data, of_tv, moved = rows(), np.array([[3.0, 1.5, 1.5, 1.5]]), list[float]()
     tested = [data.add_lift_test("radio", 1.5, 3.0, effect=own, se=0.03) for own in (0.2, 1.2)]
     for model in (ALIKE, UNLIKE):
         low, high = (fitted(own, model).contrast(of_tv, START[:1]).mean() for own in tested)
@@ -95,9 +94,8 @@ def test_actions_with_the_same_levels_share_a_table() -> None:
     rng, masks = np.random.default_rng(0), one_at_a_time(2, 80)
     doses = rng.integers(0, 3, masks.shape).astype(float)
     outcome = np.array([0.0, 1.0, 0.5])[doses.astype(int)].sum(axis=1) + rng.normal(size=len(masks))
-    own = {name: bi.Levels() for name in ("drug", "rival")}
+    own, sds = {name: bi.Levels() for name in ("drug", "rival")}, list[float]()
     data = bi.RegimeData.from_arrays(doses, outcome, masks, tuple(own))
-    sds = []
     for alike in ((), [own]):
         model = bi.models.additive(graph={}, unconfounded=own, bias=own, alike=alike)
         change = fitted(data, model).contrast([[1.0, 0.0]], [[0.0, 0.0]])

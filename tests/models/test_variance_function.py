@@ -64,8 +64,7 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
         spread, covariance = estimate_variance_function(*own)
         deviations = drawn_deviations(covariance, (400,), np.random.default_rng(seed))
         draws = np.log(spread.drawn(points, masks, deviations))
-        geometric = np.exp(draws.mean(axis=0))
-        np.testing.assert_allclose(geometric, spread(points, masks), rtol=0.1)
+        np.testing.assert_allclose(np.exp(draws.mean(axis=0)), spread(points, masks), rtol=0.1)
         # Relative to the mean over rows, because the common factor is sampled elsewhere.
         centre = np.log(truth / np.mean(variance_of(actions, intervened)))
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))

@@ -87,8 +87,7 @@ def test_evidence_of_a_term_agrees_with_the_dense_density() -> None:
     mixture = sum(w * weighted_variance(s) for w, s in zip(weight, scales, strict=True))
     assert weighted_variance(evidence.scale) == pytest.approx(mixture, rel=0.005)
     # Negative control: the root mean square of the scale would be too large.
-    mean_square = float(np.sqrt(weight @ scales**2))
-    assert weighted_variance(mean_square) > 1.02 * mixture
+    assert weighted_variance(float(np.sqrt(weight @ scales**2))) > 1.02 * mixture
 
 
 MODEL = bi.models.additive("linear", groups={"patient": ["level", "a1"]})

@@ -61,8 +61,7 @@ def test_log_evidence_and_its_gradient_are_those_of_a_normal_density(known, nois
         return log_evidence(statistics, log_sd, jnp.exp(log_noise))
 
     value, slopes = jax.value_and_grad(density, (0, 1))(*at)
-    dense_value = partial(dense_density, known)
-    expected, expected_slopes = jax.value_and_grad(dense_value, (0, 1))(*at)
+    expected, expected_slopes = jax.value_and_grad(partial(dense_density, known), (0, 1))(*at)
     assert float(value) == pytest.approx(float(expected), rel=1e-9)
     for one, other in zip(slopes, expected_slopes, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
@@ -180,9 +179,9 @@ def test_operations_on_factors_commute() -> None:
     assert part.log_integral == pytest.approx(whole.log_integral)
     np.testing.assert_allclose(part.mean, whole.mean[others[:-1]], rtol=1e-9)
     normal = RNG.normal(size=(100, 2))
-    root = np.linalg.inv(regression.factor).T
     draws = regression.draw(np.tile(part.mean[:, None], 100), normal.T).T
-    np.testing.assert_allclose(draws, whole.mean[eliminated] + normal @ root.T, rtol=1e-9)
+    expected = whole.mean[eliminated] + normal @ np.linalg.inv(regression.factor)
+    np.testing.assert_allclose(draws, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("correlation", [0.5, 1 + 2e-5], ids=["definite", "rounded"])

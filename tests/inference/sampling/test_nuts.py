@@ -121,8 +121,7 @@ def test_delayed_acceptance_samples_the_exact_density() -> None:
     # Negative control: the surrogate has another mean.
     assert abs(uncorrected.flat[..., 0].mean() - MEAN) > 0.2
     assert uncorrected.statistics["accepted"].all()
-    statistics = corrected.statistics
-    accepted = statistics["accepted"]
+    statistics, accepted = corrected.statistics, corrected.statistics["accepted"]
     # Independent draws would be accepted with probability 0.795. Draws of a chain are a little more
     # alike: 0.811 over twelve seeds, with a standard deviation of 0.016 between them.
     assert accepted.mean() == pytest.approx(0.811, abs=4 * 0.016)
@@ -163,8 +162,7 @@ class Nowhere(Toy):
 
 
 def test_chains_repeat_their_start_if_no_proposal_has_a_density() -> None:
-    stuck = Nowhere(SHAPE, coefficients=3)
-    draws = sample(stuck, surrogate=normal(np.eye(2)), draws=20, warmup=20)
+    draws = sample(Nowhere(SHAPE, coefficients=3), surrogate=normal(np.eye(2)), draws=20, warmup=20)
     assert not draws.statistics["accepted"].any()
     assert (draws.coefficients == draws.coefficients[:, :1]).all()
     # Coefficients drawn at the start, different ones in each chain.
@@ -194,8 +192,7 @@ HEAVY = StudentT(2.0, 3)
 
 
 def test_chains_run_until_they_have_converged() -> None:
-    easy = sample(normal(np.eye(2)), draws=None)
-    hard = sample(HEAVY, draws=None)
+    easy, hard = sample(normal(np.eye(2)), draws=None), sample(HEAVY, draws=None)
     assert MIN_DRAWS <= easy.flat.shape[1] < hard.flat.shape[1] <= MAX_DRAWS
     for draws in (easy, hard):
         assert shortfalls(draws.flat).max() <= 1
@@ -225,8 +222,7 @@ class Partly(Normal):
 
 @pytest.mark.parametrize("surrogate", [None, normal(np.eye(2))])
 def test_points_of_undefined_density_are_never_accepted(surrogate) -> None:
-    partly = Partly(np.eye(2), coefficients=3)
-    draws = sample(partly, seed=7, surrogate=surrogate)
+    draws = sample(Partly(np.eye(2), coefficients=3), seed=7, surrogate=surrogate)
     assert (draws.flat[..., 0] <= 1.2).all()
     assert np.isfinite(draws.statistics["lp"]).all()
     # Some proposals of the surrogate were rejected, others accepted.
