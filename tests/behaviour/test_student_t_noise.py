@@ -116,8 +116,9 @@ def test_cells_with_the_spread_of_their_units() -> None:
     assert difference(wide, clean, world.points)[1] > 3
 
 
-def test_levels_of_many_groups_are_integrated_out() -> None:
-    world = World(TWO, {"patient": regions(150, 0.0, 0.5)})
+@pytest.mark.parametrize("spread", [0.5, 5.0])
+def test_levels_of_many_groups_are_integrated_out(spread) -> None:
+    world = World(TWO, {"patient": regions(150, 0.0, spread)})
     clean = world.table(300)
     fits = (
         fitted(read(frame, world, groups=["patient"]), bi.models.additive(noise=noise))

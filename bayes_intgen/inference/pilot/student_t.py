@@ -22,10 +22,10 @@ from bayes_intgen.inference.density.mode import Mode
 from bayes_intgen.inference.gaussian.conditional import Conditional
 from bayes_intgen.inference.gaussian.factor import GaussianFactor
 from bayes_intgen.inference.gaussian.passes import relative_noise_sd
-from bayes_intgen.inference.pilot.residuals import NORMAL_MAD
+from bayes_intgen.inference.pilot.residuals import NORMAL_MAD, column_sums, within_groups
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
 from bayes_intgen.models.laws import StudentTNoise
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.terms import Decomposition, RandomEffects
 from bayes_intgen.models.variance_function import VarianceFunction
 from bayes_intgen.text.formats import format_number
 from bayes_intgen.text.messages import option
@@ -36,6 +36,8 @@ LOG_TOLERANCE, MAX_ITERATIONS = 0.01, 50
 # Limit of residuals in Huber's estimate, in robust standard deviations, for an efficiency of 95%
 # with normal noise, and maximum change of a fitted value at convergence.
 HUBER, TOLERANCE = 1.345, 0.1
+# Number of reweighted steps to the effects of groups.
+GROUP_ITERATIONS = 10
 # Distance from the median, in robust standard deviations, to which outcomes are clipped before the
 # first fit. Their units and the first residuals then hardly depend on outliers.
 MAX_DEVIATION = 4.0
@@ -97,12 +99,56 @@ class StudentTFit(NamedTuple):
         mean = np.concatenate(list(rows.map_batches(fitted, "Pseudo-values", False)))
         relative_sd = relative_noise_sd(self.spread, rows)
         residual = (rows.outcome - mean) / relative_sd
-        return replace(rows, outcome=mean + relative_sd * self.bounded(residual), within=None)
+        groups = _Groups(rows, self.terms.random_effects, relative_sd)
+        effects = groups.effects(residual, self.scale)
+        pseudo = effects + self.bounded(residual - effects)
+        return replace(rows, outcome=mean + relative_sd * pseudo, within=None)
 
     def bounded(self, residual: Array) -> Array:
         """Residuals of pseudo-values, in units of the same relative noise."""
         weights = (self.df + 1) / (self.df + (residual / self.scale) ** 2)
         return np.asarray(residual * weights / self.curvature)
+
+
+class _Groups(NamedTuple):
+    """Rows in units of their relative noise, and the effects of many groups, if there are any.
+
+    Without them outliers would be judged by the spread of the groups.
+    """
+
+    rows: Observations
+    random_effects: RandomEffects | None
+    relative_sd: Array
+
+    def within(self, columns: Array, weights: float | Array = 1.0) -> Array:
+        """Subtract predicted effects from columns, shape (N, C)."""
+        if self.random_effects is None:
+            return columns
+        sd = self.relative_sd[:, None]
+        precision = weights / self.relative_sd**2
+        return within_groups(self.rows, self.random_effects, columns * sd, precision) / sd
+
+    def effects(self, residual: Array, scale: float) -> Array:
+        """Predict effects from residuals, shape (N,), with Huber's weights.
+
+        Those of Student-t noise would let the scale collapse where groups have few rows.
+        """
+        weights, effects = np.ones(len(residual)), np.zeros(len(residual))
+        for _ in range(0 if self.random_effects is None else GROUP_ITERATIONS):
+            effects = residual - self.within(residual[:, None], weights)[:, 0]
+            weights = 1 / np.maximum(np.abs(residual - effects) / (HUBER * scale), 1)
+        return effects
+
+    @property
+    def inflation(self) -> float:
+        """Root of the number of rows over the degrees of freedom that the effects leave."""
+        if self.random_effects is None:
+            return 1.0
+        count = len(self.rows)
+        precision, none = self.relative_sd**-2.0, np.zeros((count, 1))
+        zz = column_sums(self.rows, self.random_effects, none, precision).zz
+        shrunk = np.linalg.solve(zz + np.diag(1 / np.array(self.random_effects.ratio)), zz)
+        return float(np.sqrt(count / (count - np.trace(shrunk, axis1=1, axis2=2).sum())))
 
 
 def clipped(rows: Observations) -> Observations:
@@ -147,31 +193,39 @@ def fit_student_t(fit: Mode, rows: Observations, spread: VarianceFunction) -> St
     terms, relative_sd = fit.terms, relative_noise_sd(spread, rows)
     matrix = terms.design(rows)
     scaled, target = matrix / relative_sd[:, None], (rows.outcome - terms.centre) / relative_sd
-    sums, gram = fit.posterior.sums, scaled.T @ scaled
+    groups = _Groups(rows, terms.random_effects, relative_sd)
+    sums, within = fit.posterior.sums, groups.within(scaled)
+    gram = scaled.T @ within
     prior_mean, log_sd = fit.posterior.priors.mean, fit.posterior.priors.log_sd(fit.sites)
 
     def fitted_to(pseudo: Array, noise_sd: float) -> Array:
         """Coefficients of the posterior mode with Gaussian noise."""
-        factor = GaussianFactor.of(gram, scaled.T @ pseudo, pseudo @ pseudo, 0.0)
+        factor = GaussianFactor.of(gram, within.T @ pseudo, pseudo @ pseudo, 0.0)
         centred = sums._replace(factor=factor).centred_at(prior_mean)
         return Conditional.of(centred, prior_mean, log_sd, noise_sd).mean
 
+    def residual_of(mean: Array, scale: float) -> Array:
+        residual = target - scaled @ mean
+        return residual - groups.effects(residual, scale)
+
     mean = fit.conditional.mean
-    residual = target - scaled @ mean
+    residual = residual_of(mean, np.inf)
     for _ in range(MAX_ITERATIONS):
         previous, scale = residual, NORMAL_MAD * max(float(np.median(np.abs(residual))), 1e-300)
         bounded = residual.clip(-HUBER * scale, HUBER * scale)
         mean = fitted_to(target - residual + bounded, scale)
-        residual = target - scaled @ mean
+        residual = residual_of(mean, scale)
         if np.abs(residual - previous).max() < TOLERANCE * scale:
             break
-    log_noise = np.log([scale, 4.0])
+    log_noise, inflation = np.log([scale, 4.0]), groups.inflation
     for _ in range(MAX_ITERATIONS):
         previous = log_noise
-        log_noise = minimize(_potential, previous, residual**2, method="Nelder-Mead").x
-        found = StudentTFit(terms, mean, spread, *_moments(residual, log_noise))
+        log_noise = minimize(
+            _potential, previous, (inflation * residual) ** 2, method="Nelder-Mead"
+        ).x
+        found = StudentTFit(terms, mean, spread, *_moments(inflation * residual, log_noise))
         mean = fitted_to(target - residual + found.bounded(residual), found.noise_sd)
-        residual = target - scaled @ mean
+        residual = residual_of(mean, found.scale)
         if np.abs(log_noise - previous).max() < LOG_TOLERANCE:
             break
     return found._replace(mean=mean)
