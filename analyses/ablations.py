@@ -108,7 +108,10 @@ TECHNIQUES = {
         (*PANELS, "two years", "two years, few rows", "regions"), {"usual_actions": False}
     ),
     "finer functions": Technique(
-        (*ROUGH, "light tunnel", "two years"), {"finer_functions": False}
+        (*ROUGH, "light tunnel", "two years", "steep chain"), {"finer_functions": False}
+    ),
+    "pairs of covariates": Technique(
+        ("pair of covariates", "pair that moves an action", IDLE[0]), {"covariate_pairs": False}
     ),
     "finer pairs": Technique(("thresholds", "products"), {"finer_pairs": False}),
     "moved knots": Technique(("thresholds", "products", *SMOOTH), {"moved_knots": False}),
@@ -191,6 +194,8 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return adjusted(kind, seed, rows)
     if kind in ("products", "thresholds"):
         return interacting(kind, seed, rows, rng)
+    if kind.startswith("pair ") or kind == "steep chain":
+        return two_causes(kind, rows, rng)
     if kind in STRONG:
         return strongly_interacting(kind, rows, rng)
     if kind in CAUSES:
@@ -268,6 +273,30 @@ def strongly_interacting(kind: str, rows: int, rng: np.random.Generator) -> Case
         masks, actions = table[:, :2] > 0, table[:, 2:4]
         outcome, more["weights"], more["outcome_sd"] = table[:, 4:].T
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"], **more)
+    return Case(data, points, effects(points))
+
+
+def two_causes(kind: str, rows: int, rng: np.random.Generator) -> Case:
+    """Two actions, the second of which follows the first beyond a threshold, or two covariates.
+
+    The product of the covariates is in the outcome, and may move the first action.
+    """
+    masks, chain = np.repeat(np.vstack([np.zeros(2), np.eye(2)]) > 0, rows, axis=0), "chain" in kind
+    causes, more, own, covariates = rng.normal(size=(4, *masks.shape))
+    slope, effect = rng.uniform(1.0, 2.0, 2), rng.choice([-1, 1], 2) * rng.uniform(0.7, 1.3, 2)
+    product, moves = covariates.prod(axis=1), ("moves" in kind) * np.array([0.7, 0.0])
+    actions = 0.7 * causes + 0.4 * more + moves * product[:, None]
+    actions[masks] = 2 * own[masks]
+    actions[:, 1] += chain * ~masks[:, 1] * 1.5 * np.tanh(5 * (actions[:, 0] - 0.5))
+
+    def effects(values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.tanh(values) @ slope)
+
+    outcome = effects(actions) + causes @ effect + (not chain) * 1.5 * product
+    outcome += 0.5 * rng.normal(size=len(masks))
+    named = {} if chain else dict(zip("zv", covariates.T, strict=True))
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ["tv", "radio"], covariates=named)
+    points = rng.normal(size=(POINTS, 2))
     return Case(data, points, effects(points))
 
 

@@ -107,8 +107,8 @@ class AdditiveModel(Model):
         """Candidates of forward selection, in addition to the terms of :meth:`decompose`.
 
         These are finer functions of smooth contributions and biases, and of numeric covariates,
-        interactions of pairs of actions and of their hidden causes, functions of covariates in a
-        bias, three-way products in a bias, and finer functions of pairs.
+        interactions of pairs of actions, of their hidden causes and of covariates, functions of
+        covariates in a bias, three-way products in a bias, and finer functions of pairs.
         """
         actions, pairs = self._actions(data, rows), self._possible_pairs(data)
         of_period, delta = actions.of_period, actions.delta
@@ -122,6 +122,7 @@ class AdditiveModel(Model):
                 terms.append(f.term(component, j, k))
         if data.columns.names:
             terms += self._adjustment(data, of_period).bias_candidates(delta)
+            terms += self._adjustment(data, actions.bases).pair_candidates()
         terms += _of_parents(data, actions, dict(enumerate(parents_of(data.names, self.graph))))
         return (*terms, *self._finer_pairs(data, of_sample, candidates_only=True))
 
@@ -136,6 +137,9 @@ class AdditiveModel(Model):
             *self._finer_terms(data, actions, refinement),
             *self._finer_pairs(data, actions, refinement),
         )
+
+    def moderator_tests(self, data: Observations) -> tuple[Term, ...]:
+        return tuple(self._adjustment(data, self._actions(data).bases).other_moderators())
 
     def edges(self, names: tuple[str, ...]) -> Array | None:
         return None if self.graph == "any" else known_edges(names, self.graph)

@@ -15,7 +15,7 @@ Covariates and groups that move an action enter its bias through its control var
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from itertools import chain
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +68,8 @@ from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_a
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
+# Maximum number of covariates of which each two may interact: a hundred pairs take seconds.
+MAX_COVARIATES_OF_PAIRS = 15
 # Minimum range of dates, in years, for a yearly season by default.
 MIN_YEARS = 1.25
 # Scale of slopes of groups and moderators, in outcome standard deviations.
@@ -174,6 +176,29 @@ class Adjustment:
                 f = bias._replace(name=f"delta({self.data.names[k]} | {covariate})")
                 for component in pairwise(bias.prior, own, other, self.bases.rows):
                     yield f.term(component, *((k, self._input(c))[i] for i in component.inputs))
+
+    def pair_candidates(self) -> Iterator[Term]:
+        """Interactions of covariates, for forward selection."""
+        columns, population = self.data.columns, self.shares > 0
+        if len(columns.names) > MAX_COVARIATES_OF_PAIRS:
+            return
+        for c, d in combinations(range(len(columns.names)), 2):
+            products = TensorProductBasis((self._margin(c), self._margin(d)), PAIR_ORDER)
+            values = self.data.covariates[population][:, [c, d]]
+            basis = CentredBasis(products, self.shares[population] @ products.matrix(values))
+            name = f"gamma({columns.names[c]}, {columns.names[d]})"
+            f = Function(name, "covariate", None, self.prior)
+            component = Component("", basis, self.prior.interaction, inputs=(0, 1))
+            yield f.term(component, self._input(c), self._input(d))
+
+    def other_moderators(self) -> Iterator[Term]:
+        """Dependence of the effect of each action that was set on the covariates it lacks."""
+        others = dict[str, tuple[str, ...]]()
+        for name, was_set in zip(self.data.names, self.data.intervened.any(axis=0), strict=True):
+            own = self.moderators.get(name, ())
+            others[name] = tuple(c for c in self.data.columns.names if was_set and c not in own)
+        for term in replace(self, moderators=others)._moderator_terms():
+            yield replace(term, gate=Where(term.inputs[:1], were_set=True))
 
     def finer_terms(self, refinement: int) -> Iterator[Term]:
         """Finer functions of numeric covariates without a prior of their own, also of dates."""

@@ -253,6 +253,10 @@ class Model(ABC):
         """Finer functions of each action, as alternatives in score tests of a fit."""
         return ()
 
+    def moderator_tests(self, data: Observations) -> tuple[Term, ...]:
+        """Effects that depend on further covariates, as alternatives in score tests of a fit."""
+        return ()
+
     def edges(self, names: tuple[str, ...]) -> Array | None:
         """Probabilities of edges of the graph over the actions, where they are known.
 

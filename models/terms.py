@@ -541,10 +541,13 @@ class Decomposition:
             if not np.any(weights):
                 return 0.0
             basis, others = term.component.basis, [i - count for i in term.inputs if i >= count]
-            joint = units is not None and isinstance(
-                basis, ControlBasis | ControlError | ResidualBasis
+            covered = [population is not None and population.covers(i) for i in others]
+            covers = all(covered)
+            # A question may fix some covariates of a product.
+            joint = units is not None and (
+                isinstance(basis, ControlBasis | ControlError | ResidualBasis)
+                or (any(covered) and not covers)
             )
-            covers = all(population is not None and population.covers(i) for i in others)
             if periods is not None and isinstance(basis, RateError | PastActions):
                 (k,) = term.inputs
                 own = inputs[:, [k]], periods.slope[:, [k]], periods.past[:, :, k]

@@ -1,5 +1,6 @@
 """What rows and fits suggest, in words: other priors and columns, and the correction of rows."""
 
+import json
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.laws import Link
 from bayes_intgen.models.mechanisms.smooth import Smooth
 from bayes_intgen.text.formats import format_number
-from bayes_intgen.text.messages import first_few, in_both, option, quoted, some_of
+from bayes_intgen.text.messages import first_few, in_both, in_words, option, quoted, some_of
 
 # Distance from the median, in units of the coordinate's spread, beyond which cells are reported.
 MAX_SPREADS = 200.0
@@ -36,6 +37,8 @@ GROUPS_LEVEL = 1e-4
 MIN_CORRELATION = 0.1
 # Maximum number of pairs that a sentence names.
 MAX_PAIRS = 2
+# Roles of tests whether effects differ between rows.
+MODIFIERS = ("moderator", "slope")
 
 
 def few_valued(data: Rows, model: Model | None = None) -> dict[str, list[float]]:
@@ -329,11 +332,12 @@ class FailedTest(NamedTuple):
     Attributes
     ----------
     action : str
-    role : {"unconfounded", "bias", "interaction", "slope", "jump"}
+    role : {"unconfounded", "bias", "interaction", "moderator", "slope", "jump"}
     p : float
         P value.
     given : str
-        The other action, or the grouping whose groups differ in slope; otherwise empty.
+        The other action, the covariate on which the effect depends, or the grouping whose groups
+        differ in slope; otherwise empty.
     """
 
     action: str
@@ -365,7 +369,8 @@ def fit_problems(tests: xr.Dataset) -> Iterator[str]:
         [
             test
             for test in failed
-            if test.given and (test.role == "slope" or single.isdisjoint((test.action, test.given)))
+            if test.given
+            and (test.role in MODIFIERS or single.isdisjoint((test.action, test.given)))
         ]
     )
 
@@ -388,7 +393,7 @@ def _single_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
 
 
 def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
-    """Report all pairs of actions in one sentence, and each grouping in one.
+    """Report all pairs of actions in one sentence, all moderators, and each grouping in one.
 
     What the fit does not follow in a pair of actions may be an interaction or a bias.
 
@@ -398,7 +403,8 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
     "pass groups={'region': ['level', 'tv']} to the model"
     """
     slopes = [test for test in failed if test.role == "slope"]
-    pairs = [test for test in failed if test.role != "slope"]
+    moderated = [test for test in failed if test.role == "moderator"]
+    pairs = [test for test in failed if test.role not in MODIFIERS]
     if pairs:
         every = {frozenset((test.action, test.given)): test for test in pairs}
         named = [f"{test.action!r} and {test.given!r}" for test in every.values()]
@@ -408,6 +414,11 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
             "outcome changes faster than the model's functions can. Intervals may be too narrow "
             "there; plot both, or cut one into levels"
         )
+    if moderated:
+        moderators: dict[str, list[str]] = {}
+        for test in moderated:
+            moderators.setdefault(test.action, []).append(test.given)
+        yield moderation(moderators, smallest_p(moderated))
     for grouping in dict.fromkeys(test.given for test in slopes):
         own = [test for test in slopes if test.given == grouping]
         actions = [test.action for test in own]
@@ -419,6 +430,23 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
             f"the groups of {grouping!r} respond differently to {quoted(actions)} "
             f"({smallest_p(own)}), so that answers depend on where experiments ran; {remedy}"
         )
+
+
+def moderation(moderators: Mapping[str, Sequence[str]], p: str) -> str:
+    """Say on which covariates effects depend, and which model lets them.
+
+    Examples
+    --------
+    >>> moderation({"tv": ["age"]}, "p = 0.001")[-60:]
+    '(p = 0.001): fit models.additive(moderators={"tv": ["age"]})'
+    """
+    effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
+    pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
+    remedy = option(
+        f"fit models.additive(moderators={json.dumps(moderators)})",
+        command=f"to let them, fit with --moderators {shlex.quote(pairs)}",
+    )
+    return f"effects depend on covariates: {effects} ({p}): {remedy}"
 
 
 def smallest_p(tests: Sequence[FailedTest]) -> str:

@@ -24,8 +24,6 @@ mean squares of residuals are at most weakly dependent. The smallest of the fami
 therefore corrected as that of independent tests (Sidak 1967).
 """
 
-import json
-import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,6 +36,7 @@ from bayes_intgen._arguments import instance, items, probability, seed_number
 from bayes_intgen._labelled import labelled_dataset
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._work import single_blas_thread
+from bayes_intgen.assess.advice import moderation
 from bayes_intgen.assess.bootstrap import BootstrapResult, Untested
 from bayes_intgen.assess.findings import (
     Finding,
@@ -338,13 +337,8 @@ class Check:
         """Covariates on which effects depend, and the model that lets them."""
         if moderators := self.moderators:
             p = float(self.table["moderator_p_familywise"].min())
-            effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
-            pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
-            remedy = option(
-                f"Fit models.additive(moderators={json.dumps(moderators)}).",
-                command=f"To let them, fit with --moderators {shlex.quote(pairs)}",
-            )
-            yield f"Effects depend on covariates: {effects} ({_p_text(p)}). {remedy}"
+            text = moderation(moderators, _p_text(p))
+            yield f"{text[0].upper()}{text[1:]}."
 
     def _comparison(self) -> Iterator[str]:
         """Predictions of held-out rows, compared with those of a regression per regime."""

@@ -19,7 +19,7 @@ still an average over the covariate.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, compress, permutations
 from typing import Self
 
@@ -155,18 +155,13 @@ def alternatives(data: Observations, model: AdditiveModel) -> Iterator[Alternati
 
 def moderators(data: Observations, model: AdditiveModel) -> Iterator[Alternative]:
     """Yield the dependences of effects on covariates that a model lacks."""
-    plain = replace(model, graph={}, interactions=None)
-    for k in np.flatnonzero(data.intervened.any(axis=0)).tolist():
-        name = data.names[k]
-        own = model.moderators.get(name, ())
-        others = tuple(covariate for covariate in data.columns.names if covariate not in own)
-        for term in replace(plain, moderators={name: others}).decompose(data).terms:
-            if term.role == "moderator":
-                covariate = data.columns.names[term.inputs[1] - len(data.names)]
-                label = f"the effect of {name} depends on {covariate}"
-                of = Departure("moderator", label, (name, covariate))
-                pieces, gate = ((term.component.basis, term.inputs),), Where((k,), were_set=True)
-                yield Alternative(of, pieces, gate, term.component.scale, True)
+    columns = (*data.names, *data.columns.every)
+    for term in model.moderator_tests(data):
+        name, covariate = (columns[i] for i in term.inputs)
+        label = f"the effect of {name} depends on {covariate}"
+        of = Departure("moderator", label, (name, covariate))
+        pieces = ((term.component.basis, term.inputs),)
+        yield Alternative(of, pieces, term.gate, term.component.scale, True)
 
 
 def _is_independent(gate: Array, others: Sequence[Array]) -> bool:

@@ -36,6 +36,8 @@ class Techniques:
         What covariates and groups make of the actions is a regressor of its own.
     finer_functions, finer_pairs : bool
         Candidates of forward selection.
+    covariate_pairs : bool
+        Interactions of covariates are candidates of forward selection.
     moved_knots : bool
         Knots of finer functions of two actions lie where mean residuals change most.
     interactions_of_causes : bool
@@ -70,6 +72,7 @@ class Techniques:
     usual_actions: bool = True
     finer_functions: bool = True
     finer_pairs: bool = True
+    covariate_pairs: bool = True
     moved_knots: bool = True
     interactions_of_causes: bool = True
     changes_in_time: bool = True
@@ -91,6 +94,8 @@ class Techniques:
         """Whether forward selection considers a candidate."""
         if isinstance(term.gate, Where) and len(term.gate.actions) > 1:
             return self.interactions_of_causes
+        if term.role == "covariate" and len(term.inputs) > 1:
+            return self.covariate_pairs
         if not term.component.label.startswith(FINER):
             return True
         return self.finer_functions if len(term.inputs) == 1 else self.finer_pairs

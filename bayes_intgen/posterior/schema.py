@@ -323,7 +323,7 @@ def fit_tests_dataset(tests: "Sequence[FitTest]", names: Sequence[str]) -> xr.Da
     'delta(red)'
     """
     symbols = {"unconfounded": "phi", "interaction": "psi", "bias": "delta", "slope": "slope"}
-    symbols |= {"covariate": "gamma", "jump": "jump"}
+    symbols |= {"covariate": "gamma", "moderator": "psi", "jump": "jump"}
     given = ["" if test.given is None else names[test.given] for test in tests]
     labels = []
     for test, other in zip(tests, given, strict=True):

@@ -164,10 +164,8 @@ def with_population(case: Case) -> Case:
 
 def covariates() -> Case:
     causes = {"age": AGE, "site": labelled(SITES, moves=0.5, adds=0.5)}
-    options = {"covariates": ["age", "site"]}
-    return with_population(
-        case_of(World(TWO, causes), options=options, given={"age": 48.0, "site": "west"})
-    )
+    world, options = World(TWO, causes, crossed=("age", "site", 0.8)), {"covariates": [*causes]}
+    return with_population(case_of(world, options=options, given={"age": 48.0, "site": "west"}))
 
 
 def history_first(step: float = 1.0) -> Case:

@@ -168,8 +168,8 @@ class World:
         Law of the outcome given its mean; ``"log"`` multiplies instead of adding up.
     together : callable, optional
         Interaction of the actions, given a table of them.
-    moderated : (str, str, float), optional
-        Action, cause, and the change of the outcome per unit of their product.
+    moderated, crossed : (str, str, float), optional
+        Action and cause, or two causes, and the change of the outcome per unit of their product.
     interacting : (float, float), optional
         Change of the outcome per unit of the product of the hidden causes of two actions, and of
         the product of their distances from what the actions tell of them, whose mean is zero where
@@ -186,6 +186,7 @@ class World:
     law: Literal["normal", "log", "binary", "count", "student_t"] = "normal"
     together: Callable[[pd.DataFrame], Array] | None = None
     moderated: tuple[str, str, float] | None = None
+    crossed: tuple[str, str, float] | None = None
     interacting: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -282,9 +283,11 @@ class World:
     def _scores(self, units: pd.DataFrame, rows: int) -> tuple[Array, Array]:
         """Shift of the actions, and mean outcome without the actions, of each unit."""
         shift, mean = np.zeros(rows), np.full(rows, self.base)
+        scores = {name: own.score(units[name].to_numpy()) for name, own in self._causes}
         for name, cause in self._causes:
-            score = cause.score(units[name].to_numpy())
-            shift, mean = shift + cause.moves * score, mean + cause.adds * score
+            shift, mean = shift + cause.moves * scores[name], mean + cause.adds * scores[name]
+        if self.crossed is not None:
+            mean = mean + self.crossed[2] * scores[self.crossed[0]] * scores[self.crossed[1]]
         return shift, mean
 
     def _contributions(self, rows: pd.DataFrame) -> Array:

@@ -141,7 +141,8 @@ def test_questions_about_a_bootstrapped_population_are_less_certain(sampled) -> 
 def test_bootstrapped_products_vary_with_their_units() -> None:
     """The standard deviation of the logarithm of a mean of exponentials."""
     table = PRODUCTS.table(200, ["", "a", "b"])
-    posterior = fit_of(PRODUCTS, table, bi.models.multiplicative("linear", **OPTIONS))
+    with pytest.warns(bi.LackOfFitWarning, match="effects depend on covariates: that of a on x"):
+        posterior = fit_of(PRODUCTS, table, bi.models.multiplicative("linear", **OPTIONS))
     rows = table[table["regime"] == ""]
     drawn, fixed = (posterior.joint_effect(POINTS, population=x) for x in ("bootstrap", None))
     units = effects_of_units(posterior, rows)

@@ -103,7 +103,7 @@ def test_group_of_the_data_called_new_group_is_refused() -> None:
 
 def test_levels_that_are_integrated_out() -> None:
     data = read(covariates=["age"], groups=["patient"])
-    fine = fitted(data, bi.models.additive("linear"), **FEW)
+    fine = fitted(data, bi.models.additive("linear", **MODERATED), **FEW)
     answer = fine.joint_effect(POINTS, given={"patient": bi.NEW_GROUP})
     assert "at patient = new group" in population(answer)
     for label in ("p3", "somebody", ["p3", bi.NEW_GROUP]):
@@ -312,7 +312,7 @@ def test_biases_that_depend_on_covariates_matter_where_actions_are_observed() ->
 
 
 def test_slopes_of_groups_are_dependence() -> None:
-    model = bi.models.additive("linear", groups={"region": ["level", "tv"]})
+    model = bi.models.additive("linear", groups={"region": ["level", "tv"]}, **MODERATED)
     sloped = fitted(read(covariates=["age"]), model, **FEW)
     given = {"region": "Region A"}
     assert "depend" not in population(sloped.contrast(TV, FROM, given=given))

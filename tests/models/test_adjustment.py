@@ -1,8 +1,9 @@
 """Terms of covariates, moderators and groups."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from _rows import one_at_a_time
+from _rows import fitted, moments, one_at_a_time
 
 import bayes_intgen as bi
 
@@ -92,3 +93,25 @@ def test_priors_of_numbers_are_refused_for_named_levels() -> None:
     with pytest.raises(bi.ModelError, match=r"'kind' has named levels .*use bi.Levels\(\)"):
         model.decompose(data)
     bi.models.additive(covariates={"kind": bi.Levels(ordered=False)}).decompose(data)
+
+
+def test_products_of_covariates_are_selected() -> None:
+    """They move an action and the outcome; a question may fix both covariates, or one."""
+    rng, masks = np.random.default_rng(0), one_at_a_time(1, 600)
+    z, v, cause, noise = rng.normal(size=(4, len(masks)))
+    tv = np.where(masks[:, 0], 1.5 * noise, 0.5 * z * v + cause)
+    outcome = np.tanh(tv) + cause + 1.5 * z * v + 0.5 * rng.normal(size=len(masks))
+    covariates = {"z": z, "v": v}
+    fit = fitted(
+        bi.RegimeData.from_arrays(tv[:, None], outcome, masks, ["tv"], covariates=covariates)
+    )
+    corners = [fit.given(z=1, v=own).joint_effect([[0.5]]) for own in (1, -1)]
+    mean, sd = moments(corners[0] - corners[1])
+    assert abs(mean[0] - 3) < 4 * sd[0]
+    assert abs(mean[0] - 3) < 0.5
+    rows = pd.DataFrame(covariates)[~masks[:, 0]]
+    one, other = (
+        moments(own.joint_effect([[0.5]]))[0]
+        for own in (fit.given(z=1), fit.over(rows.assign(z=1)))
+    )
+    assert one == pytest.approx(other, abs=0.02)

@@ -110,14 +110,20 @@ def with_observed_causes(
     candidates = [term for term in candidates if term.name not in names]
     numbers, causes, without_order = numbers_of_rows(sample), dict[int, Causes](), list[Causes]()
     series = sample if sample.time is None else rows.opening
-    # An action may depend on finer functions of covariates, too.
+    # An action may depend on finer functions, too, and on products of covariates.
+    finer: list[Functions] = [
+        (own.component.basis, own.inputs)
+        for own in candidates
+        if own.role == "unconfounded" and len(own.inputs) == 1
+    ]
     observed: list[Functions] = [
         (term.component.basis, term.inputs)
         for term in (*terms.terms, *(own for own in candidates if own.role == "covariate"))
         if term.role in ("covariate", "group") and term.action is None
     ]
     for k in range(len(likely)):
-        own = _causes(sample, series, terms, observed, numbers, k, parents[k])
+        every = [*observed, *(own for own in finer if own[1][0] in parents[k])]
+        own = _causes(sample, series, terms, every, numbers, k, parents[k])
         if own is not None and terms.is_ordered(k):
             causes[k] = own
         elif own is not None:
@@ -240,7 +246,7 @@ def _relevant(
     parents: Sequence[Functions],
     rows: NDArray[np.intp],
 ) -> list[Functions]:
-    """Functions of covariates and groups on which an action is likely to depend, given its parents.
+    """Functions of observed causes on which an action is likely to depend, given its parents.
 
     Others would add the noise of their coefficients. The one with the most evidence is added, and
     the others are compared given those that were added.

@@ -75,13 +75,13 @@ class FitTest(NamedTuple):
     ----------
     action : int
         Counted through actions, covariates and groups: also a covariate, whose function is tested.
-    role : {"unconfounded", "bias", "interaction", "covariate", "slope", "jump"}
+    role : {"unconfounded", "bias", "interaction", "covariate", "moderator", "slope", "jump"}
         ``slope`` is that of the contribution in each group; ``jump`` compares the finer functions
         of an interaction in the fit with smooth ones.
     p : float
         P value.
     given : int, optional
-        The other action, or the grouping, counted through actions, covariates and groups.
+        The other column of a joint test, counted through actions, covariates and groups.
     """
 
     action: int

@@ -468,7 +468,7 @@ class _Steps:
         sample: Observations,
         rows: Observations,
     ) -> tuple[FitTest, ...]:
-        """Test the final fit against finer functions, of actions and pairs, and slopes of groups.
+        """Test the final fit against finer functions, moderators, and slopes of groups.
 
         ``rows`` are those among ``sample`` from which the noise was learned.
         """
@@ -479,6 +479,9 @@ class _Steps:
         results = score_tests(final, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
+        if not sample.columns.times:
+            # Rows that depend on each other are no test of what may change with a covariate.
+            others += self.model.moderator_tests(sample)
         if others:
             results += fit_tests_of(final, others, sample, self.progress)
         results += selection.jumps

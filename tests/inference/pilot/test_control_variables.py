@@ -214,3 +214,18 @@ def test_persistent_actions_tell_less_of_what_is_usual(decay: float, weeks: int)
     ratio = variance_of_usual(unit="region", time="week") / variance_of_usual()
     # Of many rows (1 + decay) / (1 - decay).
     assert ratio == 1 if decay == 0 else (3 if weeks == 60 else 6) < ratio < 10
+
+
+def test_steep_effects_on_other_actions_leave_little_error() -> None:
+    errors, masks = [], one_at_a_time(2, 2000)
+    points = [[-1.0, -1], [0, 0], [1, 1], [1, -1], [-0.5, 0.8], [0.5, 0.5]]
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        causes, more, own, noise = rng.normal(size=(4, *masks.shape))
+        actions = np.where(masks, 2 * own, 0.7 * causes + 0.4 * more)
+        # Beyond a threshold of tv, radio follows.
+        actions[:, 1] += ~masks[:, 1] * 1.5 * np.tanh(5 * (actions[:, 0] - 0.5))
+        outcome = np.tanh(actions) @ [1.5, 1] + causes @ [0.9, -0.9] + 0.5 * noise[:, 0]
+        fit = fitted(bi.RegimeData.from_arrays(actions, outcome, masks, NAMES))
+        errors.append(moments(fit.joint_effect(points))[0] - np.tanh(points) @ [1.5, 1])
+    assert np.sqrt(np.mean(np.square(errors))) < 0.08
