@@ -88,8 +88,8 @@ def additive(
         Priors of the functions of covariates, also ``Trend`` and ``Seasonal``; several of them add
         up. By default smooth functions of numbers, ``Levels`` of text, booleans and two values,
         and a trend with a yearly season of dates. Covariates and groups that move an action enter
-        its bias through its control variable; forward selection adds interactions of two covariates,
-        and other functions of covariates in a bias.
+        its bias through its control variable; forward selection adds interactions of two
+        covariates, and other functions of covariates in a bias.
     moderators : mapping from action to covariates, optional
         ``{"tv": ["age"]}`` means that the contribution of tv may depend on age.
     groups : mapping from grouping to effects, optional

@@ -479,7 +479,7 @@ class _Steps:
         results = score_tests(final, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
         others = [term for term in finer if term.name not in sums.terms.columns]
-        if not sample.columns.times:
+        if sample.columns.names and not sample.columns.times:
             # Rows that depend on each other are no test of what may change with a covariate.
             others += self.model.moderator_tests(sample)
         if others:
