@@ -22,8 +22,9 @@ def test_rows_with_levels_are_those_of_the_whole_table() -> None:
     new = (np.arange(320) >= 200) & (frame["drug"] != "a")
     whole = pd.concat([frame[~new], frame[new]])
     assert with_levels(frame[new]).categories != with_levels(frame).categories
-    joined = with_rows(with_levels(frame[~new]), with_levels(frame[new]))
-    assert_same_rows(joined, with_levels(whole))
+    test = ("drug", "b", "placebo", 1.0, 0.2)
+    joined = with_rows(with_levels(frame[~new]), with_levels(frame[new]).add_lift_test(*test))
+    assert_same_rows(joined, with_levels(whole).add_lift_test(*test))
     assert not joined.actions.flags.writeable
 
 
