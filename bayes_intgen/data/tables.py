@@ -153,7 +153,9 @@ def numeric_column(
     if series.dtype == nw.Float64 and not series.null_count():
         return np.asarray(series.to_numpy(), dtype=np.float64)
     try:
-        cells: Any = series.cast(nw.Float64).fill_null(float("nan")).to_numpy()
+        # Arrow rounds decimals twice, so that 0.35 is off in the last digit.
+        exact = series.cast(nw.String) if series.dtype == nw.Decimal else series
+        cells: Any = exact.cast(nw.Float64).fill_null(float("nan")).to_numpy()
     except Exception as refusal:  # Arrow refuses integers that float64 does not represent exactly
         try:
             cells = np.array(series.to_list(), dtype=np.float64)

@@ -45,7 +45,8 @@ def test_long_integers_are_rounded_and_single_floats_the_decimals_that_were_writ
     reference, single = read(table).actions, table.astype({"green": "f4"})
     # As databases give them to pandas.
     decimals = table.assign(red=[*map(Decimal, table["red"])]).astype({"green": "Sparse[float]"})
-    for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals):
+    exact = pa.Table.from_pandas(table.assign(green=table["green"].astype(str).map(Decimal)))
+    for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals, exact):
         np.testing.assert_array_equal(read(same).actions, reference)
 
 
