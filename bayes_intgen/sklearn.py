@@ -274,8 +274,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         positions = [f"x{i}" for i in range(self.n_features_in_)]
         own = getattr(self, "feature_names_in_", positions)
         for column in columns:
-            known = column in own if isinstance(column, str) else 0 <= column < len(own)
-            if not known:
+            places = own if isinstance(column, str) else range(len(own))
+            if isinstance(column, bool | np.bool_) or column not in places:
                 raise DataError(f"X has no column {column!r}; its columns are {quoted(own)}")
             yield str(column if isinstance(column, str) else own[column])
 
