@@ -315,10 +315,9 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
 def _refuse_text(X: ArrayLike) -> None:  # noqa: N803
     """Raise DataError if a column of a table holds no numbers."""
-    table = as_table(X)
-    for name, kind in {} if table is None else table.schema.items():
-        if not (kind.is_numeric() or kind.is_boolean()):
-            raise _no_numbers(name)
+    if (table := as_table(X)) is not None:
+        for name in table.columns:
+            _numbers(table, name)
 
 
 def _numbers(table: nw.DataFrame[Any], column: str) -> Array:
@@ -326,15 +325,10 @@ def _numbers(table: nw.DataFrame[Any], column: str) -> Array:
     try:
         return numeric_column(table, column, DataError)
     except DataError as error:
-        raise _no_numbers(column) from error
-
-
-def _no_numbers(column: str) -> DataError:
-    """Error of a column of levels."""
-    return DataError(
-        f"column {column!r} of X holds no numbers; encode levels first, such as with "
-        "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
-    )
+        raise DataError(
+            f"column {column!r} of X holds no numbers; encode levels first, such as with "
+            "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
+        ) from error
 
 
 def _effect_in_rows(

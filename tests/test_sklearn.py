@@ -71,7 +71,8 @@ def test_scikit_learn_estimator_checks() -> None:
 
 @pytest.fixture(scope="module")
 def fitted(data) -> JointEffectRegressor:
-    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    # Numbers may be objects, as those of databases are.
+    frame = pd.DataFrame(data.actions, columns=list(data.names), dtype=object)
     return JointEffectRegressor(**QUICK).fit(frame, data.outcome, intervened=data.intervened)
 
 

@@ -142,7 +142,7 @@ def numeric_column(
     table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError], first_row: int = 0
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
-    series = table[name]
+    series = table.get_column(name)
     if series.dtype in (nw.Object, nw.Unknown):
         # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
