@@ -278,7 +278,7 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
         which = np.asarray(codes.fill_null(-1).to_numpy()).astype(np.intp)
     else:
         objects = pd.Series(series.to_list(), dtype=object).to_numpy()
-        if series.dtype == nw.Object:
+        if series.dtype == nw.Object or series.dtype.is_nested():
             # Lists cannot be compared, and True would equal 1.
             present = ~missing_in(objects)
             which, distinct = np.where(present, present.cumsum() - 1, -1), objects[present]

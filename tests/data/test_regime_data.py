@@ -88,6 +88,8 @@ BAD_FRAMES = {
                  "'green' never varies except for rounding"),
     "nested labels": (pl.from_pandas(frame()).with_columns(pl.concat_list("regime")), {},
                       "'regime' holds List.*, not labels"),
+    "nested groups": (pl.from_pandas(frame()).with_columns(cells=pl.concat_list("red")),
+                      {"groups": ["cells"]}, "each row has a 'cells' of its own"),
     "zero character": (frame(), {"actions": ["r\0d", "green"]}, "zero character"),
     "no text": (frame(), {"actions": ["\ud800", "green"]}, "not valid text"),
     "grid": (xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}), {},
