@@ -557,8 +557,9 @@ def _read_rows(
     markers = [text for text in MISSING if text not in cells]
     absent = {name: [""] if name == regime else markers for name in names}
     frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
-    last = frame.last_valid_index()
-    frame = frame.iloc[: 0 if last is None else int(last) + 1]
+    if not used:
+        last = frame.last_valid_index()
+        frame = frame.iloc[: 0 if last is None else int(last) + 1]
     sample = parsed(dtype=str, nrows=SAMPLE_ROWS)
     doubts = {n: _doubt(frame[n], sample[n]) for n in names if n != regime and len(frame)}
     codes = {text: float(text) for text in cells if PLAIN_NUMBER.fullmatch(text)}
