@@ -516,15 +516,13 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
     return out
 
 
-def refuse_absent(
-    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the table"
-) -> None:
+def refuse_absent(names: Iterable[str], present: Sequence[str], role: str = "") -> None:
     """Raise DataError if some columns are not present; the role follows their names."""
     absent = [name for name in names if name not in present]
     if absent:
         raise DataError(
-            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
-            f"{quoted(present)}"
+            f"the table has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
+            f"are {quoted(present)}"
         )
 
 
