@@ -88,8 +88,7 @@ def test_means_need_many_groups_and_columns_of_their_own() -> None:
 
 def test_levels_without_an_order_and_actions_that_do_not_vary_have_no_means() -> None:
     frame = trials(0)
-    rng = np.random.default_rng(0)
-    named = frame.assign(drug=rng.choice(["a", "b", "c"], len(frame)))
+    named = frame.assign(drug=np.random.default_rng(0).choice(["a", "b", "c"], len(frame)))
     assert rows_of(named).with_group_means().columns.names == ("mean dose of patient",)
     # A dose that only its trial gives.
     given = (frame["regime"] == "dose").to_numpy()
