@@ -246,9 +246,9 @@ def fit(
     from bayes_intgen.data.files import INPUTS, regular_file
 
     _require_writable(output, data, sampling.checkpoint)
+    model = options.model(noise)
     with regular_file(data) as source:
         rows = columns.rows(source)
-        model = options.model(rows, noise)
         with recorded() as found:
             posterior = bi.fit(rows, model, progress=show_progress(), **vars(sampling))
     with written(output) as path:
@@ -432,9 +432,9 @@ def check(
     import bayes_intgen as bi
     from bayes_intgen.data.files import regular_file
 
+    model = options.model()
     with regular_file(data) as source:
         rows = columns.rows(source)
-        model = options.model(rows)
         result = bi.check(rows, model, held_out=held_out, seed=seed, progress=show_progress())
     answer(format, wrapped(str(result)), result.to_json(), result.to_dataframe())
     return DONE if result.violated is False else DOUBTFUL

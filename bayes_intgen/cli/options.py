@@ -284,10 +284,8 @@ class ModelOptions(Options):
     shape: Texts = None
     multiplicative: bool = False
 
-    def model(
-        self, rows: "Rows", noise: Literal["gaussian", "student_t"] = "gaussian"
-    ) -> "AdditiveModel":
-        """Build the model of rows, whose names may contain commas.
+    def model(self, noise: Literal["gaussian", "student_t"] = "gaussian") -> "AdditiveModel":
+        """Build the model.
 
         Raises
         ------
@@ -297,15 +295,14 @@ class ModelOptions(Options):
         from bayes_intgen.models import additive, multiplicative
         from bayes_intgen.models.mechanisms.parametric import Levels
 
-        names = (*rows.names, *rows.columns.names)
-        graph = parsing.parse_graph(self.graph or (), names)
-        pairs = parsing.parse_interactions(self.interactions or (), names)
-        moderators = parsing.parse_moderators(self.moderators or (), names)
-        levels = dict.fromkeys(parsing.parse_names(self.levels, names), Levels(ordered=True))
+        graph = parsing.parse_graph(self.graph or ())
+        pairs = parsing.parse_interactions(self.interactions or ())
+        moderators = parsing.parse_moderators(self.moderators or ())
+        levels = dict.fromkeys(parsing.parse_names(self.levels), Levels(ordered=True))
         settings: dict[str, Any] = {"interactions": pairs, "moderators": moderators}
-        settings["alike"] = parsing.parse_name_groups(self.alike or (), names)
-        settings["carryover"] = parsing.parse_carryover(self.carryover or (), names)
-        shaped = parsing.parse_shapes(self.shape or (), self.prior, levels, names)
+        settings["alike"] = parsing.parse_name_groups(self.alike or ())
+        settings["carryover"] = parsing.parse_carryover(self.carryover or ())
+        shaped = parsing.parse_shapes(self.shape or (), self.prior, levels)
         settings |= {"unconfounded": {**levels, **shaped}, "bias": levels}
         build = multiplicative if self.multiplicative else additive
         return build(self.prior, graph, noise=noise, **settings)

@@ -88,7 +88,7 @@ def parse_given(texts: Sequence[str], names: Sequence[str] = ()) -> dict[str, An
 
 
 def parse_graph(
-    texts: Sequence[str], known: Sequence[str] = ()
+    texts: Sequence[str],
 ) -> Mapping[str, tuple[str, ...] | None] | Literal["any"] | None:
     """Parse a graph from ``child=parent,parent`` per child; None without texts.
 
@@ -123,13 +123,13 @@ def parse_graph(
             )
         if child.strip() in graph:
             raise ModelError(f"the graph gives the parents of {child.strip()!r} twice")
-        names = tuple(_split(parents, known))
+        names = tuple(p.strip() for p in parents.split(",") if p.strip())
         graph[child.strip()] = None if names == (UNKNOWN,) else names
     return graph
 
 
 def parse_interactions(
-    texts: Sequence[str], known: Sequence[str] = ()
+    texts: Sequence[str],
 ) -> Literal["auto"] | list[tuple[str, ...]] | None:
     """Parse pairs of actions from ``action,action`` each; ``"auto"`` without texts.
 
@@ -144,21 +144,21 @@ def parse_interactions(
         return "auto"
     if list(texts) == [NO_EDGES]:
         return None
-    return parse_name_groups(texts, known)
+    return parse_name_groups(texts)
 
 
-def parse_name_groups(texts: Sequence[str], known: Sequence[str] = ()) -> list[tuple[str, ...]]:
+def parse_name_groups(texts: Sequence[str]) -> list[tuple[str, ...]]:
     """Parse groups of names, separated by commas within each.
 
     Examples
     --------
-    >>> parse_name_groups(["tv, radio", "a,spend, online,c"], ["a", "spend, online"])
-    [('tv', 'radio'), ('a', 'spend, online', 'c')]
+    >>> parse_name_groups(["tv, radio", "a,b,c"])
+    [('tv', 'radio'), ('a', 'b', 'c')]
     """
-    return [tuple(_split(text, known)) for text in texts]
+    return [tuple(name.strip() for name in text.split(",")) for text in texts]
 
 
-def parse_moderators(texts: Sequence[str], known: Sequence[str] = ()) -> dict[str, list[str]]:
+def parse_moderators(texts: Sequence[str]) -> dict[str, list[str]]:
     """Parse covariates by action from ``action:covariate``, separated by commas.
 
     Raises
@@ -168,11 +168,11 @@ def parse_moderators(texts: Sequence[str], known: Sequence[str] = ()) -> dict[st
 
     Examples
     --------
-    >>> parse_moderators(["drug:age,drug:sky, sun", "tv:season"], ["sky, sun"])
-    {'drug': ['age', 'sky, sun'], 'tv': ['season']}
+    >>> parse_moderators(["drug:age,drug:sex", "tv:season"])
+    {'drug': ['age', 'sex'], 'tv': ['season']}
     """
     moderators: dict[str, list[str]] = {}
-    for part in parse_names(texts, known):
+    for part in parse_names(texts):
         action, colon, covariate = (piece.strip() for piece in part.partition(":"))
         if not action or not colon or not covariate:
             raise ModelError(f"{part!r} is not action:covariate, such as drug:age")
@@ -180,7 +180,7 @@ def parse_moderators(texts: Sequence[str], known: Sequence[str] = ()) -> dict[st
     return moderators
 
 
-def parse_carryover(texts: Sequence[str], known: Sequence[str] = ()) -> "dict[str, Adstock]":
+def parse_carryover(texts: Sequence[str]) -> "dict[str, Adstock]":
     """Parse actions that carry over, with their rates where these are known.
 
     Raises
@@ -190,12 +190,12 @@ def parse_carryover(texts: Sequence[str], known: Sequence[str] = ()) -> "dict[st
 
     Examples
     --------
-    >>> parse_carryover(["tv,spend, online=0.5"], ["spend, online"])["spend, online"].rate
+    >>> parse_carryover(["tv,radio=0.5"])["radio"].rate
     0.5
     """
     from bayes_intgen.models.carryover import Adstock
 
-    parts = [part.partition("=") for part in parse_names(texts, known)]
+    parts = [part.partition("=") for part in parse_names(texts)]
     return {
         name.strip(): Adstock(number(rate, f"the rate of {name.strip()}") if equals else None)
         for name, equals, rate in parts
@@ -203,10 +203,7 @@ def parse_carryover(texts: Sequence[str], known: Sequence[str] = ()) -> "dict[st
 
 
 def parse_shapes(
-    texts: Sequence[str],
-    prior: str,
-    levels: "Mapping[str, Mechanism]",
-    known: Sequence[str] = (),
+    texts: Sequence[str], prior: str, levels: "Mapping[str, Mechanism]"
 ) -> "dict[str, Mechanism]":
     """Parse the shapes of effects, as priors of actions.
 
@@ -225,7 +222,7 @@ def parse_shapes(
     from bayes_intgen.models.specification import as_mechanism
 
     out: dict[str, Mechanism] = {}
-    for part in parse_names(texts, known):
+    for part in parse_names(texts):
         name, _, shape = (text.strip() for text in part.partition("="))
         own = levels.get(name) or as_mechanism(cast(Any, prior))
         if not isinstance(own, GP | Spline | Levels):
@@ -248,17 +245,9 @@ def parse_names(texts: Sequence[str] | None, whole: Sequence[str] = ()) -> list[
     """
     names = []
     for text in texts or ():
-        parts = [text] if matched(text, whole) in whole else _split(text, whole)
-        names += [matched(part, whole) for part in parts]
+        parts = [text] if matched(text, whole) in whole else map(str.strip, text.split(","))
+        names += [matched(part, whole) for part in parts if part]
     return names
-
-
-def _split(text: str, known: Sequence[str]) -> list[str]:
-    """Split a text at commas, except within known names that stand between separators."""
-    within = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
-    whole = rf"(?<![^\s,:=])(?:{within})(?![^\s,:=])|" if within else ""
-    parts = re.findall(f"(?:{whole}[^,])+", text, re.IGNORECASE)
-    return [part.strip() for part in parts if part.strip()]
 
 
 def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
