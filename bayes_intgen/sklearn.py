@@ -274,8 +274,8 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
         positions = [f"x{i}" for i in range(self.n_features_in_)]
         own = getattr(self, "feature_names_in_", positions)
         for column in columns:
-            known = column in own if isinstance(column, str) else 0 <= column < len(own)
-            if not known:
+            places = own if isinstance(column, str) else range(len(own))
+            if isinstance(column, bool | np.bool_) or column not in places:
                 raise DataError(f"X has no column {column!r}; its columns are {quoted(own)}")
             yield str(column if isinstance(column, str) else own[column])
 
@@ -315,10 +315,9 @@ class JointEffectRegressor(RegressorMixin, BaseEstimator):
 
 def _refuse_text(X: ArrayLike) -> None:  # noqa: N803
     """Raise DataError if a column of a table holds no numbers."""
-    table = as_table(X)
-    for name, kind in {} if table is None else table.schema.items():
-        if not (kind.is_numeric() or kind.is_boolean()):
-            raise _no_numbers(name)
+    if (table := as_table(X)) is not None:
+        for name in table.columns:
+            _numbers(table, name)
 
 
 def _numbers(table: nw.DataFrame[Any], column: str) -> Array:
@@ -326,15 +325,10 @@ def _numbers(table: nw.DataFrame[Any], column: str) -> Array:
     try:
         return numeric_column(table, column, DataError)
     except DataError as error:
-        raise _no_numbers(column) from error
-
-
-def _no_numbers(column: str) -> DataError:
-    """Error of a column of levels."""
-    return DataError(
-        f"column {column!r} of X holds no numbers; encode levels first, such as with "
-        "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
-    )
+        raise DataError(
+            f"column {column!r} of X holds no numbers; encode levels first, such as with "
+            "OrdinalEncoder, or read them with bi.RegimeData.from_frame"
+        ) from error
 
 
 def _effect_in_rows(

@@ -71,7 +71,8 @@ def test_scikit_learn_estimator_checks() -> None:
 
 @pytest.fixture(scope="module")
 def fitted(data) -> JointEffectRegressor:
-    frame = pd.DataFrame(data.actions, columns=list(data.names))
+    # Numbers may be objects, as those of databases are.
+    frame = pd.DataFrame(data.actions, columns=list(data.names), dtype=object)
     return JointEffectRegressor(**QUICK).fit(frame, data.outcome, intervened=data.intervened)
 
 
@@ -202,6 +203,7 @@ def test_columns_of_arrays_are_named_by_position() -> None:
     [
         ({"covariates": ["aeg"]}, {}, "no column 'aeg'; its columns are 'tv'"),
         ({"groups": [9]}, {}, "no column 9"),
+        ({"covariates": [False, True]}, {}, "no column False; its columns are 'tv', 'age'"),
         ({"covariates": ["tv", "age"]}, {}, "no column left for the actions"),
         ({"random_state": np.random.default_rng(0)}, {}, "random_state must be a whole number"),
         ({"covariates": ["age"]}, {"tv": "1.5"}, "column 'tv' of X holds no numbers; encode"),

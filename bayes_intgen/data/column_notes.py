@@ -185,7 +185,9 @@ def _numbers(present: nw.Series[Any]) -> tuple[str, str, int]:
     if distinct == 1:
         return "constant", f"always {_spelled(low)}", distinct
     values = np.asarray(present.to_numpy())
-    are_whole = values.dtype.kind in "iu" or bool((values == np.round(values.astype(float))).all())
+    # Decimals are objects.
+    values = values.astype(float) if values.dtype == object else values
+    are_whole = values.dtype.kind in "iu" or bool((values == np.round(values)).all())
     text = f"two numbers, {_spelled(low)} and {_spelled(high)}"
     if distinct > 2:
         text = f"{'whole ' * are_whole}numbers from {_spelled(low)} to {_spelled(high)}"

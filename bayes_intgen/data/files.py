@@ -87,15 +87,19 @@ def encoder_of(output: Path) -> Callable[[Any], bytes]:
         If it names neither Parquet nor CSV.
     """
     ending = output.suffix.lower()
-    if ending == ".csv":
-        return lambda frame: nw.from_native(frame, eager_only=True).write_csv().encode()
-    if ending not in PARQUET:
+    if ending not in (".csv", *PARQUET):
         raise DataError(f"{output} must end with .parquet or .csv, not {ending!r}")
 
     def encode(frame: Any) -> bytes:
-        file = io.BytesIO()
+        table, file = nw.from_native(frame, eager_only=True), io.BytesIO()
+        if ending == ".csv":
+            try:
+                return bytes(table.write_csv(), "utf-8")
+            except Exception as error:  # any error of the library of the table
+                reason = f"the table cannot be written as CSV ({error}); name a .parquet file"
+                raise DataError(reason) from error
         with _reading(output, "Parquet"):
-            nw.from_native(frame, eager_only=True).write_parquet(file)
+            table.write_parquet(file)
         return file.getvalue()
 
     return encode

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, Self
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import CovariateColumns, date_text
@@ -21,62 +21,44 @@ class Order(NamedTuple):
     Attributes
     ----------
     columns : CovariateColumns
-    units : ndarray of int, shape (U,)
-        Units that occur, in ascending order; none without a time.
-    first, last : ndarray, shape (U,)
-        Times of their first and last rows.
+    first, last : Series
+        Times of the first and last rows of each unit that occurs, in ascending order of the units;
+        empty without a time.
     """
 
     columns: CovariateColumns
-    units: NDArray[np.int_]
-    first: Array
-    last: Array
+    first: "pd.Series[float]"
+    last: "pd.Series[float]"
 
     @classmethod
     def of(cls, rows: Observations) -> Self:
         """Order of some rows; raises DataError unless those of each unit are in order."""
         if rows.series is None or rows.time is None:
-            return cls(rows.columns, np.empty(0, dtype=int), np.empty(0), np.empty(0))
-        order = np.argsort(rows.series, kind="stable")
-        series, time = rows.series[order], rows.time[order]
-        is_first = np.diff(series, prepend=-1) != 0
-        back = np.flatnonzero(~is_first[1:] & (np.diff(time) < 0))
-        if back.size:
-            at = int(back[0])
-            _refuse_disorder(rows.columns, series[at], time[at], time[at + 1])
-        return cls(rows.columns, series[is_first], time[is_first], time[np.roll(is_first, -1)])
+            return cls(rows.columns, pd.Series(dtype=float), pd.Series(dtype=float))
+        by_unit = pd.Series(rows.time).groupby(rows.series)
+        for at in np.flatnonzero(by_unit.diff() < 0):
+            _refuse_disorder(rows.columns, rows.series[at], by_unit.shift()[at], rows.time[at])
+        return cls(rows.columns, by_unit.first(), by_unit.last())
 
     def followed_by(self, other: Self) -> Self:
         """Order together with the rows after these; raises DataError if a unit goes back."""
-        _, own, others = self._shared(other)
-        back = np.flatnonzero(other.first[others] < self.last[own])
-        if back.size:
-            at, then = own[back[0]], others[back[0]]
-            _refuse_disorder(self.columns, self.units[at], self.last[at], other.first[then])
-        units = np.union1d(self.units, other.units)
-        first, last = np.empty(len(units)), np.empty(len(units))
-        own, others = (np.searchsorted(units, order.units) for order in (self, other))
-        first[others], last[own] = other.first, self.last
-        first[own], last[others] = self.first, other.last
-        return type(self)(self.columns, units, first, last)
+        last = self.last.reindex(other.first.index)
+        for unit in other.first.index[other.first < last]:
+            _refuse_disorder(self.columns, unit, last[unit], other.first[unit])
+        first, last = self.first.combine_first(other.first), other.last.combine_first(self.last)
+        return type(self)(self.columns, first, last)
 
     def refuse_units_of(self, other: Self) -> None:
         """Raise DataError if another partition has rows of these units."""
-        shared, own, others = self._shared(other)
-        if not shared.size:
-            return
         columns, unit = self.columns, self.columns.unit
-        times = (self.last[own[0]], other.first[others[0]])
         remedy = f"as does frame.set_index({unit!r}, drop=False)" if unit else "or name unit"
-        raise DataError(
-            f"rows{of_unit(columns, shared[0])} are in two partitions, with {columns.time!r} "
-            f"{' and '.join(_time(columns, time) for time in times)}; keep all rows of a unit in "
-            f"one partition or file, {remedy}"
-        )
-
-    def _shared(self, other: Self) -> tuple[NDArray[np.int_], NDArray[np.intp], NDArray[np.intp]]:
-        """Units of both, and where they are."""
-        return np.intersect1d(self.units, other.units, assume_unique=True, return_indices=True)
+        for shared in self.first.index.intersection(other.first.index):
+            times = (self.last[shared], other.first[shared])
+            raise DataError(
+                f"rows{of_unit(columns, shared)} are in two partitions, with {columns.time!r} "
+                f"{' and '.join(_time(columns, time) for time in times)}; keep all rows of a unit "
+                f"in one partition or file, {remedy}"
+            )
 
 
 def of_unit(columns: CovariateColumns, unit: int) -> str:
@@ -137,17 +119,14 @@ def opening_of(before: Observations, after: Observations) -> Observations:
 def _last_rows(rows: Observations, count: int) -> Observations:
     """The last rows of each unit, by unit and time."""
     rows = rows.by_time
-    assert rows.series is not None
-    ends = np.searchsorted(rows.series, rows.series, side="right")
-    return rows.take(ends - np.arange(len(rows)) <= count)
+    after = pd.Series(rows.series).groupby(rows.series).cumcount(ascending=False)
+    return rows.take(after.to_numpy() < count)
 
 
 def gaps(rows: Observations) -> Array:
     """Time since the row before, of rows by unit and time; infinite for the first of a unit."""
-    assert rows.series is not None
-    assert rows.time is not None
-    same = np.diff(rows.series, prepend=-1) == 0
-    return np.where(same, np.diff(rows.time, prepend=0.0), np.inf)
+    since = pd.Series(rows.time).groupby(rows.series).diff()
+    return np.asarray(since.fillna(np.inf))
 
 
 def step_of(gaps: Array) -> float:

@@ -269,11 +269,8 @@ class StreamedData(OutOfCoreRows):
         """
         files = listed(paths)
         schema = Schema.of(actions, outcome, regime, **options)
-
-        def tables() -> Iterator[Any]:
-            return chain.from_iterable(parquet_tables(path, schema.every) for path in files)
-
-        return cls(tables, schema, progress)
+        read_file = partial(parquet_tables, wanted=schema.every)
+        return cls(lambda: chain.from_iterable(map(read_file, files)), schema, progress)
 
     @classmethod
     @shows_options

@@ -175,7 +175,7 @@ class _Proposer:
         self, table: nw.DataFrame[Any], known: dict[str, str], meanings: dict[str, Any]
     ) -> None:
         for name, role in known.items():
-            refuse_absent([name], table.columns, f" for the {role}", "the table")
+            refuse_absent([name], table.columns, f" for the {role}")
         self.table, self.known, self.given = table, known, meanings
         self.contents = {name: content_of(table[name]) for name in table.columns}
         self.roles = dict(known)

@@ -12,6 +12,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import Categories, Label, at_most_three
 from bayes_intgen.data.arrays import ArrayOptions, table_of_arrays
 from bayes_intgen.data.group_means import with_group_means
+from bayes_intgen.data.lift_tests import LiftTest
 from bayes_intgen.data.missing import MissingCells, summed
 from bayes_intgen.data.rows import BY_COLUMN, Observations
 from bayes_intgen.data.schema import Options, Schema, shows_options
@@ -357,9 +358,17 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
     return data.followed_by(
         replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added, series=series),
         columns=columns,
-        lift_tests=(*data.lift_tests, *new.lift_tests),
+        lift_tests=(*data.lift_tests, *(_translated(test, data, new) for test in new.lift_tests)),
         dropped=summed(data.dropped, new.dropped),
     )._frozen()
+
+
+def _translated(test: LiftTest, data: RegimeData, new: RegimeData) -> LiftTest:
+    """Lift test of new rows, with the codes of levels that the fit has."""
+    k, ends = data.names.index(test.action), np.array([test.x_from, test.x_to])
+    levels = new.categories[k]
+    start, end = (ends if levels is None else levels.decode(ends)).tolist()
+    return LiftTest.of(test.action, start, end, test.effect, test.se, data.categories[k])
 
 
 def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

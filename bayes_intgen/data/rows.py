@@ -646,10 +646,8 @@ class Observations(Rows):
         order, out = self.order_in_time, np.empty(len(self), dtype=np.int_)
         if self.series is None or isinstance(order, slice):
             return np.arange(len(self))
-        is_first = np.diff(self.series[order], prepend=-1) != 0
-        starts = np.flatnonzero(is_first)
-        place = np.arange(len(self)) - np.repeat(starts, np.diff([*starts, len(self)]))
-        out[order] = np.cumsum(is_first | (place % length == 0)) - 1
+        series = pd.Series(self.series[order])
+        out[order] = np.cumsum(series.groupby(series).cumcount() % length == 0) - 1
         return out
 
     @cached_property
@@ -667,13 +665,11 @@ class Observations(Rows):
         first = min(FIRST_ROWS, len(self))
         if any(len(set(own[:first])) > MAX_DIFFERENT * first for own in columns):
             return self
-        which, different = np.zeros(len(self), dtype=np.intp), np.zeros(1)
-        for own in columns:
-            code, values = pd.factorize(own)
-            which, different = pd.factorize(which * len(values) + code)
-        if len(different) > MAX_DIFFERENT * len(self):
-            return self
+        frame = pd.DataFrame(dict(enumerate(columns)))
+        which = frame.groupby([*frame], sort=False).ngroup().to_numpy()
         counts = np.bincount(which)
+        if len(counts) > MAX_DIFFERENT * len(self):
+            return self
         mean = np.bincount(which, self.outcome) / counts
         position = np.empty(len(counts), dtype=np.intp)
         position[which] = np.arange(len(self))

@@ -361,12 +361,11 @@ class Schema:
         columns, count = self.columns, len(self.actions)
         codes = [self._codes(complete, name, numbers) for name in (*self.actions, *columns.every)]
         # The columns that stay as they are get copied, since the table may be filled again.
-        outcome = np.array(numeric_column(complete, self.outcome, DataError, first_row))
-        weights, sd = (
-            np.array(numeric_column(complete, name, DataError, first_row)) if name else None
-            for name in (columns.weights, columns.outcome_sd)
+        outcome = np.array(self._times(complete, self.outcome, numbers))
+        weights, sd, times = (
+            np.array(self._times(complete, name, numbers, utc=True)) if name else None
+            for name in (columns.weights, columns.outcome_sd, columns.time)
         )
-        times = self._times(complete, columns.time, numbers, utc=True) if columns.time else None
         rows = Observations(
             self.actions,
             self.outcome,
@@ -379,7 +378,7 @@ class Schema:
             weights=weights,
             within=within_squares(weights, sd),
             series=self._series(complete, numbers),
-            time=None if times is None else np.array(times),
+            time=times,
         )
         return Batch(rows, numbers, MissingCells.of(absent, masks, first_row))
 
@@ -517,15 +516,13 @@ def checked_names(names: Sequence[str] | None, role: str) -> tuple[str, ...]:
     return out
 
 
-def refuse_absent(
-    names: Iterable[str], present: Sequence[str], role: str = "", what: str = "the table"
-) -> None:
+def refuse_absent(names: Iterable[str], present: Sequence[str], role: str = "") -> None:
     """Raise DataError if some columns are not present; the role follows their names."""
     absent = [name for name in names if name not in present]
     if absent:
         raise DataError(
-            f"{what} has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns are "
-            f"{quoted(present)}"
+            f"the table has no column {quoted(absent)}{role}; {hint(absent[0], present)} columns "
+            f"are {quoted(present)}"
         )
 
 

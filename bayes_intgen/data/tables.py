@@ -142,7 +142,7 @@ def numeric_column(
     table: "nw.DataFrame[Any]", name: str, error: type[BayesIntgenError], first_row: int = 0
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
-    series = table[name]
+    series = table.get_column(name)
     if series.dtype in (nw.Object, nw.Unknown):
         # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
@@ -153,7 +153,9 @@ def numeric_column(
     if series.dtype == nw.Float64 and not series.null_count():
         return np.asarray(series.to_numpy(), dtype=np.float64)
     try:
-        cells: Any = series.cast(nw.Float64).fill_null(float("nan")).to_numpy()
+        # Arrow rounds decimals twice, so that 0.35 is off in the last digit.
+        exact = series.cast(nw.String) if series.dtype == nw.Decimal else series
+        cells: Any = exact.cast(nw.Float64).fill_null(float("nan")).to_numpy()
     except Exception as refusal:  # Arrow refuses integers that float64 does not represent exactly
         try:
             cells = np.array(series.to_list(), dtype=np.float64)
@@ -276,7 +278,7 @@ def distinct_cells(series: "nw.Series[Any]", missing: Any = MISSING_LEVEL) -> Di
         which = np.asarray(codes.fill_null(-1).to_numpy()).astype(np.intp)
     else:
         objects = pd.Series(series.to_list(), dtype=object).to_numpy()
-        if series.dtype == nw.Object:
+        if series.dtype == nw.Object or series.dtype.is_nested():
             # Lists cannot be compared, and True would equal 1.
             present = ~missing_in(objects)
             which, distinct = np.where(present, present.cumsum() - 1, -1), objects[present]

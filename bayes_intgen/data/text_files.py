@@ -17,7 +17,7 @@ from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from textwrap import shorten
-from typing import IO, Any
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -204,7 +204,7 @@ def read_text(source: Path, regime: str | None, **answers: Any) -> Cleaned:
     DataError
         If the file cannot be read, or two columns have the same name.
     """
-    with _reading(source), _opened(source) as (file, notes):
+    with _opened(source) as (file, notes):
         text = file.read()
         layout = _layout_of_text(text, source)
         width = _width(layout, source)
@@ -227,7 +227,7 @@ def text_parts(
         of the part before.
     """
     kinds = dict[str, str]()
-    with _reading(source), _opened(source, PART) as (file, notes):
+    with _opened(source, PART) as (file, notes):
         parts = _parts(file)
         layout = _layout_of_text(next(parts, ""), source)
         # An error names a column that is absent, and those that it may be.
@@ -270,31 +270,6 @@ def _refuse_unclear(column: CleanedColumn, kind: str, source: Path) -> None:
     )
 
 
-@contextmanager
-def _reading(source: Path) -> Iterator[None]:
-    """Raise DataError on what pandas and the parser of lines refuse."""
-    try:
-        yield
-    except DataError:
-        raise
-    except (csv.Error, ValueError) as error:  # includes pandas' parser errors
-        reason = str(error).strip().splitlines()[-1]
-        raise DataError(f"{source} cannot be read as a table ({reason})") from error
-
-
-@contextmanager
-def _bytes_of(source: Path) -> Iterator[IO[bytes]]:
-    """Open a file, which may be compressed; raises DataError if it cannot be read or decoded."""
-    open_: Any = gzip.open if source.suffix.lower() == ".gz" else open
-    try:
-        with open_(source, "rb") as file:
-            yield file
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
-
-
 def _encoding_of(start: bytes) -> str:
     """Encoding of a text by its first bytes: that of Windows, if they are not UTF-8 or UTF-16."""
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -309,12 +284,27 @@ def _encoding_of(start: bytes) -> str:
 
 @contextmanager
 def _opened(source: Path, size: int = -1) -> Iterator[tuple[TextIOWrapper, tuple[str, ...]]]:
-    """Open a text whose first bytes, or all, show its encoding, with a note on this."""
-    with _bytes_of(source) as file:
-        encoding = _encoding_of(file.read(size))
-        file.seek(0)
-        notes = ("read as Windows-1252, not UTF-8",) * (encoding == "cp1252")
-        yield TextIOWrapper(file, encoding), notes
+    """Open a text, which may be compressed and whose first bytes, or all, show its encoding.
+
+    With a note on this. Raises DataError if it cannot be read or decoded, or if pandas or the
+    parser of lines refuse it.
+    """
+    open_: Any = gzip.open if source.suffix.lower() == ".gz" else open
+    try:
+        with open_(source, "rb") as file:
+            encoding = _encoding_of(file.read(size))
+            file.seek(0)
+            notes = ("read as Windows-1252, not UTF-8",) * (encoding == "cp1252")
+            yield TextIOWrapper(file, encoding), notes
+    except DataError:
+        raise
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{source} cannot be read ({error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source} is not UTF-8 text ({error}); save it as UTF-8") from error
+    except (csv.Error, ValueError) as error:  # includes pandas' parser errors
+        reason = str(error).strip().splitlines()[-1]
+        raise DataError(f"{source} cannot be read as a table ({reason})") from error
 
 
 def _parts(file: TextIOWrapper) -> Iterator[str]:
@@ -557,8 +547,9 @@ def _read_rows(
     markers = [text for text in MISSING if text not in cells]
     absent = {name: [""] if name == regime else markers for name in names}
     frame = parsed(dtype={regime: str} if regime in names else None, na_values=absent)
-    last = frame.last_valid_index()
-    frame = frame.iloc[: 0 if last is None else int(last) + 1]
+    if not used:
+        last = frame.last_valid_index()
+        frame = frame.iloc[: 0 if last is None else int(last) + 1]
     sample = parsed(dtype=str, nrows=SAMPLE_ROWS)
     doubts = {n: _doubt(frame[n], sample[n]) for n in names if n != regime and len(frame)}
     codes = {text: float(text) for text in cells if PLAIN_NUMBER.fullmatch(text)}

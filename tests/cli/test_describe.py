@@ -152,9 +152,8 @@ def test_actions_are_the_columns_that_labels_name(tmp_path, run) -> None:
     words = next_command(text)
     assert words[-2:] == ["--missing", "drop,Holiday=level"]
     # Named roles are certain, and are kept.
-    roles, _, text = described(
-        marketing()[0], tmp_path, run, "-y", "Site visits", "--groups", "Promo"
-    )
+    named = ["-y", "Site visits", "--groups", "Promo"]
+    roles, _, text = described(marketing()[0], tmp_path, run, *named)
     assert (roles["Site visits"], roles["Promo"], roles["Region"]) == ("outcome", "group", "group?")
     assert "--outcome 'Site visits'" in text
 
@@ -338,8 +337,7 @@ def test_a_file_of_many_columns_is_described_on_one_screen(tmp_path, run) -> Non
 
 def test_labels_are_explained_in_options(tmp_path, run) -> None:
     trial().to_parquet(tmp_path / "rows.parquet")
-    command = ["describe", tmp_path / "rows.parquet", "-y", "score", "-a", "drug_a,drug_b"]
-    command += ["-r", "study"]
+    command = ["describe", tmp_path / "rows.parquet", "-y=score", "-a=drug_a,drug_b", "-r=study"]
     error = run(*command, code=console.UNUSABLE).err
     assert "'Registry' in row" in error
     assert "--label B-202=drug_b" in error
@@ -365,11 +363,9 @@ def test_codes_of_missing_cells_are_named_and_answered(tmp_path, run) -> None:
 @pytest.mark.parametrize("label", ["-", "None"])
 def test_labels_that_are_no_words_can_be_typed(label, tmp_path, run) -> None:
     frame = trial().replace({"study": {"Registry": label}})
-    frame.to_parquet(tmp_path / "rows.parquet")
-    for text in (
-        run("describe", tmp_path / "rows.parquet").out,
-        described(frame, tmp_path, run)[2],
-    ):
+    table = tmp_path / "rows.parquet"
+    frame.to_parquet(table)
+    for text in (run("describe", table).out, described(frame, tmp_path, run)[2]):
         assert f"--label {label}= " in text
         assert re.search("observational .*do.drug_a.", run(*next_command(text)).out, re.DOTALL)
 

@@ -152,6 +152,6 @@ def assert_same_rows(one: bi.RegimeData, other: bi.RegimeData) -> None:
     assert vars(replace(one.columns)) == vars(replace(other.columns))
     assert one.categories == other.categories
     assert one.regimes == other.regimes
-    assert one.dropped == other.dropped
+    assert (one.dropped, one.lift_tests) == (other.dropped, other.lift_tests)
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -22,9 +22,12 @@ def test_rows_with_levels_are_those_of_the_whole_table() -> None:
     new = (np.arange(320) >= 200) & (frame["drug"] != "a")
     whole = pd.concat([frame[~new], frame[new]])
     assert with_levels(frame[new]).categories != with_levels(frame).categories
-    joined = with_rows(with_levels(frame[~new]), with_levels(frame[new]))
-    assert_same_rows(joined, with_levels(whole))
+    test = ("drug", "b", "placebo", 1.0, 0.2)
+    joined = with_rows(with_levels(frame[~new]), with_levels(frame[new]).add_lift_test(*test))
+    assert_same_rows(joined, with_levels(whole).add_lift_test(*test))
     assert not joined.actions.flags.writeable
+    with pytest.raises(bi.DataError, match="'drug' has the level 'a', which the fit has not"):
+        with_rows(with_levels(frame[new]), with_levels(frame))
 
 
 def test_groups_are_matched_by_their_labels_and_may_be_new() -> None:
@@ -70,13 +73,6 @@ def test_other_columns_are_named(data, names, options, message) -> None:
         with_rows(data, new)
     with pytest.raises(bi.DataError, match="holds no rows"):
         with_rows(data, new.take([]))
-
-
-def test_new_levels_are_named() -> None:
-    frame = frame_with_levels(160)
-    few = frame[frame["drug"] != "a"]
-    with pytest.raises(bi.DataError, match="'drug' has the level 'a', which the fit has not"):
-        with_rows(with_levels(few), with_levels(frame))
 
 
 def test_meanings_of_labels_add_up_and_may_not_contradict() -> None:

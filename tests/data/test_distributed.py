@@ -228,8 +228,7 @@ def test_a_file_is_a_partition_if_rows_have_a_time(one_worker, paths, tmp_path) 
     roles = {"client": one_worker, "time": "day", "unit": "file", "progress": False}
     files = [tmp_path / path.name for path in paths[:3]]
     for i, (path, file) in enumerate(zip(paths[:3], files, strict=True)):
-        rows = pd.read_parquet(path)
-        dated = rows.assign(file=f"f{i}", day=range(len(rows)))
+        dated = pd.read_parquet(path).assign(file=f"f{i}", day=lambda rows: range(len(rows)))
         dated.to_parquet(file, row_group_size=500)
     data = bi.read(files, *COLUMNS, **roles)
     assert len(data._partitions) == 3
@@ -248,8 +247,7 @@ def test_units_and_groups_reach_workers_in_other_processes(client) -> None:
         bi.fit(bi.read(source, *COLUMNS, **roles, **more), model, method="laplace", progress=False)
         for source, more in ((frame, {}), (parts, {"client": client}))
     )
-    points = [[0.5, -0.5], [1.0, 0.0]]
-    effects = [fit.joint_effect(points).to_numpy() for fit in (one, other)]
+    effects = [fit.joint_effect([[0.5, -0.5], [1, 0]]).to_numpy() for fit in (one, other)]
     np.testing.assert_allclose(*effects, atol=1e-8)
 
 
@@ -258,12 +256,10 @@ def test_closed_client_is_refused(tmp_path) -> None:
     table(300).to_parquet(tmp_path / "rows.parquet")
     data = of_files(tmp_path / "rows.parquet", client)
     client.close()
-    with pytest.raises(bi.DataError, match="Dask client is closed; connect again"):
-        data.map_reduce(len, int.__add__, "rows", False)
-    with pytest.raises(bi.DataError, match="Dask client is closed"):
-        list(data.batches(10))
-    with pytest.raises(bi.DataError, match="Dask client is closed"):
-        of_files(tmp_path / "rows.parquet", client)
+    file = tmp_path / "rows.parquet"
+    for use in (lambda: sums(data), lambda: [*data.batches(10)], lambda: of_files(file, client)):
+        with pytest.raises(bi.DataError, match="Dask client is closed; connect again"):
+            use()
 
 
 def test_error_without_dask_names_the_remedy(one_worker, paths, monkeypatch) -> None:

@@ -45,7 +45,8 @@ def test_long_integers_are_rounded_and_single_floats_the_decimals_that_were_writ
     reference, single = read(table).actions, table.astype({"green": "f4"})
     # As databases give them to pandas.
     decimals = table.assign(red=[*map(Decimal, table["red"])]).astype({"green": "Sparse[float]"})
-    for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals):
+    exact = pa.Table.from_pandas(table.assign(green=table["green"].astype(str).map(Decimal)))
+    for same in (single, pl.from_pandas(single), pa.Table.from_pandas(single), decimals, exact):
         np.testing.assert_array_equal(read(same).actions, reference)
 
 
@@ -87,6 +88,8 @@ BAD_FRAMES = {
                  "'green' never varies except for rounding"),
     "nested labels": (pl.from_pandas(frame()).with_columns(pl.concat_list("regime")), {},
                       "'regime' holds List.*, not labels"),
+    "nested groups": (pl.from_pandas(frame()).with_columns(cells=pl.concat_list("red")),
+                      {"groups": ["cells"]}, "each row has a 'cells' of its own"),
     "zero character": (frame(), {"actions": ["r\0d", "green"]}, "zero character"),
     "no text": (frame(), {"actions": ["\ud800", "green"]}, "not valid text"),
     "grid": (xr.Dataset({"red": (("x", "y"), np.ones((3, 3)))}), {},

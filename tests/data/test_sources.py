@@ -281,11 +281,13 @@ def test_rows_with_missing_cells_are_dropped_with_a_warning(client) -> None:
 
 
 def test_rows_keep_their_numbers_where_others_are_dropped() -> None:
-    frame = with_gaps()
-    frame.loc[500, "age"] = np.inf
-    for source in (frame, pieces(frame)):
-        with pytest.raises(bi.DataError, match="'age' has 1 infinite cells, the first in row 500"):
-            read(source, missing="drop")
+    infinite, text = with_gaps(), with_gaps()[3:].assign(sales="high")
+    infinite.loc[500, "age"] = np.inf
+    cases = {"'age' has 1 infinite cells, the first in row 500": infinite, "'high' in row 1,": text}
+    for message, frame in cases.items():
+        for source in (frame, pieces(frame)):
+            with pytest.raises(bi.DataError, match=message):
+                read(source, missing="drop")
 
 
 def test_missing_text_and_booleans_may_be_a_level(tmp_path) -> None:

@@ -222,6 +222,8 @@ def text_rows(rows: int = 9000) -> pd.DataFrame:
         )
     )
     frame.loc[::500, "y"] = np.nan
+    # Notes alone, where the first part ends.
+    frame.loc[7000:8700, [*"xyz", "regime", "site", "day"]] = None
     return frame
 
 

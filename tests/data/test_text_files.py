@@ -155,6 +155,9 @@ def test_text_in_a_role_of_numbers_names_the_command(tmp_path, run) -> None:
         assert message in refused
     run("clean", tmp_path / "rows.parquet", "-o", tmp_path / "clean.parquet")
     assert pd.read_parquet(tmp_path / "clean.parquet")["tv"][:3].tolist() == [13125, 800, 1000]
+    frame.assign(tv=[[1], [2]] * 18).to_parquet(tmp_path / "rows.parquet")
+    refused = run("clean", tmp_path / "rows.parquet", "-o", tmp_path / "clean.csv", code=1).err
+    assert "cannot be written as CSV (Unsupported Type:list" in refused
 
 
 def test_dates_of_a_file_are_covariates_and_groups(tmp_path) -> None:
