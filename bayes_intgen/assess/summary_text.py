@@ -294,3 +294,5 @@ def assumption_lines(posterior: PosteriorDraws) -> Iterator[str]:
     )
     hidden = interaction_sd(posterior, posterior.terms.joint_biases)
     yield from interaction_lines(hidden, "Hidden causes of ")
+    if len(posterior.actions) > 2:
+        yield "Interactions of three or more actions are neither fitted nor tested."
