@@ -17,7 +17,7 @@ from bayes_intgen.data.queries import (
     checked_points,
     point_labels,
 )
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError, SupportWarning, warn
 from bayes_intgen.identification.certificates import certify
@@ -106,6 +106,11 @@ class FitSupport:
                     f"the data have {what} {quoted(own) or 'none'}, the fit had "
                     f"{quoted(fitted) or 'none'}; {remedy}"
                 )
+        columns = data.columns, self.terms.covariates
+        given, known = ([*map(set, own.labels_of.values())] for own in columns)
+        if isinstance(data, Observations) and given == known:
+            # An update puts new groups last, where reading sorts all of them.
+            data = data.coded_by(self.terms.covariates)
         data = carried_over(data, self.terms.carryover)
         for mask in dict.fromkeys([*self.regimes, *data.regimes]):
             n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
