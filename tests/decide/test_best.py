@@ -75,6 +75,9 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
         plan, larger = (posterior.best(replace(DECISION, budget=b), "mean") for b in budgets)
         value = larger.value + larger.optimism - plan.value - plan.optimism
         assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
+    # In another currency the plan is the same.
+    small = replace(DECISION, cost={"red": 1e-10, "green": 0.5e-10}, budget=0.8e-10)
+    assert posterior.best(small).point == pytest.approx(posterior.best(DECISION).point, abs=1e-6)
     free = posterior.best(replace(DECISION, budget=100))
     assert free.shadow_price == pytest.approx(0, abs=1e-6)
     assert posterior.best(bi.Decision()).shadow_price is None
