@@ -213,7 +213,10 @@ def _candidates(
             f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
         )
     ends = [checked_value(bound, name, named_levels) for bound in bounds]
-    if levels is None:
+    if len({*ends}) == 1:
+        # An action with few values may be held between them.
+        values = np.array(ends[:1])
+    elif levels is None:
         extra = [v for v in (0.0, usual) if ends[0] <= v <= ends[1]]
         values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
     elif named_levels is None or (named_levels.ordered and len(ends) == 2):
@@ -221,6 +224,11 @@ def _candidates(
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
     else:
         values = np.array(ends)
+    if not len(values):
+        assert levels is not None  # because a range of numbers has values
+        raise ModelError(
+            f"bounds of {name!r} exclude all of its values, {levels.spelled()}; widen them"
+        )
     return np.unique(values)
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import support_of
@@ -198,6 +199,14 @@ def test_a_value_holds_an_action(posterior, trial) -> None:
     assert held.value < free.value
     assert held.point["green"] == pytest.approx(free.point["green"], abs=1e-3)
     assert trial.best(bi.Decision(bounds={"drug": "a"})).point["drug"] == "a"
+    # Also between the few values of an action.
+    rng = np.random.default_rng(0)
+    rows, noise = rng.integers(0, 3, (600, 2)), rng.normal(size=600)
+    data = bi.RegimeData.from_arrays(rows, rows.sum(axis=1) + noise, one_at_a_time(2, 200))
+    few = made_up(data.names, data=data)
+    assert few.best(bi.Decision(bounds={"a1": 1.5}), beyond_support=True).point["a1"] == 1.5
+    with pytest.raises(bi.ModelError, match="exclude all of its values, 0, 1, 2; widen"):
+        few.best(bi.Decision(bounds={"a1": (1.2, 1.8)}), beyond_support=True)
 
 
 def test_best_plan_reaches_the_edge_of_the_support(trial) -> None:
