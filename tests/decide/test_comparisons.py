@@ -9,7 +9,13 @@ import xarray as xr
 
 import bayes_intgen as bi
 
-from _posteriors import frame_with_groups, made_up_with_groups, made_up_with_levels, with_log_link
+from _posteriors import (
+    frame_with_groups,
+    made_up,
+    made_up_with_groups,
+    made_up_with_levels,
+    with_log_link,
+)
 
 STATISTICS = ["estimate", "sd", "low", "high", "supported"]
 ROWS = pd.DataFrame({"red": [-0.5, 0.0, 0.4], "green": [0.1, 0.2, 0.3], "shop": ["a", "b", "b"]})
@@ -57,6 +63,16 @@ def test_a_grid_is_not_averaged(posterior) -> None:
     for i, red in enumerate([0.0, 0.4]):
         own = posterior.joint_effect(ACTIONS.assign(red=red)).mean("point")
         np.testing.assert_allclose(grid.draws[..., i], own)
+
+
+def test_actions_that_are_called_like_columns_of_answers_are_marked() -> None:
+    fit, names = made_up(["high", "term"]), ["high (action)", "term (action)"]
+    table = fit.comparisons({"high": [0.1, 0.4]}, by="high").to_dataframe()
+    assert [*table] == [names[0], "term", "contrast", *STATISTICS]
+    assert table["term"].item() == "high"
+    grid = fit.predictions(variables={"high": [0.1, 0.4]}).to_dataframe()
+    assert [*grid] == [*names, *STATISTICS]
+    assert grid[names[0]].tolist() == [0.1, 0.4]
 
 
 def test_many_rows_are_answered_in_parts(posterior) -> None:
