@@ -107,18 +107,18 @@ BAD = [
     (lambda: Interacting(MEDIA, 1.0, pair=("tv", "x")), "of 'tv', 'radio'"),
     (lambda: Interacting(MediaMix.random(1, seed=0), 1.0), "pair must name two"),
     (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
-    (
-        lambda: RepeatedVisits.random(2, seed=0, visits=0),
-        "visits must be a whole number of at least 1",
-    ),
+    (lambda: RepeatedVisits.random(2, 0, visits=0), "visits must be a whole number of at least 1"),
     (
         lambda: RepeatedVisits.random(2, 0).dataset(0, 0),
         "rows must be a whole number of at least 1",
     ),
+    (lambda: MarketingPanel.random(2, 0, regions=2), "regions must be .* at least 3, not 2"),
+    (lambda: MarketingPanel.random(2, 0, regions=9.5), "regions must be a whole number"),
     (lambda: WeeklyPanel(REGIONS, hold=0), "hold must be a whole number of at least 1"),
     (lambda: WeeklyPanel(REGIONS, weeks=20), "20 weeks are less than two experiments of 16"),
     (lambda: WeeklyPanel(REGIONS, causes=1.0), "causes must be"),
     (lambda: WeeklyPanel(REGIONS, carryover=(0.5, -0.1)), "carryover must be"),
+    (lambda: WeeklyPanel(REGIONS, carryover=(0.5, 0.1, 0.2)), "one rate, or 2 for .* not 3"),
     (lambda: WeeklyPanel(REGIONS, growth=np.nan), "growth must be a finite number"),
 ]
 
