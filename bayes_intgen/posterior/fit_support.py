@@ -188,10 +188,9 @@ class FitSupport:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
         Without ``nearby``, whether they link each value by rows elsewhere, interactions aside; see
-        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression.
+        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`.
         """
-        if self._parents is None:
-            return np.ones(len(values), dtype=bool)
+        assert self._parents is not None  # because only additive models have a report
         target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
         return self.reference.linked(values, target, self._parents, pairs, nearby)
 
