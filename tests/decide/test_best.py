@@ -39,10 +39,8 @@ def plan(posterior) -> bi.Plan:
 @pytest.fixture(scope="module")
 def trial() -> bi.Posterior:
     """A dose and a drug with three levels; drug b is the best, and c hardly worse."""
-    rng = np.random.default_rng(2)
-    count = 900
-    regime = rng.choice(["", "dose", "drug"], count)
-    cause = rng.normal(size=count)
+    rng, count = np.random.default_rng(2), 900
+    regime, cause = rng.choice(["", "dose", "drug"], count), rng.normal(size=count)
     drug = np.where(cause + rng.normal(size=count) > 0, "b", rng.choice(["a", "c"], count))
     drug = np.where(regime == "drug", rng.choice(["a", "b", "c"], count), drug)
     effect = pd.Series({"a": 0.0, "b": 1.0, "c": 0.9})
@@ -76,7 +74,6 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
         plan, larger = (posterior.best(replace(DECISION, budget=b), "mean") for b in budgets)
         value = larger.value + larger.optimism - plan.value - plan.optimism
         assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
-    # In another currency the plan is the same.
     small = replace(DECISION, cost={"red": 1e-10, "green": 0.5e-10}, budget=0.8e-10)
     assert posterior.best(small).point == pytest.approx(posterior.best(DECISION).point, abs=1e-6)
     free = posterior.best(replace(DECISION, budget=100))

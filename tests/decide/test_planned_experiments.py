@@ -116,8 +116,7 @@ def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None
 
 
 def test_levels_and_groups_are_planned() -> None:
-    levels = made_up_with_levels()
-    drugs = np.array(["a", "b"])
+    levels, drugs = made_up_with_levels(), np.array(["a", "b"])
     planned = [bi.Experiment("drug", 50, at=drugs), bi.Experiment(("drug", "spend"), 50)]
     decision = bi.Decision(bounds={"spend": (1, 5)})
     table = levels.experiments(decision, planned, beyond_support=True)

@@ -73,8 +73,7 @@ def test_only_confounding_makes_a_regression_wrong(model: StructuralCausalModel)
 
 
 def test_datasets_have_the_requested_rows_of_each_regime_and_a_seed_gives_one() -> None:
-    model = MediaMix.random(3, seed=0)
-    counts = {(): 40, ("tv",): 10, ("search", "radio"): 5}
+    model, counts = MediaMix.random(3, seed=0), {(): 40, ("tv",): 10, ("search", "radio"): 5}
     masks = [(False, False, False), (True, False, False), (False, True, True)]
     assert model.dataset(counts, seed=0).regimes == dict(zip(masks, (40, 10, 5), strict=True))
     some = model.dataset(7, seed=0, regimes=[(), ["radio", "search"]])
