@@ -180,8 +180,6 @@ class Problem:
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
-        if self.budget is None:
-            return np.ones(len(points), dtype=bool)
         return np.asarray(self.cost(points) <= self.limit)
 
     def is_feasible(self, points: Array) -> NDArray[np.bool_]:
@@ -222,13 +220,11 @@ def _candidates(
     elif named_levels is None or (named_levels.ordered and len(ends) == 2):
         codes = np.array(levels.codes)
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
+        if not len(values):
+            spelled = levels.spelled()
+            raise ModelError(f"bounds of {name!r} exclude all of its values, {spelled}; widen them")
     else:
         values = np.array(ends)
-    if not len(values):
-        assert levels is not None  # because a range of numbers has values
-        raise ModelError(
-            f"bounds of {name!r} exclude all of its values, {levels.spelled()}; widen them"
-        )
     return np.unique(values)
 
 

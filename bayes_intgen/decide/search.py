@@ -354,9 +354,8 @@ class Search:
         action = np.repeat(np.arange(len(options)), [len(own) for own in options])
         own, gain = np.concatenate(options), np.concatenate(gains)
         total = np.where(action[:, None] < action, gain[:, None] + gain, -np.inf)
-        if self.problem.budget is not None:
-            left = self.problem.limit - self.problem.cost(point[None])[0]
-            total[extra[:, None] + extra > left] = -np.inf
+        left = self.problem.limit - self.problem.cost(point[None])[0]
+        total[extra[:, None] + extra > left] = -np.inf
         best = np.flatnonzero(total > 0)
         best = best[np.argsort(-total.ravel()[best])[:N_PAIRS]]
         out = np.tile(point, (len(best), 1))
