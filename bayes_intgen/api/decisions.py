@@ -312,8 +312,8 @@ class Decisions(Answers):
         -----
         Bayes linear update of the covariance of the draws by the design matrix of planned rows
         (docs/explanation/method.md). Hyperparameters count as uncertain coefficients do. The noise
-        variance is that of the fit at the planned values and mask, and covariates and groups are at
-        their averages.
+        variance is that of the fit at the planned values and mask. Covariates and groups of planned
+        rows are drawn from the population of the fit, whatever population is asked about.
 
         Examples
         --------

@@ -294,4 +294,4 @@ def warn_of_fit(fit: Fit, data: Rows, found: Sequence[Finding]) -> None:
     """
     copies = of_copies(data, fit.model)
     store_findings(fit.posterior.tree["fit"].attrs, [*found, *copies])
-    warn_of([*copies, *of_fit(data, fit.model, fit.posterior)])
+    warn_of([*copies, *of_fit(fit.posterior)])

@@ -118,7 +118,7 @@ def findings(guards: Iterable[Guard], rows: Rows, model: Model | None = None) ->
 def findings_of_posterior(posterior: PosteriorDraws) -> list[Finding]:
     """Findings in the rows of a fit, which :func:`fit` stored, and those in its draws."""
     of_rows = stored_findings(posterior.tree["fit"].attrs)
-    return [*of_rows, *of_fit(None, posterior.model, posterior)]
+    return [*of_rows, *of_fit(posterior)]
 
 
 def findings_of_fit_tests(tests: xr.Dataset) -> list[Finding]:
@@ -203,8 +203,8 @@ def of_regimes(rows: Rows, model: Model | None = None, posterior: None = None) -
     )
 
 
-def of_fit(rows: Rows | None, model: Model, posterior: PosteriorDraws) -> list[Finding]:
-    """Guard for what draws and residuals show."""
+def of_fit(posterior: PosteriorDraws) -> list[Finding]:
+    """Findings in what draws and residuals show."""
     tests = posterior.tree["constant_data"].dataset
     problems = Diagnostics.of(posterior).problems()
     far = FarOutcomes.of_dataset(tests)

@@ -64,7 +64,8 @@ def log_density_difference(
         summed over the held-out ``rows``; ``error``, its standard error, from its variance over
         the rows.
     """
-    train, held_out = split(data, share, seed)
+    # A regression has no contributions of actions, which lift tests measure.
+    train, held_out = split(replace(data, lift_tests=()), share, seed)
     needed = rows_needed(len(data.names))
     if len(train) < needed or not len(held_out):
         raise ModelError(

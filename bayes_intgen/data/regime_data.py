@@ -332,7 +332,12 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
                 "fit; give it the same one"
             )
     own, other, count = data.columns, new.columns, len(data.names)
-    numbers, codes = np.split(new.covariates, [len(own.names)], axis=1)
+    # Codes of the new rows by the labels of all groups, the new ones last.
+    labels = tuple(map(_joined, own.labels, other.labels))
+    units, meanings = _joined(own.units, other.units), {**own.meanings, **other.meanings}
+    columns = replace(own, labels=labels, units=units, meanings=meanings)
+    new = new.coded_by(columns)
+    numbers, groups = np.split(new.covariates, [len(own.names)], axis=1)
     smooth = zip(
         (*data.names, *own.names),
         (*new.actions.T, *numbers.T),
@@ -341,22 +346,10 @@ def with_rows(data: RegimeData, new: RegimeData) -> RegimeData:
         strict=True,
     )
     recoded = [_recoded(*column) for column in smooth]
-    # Codes of the new rows by the labels of all groups, the new ones last.
-    labels = tuple(map(_joined, own.labels, other.labels))
-    units, meanings = _joined(own.units, other.units), {**own.meanings, **other.meanings}
-    columns = replace(own, labels=labels, units=units, meanings=meanings)
-    groups = [
-        columns.encode_groups(name, [more[int(code)] for code in column])
-        for name, more, column in zip(own.groups, other.labels, codes.T, strict=True)
-    ]
-    series = new.series
-    if series is not None and own.unit:
-        of_new = columns.encode_groups(own.unit, other.labels_of[own.unit])
-        series = of_new.astype(np.int_)[series]
-    covariates = [*recoded[count:], *groups]
+    covariates = [*recoded[count:], *groups.T]
     added = np.stack(covariates, axis=1) if covariates else new.covariates
     return data.followed_by(
-        replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added, series=series),
+        replace(new, actions=np.stack(recoded[:count], axis=1), covariates=added),
         columns=columns,
         lift_tests=(*data.lift_tests, *(_translated(test, data, new) for test in new.lift_tests)),
         dropped=summed(data.dropped, new.dropped),

@@ -707,6 +707,17 @@ class Observations(Rows):
         }
         return self._replace(**some)
 
+    def coded_by(self, columns: CovariateColumns) -> Self:
+        """Rows whose groups and units have the codes of other columns, with all of their labels."""
+        own, covariates, series = self.columns, self.covariates.copy(), self.series
+        for i, name in enumerate(own.groups, len(own.names)):
+            codes = columns.encode_groups(name, own.labels_of[name])
+            covariates[:, i] = codes[covariates[:, i].astype(np.int_)]
+        if series is not None and own.unit:
+            series = columns.encode_groups(own.unit, own.labels_of[own.unit]).astype(int)[series]
+        columns = replace(own, labels=columns.labels, units=columns.units)
+        return self._replace(covariates=covariates, series=series, columns=columns)
+
     def followed_by(self, new: "Observations", **changes: Any) -> Self:
         """Append rows with the same columns and levels, and change other attributes."""
         arrays, more = self.arrays, new.arrays

@@ -262,7 +262,7 @@ def with_price(posterior: PosteriorDraws, search: Search, plan: Plan) -> Plan:
     columns = enumerate(problem.candidates)
     spans = [np.ptp(problem.cost_of_options(own[:, None], [k])) for k, own in columns]
     # A change that buys something, also where the budget is zero.
-    step = BUDGET_STEP * max(abs(budget), float(sum(spans)), 1e-12)
+    step = BUDGET_STEP * (max(abs(budget), float(sum(spans))) or 1.0)
     point = checked_points(plan.point, posterior.actions, posterior.categories)
     better = search.within(budget + step).improved(point)
     before, after = search.value(np.stack([point[0], better]))

@@ -37,8 +37,9 @@ def predictions(posterior: PosteriorDraws, newdata: Any, variables: Any) -> Ques
         values = rows.values.copy()
         values[:, [*grid]] = point
         labels = named_points(values[:1], posterior.actions, posterior.categories)
-        names = [posterior.actions[k] for k in grid]
-        requests.append(Request({name: labels[name].tolist()[0] for name in names}, (values,)))
+        own = {name: labels[name].tolist()[0] for name in (posterior.actions[k] for k in grid)}
+        own = {rows.columns.get(name, name): value for name, value in own.items()}
+        requests.append(Request(own, (values,)))
     return Question(rows, requests, LEVEL)
 
 

@@ -1,22 +1,22 @@
 """What each action brings at a plan, and what its next unit would bring."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 
-from bayes_intgen._arguments import instance
+from bayes_intgen._arguments import instance, probability
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import decoded_table, short_label
 from bayes_intgen.data.queries import named_points
 from bayes_intgen.decide.contrasts import CONTRAST, between, slope
 from bayes_intgen.decide.decision import Decision
 from bayes_intgen.decide.problem import Problem
-from bayes_intgen.errors import ModelError, SupportWarning
+from bayes_intgen.errors import ModelError, PointsError, SupportWarning
 from bayes_intgen.posterior.defaults import varied
-from bayes_intgen.posterior.draws import PosteriorDraws, support_of
+from bayes_intgen.posterior.draws import PosteriorDraws, central, support_of
 from bayes_intgen.text.formats import format_estimate
 
 # Endings of the names of a mean and of the ends of its interval.
@@ -25,6 +25,7 @@ ENDS = ("", "_low", "_high")
 
 def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -> xr.Dataset:
     """Compare each action with none of it; see :meth:`bayes_intgen.Posterior.contributions`."""
+    level = probability(level, "level", PointsError)
     instance(decision, Decision, "decision", "bayes_intgen.Decision", ModelError)
     # Levels have no next unit, so that their prices, which may be of some only, do not matter.
     cost = {
@@ -39,22 +40,21 @@ def contributions(posterior: PosteriorDraws, decision: Decision, level: float) -
     without = np.where(np.eye(len(names), dtype=bool), none, plan)
     to, start = (named_points(points, names, categories) for points in (plan[None], without))
     brought = between(posterior, CONTRAST, to, start, None)
+    change = brought.to_numpy().reshape(-1, len(names))
     # Levels have no next unit.
-    next_unit = np.full((len(ENDS), len(names)), np.nan)
+    next_unit = np.full(change.shape, np.nan)
     with warnings.catch_warnings():
         # They are at the plan, of which the contrast has warned.
         warnings.simplefilter("ignore", SupportWarning)
         for k in (k for k, own in enumerate(categories) if own is None):
-            next_unit[:, k] = _ends(slope(posterior, names[k], to, None).summary(level))[:, 0]
+            next_unit[:, k] = slope(posterior, names[k], to, None).to_numpy().ravel()
     factor = (problem.value or 1.0) / np.where(problem.rates > 0, problem.rates, np.nan)
-    middle, *ends = factor * next_unit
     baseline, reference = decoded_table(np.stack([plan, none]), categories)
     columns = {
-        **_named("contribution", _ends(brought.summary(level))),
+        **central(change, level, "contribution"),
         "supported": brought["supported"].to_numpy(),
-        **_named("next_unit", next_unit),
-        # A negative value turns an interval round.
-        **_named("next_cost", [middle, *np.sort(ends, axis=0)]),
+        **central(next_unit, level, "next_unit"),
+        **central(factor * next_unit, level, "next_cost"),
         "next_supported": np.repeat(support_of(posterior).supported(plan[None]), len(names)),
         "baseline": baseline,
         "reference": reference,
@@ -71,16 +71,6 @@ def _lowest(posterior: PosteriorDraws, plan: Array, k: int, values: Array) -> fl
     supported = support_of(posterior).supported(varied(plan, k, values))
     among = values[supported] if supported.any() else values
     return 0.0 if 0.0 in among else float(among[0])
-
-
-def _ends(summary: xr.Dataset) -> Array:
-    """Mean and ends of the interval, shape (3, M)."""
-    return np.stack([summary[name].to_numpy() for name in ("mean", "low", "high")])
-
-
-def _named(name: str, ends: Iterable[Array]) -> dict[str, Array]:
-    """Columns of a mean and the ends of its interval."""
-    return {f"{name}{end}": own for end, own in zip(ENDS, ends, strict=True)}
 
 
 def cells_of(table: xr.Dataset) -> tuple[list[str], list[list[str]]]:

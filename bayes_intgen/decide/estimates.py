@@ -31,7 +31,7 @@ from bayes_intgen.posterior.draws import (
     support_of,
 )
 from bayes_intgen.posterior.schema import draw_coordinates
-from bayes_intgen.text.formats import align_columns, format_estimate, format_number
+from bayes_intgen.text.formats import ACTION, align_columns, format_estimate, format_number
 from bayes_intgen.text.messages import quoted, unknown_name
 
 # Columns of answers besides those of newdata.
@@ -55,11 +55,14 @@ class NewRows(NamedTuple):
         Values of the actions, levels as codes.
     kind : str
         Library of the table from which they were read.
+    columns : mapping from str to str
+        Columns of the answer for actions, covariates and groups that are called like its own.
     """
 
     frame: pd.DataFrame
     values: Array
     kind: str
+    columns: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, posterior: PosteriorDraws, newdata: Any) -> Self:
@@ -95,12 +98,14 @@ class NewRows(NamedTuple):
         # Of a table, columns for other purposes are usual.
         if table is None and unknown and any(name not in frame for name in names):
             raise PointsError(unknown_name("newdata: unknown column", unknown[0], known, "fit has"))
-        taken = [name for name in frame if name in ANSWERS]
+        marks = dict.fromkeys(known, " (covariate)") | dict.fromkeys(names, ACTION)
+        columns = {name: name + mark for name, mark in marks.items() if name in ANSWERS}
+        taken = [name for name in frame if name in ANSWERS and name not in columns]
         if taken:
             raise PointsError(f"newdata: rename column {taken[0]!r}, a name of the answer's")
         frame = frame.assign(**{n: usual[n].tolist()[0] for n in names if n not in frame})
         kind = "pandas" if table is None else table.implementation.value
-        return cls(frame, checked_points(frame, names, categories), kind)
+        return cls(frame, checked_points(frame, names, categories), kind, columns)
 
 
 class Request(NamedTuple):
@@ -163,7 +168,8 @@ class Estimates:
         -------
         pandas, Polars or Arrow table
             The labels, then ``estimate``, the posterior mean, ``sd``, ``low``, ``high`` and
-            ``supported``.
+            ``supported``. Actions, covariates and groups that are called like one of these are
+            marked, as in ``high (action)``.
 
         Raises
         ------
@@ -265,12 +271,14 @@ def _groups(
     rows: NewRows, requests: Sequence[Request], by: By
 ) -> tuple[pd.DataFrame, NDArray[np.int_]]:
     """Labels of estimates, and the estimate to which each row of each request belongs, (R, n)."""
-    every = pd.concat([rows.frame.assign(**own.labels) for own in requests], ignore_index=True)
+    frame = rows.frame.rename(columns=rows.columns)
+    every = pd.concat([frame.assign(**own.labels) for own in requests], ignore_index=True)
     which = np.arange(len(every))
     if by is not None and by is not False:
         if by is True:
             by = []
-        columns = items([by] if isinstance(by, str) else by, "by", "columns", PointsError)
+        named = items([by] if isinstance(by, str) else by, "by", "columns", PointsError)
+        columns = [rows.columns.get(name, name) for name in named]
         for name in columns:
             if name not in every:
                 what = "by: newdata has no column"

@@ -298,7 +298,7 @@ def experiment_values(
     belief, mean = belief_of(posterior), choice.effects.mean(axis=0)
     normals = rng.standard_normal((N_MEANS, len(mean)))
     updates = [
-        belief.update(own.rows * information_of_rows(posterior, belief, plan))
+        belief.update(own.rows * information_of_rows(posterior, belief, plan, rng))
         for own, plan in zip(listed, planned, strict=True)
     ]
     warn_of_few_draws(updates)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen.decide.problem import ROUNDING, JointSurface, Problem, with_rounding
+from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.posterior.defaults import varied
 
 # Draws whose best plans are found at once.
@@ -94,9 +94,9 @@ class Grid:
         return out
 
     def choices(
-        self, budget: float | None, elsewhere: bool = False, gains: Sequence[Array] | None = None
+        self, limit: float, elsewhere: bool = False, gains: Sequence[Array] | None = None
     ) -> Positions:
-        """Options with the largest gains within a budget, (S, components); see `best_choices`.
+        """Options with the largest gains within a limit, (S, components); see `best_choices`.
 
         With ``elsewhere``, of those that rows elsewhere support. Other gains may be given.
         """
@@ -106,7 +106,7 @@ class Grid:
             values = [np.where(use, own, -np.inf) for use, own in allowed]
         starts = range(0, len(values[0]), DRAWS_AT_ONCE)
         parts = ([own[i : i + DRAWS_AT_ONCE] for own in values] for i in starts)
-        return np.concatenate([best_choices(own, self.costs, budget) for own in parts])
+        return np.concatenate([best_choices(own, self.costs, limit) for own in parts])
 
     def plans(self, choices: Positions) -> Array:
         """Plans of chosen options, shape (M, K)."""
@@ -120,21 +120,22 @@ class Grid:
         columns = zip(self.gains, choices.T, strict=True)
         return np.asarray(sum(own[:, column] for own, column in columns))
 
-    def nearest(self, budget: float | None) -> Positions:
+    def nearest(self, limit: float) -> Positions:
         """The affordable plan that is nearest to the baseline, shape (1, components)."""
         start, parts = self.problem.baseline, zip(self.components, self.options, strict=True)
         plans = (varied(start, [*component], options) for component, options in parts)
         closeness = [-np.square(self.problem.changes(own)).sum(axis=1)[None] for own in plans]
-        return self.choices(budget, gains=closeness)
+        return self.choices(limit, gains=closeness)
 
-    def error_of_choice(self, of_draws: Positions, budget: float | None) -> ErrorOfChoice:
+    def error_of_choice(self, of_draws: Positions, limit: float) -> ErrorOfChoice:
         """Error of the gain of the best plan.
 
         Parameters
         ----------
         of_draws : ndarray of int, shape (S, components)
             The best options of each draw.
-        budget : float or None
+        limit : float
+            Largest sum of costs.
 
         Notes
         -----
@@ -157,7 +158,7 @@ class Grid:
         """
         unchosen, best = (
             float(self.gains_of(own).mean())
-            for own in (self.nearest(budget), self.choices(budget, gains=self.means))
+            for own in (self.nearest(limit), self.choices(limit, gains=self.means))
         )
         rows = np.arange(len(of_draws))
         columns = zip(self.gains, of_draws.T, strict=True)
@@ -167,7 +168,7 @@ class Grid:
         scale = np.sqrt(1 - noise / signal) if noise < signal else 0.0
         both = zip(self.gains, self.means, strict=True)
         estimates = [own - (1 - scale) * mean for own, mean in both]
-        choices = self.choices(budget, gains=estimates)
+        choices = self.choices(limit, gains=estimates)
         distinct, which = np.unique(choices, axis=0, return_inverse=True)
         gains = self.gains_of(distinct)
         means, sd = gains.mean(axis=0), gains.std(axis=0)[which]
@@ -191,18 +192,16 @@ def thinned(values: Array, most: int) -> Array:
     return np.asarray(values[np.unique(positions)])
 
 
-def best_choices(
-    values: Sequence[Array], costs: Sequence[Array], budget: float | None
-) -> Positions:
-    """Choose one option of each component with the largest sum of values within a budget.
+def best_choices(values: Sequence[Array], costs: Sequence[Array], limit: float) -> Positions:
+    """Choose one option of each component with the largest sum of values within a limit of costs.
 
     Parameters
     ----------
     values : sequence of ndarray, each (S, n)
         Values of the n options of a component under S draws.
     costs : sequence of ndarray, each (n,)
-        The cheapest options together cost at most the budget.
-    budget : float or None
+        The cheapest options together cost at most the limit.
+    limit : float
 
     Returns
     -------
@@ -219,12 +218,12 @@ def best_choices(
     >>> best_choices([values, values], [costs, costs], 2.0)
     array([[1, 1]])
     """
-    if budget is None:
+    if limit == np.inf:
         return np.stack([own.argmax(axis=1) for own in values], axis=1)
     floors = [own.min() for own in costs]
-    free = max(budget - sum(floors), with_rounding(budget) - budget)
-    shares = [(own - low) / free - ROUNDING for own, low in zip(costs, floors, strict=True)]
-    in_cells = [np.ceil(CELLS * np.minimum(own, 2.0)).astype(int) for own in shares]
+    free = max(limit - sum(floors), np.finfo(float).tiny)
+    above = (np.minimum(own - low, 2 * free) for own, low in zip(costs, floors, strict=True))
+    in_cells = [np.ceil(CELLS * own / free).astype(int) for own in above]
     every = np.arange(len(values[0]))
     # Best sums of the components so far, (S, cells + 1), within each cell.
     best = [np.zeros((len(every), CELLS + 1))]

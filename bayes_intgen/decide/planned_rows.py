@@ -176,10 +176,12 @@ def warn_of_few_draws(updates: Iterable[Update]) -> None:
         )
 
 
-def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: PlannedRows) -> Array:
+def information_of_rows(
+    posterior: PosteriorDraws, belief: Belief, planned: PlannedRows, rng: np.random.Generator
+) -> Array:
     """Information of a row of an experiment on average, shape (r, r).
 
-    Covariates and groups are at their averages over the population of the fit. Rows are as
+    Rows are of units of the population of the fit, whatever population is asked about, and as
     dependent as those of the fit.
     """
     terms, masks = posterior.terms, np.broadcast_to(planned.mask, planned.actions.shape)
@@ -194,5 +196,9 @@ def information_of_rows(posterior: PosteriorDraws, belief: Belief, planned: Plan
     variance = (
         float(np.square(prediction.sd).mean()) * relative * posterior.autocorrelation.inflation
     )
-    design = prediction.design(planned.actions, masks)
+    inputs, units = planned.actions, prediction.units
+    if units is not None:
+        which = rng.choice(len(units.shares), len(inputs), p=units.shares)
+        inputs = np.hstack([inputs, units.values[which]])
+    design = prediction.terms.matrix(inputs, masks)
     return belief.information(design, 1 / (variance * len(planned.actions)))

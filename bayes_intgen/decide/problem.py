@@ -24,7 +24,7 @@ from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
-# Relative tolerance of costs against the budget.
+# Tolerance of costs against the budget, relative to it and to the costs of the cheapest plan.
 ROUNDING = 1e-9
 # Maximum number of rows near which plans are looked for.
 MAX_ROWS = 2_000
@@ -66,7 +66,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         least = self.least_cost
-        if self.budget is not None and least > with_rounding(self.budget):
+        if self.budget is not None and least > self.limit:
             raise ModelError(
                 f"the budget of {format_number(self.budget)} pays for no plan: the cheapest one "
                 f"costs {format_number(least)}; raise the budget, or widen the bounds"
@@ -142,6 +142,15 @@ class Problem:
         """Cost of the cheapest plan."""
         return float(self.cost(self.cheapest[None])[0])
 
+    @cached_property
+    def limit(self) -> float:
+        """Largest sum of costs that counts as within the budget; infinite without one."""
+        if self.budget is None:
+            return np.inf
+        cheapest = enumerate(self.cheapest[:, None, None])
+        floors = [self.cost_of_options(own, [k]) for k, own in cheapest]
+        return self.budget + ROUNDING * max(abs(self.budget), float(np.abs(floors).sum()))
+
     def nearest(self, points: Array) -> Array:
         """Plans of the candidates nearest to points, shape (M, K)."""
         columns = zip(points.T, self.candidates, strict=True)
@@ -171,9 +180,7 @@ class Problem:
 
     def is_affordable(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans, shape (M,)."""
-        if self.budget is None:
-            return np.ones(len(points), dtype=bool)
-        return np.asarray(self.cost(points) <= with_rounding(self.budget))
+        return np.asarray(self.cost(points) <= self.limit)
 
     def is_feasible(self, points: Array) -> NDArray[np.bool_]:
         """Whether the budget pays for plans and the rows support them, shape (M,)."""
@@ -204,12 +211,18 @@ def _candidates(
             f"bounds of {name!r} must be two values, low and high, not {quoted(bounds)}"
         )
     ends = [checked_value(bound, name, named_levels) for bound in bounds]
-    if levels is None:
+    if len({*ends}) == 1:
+        # An action with few values may be held between them.
+        values = np.array(ends[:1])
+    elif levels is None:
         extra = [v for v in (0.0, usual) if ends[0] <= v <= ends[1]]
         values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
     elif named_levels is None or (named_levels.ordered and len(ends) == 2):
         codes = np.array(levels.codes)
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
+        if not len(values):
+            spelled = levels.spelled()
+            raise ModelError(f"bounds of {name!r} exclude all of its values, {spelled}; widen them")
     else:
         values = np.array(ends)
     return np.unique(values)
@@ -266,17 +279,6 @@ def costs_of(
         return np.asarray(cost * values)
     labels = {} if levels is None else dict(zip(levels.codes, levels.labels, strict=True))
     return np.array([float(cost.get(labels.get(own, own), np.nan)) for own in values.tolist()])
-
-
-def with_rounding(budget: float) -> float:
-    """Largest sum of costs that counts as within a budget.
-
-    Examples
-    --------
-    >>> 0.1 + 0.2 <= 0.3, 0.1 + 0.2 <= with_rounding(0.3)
-    (False, True)
-    """
-    return budget + ROUNDING * max(1.0, abs(budget))
 
 
 @dataclass(frozen=True, eq=False)

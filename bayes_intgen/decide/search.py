@@ -33,7 +33,6 @@ from bayes_intgen.decide.problem import (
     JointSurface,
     Problem,
     wider_search,
-    with_rounding,
 )
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.defaults import varied
@@ -182,7 +181,7 @@ class Search:
         if problem.budget is not None:
             cost, budget = problem.cost(problem.baseline[None])[0], shorter_number(problem.budget)
             within = f"the budget of {budget}"
-            if cost > with_rounding(problem.budget):
+            if cost > problem.limit:
                 yield f"the baseline costs {shorter_number(cost)}, more than {within}"
         if gain.mean() <= 0:
             yield f"no plan is expected to be better than the baseline within {within}"
@@ -203,9 +202,9 @@ class Search:
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
-        best = grid.choices(problem.budget, gains=grid.means)
+        best = grid.choices(problem.limit, gains=grid.means)
         everywhere = problem.is_feasible(grid.plans(best))[0]
-        choices = self._choices_of_draws if everywhere else grid.choices(problem.budget, True)
+        choices = self._choices_of_draws if everywhere else grid.choices(problem.limit, True)
         distinct, which = np.unique(grid.plans(choices), axis=0, return_inverse=True)
         feasible = problem.is_feasible(distinct)
         pool = np.concatenate([plan[None], distinct[feasible]])
@@ -219,7 +218,7 @@ class Search:
     @cached_property
     def _choices_of_draws(self) -> Positions:
         """Best options of each draw, whether the rows support them or not."""
-        return self.grid.choices(self.problem.budget)
+        return self.grid.choices(self.problem.limit)
 
     def corrected(self, gain: Array) -> tuple[Array, float]:
         """Draws of the gain of a plan that was chosen as the best, corrected, and its optimism."""
@@ -235,7 +234,7 @@ class Search:
 
     @cached_property
     def _error_of_choice(self) -> ErrorOfChoice:
-        return self.grid.error_of_choice(self._choices_of_draws, self.problem.budget)
+        return self.grid.error_of_choice(self._choices_of_draws, self.problem.limit)
 
     def _best_sums(self, elsewhere: bool = False) -> Iterator[Array]:
         """Plans on the grid with the best mean, and less and less variance for a measure of risk.
@@ -254,7 +253,7 @@ class Search:
         weight = 0.0
         for _ in range(N_CAUTIOUS):
             values = [m - weight * v for m, v in zip(grid.means, variances, strict=True)]
-            plans = grid.plans(grid.choices(self.problem.budget, elsewhere, values))
+            plans = grid.plans(grid.choices(self.problem.limit, elsewhere, values))
             yield plans[0]
             sd = float(self.gains(plans).std())
             if sd == 0 or weight == deviations / (2 * sd):
@@ -285,7 +284,7 @@ class Search:
     @cached_property
     def _tolerance(self) -> float:
         """Smallest improvement that counts."""
-        return TOLERANCE * max(1e-12, *(float(np.ptp(own)) for own in self.grid.means))
+        return TOLERANCE * max(float(np.ptp(own)) for own in self.grid.means)
 
     def _locally_best(self, point: Array, current: float) -> tuple[Array, float]:
         """Change actions within windows that shrink, as long as that improves the plan."""
@@ -335,7 +334,7 @@ class Search:
             np.where(also | (own == point[k]), gain, -np.inf)[None]
             for k, (also, own, gain) in enumerate(zip(within, options, gains, strict=True))
         ]
-        (choice,) = best_choices(allowed, costs, problem.budget)
+        (choice,) = best_choices(allowed, costs, problem.limit)
         together = np.array([own[i] for own, i in zip(options, choice, strict=True)])[None]
         others = self.value(np.concatenate([pairs, together]))
         also = others[-1] > current and problem.is_supported(together, nearby=False)[0]
@@ -355,9 +354,8 @@ class Search:
         action = np.repeat(np.arange(len(options)), [len(own) for own in options])
         own, gain = np.concatenate(options), np.concatenate(gains)
         total = np.where(action[:, None] < action, gain[:, None] + gain, -np.inf)
-        if self.problem.budget is not None:
-            left = with_rounding(self.problem.budget) - self.problem.cost(point[None])[0]
-            total[extra[:, None] + extra > left] = -np.inf
+        left = self.problem.limit - self.problem.cost(point[None])[0]
+        total[extra[:, None] + extra > left] = -np.inf
         best = np.flatnonzero(total > 0)
         best = best[np.argsort(-total.ravel()[best])[:N_PAIRS]]
         out = np.tile(point, (len(best), 1))

@@ -96,7 +96,7 @@ def planned_split(
     planned = [planned_rows(posterior, own, {}, rng) for own in chosen]
     draws, attrs = targets_of(posterior, target, beyond_support)
     belief = belief_of(posterior)
-    of_rows = [information_of_rows(posterior, belief, plan) for plan in planned]
+    of_rows = [information_of_rows(posterior, belief, plan, rng) for plan in planned]
     targets = Targets.of_draws(belief, draws, level)
     allocation = Allocation(belief, targets, np.stack(of_rows), per_row)
     others = {label: plan.others for label, plan in zip(labels, planned, strict=True)}

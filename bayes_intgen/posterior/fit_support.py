@@ -17,7 +17,7 @@ from bayes_intgen.data.queries import (
     checked_points,
     point_labels,
 )
-from bayes_intgen.data.rows import Rows
+from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import checked_data
 from bayes_intgen.errors import DataError, SupportWarning, warn
 from bayes_intgen.identification.certificates import certify
@@ -106,6 +106,11 @@ class FitSupport:
                     f"the data have {what} {quoted(own) or 'none'}, the fit had "
                     f"{quoted(fitted) or 'none'}; {remedy}"
                 )
+        columns = data.columns, self.terms.covariates
+        given, known = ([*map(set, own.labels_of.values())] for own in columns)
+        if isinstance(data, Observations) and given == known:
+            # An update puts new groups last, where reading sorts all of them.
+            data = data.coded_by(self.terms.covariates)
         data = carried_over(data, self.terms.carryover)
         for mask in dict.fromkeys([*self.regimes, *data.regimes]):
             n_rows, n_fitted = (regimes.get(mask, 0) for regimes in (data.regimes, self.regimes))
@@ -183,10 +188,9 @@ class FitSupport:
         """Whether the regimes reach the values of all actions together, shape (M,).
 
         Without ``nearby``, whether they link each value by rows elsewhere, interactions aside; see
-        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`. True for a regression.
+        :meth:`bayes_intgen.identification.overlap.ReferenceRows.linked`.
         """
-        if self._parents is None:
-            return np.ones(len(values), dtype=bool)
+        assert self._parents is not None  # because only additive models have a report
         target, pairs = tuple(mask.tolist()), [*self.terms.interactions] if nearby else []
         return self.reference.linked(values, target, self._parents, pairs, nearby)
 

@@ -8,6 +8,7 @@ import numpy as np
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.categories import short_label
 from bayes_intgen.data.queries import named_points
+from bayes_intgen.decide.contrasts import CONTRAST, between
 from bayes_intgen.posterior.adjustments import (
     adjustment_along,
     change_along,
@@ -15,8 +16,7 @@ from bayes_intgen.posterior.adjustments import (
     values_along,
 )
 from bayes_intgen.posterior.defaults import default_changes, levels_of
-from bayes_intgen.posterior.draws import PosteriorDraws, support_of
-from bayes_intgen.posterior.effects import effect_table
+from bayes_intgen.posterior.draws import PosteriorDraws, central
 from bayes_intgen.posterior.population import groups_of_one_mask
 from bayes_intgen.report.charts import Curve, common_range, draw
 from bayes_intgen.text.formats import (
@@ -76,12 +76,11 @@ def contrasts_of(
     baseline, points = (
         named_points(values, posterior.actions, posterior.categories) for values in (starts, ends)
     )
-    table = effect_table(posterior, points, baseline=baseline, level=level)
-    within = support_of(posterior).supported(starts) & table["supported"].to_numpy()
-    estimates = (table[name].to_numpy() for name in ("change_low", "change", "change_high"))
+    table = between(posterior, CONTRAST, points, baseline, None).summary(level)
+    estimates = (table[name].to_numpy() for name in ("low", "mean", "high"))
     rows, zero = rows_on_axis(*estimates)
     above = [format_probability(share) for share in table["above_zero"]]
-    columns = zip(changes, within.tolist(), above, rows, strict=True)
+    columns = zip(changes, table["supported"].to_numpy().tolist(), above, rows, strict=True)
     return [
         {"change": change, "supported": is_supported, "above_zero": text, **row}
         for change, is_supported, text, row in columns
@@ -171,8 +170,7 @@ def _group_table(
 ) -> dict[str, Any]:
     """Groups in descending order, and zero on their axis in percent."""
     labels = values_along(posterior, grouping)[1] or []
-    curve = Curve.of_draws("set", draws, (level,))
-    (low, high), middle = curve.bands[0], curve.middle
+    middle, low, high = central(draws.reshape(-1, len(labels)), level).values()
     order = np.argsort(-middle)
     rows, zero = rows_on_axis(low[order], middle[order], high[order])
     rows = [{"label": str(labels[g]), **row} for g, row in zip(order, rows, strict=True)]

@@ -9,7 +9,6 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.queries import checked_points
 from bayes_intgen.decide.best import Plan, choose
 from bayes_intgen.decide.decision import Decision
-from bayes_intgen.decide.problem import costs_of
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.posterior.draws import PosteriorDraws, central, support_of
@@ -83,7 +82,7 @@ def plans_of(
     ]
     texts = zip(*(point_texts(posterior, plan) for plan in plans), strict=True)
     rows = [(name, list(own)) for name, own in zip(posterior.actions, texts, strict=True)]
-    costs = np.sum(_costs(posterior, decision, [*plans.T]), axis=0)
+    costs = search.problem.cost(plans)
     # A sum of positive and negative costs misses zero by rounding.
     costs[np.abs(costs) < 1e-9 * np.ptp(costs)] = 0.0
     if decision.cost:
@@ -106,7 +105,9 @@ def plans_of(
         "limits": _in_words(decision.bounds),
         "remarks": best.remarks,
         "answer": _answer(posterior, best, chosen, level),
-        "cost_of_stops": _costs(posterior, decision, [s.values for s in sliders]),
+        "cost_of_stops": [
+            search.problem.cost_of_options(s.values[:, None], [k]) for k, s in enumerate(sliders)
+        ],
     }
 
 
@@ -150,16 +151,6 @@ def _found(
             if budget == decision.budget:
                 raise
     return [*found, free], [*titles, "no limit" if decision.cost else "best plan"]
-
-
-def _costs(posterior: PosteriorDraws, decision: Decision, values: Sequence[Array]) -> list[Array]:
-    """Costs of values of each action."""
-    costs = (decision.cost.get(name, 0.0) for name in posterior.actions)
-    # Actions that cost nothing may have named levels.
-    return [
-        costs_of(cost, levels if cost else None, own)
-        for cost, levels, own in zip(costs, posterior.categories, values, strict=True)
-    ]
 
 
 def _gains(name: str, event: str, draws: Array, moved: Sequence[bool], level: float) -> Rows:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import seed_number
+from bayes_intgen._arguments import seed_number, whole_number
 from bayes_intgen._random import Seed, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.simulators.base import Regime, StructuralCausalModel
@@ -66,7 +66,7 @@ class MarketingPanel(ObservedCauses):
         base: type[StructuralCausalModel] = MediaMix,
         differences: float = 1.0,
     ) -> Self:
-        """A random panel with ``count`` channels.
+        """A random panel with ``count`` channels, and ``count + 1`` or more regions.
 
         Levels and season have about the standard deviation of the mean outcome in a random
         ``base`` model, times ``differences``, as has what managers do about them.
@@ -82,6 +82,8 @@ class MarketingPanel(ObservedCauses):
         """
         seed = seed_number(seed)
         model, unit = random_base(base, count, seed)
+        # One for each experiment, and one without.
+        regions = whole_number(regions, "regions", count + 1)
         rng = np.random.default_rng([seed, regions])
         return cls(
             model,

@@ -101,8 +101,13 @@ class WeeklyPanel:
             raise ModelError(f"{self.weeks} weeks are less than two experiments of {self.block}")
         for name in ("noise", "causes"):
             probability(getattr(self, name), name, or_zero=True)
-        for rate in np.ravel(self.carryover).tolist():
+        rates = np.ravel(self.carryover).tolist()
+        for rate in rates:
             probability(rate, "carryover", or_zero=True)
+        if len(rates) not in (1, count := len(self.names)):
+            raise ModelError(
+                f"carryover must be one rate, or {count} for its actions, not {len(rates)}"
+            )
         for name in ("shift", "slope", "growth"):
             real_number(getattr(self, name), name)
 

@@ -20,8 +20,7 @@ from conftest import confounded_rows
 
 # Linear models are fitted fastest, but do not follow the sine in these rows, as a warning says.
 pytestmark = pytest.mark.filterwarnings("ignore::bayes_intgen.BayesIntgenWarning")
-POINTS = [[0.1, 0.2], [-0.4, 0.3]]
-LINEAR = bi.models.additive("linear")
+POINTS, LINEAR = [[0.1, 0.2], [-0.4, 0.3]], bi.models.additive("linear")
 
 
 def effect(data: bi.Rows, checkpoint: Path | None = None, model=LINEAR, **settings) -> np.ndarray:

@@ -187,8 +187,7 @@ def levelled() -> bi.Posterior:
 
 def test_points_of_all_kinds_may_name_levels(levelled) -> None:
     row = list(LEVELS.values())
-    expected = levelled.joint_effect([row, row])
-    frame = pd.DataFrame([LEVELS, LEVELS])
+    expected, frame = levelled.joint_effect([row, row]), pd.DataFrame([LEVELS, LEVELS])
     for points in (
         [LEVELS, LEVELS],
         {**LEVELS, "spend": [2.5, 2.5]},

@@ -32,8 +32,7 @@ def test_an_update_is_the_fit_of_all_rows(first) -> None:
     # Another intercept, so that the new rows move the posterior.
     new = replace(new, outcome=new.outcome + 1)
     before = effect_of(first)
-    updated = first.update(new, progress=False)
-    together = fitted(joined(old, new), MODEL)
+    updated, together = first.update(new, progress=False), fitted(joined(old, new), MODEL)
     one, other = map(effect_of, (updated, together))
     limit = 0.25 * other.std((0, 1))
     assert (np.abs(one.mean((0, 1)) - other.mean((0, 1))) < limit).all()

@@ -19,8 +19,7 @@ class Family:
         share = rng.choice([-1, 1], count) if extreme else rng.uniform(-1, 1, count)
         shared = share * np.sqrt(self.rho)
         reliability = np.ones(count) if extreme else rng.uniform(0.05, 1, count)
-        effects = rng.normal(size=count)
-        causes = np.outer(shared, shared)
+        effects, causes = rng.normal(size=count), np.outer(shared, shared)
         np.fill_diagonal(causes, 1.0)
         signals = causes.copy()
         np.fill_diagonal(signals, 1 / reliability + 1e-12)
@@ -71,8 +70,7 @@ def test_bounds_contain_the_truth_of_worlds_with_a_shared_cause() -> None:
     fitted = bi.fit(world.dataset(3000, seed=2), draws=200, warmup=150, chains=1, progress=False)
     points, _ = base.sample(base.names, 400, np.random.default_rng(3))
     points = points[fitted.joint_effect(points)["supported"].to_numpy()]
-    truth = world.joint_effect(points)
-    bounded = fitted.sensitivity(points, [0.0, 0.1, 0.6])
+    truth, bounded = world.joint_effect(points), fitted.sensitivity(points, [0.0, 0.1, 0.6])
     coverage = ((bounded.low < truth) & (truth < bounded.high)).mean("point").to_numpy()
     assert coverage[2] > 0.95
     assert coverage[0] < 0.6

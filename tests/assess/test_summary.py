@@ -166,8 +166,7 @@ def test_summary_of_three_hundred_actions_takes_seconds() -> None:
 
 def test_positive_skewed_outcomes_whose_logarithm_fits_get_advice_in_any_unit() -> None:
     data, rng = confounded_rows(200, seed=1), np.random.default_rng(0)
-    positive = data.outcome - data.outcome.min() + 1
-    multiplied = np.exp(data.outcome)
+    positive, multiplied = data.outcome - data.outcome.min() + 1, np.exp(data.outcome)
     advised = [
         "Outcome" in summarise_data(replace(data, outcome=outcome), support=False).sections
         for outcome in (

@@ -266,8 +266,7 @@ def lift_test_beside_rows() -> Case:
 
 def missing_cells() -> Case:
     world = World(TWO, {"age": AGE, "site": labelled(SITES, adds=0.5)})
-    rng = np.random.default_rng(4)
-    frame = world.table(250)
+    rng, frame = np.random.default_rng(4), world.table(250)
     gaps = frame.assign(
         age=frame["age"].where(rng.random(len(frame)) > 0.1),
         site=frame["site"].where(rng.random(len(frame)) > 0.1),

@@ -268,7 +268,7 @@ def split(case: Case, fit: bi.Posterior, over: Over) -> None:
 
 
 def check(case: Case, fit: bi.Posterior, over: Over) -> None:
-    result = bi.check(case.data, case.model, held_out=0.0, progress=False)
+    result = bi.check(case.data, case.model, held_out=len(case.data.lift_tests) / 4, progress=False)
     states = ("no sign of a violation", "could not be tested")
     assert result.state in (("violated",) if any(case.world.interacting) else states)
     assert (result.violated is None) == bool(result.obstacle)

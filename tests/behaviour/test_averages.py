@@ -99,8 +99,7 @@ def test_a_bootstrapped_population_has_the_variance_of_the_average(sampled) -> N
     """That of Dirichlet weights: Var of the units' effects over n + 1."""
     posterior, rows = sampled
     fixed, drawn = (posterior.joint_effect(POINTS, population=x) for x in (None, "bootstrap"))
-    units = effects_of_units(posterior, rows)
-    more = (drawn - fixed).to_numpy().reshape(-1, 2)
+    units, more = effects_of_units(posterior, rows), (drawn - fixed).to_numpy().reshape(-1, 2)
     size = np.sqrt(units.var(axis=0) / (len(rows) + 1))
     np.testing.assert_allclose(more.std(axis=0), size, rtol=0.15)
     np.testing.assert_array_less(np.abs(more.mean(axis=0)), 4 * size / np.sqrt(len(more)))
@@ -145,8 +144,7 @@ def test_bootstrapped_products_vary_with_their_units() -> None:
         posterior = fit_of(PRODUCTS, table, bi.models.multiplicative("linear", **OPTIONS))
     rows = table[table["regime"] == ""]
     drawn, fixed = (posterior.joint_effect(POINTS, population=x) for x in ("bootstrap", None))
-    units = effects_of_units(posterior, rows)
-    ratio = (drawn / fixed).to_numpy().reshape(-1, 2)
+    units, ratio = effects_of_units(posterior, rows), (drawn / fixed).to_numpy().reshape(-1, 2)
     expected = units.std(axis=0) / units.mean(axis=0) / np.sqrt(len(rows) + 1)
     np.testing.assert_allclose(ratio.std(axis=0), expected, rtol=0.2)
     np.testing.assert_array_less(np.abs(ratio.mean(axis=0) - 1), 4 * expected / np.sqrt(len(ratio)))
@@ -168,8 +166,7 @@ def test_slope_beside_a_value_of_many_rows_is_that_of_the_smooth_function() -> N
         y = x.sum(axis=1) + 2 * (x[:, 0] > 0) + 0.2 * rng.normal(size=300)
         parts.append(pd.DataFrame(x, columns=["a", "b"]).assign(y=y, regime=regime))
     table = pd.concat(parts)
-    posterior = fitted(read(table, SUMS))
-    rows = table[table["regime"] == ""][["a", "b"]]
+    posterior, rows = fitted(read(table, SUMS)), table[table["regime"] == ""][["a", "b"]]
     summary = posterior.slope("a", rows).mean("point")
     assert abs(float(summary.mean()) - 1) < 4 * float(summary.std())
     assert float(summary.std()) < 1

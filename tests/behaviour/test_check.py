@@ -26,8 +26,7 @@ def trials(
     """
     rng = np.random.default_rng(seed)
     shape = (3, PATIENTS, VISITS if dose_of == "visit" else 1)
-    usual = 1.5 * rng.normal(size=(*shape[:2], 1))
-    cause = rng.normal(size=(2, *shape))
+    usual, cause = 1.5 * rng.normal(size=(*shape[:2], 1)), rng.normal(size=(2, *shape))
     cause[1] = shared * cause[0] + np.sqrt(1 - shared**2) * cause[1]
     first = usual + cause[0] + 0.5 * rng.normal(size=shape)
     first[1] = rng.normal(size=shape[1:])

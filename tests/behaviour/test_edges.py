@@ -34,8 +34,7 @@ def drawn(posterior: bi.Posterior) -> tuple[int, int, str]:
 
 
 def test_experiments_at_one_value_show_no_edge(tmp_path) -> None:
-    posterior = fit_of_chain(*NAMES)
-    off_diagonal = ~np.eye(3, dtype=bool)
+    posterior, off_diagonal = fit_of_chain(*NAMES), ~np.eye(3, dtype=bool)
     assert (posterior.graph.source.to_numpy()[off_diagonal] == "prior").all()
     assert NOT_SHOWN in str(posterior)
     assert "Learned from the actions" not in str(posterior)

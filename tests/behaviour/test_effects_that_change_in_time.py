@@ -25,8 +25,7 @@ def table(growth: float, of_biases: float = 0.0, seed: int = 0, late: float = 0.
     rng, mask = np.random.default_rng(seed), one_at_a_time(3, 400)
     days = (365 * (rng.random(len(mask)) + late * mask.any(axis=1))).astype(int)
     causes, own = rng.normal(size=(2, *mask.shape))
-    actions = np.where(mask, own, 0.8 * causes + 0.6 * own)
-    years = days / 365
+    actions, years = np.where(mask, own, 0.8 * causes + 0.6 * own), days / 365
     sales = (1 + growth * years) * (actions @ SLOPES) + 0.3 * np.sin(2 * np.pi * years)
     sales += (1 + of_biases * years) * (causes @ [0.6, 0.6, -0.4])
     sales += 0.4 * rng.normal(size=len(mask))

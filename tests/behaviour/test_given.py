@@ -313,8 +313,7 @@ def test_biases_that_depend_on_covariates_matter_where_actions_are_observed() ->
 
 def test_slopes_of_groups_are_dependence() -> None:
     model = bi.models.additive("linear", groups={"region": ["level", "tv"]}, **MODERATED)
-    sloped = fitted(read(covariates=["age"]), model, **FEW)
-    given = {"region": "Region A"}
+    sloped, given = fitted(read(covariates=["age"]), model, **FEW), {"region": "Region A"}
     assert "depend" not in population(sloped.contrast(TV, FROM, given=given))
     promo = sloped.contrast(PROMO, FROM, given=given)
     assert population(promo).endswith("the effect of promo does not depend on region in this model")

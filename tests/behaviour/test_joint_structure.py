@@ -37,8 +37,7 @@ def region_rows(spread: float, rows: int = 300, regions: int = 12) -> bi.RegimeD
     tables = []
     for k, regime in enumerate(("tv", "promo", "")):
         own = rng.permutation(regions)[: 4 if regime else regions]
-        region = rng.choice(own, rows)
-        cause = rng.normal(size=(rows, 2))
+        region, cause = rng.choice(own, rows), rng.normal(size=(rows, 2))
         actions = 0.7 * cause + usual[region] + 0.7 * rng.normal(size=(rows, 2))
         if regime:
             actions[:, k] = 1.1 * rng.normal(size=rows)

@@ -13,14 +13,18 @@ def test_a_fit_takes_the_rows_of_one_day() -> None:
     frame = pd.DataFrame(rng.normal(size=(200, 2)), columns=["dose", "y"])
     frame["regime"] = np.tile(["", "dose"], 100)
     frame["season"] = np.repeat(["summer", "winter"], 100)
+    frame["clinic"] = np.resize(["b", "c", "d"], 200)
 
     def read(rows: pd.DataFrame) -> bi.RegimeData:
-        return bi.RegimeData.from_frame(rows, ["dose"], "y", "regime", covariates=["season"])
+        columns = {"covariates": ["season"], "groups": ["clinic"]}
+        return bi.RegimeData.from_frame(rows, ["dose"], "y", "regime", **columns)
 
-    # Six patients, all with one dose in one season.
-    day = frame.iloc[-6:].assign(dose=1.0)
+    # Six patients, all with one dose in one season, of a clinic that sorts before the others.
+    day = frame.iloc[-6:].assign(dose=1.0, clinic="a")
     updated = fitted(read(frame)).update(read(day), progress=False)
     assert int(updated.tree["constant_data"]["rows"].sum()) == 206
+    tree = updated.to_arviz(read(pd.concat([frame, day])), rows=5)
+    assert np.isfinite(tree["log_likelihood"]["outcome"]).all()
 
 
 def covered_beyond_experiments(seed: int) -> float:

@@ -93,8 +93,7 @@ def test_posterior_equals_quadrature(count, nodes) -> None:
     draws = fit.tree["posterior"].to_dataset()
     names = [name for name in ("scale", "noise_sd") if name in draws]
     logs = np.log(np.concatenate([draws[n].to_numpy().reshape(4000, -1) for n in names], axis=1))
-    root = 1.3 * np.linalg.cholesky(np.cov(logs.T))
-    program = fit.program(data)
+    root, program = 1.3 * np.linalg.cholesky(np.cov(logs.T)), fit.program(data)
     results = [quadrature(program, names, logs.mean(axis=0), root, n) for n in nodes]
     # The quadrature has converged.
     assert results[0][0] == pytest.approx(results[1][0], abs=0.02)

@@ -56,8 +56,7 @@ def largest_gap(draws: np.ndarray) -> float:
 @pytest.mark.parametrize("family", [bi.GP, bi.Spline])
 @pytest.mark.parametrize("interactions", [None, [("tv", "radio")]])
 def test_every_draw_has_its_shape(family, interactions) -> None:
-    data = table()
-    at = (0.0, 2.0, 4.0) if interactions else (2.0,)
+    data, at = table(), (0.0, 2.0, 4.0) if interactions else (2.0,)
     free = fitted(data, bi.models.additive(family(), interactions=interactions))
     assert min(largest_fall(curves(free, data, other)) for other in at) > 0.05
     prior = family(shape="increasing concave")

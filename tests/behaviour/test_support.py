@@ -79,8 +79,7 @@ def test_more_rows_at_the_same_levels_never_take_support_away() -> None:
 
 @pytest.mark.parametrize(("n_actions", "n", "times"), [(2, 100, 10), (2, 600, 20), (3, 200, 20)])
 def test_more_rows_never_take_the_support_of_numbers_away(n_actions, n, times) -> None:
-    masks = one_at_a_time(n_actions, n)
-    names = [f"a{k + 1}" for k in range(n_actions)]
+    masks, names = one_at_a_time(n_actions, n), [f"a{k + 1}" for k in range(n_actions)]
     kept = gained = lost = 0
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -106,8 +105,7 @@ def test_more_rows_never_take_the_support_of_numbers_away(n_actions, n, times) -
 
 
 def test_an_update_keeps_what_is_supported() -> None:
-    rng = np.random.default_rng(0)
-    masks = np.resize(one_at_a_time(2, 1), (660, 2))
+    rng, masks = np.random.default_rng(0), np.resize(one_at_a_time(2, 1), (660, 2))
     actions = rng.normal(size=masks.shape)
     outcome = actions.sum(axis=1) + rng.normal(size=len(masks))
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["a1", "a2"])

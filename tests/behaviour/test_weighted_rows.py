@@ -102,8 +102,7 @@ def test_an_equal_number_of_units_changes_nothing() -> None:
 
 def cells(units: int | None) -> pd.DataFrame:
     """Cells of units at 243 settings, which share a cause of standard deviation one."""
-    rng = np.random.default_rng(1)
-    values = np.linspace(-2, 2, 9)
+    rng, values = np.random.default_rng(1), np.linspace(-2, 2, 9)
     settings = pd.MultiIndex.from_product([values, values, ["", "red", "green"]])
     settings = settings.to_frame(index=False, name=["red", "green", "regime"])
     sizes = rng.integers(1, 12, len(settings)) if units is None else units
@@ -130,8 +129,7 @@ def test_updates_have_the_same_variance() -> None:
 
 
 def test_the_program_has_the_same_variance() -> None:
-    frame = table(shared=True)
-    model = bi.models.additive(spread="constant")
+    frame, model = table(shared=True), bi.models.additive(spread="constant")
     relative = fit(read(frame), model).program(read(frame)).relative_sd ** 2
     n = frame["n"].to_numpy()
     # Variance of a row, relative to that of a unit.

@@ -9,6 +9,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pandas as pd
 import pytest
+from _rows import one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.posterior.draws import support_of
@@ -38,10 +39,8 @@ def plan(posterior) -> bi.Plan:
 @pytest.fixture(scope="module")
 def trial() -> bi.Posterior:
     """A dose and a drug with three levels; drug b is the best, and c hardly worse."""
-    rng = np.random.default_rng(2)
-    count = 900
-    regime = rng.choice(["", "dose", "drug"], count)
-    cause = rng.normal(size=count)
+    rng, count = np.random.default_rng(2), 900
+    regime, cause = rng.choice(["", "dose", "drug"], count), rng.normal(size=count)
     drug = np.where(cause + rng.normal(size=count) > 0, "b", rng.choice(["a", "c"], count))
     drug = np.where(regime == "drug", rng.choice(["a", "b", "c"], count), drug)
     effect = pd.Series({"a": 0.0, "b": 1.0, "c": 0.9})
@@ -75,6 +74,8 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
         plan, larger = (posterior.best(replace(DECISION, budget=b), "mean") for b in budgets)
         value = larger.value + larger.optimism - plan.value - plan.optimism
         assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
+    small = replace(DECISION, cost={"red": 1e-10, "green": 0.5e-10}, budget=0.8e-10)
+    assert posterior.best(small).point == pytest.approx(posterior.best(DECISION).point, abs=1e-6)
     free = posterior.best(replace(DECISION, budget=100))
     assert free.shadow_price == pytest.approx(0, abs=1e-6)
     assert posterior.best(bi.Decision()).shadow_price is None
@@ -195,6 +196,14 @@ def test_a_value_holds_an_action(posterior, trial) -> None:
     assert held.value < free.value
     assert held.point["green"] == pytest.approx(free.point["green"], abs=1e-3)
     assert trial.best(bi.Decision(bounds={"drug": "a"})).point["drug"] == "a"
+    # Also between the few values of an action.
+    rng = np.random.default_rng(0)
+    rows, noise = rng.integers(0, 3, (600, 2)), rng.normal(size=600)
+    data = bi.RegimeData.from_arrays(rows, rows.sum(axis=1) + noise, one_at_a_time(2, 200))
+    few = made_up(data.names, data=data)
+    assert few.best(bi.Decision(bounds={"a1": 1.5}), beyond_support=True).point["a1"] == 1.5
+    with pytest.raises(bi.ModelError, match="exclude all of its values, 0, 1, 2; widen"):
+        few.best(bi.Decision(bounds={"a1": (1.2, 1.8)}), beyond_support=True)
 
 
 def test_best_plan_reaches_the_edge_of_the_support(trial) -> None:

@@ -9,7 +9,13 @@ import xarray as xr
 
 import bayes_intgen as bi
 
-from _posteriors import frame_with_groups, made_up_with_groups, made_up_with_levels, with_log_link
+from _posteriors import (
+    frame_with_groups,
+    made_up,
+    made_up_with_groups,
+    made_up_with_levels,
+    with_log_link,
+)
 
 STATISTICS = ["estimate", "sd", "low", "high", "supported"]
 ROWS = pd.DataFrame({"red": [-0.5, 0.0, 0.4], "green": [0.1, 0.2, 0.3], "shop": ["a", "b", "b"]})
@@ -59,6 +65,15 @@ def test_a_grid_is_not_averaged(posterior) -> None:
         np.testing.assert_allclose(grid.draws[..., i], own)
 
 
+def test_actions_that_are_called_like_columns_of_answers_are_marked() -> None:
+    fit, names = made_up(["high", "term"]), ["high (action)", "term (action)"]
+    table = fit.comparisons({"high": [0.1, 0.4]}, by="high").to_dataframe()
+    assert [*table] == [names[0], "term", "contrast", *STATISTICS]
+    assert table["term"].item() == "high"
+    grid = fit.predictions(variables={"high": [0.1, 0.4]}).to_dataframe()
+    assert ([*grid], grid[names[0]].tolist()) == ([*names, *STATISTICS], [0.1, 0.4])
+
+
 def test_many_rows_are_answered_in_parts(posterior) -> None:
     many = pd.concat([ROWS] * 3_000)
     np.testing.assert_allclose(
@@ -79,8 +94,7 @@ def test_changes_from_each_row(posterior) -> None:
 
 def test_levels_are_compared_with_the_first() -> None:
     fit = made_up_with_levels()
-    own = fit.comparisons("drug")
-    base = fit.predictions().to_dataframe()
+    own, base = fit.comparisons("drug"), fit.predictions().to_dataframe()
     assert own.labels["contrast"].tolist() == ["b - a", "placebo - a"]
     start, end = (
         {name: base[name][0] for name in fit.actions} | {"drug": drug} for drug in ("a", "b")
@@ -97,8 +111,7 @@ def test_rows_have_their_own_covariates(grouped, names, link) -> None:
     fit = with_log_link(grouped) if link == "log" else grouped
     rows = frame_with_groups().iloc[[3, 130, 250]].reset_index(drop=True)
     rows = rows.assign(tv=[0.1, 0.3, -0.2], promo=[0.0, 0.2, 0.1])
-    actions = rows[["tv", "promo"]]
-    own = fit.predictions(rows[["tv", "promo", *names]])
+    actions, own = rows[["tv", "promo"]], fit.predictions(rows[["tv", "promo", *names]])
     change = fit.comparisons({"tv": [0.0, 0.5]}, rows[["tv", "promo", *names]])
     slope = fit.slopes("tv", rows[["tv", "promo", *names]])
     for i, given in enumerate(rows[names].to_dict("records")):

@@ -42,8 +42,7 @@ def test_summary(posterior) -> None:
     np.testing.assert_allclose(table["within"], (abs(draws) <= 0.1).mean(axis=0))
     assert table["red"].to_numpy().tolist() == [0.5, -0.4]
     # The true changes are sin(0.5) + 0.05 and sin(-0.4) + 0.1.
-    truth = np.sin([0.5, -0.4]) + np.array([0.05, 0.1])
-    wide = change.summary(level=0.999)
+    truth, wide = np.sin([0.5, -0.4]) + np.array([0.05, 0.1]), change.summary(level=0.999)
     assert (wide["low"] < truth).all()
     assert (truth < wide["high"]).all()
 

@@ -18,8 +18,7 @@ def test_contributions_are_changes_of_the_joint_effect(posterior) -> None:
     changes = (effects.isel(point=0) - effects.isel(point=[1, 2])).mean(("chain", "draw"))
     np.testing.assert_allclose(table["contribution"], changes)
     for name, at in (("red", 0), ("green", 1)):
-        slope = posterior.slope(name, [[0.6, 0.3]]).summary()
-        own = table.isel(action=at)
+        slope, own = posterior.slope(name, [[0.6, 0.3]]).summary(), table.isel(action=at)
         assert float(own["next_unit"]) == pytest.approx(float(slope["mean"][0]))
         assert float(own["next_unit_low"]) == pytest.approx(float(slope["low"][0]))
     assert np.isnan(table["next_cost"].sel(action="red"))
@@ -50,8 +49,7 @@ def test_levels_and_what_no_rows_support() -> None:
 
 def test_the_picture_has_intervals_of_the_table(posterior) -> None:
     decision = bi.Decision({"red": 1.0}, baseline={"red": 0.6, "green": 0.3}, value=2.0)
-    table = posterior.contributions(decision)
-    figure = posterior.plot_contributions(decision)
+    table, figure = posterior.contributions(decision), posterior.plot_contributions(decision)
     left, right = figure.axes
     labels = [text.get_text() for text in left.get_yticklabels()]
     assert labels == ["red\n0.6 against 0", "green\n0.3 against 0"]

@@ -27,15 +27,18 @@ def unidentified() -> bi.Posterior:
     return fit_to([[False, False], [True, False]])
 
 
-def fit_to(masks: list[list[bool]], **options) -> bi.Posterior:
-    rng, regimes = np.random.default_rng(1), np.repeat(masks, 100, axis=0)
-    cause = rng.normal(size=(200, 2))
-    actions = np.where(regimes, 0.0, cause) + rng.normal(size=(200, 2))
-    outcome = actions @ [1.0, -0.5] + cause.sum(axis=1) + rng.normal(size=200)
-    arrays, names = (actions, outcome, regimes), ["red", "green"]
-    data = bi.RegimeData.from_arrays(*arrays, names, require_observational=False)
+def fit_to(masks: list[list[bool]], rows: int = 100, draws: int = 40, **options) -> bi.Posterior:
+    rng, regimes = np.random.default_rng(1), np.repeat(masks, rows, axis=0)
+    cause = rng.normal(size=regimes.shape)
+    actions = np.where(regimes, 0.0, cause) + rng.normal(size=regimes.shape)
+    outcome = actions @ [1.0, -0.5] + cause.sum(axis=1) + rng.normal(size=len(regimes))
+    age = rng.uniform(-1, 1, len(regimes)) if "moderators" in options else None
+    outcome += 0.0 if age is None else age * actions[:, 0]
+    columns = {"names": ["red", "green"], "covariates": {} if age is None else {"age": age}}
+    arrays = actions, outcome, regimes
+    data = bi.RegimeData.from_arrays(*arrays, **columns, require_observational=False)
     model = bi.models.additive("linear", **options)
-    return bi.fit(data, model, method="laplace", draws=40, progress=False)
+    return bi.fit(data, model, method="laplace", draws=draws, progress=False)
 
 
 def test_default_experiments_are_ranked(posterior, table) -> None:
@@ -113,8 +116,7 @@ def test_experiments_identify_an_effect_for_the_first_time(unidentified) -> None
 
 
 def test_levels_and_groups_are_planned() -> None:
-    levels = made_up_with_levels()
-    drugs = np.array(["a", "b"])
+    levels, drugs = made_up_with_levels(), np.array(["a", "b"])
     planned = [bi.Experiment("drug", 50, at=drugs), bi.Experiment(("drug", "spend"), 50)]
     decision = bi.Decision(bounds={"spend": (1, 5)})
     table = levels.experiments(decision, planned, beyond_support=True)
@@ -123,6 +125,15 @@ def test_levels_and_groups_are_planned() -> None:
         levels.experiments(decision, [bi.Experiment("drug", 50, at="c")])
     own = made_up_with_groups().experiments(bi.Decision(), rows=50, beyond_support=True)
     assert "population" in own.attrs
+
+
+def test_planned_rows_have_covariates_of_their_own() -> None:
+    masks, by_age = [[False, False], [True, False], [False, True]], {"red": ["age"]}
+    few, many = (fit_to(masks, n, 1_000, moderators=by_age).given(age=0.9) for n in (150, 750))
+    table = few.split(1_800, POINTS, regimes=[None, "red", "green"])
+    width = np.ptp(np.quantile(many.joint_effect(POINTS), [0.05, 0.95], axis=(0, 1)), axis=0)
+    # Widths vary between data sets by about a tenth.
+    assert float(table.width_of_equal_split) == pytest.approx(width.mean(), rel=0.2)
 
 
 def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:

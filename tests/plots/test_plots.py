@@ -269,8 +269,7 @@ def test_dollar_signs_in_names_are_no_formulas(tmp_path) -> None:
 
 
 def test_every_picture_has_one_legend_the_same_bands_and_label() -> None:
-    fit = half_supported()
-    at = {"promo": "on", "channel": "a", "spend": 3.0}
+    fit, at = half_supported(), {"promo": "on", "channel": "a", "spend": 3.0}
     grid = draw_panels(fit, list(at), at, 0.9, False)
     bands = ["90% band", "50% band", "posterior mean"]
     assert legend_of(grid)[:3] == legend_of(fit.plot_joint_effect("spend").figure)[:3] == bands

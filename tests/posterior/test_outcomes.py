@@ -28,8 +28,7 @@ def rows_of(mask: tuple[bool, bool], rows: int, rng: np.random.Generator):
 
 
 def dataset(outcome_of, seed: int, rows: int = 400) -> bi.RegimeData:
-    rng = np.random.default_rng(seed)
-    masks = [(False, False), (True, False), (False, True)]
+    rng, masks = np.random.default_rng(seed), [(False, False), (True, False), (False, True)]
     parts = zip(*(rows_of(mask, rows, rng) for mask in masks), strict=True)
     actions, score = map(np.concatenate, parts)
     arrays = actions, outcome_of(score, rng), np.repeat(masks, rows, axis=0)

@@ -13,8 +13,7 @@ from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import asked, data_with_groups, frame_with_groups, made_up, made_up_with_groups
 
-POINTS = [[0.5, 0.2], [-0.5, 0.4]]
-WINTER = pd.DataFrame({"season": ["winter"]})
+POINTS, WINTER = [[0.5, 0.2], [-0.5, 0.4]], pd.DataFrame({"season": ["winter"]})
 EVERYONE = "average over 120 observational rows"
 DEFAULT = f"{EVERYONE}, for an average patient"
 
@@ -120,8 +119,7 @@ def test_between_group_standard_deviations(fit) -> None:
     )
     scale = fit.tree["posterior"]["scale"].sel(scale_of="level(region)")
     np.testing.assert_array_equal(region["sd"], scale)
-    ratio = fit.terms.random_effects.ratio[0]
-    noise_sd = fit.tree["posterior"]["noise_sd"]
+    ratio, noise_sd = fit.terms.random_effects.ratio[0], fit.tree["posterior"]["noise_sd"]
     np.testing.assert_allclose(patient["sd"], np.sqrt(ratio) * noise_sd)
     assert int(region["groups"]) == 5
     assert (region["estimate"].item(), patient["estimate"].item()) == ("posterior", "integrated")

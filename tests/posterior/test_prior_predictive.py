@@ -27,8 +27,7 @@ def test_outcomes_have_units_and_magnitude_of_the_data(data) -> None:
     scaled = replace(data, outcome=data.outcome * 1e4 + 1e6)
     tree = bi.prior_predictive(scaled, draws=300, rows=25)
     outcome = tree["prior_predictive"]["outcome"]
-    assert outcome.dims == ("chain", "draw", "row")
-    assert outcome.shape == (1, 300, 25)
+    assert (outcome.dims, outcome.shape) == (("chain", "draw", "row"), (1, 300, 25))
     unit = scaled.outcome.std()
     # The intercept alone spreads over five standard deviations of the outcome.
     assert abs(float(outcome.median()) - scaled.outcome.mean()) < 2 * unit

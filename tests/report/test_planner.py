@@ -49,8 +49,7 @@ def test_plans_are_those_of_python(posterior, report, kind, over) -> None:
         rows = report(fit, decision=decision).plans
         budgets = numbers(rows["budget"][1:-1])
         table = fit.frontier(decision, budgets)
-    assert rows["budget"][0] == "baseline"
-    assert rows["budget"][-1] == "no limit"
+    assert (rows["budget"][0], rows["budget"][-1]) == ("baseline", "no limit")
     assert len(budgets) >= 3
     assert np.isclose(budgets, decision.budget, rtol=1e-5).any()
     shown = np.array([numbers(rows[name])[1:-1] for name in fit.actions]).T
@@ -93,8 +92,7 @@ def test_levels_have_costs_of_their_own_and_limits(report) -> None:
     start = {"promo": "off", "channel": "a", "spend": 14.0}
     decision = bi.Decision(cost, 4.5, {"spend": 14.0, "channel": ["a", "b"]}, start)
     page = report(fit, decision=decision)
-    rows = page.plans
-    best = fit.best(decision)
+    rows, best = page.plans, fit.best(decision)
     at = rows["budget"].index("4.5")
     for name, value in best.point.items():
         assert rows[name][at] == (value if isinstance(value, str) else f"{value:.2f}")
@@ -105,8 +103,7 @@ def test_levels_have_costs_of_their_own_and_limits(report) -> None:
 
 def test_a_decision_without_costs_has_one_best_plan(report) -> None:
     fit = made_up(["tv", "radio"], draws=10)
-    best = fit.best(bi.Decision())
-    rows = report(fit, decision=bi.Decision()).plans
+    best, rows = fit.best(bi.Decision()), report(fit, decision=bi.Decision()).plans
     assert rows[""] == ["baseline", "best plan"]
     assert "cost" not in rows
     assert numbers(rows["mean outcome"])[1] == pytest.approx(float(best.effect.mean()), abs=0.1)
@@ -146,8 +143,7 @@ def test_page_without_a_decision_says_how_to_get_plans(report) -> None:
 def test_page_has_the_profit_of_python(browser, tmp_path) -> None:
     fit, path = made_up(["tv", "radio"], outcome="sales", draws=50), tmp_path / "report.html"
     decision = bi.Decision(cost=rates_of(fit), value=2.5)
-    page = open_page(browser, fit, path, decision=decision)
-    rows = Page(path.read_text()).plans
+    page, rows = open_page(browser, fit, path, decision=decision), Page(path.read_text()).plans
     best = fit.best(decision)
     for name, own in best.point.items():
         assert numbers(rows[name])[-1] == pytest.approx(own, rel=0.01)
@@ -220,8 +216,7 @@ def test_explorer_starts_at_the_baseline_of_the_decision(browser, tmp_path) -> N
 def test_page_has_what_actions_bring_and_the_answer_in_words(report) -> None:
     fit = made_up(["tv", "radio"], outcome="sales", draws=50)
     decision = bi.Decision(cost=rates_of(fit), value=2.0)
-    page = report(fit, decision=decision)
-    table = fit.contributions(decision)
+    page, table = report(fit, decision=decision), fit.contributions(decision)
     rows = {row[0]: row for row in page.rows if len(row) == 9}
     for name, contribution in zip(fit.actions, table["contribution"].values, strict=True):
         assert float(rows[name][3].rstrip("*")) == pytest.approx(contribution, abs=0.06)

@@ -139,8 +139,7 @@ def test_lack_of_fit_is_in_the_banner_and_in_a_sentence(report) -> None:
 def test_changes_and_charts_use_supported_levels(report) -> None:
     page = report(half_supported())
     changes = {row[0]: row[1:3] for row in page.rows if len(row) == 7}
-    assert changes["promo"] == ["off", "on"]
-    assert changes["channel"] == ["a", "b"]
+    assert (changes["promo"], changes["channel"]) == (["off", "on"], ["a", "b"])
     assert changes["spend"] == ["3.00", "14.00"]
     # The third level is outside the rows; most values of spend are between tested levels.
     assert {*re.findall(r'<rect class="(\w+)"', page.source)} == {"beyond", "between", "outside"}

@@ -30,8 +30,7 @@ def test_true_effect_is_the_mean_of_outcomes_under_do_in_the_observational_rows(
 ) -> None:
     data = late_or_old(model.dataset(3000, seed=1))
     columns = observational_columns(data)
-    rows = len(next(iter(columns.covariates.values())))
-    rng = np.random.default_rng(2)
+    rows, rng = len(next(iter(columns.covariates.values()))), np.random.default_rng(2)
     points, _ = model.base.sample(model.names, 4, rng)
     for point, truth in zip(points, model.joint_effect(points, data), strict=True):
         actions = np.tile(point, (rows, 1))

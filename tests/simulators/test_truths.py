@@ -73,8 +73,7 @@ def test_only_confounding_makes_a_regression_wrong(model: StructuralCausalModel)
 
 
 def test_datasets_have_the_requested_rows_of_each_regime_and_a_seed_gives_one() -> None:
-    model = MediaMix.random(3, seed=0)
-    counts = {(): 40, ("tv",): 10, ("search", "radio"): 5}
+    model, counts = MediaMix.random(3, seed=0), {(): 40, ("tv",): 10, ("search", "radio"): 5}
     masks = [(False, False, False), (True, False, False), (False, True, True)]
     assert model.dataset(counts, seed=0).regimes == dict(zip(masks, (40, 10, 5), strict=True))
     some = model.dataset(7, seed=0, regimes=[(), ["radio", "search"]])
@@ -107,18 +106,18 @@ BAD = [
     (lambda: Interacting(MEDIA, 1.0, pair=("tv", "x")), "of 'tv', 'radio'"),
     (lambda: Interacting(MediaMix.random(1, seed=0), 1.0), "pair must name two"),
     (lambda: SharedConfounder(MEDIA, 1.0), "below 1"),
-    (
-        lambda: RepeatedVisits.random(2, seed=0, visits=0),
-        "visits must be a whole number of at least 1",
-    ),
+    (lambda: RepeatedVisits.random(2, 0, visits=0), "visits must be a whole number of at least 1"),
     (
         lambda: RepeatedVisits.random(2, 0).dataset(0, 0),
         "rows must be a whole number of at least 1",
     ),
+    (lambda: MarketingPanel.random(2, 0, regions=2), "regions must be .* at least 3, not 2"),
+    (lambda: MarketingPanel.random(2, 0, regions=9.5), "regions must be a whole number"),
     (lambda: WeeklyPanel(REGIONS, hold=0), "hold must be a whole number of at least 1"),
     (lambda: WeeklyPanel(REGIONS, weeks=20), "20 weeks are less than two experiments of 16"),
     (lambda: WeeklyPanel(REGIONS, causes=1.0), "causes must be"),
     (lambda: WeeklyPanel(REGIONS, carryover=(0.5, -0.1)), "carryover must be"),
+    (lambda: WeeklyPanel(REGIONS, carryover=(0.5, 0.1, 0.2)), "one rate, or 2 for .* not 3"),
     (lambda: WeeklyPanel(REGIONS, growth=np.nan), "growth must be a finite number"),
 ]
 

@@ -10,8 +10,7 @@ from bayes_intgen.simulators import Linear, MarketingPanel, WeeklyPanel
 
 from simulator_checks import FixedSettings
 
-REGIONS = MarketingPanel.random(2, seed=3, regions=12)
-POINT = np.array([60.0, 20.0])
+REGIONS, POINT = MarketingPanel.random(2, seed=3, regions=12), np.array([60.0, 20.0])
 
 
 @dataclass(frozen=True, eq=False)
