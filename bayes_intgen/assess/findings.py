@@ -208,7 +208,7 @@ def of_fit(posterior: PosteriorDraws) -> list[Finding]:
     tests = posterior.tree["constant_data"].dataset
     problems = Diagnostics.of(posterior).problems()
     far = FarOutcomes.of_dataset(tests)
-    name, link = repr(posterior.outcome_name), model.link
+    name, link = repr(posterior.outcome_name), posterior.model.link
     words = [] if far is None else [far_outcomes_in_words(far, name, link)]
     dependent = dependent_rows_in_words(posterior.autocorrelation, posterior.terms.covariates)
     return [
