@@ -261,11 +261,14 @@ class Prediction:
         """Noise scale of Y given a and R, shape (chain, draw, n).
 
         The standard deviation of Gaussian noise, or of Gaussian noise that says as much about the
-        mean as Student-t noise does.
+        mean as Student-t noise does. It is that of all groups of the population.
         """
-        if self.deviations is None:
-            return np.asarray(self.sd[..., None] * np.ones(len(actions)))
-        variance = self.spread.drawn(actions, intervened, self.deviations)
+        variance, units = np.ones(len(actions)), self.units_within
+        if self.deviations is not None:
+            variance = self.spread.drawn(actions, intervened, self.deviations)
+        if self.spread.groupings and units is not None:
+            values = np.pad(units.values, ((0, 0), (len(self.terms.names), 0)))
+            variance = variance * (units.shares @ self.spread.factor(values))
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
 
     def draw(

@@ -5,17 +5,20 @@ Hidden causes are independent given a and R, so that the variance decomposes as 
     Var(Y | a, R) = s_U^2 + sum_k [R_k v_k(a_k) + (1 - R_k) w_k(a_k)]
 
 with all summands positive, and a further constant in rows where several actions were set if there
-are any, since there the actions and their hidden causes may interact. The function is estimated
+are any, since there the actions and their hidden causes may interact. Groups whose noise differs,
+such as large and small regions, multiply it by a variance each. The function is estimated
 from residuals of a pilot fit, and rows are weighted by its inverse. During sampling it is fixed up
 to a common factor, so that the sufficient statistics stay exact. Draws of the function propagate
 its uncertainty to predicted outcomes.
 """
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.coordinate import Coordinate, interval_and_share
@@ -29,6 +32,8 @@ KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
 # Largest change of a log knot value in an iteration, least curvature, log likelihood that the last
 # iteration may gain, and maximum numbers of iterations and of halvings of a step.
 LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS, MAX_HALVINGS = 2.0, 1e-3, 1e-3, 100, 20
+# P value below which the noise of groups differs.
+GROUPS_LEVEL = 1e-4
 # A sparse matrix (n, H): the name is not evaluated, since its import takes long.
 type Features = scipy.sparse.csr_array
 
@@ -48,12 +53,18 @@ class VarianceFunction:
         the constant of rows with several actions set, if the data have such rows.
     intraclass_correlation : float
         Share of a unit's variance that the units of a row have in common.
+    groupings : tuple of int
+        Groupings whose groups differ, counted through actions, covariates and groups.
+    of_groups : tuple of ndarray, each of shape (groups + 1,)
+        Relative variances of their groups, and last that of a group without rows.
     """
 
     coordinates: tuple[Coordinate, ...] = ()
     knots: Array = field(default_factory=lambda: np.zeros((0, len(KNOTS))))
     knot_values: Array = field(default_factory=lambda: np.ones(1))
     intraclass_correlation: float = 0.0
+    groupings: tuple[int, ...] = ()
+    of_groups: tuple[Array, ...] = ()
 
     @property
     def with_several(self) -> bool:
@@ -95,6 +106,15 @@ class VarianceFunction:
         """Relative variance, shape (n,)."""
         values, columns = self._entries(actions, intervened)
         return np.asarray((values * self.knot_values[columns]).sum(axis=1))
+
+    def factor(self, inputs: Array) -> Array:
+        """Variance of groups in it, shape (n,), by actions, covariates and groups of rows."""
+        # Groups without rows are the last, and so is a new one, whose code is -1.
+        each = (
+            own[np.minimum(inputs[:, i].astype(int), len(own) - 1)]
+            for i, own in zip(self.groupings, self.of_groups, strict=True)
+        )
+        return reduce(np.multiply, each, np.ones(len(inputs)))
 
     def drawn(self, actions: Array, intervened: NDArray[np.bool_], deviations: Array) -> Array:
         """Relative variance, shape (..., n), for draws of knot deviations, shape (..., H).
@@ -189,6 +209,50 @@ def estimate_variance_function(
     root = np.diag(knot_values) - np.outer(knot_values, weights * knot_values)
     spread = VarianceFunction(coordinates, knots, knot_values, intraclass_correlation)
     return spread, root @ log_covariance @ root.T
+
+
+def variances_of_groups(codes: NDArray[np.int_], squares: Array, count: int) -> Array | None:
+    """Relative variances of groups by empirical Bayes, or None if they do not seem to differ.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (N,)
+    squares : ndarray, shape (N,)
+        Squared residuals over their variance without groups.
+    count : int
+        Number of groups.
+
+    Returns
+    -------
+    ndarray, shape (count + 1,), or None
+        They average one over the rows. The last is that of a group without rows.
+
+    Notes
+    -----
+    Logarithms of the groups' mean squares are shrunken to their mean, as normal with the variance
+    between groups of DerSimonian and Laird (Controlled Clinical Trials 1986). Their own variance is
+    that of the squares, which heavy tails increase, so that a few outliers are no evidence.
+
+    Examples
+    --------
+    >>> squares = np.tile([0.5, 1.5], 100) * np.repeat([1.0, 9.0], 100)
+    >>> variances_of_groups(np.repeat([0, 1], 100), squares, 2).round(1)
+    array([0.2, 1.8, 1. ])
+    """
+    rows = np.bincount(codes, minlength=count)
+    means = np.bincount(codes, squares, count) / np.maximum(rows, 1)
+    present = means > 0
+    ratio = squares[present[codes]] / means[codes[present[codes]]]
+    precision, logs = rows[present] / np.mean((ratio - 1) ** 2), np.log(means[present])
+    centre = np.average(logs, weights=precision)
+    spread, free = float(precision @ (logs - centre) ** 2), len(logs) - 1
+    if chdtrc(free, spread) > GROUPS_LEVEL:
+        return None
+    between = (spread - free) / (precision.sum() - precision @ precision / precision.sum())
+    out = np.ones(count + 1)
+    out[:-1][present] = np.exp(between * precision / (between * precision + 1) * (logs - centre))
+    out[:-1] /= np.average(out[:-1], weights=rows)
+    return out
 
 
 def _quantiles(values: Array, units: Array | None) -> Array:

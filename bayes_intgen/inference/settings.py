@@ -57,6 +57,8 @@ class Techniques:
         Gaussian processes of single actions lose their roughest functions before sampling.
     group_variances, intraclass_correlation : bool
         Variances of random effects, and the correlation within weighted rows, are estimated.
+    noise_of_groups : bool
+        The variance of the noise may differ between groups.
     fit_tests : bool
         Score tests for lack of fit.
     outcome_kind : bool
@@ -84,6 +86,7 @@ class Techniques:
     informed_functions: bool = True
     group_variances: bool = True
     intraclass_correlation: bool = True
+    noise_of_groups: bool = True
     fit_tests: bool = True
     outcome_kind: bool = True
     binned_sums: bool = True

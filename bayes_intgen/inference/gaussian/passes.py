@@ -268,9 +268,14 @@ def relative_noise_sd(spread: VarianceFunction, rows: Observations) -> Array:
 def row_weights(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse noise variance of each row, relative to that of a single unit, shape (n,)."""
     units = effective_units(rows.weights, spread.intraclass_correlation)
-    return units / spread(rows.actions, rows.intervened)
+    return units / relative_variance(spread, rows)
 
 
 def unit_precision(spread: VarianceFunction, rows: Observations) -> Array:
     """Inverse relative variance of units about what the units of their row share, shape (n,)."""
-    return 1.0 / (spread(rows.actions, rows.intervened) * (1 - spread.intraclass_correlation))
+    return 1.0 / (relative_variance(spread, rows) * (1 - spread.intraclass_correlation))
+
+
+def relative_variance(spread: VarianceFunction, rows: Observations) -> Array:
+    """Variance of single units of each row, relative to that of others, shape (n,)."""
+    return spread(rows.actions, rows.intervened) * spread.factor(rows.inputs)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_intgen._typing import Array
+from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.first_pass import SAMPLE_ROWS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.data.validation import (
@@ -23,6 +24,7 @@ from bayes_intgen.inference.gaussian.passes import (
     candidate_statistics,
     candidate_sums,
     pseudo_observations,
+    relative_variance,
     row_weights,
     sufficient_statistics,
     unit_precision,
@@ -66,6 +68,7 @@ from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.models.variance_function import (
     VarianceFunction,
     estimate_variance_function,
+    variances_of_groups,
 )
 
 # Maximum number of rows that decide which terms are compared, if sums over rows are exact. With
@@ -260,6 +263,8 @@ class _Steps:
                 spread.intraclass_correlation,
                 of_several=self.techniques.interactions_of_causes,
             )
+            if self.techniques.noise_of_groups:
+                spread = with_groups(spread, rows, squares)
         of_unit = residual * np.sqrt(row_weights(first.spread, rows))
         return first, standardised_noise(of_unit, rows, spread, covariance)
 
@@ -492,6 +497,18 @@ class _Steps:
         return results + passed + tuple(slope_tests(rows, left, terms, final.spread))
 
 
+def with_groups(spread: VarianceFunction, rows: Observations, squares: Array) -> VarianceFunction:
+    """Let the variance differ between groups, where squared residuals of rows do."""
+    columns, found = rows.columns, dict[int, Array]()
+    for at, labels in enumerate(columns.labels, len(rows.names) + len(columns.names)):
+        if 1 < len(labels) <= MAX_GROUP_COLUMNS:
+            codes = rows.inputs[:, at].astype(int)
+            relative = squares / spread(rows.actions, rows.intervened)
+            own = variances_of_groups(codes, relative, len(labels))
+            found |= {} if own is None else {at: own}
+    return replace(spread, groupings=tuple(found), of_groups=tuple(found.values()))
+
+
 def standardised_noise(
     residual: Array,
     rows: Observations,
@@ -499,7 +516,7 @@ def standardised_noise(
     covariance: Array | None,
 ) -> _NoiseFit:
     """Standardise residuals, in units of those of single units, by a variance function."""
-    variance = spread(rows.actions, rows.intervened)
+    variance = relative_variance(spread, rows)
     standardised = residual / np.sqrt(np.mean(residual**2) * variance)
     noise = residual / np.sqrt(np.mean(residual**2 / variance))
     quantiles = ResidualNoise.of(residual, variance).quantiles
