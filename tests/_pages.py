@@ -107,8 +107,7 @@ def readout(browser) -> dict[str, list[float]]:
     """Numbers of the explorer with all digits."""
     texts = browser.execute_script(
         "return [...document.querySelectorAll('.readout [data-of], #above, #gainful')].map((c) => "
-        "[(c.closest('tr')?.id ?? '') + ' ' + (c.dataset.of ?? c.id),"
-        "c.dataset.value])"
+        "[(c.closest('tr')?.id ?? '') + ' ' + (c.dataset.of ?? c.id), c.dataset.value])"
     )
     return {name.strip(): [float(number) for number in text.split()] for name, text in texts}
 

@@ -35,10 +35,9 @@ def frame_with_levels(rows: int = 160) -> pd.DataFrame:
     """A table of text, an ordered category, a boolean, zeros and ones, and numbers."""
     rng = np.random.default_rng(0)
     drawn = rng.choice(["small", "large", "medium"], size=rows)
-    sizes = pd.Categorical(drawn, ["none", "small", "medium", "large"], ordered=True)
     columns = {
         "drug": rng.choice(["placebo", "a", "b"], size=rows),
-        "size": sizes,
+        "size": pd.Categorical(drawn, ["none", "small", "medium", "large"], ordered=True),
         "promo": rng.random(rows) < 0.5,
         "coin": rng.integers(0, 2, size=rows),
         "spend": rng.gamma(3.0, size=rows),
@@ -119,18 +118,14 @@ def made_up(
     The outcome is about a hundred ``unit``, with a standard deviation of about one.
     """
     rng = np.random.default_rng(0)
-    masks = np.vstack([np.zeros(len(names)), np.eye(len(names))])[:regimes] > 0
-    intervened = np.repeat(masks, 80, axis=0)
+    intervened = one_at_a_time(len(names), 80)[: regimes and 80 * regimes]
     actions = rng.gamma(3.0, size=intervened.shape)
     mean = 100 + np.sin(actions).sum(axis=1) / np.sqrt(len(names))
     if data is None:
-        data = bi.RegimeData.from_arrays(
-            actions * 10.0 ** rng.integers(-1, 3, len(names)),
-            unit * (mean + 0.5 * rng.normal(size=len(mean))),
-            intervened,
-            names,
-            outcome_name=outcome,
-        )
+        actions *= 10.0 ** rng.integers(-1, 3, len(names))
+        values = unit * (mean + 0.5 * rng.normal(size=len(mean)))
+        arrays = actions, values, intervened, names
+        data = bi.RegimeData.from_arrays(*arrays, outcome_name=outcome)
     model = model or bi.models.additive(graph={}, interactions=None, noise=noise)
     settings = {"method": "laplace", "draws": draws, "chains": 2, "simplify": False}
     with warnings.catch_warnings(action="ignore", category=bi.BayesIntgenWarning):
@@ -174,9 +169,8 @@ def data_with_groups(
 
 def model_with_groups() -> Model:
     """tv moderated by age, regions with levels and slopes of tv."""
-    return bi.models.additive(
-        "linear", moderators={"tv": ["age"]}, groups={"region": ["level", "tv"]}
-    )
+    groups = {"region": ["level", "tv"]}
+    return bi.models.additive("linear", moderators={"tv": ["age"]}, groups=groups)
 
 
 def made_up_with_groups(groups: Sequence[str] = ("region", "patient")) -> bi.Posterior:

@@ -40,10 +40,8 @@ def sampled(
         is_number = isinstance(settings, float)
         setting = settings * rng.normal(size=len(masks)) if is_number else settings[k](masks, rng)
         actions[:, k] = np.where(masks[:, k], setting, values)
-    mean = outcome(actions, causes)
-    return bi.RegimeData.from_arrays(
-        actions, mean + noise * rng.normal(size=len(masks)), masks, names
-    )
+    outcomes = outcome(actions, causes) + noise * rng.normal(size=len(masks))
+    return bi.RegimeData.from_arrays(actions, outcomes, masks, names)
 
 
 def frame_of(data: bi.RegimeData) -> pd.DataFrame:

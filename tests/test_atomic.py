@@ -126,7 +126,6 @@ def test_temporary_files_of_the_dead_are_removed_and_those_of_the_living_stay(tm
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as dead, subprocess.Popen(command, **pipes) as living:
         for process in (dead, living):
-            assert process.stdout is not None
             assert process.stdout.readline() == b"writing\n"
         dead.kill()
         dead.wait()
@@ -134,10 +133,8 @@ def test_temporary_files_of_the_dead_are_removed_and_those_of_the_living_stay(tm
         # To another file of the folder.
         atomic_write(tmp_path / "other.txt", b"")
         assert len(names(tmp_path)) == 2
-        assert living.stdin is not None
-        living.stdin.write(b"go\n")
-        living.stdin.close()
-        assert living.wait() == 0
+        living.communicate(b"go\n")
+        assert living.returncode == 0
     assert names(tmp_path) == ["note.txt", "other.txt"]
     assert (tmp_path / "note.txt").read_bytes() == b"from another process"
 

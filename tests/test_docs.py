@@ -57,13 +57,10 @@ def test_documented_defaults_are_those_of_the_code() -> None:
     page = (DOCS / "how-to" / "priors.md").read_text()
     gp = bi.GP()
     for prior, unit in (
-        (gp.scale, "sd of the outcome"),
-        (gp.slope, "the same"),
-        (gp.cross_action, "the same"),
-        (gp.interaction, "the same"),
-        (gp.lengthscale, "robust sd of the action"),
+        (gp.scale, "sd of the outcome"), (gp.slope, "the same"), (gp.cross_action, "the same"),
+        (gp.interaction, "the same"), (gp.lengthscale, "robust sd of the action"),
         (bi.models.additive().noise_scale, "sd of the outcome"),
-    ):
+    ):  # fmt: skip
         assert f"| {unit} | {prior.median:g}, sigma {prior.sigma:g} |" in page
 
 

@@ -108,17 +108,13 @@ def test_the_table_shows_cells_of_the_results() -> None:
     (summary,) = (table for table in tables(README.read_text()) if table[0][0] == "measure")
     cells = {row[0]: row[1:] for row in summary}
     coverage = (ANALYSES / "results" / "calibration_coverage.csv").read_text()
-    mean, error = map(
-        float, re.findall(r"^effect,all,\d+,0.9,([\d.]+),([\d.]+)", coverage, re.M)[0]
-    )
+    (pair,) = re.findall(r"^effect,all,\d+,0.9,([\d.]+),([\d.]+)", coverage, re.M)
     (shown,) = (row for name, row in cells.items() if "credible intervals" in name)
-    assert list(map(float, shown[0].split(" ± "))) == pytest.approx([mean, error], abs=0.0006)
+    assert list(map(float, shown[0].split(" ± "))) == pytest.approx([*map(float, pair)], abs=0.0006)
     accuracy = (ANALYSES / "results" / "accuracy_K5_N2000.csv").read_text()
-    lines = [line.split(",") for line in accuracy.splitlines() if line[0].isdigit()]
-    ratios = [float(line[6]) for line in lines]
+    ratios = [float(line.split(",")[6]) for line in accuracy.splitlines() if line[0].isdigit()]
     (shown,) = (row for name, row in cells.items() if "graph unknown" in name)
-    mean_square = sum(ratio**2 for ratio in ratios) / len(ratios)
-    assert float(shown[0]) == pytest.approx(mean_square**0.5, abs=0.006)
+    assert float(shown[0]) == pytest.approx(np.sqrt(np.mean(np.square(ratios))), abs=0.006)
 
 
 @pytest.mark.parametrize("page", [README, ANALYSES / "README.md"], ids=["top", "analyses"])

@@ -25,12 +25,10 @@ from _posteriors import frame_with_groups, model_with_groups  # noqa: E402
 QUICK = {"prior": "linear", "method": "laplace", "draws": 50}
 POINTS = np.array([[0.3, -0.2], [-0.5, 0.8], [0.1, 0.1]])
 FEW = "the check has fewer rows than a fit takes, two for each unknown of a straight line"
-EXPECTED_TO_FAIL = {
-    "check_n_features_in_after_fitting": FEW,
-    "check_estimators_dtypes": FEW,
-    "check_estimators_nan_inf": FEW,
-    "check_regressors_no_decision_function": FEW,
-}
+EXPECTED_TO_FAIL = dict.fromkeys([
+    "check_n_features_in_after_fitting", "check_estimators_dtypes", "check_estimators_nan_inf",
+    "check_regressors_no_decision_function",
+], FEW)  # fmt: skip
 
 
 class StraightLine:

@@ -26,13 +26,11 @@ def test_every_frame_gives_results_or_a_package_error() -> None:
     results = search(100, read_and_evaluate, frames())
     assert not failing(results)
     outcomes = Counter(outcome for _, outcome in results)
-    assert outcomes["answer"] > 15
-    assert outcomes["DataError"] > 15
+    assert min(outcomes["answer"], outcomes["DataError"]) > 15
 
 
 def test_fits_are_equivariant_to_units() -> None:
-    cases = frames(most_actions=2, clean=True).map(bad_input.cheap)
-    results = search(2, fit_case, cases)
+    results = search(2, fit_case, frames(most_actions=2, clean=True).map(bad_input.cheap))
     assert not failing(results)
     assert len(results) == 2
 

@@ -72,14 +72,11 @@ def test_every_kind_of_world_is_random_and_selectable() -> None:
 
 
 def test_failures_and_lack_of_fit_warnings_are_counted(monkeypatch) -> None:
-    class LackOfFitWarning(bi.BayesIntgenWarning):
-        pass
-
     def fits(world, *, seed, **settings):
         if seed == 10_000:
             raise ValueError("array must not contain infs or NaNs")
         if seed == 10_001:
-            warnings.warn("a2 is a step", LackOfFitWarning, stacklevel=2)
+            warnings.warn("a2 is a step", bi.LackOfFitWarning, stacklevel=2)
         shares = (("of", "level"), np.full((3, 4), 0.1 * (seed - 10_000)))
         found = {"coverage": shares, "width": shares, "z_rms": ("of", [seed - 10_000.0] * 3)}
         found |= {"error": 0.1, "divergences": 3 if seed == 10_002 else 0}

@@ -136,9 +136,8 @@ def test_true_sales_are_those_of_the_simulator(tmp_path) -> None:
     roles = {"regime": "experiment", "covariates": ["week"], "groups": ["region"]}
     data = bi.read(codes, geo_experiments.CHANNELS, "sales", **roles)
     points = data.actions[:4]
-    np.testing.assert_allclose(
-        geo_experiments.truth(panel, frame, points), panel.joint_effect(points, data)
-    )
+    expected = panel.joint_effect(points, data)
+    np.testing.assert_allclose(geo_experiments.truth(panel, frame, points), expected)
 
 
 @pytest.mark.slow
@@ -194,10 +193,9 @@ def test_benchmark_cases_print_ratios_to_the_limit(tmp_path, monkeypatch, capsys
     for name in ("cubic_seed1", "cubic_seed2"):
         data = world.dataset(100, seed=len(scores))
         regime = np.where(data.intervened.any(axis=1), data.intervened.argmax(axis=1), -1)
-        truth = {"points": data.actions, "effect": world.joint_effect(data.actions)}
-        np.savez(
-            tmp_path / name, actions=data.actions, outcome=data.outcome, regime=regime, **truth
-        )
+        rows = {"actions": data.actions, "outcome": data.outcome, "regime": regime}
+        effect = world.joint_effect(data.actions)
+        np.savez(tmp_path / name, points=data.actions, effect=effect, **rows)
         scores[name] = {"limit": 0.5, "joint_topline": 0.1, "published": 5.0}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     run("benchmark_cases", monkeypatch, tmp_path, str(tmp_path))

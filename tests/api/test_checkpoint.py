@@ -31,8 +31,7 @@ COLUMNS = (["red", "green"], "intensity", "regime")
 
 
 def stream(frame: pd.DataFrame) -> bi.StreamedData:
-    pieces = [frame[:20_000], frame[20_000:]]
-    return bi.StreamedData.from_batches(pieces, *COLUMNS, progress=False)
+    return bi.StreamedData.from_batches([frame[:20_000], frame[20_000:]], *COLUMNS, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -133,8 +133,7 @@ def test_arviz_compares_models(data, posterior) -> None:
     sensitivity = az.psense_summary(posterior.to_arviz(data, rows=None), var_names=["noise_sd"])
     # The data decide the noise, not its prior.
     likelihood, prior = sensitivity.loc["noise_sd", ["likelihood", "prior"]].astype(float)
-    assert likelihood > 0.05
-    assert likelihood > prior
+    assert likelihood > max(0.05, prior)
 
 
 def test_one_call_gives_what_arviz_draws(posterior, data) -> None:

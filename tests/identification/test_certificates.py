@@ -11,7 +11,9 @@ from bayes_intgen.identification.certificates import certify, settings_of
 from bayes_intgen.identification.regimes import Mask, is_identified
 
 NAMES = ("red", "green", "blue")
+THIRTY = tuple(f"a{i}" for i in range(30))
 VALUES = range(3)
+Parents = Sequence[tuple[int, ...]]
 # The parents of each action, all DAGs of two up to the names, and some of three.
 DAGS_OF_TWO = [((), ()), ((), (0,)), ((1,), ())]
 DAGS_OF_THREE = [((), (), ()), ((), (0,), (1,)), ((), (), (0, 1)), ((1, 2), (2,), ())]
@@ -25,11 +27,8 @@ def mask(letters: str, names: Sequence[str] = NAMES) -> Mask:
 def certificate(
     regimes: Sequence[str], target: str, names: Sequence[str] = NAMES
 ) -> bi.Certificate:
-    return certify(
-        names,
-        {mask(letters, names): 10 for letters in regimes},
-        [name for name in names if name[0] in target],
-    )
+    rows = {mask(letters, names): 10 for letters in regimes}
+    return certify(names, rows, [name for name in names if name[0] in target])
 
 
 def all_masks(count: int) -> list[Mask]:
@@ -54,19 +53,15 @@ def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
         (["", "r"], "r", "do(red) is identified: it is in the data, with 10 rows"),
         # The rows of the target itself, although the others identify it too.
         (["", "r", "g", "rg"], "rg", "it is in the data"),
-        (
-            ["", "rg", "gb", "rb"],
-            "r",
-            "1/2 observational + 1/2 do(red, green) + 1/2 do(red, blue) - 1/2 do(green, blue)",
-        ),
+        (["", "rg", "gb", "rb"], "r",
+         "1/2 observational + 1/2 do(red, green) + 1/2 do(red, blue) - 1/2 do(green, blue)"),
         (["r", "g", "rg"], "", "observational is identified: do(red) + do(green) - do(red, green)"),
     ],
-)
+)  # fmt: skip
 def test_identified(regimes: list[str], target: str, sentence: str) -> None:
     result = certificate(regimes, target)
     assert result.identified
-    assert result.missing == ()
-    assert result.reason == ""
+    assert (result.missing, result.reason) == ((), "")
     assert sentence in str(result)
     assert repr(result) == str(result)
 
@@ -75,41 +70,23 @@ def test_identified(regimes: list[str], target: str, sentence: str) -> None:
     ("regimes", "target", "reason", "remedy"),
     [
         (["", "r"], "rg", "green was never set", "do(green), or do(red, green) itself."),
-        (
-            [""],
-            "rg",
-            "red and green were never set",
-            "do(red, green) itself. With one action set at a time it takes do(red) and do(green).",
-        ),
-        (
-            ["", "rg"],
-            "r",
-            "the regimes in the data do not separate the biases of red and green",
-            "do(green), or do(red) itself.",
-        ),
-        (
-            ["r", "g"],
-            "rg",
-            "the regimes in the data do not separate the biases of red and green from the level of "
-            "the outcome",
-            "observational rows, or do(red, green) itself.",
-        ),
+        ([""], "rg", "red and green were never set",
+         "do(red, green) itself. With one action set at a time it takes do(red) and do(green)."),
+        (["", "rg"], "r", "the regimes in the data do not separate the biases of red and green",
+         "do(green), or do(red) itself."),
+        (["r", "g"], "rg", "the regimes in the data do not separate the biases of red and green "
+         "from the level of the outcome", "observational rows, or do(red, green) itself."),
         (["r", "rg"], "", "red was set in every regime", "do(green), or observational rows."),
-        (
-            ["rg"],
-            "b",
-            "blue was never set, and red and green were set in every regime",
-            "do(blue) itself.",
-        ),
+        (["rg"], "b", "blue was never set, and red and green were set in every regime",
+         "do(blue) itself."),
     ],
-)
+)  # fmt: skip
 def test_not_identified(regimes: list[str], target: str, reason: str, remedy: str) -> None:
     result = certificate(regimes, target)
     assert not result.identified
     assert result.weights == {}
-    effect = label(mask(target))
     experiment = f"One more experiment would do: {remedy}"
-    assert str(result) == f"{effect} is not identified: {reason}. {experiment}"
+    assert str(result) == f"{label(mask(target))} is not identified: {reason}. {experiment}"
 
 
 def test_text_gives_one_of_several_smallest_sets() -> None:
@@ -124,9 +101,7 @@ def label(r: Mask) -> str:
     return f"do({names})" if names else "observational"
 
 
-def design(
-    parents: Sequence[tuple[int, ...]], r: Mask, grid: Sequence[tuple[int, ...]]
-) -> NDArray[np.float64]:
+def design(parents: Parents, r: Mask, grid: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
     """Rows m(a, R), one per point, over all entries of c, phi_k(a_k) and delta_k(a_k, a_pa(k))."""
     blocks = [np.ones((len(grid), 1))]
     for k, pa in enumerate(parents):
@@ -138,9 +113,7 @@ def design(
     return np.hstack(blocks)
 
 
-def answered_points(
-    parents: Sequence[tuple[int, ...]], masks: Sequence[Mask]
-) -> dict[Mask, set[bool]]:
+def answered_points(parents: Parents, masks: Sequence[Mask]) -> dict[Mask, set[bool]]:
     """Whether the means under ``masks`` at all points determine the means under each mask.
 
     The set has two members if they do at some points and not at others.
@@ -158,7 +131,7 @@ def answered_points(
 
 @pytest.mark.parametrize("parents", [*DAGS_OF_TWO, *DAGS_OF_THREE])
 def test_no_graph_beats_the_rank_test_whose_weights_combine_all_functions(
-    parents: tuple[tuple[int, ...], ...],
+    parents: Parents,
 ) -> None:
     """In all sets of regimes of two actions, and in some of three."""
     rng, outcomes, count = np.random.default_rng(1), set(), len(parents)
@@ -215,21 +188,17 @@ def test_missing_experiments_are_all_the_smallest_sets(count: int) -> None:
 
 
 def test_thirty_actions_one_at_a_time() -> None:
-    names = [f"a{i}" for i in range(30)]
     masks = {tuple(j == k for j in range(30)): 1 for k in range(-1, 30)}
-    assert certify(names, masks, names).weights["observational"] == -29
+    assert certify(THIRTY, masks, THIRTY).weights["observational"] == -29
     masks.pop(tuple(j == 4 for j in range(30)))
-    result = certify(names, masks, names)
-    assert result.missing == ((("a4",),), (tuple(names),))
+    assert certify(THIRTY, masks, THIRTY).missing == ((("a4",),), (THIRTY,))
 
 
 def test_at_most_twenty_sets_and_the_target_among_them() -> None:
-    names = [f"a{i}" for i in range(30)]
     # The rank is one too low, so that any experiment on one action suffices.
     masks = [(True,) * 30] + [tuple(j != k for j in range(30)) for k in range(29)]
-    result = certify(names, dict.fromkeys(masks, 1), [])
-    assert len(result.missing) == 20
-    assert result.missing[-1] == ((),)
+    missing = certify(THIRTY, dict.fromkeys(masks, 1), []).missing
+    assert (len(missing), missing[-1]) == (20, ((),))
 
 
 def test_certificate_of_data(data: bi.RegimeData) -> None:
@@ -291,13 +260,11 @@ def test_settings_are_few_where_the_action_varies_otherwise(was_set, elsewhere, 
 
 
 def test_thirty_actions_get_an_irreducible_set() -> None:
-    names = [f"a{i}" for i in range(30)]
     masks = draw(np.random.default_rng(5), 30, 12)
     assert len(masks) >= 3
-    result = certify(names, masks, names)
-    itself, simple = result.missing
-    assert itself == (tuple(names),)
-    added = list(as_masks(simple, names))
+    itself, simple = certify(THIRTY, masks, THIRTY).missing
+    assert itself == (THIRTY,)
+    added = list(as_masks(simple, THIRTY))
     target = (True,) * 30
     assert is_identified([*masks, *added], target)
     for left_out in added:

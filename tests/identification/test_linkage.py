@@ -30,20 +30,15 @@ def oracle(
         """Those of the mean in a cell: c, phi_k, psi_jk, and delta_k of each action not set."""
         contributions = {("phi", k, value) for k, value in enumerate(cell)}
         interactions = {("psi", j, k, cell[j], cell[k]) for j, k in pairs}
-        biases = {
-            ("delta", k, cell[k], *(cell[j] for j in parents[k]))
-            for k, was_set in enumerate(mask)
-            if not was_set
-        }
+        observed = [k for k, was_set in enumerate(mask) if not was_set]
+        biases = {("delta", k, cell[k], *(cell[j] for j in parents[k])) for k in observed}
         return {("c",)} | contributions | interactions | biases
 
     known = [terms(cell, mask) for cell, mask in design]
     wanted = [terms(cell, target) for cell in questions]
     columns = sorted(set().union(*known, *wanted), key=repr)
-    matrix, targets = (
-        np.array([[column in row for column in columns] for row in some], float)
-        for some in (known, wanted)
-    )
+    rows = [[[column in row for column in columns] for row in some] for some in (known, wanted)]
+    matrix, targets = (np.array(own, float) for own in rows)
     weights = np.linalg.lstsq(matrix.T, targets.T, rcond=1e-9)[0]
     return np.abs(targets.T - matrix.T @ weights).max(axis=0) < 1e-7
 
@@ -84,12 +79,10 @@ def random_design(rng: np.random.Generator, count: int, product: bool) -> list[t
 
 def rows_of(design: list[tuple[Cell, Mask]], rng: np.random.Generator) -> bi.RegimeData:
     """Eight rows per cell, so that distances between a regime's own rows are zero."""
-    cells = np.repeat(np.array([cell for cell, _ in design], dtype=float), 8, axis=0)
-    masks = np.repeat(np.array([mask for _, mask in design]), 8, axis=0)
+    cells, masks = (np.repeat(own, 8, axis=0) for own in zip(*design, strict=True))
     names = tuple(f"a{k + 1}" for k in range(cells.shape[1]))
-    return bi.RegimeData.from_arrays(
-        cells, rng.normal(size=len(cells)), masks, names, require_observational=False
-    )
+    arrays = cells.astype(float), rng.normal(size=len(cells)), masks
+    return bi.RegimeData.from_arrays(*arrays, names, require_observational=False)
 
 
 def supported_at(
@@ -130,14 +123,13 @@ def test_supported_points_are_exactly_the_identified_ones_with_few_values(produc
     while designs < 200:
         count = int(rng.integers(2, 4))
         design, parents = random_design(rng, count, product), random_graph(rng, count)
-        if any(len({cell[k] for cell, _ in design}) < 2 for k in range(count)):
+        values = [sorted({cell[k] for cell, _ in design}) for k in range(count)]
+        if min(map(len, values)) < 2:
             continue
         designs += 1
         data = rows_of(design, rng)
         known = parents or [[j for j in range(count) if j != k] for k in range(count)]
-        questions = list(itertools.product(range(VALUES), repeat=count))
-        questions = [q for q in questions if all(any(c[k] == q[k] for c, _ in design)
-                                                 for k in range(count))]  # fmt: skip
+        questions = list(itertools.product(*values))
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
             accepted = supported_at(data, np.array(questions, dtype=float), target, parents)
             truth = oracle(known, design, questions, target)
@@ -163,10 +155,8 @@ def test_no_unidentified_point_is_supported_over_ranges() -> None:
         high = low + rng.uniform(1.5, 5, low.shape)
         actions = rng.uniform(low[:, None], high[:, None], (len(masks), 300, count))
         actions = actions.reshape(-1, count)
-        names = tuple("abc"[:count])
-        data = bi.RegimeData.from_arrays(
-            actions, rng.normal(size=len(actions)), np.repeat(masks, 300, axis=0), names
-        )
+        arrays = actions, rng.normal(size=len(actions)), np.repeat(masks, 300, axis=0)
+        data = bi.RegimeData.from_arrays(*arrays, list("abc"[:count]))
         parents = random_graph(rng, count)
         known = parents or [[j for j in range(count) if j != k] for k in range(count)]
         ends = [np.unique([low[:, k], high[:, k]]) for k in range(count)]
@@ -182,16 +172,11 @@ def test_no_unidentified_point_is_supported_over_ranges() -> None:
             continue
         along = zip(ends, queries.T, strict=True)
         codes = np.stack([np.searchsorted(e, column) - 1 for e, column in along], axis=1)
-        design = [
-            (cell, mask)
-            for i, mask in enumerate(masks)
-            for cell in itertools.product(
-                *(
-                    np.flatnonzero((e[:-1] >= low[i, k]) & (e[1:] <= high[i, k])).tolist()
-                    for k, e in enumerate(ends)
-                )
-            )
-        ]
+        design = []
+        for i, mask in enumerate(masks):
+            inside = [(e[:-1] >= low[i, k]) & (e[1:] <= high[i, k]) for k, e in enumerate(ends)]
+            cells = itertools.product(*(np.flatnonzero(own).tolist() for own in inside))
+            design += [(cell, mask) for cell in cells]
         for target in ((True,) * count, all_masks(count)[rng.integers(2**count)]):
             accepted = supported_at(data, queries, target, parents)
             truth = oracle(known, design, [tuple(c) for c in codes.tolist()], target)

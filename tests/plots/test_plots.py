@@ -37,8 +37,8 @@ def _close():
 def test_band_has_the_quantiles_of_the_draws(posterior) -> None:
     ax = posterior.plot_joint_effect("red", at={"green": 0.2}, levels=[0.8], size=7)
     along, mean = ax.lines[0].get_data()
-    low, high = (f(posterior.terms.coordinates[0]) for f in (lambda c: c.low, lambda c: c.high))
-    np.testing.assert_allclose(along, np.linspace(low, high, 7))
+    red = posterior.terms.coordinates[0]
+    np.testing.assert_allclose(along, np.linspace(red.low, red.high, 7))
     effect = posterior.joint_effect(np.column_stack([along, np.full(7, 0.2)]))
     np.testing.assert_allclose(mean, effect.mean(("chain", "draw")))
     corners = ax.collections[0].get_paths()[0].vertices
@@ -127,9 +127,7 @@ def test_levels_are_ticks_and_are_fixed_by_name() -> None:
     positions = line.get_xdata()[np.isfinite(line.get_ydata())]
     assert np.abs(positions - np.repeat([0, 1, 2], 2)).max() < 0.5
     point = {"drug": "b", "size": "small", "promo": True, "coin": 0, "spend": 1.0}
-    heights = posterior.joint_effect(
-        [point | {"size": own} for own in ("small", "medium", "large")]
-    )
+    heights = posterior.joint_effect(point | {"size": ["small", "medium", "large"]})
     rise = np.diff(heights.mean(("chain", "draw")))
     np.testing.assert_allclose(np.diff(line.get_ydata()[::3]), rise)
     assert ax.get_title().startswith("drug = b, promo = True, coin = ")
@@ -163,12 +161,8 @@ def test_picture_of_support_has_dots_for_few_settings() -> None:
     intervened = np.repeat([[False, False], [True, False], [False, True]], 30, axis=0)
     actions[intervened[:, 0], 0] = rng.choice([-1.0, 1.0], 30)
     data = bi.RegimeData.from_arrays(actions, rng.normal(size=90), intervened, ["one", "two"])
-    dots = [
-        collection.get_offsets()[:, 0].tolist()
-        for ax in data.plot_support().axes
-        for collection in ax.collections
-    ]
-    assert dots == [[-1, 1]]
+    collections = [own for ax in data.plot_support().axes for own in ax.collections]
+    assert [own.get_offsets()[:, 0].tolist() for own in collections] == [[-1, 1]]
 
 
 @pytest.mark.filterwarnings("ignore::bayes_intgen.SupportWarning")
@@ -305,6 +299,5 @@ def test_ticks_do_not_run_together(width) -> None:
 
 def test_graph_says_that_nothing_was_learned(data, posterior) -> None:
     assert "moves another" in posterior.plot_graph().get_title()
-    settings = {"method": "laplace", "draws": 50, "progress": False}
-    given = bi.fit(data, bi.models.additive(graph={}), **settings)
+    given = bi.fit(data, bi.models.additive(graph={}), method="laplace", draws=50, progress=False)
     assert given.plot_graph().get_title() == "The graph was given: no action moves another"
