@@ -91,6 +91,7 @@ REAL = ("light tunnel", "compiler", "tax plans")
 NO_CANDIDATES = {"finer_functions": False, "finer_pairs": False}
 STRONG = tuple(f"strong products, {units}" for units in ("rows", "groups", "cells"))
 PANELS = ("panel", "panel of levels", "panel of zeros")
+UNEVEN = "panel, uneven noise"
 # Four actions with three named levels, and a panel of actions with four.
 NAMED, NAMED_PANEL = "3 levels, named", "panel of levels, named"
 LABELS = np.array(["low", "middle", "high", "highest"], dtype=object)
@@ -151,6 +152,9 @@ TECHNIQUES = {
         {"spread": "constant"},
     ),
     "group variances": Technique(("visits", "regions"), {"group_variances": False}),
+    "noise of groups": Technique(
+        (UNEVEN, "panel", "regions"), {"noise_of_groups": False}
+    ),
     "intraclass correlation": Technique(("weights",), {"intraclass_correlation": False}),
     "score tests": Technique((*SMOOTH, "hinge"), {"fit_tests": False}),
     "kind of outcome": Technique(("zeros and ones", "counts"), {"outcome_kind": False}),
@@ -182,7 +186,7 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
     rng = np.random.default_rng([seed, 12])
     if kind in REAL:
         return real(kind, seed, rows, rng)
-    if kind in (*PANELS, NAMED_PANEL):
+    if kind in (*PANELS, NAMED_PANEL, UNEVEN):
         return panel(kind, rows, rng)
     if kind in WEEKS:
         return weekly(kind, seed)
@@ -337,15 +341,18 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
     """
     level, slope = rng.normal(size=24), rng.uniform(0.5, 1.5, 3) * rng.choice([-1, 1], 3)
     gain, bend, shift = rng.uniform((0.3, 0.2, -0.5), (1.0, 0.7, 0.5), (3, 3)).T
+    smooth = kind in ("panel", UNEVEN)
+    # Of some regions the noise is several times that of others.
+    uneven = np.exp(rng.normal(size=24)) if kind == UNEVEN else np.ones(24)
 
     def effects(actions: np.ndarray) -> np.ndarray:
-        curves = np.arctan(1.5 * (actions - shift)) if kind == "panel" else np.log1p(actions)
+        curves = np.arctan(1.5 * (actions - shift)) if smooth else np.log1p(actions)
         return np.asarray(slope * curves)
 
     def settings(latent: np.ndarray) -> np.ndarray:
         if kind.startswith("panel of levels"):
             return np.digitize(latent, (-1.0, 0.0, 1.0)).astype(float)
-        return latent if kind == "panel" else np.maximum(latent + 0.5, 0.0)
+        return latent if smooth else np.maximum(latent + 0.5, 0.0)
 
     every = []
     for k in (None, 0, 1, 2):
@@ -358,7 +365,7 @@ def panel(kind: str, rows: int, rng: np.random.Generator) -> Case:
         actions = settings(np.where(mask, 1.3 * rng.normal(size=(rows, 3)), latent))
         hidden = (gain + bend * np.tanh(actions)) * causes
         outcome = common + (effects(actions) + hidden).sum(axis=1)
-        outcome += 0.4 * rng.normal(size=rows)
+        outcome += 0.4 * uneven[regions] * rng.normal(size=rows)
         every.append((actions, outcome, np.tile(mask, (rows, 1)), regions, season, common))
     actions, outcome, masks, regions, season, _ = map(np.concatenate, zip(*every, strict=True))
     data = bi.RegimeData.from_arrays(

@@ -239,12 +239,11 @@ class Prediction:
         The same numbers of draws give the same units. They are those of the data where the
         population is resampled: a unit of a resampled population is one of the population.
         """
-        rng, units, shape = generator(0, "unit"), self.units_within, self.sd.shape
+        units, which, rng = self._drawn_units()
         # Difference from the average of the population.
-        out = np.zeros((*shape, len(actions)))
+        out = np.zeros((*self.sd.shape, len(actions)))
         if units is not None and len(units.values) > 1:
-            units, own = units.sampled(rng), self.unit_effects(intervened)
-            which = rng.choice(len(units.shares), shape, p=units.shares)
+            own = self.unit_effects(intervened)
 
             def deviation(design: Array) -> Array:
                 centred = design - units.shares @ design
@@ -257,18 +256,34 @@ class Prediction:
             out += effects.drawn(self.sd, rng) @ effects.functions(actions).T
         return np.asarray(self.predictor(actions, intervened) + out)
 
-    def noise_sd(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+    def _drawn_units(self) -> tuple[Units | None, NDArray[np.int_], np.random.Generator]:
+        """Units of the population, the one of each draw, and the stream that drew them."""
+        rng, units, shape = generator(0, "unit"), self.units_within, self.sd.shape
+        if units is None or len(units.values) == 1:
+            return units, np.zeros(shape, dtype=int), rng
+        units = units.sampled(rng)
+        return units, rng.choice(len(units.shares), shape, p=units.shares), rng
+
+    def noise_sd(
+        self, inputs: Array, intervened: NDArray[np.bool_], of_unit: bool = False
+    ) -> Array:
         """Noise scale of Y given a and R, shape (chain, draw, n).
 
         The standard deviation of Gaussian noise, or of Gaussian noise that says as much about the
-        mean as Student-t noise does. It is that of all groups of the population.
+        mean as Student-t noise does. It is that of the groups of rows if ``inputs`` are theirs,
+        otherwise that of the population, or with ``of_unit`` of one of its units per draw.
         """
-        variance, units = np.ones(len(actions)), self.units_within
+        count = len(self.terms.names)
+        actions, variance = inputs[:, :count], np.ones((1, 1, len(inputs)))
         if self.deviations is not None:
             variance = self.spread.drawn(actions, intervened, self.deviations)
-        if self.spread.groupings and units is not None:
-            values = np.pad(units.values, ((0, 0), (len(self.terms.names), 0)))
-            variance = variance * (units.shares @ self.spread.factor(values))
+        units, which, _ = self._drawn_units() if of_unit else (self.units_within, None, None)
+        if inputs.shape[1] > count:
+            variance = variance * self.spread.factor(inputs)
+        elif units is not None:
+            factor = self.spread.factor(np.pad(units.values, ((0, 0), (count, 0))))
+            own = units.shares @ factor if which is None else factor[which][..., None]
+            variance = variance * own
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
 
     def draw(
@@ -276,7 +291,7 @@ class Prediction:
     ) -> Array:
         """Draws of Y given a and R, shape (chain, draw, n), of a single unit of the population."""
         predictor = self.of_unit(actions, intervened)
-        return self.law.draw(predictor, self.noise_sd(actions, intervened), rng)
+        return self.law.draw(predictor, self.noise_sd(actions, intervened, of_unit=True), rng)
 
     def outcome_summary(
         self, actions: Array, intervened: NDArray[np.bool_], tails: Sequence[float]
@@ -287,7 +302,7 @@ class Prediction:
         """
         flat = (-1, len(actions))
         predictor = self.of_unit(actions, intervened).reshape(flat)
-        sd = self.noise_sd(actions, intervened).reshape(flat)
+        sd = self.noise_sd(actions, intervened, of_unit=True).reshape(flat)
         return self.law.summary(predictor, sd, tails)
 
     def log_density(self, rows: Observations) -> Array:
@@ -297,7 +312,7 @@ class Prediction:
         """
         working = self.law.working_rows(rows).in_memory
         predictor = self.predictor(working.inputs, working.intervened, Periods.of(working))
-        sd = self.noise_sd(working.actions, working.intervened) / np.sqrt(self._units(working))
+        sd = self.noise_sd(working.inputs, working.intervened) / np.sqrt(self._units(working))
         between = self._between_sd(working)
         sd = sd if between is None else np.hypot(sd, between)
         return self.law.log_density(working.outcome, predictor, sd)
@@ -308,7 +323,7 @@ class Prediction:
         between = self._between_sd(rows)
         if between is not None:
             predictor = predictor + between * rng.standard_normal(predictor.shape)
-        sd = self.noise_sd(rows.actions, rows.intervened)
+        sd = self.noise_sd(rows.inputs, rows.intervened)
         return self.law.draw(predictor, sd, rng, self._units(rows))
 
     def contributions(self, actions: Array) -> tuple[Array, Array]:

@@ -214,6 +214,14 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> Iterator
             yield f"The {effects.format(in_words(actions))} on {name}."
     for i in range(between.sizes["effect"]):
         yield _differences(between.isel(effect=i))
+    spread, count = posterior.spread, len(posterior.actions)
+    for at, variances in zip(spread.groupings, spread.of_groups, strict=True):
+        low, high = (
+            shorter_number(float(sd), 2)
+            for sd in np.sqrt([variances[:-1].min(), variances[:-1].max()])
+        )
+        name = columns.every[at - count]
+        yield f"Groups of {name} differ in their noise, with sd {low} to {high} times the usual one."
 
 
 def _differences(between: xr.Dataset) -> str:

@@ -401,7 +401,9 @@ KINDS: dict[str, Callable[..., Case]] = {
     "moderators": moderators,
     "few_groups": lambda: with_population(
         case_of(
-            World(TWO, {"region": REGION}), options={"groups": ["region"]}, given={"region": "west"}
+            World(TWO, {"region": REGION}, noise=1.0, uneven=("region", 1.0)),
+            options={"groups": ["region"]},
+            given={"region": "west"},
         )
     ),
     "many_groups": lambda: case_of(

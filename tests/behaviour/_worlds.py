@@ -170,6 +170,8 @@ class World:
         Interaction of the actions, given a table of them.
     moderated, crossed : (str, str, float), optional
         Action and cause, or two causes, and the change of the outcome per unit of their product.
+    uneven : (str, float), optional
+        Cause, and the change of the noise's log standard deviation per unit of its score.
     interacting : (float, float), optional
         Change of the outcome per unit of the product of the hidden causes of two actions, and of
         the product of their distances from what the actions tell of them, whose mean is zero where
@@ -187,6 +189,7 @@ class World:
     together: Callable[[pd.DataFrame], Array] | None = None
     moderated: tuple[str, str, float] | None = None
     crossed: tuple[str, str, float] | None = None
+    uneven: tuple[str, float] | None = None
     interacting: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -214,7 +217,7 @@ class World:
             mean = mean + self._contributions(own)
             mean = mean + self._weight(own) * sum(hidden.values())
             mean = mean + self._products(own, [*hidden.values()])
-            own["y"] = self._outcome(rng, mean)
+            own["y"] = self._outcome(rng, mean, own)
             parts.append(own.assign(regime=regime))
         return pd.concat(parts, ignore_index=True)
 
@@ -251,7 +254,7 @@ class World:
             mean = mean + self._contributions(point.join(own[[*dict(self._causes)]]))
             hidden = rng.choice(CAUSES, size=(len(self.actions), draws))
             mean = mean + self._weight(own) * hidden.sum(axis=0) + self._products(point, [*hidden])
-            out.append(np.quantile(self._outcome(rng, mean), [0.25, 0.75]))
+            out.append(np.quantile(self._outcome(rng, mean, own), [0.25, 0.75]))
         return np.array(out).T
 
     def _share(self, name: str, rows: pd.DataFrame, shift: Array | float = 0.0) -> Array:
@@ -300,18 +303,21 @@ class World:
             out = out + slope * rows[action].to_numpy() * score
         return np.asarray(out)
 
-    def _outcome(self, rng: np.random.Generator, mean: Array) -> Array:
-        size = len(mean)
+    def _outcome(self, rng: np.random.Generator, mean: Array, units: pd.DataFrame) -> Array:
+        size, noise = len(mean), np.full(len(mean), self.noise)
+        if self.uneven is not None:
+            name, change = self.uneven
+            noise *= np.exp(change * dict(self._causes)[name].score(units[name].to_numpy()))
         match self.law:
             case "binary":
                 return (rng.random(size) < mean).astype(float)
             case "count":
                 return rng.poisson(mean).astype(float)
             case "log":
-                return np.exp(mean + self.noise * rng.normal(size=size))
+                return np.exp(mean + noise * rng.normal(size=size))
             case "student_t":
-                return mean + self.noise * rng.standard_t(3, size=size)
-        return mean + self.noise * rng.normal(size=size)
+                return mean + noise * rng.standard_t(3, size=size)
+        return mean + noise * rng.normal(size=size)
 
 
 class Known:

@@ -196,7 +196,8 @@ def pilot_fit(
     fit_tests = steps.fit_tests(final, selection, sums, sample, rows)
     if techniques.changes_in_time and sample.columns.times:
         final = steps.changing(final, sample)
-    far = FarOutcomes.of(steps.data, rows, noise.noise) if student_t is None else None
+    own = noise.noise / np.sqrt(noise.spread.factor(rows.inputs))
+    far = FarOutcomes.of(steps.data, rows, own) if student_t is None else None
     return Pilot(final, noise.quantiles, sums, noise.covariance, fit_tests, student_t, far)
 
 
