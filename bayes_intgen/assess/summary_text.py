@@ -221,7 +221,7 @@ def population_lines(posterior: PosteriorDraws, between: xr.Dataset) -> Iterator
             for sd in np.sqrt([variances[:-1].min(), variances[:-1].max()])
         )
         name = columns.every[at - count]
-        yield f"Groups of {name} differ in their noise, with sd {low} to {high} times the usual one."
+        yield f"Groups of {name} differ in their noise: sd {low} to {high} times the usual one."
 
 
 def _differences(between: xr.Dataset) -> str:

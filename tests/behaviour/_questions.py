@@ -402,6 +402,7 @@ def plots(case: Case, fit: bi.Posterior, over: Over) -> None:
 def printed(case: Case, fit: bi.Posterior, over: Over) -> None:
     text = str(fit)
     assert all(name in text for name in case.actions)
+    assert ("differ in their noise" in text) == (case.world.uneven is not None)
     assert "nan" not in text.lower().split()
     assert fit._repr_html_()
     assert str(bi.report_identification(case.data))

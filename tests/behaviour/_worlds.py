@@ -323,7 +323,7 @@ class World:
 class Known:
     """A real table, of which some joint effects are known: NaN elsewhere."""
 
-    law, together, moderated, causes = "normal", "unknown", None, ()
+    law, together, moderated, uneven, causes = "normal", "unknown", None, None, ()
     interacting = (0.0, 0.0)
 
     def __init__(self, joint: pd.DataFrame, actions: Sequence[str]) -> None:
