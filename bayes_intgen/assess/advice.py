@@ -433,20 +433,20 @@ def joint_problems(failed: Sequence[FailedTest]) -> Iterator[str]:
 
 
 def moderation(moderators: Mapping[str, Sequence[str]], p: str) -> str:
-    """Say on which covariates effects depend, and which model lets them.
+    """Say on which covariates effects depend, and which option of the model lets them.
 
     Examples
     --------
-    >>> moderation({"tv": ["age"]}, "p = 0.001")[-60:]
-    '(p = 0.001): fit models.additive(moderators={"tv": ["age"]})'
+    >>> moderation({"tv": ["age"]}, "p = 0.001")[-57:]
+    '(p = 0.001); pass moderators={"tv": ["age"]} to the model'
     """
     effects = "; ".join(f"that of {k} on {in_words(own)}" for k, own in moderators.items())
     pairs = ",".join(f"{k}:{name}" for k, own in moderators.items() for name in own)
     remedy = option(
-        f"fit models.additive(moderators={json.dumps(moderators)})",
+        f"pass moderators={json.dumps(moderators)} to the model",
         command=f"to let them, fit with --moderators {shlex.quote(pairs)}",
     )
-    return f"effects depend on covariates: {effects} ({p}): {remedy}"
+    return f"effects depend on covariates: {effects} ({p}); {remedy}"
 
 
 def smallest_p(tests: Sequence[FailedTest]) -> str:

@@ -112,7 +112,7 @@ def check_of(table: pd.DataFrame, **moderators: list[str]) -> bi.Check:
 
 def test_moderator_that_the_model_lacks_is_named_with_the_remedy() -> None:
     result = check_of(rows(slope=0.7))
-    assert 'models.additive(moderators={"b": ["age"]})' in str(result)
+    assert 'pass moderators={"b": ["age"]} to the model' in str(result)
     assert json.loads(result.to_json())["moderators"] == {"b": ["age"]}
 
 
