@@ -153,7 +153,7 @@ def fit(tmp_path_factory):
     ("arguments", "decision", "of_command_line", "of_python"),
     [
         (["--budget", "5"], {"budget": 5}, "write --cost ACTION=1", "write cost={action"),
-        (["--bounds", "dose=8..9"], {"bounds": {"dose": (8, 9)}},
+        (["--bounds", "TV spend=800..900"], {"bounds": {"TV spend": (800, 900)}},
          "--beyond-support of the command", "beyond_support=True"),
     ],
 )  # fmt: skip
