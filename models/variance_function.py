@@ -34,6 +34,8 @@ KNOT_VALUE_SD, CHANGE_SD = 2.0, 1.0
 LARGEST_CHANGE, LEAST_CURVATURE, TOLERANCE, MAX_ITERATIONS, MAX_HALVINGS = 2.0, 1e-3, 1e-3, 100, 20
 # P value below which the noise of groups differs.
 GROUPS_LEVEL = 1e-4
+# Smallest square, relative to their mean, of which the logarithm is taken.
+SMALLEST_SQUARE = 1e-6
 # A sparse matrix (n, H): the name is not evaluated, since its import takes long.
 type Features = scipy.sparse.csr_array
 
@@ -229,9 +231,9 @@ def variances_of_groups(codes: NDArray[np.int_], squares: Array, count: int) -> 
 
     Notes
     -----
-    Logarithms of the groups' mean squares are shrunken to their mean, as normal with the variance
-    between groups of DerSimonian and Laird (Controlled Clinical Trials 1986). Their own variance is
-    that of the squares, which heavy tails increase, so that a few outliers are no evidence.
+    Means of the squares' logarithms show whether groups differ: their variance is known well also
+    for heavy tails and few rows. Logarithms of the mean squares are then shrunken to their mean,
+    with the variance between groups of DerSimonian and Laird (Controlled Clinical Trials 1986).
 
     Examples
     --------
@@ -242,15 +244,18 @@ def variances_of_groups(codes: NDArray[np.int_], squares: Array, count: int) -> 
     rows = np.bincount(codes, minlength=count)
     means = np.bincount(codes, squares, count) / np.maximum(rows, 1)
     present = means > 0
-    ratio = squares[present[codes]] / means[codes[present[codes]]]
-    precision, logs = rows[present] / np.mean((ratio - 1) ** 2), np.log(means[present])
-    centre = np.average(logs, weights=precision)
-    spread, free = float(precision @ (logs - centre) ** 2), len(logs) - 1
-    if chdtrc(free, spread) > GROUPS_LEVEL:
+    logs = np.log(np.maximum(squares, SMALLEST_SQUARE * squares.mean()))
+    own = np.bincount(codes, logs, count) / np.maximum(rows, 1)
+    within, free = np.square(logs - own[codes]).sum(), int(present.sum()) - 1
+    precision = rows[present] * max(len(logs) - free - 1, 1) / max(within, SMALLEST_SQUARE)
+    excess = own[present] - np.average(own[present], weights=precision)
+    spread = float(precision @ excess**2)
+    if not (free and chdtrc(free, spread) < GROUPS_LEVEL):
         return None
     between = (spread - free) / (precision.sum() - precision @ precision / precision.sum())
-    out = np.ones(count + 1)
-    out[:-1][present] = np.exp(between * precision / (between * precision + 1) * (logs - centre))
+    out, logs = np.ones(count + 1), np.log(means[present])
+    shrunk = between * precision / (between * precision + 1)
+    out[:-1][present] = np.exp(shrunk * (logs - np.average(logs, weights=precision)))
     out[:-1] /= np.average(out[:-1], weights=rows)
     return out
 

@@ -6,6 +6,7 @@ from bayes_intgen.models.variance_function import (
     KNOTS,
     drawn_deviations,
     estimate_variance_function,
+    variances_of_groups,
 )
 
 
@@ -70,3 +71,17 @@ def test_spread_of_variance_draws_matches_their_error() -> None:
         ratios.append((draws.mean(axis=0) - centre) / draws.std(axis=0))
     # 120 ratios, three at a time correlated: their root mean square is 1 to within 0.15 or so.
     assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.35
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(3, 50), (20, 50), (40, 24)])
+def test_equal_noise_of_groups_is_no_evidence_whatever_its_tails(rows: int, groups: int) -> None:
+    rng, codes = np.random.default_rng(0), np.repeat(np.arange(groups), rows)
+    for draw in (
+        rng.standard_normal,
+        lambda n: rng.standard_t(4, n),
+        lambda n: rng.exponential(size=n) - 1,
+    ):
+        noise = [draw(len(codes)) ** 2 for _ in range(10)]
+        assert all(variances_of_groups(codes, own, groups) is None for own in noise)
+    # Negative control.
+    assert variances_of_groups(codes, noise[0] * np.exp(codes % 2 * 4), groups) is not None
