@@ -115,7 +115,8 @@ def stage(
         with tqdm(desc=label, total=total, **own) as bar:
             yield bar.update
     elif show and logged:
-        print(label, "... ", end="", file=sys.stderr, flush=True)
+        # One write, which a message of another thread cannot split.
+        print(f"{label} ... ", end="", file=sys.stderr, flush=True)
         began, end = time.monotonic(), "stopped"
         try:
             yield _nowhere
