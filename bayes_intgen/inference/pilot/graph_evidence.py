@@ -257,16 +257,18 @@ def log_bayes_factor(
     response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(free)
     regressors = regressors * root
     regressors = regressors - span @ (span.T @ regressors)
-    each = (regressors[:, :, None] * response[:, None, :]).reshape(len(response), -1)
-    score = each.sum(axis=0)
+    score = (regressors.T @ response).ravel()
+    # Rows come last: products of long rows are faster than those of many short ones.
+    each = np.ascontiguousarray(regressors.T)[:, None] * np.ascontiguousarray(response.T)
+    each = each.reshape(len(score), -1)
     if unit is not None:
-        _, each = sums_by_unit(each, unit)
+        each = sums_by_unit(each.T, unit)[1].T
     else:
         # The sum of squares over equal rows, and of products of those that are dependent.
-        share = 1.0 if series is None else independent_share(series, each - each.mean(axis=0))
-        each = each / np.sqrt(numbers * share)[:, None]
+        share = 1.0 if series is None else independent_share(series, (each.T - each.mean(axis=1)))
+        each /= np.sqrt(numbers * share)
     # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
-    values, vectors = np.linalg.eigh(each.T @ each * (total / free))
+    values, vectors = np.linalg.eigh(each @ each.T * (total / free))
     present = values > MIN_REGRESSOR**2 * values[-1]
     whitening = vectors[:, present] / np.sqrt(values[present])
     information = np.kron(regressors.T @ regressors, np.eye(response.shape[1]))
