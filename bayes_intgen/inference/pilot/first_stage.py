@@ -51,12 +51,10 @@ from bayes_intgen.models.adjustment import (
 from bayes_intgen.models.mechanisms.mechanism import Component, LogNormal
 from bayes_intgen.models.terms import ALWAYS, Decomposition, Term, Where
 
-# Rows per function of causes.
-ROWS_PER_FUNCTION = 10
+# Rows per function of causes, whose regressions are penalised.
+ROWS_PER_FUNCTION = 3
 # Step of the derivative of a contribution, in spreads of the action.
 RATE_STEP = 0.05
-
-
 # Maximum number of candidate columns of unlikely parents, finer functions included: those of 13
 # actions.
 MAX_UNLIKELY = 20_000
@@ -189,7 +187,7 @@ def _causes(
     parents: list[int],
 ) -> Causes | None:
     """Functions of the likely observed causes of an action; None without causes or enough rows."""
-    bases = {j: functions_of_action(data.actions[:, [j]], terms, j)[0] for j in parents}
+    bases = {j: functions_of_action(data.actions[:, [j]], numbers, terms, j)[0] for j in parents}
     singles: list[Functions] = [(basis, (j,)) for j, basis in bases.items()]
     products: list[Functions] = [
         (TensorProductBasis((bases[i], bases[j]), PRODUCT_ORDER), (i, j))
@@ -203,7 +201,9 @@ def _causes(
     if observed:
         others = _relevant(data, terms, observed, numbers, k, singles, some)
     number = numbers[rows].sum()
-    for functions in ([*singles, *products, *others], [*singles, *others], singles):
+    # Those with the least evidence are the last.
+    fewer = ([*singles, *others[:count]] for count in range(len(others), -1, -1))
+    for functions in ([*singles, *products, *others], *fewer):
         count = sum(basis.size for basis, _ in functions)
         if functions and number >= ROWS_PER_FUNCTION * (1 + count):
             inputs = (k, *dict.fromkeys(i for _, own in functions for i in own))
@@ -255,7 +255,7 @@ def _relevant(
     if not len(rows) or np.ptp(data.actions[rows, k]) == 0:
         return []
     evaluation, own = Evaluation(data.inputs[rows]), data.actions[np.ix_(rows, [k])]
-    features = functions_of_action(own, terms, k)[1].matrix(own)
+    features = functions_of_action(own, numbers[rows], terms, k)[1].matrix(own)
     masks, regime = masks_of(data.intervened[rows])
     causes = [np.eye(len(masks))[regime], *(evaluation(*parent).T for parent in parents)]
     unit = None if data.fine_group is None else data.fine_group[rows]

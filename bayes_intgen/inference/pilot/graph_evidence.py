@@ -13,8 +13,9 @@ causes explain. Without dependence the score S = sum_i x_i t_i is normal with me
 covariance V = sum_i x_i x_i' t_i t_i'. With it the covariance is V + s^2 J J', with the information
 J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
 of the action that depends on x, and bounds the influence of single rows. If these have a time, it
-grows as their products resemble those of the next rows. The t are a few smooth
-functions, which show the mean and the spread of the action.
+grows as their products resemble those of the next rows. The t are a few smooth functions, which
+show the mean and the spread of the action. Their leading components, beside all of them, are a
+second alternative with the same weight: a line in few rows.
 """
 
 from collections.abc import Sequence
@@ -82,9 +83,8 @@ def with_parents(data: Observations, model: Model, terms: Decomposition) -> Deco
 def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
     """Log Bayes factors of j as a parent of k, entries ``[k, j]``; zero where no rows decide."""
     count = len(data.names)
-    bases = [functions_of_action(data.actions[:, [k]], terms, k) for k in range(count)]
-    numbers = numbers_of_rows(data)
-    causes = range(count)
+    numbers, causes = numbers_of_rows(data), range(count)
+    bases = [functions_of_action(data.actions[:, [k]], numbers, terms, k) for k in causes]
     experiments = [*in_threads(lambda j: _Experiment(data, terms, bases, numbers, j), causes)]
 
     def alone(j: int) -> list[float]:
@@ -190,18 +190,24 @@ def feature_basis(mechanism: Mechanism, basis: Basis, actions: Array) -> Basis:
     return KarhunenLoeveBasis.of(actions, basis, np.ones(basis.size), count)
 
 
-def functions_of_action(actions: Array, terms: Decomposition, k: int) -> tuple[Basis, Basis]:
+def functions_of_action(
+    actions: Array, numbers: Array, terms: Decomposition, k: int
+) -> tuple[Basis, Basis]:
     """Functions of an action as a regressor and as a response, whatever its prior in the model.
 
     Parameters
     ----------
     actions : ndarray, shape (n, 1)
+    numbers : ndarray, shape (n,)
+        Number of equal rows that each row stands for.
     terms : Decomposition
         Its coordinates and levels are used.
     k : int
         Position of the action.
     """
-    levels, rows = terms.categories[k], actions[some_rows(np.arange(len(actions)), BASIS_ROWS)]
+    each = np.ceil(numbers * min(1.0, BASIS_ROWS / numbers.sum())).astype(int)
+    rows = actions[some_rows(np.arange(len(actions)).repeat(each), BASIS_ROWS)]
+    levels = terms.categories[k]
     mechanism = GP() if levels is None else Levels(levels.ordered)
     if levels is not None:
         rows = np.concatenate([rows, np.unique(actions)[:, None]])
@@ -245,8 +251,10 @@ def log_bayes_factor(
     series : Observations, optional
         These rows if they follow each other, and are no units.
     """
-    total, free = numbers.sum(), numbers.sum() - span.shape[1]
-    if free < ROWS_PER_REGRESSOR * regressors.shape[1]:
+    free = numbers.sum() - span.shape[1]
+    is_enough = free >= ROWS_PER_REGRESSOR * regressors.shape[1]
+    # Few independent rows in time would often show a line.
+    if free < ROWS_PER_REGRESSOR or not (is_enough or series is None):
         return 0.0
     root = np.sqrt(numbers)[:, None]
     features = (features - np.average(features, axis=0, weights=numbers)) * root
@@ -254,9 +262,36 @@ def log_bayes_factor(
     left = (remainder**2).sum(axis=0) > MIN_RESPONSE**2 * (features**2).sum(axis=0)
     if not left.any():
         return 0.0
-    response = orthonormal_basis(remainder[:, left], MIN_RESPONSE) * np.sqrt(free)
     regressors = regressors * root
-    regressors = regressors - span @ (span.T @ regressors)
+    every = regressors - span @ (span.T @ regressors), remainder[:, left]
+    # A mixture: all functions dilute what few rows show, and a line misses much of a curve.
+    kinds = [every] if is_enough else []
+    if series is None:
+        kinds.append((_leading(every[0]), _leading(every[1])))
+    evidence = [
+        _evidence(x, orthonormal_basis(t, MIN_RESPONSE) * np.sqrt(free), numbers, unit, series)
+        for x, t in kinds
+    ]
+    return float(np.logaddexp.reduce(evidence) - np.log(len(kinds)))
+
+
+def _leading(functions: Array) -> Array:
+    """Leading principal component of functions over rows, shape (n, 1)."""
+    return np.asarray(functions @ np.linalg.eigh(functions.T @ functions)[1][:, -1:])
+
+
+def _evidence(
+    regressors: Array,
+    response: Array,
+    numbers: Array,
+    unit: NDArray[np.int_] | None,
+    series: Observations | None,
+) -> float:
+    """Log Bayes factor of the dependence of residuals, as in :func:`log_bayes_factor`.
+
+    ``regressors`` and ``response``, whose columns are orthogonal, lack the span of other causes.
+    """
+    total, free = numbers.sum(), float(response[:, 0] @ response[:, 0])
     score = (regressors.T @ response).ravel()
     # Rows come last: products of long rows are faster than those of many short ones.
     each = np.ascontiguousarray(regressors.T)[:, None] * np.ascontiguousarray(response.T)

@@ -149,7 +149,8 @@ def test_a_tail_far_beyond_all_other_values_is_fitted() -> None:
     actions = np.exp(4 * normal)
     outcome = (actions / actions.std(axis=0) + 0.5 * hidden).sum(axis=1)
     outcome += 0.5 * rng.normal(size=len(hidden))
-    posterior = fitted(bi.RegimeData.from_arrays(actions, outcome, which))
+    model = bi.models.additive(graph={})
+    posterior = fitted(bi.RegimeData.from_arrays(actions, outcome, which), model)
     assert 0.5 < posterior.tree["posterior"]["noise_sd"].mean() < outcome.std()
 
 

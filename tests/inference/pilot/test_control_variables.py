@@ -65,6 +65,18 @@ def test_regions_that_move_all_actions_leave_little_error(kind: str, most: float
     assert np.mean(inside) > 0.7
 
 
+@pytest.mark.parametrize(("rows", "action", "cause"), [(20, "tv", "x"), (60, "radio", "region")])
+def test_few_rows_keep_the_causes_with_the_most_evidence(rows, action, cause) -> None:
+    frame, _ = panel(0, rows=rows)
+    noise = np.random.default_rng(1).normal(size=len(frame))
+    x = frame["tv"].where(frame["regime"] != "tv", 0.0) + 0.3 * noise
+    columns = {"covariates": ["x"], "groups": ["region"]}
+    fit = fitted(bi.RegimeData.from_frame(frame.assign(x=x), NAMES, "y", "regime", **columns))
+    every = [own for own in fit.terms.terms if isinstance(own.component.basis, ControlBasis)]
+    inputs = {i for own in every if own.action == NAMES.index(action) for i in own.inputs}
+    assert {[*NAMES, "x", "region"][i] for i in inputs} == {action, cause}
+
+
 def two_years(seed: int) -> tuple[bi.RegimeData, NDArray[np.float64]]:
     """Numbered weeks with a yearly season in actions and outcome, and the slopes of the actions."""
     rng = np.random.default_rng(seed)
