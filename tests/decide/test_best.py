@@ -293,7 +293,7 @@ def test_plans_of_products_that_differ_between_units_need_a_unit() -> None:
     with pytest.raises(bi.ModelError, match="give a value for each"):
         fit.best(bi.Decision())
     given = {"age": 40, "season": "winter", "region": "region 1"}
-    value = fit.given(given).best(bi.Decision(), beyond_support=True).value
+    value = fit.given(given).best(bi.Decision(), "mean", beyond_support=True).value
     assert value > 0
 
 
