@@ -14,8 +14,8 @@ covariance V = sum_i x_i x_i' t_i t_i'. With it the covariance is V + s^2 J J', 
 J = sum_i x_i x_i' and a scale s of the coefficients that is integrated out. V allows for a spread
 of the action that depends on x, and bounds the influence of single rows. If these have a time, it
 grows as their products resemble those of the next rows. The t are a few smooth functions, which
-show the mean and the spread of the action. Their leading components, beside all of them, are a
-second alternative with the same weight: a line in few rows.
+show the mean and the spread of the action. For edges, the leading components of x and t are a
+second alternative: a line, which few rows show.
 """
 
 from collections.abc import Sequence
@@ -136,7 +136,8 @@ class _Experiment:
         unit = None if self.unit is None else self.unit[rows]
         regressors, features = self.functions[self.j][rows], self.features[k][rows]
         series = None if self.data.time is None else self.data.take(self.rows[rows])
-        return log_bayes_factor(regressors, features, span, self.numbers[rows], unit, series)
+        numbers = self.numbers[rows]
+        return log_bayes_factor(regressors, features, span, numbers, unit, series, with_line=True)
 
     def _span_of_causes(self, rows: NDArray[np.intp], others: list[int]) -> Array:
         """Span of functions of observed causes and other actions, and indicators of the regimes.
@@ -234,8 +235,12 @@ def log_bayes_factor(
     numbers: Array,
     unit: NDArray[np.int_] | None,
     series: Observations | None = None,
+    *,
+    with_line: bool = False,
 ) -> float:
     """Log Bayes factor of the dependence of an action on regressors; zero with too few rows.
+
+    Rows that are too few for all regressors may show a line, unless they follow each other.
 
     Parameters
     ----------
@@ -250,6 +255,8 @@ def log_bayes_factor(
         Unit of each row; rows of a unit may be dependent.
     series : Observations, optional
         These rows if they follow each other, and are no units.
+    with_line : bool
+        Whether a line is an alternative, with the same weight, where rows are enough, too.
     """
     free = numbers.sum() - span.shape[1]
     is_enough = free >= ROWS_PER_REGRESSOR * regressors.shape[1]
@@ -264,9 +271,9 @@ def log_bayes_factor(
         return 0.0
     regressors = regressors * root
     every = regressors - span @ (span.T @ regressors), remainder[:, left]
-    # A mixture: all functions dilute what few rows show, and a line misses much of a curve.
+    # All functions dilute what few rows show, and a line misses much of a curve.
     kinds = [every] if is_enough else []
-    if series is None:
+    if series is None and (with_line or not is_enough):
         kinds.append((_leading(every[0]), _leading(every[1])))
     evidence = [
         _evidence(x, orthonormal_basis(t, MIN_RESPONSE) * np.sqrt(free), numbers, unit, series)
