@@ -296,7 +296,8 @@ def _evidence(
 ) -> float:
     """Log Bayes factor of the dependence of residuals, as in :func:`log_bayes_factor`.
 
-    ``regressors`` and ``response``, whose columns are orthogonal, lack the span of other causes.
+    ``regressors`` and ``response`` lack the span of other causes. The columns of ``response`` are
+    orthogonal, and their squared lengths the degrees of freedom.
     """
     total, free = numbers.sum(), float(response[:, 0] @ response[:, 0])
     score = (regressors.T @ response).ravel()
@@ -307,7 +308,7 @@ def _evidence(
         each = sums_by_unit(each.T, unit)[1].T
     else:
         # The sum of squares over equal rows, and of products of those that are dependent.
-        share = 1.0 if series is None else independent_share(series, (each.T - each.mean(axis=1)))
+        share = 1.0 if series is None else independent_share(series, each.T - each.mean(axis=1))
         each /= np.sqrt(numbers * share)
     # Squared residuals are smaller than noise (HC1: MacKinnon and White 1985).
     values, vectors = np.linalg.eigh(each @ each.T * (total / free))
