@@ -63,6 +63,8 @@ autosummary_generate = False
 numpydoc_show_class_members = False
 # Names in docstrings lead somewhere.
 nitpicky = True
+# Publishers, to which these lead, answer browsers alone.
+linkcheck_ignore = [r"https://doi\.org/"]
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
