@@ -251,7 +251,7 @@ def advice_on_group_means(data: Observations) -> Iterator[str]:
     []
     """
     unit, columns = data.fine_group, data.columns
-    actions = [] if unit is None else varying_actions(data)
+    actions = [] if unit is None else varying_actions(data, unit)
     if unit is None or not actions:
         return
     grouping = columns.every[columns.fine_grouping or 0]

@@ -19,7 +19,7 @@ All regressions contain functions of covariates and indicators of groups, since 
 be shared. Very many groups are removed by subtracting the mean of each from every column (the
 within transformation), so that rows of one group are compared. Rows of such a group may be
 dependent: their contributions to a score are summed, and the bootstrap draws a sign per group
-(Cameron, Gelbach and Miller 2008).
+(Cameron, Gelbach and Miller 2008). Where no action varies in a group, one row of each is tested.
 
 An experiment on j changes no law of another action. If j may move k, a_k has the same mean in do(j)
 as where neither was set, given a_j and a_S (the *shift* of k in do(j) is zero). If k may move j, it
@@ -109,13 +109,14 @@ def action_tests(
     >>> [result.of.kind for result in results], results[0].p > 0.05
     (['shared cause', 'shift', 'shift'], True)
     """
+    data = _one_row_per_unit(data)
     actions = _Actions(data, model)
     positions = range(len(data.names))
     scores = actions.scores()
     samples = wild_bootstrap(
         [score.rows for score in scores.values()],
         # Scores of patients are sums over their rows.
-        blocks_of_rows(data) if data.fine_group is None else np.arange(len(data)),
+        blocks_of_rows(data) if actions.unit is None else np.arange(len(data)),
         generator(seed, "check", 2),
     )
     sampled = dict(zip(scores, zip(scores.values(), samples, strict=True), strict=True))
@@ -217,7 +218,8 @@ class _Actions:
         self.data = data
         # Positions of the units of a grouping that is too fine for an indicator each.
         group = data.fine_group
-        self.unit = None if group is None else np.unique(group, return_inverse=True)[1]
+        has_units = group is not None and len(np.unique(group)) < len(data)
+        self.unit = np.unique(group, return_inverse=True)[1] if has_units else None
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))
@@ -283,7 +285,7 @@ class _Actions:
 
     def obstacle(self, j: int, k: int) -> str:
         """Why the rows have no scores of a pair."""
-        fine = self.data.columns.fine_grouping
+        fine = None if self.unit is None else self.data.columns.fine_grouping
         if (j, k) not in self.regimes and (k, j) not in self.regimes:
             return "a test of two actions needs rows with neither set and rows with one of them set"
         if fine is not None:
@@ -365,6 +367,21 @@ class _Actions:
             shift,
             abs(slope) / sd if sd else 0.0,
         )
+
+
+def _one_row_per_unit(data: Observations) -> Observations:
+    """Rows, or the first of each unit of a fine grouping in which actions hardly vary.
+
+    The others repeat it, and within the unit there is nothing to compare.
+    """
+    if data.fine_group is None:
+        return data
+    _, first, unit = np.unique(data.fine_group, return_index=True, return_inverse=True)
+    columns = np.column_stack([data.actions, data.intervened])
+    columns = columns - columns.mean(axis=0)
+    left = (_within(columns, unit) ** 2).sum(axis=0)
+    hardly_vary = (left <= MIN_FEATURE**2 * (columns**2).sum(axis=0)).all()
+    return data.take(np.sort(first)) if hardly_vary else data
 
 
 def _within(columns: Array, unit: NDArray[np.intp] | None) -> Array:

@@ -28,10 +28,12 @@ def with_group_means[Own: Observations](data: Own) -> Own:
             "no grouping has more than 64 groups; the indicators of fewer groups are among the "
             "causes of actions already"
         )
-    actions = varying_actions(data)
-    grouping = columns.every[columns.fine_grouping or 0]
+    actions, grouping = varying_actions(data, unit), columns.every[columns.fine_grouping or 0]
     if not actions:
-        raise DataError("no action has numbers or ordered levels that vary where it was not set")
+        raise DataError(
+            f"no action has numbers or ordered levels that vary in a group of {grouping!r} where "
+            "it was not set, so that means are the actions themselves"
+        )
     names = tuple(mean_name(data.names[k], grouping) for k in actions)
     repeated = set(names) & {*data.names, *columns.every}
     if repeated:
@@ -55,14 +57,19 @@ def mean_name(action: str, grouping: str) -> str:
     return f"mean {action} of {grouping}"
 
 
-def varying_actions(data: Observations) -> list[int]:
-    """Positions of the actions of numbers or ordered levels that vary where they were not set."""
-    return [
-        k
-        for k, own in enumerate(data.categories)
-        if (own is None or own.ordered or len(own.labels) == 2)
-        and len(np.unique(data.actions[~data.intervened[:, k], k])) > 1
-    ]
+def varying_actions(data: Observations, unit: NDArray[np.int_]) -> list[int]:
+    """Positions of the actions of numbers or ordered levels that vary in groups, where not set.
+
+    The mean of an action that never does is the action itself.
+    """
+
+    def varies(k: int) -> bool:
+        free = ~data.intervened[:, k]
+        values = np.unique(np.stack([unit[free], data.actions[free, k]]), axis=1)
+        return values.shape[1] > len(np.unique(unit[free]))
+
+    ordered = (own is None or own.ordered or len(own.labels) == 2 for own in data.categories)
+    return [k for k, is_ordered in enumerate(ordered) if is_ordered and varies(k)]
 
 
 class GroupMoments:

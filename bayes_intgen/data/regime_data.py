@@ -248,7 +248,7 @@ class RegimeData(Observations):
         -------
         RegimeData
             With a covariate ``mean ACTION of GROUPING`` for each action of numbers or ordered
-            levels that varies where it was not set, in the action's coordinate.
+            levels that varies in a group where it was not set, in the action's coordinate.
 
         Raises
         ------
@@ -259,8 +259,8 @@ class RegimeData(Observations):
         Examples
         --------
         >>> import pandas as pd
-        >>> frame = pd.DataFrame({"x": range(200), "y": range(200), "regime": [None, "x"] * 100})
-        >>> frame["patient"] = [f"p{i // 2}" for i in range(200)]
+        >>> frame = pd.DataFrame({"x": range(400), "y": range(400), "regime": [None, "x"] * 200})
+        >>> frame["patient"] = [f"p{i // 4}" for i in range(400)]
         >>> rows = RegimeData.from_frame(frame, ["x"], "y", "regime", groups=["patient"])
         >>> rows.with_group_means().columns.names
         ('mean x of patient',)

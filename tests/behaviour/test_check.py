@@ -17,16 +17,16 @@ PATIENTS, VISITS = 70, 4
 
 
 def trials(
-    seed: int, shared: float = 0.0, edge: float = 0.5, dose_of: str = "visit"
+    seed: int, shared: float = 0.0, edge: float = 0.5, dose_of: str = "visit", pull: float = 1.5
 ) -> bi.RegimeData:
     """Three trials with repeated visits of patients, who differ in their usual doses and outcomes.
 
-    Patients are an observed cause of both doses, and the drug moves the dose by ``edge``;
-    ``shared`` correlates the hidden causes. Doses differ by visit or by patient.
+    Patients are an observed cause of both doses, with ``pull``, and the drug moves the dose by
+    ``edge``; ``shared`` correlates the hidden causes. Doses differ by visit or by patient.
     """
     rng = np.random.default_rng(seed)
     shape = (3, PATIENTS, VISITS if dose_of == "visit" else 1)
-    usual, cause = 1.5 * rng.normal(size=(*shape[:2], 1)), rng.normal(size=(2, *shape))
+    usual, cause = pull * rng.normal(size=(*shape[:2], 1)), rng.normal(size=(2, *shape))
     cause[1] = shared * cause[0] + np.sqrt(1 - shared**2) * cause[1]
     first = usual + cause[0] + 0.5 * rng.normal(size=shape)
     first[1] = rng.normal(size=shape[1:])
@@ -73,9 +73,25 @@ def test_a_covariate_that_moves_both_actions_is_no_hidden_cause() -> None:
         assert checked(data).state == "no sign of a violation"
 
 
+def test_patients_who_keep_their_doses_are_compared_with_each_other() -> None:
+    sound = [trials(seed, dose_of="patient", pull=0.0) for seed in range(4)]
+    assert [checked(data).state for data in sound] == ["no sign of a violation"] * 4
+    # Only patients tell that they are a cause of both doses, and their means are the doses.
+    data = trials(0, dose_of="patient")
+    assert checked(data).likeliest == "hidden cause shared by drug and dose"
+    with pytest.raises(bi.DataError, match="vary in a group of 'patient'"):
+        data.with_group_means()
+
+
 @pytest.mark.filterwarnings("ignore:groups of 'patient' differ:bayes_intgen.DataWarning")
 def test_nothing_to_test_is_no_good_sign_nor_does_the_report_reassure(tmp_path) -> None:
-    data = trials(0, dose_of="patient")
+    data = trials(0)
+    # The drug, unlike the dose, does not differ by visit.
+    usual = np.repeat(data.actions[::VISITS, :1], VISITS, axis=0)
+    data = bi.RegimeData.from_arrays(
+        np.hstack([usual, data.actions[:, 1:]]), data.outcome, data.intervened, data.names,
+        groups={"patient": np.repeat(np.arange(3 * PATIENTS), VISITS)},
+    )  # fmt: skip
     check = checked(data)
     reason = "actions are compared within each patient, where they hardly vary"
     assert (check.state, check.violated) == ("could not be tested", None)
