@@ -60,7 +60,10 @@ def effects_in_text(table: "xr.Dataset") -> str:
             "over the actions; P(1) is clipped."
         )
     if not all_supported:
-        said.append("* no rows near this point identify its effect: the answer rests on the prior")
+        said.append(
+            "* no rows near this point identify its effect: the answer interpolates or rests on "
+            "the prior"
+        )
     return "\n".join([*lines, *(line for note in said for line in ("", wrapped(note)))])
 
 
@@ -274,6 +277,6 @@ def _footnotes(table: "xr.Dataset", dim: str) -> list[str]:
     lines = [f"{label}: {origin}" for label, origin in origins if origin not in usual]
     notes = ["", "Other actions in planned rows:", *lines] if lines else []
     if table.attrs.get("beyond_support"):
-        text = "Plans that no rows support are considered: their values rest on the prior."
+        text = "Plans that no rows support are considered: their values interpolate or extrapolate."
         notes += ["", text]
     return notes

@@ -37,6 +37,7 @@ from bayes_intgen.text.formats import (
     frame_along,
     shorter_number,
 )
+from bayes_intgen.text.messages import first_few, option
 
 # Change of the budget for its shadow price, relative to the budget or to the range of costs.
 BUDGET_STEP = 0.01
@@ -93,7 +94,8 @@ class Plan:
     supported : bool
         Whether rows near the plan identify its joint effect.
     remarks : tuple of str
-        Where the budget does not pay for the baseline, or the plan may be no better.
+        Where the budget does not pay for the baseline, the plan may be no better, or values that
+        no rows support were left out.
     """
 
     point: dict[str, Label]
@@ -208,7 +210,7 @@ class Plan:
         elif self.profit is not None and self.cost is not None:
             yield f"costs {shorter_number(self.cost)}"
         if not self.supported:
-            yield "beyond the support of the rows: extrapolation"
+            yield "beyond the support of the rows: interpolation or extrapolation"
         if "rests_on" in self.effect.attrs:
             yield self.effect.attrs["rests_on"]
         if "population" in self.gain.attrs:
@@ -251,7 +253,14 @@ def choose(posterior: PosteriorDraws, search: Search) -> Plan:
 
 def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
     """Find the best plan; see :meth:`bayes_intgen.Posterior.best`."""
-    return with_price(posterior, search, choose(posterior, search))
+    plan = with_price(posterior, search, choose(posterior, search))
+    if not search.problem.gaps:
+        return plan
+    left_out = (
+        f"left out: values of {first_few(search.problem.gaps)} between those that rows support; "
+        f"{option('beyond_support', 'True')} considers them"
+    )
+    return replace(plan, remarks=(*plan.remarks, left_out))
 
 
 def with_price(posterior: PosteriorDraws, search: Search, plan: Plan) -> Plan:

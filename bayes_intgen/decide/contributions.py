@@ -100,5 +100,7 @@ def notes_on(table: xr.Dataset) -> list[str]:
     if "value" in table.attrs and table["next_cost"].notnull().any():
         notes.append("Per unit of cost: in the currency of the costs; the next unit pays above 1.")
     if not (table["supported"] & table["next_supported"]).all():
-        notes.append("* no rows near these values identify it: the answer rests on the prior")
+        notes.append(
+            "* no rows near these values identify it: it interpolates or rests on the prior"
+        )
     return notes

@@ -24,6 +24,8 @@ from bayes_intgen.text.messages import option, quoted, refuse_unknown_actions
 
 # Number of values of a continuous action among the candidates.
 N_VALUES = 101
+# Share of the values of an action in gaps of the support above which a plan says so.
+MIN_GAP = 0.1
 # Tolerance of costs against the budget, relative to it and to the costs of the cheapest plan.
 ROUNDING = 1e-9
 # Maximum number of rows near which plans are looked for.
@@ -49,6 +51,8 @@ class Problem:
         Fit whose rows must support a plan; None if plans beyond the support are allowed.
     value : float or None
         Worth of a unit of the effect, in the currency of the costs.
+    gaps : tuple of str
+        Names of actions of numbers with much that no rows support between their candidates.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class Problem:
     baseline: Array
     posterior: PosteriorDraws | None
     value: float | None = None
+    gaps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         least = self.least_cost
@@ -90,8 +95,14 @@ class Problem:
             _candidates(posterior, k, decision.bounds.get(name), categories[k], baseline[k])
             for k, name in enumerate(names)
         )
+        every, gaps = candidates, list[str]()
         if not beyond_support:
-            candidates = _supported(posterior, candidates, baseline)
+            candidates = _supported(posterior, every, baseline)
+            for name, own, some, levels in zip(names, every, candidates, categories, strict=True):
+                inside = own[(own > some.min(initial=np.inf)) & (own < some.max(initial=-np.inf))]
+                lost = np.setdiff1d(inside, some)
+                if levels is None and len(lost) > MIN_GAP * len(own):
+                    gaps.append(repr(name))
         costs = tuple(decision.cost.get(name, 0.0) for name in names)
         for k, cost in enumerate(costs):
             needed = candidates[k]
@@ -107,7 +118,8 @@ class Problem:
                 "the bounds and the support leave one plan only; widen the bounds of an action"
             )
         limits = None if beyond_support else posterior
-        return cls(categories, candidates, costs, decision.budget, baseline, limits, decision.value)
+        budget, value = decision.budget, decision.value
+        return cls(categories, candidates, costs, budget, baseline, limits, value, tuple(gaps))
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).

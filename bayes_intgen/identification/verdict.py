@@ -163,9 +163,9 @@ def words_of_verdict(
     ordered = sorted(reasons.items(), key=lambda item: -item[1][1])
     listed = [f"{reason} {first_few(own, 2)}".strip() for reason, (own, _) in ordered]
     subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
+    rest = "interpolate" if {*reasons} == {f"{BETWEEN}:"} else "rest on the prior"
     return (
-        f"{subject} not supported by the data, so answers rest on the prior "
-        f"({'; '.join(some_of(listed, 2))})"
+        f"{subject} not supported by the data, so answers {rest} ({'; '.join(some_of(listed, 2))})"
     )
 
 

@@ -15,6 +15,7 @@ import bayes_intgen as bi
 from bayes_intgen.posterior.draws import support_of
 
 from _posteriors import (
+    half_supported,
     made_up,
     made_up_in_a_band,
     made_up_over_the_range,
@@ -225,6 +226,10 @@ def test_plans_beyond_the_support_need_consent(posterior) -> None:
     outside = posterior.best(bi.Decision(bounds={"red": (20.0, 30.0)}), beyond_support=True)
     assert not outside.supported
     assert "extrapolation" in str(outside)
+    # Of spend, experiments set 3 and 14 only.
+    between = "left out: values of 'spend' between those that rows support"
+    assert between in str(half_supported().best(bi.Decision()))
+    assert between not in str(half_supported().best(bi.Decision(), beyond_support=True))
     with pytest.warns(bi.SupportWarning, match="red"):
         posterior.best(bi.Decision(baseline={"red": 40.0}))
 

@@ -99,7 +99,7 @@ def test_pale_stretches_say_why_they_are_not_supported() -> None:
     point = {"promo": "on", "channel": "a", "spend": 8.0}
     stretch, *_ = posterior.plot_joint_effect("promo", at={"spend": 8.0}).patches
     assert stretch.get_label() == "between tested levels"
-    with pytest.warns(bi.SupportWarning, match="between tested levels: 'spend' = 8"):
+    with pytest.warns(bi.SupportWarning, match="interpolate .between tested levels: 'spend' = 8"):
         posterior.joint_effect(point)
 
 
