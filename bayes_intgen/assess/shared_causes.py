@@ -218,8 +218,8 @@ class _Actions:
         self.data = data
         # Positions of the units of a grouping that is too fine for an indicator each.
         group = data.fine_group
-        has_units = group is not None and len(np.unique(group)) < len(data)
-        self.unit = np.unique(group, return_inverse=True)[1] if has_units else None
+        unit = None if group is None else np.unique(group, return_inverse=True)[1]
+        self.unit = None if unit is None or unit.max() + 1 == len(data) else unit
         self.rows = {m: np.flatnonzero((data.intervened == m).all(axis=1)) for m in data.regimes}
         fewest = min(map(len, self.rows.values()))
         size = int(np.clip(fewest // ROWS_PER_REGRESSOR, N_FEATURES, N_REGRESSORS))

@@ -421,7 +421,7 @@ def check(
     """Test the assumptions that the data can contradict.
 
     Exits with 3 if they are violated, or if nothing could be tested. The statement includes its
-    uncertainty and the violations that the data cannot reveal.
+    uncertainty and the violations that the data cannot reveal. At most 30,000 rows are used.
 
     Parameters
     ----------

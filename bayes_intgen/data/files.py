@@ -18,6 +18,7 @@ from bayes_intgen.data.cells import ANSWERS, Cells, Dates, Decimal, words_of_cel
 from bayes_intgen.data.tables import KINDS, as_table
 from bayes_intgen.data.text_files import Cleaned, cleaned_columns, read_text, text_parts
 from bayes_intgen.errors import PACKAGE, BayesIntgenError, DataError, DataWarning
+from bayes_intgen.text.messages import option
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
@@ -56,7 +57,8 @@ def kind_of(source: Path) -> str:
     if not source.exists():
         raise DataError(f"there is no file {source}")
     if source.is_dir():
-        raise DataError(f"{source} is a folder; name a file")
+        remedy = option("give the list of its files", command="name a file")
+        raise DataError(f"{source} is a folder; {remedy}")
     ending, before = source.suffix.lower(), Path(source.stem).suffix.lower()
     if ending == ".gz" and before in TEXT:
         ending = before

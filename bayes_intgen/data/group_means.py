@@ -66,7 +66,7 @@ def varying_actions(data: Observations, unit: NDArray[np.int_]) -> list[int]:
     def varies(k: int) -> bool:
         free = ~data.intervened[:, k]
         values = np.unique(np.stack([unit[free], data.actions[free, k]]), axis=1)
-        return values.shape[1] > len(np.unique(unit[free]))
+        return bool(values.shape[1] > len(np.unique(unit[free])))
 
     ordered = (own is None or own.ordered or len(own.labels) == 2 for own in data.categories)
     return [k for k, is_ordered in enumerate(ordered) if is_ordered and varies(k)]

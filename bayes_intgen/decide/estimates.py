@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_intgen._arguments import items, one_of, probability
+from bayes_intgen._arguments import items, probability
 from bayes_intgen._typing import Array
 from bayes_intgen.data.covariates import group_label
 from bayes_intgen.data.queries import checked_points, is_list_of_dicts, is_sequence, named_points
@@ -77,7 +77,9 @@ class NewRows(NamedTuple):
         if newdata is None:
             frame = usual
         elif isinstance(newdata, str):
-            one_of(newdata, "newdata", ("mean", "median"), PointsError)
+            if newdata not in ("mean", "median"):
+                every = "a table, points, 'mean' or 'median'"
+                raise PointsError(f"newdata must be {every}, not {newdata!r}")
             frame = named(typical_point(posterior, of_means=newdata == "mean")[None])
         elif (table := as_table(newdata)) is not None:
             frame = pd.DataFrame({own.name: own.to_list() for own in table.iter_columns()})
@@ -203,7 +205,8 @@ class Estimates:
             # Nearly all is not all.
             table["supported"] = [f"{np.floor(100 * own + 1e-9):.0f}%" for own in share]
         rows = table.to_numpy().tolist()
-        lines = [f"{self.draws.name} of {self.draws.attrs['outcome']}", ""]
+        outcome, intervened = (self.draws.attrs[name] for name in ("outcome", "intervened"))
+        lines = [f"{self.draws.name} of {outcome} given do({intervened})", ""]
         lines.append(align_columns([*map(str, table)], rows[:MAX_SHOWN]))
         if len(rows) > MAX_SHOWN:
             lines.append(f"and {len(rows) - MAX_SHOWN:,} more; see to_dataframe()")
