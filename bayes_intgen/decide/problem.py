@@ -95,14 +95,15 @@ class Problem:
             _candidates(posterior, k, decision.bounds.get(name), categories[k], baseline[k])
             for k, name in enumerate(names)
         )
-        every, gaps = candidates, list[str]()
+        gaps: tuple[str, ...] = ()
         if not beyond_support:
-            candidates = _supported(posterior, every, baseline)
-            for name, own, some, levels in zip(names, every, candidates, categories, strict=True):
-                inside = own[(own > some.min(initial=np.inf)) & (own < some.max(initial=-np.inf))]
-                lost = np.setdiff1d(inside, some)
-                if levels is None and len(lost) > MIN_GAP * len(own):
-                    gaps.append(repr(name))
+            every, candidates = candidates, _supported(posterior, candidates, baseline)
+            columns = zip(names, categories, every, candidates, strict=True)
+            gaps = tuple(
+                repr(name)
+                for name, levels, own, supported in columns
+                if levels is None and _share_between(own, supported) > MIN_GAP
+            )
         costs = tuple(decision.cost.get(name, 0.0) for name in names)
         for k, cost in enumerate(costs):
             needed = candidates[k]
@@ -119,7 +120,7 @@ class Problem:
             )
         limits = None if beyond_support else posterior
         budget, value = decision.budget, decision.value
-        return cls(categories, candidates, costs, budget, baseline, limits, value, tuple(gaps))
+        return cls(categories, candidates, costs, budget, baseline, limits, value, gaps)
 
     def cost_of_options(self, values: Array, actions: Sequence[int]) -> Array:
         """Cost of values, shape (M, number of actions), of some actions, shape (M,).
@@ -249,6 +250,13 @@ def _supported(
     verdict = support_of(posterior).verdict(points, every, nearby=False)
     alone = np.split(verdict.close & verdict.separated, np.cumsum([*map(len, candidates)]))
     return tuple(own[alone[k][:, k]] for k, own in enumerate(candidates))
+
+
+def _share_between(values: Array, supported: Array) -> float:
+    """Share of ascending values that lie between supported ones, and are not among them."""
+    lost = np.setdiff1d(values, supported)
+    is_between = (lost > supported.min(initial=np.inf)) & (lost < supported.max(initial=-np.inf))
+    return float(is_between.sum() / len(values))
 
 
 def wider_search() -> str:

@@ -228,6 +228,14 @@ def group_means() -> Case:
     return replace(case, data=data, frame=case.frame.assign(**means))
 
 
+def visits() -> Case:
+    """Two visits of each of many patients, who keep their doses."""
+    world = World(TWO)
+    frame = pd.concat([world.table(ROWS).reset_index(names="patient")] * 2, ignore_index=True)
+    frame["y"] += 0.3 * np.random.default_rng(4).normal(size=len(frame))
+    return Case(world, frame, read(frame, world, groups=["patient"]), single=False)
+
+
 def weighted() -> Case:
     """Rows that are means of n units, with hidden causes of the row."""
     world, rng = World(TWO, noise=0.0), np.random.default_rng(3)
@@ -415,6 +423,7 @@ KINDS: dict[str, Callable[..., Case]] = {
     # Their sums are taken from bins.
     "many_rows": lambda: case_of(World(TWO), rows=17_000),
     "group_means": group_means,
+    "visits": visits,
     "panel": panel,
     "panel_of_numbered_weeks": panel_of_numbered_weeks,
     "carry_over": carry_over,

@@ -43,6 +43,7 @@ REFUSED = {
     },
     ("many_groups", "program"): "'patient' are integrated out.*at most 64 groups",
     ("group_means", "program"): "'patient' are integrated out.*at most 64 groups",
+    ("visits", "program"): "'patient' are integrated out.*at most 64 groups",
     ("aggregated", "program"): "outcome_sd",
     ("stream", "program"): "RegimeData.from_frame",
     ("stream_in_time", "program"): "RegimeData.from_frame",

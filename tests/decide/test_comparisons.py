@@ -219,10 +219,7 @@ def test_long_tables_are_shortened_in_print(posterior) -> None:
             "by: 'why' must hold single",
         ),
         (lambda fit: fit.comparisons("spend", comparison="odds"), "unknown comparison 'odds'"),
-        (
-            lambda fit: fit.predictions("mode"),
-            "a table, points, 'mean' or 'median', not 'mode'",
-        ),
+        (lambda fit: fit.predictions("mode"), "a table, points, 'mean' or 'median', not 'mode'"),
         (lambda fit: fit.predictions({"spend": [1.0]}, by="shop"), "no column 'shop'"),
         (lambda fit: fit.predictions({"spend": [1.0, 2.0], "coin": [0, 1, 0]}), "lengths"),
         (lambda fit: fit.predictions({"spend": []}), "newdata has no rows"),
