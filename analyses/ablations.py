@@ -204,11 +204,11 @@ def case_of(kind: str, seed: int, rows: int) -> Case:
         return strongly_interacting(kind, rows, rng)
     if kind in CAUSES:
         return interacting_causes(kind, seed, rows, rng)
+    name, _, variant = kind.partition(", ")
     if kind in LAWS:
         world: Any = OutcomeWorld(LAWS[kind], seed)
         data = world.data(rows, seed + 10_000)
     else:
-        name, _, variant = kind.partition(", ")
         # Of normal causes and noise, or of lognormal ones.
         name = "linear" if name == "outliers" else name
         world = WORLDS[name]({"five": 5, "named": 4}.get(variant, 3), seed)
@@ -435,11 +435,12 @@ def growing(growth: float, rows: int, rng: np.random.Generator) -> Case:
     actions = np.where(mask, 1.2 * rng.normal(size=mask.shape), observed)
     outcome = effects(actions, days / 365) + causes @ gain + 0.5 * rng.normal(size=len(mask))
     names = ("tv", "radio", "search")
-    dates = np.datetime64("2024-01-01") + days
-    data = bi.RegimeData.from_arrays(actions, outcome, mask, names, covariates={"day": dates})
+    first = np.datetime64("2024-01-01")
+    covariates = {"day": first + days}
+    data = bi.RegimeData.from_arrays(actions, outcome, mask, names, covariates=covariates)
     points, day = 1.1 * rng.normal(size=(POINTS, count)), 715
     truth = effects(points, np.full(POINTS, day / 365))
-    return Case(data, points, truth, given={"day": str(np.datetime64("2024-01-01") + day)})
+    return Case(data, points, truth, given={"day": str(first + np.timedelta64(day, "D"))})
 
 
 def weekly(kind: str, seed: int) -> Case:

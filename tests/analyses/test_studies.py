@@ -203,10 +203,12 @@ def test_joint_effects_are_the_means_of_outcomes() -> None:
         assert np.abs(slopes).max() < 10 * gap.std() / np.sqrt(len(gap))
 
 
-def test_every_technique_has_a_row() -> None:
+def test_every_technique_has_a_row_and_tables() -> None:
     study = import_module("ablations")
     left_out = {name for own in study.TECHNIQUES.values() for name in own.without}
     assert left_out == {field.name for field in fields(Techniques)}
+    for kind in {kind for own in study.TECHNIQUES.values() for kind in own.kinds}:
+        assert len(study.case_of(kind, seed=1, rows=40).data)
 
 
 @pytest.mark.parametrize(
