@@ -64,7 +64,7 @@ from bayes_intgen.models.terms import (
     Term,
     Where,
 )
-from bayes_intgen.text.messages import quoted, refuse_unknown_actions, unknown_action
+from bayes_intgen.text.messages import option, refuse_unknown_actions, unknown_action, unknown_name
 
 # Number of functions of a numeric covariate under the default prior.
 COVARIATE_SIZE = 8
@@ -129,10 +129,11 @@ class Adjustment:
         ):
             for name in own:
                 if name not in names:
-                    raise ModelError(
-                        f"the model names {name!r}, but the {role} of the data are "
-                        f"{quoted(names) or 'none'}; pass {role}=[{name!r}] when you read them"
+                    unknown = unknown_name(
+                        "the model names", name, names, f"{role} of the data are"
                     )
+                    remedy = option(f"{role}=[{name!r}]", command=f"--{role} {name}")
+                    raise ModelError(f"{unknown}; read them with {remedy}")
         for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
                 if levels is not None:

@@ -20,7 +20,7 @@ def test_the_quick_start_prints_the_output_below_it(tmp_path, monkeypatch, capsy
     (shown,) = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(code.replace("fit(known.data, seed=0)", "fit(known.data, seed=0, progress=False)"), names)
+    exec(code.replace("seed=0", "seed=0, progress=False"), names)
     printed = capsys.readouterr().out
     number = r"\b\d+,\d{3}\b"
     mean, low, high, history = map(as_number, re.findall(number, printed))

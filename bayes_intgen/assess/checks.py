@@ -347,9 +347,11 @@ class Check:
             how = "better than" if value > 0 else "worse than"
             if abs(value) < 2 * error:
                 how = "about as well as"
+            elif value < 0 and not self.violated:
+                how = "worse, for a reason that no test names, than"
             yield (
-                f"The additive model predicts {rows:.0f} held-out rows {how} a regression per "
-                f"regime: difference in log density {value:+.1f}, standard error {error:.1f}."
+                f"The model predicts {rows:.0f} held-out rows {how} a regression per regime: "
+                f"difference in log density {value:+.1f}, standard error {error:.1f}."
             )
 
 

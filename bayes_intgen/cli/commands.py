@@ -315,9 +315,11 @@ def effect(
     document = to_json(effects_document(table))
     answer(format, effects_in_text(table), document, effects_frame(table))
     if pairs := table.attrs.get("unmoderated"):
+        fitted = getattr(posterior.model, "moderators", {}).items()
+        every = ",".join([*(f"{k}:{name}" for k, own in fitted for name in own), pairs])
         log(
             "note: not all effects depend on the covariates given; to let them, fit with "
-            f"--moderators {shlex.quote(pairs)}"
+            f"--moderators {shlex.quote(every)}"
         )
     return DONE
 

@@ -400,7 +400,8 @@ def number(text: Any, name: str) -> float:
     except ValueError as error:
         amount = number_of(text)
         if amount is None:
-            raise ModelError(f"{name} is {text!r}, which is not a number") from error
+            mark = "; decimals have a point" if "," in text else ""
+            raise ModelError(f"{name} is {text!r}, which is not a number{mark}") from error
         return amount
 
 

@@ -49,7 +49,6 @@ CURRENCY = r"(?:US|A|C|R)?[$]|[€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|D
 # Units such as mg, km/h, °C, kg/m² and %.
 UNIT = r"[a-zA-Zäöüµμ°/%‰²³]{1,12}"
 # Units that may be powers of ten.
-MULTIPLES = frozenset(["k", "m", "t", "b", "tsd", "mio", "mrd", "mn", "bn", "million", "thousand"])
 BLANKS = " \u00a0\u202f"
 # The minus may be a hyphen, a sign or, in accounts, parentheses or a hyphen at the end.
 NUMBER = re.compile(
@@ -288,15 +287,15 @@ def is_value(text: str) -> bool:
 
 
 def number_of(text: str) -> float | None:
-    """Number in a text with a decimal point, perhaps with a currency or a unit; None without one.
+    """Number in a text with a decimal point, perhaps with a currency; None with any other unit.
 
     Examples
     --------
     >>> number_of("£14,000"), number_of("10 mg"), number_of("-1e3"), number_of("14k")
-    (14000.0, 10.0, -1000.0, None)
+    (14000.0, None, -1000.0, None)
     """
     number = _number_in(text.strip())
-    if number is None or number.unit.casefold() in MULTIPLES:
+    if number is None or (number.unit and not re.fullmatch(CURRENCY, number.unit)):
         return None
     value = _value(number, ".")
     return None if value is None else float(value)

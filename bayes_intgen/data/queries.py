@@ -99,9 +99,12 @@ def checked_value(value: Any, name: str, levels: Categories | None) -> float:
     if levels is not None:
         value = levels.encode([value], name, PointsError, between=True)[0]
     elif isinstance(value, str):
-        # It may have the currency or the unit of the column.
         amount = number_of(value)
-        value = value if amount is None else amount
+        if amount is None:
+            raise PointsError(
+                f"{name!r} must be a number alone, in the unit of its column, not {value!r}"
+            )
+        value = amount
     return real_number(value, repr(name), PointsError)
 
 

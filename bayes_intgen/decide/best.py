@@ -203,10 +203,11 @@ class Plan:
         if self.budget is not None and self.cost is not None:
             # The budget of the cheapest plan is its cost.
             of = f" of {shorter_number(self.budget)}" if self.target is None else ""
-            yield (
-                f"costs {shorter_number(self.cost)}{of}; one more unit of budget adds "
-                f"{shorter_number(self.shadow_price or 0.0, 2)}"
-            )
+            price = shorter_number(self.shadow_price or 0.0, 2)
+            more = f"one more unit of budget adds {price}"
+            if price == "0" and self.cost < self.budget * (1 - BUDGET_STEP):
+                more = "within the bounds and the support more money buys no better plan"
+            yield f"costs {shorter_number(self.cost)}{of}; {more}"
         elif self.profit is not None and self.cost is not None:
             yield f"costs {shorter_number(self.cost)}"
         if not self.supported:

@@ -184,7 +184,8 @@ class Search:
             if cost > problem.limit:
                 yield f"the baseline costs {shorter_number(cost)}, more than {within}"
         if gain.mean() <= 0:
-            yield f"no plan is expected to be better than the baseline within {within}"
+            less = "" if problem.value else f"; {option('value', '-1')} if less is better"
+            yield f"no plan is expected to be better than the baseline within {within}{less}"
         elif CAUTIOUS(gain[:, None])[0] <= 0:
             yield "not credibly better than the baseline: the gain's 90% interval contains 0"
 

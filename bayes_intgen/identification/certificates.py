@@ -115,6 +115,11 @@ class Certificate:
         how = _combination(self.weights)
         if label in self.rows:
             how = f"it is in the data, with {self.rows[label]} rows"
+            masks = [tuple(name in own for name in self.states) for own in self.regimes.values()]
+            target = tuple(name in self.target for name in self.states)
+            if others := combined_regimes([own for own in masks if own != target], target):
+                labelled = {mask_label([*self.states], own): w for own, w in others.items()}
+                how += f"; where these lack values, {_combination(labelled)}"
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__

@@ -162,7 +162,8 @@ def words_of_verdict(
         reasons["the regimes do not reach these values together"] = ([], unlinked)
     ordered = sorted(reasons.items(), key=lambda item: -item[1][1])
     listed = [f"{reason} {first_few(own, 2)}".strip() for reason, (own, _) in ordered]
-    subject = f"{subject} is" if subject else f"{missing} of {len(points)} points are"
+    only = subject or "the point" * (len(points) == 1)
+    subject = f"{only} is" if only else f"{missing} of {len(points)} points are"
     rest = "interpolate" if {*reasons} == {f"{BETWEEN}:"} else "rest on the prior"
     return (
         f"{subject} not supported by the data, so answers {rest} ({'; '.join(some_of(listed, 2))})"

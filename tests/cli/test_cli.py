@@ -246,9 +246,9 @@ def test_levels_are_set_by_their_names(tmp_path, run) -> None:
     assert from_file["points"][0]["mean"] == answer["mean"]
     run("plot", tmp_path / "fit.nc", "-o", tmp_path / "x.png", "--at", "drug=a")
     for typed, message in (
-        ("drug=c", "'drug' has no level 'c'"),
-        ("spend=x", "'spend' must be a finite number"),
-    ):
+        ("drug=c", "'drug' has no level 'c'"), ("spend=x", "not 'x'"), ("spend=+30%", "not '+30%'"),
+        ("spend=0.01 g", "'spend' must be a number alone, in the unit of its column, not '0.01 g'"),
+    ):  # fmt: skip
         assert message in run(*command, "--set", typed, code=console.UNUSABLE).err
 
 
@@ -269,8 +269,10 @@ def test_commands_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
     refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
     assert "unknown covariate or grouping 'seasn'" in refused.err
-    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
-    arguments += ["--population", "bootstrap", "--given", "age=40"]
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--given", "age=40"]
+    note = "fit with --moderators tv:age,promo:age\n"
+    assert run(*arguments, "--from", "tv=0,promo=0").err.endswith(note)
+    arguments += ["--population", "bootstrap"]
     answer = json.loads(run(*arguments, "--format", "json").out)
     effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
     assert answer["population"] == effect.attrs["population"]

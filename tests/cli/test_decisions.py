@@ -190,7 +190,7 @@ def test_split_takes_points_of_both_options(fit, tmp_path, run) -> None:
         (["best", "--cost", "red=much"], "cost of 'red' is 'much', which is not a number"),
         (["best", "--bounds", "red=3..3"], "to hold it there"),
         (["best", "--bounds", "red=a..b"], "which is not a number"),
-        (["best", "--bounds", "red=much"], "'red' must be a finite number"),
+        (["best", "--bounds", "red=much"], "'red' must be a number alone"),
         (["best", "--risk", "median"], "unknown risk 'median'"),
         (["next", "-e", "red"], "has no rows; write red:500"),
         (["next", "-e", "red:many"], "which is not a number"),

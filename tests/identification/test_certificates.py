@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator, count: int, most: int) -> dict[Mask, int]:
         (["", "r", "gb"], "rgb", "do(red) + do(green, blue) - observational"),
         (["", "r"], "r", "do(red) is identified: it is in the data, with 10 rows"),
         # The rows of the target itself, although the others identify it too.
-        (["", "r", "g", "rg"], "rg", "it is in the data"),
+        (["", "r", "g", "rg"], "rg", "rows; where these lack values, do(red) + do(green) - observ"),
         (["", "rg", "gb", "rb"], "r",
          "1/2 observational + 1/2 do(red, green) + 1/2 do(red, blue) - 1/2 do(green, blue)"),
         (["r", "g", "rg"], "", "observational is identified: do(red) + do(green) - do(red, green)"),

@@ -75,7 +75,7 @@ def test_levels_of_groups_under_one_mask_are_not_centred(nested: bool) -> None:
     ("arguments", "message"),
     [
         ({"covariates": {"aeg": "linear"}}, "the model names 'aeg'.*'age', 'kind'"),
-        ({"moderators": {"tv": ["region"]}}, "the model names 'region', but the covariates"),
+        ({"moderators": {"tv": ["region"]}}, "the model names 'region'; the covariates"),
         ({"moderators": {"radio": ["age"]}}, "unknown action 'radio'"),
         ({"groups": {"regoin": ["level"]}}, "the model names 'regoin'"),
         ({"groups": {"region": ["radio"]}}, "unknown action 'radio'.*'level' or actions"),
