@@ -1,7 +1,8 @@
 """Commands of ``bayes-intgen``.
 
-Exit codes: 0 done; 1 the input cannot be used; 2 the command line is wrong; 3 done, but the result
-is not reliable (``--strict``, ``check``); 70 a defect of the program; 130 interrupted.
+Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
+(check and a violation or nothing to test; --strict and draws that are not reliable, or an answer
+that rows do not support), 70 a defect of the program, 130 interrupted.
 """
 
 # Commands import heavy modules themselves, so that help appears at once.
@@ -74,8 +75,8 @@ set in the row, none (empty, or observational), one (red), or several (red+green
 EPILOGUE = """Everywhere: --quiet (-q) shows warnings and errors only, --debug shows where an error
 comes from. Results go to standard output, progress and warnings to standard error.
 Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
-(--strict and draws that are not reliable, check and a violation or nothing to test), 70 a defect of
-the program, 130 interrupted."""
+(check and a violation or nothing to test; --strict and draws that are not reliable, or an answer
+that rows do not support), 70 a defect of the program, 130 interrupted."""
 
 app = App(
     name="bayes-intgen",
@@ -231,7 +232,8 @@ def fit(
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file is read in passes, and with --time as a whole up to half a gigabyte.
+    A Parquet file, or a folder of such, is read in passes, a file with --time as a whole up to
+    half a gigabyte.
 
     Parameters
     ----------
@@ -277,6 +279,7 @@ def effect(
     observed: str | None = None,
     periods: int | None = None,
     over: Bands = Bands(),
+    strict: bool = False,
     format: Format = "table",
 ) -> int:
     """Estimate the mean outcome with actions set to values, and the change from another point.
@@ -292,6 +295,8 @@ def effect(
         Values of actions that are observed and not set, as print=3.
     periods
         For how many periods actions that carry over are set, by default as long as they act.
+    strict
+        Exit with 3 if rows do not support an answer.
     """
     from bayes_intgen.posterior.effects import effect_table
     from bayes_intgen.text.formats import to_json
@@ -321,7 +326,7 @@ def effect(
             "note: not all effects depend on the covariates given; to let them, fit with "
             f"--moderators {shlex.quote(every)}"
         )
-    return DONE
+    return DONE if not strict or table["supported"].to_numpy().all() else DOUBTFUL
 
 
 for decision in DECISIONS:

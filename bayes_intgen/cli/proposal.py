@@ -94,7 +94,7 @@ class Explanation:
 
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
-    head = is_streamed(source) and source.stat().st_size > MAX_BYTES
+    head = is_streamed(source) and (source.is_dir() or source.stat().st_size > MAX_BYTES)
     cells = parse_cells(columns.cell)
     table = read_table(source, columns.regime or REGIME, head=head, cells=cells)
     MissingCells().refuse_all(len(table))

@@ -49,7 +49,12 @@ def listed(paths: Paths) -> list[str | PathLike[str]]:
     )
     if not files or not all(isinstance(file, str | PathLike) for file in files):
         raise DataError("paths must name at least one Parquet file")
-    return list(files)
+    return [part for file in files for part in parts_of(file)]
+
+
+def parts_of(path: str | PathLike[str]) -> Sequence[str | PathLike[str]]:
+    """Parquet files of a folder, in the order of their names; any other path itself."""
+    return sorted(Path(path).glob("*.parquet")) if Path(path).is_dir() else [path]
 
 
 def kind_of(source: Path) -> str:
@@ -57,8 +62,10 @@ def kind_of(source: Path) -> str:
     if not source.exists():
         raise DataError(f"there is no file {source}")
     if source.is_dir():
+        if parts_of(source):
+            return "parquet"
         remedy = option("give the list of its files", command="name a file")
-        raise DataError(f"{source} is a folder; {remedy}")
+        raise DataError(f"{source} is a folder without Parquet files; {remedy}")
     ending, before = source.suffix.lower(), Path(source.stem).suffix.lower()
     if ending == ".gz" and before in TEXT:
         ending = before
@@ -72,12 +79,13 @@ def kind_of(source: Path) -> str:
 
 
 def is_streamed(source: Path, by_time: bool = False) -> bool:
-    """Whether a file is read in passes: Parquet, and others of more than half a gigabyte.
+    """Whether a file is read in passes: Parquet, folders, and others above half a gigabyte.
 
     Parquet of rows ``by_time`` only from that size on, as its rows may be in any order then.
     """
     is_parquet = kind_of(source) == "parquet"
-    return (is_parquet and not by_time) or source.stat().st_size > MAX_WHOLE
+    is_whole = by_time or not is_parquet
+    return source.is_dir() or not is_whole or source.stat().st_size > MAX_WHOLE
 
 
 def encoder_of(output: Path) -> Callable[[Any], bytes]:
@@ -167,6 +175,7 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
+        source = Path(parts_of(source)[0])
         first = next(file_tables(source, None, regime, set()), None)
         # A file may hold columns without rows.
         native = _native_table(source) if first is None else first
@@ -321,7 +330,23 @@ def parquet_file(path: str | PathLike[str]) -> Iterator[Any]:
 
         # Pre-buffering would also keep everything that has been read.
         with parquet.ParquetFile(path, pre_buffer=False) as file:
+            _refuse_joined(path, file.metadata)
             yield file
+
+
+def _refuse_joined(path: str | PathLike[str], metadata: Any) -> None:
+    """Raise DataError if Parquet files were joined by their bytes: only one would be read."""
+    last = metadata.row_group(metadata.num_row_groups - 1) if metadata.num_row_groups else None
+    columns = [last.column(k) for k in range(last.num_columns)] if last else []
+    ends = [
+        (own.dictionary_page_offset or own.data_page_offset) + own.total_compressed_size
+        for own in columns
+    ]
+    # Little is between the rows and the end of a file, unless it is the end of another one.
+    with open(path, "rb") as file:
+        file.seek(max(ends, default=0))
+        if b"PAR1PAR1" in file.read():
+            raise DataError(f"{path} is several Parquet files in one; name their folder")
 
 
 def parquet_tables(

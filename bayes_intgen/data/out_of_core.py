@@ -324,8 +324,8 @@ class StreamedData(OutOfCoreRows):
                 raise DataError(f"tables must be tables, not {batches!r}")
             if not callable(tables) and iter(batches) is batches:
                 raise DataError(
-                    "the batches can be read once only, and a fit reads them again; pass a "
-                    "function that opens them, such as lambda: reader()"
+                    "the batches can be read once only, and a fit reads them again; pass a list of "
+                    "paths, or a function that opens them, such as lambda: reader()"
                 )
             return batches
 

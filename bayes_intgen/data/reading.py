@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from bayes_intgen.data.distributed import DistributedData
-from bayes_intgen.data.files import file_tables, is_streamed, read_table, relation_tables
+from bayes_intgen.data.files import file_tables, is_streamed, listed, read_table, relation_tables
 from bayes_intgen.data.out_of_core import StreamedData
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.data.rows import Rows
@@ -48,8 +48,8 @@ def read(
     source : table, path, sequence of paths, DuckDB relation, Dask frame, or batches
         A table of any kind, as in :meth:`RegimeData.from_frame`. The path of a CSV file (``.csv``,
         ``.tsv``, ``.txt``, also with ``.gz``), of an Arrow file (``.arrow``, ``.feather``,
-        ``.ipc``, ``.arrows``), or of a Parquet file (``.parquet``, ``.pq``). Batches: an iterable
-        of tables, or a function that returns one.
+        ``.ipc``, ``.arrows``), of a Parquet file (``.parquet``, ``.pq``), or of a folder of
+        Parquet files. Batches: an iterable of tables, or a function that returns one.
     actions, outcome, covariates, groups, weights, outcome_sd, unit, time, labels, missing
         As in :meth:`RegimeData.from_frame`.
     regime : str
@@ -115,4 +115,5 @@ def _is_of(library: str, source: Any) -> bool:
 
 def _paths(source: Any) -> Sequence[str | PathLike[str]]:
     paths = source if isinstance(source, list | tuple) else [source]
-    return paths if all(isinstance(path, str | PathLike) for path in paths) else ()
+    are_paths = all(isinstance(path, str | PathLike) for path in paths)
+    return listed(paths) if paths and are_paths else ()

@@ -63,8 +63,7 @@ def checked_data(data: Any) -> Rows:
     """
     if not isinstance(data, Rows):
         raise DataError(
-            f"data must be a RegimeData, not {type(data).__name__}; build one with "
-            "RegimeData.from_frame"
+            f"data must be a RegimeData, not {type(data).__name__}; bayes_intgen.read makes one"
         )
     if isinstance(data, Observations):
         check_enough_rows(data)

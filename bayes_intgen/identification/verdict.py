@@ -165,9 +165,8 @@ def words_of_verdict(
     only = subject or "the point" * (len(points) == 1)
     subject = f"{only} is" if only else f"{missing} of {len(points)} points are"
     rest = "interpolate" if {*reasons} == {f"{BETWEEN}:"} else "rest on the prior"
-    return (
-        f"{subject} not supported by the data, so answers {rest} ({'; '.join(some_of(listed, 2))})"
-    )
+    why = "; ".join(some_of(listed, 2, "other reasons: {}"))
+    return f"{subject} not supported by the data, so answers {rest} ({why})"
 
 
 def _values_in_words(values: Array, own: NDArray[np.bool_], levels: Categories | None) -> str:

@@ -111,7 +111,7 @@ def test_levels_are_listed_and_few_numbers_are_advised_to_be_levels() -> None:
     drugs = levels.sel(action="drug").values.tolist()
     assert drugs == ["'low', 'off'", "'high', 'low', 'off'", "'off'"]
     assert set(levels.sel(action="dose").values) == {""}
-    assert "30 rows, drug at 'low', 'off', dose at 1 to 5" in str(report)
+    assert "30 rows, drug at 'low', 'off', dose at about 1 to 5" in str(report)
     assert "30 rows, drug at 'high', 'low', 'off'\n" in str(report)
     text = "\n".join(report.problems)
     assert "'dose' takes only the values 1, 2, 5" in text

@@ -135,6 +135,7 @@ STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "function": opened,
     "readers": lambda frame, _: lambda: pa.Table.from_pandas(frame).to_reader(max_chunksize=64),
     "parquet files": parquet,
+    "parquet folder": lambda frame, folder: parquet(frame, folder)[0].parent,
     "csv in parts": lambda frame, folder: [text_file("rows.csv")(frame, folder)],
     "gz in parts": lambda frame, folder: [text_file("rows.csv.gz")(frame, folder)],
     "txt in parts": lambda frame, folder: [IN_MEMORY["txt"](frame, folder)],
@@ -144,6 +145,7 @@ STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
 ON_CLUSTER: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "parquet on workers": lambda frame, folder: parquet(frame, folder, files=1)[0],
     "parquet files on workers": parquet,
+    "parquet folder on workers": lambda frame, folder: str(parquet(frame, folder)[0].parent),
     "dask": lambda frame, _: dd.from_pandas(frame, npartitions=4),
 }
 

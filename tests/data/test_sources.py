@@ -477,6 +477,7 @@ def test_message_counts_at_most_six_columns() -> None:
         ("a.csv", b'x,y,regime\n"1,5",2,x,4\n', "more cells than the header's 3"),
         ("a.csv.gz", b"x,y,regime\n1,2,\n", "cannot be read"),
         ("a.parquet", b"x,y,regime\n", "cannot be read as Parquet"),
+        ("a.parquet", 2 * pd.DataFrame({"x": [1.0]}).to_parquet(), "several Parquet files in one"),
         ("a.feather", b"x,y,regime\n", "cannot be read as Arrow"),
     ],
 )
