@@ -107,11 +107,12 @@ def test_findings_of_a_fit_are_shown_once(folder, tmp_path, run) -> None:
 
 
 def test_observed_actions_are_not_set(folder, posterior, run) -> None:
-    command = ["effect", folder / "fit.nc", "-s", "red=0.5", "--observed", "green=0.2"]
+    command = ["effect", folder / "fit.nc", "-s", "red=0.5", "--observed", "green=0.2", "--strict"]
     answer = json.loads(run(*command, "--format", "json").out)
     expected = posterior.effect([[0.5, 0.2]], ["red"]).mean().item()
     assert answer["intervened"] == ["red"]
     assert answer["points"][0]["mean"] == pytest.approx(expected)
+    run("effect", folder / "fit.nc", "-s", "red=50,green=0", "--strict", code=console.DOUBTFUL)
 
 
 def test_check_exits_with_3_unless_the_assumptions_hold(folder, tmp_path, run) -> None:
@@ -177,7 +178,7 @@ def test_carry_over_is_asked_for_by_name(folder, tmp_path, run) -> None:
     assert "Population: red and green held for as long as they act." in run(*ask).out
     assert "red and green held for 1 period, before at" in run(*ask, "--periods", "1").out
     week = fit.contrast([[0.1, 0.2]], [[0.0, 0.2]], periods=1).mean()
-    (point,) = json.loads(run(*ask, "--periods", "1", "--format", "json").out)["points"]
+    point = json.loads(run(*ask, "--periods", "1", "--format", "json").out)["points"][0]
     assert point["change"] == pytest.approx(float(week))
     unset = ["effect", tmp_path / "f.nc", "--set", "green=0.2", "--observed", "red=0.1"]
     assert "'red' is not" in run(*unset, "--periods", "1", code=1).err
@@ -262,16 +263,17 @@ def fit_with_groups(tmp_path_factory):
 
 def test_commands_in_a_population(fit_with_groups, monkeypatch, run) -> None:
     monkeypatch.chdir(fit_with_groups)
-    given = ["--given", "season=winter"]
-    run("plot", "fit.nc", "-o", "tv.svg", "-a", "tv", *given)
+    run("plot", "fit.nc", "-o", "tv.svg", "-a", "tv", "--given", "season=winter")
     assert "at season = winter" in (fit_with_groups / "tv.svg").read_text()
-    run("report", "fit.nc", "-o", "page.html", *given)
+    run("report", "fit.nc", "-o", "page.html", "--given", "season=winter")
     assert "Population: at season = winter" in (fit_with_groups / "page.html").read_text()
-    refused = run("effect", "fit.nc", "--set", "tv=1", "--given", "seasn=winter", code=1)
-    assert "unknown covariate or grouping 'seasn'" in refused.err
-    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2", "--given", "age=40"]
+    assert (
+        "grouping 'seasn'"
+        in run("effect", "fit.nc", "--given", "seasn=w", "-s", "tv=1", code=1).err
+    )
+    arguments = ["effect", "fit.nc", "--set", "tv=0.5,promo=0.2"]
+    arguments += ["--population", "bootstrap", "--given", "age=40"]
     assert run(*arguments, "--from", "tv=0,promo=0").err.endswith("--moderators tv:age,promo:age\n")
-    arguments += ["--population", "bootstrap"]
     answer = json.loads(run(*arguments, "--format", "json").out)
     effect = bi.load("fit.nc").over("bootstrap").given(age=40).joint_effect([[0.5, 0.2]])
     assert answer["population"] == effect.attrs["population"]

@@ -77,9 +77,7 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
         assert plan.shadow_price == pytest.approx(value / 0.05, rel=0.1)
     small = replace(DECISION, cost={"red": 1e-10, "green": 0.5e-10}, budget=0.8e-10)
     assert posterior.best(small).point == pytest.approx(posterior.best(DECISION).point, abs=1e-6)
-    free = posterior.best(replace(DECISION, budget=100))
-    assert free.shadow_price == pytest.approx(0, abs=1e-6)
-    assert "of 100; within the bounds and the support more money buys no better plan" in str(free)
+    assert "more money buys no better" in str(posterior.best(replace(DECISION, budget=100)))
     assert posterior.best(bi.Decision()).shadow_price is None
 
 
