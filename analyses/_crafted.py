@@ -16,7 +16,7 @@ from bayes_intgen._atomic import with_checksum, without_checksum
 # Variables and groups that every fit has.
 VARIABLES = (
     "posterior/intercept", "posterior/noise_sd", "posterior/scale", "posterior/draw",
-    "sample_stats/diverging", "constant_data/rows", "constant_data/intervened",
+    "sample_stats/lp", "constant_data/rows", "constant_data/intervened",
     "constant_data/action", "coefficients/coefficients", "noise/quantile", "support/reference",
     "support/regime_of",
 )  # fmt: skip

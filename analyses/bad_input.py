@@ -285,7 +285,7 @@ def read_and_evaluate(case: Case) -> str:
 
 def prepare(case: Case) -> str:
     """Run a fit up to sampling; assert that the estimated noise follows the units."""
-    data = case.read()
+    data = checked_data(case.read())
     model = bi.models.additive(case.prior)
     factors = factors_of(case, data)
     noise = []
