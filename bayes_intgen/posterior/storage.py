@@ -97,8 +97,9 @@ def _evaluate(posterior: PosteriorDraws) -> None:
     masks = support["intervened"].values
     if not (np.isin(which, range(len(masks))).all() and np.isin(masks, (0, 1)).all()):
         raise SavedFitError("its reference rows are of unknown regimes")
-    if "diverging" not in statistics and "pareto_k" not in statistics.attrs:
-        raise SavedFitError("it has neither divergences nor Pareto k")
+    is_sampled = "diverging" in statistics or "pareto_k" in statistics.attrs
+    if "lp" not in statistics or not is_sampled:
+        raise SavedFitError("it has no log density, or neither divergences nor Pareto k")
     masks = np.array(list(support_of(posterior).regimes))
     medians = [coordinate.centre for coordinate in terms.coordinates]
     points = np.tile(centres(medians, terms.categories), (len(masks), 1))
