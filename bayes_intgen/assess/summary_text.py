@@ -106,10 +106,11 @@ def regime_lines(regimes: xr.Dataset) -> Iterator[str]:
     digits = len(f"{max(columns[1]):,}")
     names = regimes["action"].to_numpy()
     for label, rows, regime_sets, *ranges in zip(*columns, strict=True):
-        # Quantiles of some of the rows.
+        # Ends are quantiles of some of the rows.
         shown = [
-            f", {name} at {levels or f'about {shorter_number(low, 3)} to {shorter_number(up, 3)}'}"
-            for name, was_set, low, up, levels in zip(names, regime_sets, *ranges, strict=True)
+            f", {name} at "
+            f"{levels or f'about {shorter_number(low, 3)} to {shorter_number(high, 3)}'}"
+            for name, was_set, low, high, levels in zip(names, regime_sets, *ranges, strict=True)
             if was_set or not any(regime_sets)
         ]
         yield f"{label:<{width}}  {rows:>{digits},} rows{''.join(shown)}"

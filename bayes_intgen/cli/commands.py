@@ -1,9 +1,4 @@
-"""Commands of ``bayes-intgen``.
-
-Exit codes: 0 done, 1 the input cannot be used, 2 wrong command line, 3 done but not reliable
-(check and a violation or nothing to test; --strict and draws that are not reliable, or an answer
-that rows do not support), 70 a defect of the program, 130 interrupted.
-"""
+"""Commands of ``bayes-intgen``; ``EPILOGUE`` has their exit codes."""
 
 # Commands import heavy modules themselves, so that help appears at once.
 import os
@@ -232,8 +227,8 @@ def fit(
 ) -> int:
     """Fit a file, and save the posterior.
 
-    A Parquet file, or a folder of such, is read in passes, a file with --time as a whole up to
-    half a gigabyte.
+    A Parquet file or a folder of them is read in passes; with --time a file of up to half a
+    gigabyte is read as a whole.
 
     Parameters
     ----------

@@ -48,7 +48,6 @@ BOOLEANS = dict.fromkeys(["True", "TRUE", "true"], True) | dict.fromkeys(
 CURRENCY = r"(?:US|A|C|R)?[$]|[€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|Fr\.|kr"
 # Units such as mg, km/h, °C, kg/m² and %.
 UNIT = r"[a-zA-Zäöüµμ°/%‰²³]{1,12}"
-# Units that may be powers of ten.
 BLANKS = " \u00a0\u202f"
 # The minus may be a hyphen, a sign or, in accounts, parentheses or a hyphen at the end.
 NUMBER = re.compile(

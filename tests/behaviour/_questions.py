@@ -173,10 +173,7 @@ def lowest_and_highest_cost(own: bi.Decision) -> Array:
 
 
 def assert_consistent(case: Case, fit: bi.Posterior, plan: bi.Plan, over: Over) -> None:
-    """Before the correction for choosing it, a plan has its joint effect and its contrast.
-
-    Its gain is about what it truly gains.
-    """
+    """A plan has its joint effect and contrast before the correction, and about its true gain."""
     point, baseline = pd.DataFrame([plan.point]), pd.DataFrame([plan.baseline])
     effect = float(fit.joint_effect(point)[..., 0].mean()) - plan.optimism
     np.testing.assert_allclose(float(plan.effect.mean()), effect, rtol=1e-6)

@@ -199,10 +199,7 @@ class World:
         return pd.DataFrame(dict(zip(self.actions, values, strict=True)))
 
     def table(self, rows: int, regimes: Sequence[str] | None = None, seed: int = 0) -> pd.DataFrame:
-        """Rows of each regime, of history and an experiment on each action unless told otherwise.
-
-        The outcome is in column ``y``.
-        """
+        """Rows of each regime, by default of history and an experiment on each action."""
         rng, parts = np.random.default_rng(seed), []
         for regime in ["", *self.actions] if regimes is None else regimes:
             own = pd.DataFrame({name: c.draw(rng, rows) for name, c in self._causes})

@@ -200,15 +200,17 @@ def test_far_cells_and_outcomes_are_named_by_their_rows(model, cell: float, rows
 def test_actions_outside_their_range_share_a_warning_with_values() -> None:
     posterior = fitted(table(*world()), LINEAR)
     with pytest.warns(bi.SupportWarning) as caught:
-        posterior.joint_effect([[50.0, 40.0]])
+        posterior.joint_effect([[0.0, 0.0], [50.0, 40.0]])
     (message,) = [str(own.message) for own in caught]
-    assert message.startswith("the point is not supported")
+    assert message.startswith("1 of 2 points are not supported")
     assert "'tv' = 50 is outside its range" in message
     assert "'radio' = 40 is outside its range" in message
     assert len(message) <= 220
     with pytest.warns(bi.SupportWarning) as caught:
         posterior.mechanisms([[50.0, 40.0]])
     assert len(caught) == 1
+    with pytest.warns(bi.SupportWarning, match="the point is not supported"):
+        posterior.joint_effect([[50.0, 40.0]])
 
 
 def test_actions_that_the_model_does_not_follow_share_a_warning() -> None:

@@ -145,6 +145,7 @@ STREAMED: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
 ON_CLUSTER: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "parquet on workers": lambda frame, folder: parquet(frame, folder, files=1)[0],
     "parquet files on workers": parquet,
+    "parquet folder on workers": lambda frame, folder: str(parquet(frame, folder)[0].parent),
     "dask": lambda frame, _: dd.from_pandas(frame, npartitions=4),
 }
 

@@ -12,10 +12,7 @@ PATIENTS, VISITS = 200, 4
 
 
 def trials(seed: int, pull: float = 1.0, visits: int = VISITS) -> pd.DataFrame:
-    """History of some patients and one experiment per action in others.
-
-    A patient's level moves both actions and the outcome.
-    """
+    """History and experiments of patients, whose levels move both actions and the outcome."""
     rng, parts = np.random.default_rng(seed), []
     level = rng.normal(size=3 * PATIENTS)
     for i, regime in enumerate(("", *NAMES)):

@@ -463,6 +463,7 @@ def test_message_counts_at_most_six_columns() -> None:
     [
         ("a.csv", None, "there is no file"),
         ("a.xlsx", b"", "unknown ending '.xlsx'.*: save the table as CSV or Parquet"),
+        ("a", b"", "unknown ending ''"),
         ("a.csv", b"", "no header line"),
         ("a.csv", b"x,y,regime\n\x81,2,\n", "not UTF-8"),
         ("a.csv", b"x,x,regime\n1,2,\n", "two columns called 'x'"),
