@@ -67,6 +67,9 @@ class Certificate:
         Nonzero weights by label of the regime: the mean under the target is this combination
         of the regimes' means at the same actions. Empty if the target is not identified; the
         target alone if it is among the data.
+    other_weights : mapping of str to Fraction
+        Nonzero weights of other regimes that identify a target among the data, too, at values that
+        its own rows lack. Empty if there are none.
     missing : tuple of tuples of tuples of str
         Up to 20 sets of further experiments that would identify the target, each experiment as
         the tuple of actions that it sets. Contains every single experiment that suffices (one
@@ -94,6 +97,7 @@ class Certificate:
     target: Experiment
     identified: bool
     weights: Mapping[str, Fraction]
+    other_weights: Mapping[str, Fraction]
     missing: tuple[tuple[Experiment, ...], ...]
     states: Mapping[str, State]
     rows: Mapping[str, int]
@@ -115,11 +119,8 @@ class Certificate:
         how = _combination(self.weights)
         if label in self.rows:
             how = f"it is in the data, with {self.rows[label]} rows"
-            masks = [tuple(name in own for name in self.states) for own in self.regimes.values()]
-            target = tuple(name in self.target for name in self.states)
-            if others := combined_regimes([own for own in masks if own != target], target):
-                labelled = {mask_label([*self.states], own): w for own, w in others.items()}
-                how += f"; where these lack values, {_combination(labelled)}"
+            if self.other_weights:
+                how += f"; where these lack values, {_combination(self.other_weights)}"
         return f"{label} is identified: {how}{self._where()}."
 
     __repr__ = __str__
@@ -253,8 +254,10 @@ def certificates(
     [True, False]
     """
     masks = [_target_mask(names, actions) for actions in targets]
-    positions, basis = null_space_of_regimes(list(regimes), len(names))
-    independent = [list(regimes)[i] for i in positions]
+    observed = list(regimes)
+    positions, basis = null_space_of_regimes(observed, len(names))
+    independent = [observed[i] for i in positions]
+    _, relations = null_space([[True] * len(observed), *zip(*observed, strict=True)], len(observed))
 
     def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
@@ -265,15 +268,20 @@ def certificates(
     rows = {mask_label(names, mask): count for mask, count in regimes.items()}
     actions_by_label = {mask_label(names, mask): actions_set(mask) for mask in regimes}
 
+    def labelled(weights: Mapping[Mask, Fraction]) -> dict[str, Fraction]:
+        return {mask_label(names, mask): weight for mask, weight in weights.items() if weight}
+
     def certificate(target: Mask) -> Certificate:
         combined = [target] if target in regimes else independent  # its own rows suffice
         weights = combined_regimes(combined, target)
+        others = _by_others(relations, observed.index(target)) if target in regimes else []
         missing = () if weights else missing_experiments(basis, target)
         few = settings if settings and weights else {}
         return Certificate(
             target=actions_set(target),
             identified=bool(weights),
-            weights={mask_label(names, mask): weight for mask, weight in weights.items()},
+            weights=labelled(weights),
+            other_weights=labelled(dict(zip(observed, others, strict=False))),
             missing=tuple(tuple(actions_set(mask) for mask in masks) for masks in missing),
             states=states,
             rows=rows,
@@ -284,6 +292,12 @@ def certificates(
         )
 
     return [certificate(target) for target in masks]
+
+
+def _by_others(relations: Sequence[Vector], position: int) -> list[Fraction]:
+    """Weights of other regimes for one regime, by the first linear relation that involves it."""
+    relation = next((own for own in relations if own[position]), ())
+    return [Fraction(-x * (i != position), relation[position]) for i, x in enumerate(relation)]
 
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:

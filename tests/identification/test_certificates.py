@@ -130,9 +130,7 @@ def answered_points(parents: Parents, masks: Sequence[Mask]) -> dict[Mask, set[b
 
 
 @pytest.mark.parametrize("parents", [*DAGS_OF_TWO, *DAGS_OF_THREE])
-def test_no_graph_beats_the_rank_test_whose_weights_combine_all_functions(
-    parents: Parents,
-) -> None:
+def test_no_graph_beats_the_rank_test_whose_weights_combine_functions(parents: Parents) -> None:
     """In all sets of regimes of two actions, and in some of three."""
     rng, outcomes, count = np.random.default_rng(1), set(), len(parents)
     grid = list(product(VALUES, repeat=count))
@@ -146,11 +144,14 @@ def test_no_graph_beats_the_rank_test_whose_weights_combine_all_functions(
             outcomes.add(expected)
             if not expected:
                 continue
-            weights = {r: result.weights.get(label(r), Fraction(0)) for r in masks}
-            assert all(isinstance(w, Fraction) and w for w in result.weights.values())
-            assert len(result.weights) == sum(map(bool, weights.values()))
-            together = sum(float(w) * design(parents, r, grid) for r, w in weights.items())
-            np.testing.assert_allclose(together, design(parents, target, grid), atol=1e-12)
+            others = is_identified([r for r in masks if r != target], target)
+            assert bool(result.other_weights) == (others and target in masks)
+            for own in filter(None, (result.weights, result.other_weights)):
+                weights = {r: own.get(label(r), Fraction(0)) for r in masks}
+                assert all(isinstance(w, Fraction) and w for w in own.values())
+                assert len(own) == sum(map(bool, weights.values()))
+                together = sum(float(w) * design(parents, r, grid) for r, w in weights.items())
+                np.testing.assert_allclose(together, design(parents, target, grid), atol=1e-12)
     assert outcomes == {True, False}
 
 
