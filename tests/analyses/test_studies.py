@@ -212,25 +212,22 @@ def test_every_technique_has_a_row_and_tables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "coverage", "seconds", "earns"),
+    ("error", "coverage", "seconds", "false", "earns"),
     [
-        (1.0, 0.9, 1.0, "no"), (1.05, 0.9, 1.0, "yes"), (1.02, 0.9, 1.0, "no"),
-        (1.0, 0.86, 1.0, "yes"), (1.0, 0.885, 1.0, "no"), (1.0, 0.9, 1.3, "yes"),
+        (1.0, 0.9, 1.0, 0, "no"), (1.05, 0.9, 1.0, 0, "yes"), (1.02, 0.9, 1.0, 0, "no"),
+        (1.0, 0.86, 1.0, 0, "yes"), (1.0, 0.885, 1.0, 0, "no"), (1.0, 0.9, 1.3, 0, "yes"),
         # Worse with the technique than without.
-        (0.8, 0.9, 0.5, "no"),
+        (1.0, 0.9, 1.0, 1, "yes"), (0.8, 0.9, 0.5, -1, "no"),
     ],
 )  # fmt: skip
-def test_a_technique_earns_its_lines_by_error_coverage_or_time(
-    error, coverage, seconds, earns
-) -> None:
-    common = {"technique": "pruning", "kind": "linear", "coverage50": "0.5"}
-    common |= {"outcome50": "", "outcome90": ""}
-    fits = (("with", 1, 1, 0.9), ("without", error, seconds, coverage))
+def test_what_earns_a_technique_its_lines(error, coverage, seconds, false, earns) -> None:
+    common = {"technique": "pruning", "kind": "noise 0.5, held 4", "coverage50": "0.5"}
+    fits = (("with", 1, 1, 0.9, 0), ("without", error, seconds, coverage, false))
     rows = []
-    for seed, (fit, size, time, share) in itertools.product(range(4), fits):
-        own = {"seed": seed, "error": size * (1 + 0.001 * seed), "seconds": time}
-        cells = own | {"coverage90": share, "fit": fit}
-        rows.append(common | {name: str(cell) for name, cell in cells.items()})
+    for seed, (fit, size, time, share, wrong) in itertools.product(range(4), fits):
+        own = {"seed": seed, "error": size * (1 + 0.001 * seed), "seconds": time, "fit": fit}
+        own |= {"coverage90": share, "false terms": wrong, "outcome50": "", "outcome90": ""}
+        rows.append(common | {name: str(cell) for name, cell in own.items()})
     (line,) = import_module("ablations").summary(rows)
     assert (line["worlds"], line["earns its lines"]) == (4, earns)
 
