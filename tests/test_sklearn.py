@@ -205,7 +205,7 @@ def test_columns_of_arrays_are_named_by_position() -> None:
         ({"covariates": ["tv", "age"]}, {}, "no column left for the actions"),
         ({"random_state": np.random.default_rng(0)}, {}, "random_state must be a whole number"),
         ({"covariates": ["age"]}, {"tv": "1.5"}, "column 'tv' of X holds no numbers; encode"),
-        ({"covariates": ["age"]}, {"tv": [pd.NA, *FRAME["tv"][1:]]}, "'tv' has 1 missing cells"),
+        ({"covariates": ["age"]}, {"tv": [pd.NA, *FRAME["tv"][1:]]}, "'tv' has 1 missing cell"),
         ({"covariates": ["age"]}, {"age": ["old", np.nan] * 180}, "'age' has 180 missing cells"),
         ({"groups": ["age"]}, {"age": pd.Categorical(["old", None] * 180)}, "'age' has 180 miss"),
     ],

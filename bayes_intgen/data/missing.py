@@ -109,19 +109,19 @@ class MissingCells:
         if not refused:
             return
         shown = [
-            f"column {name!r} has {sum(self.cells[name].values())} missing cells "
+            f"column {name!r} has {_numbered(sum(self.cells[name].values()), 'missing cell')} "
             f"({', '.join(_counted(actions, self.cells[name]))}), "
             f"the first in row {self.first[name]}"
             for name in refused[:MAX_COLUMNS_SHOWN]
         ]
-        more = len(refused) - len(shown)
-        shown += [f"{more} more columns have missing cells"] if more else []
+        if more := len(refused) - len(shown):
+            shown += [f"missing cells in {_numbered(more, 'more column')}"]
         levels: dict[str, Treatment] = {n: "level" for n in refused if n in level_columns}
         others: dict[str, Treatment] = {} if {*levels} == {*self.cells} else {"": "drop"}
         or_level = f", or make those of text a level with {_spelled({**others, **levels})}"
         raise DataError(
-            f"{'; '.join(shown)}. Fill them in, or leave out the {self.total} rows with missing "
-            f"cells: {_spelled({'': 'drop'})}{or_level if levels else ''}"
+            f"{'; '.join(shown)}. Fill them in, or leave out the {_numbered(self.total, 'row')} "
+            f"with missing cells: {_spelled({'': 'drop'})}{or_level if levels else ''}"
         )
 
     def refuse_all(self, complete: int) -> None:
@@ -180,7 +180,11 @@ def dropped_in_words(actions: Sequence[str], dropped: Mapping[Mask, int]) -> lis
     """
     total = sum(dropped.values())
     counts = ", ".join(_counted(actions, dropped))
-    return [f"{total} rows with missing cells left out: {counts}"] if total else []
+    return [f"{_numbered(total, 'row')} with missing cells left out: {counts}"] if total else []
+
+
+def _numbered(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def treatment_of(missing: Missing, column: str) -> Treatment:

@@ -131,7 +131,7 @@ def test_covariates_that_change_groups_and_left_out_rows_are_described() -> None
     with pytest.warns(bi.DataWarning, match="1 of 400 rows"):
         rows = bi.RegimeData.from_frame(frame, **columns, covariates=["visits", "age"])
     problems = summarise_data(rows, support=False).problems
-    assert problems[0] == "1 rows with missing cells left out: observational 1"
+    assert problems[0] == "1 row with missing cells left out: observational 1"
     assert "covariate 'visits' differs where 'tv' was set" in problems[1]
     assert len(problems) == 2
     with pytest.warns(bi.DataWarning, match="1 of 400 rows"):

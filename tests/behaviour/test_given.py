@@ -215,7 +215,7 @@ def test_dates_in_arrays_are_those_of_frames() -> None:
 def test_missing_dates_in_arrays(kind: Any) -> None:
     days = TABLE["day"].where(TABLE.index != 3).to_numpy()
     cells = np.array(list(days), dtype=object) if kind is object else days
-    with pytest.raises(bi.DataError, match="'day' has 1 missing cells"):
+    with pytest.raises(bi.DataError, match="'day' has 1 missing cell"):
         bi.RegimeData.from_arrays(*ARRAYS, covariates={"day": cells})
     with pytest.warns(bi.DataWarning, match="1 of 300 rows"):
         data = bi.RegimeData.from_arrays(*ARRAYS, covariates={"day": cells}, missing="drop")

@@ -45,11 +45,11 @@ def test_options_reach_the_data(file, run, tmp_path) -> None:
     for command in ("describe", "fit"):
         more = ["-o", str(tmp_path / "fit.nc")] if command == "fit" else []
         error = run(command, file, *options, *more, code=console.UNUSABLE).err
-        assert "column 'age' has 1 missing cells" in error
+        assert "column 'age' has 1 missing cell" in error
         assert "with missing cells: --missing drop" in error
     complete = [*options, "--missing", "drop"]
     output = run("describe", file, *complete)
-    assert "1 rows with missing cells left out" in output.out
+    assert "1 row with missing cells left out" in output.out
     assert "warning: 1 of 300 rows have missing cells" in output.err
     assert "region: 20 groups, " in output.out
 
@@ -65,7 +65,7 @@ def test_missing_cells_are_treated_by_column(file, run) -> None:
     remedy = "--missing 'drop,sky, sun=level'"
     assert error.endswith(f"make those of text a level with {remedy}\n")
     output = run(*command, *shlex.split(remedy))
-    assert "1 rows with missing cells left out" in output.out
+    assert "1 row with missing cells left out" in output.out
     assert remedy in output.out.splitlines()[-1]
     error = run(*command, "--missing", "drop,age=mean", code=console.UNUSABLE).err
     assert "'drop,age=mean' is not error, drop or level" in error

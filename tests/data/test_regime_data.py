@@ -137,7 +137,7 @@ BAD_ARRAYS = {
     "dates": ((np.arange(20).astype("datetime64[D]")[:, None], np.ones(20), np.ones((20, 1))),
               "'a1' holds dates or durations, .*; convert them to numbers of days"),
     "masked": ((np.ma.masked_equal(np.arange(20.0)[:, None], 3), np.arange(20.0), np.ones((20, 1))),
-               "'a1' has 1 missing cells"),
+               "'a1' has 1 missing cell"),
 }  # fmt: skip
 VALUES = np.random.default_rng(0).normal(size=(40, 2))
 ARRAYS = (VALUES[:, :1], VALUES[:, 1], np.arange(40)[:, None] % 2 == 0)

@@ -116,7 +116,7 @@ def test_dates_of_every_type_are_days() -> None:
     names = [term.name for term in terms.terms if "week" in term.name]
     assert names == ["gamma(week) slope", "gamma(week) trend", "gamma(week) season 365.25"]
     text.loc[3, "week"] = None
-    with pytest.raises(bi.DataError, match="'week' has 1 missing cells"):
+    with pytest.raises(bi.DataError, match="'week' has 1 missing cell"):
         read(text)
 
 
@@ -337,7 +337,7 @@ def test_standard_deviations_may_be_missing_where_a_row_is_one_unit() -> None:
     data = read(frame)
     assert (data.within[frame["n"] == 1] == 0).all()
     frame.loc[frame.index[frame["n"] == 2][0], "sd"] = np.nan
-    with pytest.raises(bi.DataError, match="'sd' has 1 missing cells"):
+    with pytest.raises(bi.DataError, match="'sd' has 1 missing cell"):
         read(frame)
 
 
@@ -455,7 +455,7 @@ def test_message_counts_at_most_six_columns() -> None:
     with pytest.raises(bi.DataError) as caught:
         bi.RegimeData.from_frame(frame, list("abcdefgh"), "y", "regime")
     assert len(re.findall("has 1 missing", str(caught.value))) == 6
-    assert "2 more columns have missing cells" in str(caught.value)
+    assert "missing cells in 2 more columns" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_message_counts_at_most_six_columns() -> None:
         ("a.csv", b"x,y,regime\none,1,\n,2,\n", "'x' has 1 missing .*observational 1.* row 1"),
         ("a.csv", b'x,y,regime\n"1,2,\n', "cannot be read as a table"),
         ("a.csv", b"x,z,regime\n1,2,\n", "no column 'y'"),
-        ("a.csv", b"x,y,regime\n1,NA,\n", "column 'y' has 1 missing cells"),
+        ("a.csv", b"x,y,regime\n1,NA,\n", "column 'y' has 1 missing cell"),
         ("a.csv", b"x,y,regime\n1,2,\n1,5,2,\n1,2,x,4\n", "more cells than the header's 3"),
         ("a.csv", b"x,y\n1,5,2\n2,5,3\n", "more cells than the header's 2"),
         ("a.csv", b'x,y,regime\n"1,5",2,x,4\n', "more cells than the header's 3"),

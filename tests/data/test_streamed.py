@@ -108,7 +108,7 @@ def with_levels(rows: int = 900) -> pd.DataFrame:
     [
         ("x", "onn", r"'x' has no level 'onn' \(row 402\); did you mean 'on'"),
         ("y", 3, r"'y' has no level 3 \(row 402\); the levels are 0, 1"),
-        ("x", None, "column 'x' has 1 missing cells .*, the first in row 402"),
+        ("x", None, "column 'x' has 1 missing cell .*, the first in row 402"),
     ],
 )
 def test_levels_that_appear_in_a_later_pass_raise(column, value, message) -> None:
@@ -277,7 +277,7 @@ def test_what_is_around_text_in_parts_is_said_once_or_refused(tmp_path) -> None:
     assert str(warning.message) == f"{path}: read as Windows-1252, not UTF-8; {said}"
     for last, message in (
         ("Total,,12.5,,", "the last line of .*rows.csv is a 'Total'; delete"),
-        ("12.5,,,,", "column 'y' has 1 missing cells"),
+        ("12.5,,,,", "column 'y' has 1 missing cell"),
     ):
         path.write_text(f"{text}{last}\n")
         with pytest.raises(bi.DataError, match=message):
