@@ -12,6 +12,7 @@ Covariates and groups that move an action enter its bias through its control var
 (:func:`control_terms`).
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -132,8 +133,9 @@ class Adjustment:
                     unknown = unknown_name(
                         "the model names", name, names, f"{role} of the data are"
                     )
-                    remedy = option(f"{role}=[{name!r}]", command=f"--{role} {name}")
-                    raise ModelError(f"{unknown}; read them with {remedy}")
+                    command = shlex.join([f"--{role}", name])
+                    remedy = option(f"{role}=[{name!r}]", command=command)
+                    raise ModelError(f"{unknown}; read it with {remedy}")
         for name, levels in zip(columns.names, columns.categories, strict=True):
             for prior in self.covariates.get(name, ()):
                 if levels is not None:

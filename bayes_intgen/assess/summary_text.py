@@ -108,12 +108,16 @@ def regime_lines(regimes: xr.Dataset) -> Iterator[str]:
     for label, rows, regime_sets, *ranges in zip(*columns, strict=True):
         # Ends are quantiles of some of the rows.
         shown = [
-            f", {name} at "
-            f"{levels or f'about {shorter_number(low, 3)} to {shorter_number(high, 3)}'}"
+            f", {name} at {levels or _range_in_words(low, high)}"
             for name, was_set, low, high, levels in zip(names, regime_sets, *ranges, strict=True)
             if was_set or not any(regime_sets)
         ]
         yield f"{label:<{width}}  {rows:>{digits},} rows{''.join(shown)}"
+
+
+def _range_in_words(low: float, high: float) -> str:
+    ends = dict.fromkeys(shorter_number(end, 3) for end in (low, high))
+    return f"{'about ' * (len(ends) > 1)}{' to '.join(ends)}"
 
 
 def certificate_lines(questions: xr.Dataset) -> Iterator[str]:

@@ -321,7 +321,8 @@ def effect(
             "note: not all effects depend on the covariates given; to let them, fit with "
             f"--moderators {shlex.quote(every)}"
         )
-    return DONE if not strict or table["supported"].to_numpy().all() else DOUBTFUL
+    each = [table[name] for name in ("supported", "change_supported") if name in table]
+    return DONE if not strict or all(own.to_numpy().all() for own in each) else DOUBTFUL
 
 
 for decision in DECISIONS:
@@ -525,8 +526,17 @@ def draw_panels(
 def _require_writable(output: Path, *inputs: Path | None) -> None:
     """Refuse an output that cannot be written, before hours of sampling rather than after.
 
-    Nor may it replace an input, under whatever name.
+    Nor may it replace an input, under whatever name, or a part of one.
+
+    Examples
+    --------
+    >>> (folder / "part.parquet").touch()
+    >>> _require_writable(folder / "part.parquet", folder)
+    Traceback (most recent call last):
+    bayes_intgen.errors.DataError: --output ... would replace ..., an input; name another file
     """
+    from bayes_intgen.data.files import parts_of
+
     if output in PIPES:
         return
     if not output.absolute().parent.is_dir():
@@ -534,7 +544,7 @@ def _require_writable(output: Path, *inputs: Path | None) -> None:
     if output.is_dir():
         raise DataError(f"{output} is a folder; name a file to write")
     target = writable_target(output)
-    for path in (own for own in inputs if own is not None):
+    for path in (part for own in inputs if own is not None for part in parts_of(own)):
         is_same = path.exists() and target.exists() and path.samefile(target)
         # Neither exists yet where a checkpoint would have the same name.
         if is_same or os.path.realpath(path) == str(target):

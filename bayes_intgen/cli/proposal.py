@@ -13,7 +13,7 @@ from bayes_intgen.cli.options import REGIME, Columns
 from bayes_intgen.cli.parsing import parse_cells, parse_labels
 from bayes_intgen.data.cells import Question, by_answer, open_questions, words_of_cells
 from bayes_intgen.data.column_notes import ColumnNote, explain_columns, note_lines
-from bayes_intgen.data.files import INPUTS, is_streamed, kind_of, read_table
+from bayes_intgen.data.files import INPUTS, is_streamed, kind_of, parts_of, read_table
 from bayes_intgen.data.missing import MissingCells, words_of_missing
 from bayes_intgen.data.proposed_roles import Proposal, propose_roles
 from bayes_intgen.data.regime_labels import checked_meanings, refuse_unused, spelled_meaning
@@ -94,7 +94,8 @@ class Explanation:
 
 def explained(data: Path, source: Path, columns: Columns) -> Explanation:
     """Explain a file, which ``source`` holds, and propose the roles that ``columns`` lack."""
-    head = is_streamed(source) and (source.is_dir() or source.stat().st_size > MAX_BYTES)
+    size = sum(part.stat().st_size for part in parts_of(source))
+    head = is_streamed(source) and size > MAX_BYTES
     cells = parse_cells(columns.cell)
     table = read_table(source, columns.regime or REGIME, head=head, cells=cells)
     MissingCells().refuse_all(len(table))
@@ -148,6 +149,8 @@ def named_after(data: Path, ending: str) -> Path:
     >>> print(named_after(Path("our/sales 1.2.csv.gz"), ".nc"))
     our/sales 1.2.nc
     """
+    if data.is_dir():
+        return data.with_name(data.resolve().name + ending) if data.name else Path(f"fit{ending}")
     stem = "fit" if data in INPUTS else Path(data.name.removesuffix(".gz")).stem
     return data.with_name(stem + ending)
 

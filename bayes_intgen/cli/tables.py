@@ -40,7 +40,7 @@ def effects_in_text(table: "xr.Dataset") -> str:
     head = [*names, "mean", f"{level} interval", "P(1)" if binary else "outcomes"]
     if "change" in table:
         head += ["change", f"{level} interval", "P(> 0)"]
-    all_supported = bool(table["supported"].values.all())
+    all_supported = bool(table.get("change_supported", table["supported"]).values.all())
     values, kind = table["value"], table.attrs.get("outcome_kind", "continuous")
     before, numbers = table.get("baseline", values), _numbers(table).to_dict("records")
     rows = [
@@ -61,8 +61,8 @@ def effects_in_text(table: "xr.Dataset") -> str:
         )
     if not all_supported:
         said.append(
-            "* no rows near this point identify its effect: the answer interpolates or rests on "
-            "the prior"
+            "* no rows near this point, or near the start of this change, identify its effect: the "
+            "answer interpolates or rests on the prior"
         )
     return "\n".join([*lines, *(line for note in said for line in ("", wrapped(note)))])
 
@@ -72,7 +72,10 @@ def _effect_cells(
 ) -> list[str]:
     """Cells of one point: values of the actions, mean, intervals, and the change if present."""
     mean, band = format_estimate(*(number[name] for name in ("mean", "low", "high")))
-    mark = "" if all_supported else " " if number["supported"] else "*"
+    mark, mark_of_change = (
+        "" if all_supported else " " if number.get(name, True) else "*"
+        for name in ("supported", "change_supported")
+    )
     cells = [
         format_value(b) if a == b else f"{format_value(a)} → {format_value(b)}"
         for a, b in zip(before, values, strict=True)
@@ -80,7 +83,8 @@ def _effect_cells(
     cells += [mean + mark, band, _single_outcome(number, kind)]
     if "change" in number:
         ends = number["change"], number["change_low"], number["change_high"]
-        cells += [*format_estimate(*ends, sign=True), format_probability(number["above_zero"])]
+        change, band = format_estimate(*ends, sign=True)
+        cells += [change + mark_of_change, band, format_probability(number["above_zero"])]
     return cells
 
 

@@ -36,6 +36,8 @@ STARTS = {
 INPUTS = (Path("-"), Path("/dev/stdin"))
 # Maximum number of rows per batch.
 ROWS_PER_READ = 65_536
+# Maximum number of files of a folder whose first rows are looked at.
+MAX_PARTS = 20
 # Maximum size, in bytes, of files of text or Arrow that are read as a whole, which takes some eight
 # times that for text.
 MAX_WHOLE = 2**29
@@ -52,9 +54,38 @@ def listed(paths: Paths) -> list[str | PathLike[str]]:
     return [part for file in files for part in parts_of(file)]
 
 
-def parts_of(path: str | PathLike[str]) -> Sequence[str | PathLike[str]]:
-    """Parquet files of a folder, in the order of their names; any other path itself."""
-    return sorted(Path(path).glob("*.parquet")) if Path(path).is_dir() else [path]
+def parts_of(path: str | PathLike[str]) -> Sequence[Path]:
+    """Parquet files of a folder, in the order of their names; any other path itself.
+
+    Names that start with a dot or an underscore are those of other programs.
+
+    Raises
+    ------
+    DataError
+        If a folder has no Parquet files, or folders in it have some.
+
+    Examples
+    --------
+    >>> for name in ("b.pq", "a.parquet", "_metadata.parquet", ".a.parquet", "notes.txt"):
+    ...     (folder / name).touch()
+    >>> [part.name for part in parts_of(folder)]
+    ['a.parquet', 'b.pq']
+    """
+    own = Path(path)
+    if not own.is_dir():
+        return [own]
+    parts = [
+        part
+        for part in sorted(own.rglob("*"))
+        if part.suffix.lower() in PARQUET and part.is_file()
+        if not any(name.startswith((".", "_")) for name in part.relative_to(own).parts)
+    ]
+    if not parts:
+        raise DataError(f"{path} is a folder without Parquet files; name a file")
+    if deeper := [part.parent for part in parts if part.parent != own]:
+        remedy = option("give the list of all files", command="join them in one file")
+        raise DataError(f"folders in {path} have Parquet files, too, such as {deeper[0]}; {remedy}")
+    return parts
 
 
 def kind_of(source: Path) -> str:
@@ -62,10 +93,8 @@ def kind_of(source: Path) -> str:
     if not source.exists():
         raise DataError(f"there is no file {source}")
     if source.is_dir():
-        if parts_of(source):
-            return "parquet"
-        remedy = option("give the list of its files", command="name a file")
-        raise DataError(f"{source} is a folder without Parquet files; {remedy}")
+        parts_of(source)
+        return "parquet"
     ending, before = source.suffix.lower(), Path(source.stem).suffix.lower()
     if ending == ".gz" and before in TEXT:
         ending = before
@@ -175,10 +204,11 @@ def read_table(
         Of everything in a text file that programs would read in different ways.
     """
     if head and not cells and is_streamed(source):
-        source = Path(parts_of(source)[0])
-        first = next(file_tables(source, None, regime, set()), None)
+        parts = parts_of(source)[:MAX_PARTS]
+        firsts = [next(file_tables(part, None, regime, set()), None) for part in parts]
         # A file may hold columns without rows.
-        native = _native_table(source) if first is None else first
+        found = [first for first in firsts if first is not None]
+        native = _joined(source, found) if found else _native_table(source)
     elif kind_of(source) == "text":
         cleaned = read_text(source, regime, cells=cells)
         if said := cleaned.summary(str(source)):
@@ -282,10 +312,29 @@ def cleaned_table(
 
 def _native_table(source: Path) -> Any:
     if kind_of(source) == "parquet":
-        with parquet_file(source) as file:
-            return file.read()
+        return _joined(source, map(_whole, parts_of(source)))
     with arrow_file(source) as file:
         return file.read_all()
+
+
+def _whole(path: Path) -> Any:
+    with parquet_file(path) as file:
+        return file.read()
+
+
+def _joined(source: Path, pieces: Iterable[Any]) -> Any:
+    """Join the rows of a file or of the files of a folder, each a table or a batch of Arrow."""
+    first, *others = pieces
+    if not others:
+        return first
+    with _reading(source, "Parquet"):
+        import pyarrow as pa
+
+        tables = [
+            own if isinstance(own, pa.Table) else pa.Table.from_batches([own])
+            for own in (first, *others)
+        ]
+        return pa.concat_tables(tables, promote_options="permissive")
 
 
 def file_tables(

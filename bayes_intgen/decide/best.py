@@ -206,7 +206,7 @@ class Plan:
             price = shorter_number(self.shadow_price or 0.0, 2)
             more = f"one more unit of budget adds {price}"
             if price == "0" and self.cost < self.budget * (1 - BUDGET_STEP):
-                more = "within the bounds and the support more money buys no better plan"
+                more = "a slightly larger budget buys no better plan"
             yield f"costs {shorter_number(self.cost)}{of}; {more}"
         elif self.profit is not None and self.cost is not None:
             yield f"costs {shorter_number(self.cost)}"

@@ -176,15 +176,17 @@ class Search:
 
     def remarks(self, gain: Array) -> Iterator[str]:
         """Say where the budget excludes the baseline, and where a plan may be no better."""
-        problem = self.problem
+        problem, less = self.problem, ""
         within = "the bounds and the support"
+        if not problem.value:
+            less = f"; if less is better, {option('value')} below 0: what one more unit is worth"
         if problem.budget is not None:
             cost, budget = problem.cost(problem.baseline[None])[0], shorter_number(problem.budget)
             within = f"the budget of {budget}"
             if cost > problem.limit:
+                less = ""
                 yield f"the baseline costs {shorter_number(cost)}, more than {within}"
         if gain.mean() <= 0:
-            less = "" if problem.value else f"; {option('value', '-1')} if less is better"
             yield f"no plan is expected to be better than the baseline within {within}{less}"
         elif CAUTIOUS(gain[:, None])[0] <= 0:
             yield "not credibly better than the baseline: the gain's 90% interval contains 0"

@@ -257,7 +257,11 @@ def certificates(
     observed = list(regimes)
     positions, basis = null_space_of_regimes(observed, len(names))
     independent = [observed[i] for i in positions]
-    _, relations = null_space([[True] * len(observed), *zip(*observed, strict=True)], len(observed))
+    # Others that span what all others span, so that relations are between few regimes.
+    rest = [mask for mask in observed if mask not in {*independent}]
+    rest = [rest[i] for i in null_space_of_regimes(rest, len(names))[0]]
+    related = [*independent, *rest]
+    _, relations = null_space([[True] * len(related), *zip(*related, strict=True)], len(related))
 
     def actions_set(mask: Mask) -> Experiment:
         return tuple(name for name, was_set in zip(names, mask, strict=True) if was_set)
@@ -271,17 +275,25 @@ def certificates(
     def labelled(weights: Mapping[Mask, Fraction]) -> dict[str, Fraction]:
         return {mask_label(names, mask): weight for mask, weight in weights.items() if weight}
 
+    def by_others(target: Mask) -> Mapping[Mask, Fraction]:
+        if target not in independent:
+            return combined_regimes(independent, target)
+        at = related.index(target)
+        relation = next((own for own in relations if own[at]), ())
+        shares = zip(related, relation, strict=False)
+        return {mask: Fraction(-x, relation[at]) for mask, x in shares if mask != target}
+
     def certificate(target: Mask) -> Certificate:
         combined = [target] if target in regimes else independent  # its own rows suffice
         weights = combined_regimes(combined, target)
-        others = _by_others(relations, observed.index(target)) if target in regimes else []
+        others = by_others(target) if target in regimes else {}
         missing = () if weights else missing_experiments(basis, target)
         few = settings if settings and weights else {}
         return Certificate(
             target=actions_set(target),
             identified=bool(weights),
             weights=labelled(weights),
-            other_weights=labelled(dict(zip(observed, others, strict=False))),
+            other_weights=labelled(others),
             missing=tuple(tuple(actions_set(mask) for mask in masks) for masks in missing),
             states=states,
             rows=rows,
@@ -292,12 +304,6 @@ def certificates(
         )
 
     return [certificate(target) for target in masks]
-
-
-def _by_others(relations: Sequence[Vector], position: int) -> list[Fraction]:
-    """Weights of other regimes for one regime, by the first linear relation that involves it."""
-    relation = next((own for own in relations if own[position]), ())
-    return [Fraction(-x * (i != position), relation[position]) for i, x in enumerate(relation)]
 
 
 def _target_mask(names: Sequence[str], actions: Sequence[str]) -> Mask:

@@ -56,10 +56,11 @@ def effect_table(
         mean below 0 or above 1. ``supported``: whether rows
         near the point identify the effect, as in ``posterior.support``. With a baseline also
         ``change``, ``change_low``, ``change_high``, and ``above_zero``, the probability that
-        the change is positive. In the outcome's units. ``value`` and ``baseline``, dims
-        (point, action), repeat the arguments, levels by their names. The attribute
-        ``population`` says over whom the effects are averaged, if there are covariates or groups,
-        and on which of the values given the changes do not depend; ``unmoderated`` has the pairs.
+        the change is positive, and ``change_supported``, whether rows support both ends.
+        In the outcome's units. ``value`` and ``baseline``, dims (point, action), repeat the
+        arguments, levels by their names. The attribute ``population`` says over whom the effects
+        are averaged, if there are covariates or groups, and on which of the values given the
+        changes do not depend; ``unmoderated`` has the pairs.
 
     Raises
     ------
@@ -94,11 +95,12 @@ def effect_table(
     prediction = prediction_of(posterior)
     mask = query.mask[: len(values)]
     draws = prediction.mean(held, mask).reshape(-1, len(values))
+    supported = query.verdict.supported
     columns = {
         **central(draws, level),
         **prediction.outcome_summary(held, mask, tails_of(level)),
         **{name: out.mean(axis=0) for name, out in prediction.law.out_of_range(draws).items()},
-        "supported": query.verdict.supported[: len(values)],
+        "supported": supported[: len(values)],
     }
     dims = ("point", "action")
     arguments = {"value": (dims, decoded_table(values, categories))}
@@ -108,6 +110,7 @@ def effect_table(
         attrs = change_attrs(posterior, changed, query.intervened)
         changes = prediction.change(before, held, mask).reshape(-1, len(values))
         columns |= central(changes, level, "change") | {"above_zero": (changes > 0).mean(axis=0)}
+        columns["change_supported"] = supported[: len(values)] & supported[len(values) :]
         starts = np.broadcast_to(start, values.shape)
         arguments["baseline"] = (dims, decoded_table(starts, categories))
     return labelled_dataset(

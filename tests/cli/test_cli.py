@@ -107,12 +107,13 @@ def test_findings_of_a_fit_are_shown_once(folder, tmp_path, run) -> None:
 
 
 def test_observed_actions_are_not_set(folder, posterior, run) -> None:
-    command = ["effect", folder / "fit.nc", "-s", "red=0.5", "--observed", "green=0.2", "--strict"]
-    answer = json.loads(run(*command, "--format", "json").out)
-    expected = posterior.effect([[0.5, 0.2]], ["red"]).mean().item()
-    assert answer["intervened"] == ["red"]
-    assert answer["points"][0]["mean"] == pytest.approx(expected)
-    run("effect", folder / "fit.nc", "-s", "red=50,green=0", "--strict", code=console.DOUBTFUL)
+    command = ["effect", folder / "fit.nc", "--strict", "-s"]
+    answer = run(*command, "red=0.5", "--observed", "green=0.2", "--format", "json").out
+    mean = pytest.approx(posterior.effect([[0.5, 0.2]], ["red"]).mean().item())
+    assert json.loads(answer)["points"][0]["mean"] == mean
+    assert json.loads(answer)["intervened"] == ["red"]
+    for words in (["red=50,green=0"], ["red=0.5,green=0", "--from", "red=50"]):
+        run(*command, *words, code=console.DOUBTFUL)
 
 
 def test_check_exits_with_3_unless_the_assumptions_hold(folder, tmp_path, run) -> None:

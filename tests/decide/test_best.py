@@ -79,7 +79,7 @@ def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
     assert posterior.best(small).point == pytest.approx(posterior.best(DECISION).point, abs=1e-6)
     free = posterior.best(replace(DECISION, budget=100))
     assert free.shadow_price == pytest.approx(0, abs=1e-6)
-    assert "of 100; within the bounds and the support more money buys no better plan" in str(free)
+    assert "of 100; a slightly larger budget buys no better plan" in str(free)
     assert posterior.best(bi.Decision()).shadow_price is None
 
 
@@ -307,7 +307,7 @@ def test_a_plan_no_better_than_the_baseline_is_said(posterior) -> None:
     best = posterior.best(bi.Decision()).point
     for budget, limit in ((None, "the bounds and the support"), (100, "the budget of 100")):
         words = f"no plan is expected to be better than the baseline within {limit}"
-        words += "; value=-1 if less is better"
+        words += "; if less is better, value below 0: what one more unit is worth"
         plan = posterior.best(bi.Decision({"red": 1.0}, budget, baseline=best))
         assert plan.remarks == (words,)
         assert words in str(plan)
