@@ -235,7 +235,9 @@ def spelled_meaning(label: str, actions: str) -> str:
 
 def _guess(label: str, part: str, reader: LabelReader) -> str | None:
     """What an unknown label may mean, as a label that can be read; None without an idea."""
-    is_no = part.casefold() in ("false", "0")
+    meaning = meaning_of(label, reader.names)
+    # Before names that are spelled alike: 'none' and 'banner'.
+    is_no = part.casefold() in ("false", "0") or meaning == ()
     if is_no or get_close_matches(part.casefold(), [OBSERVATIONAL], cutoff=0.7):
         return ""
     folded = {name.casefold(): name for name in reader.names}
@@ -244,7 +246,6 @@ def _guess(label: str, part: str, reader: LabelReader) -> str | None:
         with suppress(UnknownActionError):
             reader.actions(corrected)
             return corrected
-    meaning = meaning_of(label, reader.names)
     return None if meaning is None else SEPARATOR.join(meaning)
 
 

@@ -49,10 +49,8 @@ def test_case_counts_where_names_differ_by_case_only() -> None:
         ("Greentest", "labels={'Greentest': 'green'}"),
         ("red & green trial", "labels={'red & green trial': 'red\\+green'}"),
         ("observatonal", "'observatonal' in row 0 .did you mean 'observational'.*: None}"),
-        (
-            "control",
-            "'control' in row 0 .did you mean 'observational'.*{'control': None} .None where",
-        ),
+        ("control", "'control' in row 0 .did you mean 'observational'.*{'control': None} .None wh"),
+        ("none", "'none' in row 0 .did you mean 'observational'.*{'none': None} .None where"),
         ("red, observational", "'red, observational' in row 0 .did you mean 'observational'"),
         ("False", "row 0 .did you mean 'observational'.*; join a column per action .*'red.green'"),
         ("Xmas", "'Xmas' in row 0. Say what they stand for: labels={'Xmas': 'red'}"),
@@ -60,7 +58,7 @@ def test_case_counts_where_names_differ_by_case_only() -> None:
 )
 def test_near_misses_are_suggested(label, message) -> None:
     with pytest.raises(bi.DataError, match=message):
-        read(label, ["red", "green"])
+        read(label, ["red", "green", "banner"])
 
 
 @pytest.mark.parametrize("label", [["red", "green"], ("red", "green"), np.array(["red", "green"])])
