@@ -258,7 +258,7 @@ def certificates(
     positions, basis = null_space_of_regimes(observed, len(names))
     independent = [observed[i] for i in positions]
     # Others that span what all others span, so that relations are between few regimes.
-    rest = [mask for mask in observed if mask not in {*independent}]
+    rest = [own for own in observed if own not in independent]
     rest = [rest[i] for i in null_space_of_regimes(rest, len(names))[0]]
     related = [*independent, *rest]
     _, relations = null_space([[True] * len(related), *zip(*related, strict=True)], len(related))

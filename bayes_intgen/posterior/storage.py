@@ -45,7 +45,7 @@ def load_draws[T: PosteriorDraws](
     if content is None:
         raise SavedFitError(
             f"{source} cannot be read as a saved fit: it is truncated, damaged or another file, as "
-            "it has no right checksum; fit a table first, and name the file with the fit"
+            "it has no right checksum; use a copy or fit again, and name the fit, not its table"
         )
     try:
         return _check_content(kind, of_netcdf(content))
