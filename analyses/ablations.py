@@ -11,8 +11,8 @@ intervals of effects and, in worlds, of outcomes, and the ratio of times of the 
 its standard error over worlds. In panels whose effects add up and stay the same, also the share of
 fits with an interaction or an effect that changes. A technique earns its lines in a kind if, by
 more than two standard errors, errors are 3% smaller, coverage is 2 points closer to its level, 5%
-fewer fits have such a term, or 20% of the time is saved. Results are
-saved one by one; an interrupted run resumes.
+fewer fits have such a term, or 20% of the time is saved. Results are saved one by one; an
+interrupted run resumes.
 """
 
 import argparse

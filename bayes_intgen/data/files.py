@@ -70,6 +70,11 @@ def parts_of(path: str | PathLike[str]) -> Sequence[Path]:
     ...     (folder / name).touch()
     >>> [part.name for part in parts_of(folder)]
     ['a.parquet', 'b.pq']
+    >>> (folder / "year=1").mkdir()
+    >>> (folder / "year=1" / "c.parquet").touch()
+    >>> parts_of(folder)
+    Traceback (most recent call last):
+    bayes_intgen.errors.DataError: folders in ... have Parquet files, too, such as ...year=1; ...
     """
     own = Path(path)
     if not own.is_dir():
@@ -92,8 +97,7 @@ def kind_of(source: Path) -> str:
     """Format of a file: ``"text"``, ``"parquet"`` or ``"arrow"``; raises DataError on others."""
     if not source.exists():
         raise DataError(f"there is no file {source}")
-    if source.is_dir():
-        parts_of(source)
+    if source.is_dir() and parts_of(source):
         return "parquet"
     ending, before = source.suffix.lower(), Path(source.stem).suffix.lower()
     if ending == ".gz" and before in TEXT:
@@ -202,6 +206,16 @@ def read_table(
     -----
     DataWarning
         Of everything in a text file that programs would read in different ways.
+
+    Examples
+    --------
+    The files of a folder are one table; one of them may have no rows.
+
+    >>> import pandas as pd
+    >>> for part, values in enumerate(([], [1.0], [2.0])):
+    ...     pd.DataFrame({"tv": values}, dtype=float).to_parquet(folder / f"{part}.parquet")
+    >>> [read_table(folder, head=head)["tv"].to_list() for head in (False, True)]
+    [[1.0, 2.0], [1.0, 2.0]]
     """
     if head and not cells and is_streamed(source):
         parts = parts_of(source)[:MAX_PARTS]
