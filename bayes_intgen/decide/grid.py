@@ -225,22 +225,21 @@ def best_choices(values: Sequence[Array], costs: Sequence[Array], limit: float) 
     above = (np.minimum(own - low, 2 * free) for own, low in zip(costs, floors, strict=True))
     in_cells = [np.ceil(CELLS * own / free).astype(int) for own in above]
     every = np.arange(len(values[0]))
-    # Best sums of the components so far, (S, cells + 1), within each cell.
-    best = [np.zeros((len(every), CELLS + 1))]
+    # Best sums of the components so far, (cells + 1, S), within each cell.
+    best = [np.zeros((CELLS + 1, len(every)))]
     for own, cell in zip(values, in_cells, strict=True):
         new, top = np.full(best[-1].shape, -np.inf), np.full(len(every), -np.inf)
         for at in np.unique(cell[cell <= CELLS]):
             most = own[:, cell == at].max(axis=1)
-            # For other draws a cheaper option is as good.
-            if len(rows := np.flatnonzero(most > top)):
-                top[rows] = most[rows]
-                sums = best[-1][rows, : CELLS + 1 - at] + most[rows, None]
-                new[rows, at:] = np.maximum(new[rows, at:], sums)
+            # Where it is not, a cheaper option is as good.
+            if (most > top).any():
+                np.maximum(top, most, out=top)
+                np.maximum(new[at:], best[-1][: CELLS + 1 - at] + most, out=new[at:])
         best.append(new)
     left, out = np.full(len(every), CELLS), []
     for own, cell, before in zip(values[::-1], in_cells[::-1], best[-2::-1], strict=True):
         rest = left[:, None] - cell
-        sums = own + np.where(rest >= 0, before[every[:, None], np.maximum(rest, 0)], -np.inf)
+        sums = own + np.where(rest >= 0, before[np.maximum(rest, 0), every[:, None]], -np.inf)
         out.append(sums.argmax(axis=1))
         left = np.maximum(left - cell[out[-1]], 0)
     return np.stack(out[::-1], axis=1)
