@@ -95,7 +95,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "gp, default fit": {"model": bi.models.additive("gp")},
     "gp, wrong noise": {
         "model": bi.models.additive("gp", **EXACT),
-        "fitted": bi.models.additive("gp", noise_scale=bi.LogNormal(0.05, 0.1), **EXACT),
+        "fitted": bi.models.additive("gp", noise_scale=bi.LogNormal(0.2, 0.1), **EXACT),
     },
 }
 CONTROLS = ("gp, default fit", "gp, wrong noise")
