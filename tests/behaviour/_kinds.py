@@ -286,13 +286,13 @@ def missing_cells() -> Case:
 
 
 def stream(folder: Path) -> Case:
-    case = covariates()
-    case.frame.to_parquet(folder / "rows.parquet")
-    options: dict[str, Any] = {"covariates": ["age", "site"], "progress": False}
-    data = bi.StreamedData.from_parquet(
-        folder / "rows.parquet", case.actions, "y", "regime", **options
-    )
-    return replace(case, data=data)
+    """A file of each regime."""
+    world = World(TWO, {"age": AGE, "week": WEEK})
+    frame = world.table(ROWS)
+    for i, (_, own) in enumerate(frame.groupby("regime", sort=False)):
+        own.to_parquet(folder / f"{i}.parquet")
+    data = bi.read(folder, [*TWO], "y", covariates=["age", "week"], progress=False)
+    return with_population(Case(world, frame, data, given={"age": 48.0, "week": "2024-05-06"}))
 
 
 def stream_in_time() -> Case:
