@@ -319,7 +319,8 @@ class FourierBasis:
         harmonics = np.arange(1, len(self.amplitudes) + 1)
         angle = 2 * np.pi * actions[:, :1] / self.period * harmonics
         pairs = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        return np.asarray((pairs * np.array(self.amplitudes)[:, None]).reshape(-1, self.size))
+        scaled = pairs * np.array(self.amplitudes)[:, None]
+        return np.asarray(scaled.reshape(len(actions), self.size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -231,7 +231,7 @@ def best_choices(values: Sequence[Array], costs: Sequence[Array], limit: float) 
         new, top = np.full(best[-1].shape, -np.inf), np.full(len(every), -np.inf)
         for at in np.unique(cell[cell <= CELLS]):
             most = own[:, cell == at].max(axis=1)
-            # Where it is not, a cheaper option is as good.
+            # Under all other draws a cheaper option is as good.
             if (most > top).any():
                 np.maximum(top, most, out=top)
                 np.maximum(new[at:], best[-1][: CELLS + 1 - at] + most, out=new[at:])

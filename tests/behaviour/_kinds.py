@@ -287,12 +287,13 @@ def missing_cells() -> Case:
 
 def stream(folder: Path) -> Case:
     """A file of each regime."""
-    world = World(TWO, {"age": AGE, "week": WEEK})
-    frame = world.table(ROWS)
-    for i, (_, own) in enumerate(frame.groupby("regime", sort=False)):
-        own.to_parquet(folder / f"{i}.parquet")
-    data = bi.read(folder, [*TWO], "y", covariates=["age", "week"], progress=False)
-    return with_population(Case(world, frame, data, given={"age": 48.0, "week": "2024-05-06"}))
+    causes = {"age": AGE, "site": labelled(SITES, moves=0.5, adds=0.5), "week": WEEK}
+    world = World(TWO, causes, crossed=("age", "site", 0.8))
+    for regime, own in (frame := world.table(ROWS)).groupby("regime"):
+        own.to_parquet(folder / f"do({regime}).parquet")
+    data = bi.read(folder, [*TWO], "y", covariates=[*causes], progress=False)
+    given = {"age": 48.0, "site": "west", "week": "2024-05-06"}
+    return with_population(Case(world, frame, data, given=given))
 
 
 def stream_in_time() -> Case:
