@@ -259,10 +259,23 @@ class MultiplicativeLaw(OutcomeLaw):
         return -working
 
     def draw(self, predictor: Array, sd: Array, rng: Generator, units: Array | float = 1) -> Array:
-        return np.asarray(np.exp(super().draw(predictor, sd, rng, units)))
+        return exponential(super().draw(predictor, sd, rng, units))
 
     def quantiles(self, predictor: Array, sd: Array, probabilities: Sequence[float]) -> Array:
-        return np.asarray(np.exp(super().quantiles(predictor, sd, probabilities)))
+        return exponential(super().quantiles(predictor, sd, probabilities))
+
+
+def exponential(logarithm: Array) -> Array:
+    """Exponential, within what floats hold: the tails of priors are longer.
+
+    Examples
+    --------
+    >>> outcome = exponential(np.array([-1e4, 0.0, 1e4]))
+    >>> bool(((outcome > 0) & np.isfinite(outcome)).all()), float(outcome[1])
+    (True, 1.0)
+    """
+    floats = np.finfo(float)
+    return np.asarray(np.exp(np.clip(logarithm, np.log(floats.tiny), np.log(floats.max))))
 
 
 def _with_log_outcome(rows: Observations, numbered: bool = True) -> Observations:

@@ -166,7 +166,8 @@ class Decisions(Answers):
 
         Notes
         -----
-        Bisection of the budget: the value of the best plan does not fall with it.
+        Brent's method for the budget whose plan, chosen as by :meth:`best`, has the target. The
+        value hardly falls with the budget, but where more plans to choose from have more optimism.
 
         Examples
         --------

@@ -238,18 +238,13 @@ def search_of(
     return Search(problem, surface, measure, of_level)
 
 
-def choose(posterior: PosteriorDraws, search: Search) -> Plan:
+def choose(posterior: PosteriorDraws, search: Search, best: Array | None = None) -> Plan:
     """Choose the best plan, or the baseline where no gain is expected of that; without a price."""
-    problem, point = search.problem, search.best()
-    best, start = search.best_of_draws(point), problem.baseline[None]
-    chosen = plan_at(posterior, search, point, best)
-    # The nearest candidates are the baseline itself unless it is beyond the bounds.
-    may_stay = problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()
-    if float(chosen.gain.mean()) > 0 or not may_stay:
-        return chosen
-    kept = plan_at(posterior, search, problem.baseline, best)
-    no_price = problem.budget is not None and search.is_better(point)
-    return replace(kept, shadow_price=0.0 if no_price else None)
+    best = search.best() if best is None else best
+    chosen, stays = search.chosen(best)
+    plan = plan_at(posterior, search, chosen, search.best_of_draws(best))
+    no_price = stays and search.problem.budget is not None and search.is_better(best)
+    return replace(plan, shadow_price=0.0 if no_price else None)
 
 
 def best_plan(posterior: PosteriorDraws, search: Search) -> Plan:
@@ -369,34 +364,34 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
         raise ModelError(f"the cheapest plan needs costs; write {remedy_of_costs()}")
     # Unlike other decisions, a target needs the level of effects.
     support_of(posterior).warn_of_level(posterior.actions, posterior.averages)
-    best = search.best()
-    value = search.corrected_value(best)
-    if value < target:
-        raise ModelError(
-            f"no plan reaches {format_number(target)}: the best one has "
-            f"{shorter_number(value)}; lower the target, or raise the budget or the bounds"
-        )
+    best, stays = search.chosen(search.best())
     low, high = problem.least_cost, float(problem.cost(best[None])[0])
-    plans = {high: (best, value - target)}
+    beyond = search.corrected_value(best) - target
+    plans = {} if stays else {high: (beyond, search.within(high), best)}
 
     def excess(budget: float) -> float:
-        """What the best plan within a budget has beyond the target."""
+        """What the plan chosen within a budget has beyond the target."""
         if budget not in plans:
             own = search.within(budget)
             try:
                 point = own.best()
             except ModelError:
                 # The rows support no plan that costs so little.
-                return target - value
-            plans[budget] = point, own.corrected_value(point) - target
-        return plans[budget][1]
+                return -abs(beyond)
+            plans[budget] = own.corrected_value(own.chosen(point)[0]) - target, own, point
+        return plans[budget][0]
 
-    # The value of the best plan hardly falls with the budget.
-    if low < high and excess(low) < 0:
+    # A larger budget may fail where a smaller one does not: more plans have more optimism.
+    if excess(low) < 0 <= excess(high):
         scipy.optimize.brentq(excess, low, high, xtol=TOLERANCE * (high - low))
-    high = min(budget for budget, (_, beyond) in plans.items() if beyond >= 0)
-    best, _ = plans[high]
+    reached = [budget for budget, (own, *_) in plans.items() if own >= 0]
+    if not reached:
+        most = target + max(own for own, *_ in plans.values())
+        raise ModelError(
+            f"no plan reaches {format_number(target)}: the best one has "
+            f"{shorter_number(most)}; lower the target, or raise the budget or the bounds"
+        )
+    _, within, point = plans[min(reached)]
     # Its budget is no limit of the user's.
-    within = search.within(high)
-    chosen = plan_at(posterior, within, best, within.best_of_draws(best))
-    return with_price(posterior, within, replace(chosen, target=target, remarks=()))
+    plan = replace(choose(posterior, within, point), target=target, remarks=())
+    return with_price(posterior, within, plan)

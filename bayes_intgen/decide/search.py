@@ -191,6 +191,17 @@ class Search:
         elif CAUTIOUS(gain[:, None])[0] <= 0:
             yield "not credibly better than the baseline: the gain's 90% interval contains 0"
 
+    def chosen(self, best: Array) -> tuple[Array, bool]:
+        """The best plan or, if no gain is expected of that, the baseline; and whether it stays."""
+        start = self.problem.baseline[None]
+        # The nearest candidates are the baseline itself unless it is beyond the bounds.
+        may_stay = (
+            self.problem.is_feasible(start)[0] and (self.problem.nearest(start) == start).all()
+        )
+        worth, usual = self.surface.draws(np.stack([best, start[0]])).T
+        stays = bool(may_stay and self.corrected(worth - usual)[0].mean() <= 0)
+        return start[0] if stays else best, stays
+
     def is_better(self, plan: Array) -> bool:
         """Whether the objective at a plan exceeds that at the baseline, before a correction."""
         value, usual = self.value(np.stack([plan, self.problem.baseline]))

@@ -13,6 +13,7 @@ from bayes_intgen.data.validation import checked_data
 from bayes_intgen.models import Model, additive
 from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.hyperpriors import DEGREES_OF_FREEDOM
+from bayes_intgen.models.laws import exponential
 from bayes_intgen.models.specification import checked_model
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.posterior.schema import hyperparameter_draws
@@ -144,7 +145,7 @@ def prior_predictive(
         model, terms, data.take(positions), (1, draws), seed_number(seed)
     )
     if model.link == "log":
-        outcome = np.exp(outcome)
+        outcome = exponential(outcome)
     labels = {"chain": np.arange(1), "draw": np.arange(draws)}
     prior = hyperparameter_draws(terms, (), sites, coefficients, labels)
     predictive = xr.Dataset(
