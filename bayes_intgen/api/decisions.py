@@ -166,8 +166,8 @@ class Decisions(Answers):
 
         Notes
         -----
-        Brent's method for the budget whose plan, chosen as by :meth:`best`, has the target. The
-        value hardly falls with the budget, but where more plans to choose from have more optimism.
+        Brent's method for the budget whose best plan, or the baseline where its objective is as
+        high, has the target. A larger budget may have a lower value: more plans have more optimism.
 
         Examples
         --------

@@ -376,8 +376,8 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
             try:
                 point = own.best()
             except ModelError:
-                # The rows support no plan that costs so little.
-                return -abs(beyond)
+                # The rows support no plan that costs so little, which is never a root.
+                return float(np.nextafter(-abs(beyond), -np.inf))
             plans[budget] = own.corrected_value(own.chosen(point)[0]) - target, own, point
         return plans[budget][0]
 

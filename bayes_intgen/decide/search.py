@@ -192,15 +192,20 @@ class Search:
             yield "not credibly better than the baseline: the gain's 90% interval contains 0"
 
     def chosen(self, best: Array) -> tuple[Array, bool]:
-        """The best plan or, if no gain is expected of that, the baseline; and whether it stays."""
-        start = self.problem.baseline[None]
+        """The best plan, or the baseline, and whether that stays.
+
+        It stays where no gain is expected of the best plan after the correction, and, if the
+        objective is of the level, where its own is as high.
+        """
+        problem, start = self.problem, self.problem.baseline[None]
         # The nearest candidates are the baseline itself unless it is beyond the bounds.
-        may_stay = (
-            self.problem.is_feasible(start)[0] and (self.problem.nearest(start) == start).all()
-        )
+        if not (problem.is_feasible(start)[0] and (problem.nearest(start) == start).all()):
+            return best, False
         worth, usual = self.surface.draws(np.stack([best, start[0]])).T
-        stays = bool(may_stay and self.corrected(worth - usual)[0].mean() <= 0)
-        return start[0] if stays else best, stays
+        more = float(self.corrected(worth - usual)[0].mean())
+        if self.of_level:
+            more = self.corrected_value(best) - self.corrected_value(start[0])
+        return (best, False) if more > 0 else (start[0], True)
 
     def is_better(self, plan: Array) -> bool:
         """Whether the objective at a plan exceeds that at the baseline, before a correction."""
