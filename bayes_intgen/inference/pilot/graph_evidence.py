@@ -95,10 +95,11 @@ def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
 
     def given_others(j: int) -> Array:
         own = factors[:, j].copy()
-        for k in np.flatnonzero(ancestor[:, j]).tolist():
+        for k in causes:
             others = [i for i in np.flatnonzero(ancestor[k]).tolist() if i != j]
-            if ancestor[others, j].any():
-                own[k] = min(own[k], experiments[j].log_bayes_factor(k, others))
+            # Where others lie between, their paths may explain the dependence, or hide an edge.
+            if k != j and ancestor[others, j].any():
+                own[k] = experiments[j].log_bayes_factor(k, others)
         return own
 
     return np.array([*in_threads(given_others, causes)]).T
