@@ -31,10 +31,8 @@ def test_a_cause_is_told_from_an_effect() -> None:
 
 
 def test_of_many_rows_those_that_take_turns_are_all_seen() -> None:
-    data = sampled(
-        [exogenous, lambda a, c, v: np.arange(len(a)) % 2 * a[:, 0] + c], [100, 24_000, 100]
-    )
-    assert learned(data)[1, 0] > 0.95
+    functions = [exogenous, lambda a, c, v: np.arange(len(a)) % 2 * a[:, 0] + c]
+    assert learned(sampled(functions, [100, 24_000, 100]))[1, 0] > 0.95
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.0])
