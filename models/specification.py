@@ -81,8 +81,8 @@ def additive(
         bias of an action is a function of its control variable given its likely parents.
         Functions of other actions are added by forward selection, unless these rows speak against
         the edge. ``"any"`` ignores what these rows show: all functions of other actions are then
-        left to forward selection, which misses weak ones. Where actions move each other, intervals
-        may then be too short, which the default is not prone to.
+        left to forward selection, which misses weak ones: where actions move each other, intervals
+        may be too short.
     unconfounded, bias : mapping from action to prior, optional
         Priors of single mechanisms in place of ``prior``.
     covariates : mapping from covariate to prior or sequence of priors, optional

@@ -98,8 +98,9 @@ def _log_bayes_factors(data: Observations, terms: Decomposition) -> Array:
         for k in causes:
             others = [i for i in np.flatnonzero(ancestor[k]).tolist() if i != j]
             # Where others lie between, their paths may explain the dependence, or hide an edge.
+            # Rows that are too few to tell show no edge, but may speak against dependence.
             if k != j and ancestor[others, j].any():
-                own[k] = experiments[j].log_bayes_factor(k, others)
+                own[k] = experiments[j].log_bayes_factor(k, others) or min(own[k], 0.0)
         return own
 
     return np.array([*in_threads(given_others, causes)]).T
