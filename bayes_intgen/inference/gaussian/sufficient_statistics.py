@@ -69,7 +69,7 @@ class SufficientStatistics(NamedTuple):
 
         ``squares`` are those of the outcome where the columns are rounded.
         """
-        log_scale, matrix = float(np.log(weights).sum()) / 2, (columns.T @ columns).astype(float)
+        log_scale, matrix = float(np.log(weights).sum()) / 2, np.asarray(columns.T @ columns, float)
         if squares is not None:
             matrix[-1, -1] = squares
         return cls(float(len(columns)), GaussianFactor(matrix, log_scale))
