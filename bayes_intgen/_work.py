@@ -151,6 +151,9 @@ class Share:
     >>> share.update(50)
     >>> share.value
     0.5
+    >>> share.update(440)
+    >>> share.value
+    1.0
     """
 
     def __init__(self, expected: float, bar: Any = None) -> None:

@@ -11,23 +11,13 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import bayes_intgen as bi
-from bayes_intgen._work import Share, share_of_stage, single_blas_thread, stage
+from bayes_intgen._work import share_of_stage, single_blas_thread, stage
 
 FIT = """
 import bayes_intgen as bi
 from conftest import confounded_rows
 bi.fit(confounded_rows(60, seed=0))
 """
-
-
-def test_a_share_never_decreases() -> None:
-    share = Share(expected=100)
-    values = []
-    for expected, steps in ((100, 60), (1000, 100), (1000, 440), (500, 0), (500, 10)):
-        share.expect(expected)
-        share.update(steps)
-        values.append(share.value)
-    assert values == [0.6, 0.6, 0.6, 1.0, 1.0]
 
 
 def test_a_log_has_one_line_per_stage(capsys) -> None:

@@ -56,6 +56,14 @@ class Categories:
         --------
         >>> Categories.of_labels(["off", "on"], ordered=False)
         Categories(labels=('off', 'on'), codes=(0.0, 1.0), ordered=True)
+        >>> Categories.of_labels(["b", "a", "c"], ordered=False).ordered
+        False
+        >>> Categories.of_labels([1.0, 5.0, 20.0], ordered=True).codes
+        (1.0, 5.0, 20.0)
+        >>> Categories.of_labels([3.0, 1.0, 2.0], ordered=True).codes
+        (0.0, 1.0, 2.0)
+        >>> Categories.of_labels([7.0, 3.0, 5.0], ordered=False).labels
+        (3.0, 5.0, 7.0)
         """
         ordered = ordered or len(labels) == 2
         if _are_numbers(labels):
@@ -110,6 +118,24 @@ class Categories:
         >>> dose = Categories.of_labels(["low", "mid", "high"], ordered=True)
         >>> dose.encode(["high", "low"], "dose")
         array([2., 0.])
+
+        Numbers and booleans may be text, but text is no number:
+
+        >>> switch = Categories.of_labels([False, True], ordered=True)
+        >>> switch.encode(["true", "False", 1, 0.0, np.True_], "x")
+        array([1., 0., 1., 0., 1.])
+        >>> Categories.of_numbers([0, 10]).encode(["10", "0.0"], "x")
+        array([10.,  0.])
+        >>> Categories.of_labels(["1", "x"], ordered=True).encode(["1"], "x")
+        array([0.])
+
+        Levels survive a round trip:
+
+        >>> for labels in (["low", "mid", "high"], [False, True], [3.0, 1.0, 2.0], [1.0, "a"]):
+        ...     levels = Categories.of_labels(labels, ordered=True)
+        ...     codes = levels.encode(labels[::-1], "x")
+        ...     assert levels.covers(codes).all()
+        ...     assert levels.decode(codes).tolist() == labels[::-1]
         """
         if self.numeric and isinstance(cells, np.ndarray) and cells.dtype.kind in "iuf":
             numbers = np.asarray(cells, dtype=np.float64)
