@@ -185,20 +185,20 @@ def information_of_rows(
     dependent as those of the fit.
     """
     terms, masks = posterior.terms, np.broadcast_to(planned.mask, planned.actions.shape)
-    relative = posterior.spread(planned.actions, masks)
+    prediction, inputs = fitted_prediction(posterior), planned.actions
+    relative = posterior.spread(inputs, masks)
+    if (units := prediction.units) is not None:
+        which = rng.choice(len(units.shares), len(inputs), p=units.shares)
+        inputs = np.hstack([inputs, units.values[which]])
+        relative *= posterior.spread.factor(inputs)
     effects = terms.random_effects
     if effects is not None:
         # Each row is of a unit that is not in the data.
         for basis, i, ratio in zip(effects.bases, effects.inputs, effects.ratio, strict=True):
             if i < len(terms.names):
                 relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
-    prediction = fitted_prediction(posterior)
     variance = (
         float(np.square(prediction.sd).mean()) * relative * posterior.autocorrelation.inflation
     )
-    inputs, units = planned.actions, prediction.units
-    if units is not None:
-        which = rng.choice(len(units.shares), len(inputs), p=units.shares)
-        inputs = np.hstack([inputs, units.values[which]])
     design = prediction.terms.matrix(inputs, masks)
     return belief.information(design, 1 / (variance * len(planned.actions)))

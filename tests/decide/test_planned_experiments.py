@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _rows import fitted, one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen._random import generator
@@ -134,6 +135,17 @@ def test_planned_rows_have_covariates_of_their_own() -> None:
     width = np.ptp(np.quantile(many.joint_effect(POINTS), [0.05, 0.95], axis=(0, 1)), axis=0)
     # Widths vary between data sets by about a tenth.
     assert float(table.width_of_equal_split) == pytest.approx(width.mean(), rel=0.2)
+
+
+def test_planned_rows_have_the_noise_of_their_groups() -> None:
+    rng, region, masks = np.random.default_rng(0), np.arange(1_200) % 10, one_at_a_time(2, 400)
+    actions = rng.normal(size=masks.shape)
+    outcome = actions.sum(axis=1) + np.where(region % 2, 6.0, 0.1) * rng.normal(size=1_200)
+    groups = {"groups": {"region": region.astype(str)}}
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, ["red", "green"], **groups)
+    table = fitted(data, bi.models.additive("linear")).split(1_200, POINTS, regimes=[None, "red"])
+    # Up to twice as many rows of each regime.
+    assert float(table.width / table.width_before) == pytest.approx(0.77, abs=0.1)
 
 
 def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
