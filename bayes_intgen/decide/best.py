@@ -394,4 +394,4 @@ def cheapest_plan(posterior: PosteriorDraws, search: Search, target: float) -> P
     _, within, point = plans[min(reached)]
     # Its budget is no limit of the user's.
     plan = replace(choose(posterior, within, point), target=target, remarks=())
-    return with_price(posterior, within, plan)
+    return replace(with_price(posterior, within, plan), budget=plan.cost)

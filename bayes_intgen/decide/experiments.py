@@ -28,7 +28,6 @@ from bayes_intgen.decide.planned_rows import (
     planned_rows,
     warn_of_few_draws,
 )
-from bayes_intgen.decide.problem import JointSurface, Problem
 from bayes_intgen.decide.search import Search
 from bayes_intgen.errors import ModelError
 from bayes_intgen.identification.regimes import regime_label
@@ -231,30 +230,7 @@ def plans_after(search: Search, plan: Array) -> Array:
         of_moved = replace(search, surface=replace(surface, prediction=moved))
         candidates.append(of_moved.best_of_draws(plan).points)
     points = np.unique(np.concatenate(candidates), axis=0)
-    points = np.unique(with_budget_spent(search.problem, surface, points), axis=0)
     return np.concatenate([plan[None], points[(points != plan).any(axis=1)]])
-
-
-def with_budget_spent(problem: Problem, surface: JointSurface, points: Array) -> Array:
-    """Spend the rest of the budget, which the search on a grid leaves, on one action of each plan.
-
-    It is the action with the best posterior mean, or none.
-    """
-    if problem.budget is None:
-        return points
-    variants = [points]
-    left = problem.budget - problem.cost(points)
-    for k in np.flatnonzero(problem.rates > 0):
-        if problem.categories[k] is None:
-            own = points.copy()
-            low, high = problem.candidates[k][[0, -1]]
-            own[:, k] = np.clip(own[:, k] + left / problem.rates[k], low, high)
-            variants.append(own)
-    every = np.stack(variants)
-    flat = every.reshape(-1, every.shape[-1])
-    mean = np.where(problem.is_feasible(flat), surface.draws(flat).mean(axis=0), -np.inf)
-    best = mean.reshape(len(variants), -1).argmax(axis=0)
-    return np.asarray(every[best, np.arange(len(points))])
 
 
 def value_of_information(mean: Array, moves: Array) -> tuple[float, float]:

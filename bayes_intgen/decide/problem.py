@@ -139,6 +139,19 @@ class Problem:
         """Worth of plans, shape (M, K), with effects, shape (..., M): effect, or profit."""
         return effects if self.value is None else self.value * effects - self.cost(points)
 
+    def with_budget_spent(self, plans: Array) -> Array:
+        """Plans, shape (M, K), and others that spend what these leave of a budget on one action."""
+        out = [plans]
+        if self.budget is not None:
+            left = self.budget - self.cost(plans)
+            for k in np.flatnonzero(self.rates > 0):
+                if self.categories[k] is None:
+                    own = plans.copy()
+                    low, high = self.candidates[k][[0, -1]]
+                    own[:, k] = np.clip(own[:, k] + left / self.rates[k], low, high)
+                    out.append(own)
+        return np.unique(np.concatenate(out), axis=0)
+
     @property
     def rates(self) -> Array:
         """Cost per unit, shape (K,); zero for actions whose levels have prices."""
@@ -230,7 +243,7 @@ def _candidates(
     elif levels is None:
         extra = [v for v in (0.0, usual) if ends[0] <= v <= ends[1]]
         values = np.append(np.linspace(ends[0], ends[1], N_VALUES), extra)
-    elif named_levels is None or (named_levels.ordered and len(ends) == 2):
+    elif named_levels is None:
         codes = np.array(levels.codes)
         values = codes[(codes >= min(ends)) & (codes <= max(ends))]
         if not len(values):

@@ -213,26 +213,21 @@ class Search:
         return bool(value > usual + self._tolerance)
 
     def best_of_draws(self, plan: Array) -> BestOfDraws:
-        """Best plan under each draw.
+        """Best plan under each draw: ``plan``, one of a grid, or one with the budget spent.
 
-        Plans on the grid that the rows do not support are replaced by the best of the other
-        draws' plans and ``plan``, and those that are no better than ``plan``, which may lie
-        between its values, by that.
+        The grid leaves some of the budget, which may go to one action of any draw's plan. Plans
+        that the rows do not support are left out.
         """
         problem, grid = self.problem, self.grid
         # Where the rows support the best plan whatever its values, they mostly do those of draws.
         best = grid.choices(problem.limit, gains=grid.means)
         everywhere = problem.is_feasible(grid.plans(best))[0]
         choices = self._choices_of_draws if everywhere else grid.choices(problem.limit, True)
-        distinct, which = np.unique(grid.plans(choices), axis=0, return_inverse=True)
-        feasible = problem.is_feasible(distinct)
-        pool = np.concatenate([plan[None], distinct[feasible]])
+        plans = problem.with_budget_spent(np.unique(grid.plans(choices), axis=0))
+        pool = np.concatenate([plan[None], plans[problem.is_feasible(plans)]])
         worth = self.surface.draws(pool)
-        positions = np.cumsum(feasible)
-        choice = np.where(feasible[which], positions[which], worth.argmax(axis=1))
-        every = np.arange(len(choice))
-        choice = np.where(worth[every, choice] > worth[:, 0], choice, 0)
-        return BestOfDraws(pool[choice], worth[every, choice])
+        choice = worth.argmax(axis=1)
+        return BestOfDraws(pool[choice], worth[np.arange(len(choice)), choice])
 
     @cached_property
     def _choices_of_draws(self) -> Positions:

@@ -20,6 +20,7 @@ from _posteriors import (
     made_up_in_a_band,
     made_up_over_the_range,
     made_up_with_groups,
+    made_up_with_levels,
     thinned,
     with_log_link,
 )
@@ -53,7 +54,7 @@ def trial() -> bi.Posterior:
     return bi.fit(data, model, method="laplace", draws=60, progress=False)
 
 
-def test_a_plan_describes_itself(plan) -> None:
+def test_a_plan_describes_itself(posterior, plan) -> None:
     assert plan.probability_better == float((plan.gain > 0).mean())
     assert float(plan.regret.min()) >= 0
     assert plan.best_of_draws.dims == ("chain", "draw", "action")
@@ -63,10 +64,14 @@ def test_a_plan_describes_itself(plan) -> None:
     assert plan.point != plan.baseline
     same = (plan.best_of_draws == [*plan.point.values()]).all("action")
     np.testing.assert_array_equal(same, plan.regret == 0)
-    text = str(plan)
-    assert "joint effect" in text
-    assert "of 0.8" in text
-    assert "<pre>" in plan._repr_html_()
+    # No less regret than among plans that spend all of the budget.
+    other, red = replace(DECISION, cost={"red": 1.0, "green": 1.0}), np.linspace(-1.0, 1.5, 200)
+    plan = posterior.best(other, "mean")
+    own = posterior.joint_effect([[*plan.point.values()]]).isel(point=0)
+    spent = posterior.joint_effect(np.column_stack([red, 0.8 - red])).max("point")
+    assert float(plan.regret.mean()) > 0.85 * float((spent - own).clip(0.0).mean()) > 0
+    for part in ("joint effect", "of 0.8", "<pre>"):
+        assert part in plan._repr_html_()
 
 
 def test_shadow_price_is_the_gain_of_a_larger_budget(posterior) -> None:
@@ -198,6 +203,10 @@ def test_a_value_holds_an_action(posterior, trial) -> None:
     assert held.value < free.value
     assert held.point["green"] == pytest.approx(free.point["green"], abs=1e-3)
     assert trial.best(bi.Decision(bounds={"drug": "a"})).point["drug"] == "a"
+    # A list of levels is no range, whatever their order.
+    sizes = bi.Decision(bounds={"size": ["small", "large"]})
+    best = made_up_with_levels().best(sizes, beyond_support=True).best_of_draws
+    assert {*best.sel(action="size").to_numpy().ravel().tolist()} == {"small", "large"}
     # Also between the few values of an action.
     rng = np.random.default_rng(0)
     rows, noise = rng.integers(0, 3, (600, 2)), rng.normal(size=600)
