@@ -425,7 +425,8 @@ def check(
         )
     level = probability(level, "level")
     held_out = probability(held_out, option("held_out"), or_zero=True)
-    found = findings((of_rows, of_copies, *map(_checked_guard, checks)), data, model)
+    guards = map(_checked_guard, items(checks, "checks", "functions"))
+    found = findings((of_rows, of_copies, *guards), data, model)
     data, model = with_carryover(data, model, progress)
     sample = data.sample(PILOT_ROWS)
     rows = model.law.working_rows(sample).in_memory

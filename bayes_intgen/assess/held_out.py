@@ -45,6 +45,8 @@ def log_densities(
         mean, covariance, terms = fit.conditional.mean, fit.conditional.covariance, fit.terms
     design = terms.design(held_out)
     noise = relative_noise_sd(fit.spread, held_out) ** 2
+    if terms.random_effects is not None:
+        noise = noise + terms.random_effects.variance(held_out.inputs)
     variance = noise * fit.noise_sd**2
     variance = variance + ((design @ covariance) * design).sum(axis=1)
     prediction = design @ mean + terms.centre

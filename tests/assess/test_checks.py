@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from _rows import one_at_a_time
 
 import bayes_intgen as bi
 
@@ -104,6 +105,8 @@ def test_invalid_arguments_are_rejected(data, posterior) -> None:
         bi.check({})
     with pytest.raises(bi.ModelError, match="not RegressionModel"):
         bi.check(data, bi.models.pooled())
+    with pytest.raises(bi.ModelError, match="checks must be a list of functions, not function"):
+        bi.check(data, checks=lambda *_: [])
     for setting in ({"level": 0}, {"held_out": 1}):
         with pytest.raises(bi.ModelError, match="lie between 0 and 1"):
             bi.check(data, **setting)
@@ -192,6 +195,16 @@ def test_additive_causes_pass(noise: str) -> None:
     p = [of_variance(checked(joint_rows(0.0, 60, seed, noise)))["p"].item() for seed in range(5)]
     assert np.median(p) > 0.2
     assert min(p) > 0.005
+
+
+def test_groups_that_are_integrated_out_do_not_look_like_lack_of_fit() -> None:
+    rng, masks, patient = np.random.default_rng(0), one_at_a_time(2, 200), np.arange(600) % 100
+    actions, levels = rng.normal(size=masks.shape), 5 * rng.normal(size=100)
+    outcome = actions.sum(axis=1) + levels[patient] + rng.normal(size=600)
+    groups = {"groups": {"patient": patient.astype(str)}}
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, **groups)
+    held_out = bi.check(data, progress=False).held_out
+    assert abs(float(held_out.difference)) + float(held_out.error) < 5
 
 
 def test_the_detectable_size_is_detected() -> None:
