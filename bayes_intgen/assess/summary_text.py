@@ -81,7 +81,8 @@ def question_table(
     weights = [c.to_dataframe()["weights"].tolist() for c in answers]
     points, supported = np.concatenate(reference.rows), np.full(len(masks), np.nan)
     if verdict_at is not None:
-        supported = np.array([verdict_at(points, mask).supported.mean() for mask in masks])
+        shares = reference.shares(regimes)
+        supported = np.array([shares @ verdict_at(points, mask).supported for mask in masks])
     labels = [mask_label(names, mask) for mask in regimes]
     return xr.Dataset(
         {

@@ -29,7 +29,7 @@ condition is one on the regimes and places that rows reach, and the rows that re
 `bayes_intgen.identification.distance`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import islice
@@ -128,6 +128,19 @@ class ReferenceRows:
                 own = np.sort(rng.choice(own, REFERENCE_ROWS, replace=False))
             rows.append(actions[own])
         return cls(names, coordinates, tuple(ordered), tuple(rows), tuple(visited), categories)
+
+    def shares(self, regimes: Mapping[Mask, int]) -> Array:
+        """Share of all rows that each reference row stands for, given the rows of each regime.
+
+        Examples
+        --------
+        >>> was_set = np.array([[False], [True], [True]])
+        >>> reference = ReferenceRows.of(("red",), was_set * 1.0, was_set, (None,))
+        >>> reference.shares({(False,): 300, (True,): 100})
+        array([0.75 , 0.125, 0.125])
+        """
+        counts = np.array([regimes[mask] for mask in self.masks])
+        return np.repeat(counts / counts.sum() / [*map(len, self.rows)], [*map(len, self.rows)])
 
     @classmethod
     def of_dataset(

@@ -192,9 +192,7 @@ def interaction_sd(
     pairs = terms.interactions if pairs is None else pairs
     sd = np.empty((*prediction.sd.shape, len(pairs)))
     of_mean, rows = np.empty(len(pairs)), np.concatenate(reference.rows)
-    sizes = [len(own) for own in reference.rows]
-    counts = np.array([support.regimes[mask] for mask in reference.masks])
-    shares = np.repeat(counts / sizes, sizes) / counts.sum()
+    shares = reference.shares(support.regimes)
     for i, ((j, k), (basis, columns)) in enumerate(pairs.items()):
         functions = basis.matrix(rows[:, [j, k]])
         centred = functions - shares @ functions
