@@ -3,6 +3,7 @@
 Functions of covariates and levels of groups are relative to their average over the population.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ import xarray as xr
 from bayes_intgen._typing import Array
 from bayes_intgen.models.population import Population
 from bayes_intgen.models.terms import Decomposition
-from bayes_intgen.posterior.defaults import varied
-from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction
+from bayes_intgen.posterior.draws import PosteriorDraws, fitted_prediction, prediction_of
 from bayes_intgen.posterior.population import draws_of_scale, fixed_scales
 
 # Number of points along a numeric covariate.
@@ -53,14 +53,17 @@ def change_along(posterior: PosteriorDraws, name: str, start: Array, end: Array)
     """Draws of the change of the joint effect from one point to another, (chain, draw, n).
 
     ``start`` and ``end``, shape (K,), are points of all actions; the change is at the values of
-    :func:`values_along` of a covariate or grouping, averaged over the others.
+    :func:`values_along` of a covariate or grouping, averaged over the others in the population
+    asked about.
     """
-    columns, prediction = posterior.terms.covariates, fitted_prediction(posterior)
+    columns, averages = posterior.terms.covariates, posterior.averages
     at, mask = columns.every.index(name), np.ones((1, len(start)), dtype=bool)
-    changes = []
-    for fixed in varied(np.full(len(columns), np.nan), at, values_along(posterior, name)[0]):
-        own = prediction.in_population(Population(fixed[None], np.ones(1)))
-        changes.append(own.change(start[None], end[None], mask))
+    every = Population(np.full((1, len(columns)), np.nan), np.ones(1))
+    asked, changes = averages.population or every, []
+    for value in values_along(posterior, name)[0]:
+        own = replace(asked, values=np.where(np.arange(len(columns)) == at, value, asked.values))
+        prediction = prediction_of(posterior, averages._replace(population=own))
+        changes.append(prediction.change(start[None], end[None], mask))
     return np.concatenate(changes, axis=-1)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import bayes_intgen as bi
-from bayes_intgen.posterior.adjustments import between_groups
+from bayes_intgen.posterior.adjustments import between_groups, change_along, values_along
 from bayes_intgen.posterior.effects import effect_table
 
 from _posteriors import asked, data_with_groups, frame_with_groups, made_up, made_up_with_groups
@@ -214,3 +214,10 @@ def test_views_combine(fit, frame) -> None:
     assert fit.joint_effect(POINTS).attrs["population"] == DEFAULT
     assert "at age = 40" in str(fit.given(age=40))
     assert fit.given() is fit
+
+
+def test_changes_along_a_covariate_are_of_the_population_asked_about(fit) -> None:
+    view, start, end = fit.given(region="region 4"), np.zeros(2), np.array([1.0, 0.0])
+    age = float(values_along(view, "age")[0][7])
+    right = view.given(age=age).contrast([end], [start]).isel(point=0)
+    np.testing.assert_allclose(change_along(view, "age", start, end)[..., 7], right)
