@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from bayes_intgen._random import Seed, generator, takes_rng
 from bayes_intgen._typing import Array
 from bayes_intgen.api.fitting import fit, fit_decomposed
 from bayes_intgen.api.posterior import Posterior
+from bayes_intgen.data.queries import checked_points
 from bayes_intgen.data.regime_data import RegimeData
 from bayes_intgen.errors import ModelError
 from bayes_intgen.inference.settings import ImportanceDiagnostics, SamplerSettings
@@ -28,7 +28,7 @@ def ranks(
     model: Model | None = None,
     *,
     simulations: Iterable[int] = range(200),
-    points: ArrayLike | None = None,
+    points: Any = None,
     fitted: Model | None = None,
     **settings: Any,
 ) -> xr.DataTree:
@@ -49,8 +49,8 @@ def ranks(
         By default ``additive()``.
     simulations : iterable of int
         Seeds; parts of a study may run separately and be concatenated along ``draw``.
-    points : array_like, shape (M, K), optional
-        Query points of the joint effect; by default three rows of the data.
+    points : points as in :meth:`bayes_intgen.Posterior.joint_effect`, optional
+        Where the joint effect is asked; by default three rows of the data.
     fitted : Model, optional
         Another model for fitting the simulations, as a negative control.
     **settings
@@ -71,7 +71,8 @@ def ranks(
     Examples
     --------
     >>> model = bi.models.additive("linear")
-    >>> tree = ranks(data, model, simulations=range(2), method="laplace", draws=20)
+    >>> at = [{"green": 0.5, "red": 0.1}, {"green": -0.5, "red": 0.1}]
+    >>> tree = ranks(data, model, simulations=range(2), points=at, method="laplace", draws=20)
     >>> tree["prior_sbc"]["joint_effect"].sizes["draw"]
     2
     """
@@ -83,8 +84,10 @@ def ranks(
         raise ModelError("ranks are for outcomes that are sums: use bayes_intgen.models.additive()")
     if points is None:
         points = data.actions[:: max(len(data) // 3, 1)][:3]
+    else:
+        points = checked_points(points, data.names, data.categories)
     terms, fitted_terms = model.decompose(data), fitted.decompose(data)
-    points, mask = np.asarray(points), np.ones(np.shape(points), dtype=bool)
+    mask = np.ones(points.shape, dtype=bool)
 
     def simulation(seed: int) -> xr.Dataset:
         """Shares of posterior draws below the true values in one simulation."""
