@@ -14,6 +14,7 @@ from bayes_intgen.data.covariates import MAX_GROUP_COLUMNS
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.errors import DataError, ModelError
 from bayes_intgen.models import Model
+from bayes_intgen.models.carryover import carried_over
 from bayes_intgen.models.terms import Decomposition, PseudoObservations
 from bayes_intgen.posterior.draws import PosteriorDraws
 from bayes_intgen.posterior.population import fixed_scales
@@ -153,6 +154,12 @@ class FittedRows(PosteriorDraws):
         sample = np.arange(len(within))
         if rows is not None and whole_number(rows, "rows", 1, DataError) < len(sample):
             sample = np.sort(generator(seed, "rows").choice(len(sample), rows, replace=False))
+        position = np.arange(len(within))
+        if isinstance(data, Observations):
+            # Rows without the earlier ones that act in them are left out.
+            numbered = replace(data, outcome=np.arange(float(len(data))))
+            kept = carried_over(numbered, self.terms.carryover).in_memory
+            position = kept.outcome.astype(int)
         prediction, fixed = self._prediction, fixed_scales(self.tree)
         sites, coefficients = prior_draws(self.model, self.terms, prediction.sd.shape, seed, fixed)
         prior = replace(prediction, coefficients=coefficients, sd=sites["noise_sd"])
@@ -164,14 +171,14 @@ class FittedRows(PosteriorDraws):
             own = within.take(part)
             drawn, simulated = prediction.draw_rows(own, rng), prior.draw_rows(own, rng_of_prior)
             by_rows.append([prediction.log_density(own), drawn, simulated])
-        dims, coords = ("chain", "draw", "row"), {**draws, "row": sample}
+        dims, coords = ("chain", "draw", "row"), {**draws, "row": position[sample]}
         names = ("log_likelihood", "posterior_predictive", "prior_predictive")
         groups = {
             name: xr.Dataset({"outcome": (dims, np.concatenate(parts, axis=-1))}, coords)
             for name, parts in zip(names, zip(*by_rows, strict=True), strict=True)
         }
         groups["observed_data"] = xr.Dataset(
-            {"outcome": ("row", within.outcome[sample])}, {"row": sample}
+            {"outcome": ("row", within.outcome[sample])}, {"row": position[sample]}
         )
         own_draws = self.tree["posterior"].to_dataset()
         groups["log_prior"] = _log_prior(self.model, self.terms.without(fixed), own_draws)

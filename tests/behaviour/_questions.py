@@ -349,6 +349,9 @@ def to_arviz(case: Case, fit: bi.Posterior, over: Over) -> None:
     assert np.isfinite(tree["prior"].to_dataset().to_array()).all()
     assert np.isfinite(tree["log_prior"].to_dataset().to_array()).all()
     xr.testing.assert_equal(tree["effects"]["effect"], fit.joint_effect(case.points))
+    if isinstance(case.data, bi.RegimeData):
+        observed = tree["observed_data"]["outcome"]
+        np.testing.assert_allclose(observed, case.data.outcome[observed["row"]])
 
 
 def program(case: Case, fit: bi.Posterior, over: Over) -> None:
