@@ -88,6 +88,19 @@ class Adstock:
         """Weights at another rate."""
         return geometric(rate, self.length)
 
+    def share(self, periods: int, rate: float | None = None) -> float:
+        """Share of its effect that an action has after some periods, at this or another rate."""
+        weights = self.weights if rate is None else self.weights_at(rate)
+        return float(weights[: max(0, periods - self.delay)].sum())
+
+    def slope_of_share(self, periods: int) -> float:
+        """Relative change of that share by an error of the rate of one standard deviation."""
+        rate = self.rate or 0.0
+        ends = np.clip([rate - STEP, rate + STEP], 0.0, MAX_RATE).tolist()
+        before, after = (self.share(periods, end) for end in ends)
+        slope = (after - before) / (ends[1] - ends[0]) / (self.share(periods) or 1.0)
+        return float(self.sd * slope)
+
 
 def geometric(rate: float, length: int) -> Array:
     """Geometric weights that sum to one, shape (length,)."""

@@ -225,7 +225,7 @@ def between(
     supported = query.verdict.supported
     within = supported[: len(ends)] & supported[len(ends) :]
     query = query._replace(labels=labels)
-    change = _labelled(posterior, quantity, (starts, ends), query, within, shown)
+    change = _labelled(posterior, quantity, (starts, ends), query, within, shown, periods)
     return change.assign_attrs(restated(change.attrs, posterior.terms, periods))
 
 
@@ -236,12 +236,14 @@ def _labelled(
     query: Query,
     supported: NDArray[np.bool_],
     shown: Mapping[str, Array],
+    periods: int | None = None,
 ) -> Contrast:
     """Draws of a change from starts to ends, shape (1 or M, K) and (M, K)."""
     starts, ends = both
     changed = np.flatnonzero((ends != starts).any(axis=0)).tolist()
     warn_of_effects(posterior, changed, query.intervened, posterior.averages, quantity.link)
-    parts = quantity.evaluate(prediction_of(posterior), query.mask[: len(ends)], starts, ends)
+    prediction = prediction_of(posterior, periods=periods)
+    parts = quantity.evaluate(prediction, query.mask[: len(ends)], starts, ends)
     coords = coordinates(posterior, query.labels, supported, shown)
     attrs = {"intervened": ", ".join(query.intervened), "outcome": posterior.outcome_name}
     attrs |= change_attrs(posterior, changed, query.intervened, quantity.link)

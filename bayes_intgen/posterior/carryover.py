@@ -1,6 +1,7 @@
 """Actions that carry over: draws of their rates, and for how long they are held in an answer."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from bayes_intgen._typing import Array
 from bayes_intgen.basis.combined import RateError
 from bayes_intgen.errors import PointsError
 from bayes_intgen.models.carryover import MAX_RATE
-from bayes_intgen.models.terms import Decomposition
+from bayes_intgen.models.prediction import Prediction
+from bayes_intgen.models.terms import Decomposition, Term
 from bayes_intgen.text.formats import shorter_number
 from bayes_intgen.text.messages import in_words
 
@@ -69,9 +71,47 @@ def after_periods(
     out = values.copy()
     for name, adstock in terms.carryover.items():
         k, usual = terms.names.index(name), _usual(terms, name)
-        share = adstock.weights[: max(0, count - adstock.delay)].sum()
-        out[:, k] = usual + share * (values[:, k] - usual)
+        out[:, k] = usual + adstock.share(count) * (values[:, k] - usual)
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class RateErrorAfter:
+    """What an error of the rate adds where an action has been held for some periods.
+
+    Attributes
+    ----------
+    error : RateError
+    usual : float
+        Value of the action before.
+    slope : float
+        Derivative of the carried-over action in an error of the rate, over its distance from there.
+    """
+
+    error: RateError
+    usual: float
+    slope: float
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def matrix(self, inputs: Array) -> Array:
+        """Function of carried-over values, shape (n, 1)."""
+        return self.error.of_rows(inputs, self.slope * (inputs - self.usual), inputs)
+
+
+def prediction_after(prediction: Prediction, periods: int) -> Prediction:
+    """Predict at actions of :func:`after_periods`, with the error of their rates."""
+    terms, every = prediction.terms, list[Term]()
+    for term in prediction.terms.terms:
+        if isinstance(error := term.component.basis, RateError):
+            name = terms.names[term.inputs[0]]
+            slope = terms.carryover[name].slope_of_share(periods)
+            basis = RateErrorAfter(error, _usual(terms, name), slope)
+            term = replace(term, component=replace(term.component, basis=basis))
+        every.append(term)
+    return replace(prediction, terms=replace(terms, terms=tuple(every)))
 
 
 def rates(terms: Decomposition, coefficients: Array) -> dict[str, Array]:

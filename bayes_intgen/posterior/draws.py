@@ -28,7 +28,7 @@ from bayes_intgen.models import AdditiveModel, Model
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.models.terms import Decomposition
 from bayes_intgen.models.variance_function import VarianceFunction
-from bayes_intgen.posterior.carryover import restated
+from bayes_intgen.posterior.carryover import prediction_after, restated
 from bayes_intgen.posterior.fit_support import FitSupport, Query
 from bayes_intgen.posterior.population import (
     RowsAlike,
@@ -479,7 +479,7 @@ class PosteriorDraws:
         values = checked_points(points, self.actions, self.categories)
         query = self._support.query_at(values, intervened, periods=periods)
         self._support.warn_of_level(query.intervened, self.averages)
-        mean = prediction_of(self).mean(query.values, query.mask)
+        mean = prediction_of(self, periods=periods).mean(query.values, query.mask)
         shown = query._replace(values=values, labels=point_labels(points, len(values)))
         effect = self._labelled("effect", mean, shown)
         return effect.assign_attrs(restated(effect.attrs, self.terms, periods))
@@ -562,10 +562,17 @@ def shares_out_of_range(prediction: Prediction, draws: Array) -> dict[str, float
     return {name: float(out.mean()) for name, out in prediction.law.out_of_range(draws).items()}
 
 
-def prediction_of(posterior: PosteriorDraws, averages: Standardisation | None = None) -> Prediction:
-    """Predictions in the population asked about, or another, without validation or labels."""
+def prediction_of(
+    posterior: PosteriorDraws, averages: Standardisation | None = None, periods: int | None = None
+) -> Prediction:
+    """Predictions in the population asked about, or another, without validation or labels.
+
+    After ``periods`` they are at actions of :func:`after_periods`.
+    """
     scale_of = partial(draws_of_scale, posterior.tree)
-    return in_population(posterior._prediction, averages or posterior.averages, scale_of)
+    own = posterior._prediction
+    own = own if periods is None else prediction_after(own, periods)
+    return in_population(own, averages or posterior.averages, scale_of)
 
 
 def predictions_of_rows(

@@ -92,7 +92,7 @@ def effect_table(
     query = support_of(posterior).query_at(together, intervened, periods=periods)
     held, before = np.split(query.values, [len(values)])
     support_of(posterior).warn_of_level(query.intervened, posterior.averages)
-    prediction = prediction_of(posterior)
+    prediction = prediction_of(posterior, periods=periods)
     mask = query.mask[: len(values)]
     draws = prediction.mean(held, mask).reshape(-1, len(values))
     supported = query.verdict.supported
