@@ -393,7 +393,7 @@ class Schema:
             (*self.actions, *columns.names), (*self.categories, *columns.categories), strict=True
         )
         levels = dict(every)[name]
-        if levels is not None and has_levels(table, name):
+        if levels is not None and has_levels(table, name) and name not in columns.dates:
             found = distinct_cells(table[name])
             return levels.encode(found.cells, name, rows=numbers[found.first])[found.which]
         values = self._times(table, name, numbers)

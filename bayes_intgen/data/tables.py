@@ -143,6 +143,9 @@ def numeric_column(
 ) -> NDArray[np.float64]:
     """Convert a column to float64, missing cells to NaN; raises ``error`` if it is not numeric."""
     series = table.get_column(name)
+    if not len(series):
+        # All cells of a file may be missing, which has no type then.
+        return np.empty(0)
     if series.dtype in (nw.Object, nw.Unknown):
         # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
@@ -206,6 +209,9 @@ def missing_cells(series: "nw.Series[Any]") -> NDArray[np.bool_]:
         return np.asarray(null | np.asarray(blank.to_numpy(), dtype=bool))
     if series.dtype.is_float():
         return np.asarray(null | np.asarray(series.is_nan().fill_null(False).to_numpy(), bool))
+    if is_categorical(series):
+        for blank in [own for own in series.unique().to_list() if str(own).strip() == ""]:
+            null = null | np.asarray((series == blank).fill_null(False).to_numpy(), dtype=bool)
     if series.dtype == nw.Object:
         cells = pd.Series(series.to_list(), dtype=object).to_numpy()
         blanks = np.array([isinstance(cell, str) and not cell.strip() for cell in cells], bool)

@@ -217,6 +217,7 @@ def _names(
     columns = [*names, *hidden, outcome]
     refuse_absent(columns, frame.columns.tolist())
     refuse_two_roles({"actions": names, "causes": hidden, "outcome": [outcome], "regime": [REGIME]})
+    refuse_two_roles({"actions": names, "part of the joint answer": ["effect", "standard_error"]})
     for name in columns:
         if not isinstance(frame[name], pd.Series):
             raise DataError(f"the frame has two columns {name!r}; rename one of them")

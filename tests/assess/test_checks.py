@@ -198,11 +198,10 @@ def test_additive_causes_pass(noise: str) -> None:
 
 
 def test_groups_that_are_integrated_out_do_not_look_like_lack_of_fit() -> None:
-    rng, masks, patient = np.random.default_rng(0), one_at_a_time(2, 200), np.arange(600) % 100
+    rng, masks, unit = np.random.default_rng(0), one_at_a_time(2, 200), np.arange(600) % 100
     actions, levels = rng.normal(size=masks.shape), 5 * rng.normal(size=100)
-    outcome = actions.sum(axis=1) + levels[patient] + rng.normal(size=600)
-    groups = {"groups": {"patient": patient.astype(str)}}
-    data = bi.RegimeData.from_arrays(actions, outcome, masks, **groups)
+    outcome = actions.sum(axis=1) + levels[unit] + rng.normal(size=600)
+    data = bi.RegimeData.from_arrays(actions, outcome, masks, groups={"unit": unit.astype(str)})
     held_out = bi.check(data, progress=False).held_out
     assert abs(float(held_out.difference)) + float(held_out.error) < 5
 

@@ -140,6 +140,7 @@ def test_joint_answer_is_the_effect_of_setting_all_actions() -> None:
     [
         ({}, {"actions": ["dose", "drg"]}, "no column 'drg'; did you mean 'drug'?"),
         ({}, {"causes": ["age", "dose"]}, "'dose' is passed as actions and causes"),
+        ({"effect": 1}, {"actions": ["effect", "drug"]}, "'effect' is passed as .* joint answer"),
         ({}, {"causes": ["age"]}, "one column for each action"),
         ({"drug": lambda f: np.where(f["age"] > 70, "a", f["drug"])}, {}, "depend on each other"),
         ({"site": 1}, {}, "'site' never varies"),

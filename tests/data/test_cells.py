@@ -228,7 +228,7 @@ def test_blank_text_of_a_frame_is_a_missing_cell() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(40, 2)), columns=["tv", "sales"])
     frame = frame.assign(holiday=["", " ", "Easter", "May"] * 10, regime=["", "tv"] * 20)
-    for source in (frame, pl.from_pandas(frame)):
+    for source in (frame, frame.astype({"holiday": "category"}), pl.from_pandas(frame)):
         rows = bi.read(source, ["tv"], "sales", covariates=["holiday"], missing="level")
         assert set(rows.columns.categories[0].labels) == {"Easter", "May", "missing"}
         with pytest.raises(bi.DataError, match="'holiday' has 20 missing cells"):

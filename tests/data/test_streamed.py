@@ -209,6 +209,15 @@ def test_a_fit_says_how_often_rows_were_read() -> None:
     assert "rows read" not in str(bi.fit(rows, model, method="laplace", progress=False))
 
 
+@pytest.mark.filterwarnings("ignore::bayes_intgen.DataWarning")
+def test_a_part_may_lack_all_cells_of_a_column_and_dates_may_be_two(tmp_path) -> None:
+    frame = table(400).assign(age=range(400), day=["2024-05-01", "2024-05-02"] * 200)
+    frame[:200].assign(age=None).to_parquet(tmp_path / "one.parquet")
+    frame[200:].to_parquet(tmp_path / "two.parquet")
+    roles = {"covariates": ["age", "day"], "missing": "drop"}
+    assert len(next(bi.read(tmp_path, *COLUMNS, **roles, progress=False).batches(200))) == 200
+
+
 def text_rows(rows: int = 9000) -> pd.DataFrame:
     """Rows of two parts and more, with quoted line ends, text, dates, gaps and codes as text."""
     rng = np.random.default_rng(0)

@@ -144,7 +144,6 @@ def test_planned_rows_have_the_noise_of_their_groups() -> None:
     groups = {"groups": {"region": region.astype(str)}}
     data = bi.RegimeData.from_arrays(actions, outcome, masks, ["red", "green"], **groups)
     table = fitted(data, bi.models.additive("linear")).split(1_200, POINTS, regimes=[None, "red"])
-    # Up to twice as many rows of each regime.
     assert float(table.width / table.width_before) == pytest.approx(0.77, abs=0.1)
 
 

@@ -193,7 +193,6 @@ def test_answers_say_for_how_long_actions_are_held(tmp_path) -> None:
     change, lasting_change = (np.abs(moments(own)[0]) for own in changes)
     assert (change < 0.6 * lasting_change).all()
     np.testing.assert_allclose(fit.joint_effect(POINTS, periods=8), lasting)
-    # The error of the rate is part of the interval.
     straight, (one, none) = fit_of(panel(0.6), OPEN, prior="linear"), ([[1, 0]], [[0, 0]])
     share = straight.contrast(one, none, periods=1) / straight.contrast(one, none)
     assert 0.01 < float(share.std()) < 0.1
