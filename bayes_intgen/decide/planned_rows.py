@@ -190,7 +190,7 @@ def information_of_rows(
     if (units := prediction.units) is not None:
         which = rng.choice(len(units.shares), len(inputs), p=units.shares)
         inputs = np.hstack([inputs, units.values[which]])
-        relative *= posterior.spread.factor(inputs)
+        relative = relative * posterior.spread.factor(inputs)
     effects = terms.random_effects
     if effects is not None:
         # Each row is of a unit that is not in the data.
