@@ -157,7 +157,7 @@ class Adjustment:
         """Effects of the grouping with more groups than columns, if there is one."""
         columns, count = self.data.columns, len(self.data.names)
         fine = columns.fine_grouping
-        if fine is None:
+        if fine is None or not self._effects(columns.every[fine]):
             return None
         grouping = columns.every[fine]
         names, bases, inputs = [], [], []
@@ -269,7 +269,9 @@ class Adjustment:
                     yield f.term(Component("", basis, SCALE), self._input(g))
                 else:
                     k = self.data.names.index(effect)
-                    products = TensorProductBasis((self._line(k), basis), 1)
+                    own = self._line(k)
+                    # Groups are as smooth as each other, and ordered levels are not.
+                    products = TensorProductBasis((own, basis), own.size)
                     f = Function(f"slope({effect} | {grouping})", "group", k, self.contributions[k])
                     component = Component("", products, SLOPE_SCALE, inputs=(0, 1))
                     yield f.term(component, k, self._input(g))

@@ -316,7 +316,9 @@ class Model(ABC):
         every = (Term("intercept", "intercept", None, (), CONSTANT, sd / unit, ALWAYS), *terms)
         label, count = Counter([term.name for term in every]).most_common(1)[0]
         if count > 1:
-            raise ModelError(f"two terms would be called {label!r}; rename an action")
+            raise ModelError(
+                f"two terms would be called {label!r}; give each prior once, or rename an action"
+            )
         decomposed = Decomposition(
             data.names, bases.coordinates, every, centre, unit, mean,
             data.categories, data.columns, effects, carryover=self.carryover,

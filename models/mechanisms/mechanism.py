@@ -62,6 +62,14 @@ class LogNormal:
         object.__setattr__(self, "sigma", sigma)
 
 
+def require_priors(mechanism: object) -> None:
+    """Raise ModelError if a field for a log-normal prior holds something else."""
+    for field in fields(cast(Any, mechanism)):
+        if isinstance(field.default, LogNormal):
+            remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
+            instance(getattr(mechanism, field.name), LogNormal, field.name, remedy, ModelError)
+
+
 SCALE = LogNormal(median=0.4, sigma=1.5)
 # Scales of smooth functions, and of their lines. Outcomes drawn from the prior of five actions have
 # 3.3 times the data's standard deviation in the median, instead of 7.6 with SCALE for both.
@@ -175,10 +183,7 @@ class Mechanism(ABC):
 
     def __post_init__(self) -> None:
         one_of(self.shape, "shape", get_args(Shape))
-        for field in fields(cast(Any, self)):
-            if isinstance(field.default, LogNormal):
-                remedy = f"LogNormal({field.default.median}, {field.default.sigma})"
-                instance(getattr(self, field.name), LogNormal, field.name, remedy, ModelError)
+        require_priors(self)
 
     @abstractmethod
     def marginal_basis(self, column: Column, size: int) -> Basis:

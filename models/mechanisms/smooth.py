@@ -34,6 +34,7 @@ from bayes_intgen.models.mechanisms.mechanism import (
     Mechanism,
     Shape,
     log_spectral_sd,
+    require_priors,
     scaled_order,
 )
 
@@ -258,8 +259,8 @@ class Trend:
     scale: LogNormal = SCALE
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ModelError(f"a trend needs a size of at least 1, not {self.size}")
+        require_priors(self)
+        whole_number(self.size, "size", 1)
 
     def main_effect(self, column: Column) -> tuple[Component, ...]:
         # Along the time itself, also where it starts near zero.
@@ -300,10 +301,10 @@ class Seasonal:
     scale: LogNormal = SCALE
 
     def __post_init__(self) -> None:
-        if not (0 < self.period < np.inf and self.harmonics >= 1):
-            raise ModelError(
-                f"a season needs a positive period and at least one harmonic, not {self}"
-            )
+        require_priors(self)
+        if not real_number(self.period, "period") > 0:
+            raise ModelError(f"period must be positive, not {self.period}")
+        whole_number(self.harmonics, "harmonics", 1)
 
     def main_effect(self, column: Column) -> tuple[Component, ...]:
         amplitudes = 1 / np.arange(1, self.harmonics + 1)

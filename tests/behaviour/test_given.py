@@ -112,6 +112,8 @@ def test_levels_that_are_integrated_out() -> None:
         for ask, about in asks:
             with pytest.raises(bi.PointsError, match="integrated out.*'new group'"):
                 ask(about)
+    without = fitted(data, bi.models.additive("linear", groups={"patient": []}, **MODERATED), **FEW)
+    assert without.joint_effect(POINTS).shape == answer.shape
 
 
 LISTS: list[tuple[Mapping[str, Any], str]] = [

@@ -95,9 +95,10 @@ def test_priors_of_numbers_are_refused_for_named_levels() -> None:
     bi.models.additive(covariates={"kind": bi.Levels(ordered=False)}).decompose(data)
 
 
-def test_products_of_covariates_are_selected() -> None:
+@pytest.mark.parametrize("count", [600, 16_000])
+def test_products_of_covariates_are_selected(count: int) -> None:
     """They move an action and the outcome; a question may fix both covariates, or one."""
-    rng, masks = np.random.default_rng(0), one_at_a_time(1, 600)
+    rng, masks = np.random.default_rng(0), one_at_a_time(1, count)
     z, v, cause, noise = rng.normal(size=(4, len(masks)))
     tv = np.where(masks[:, 0], 1.5 * noise, 0.5 * z * v + cause)
     outcome = np.tanh(tv) + cause + 1.5 * z * v + 0.5 * rng.normal(size=len(masks))
@@ -115,3 +116,15 @@ def test_products_of_covariates_are_selected() -> None:
         for own in (fit.given(z=1), fit.over(rows.assign(z=1)))
     )
     assert one == pytest.approx(other, abs=0.02)
+
+
+def test_groups_differ_at_one_of_three_ordered_levels() -> None:
+    rng, names = np.random.default_rng(0), ["low", "middle", "high"]
+    table = pd.DataFrame({"dose": rng.choice(names, 800), "group": rng.choice(["a", "b"], 800)})
+    table["y"] = 2.0 * (table == ["middle", "b"]).all(axis=1) + 0.3 * rng.normal(size=800)
+    table["regime"] = np.repeat(["", "dose"], 400)
+    table["dose"] = pd.Categorical(table["dose"], names, ordered=True)
+    data = bi.read(table, ["dose"], "y", "regime", groups=["group"])
+    model = bi.models.additive(groups={"group": ["level", "dose"]})
+    effect = fitted(data, model).joint_effect([[name] for name in names], given={"group": "b"})
+    np.testing.assert_allclose(moments(effect)[0], [0, 2, 0], atol=0.2)

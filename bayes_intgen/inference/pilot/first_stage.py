@@ -354,13 +354,15 @@ def _recentred(
     Predictions without covariates are then averages over exactly these rows, of which the terms
     were made from a sample.
     """
-    # Distinct centred bases, with their inputs.
-    every: dict[CentredBasis, int] = {}
+    # Distinct centred bases, with their inputs: one for a factor, two for a pair of covariates.
+    every: dict[CentredBasis, list[int]] = {}
     for term in (*terms.terms, *candidates):
-        basis = term.component.basis
-        factors = basis.factors if isinstance(basis, TensorProductBasis) else (basis,)
-        pairs = zip(factors, term.inputs, strict=False)
-        every |= {factor: k for factor, k in pairs if isinstance(factor, CentredBasis)}
+        basis, inputs = term.component.basis, list(term.inputs)
+        if isinstance(basis, TensorProductBasis):
+            pairs = zip(basis.factors, inputs, strict=False)
+            every |= {factor: [k] for factor, k in pairs if isinstance(factor, CentredBasis)}
+        elif isinstance(basis, CentredBasis):
+            every[basis] = inputs
     if not every:
         return terms, candidates
     observational = (False,) * len(data.names) in data.regimes
@@ -368,7 +370,7 @@ def _recentred(
     def sums(batch: Observations) -> Array:
         """Weighted sums of all functions over the population, and of the weights."""
         weights, inputs = population_weights(batch, observational), batch.inputs
-        of_bases = [weights @ basis.basis.matrix(inputs[:, [k]]) for basis, k in every.items()]
+        of_bases = [weights @ basis.basis.matrix(inputs[:, own]) for basis, own in every.items()]
         return np.concatenate([*of_bases, [weights.sum()]])
 
     total = data.map_reduce(sums, np.add, "Averages of covariates", progress)
