@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_intgen._typing import Array
-from bayes_intgen._work import in_threads
 from bayes_intgen.basis.basis import Basis, CentredBasis
 from bayes_intgen.basis.combined import RateError, TensorProductBasis
 from bayes_intgen.basis.control import (
@@ -120,12 +119,9 @@ def with_observed_causes(
         for term in (*terms.terms, *(own for own in candidates if own.role == "covariate"))
         if term.role in ("covariate", "group") and term.action is None
     ]
-
-    def of_action(k: int) -> Causes | None:
+    for k in range(len(likely)):
         every = [*observed, *(own for own in finer if own[1][0] in parents[k])]
-        return _causes(sample, series, terms, every, numbers, k, parents[k])
-
-    for k, own in enumerate(in_threads(of_action, range(len(likely)))):
+        own = _causes(sample, series, terms, every, numbers, k, parents[k])
         if own is not None and terms.is_ordered(k):
             causes[k] = own
         elif own is not None:
