@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from bayes_intgen._random import generator
 from bayes_intgen._typing import Array
@@ -120,7 +121,7 @@ class Prediction:
         """Logarithm of the mean minus the predictor under a log link, shape (chain, draw, n)."""
         count = len(self.terms.names)
         actions = inputs[:, :count]
-        out = self.law.noise.variance * self.noise_sd(actions, intervened) ** 2 / 2
+        out = self.law.noise.variance * self.noise_sd(inputs, intervened) ** 2 / 2
         effects = self.open_effects
         if effects is not None:
             out = out + self.sd[..., None] ** 2 * effects.variance(inputs) / 2
@@ -155,22 +156,43 @@ class Prediction:
         units, effects = self.units_within, self.unit_effects(intervened)
         if units is None or len(units.values) == 1:
             return np.zeros((*self.sd.shape, len(actions)))
-        out = effects.at_each(
-            actions, intervened, units.values, lambda x: effects.log_mean_exp(x, units.shares)
-        )
+        kinds = self._kinds_of_noise(units.values, units.shares)
+
+        def of_kinds(design: Array) -> Array:
+            centred = design - units.shares @ design
+            return np.stack(
+                [effects.log_sum_exp(centred[own], units.shares[own]) for own, _ in kinds]
+            )
+
+        more = self.law.noise.variance * self._relative_variance(actions, intervened) / 2
+        more = more * self.sd[..., None] ** 2
+        out = _log_sum(effects.at_each(actions, intervened, units.values, of_kinds), kinds, more)
         if self.resampled is None:
             return out
         shares, weights = self.resampled.shares, self.resampled.weights
+        again = self._kinds_of_noise(self.resampled.values, shares)
 
-        def change(design: Array) -> Array:
+        def both(design: Array) -> Array:
             ratios = np.exp(effects.coefficients @ (design - shares @ design).T)
-            return np.asarray(np.log((weights * ratios).sum(axis=-1) / (ratios @ shares)))
+            drawn = [(weights * ratios)[..., own].sum(axis=-1) for own, _ in again]
+            return np.log([drawn, [ratios[..., own] @ shares[own] for own, _ in again]])
 
+        drawn, usual = effects.at_each(actions, intervened, self.resampled.values, both)
         # The predictor has the change of the differences' mean already.
         shift = self.shift_of_population(actions, intervened)
-        return np.asarray(
-            out + effects.at_each(actions, intervened, self.resampled.values, change) - shift
-        )
+        return out + _log_sum(drawn, again, more) - _log_sum(usual, again, more) - shift
+
+    def _kinds_of_noise(self, units: Array, shares: Array) -> list[tuple[NDArray[np.bool_], float]]:
+        """Units of about the same noise, and the variance of each such kind minus the average.
+
+        A variance within an eighth of the others of its kind counts as their average, which changes
+        the mean of exp(noise) to second order only.
+        """
+        factor = self._factor_of(units)
+        kind = np.round(4 * np.log(factor))
+        each = [kind == own for own in np.unique(kind)]
+        average = shares @ factor
+        return [(own, shares[own] @ factor[own] / shares[own].sum() - average) for own in each]
 
     def shift_of_population(
         self,
@@ -274,17 +296,25 @@ class Prediction:
         otherwise that of the population, or with ``of_unit`` of one of its units per draw.
         """
         count = len(self.terms.names)
-        actions, variance = inputs[:, :count], np.ones((1, 1, len(inputs)))
-        if self.deviations is not None:
-            variance = self.spread.drawn(actions, intervened, self.deviations)
+        variance = self._relative_variance(inputs[:, :count], intervened)
         units, which, _ = self._drawn_units() if of_unit else (self.units_within, None, None)
         if inputs.shape[1] > count:
             variance = variance * self.spread.factor(inputs)
         elif units is not None:
-            factor = self.spread.factor(np.pad(units.values, ((0, 0), (count, 0))))
+            factor = self._factor_of(units.values)
             own = units.shares @ factor if which is None else factor[which][..., None]
             variance = variance * own
         return np.asarray(self.sd[..., None] * np.sqrt(variance))
+
+    def _relative_variance(self, actions: Array, intervened: NDArray[np.bool_]) -> Array:
+        """Variance relative to that of ``sd``, without groups, shape (chain, draw, n)."""
+        if self.deviations is None:
+            return np.ones((1, 1, len(actions)))
+        return self.spread.drawn(actions, intervened, self.deviations)
+
+    def _factor_of(self, units: Array) -> Array:
+        """Variance of the noise of units in their groups, shape (U,)."""
+        return self.spread.factor(np.pad(units, ((0, 0), (len(self.terms.names), 0))))
 
     def draw(
         self, actions: Array, intervened: NDArray[np.bool_], rng: np.random.Generator
@@ -361,3 +391,11 @@ class Prediction:
         if effects is None:
             return None
         return np.asarray(self.sd[..., None] * np.sqrt(effects.variance(rows.inputs)))
+
+
+def _log_sum(
+    logarithms: Array, kinds: Sequence[tuple[NDArray[np.bool_], float]], half_variance: Array
+) -> Array:
+    """Logarithm of a sum over kinds of noise, of logarithms of shape (kinds, chain, draw, n)."""
+    variances = np.array([own for _, own in kinds])[:, None, None, None]
+    return np.asarray(logsumexp(logarithms + variances * half_variance, axis=0))

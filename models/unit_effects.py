@@ -81,22 +81,22 @@ class UnitEffects(NamedTuple):
             before = design
         return np.stack(out, axis=-1)
 
-    def log_mean_exp(self, design: Array, shares: Array) -> Array:
-        """Logarithm of the mean over units of exp(difference from the average), (chain, draw).
+    def log_sum_exp(self, centred: Array, shares: Array) -> Array:
+        """Logarithm of the sum over units of share times exp(difference), (chain, draw).
 
-        More units than ``MANY_UNITS`` are sorted by the posterior mean of their differences and
-        grouped, more finely where the exponential is large. A group has the design of its mean. The
-        variance within groups, pooled, enters to second order.
+        ``centred`` is the design, shape (U, P), of differences from an average. More units than
+        ``MANY_UNITS`` are sorted by the posterior mean of their differences and grouped, more
+        finely where the exponential is large. A group has the design of its mean. The variance
+        within groups, pooled, enters to second order.
         """
-        centred = design - shares @ design
-        if len(design) <= MANY_UNITS:
+        if len(centred) <= MANY_UNITS:
             return np.asarray(np.log(np.exp(self.coefficients @ centred.T) @ shares))
         average = centred @ self.coefficients.mean(axis=(0, 1))
         order = np.argsort(average)
         centred, shares, average = centred[order], shares[order], average[order]
         tilted = shares * np.exp(average - average[-1])
         tilted /= tilted.sum()
-        position = np.cumsum(shares + tilted)
+        position = np.cumsum(shares / shares.sum() + tilted)
         stratum = np.ceil(STRATA * position / position[-1])
         starts = np.flatnonzero(np.diff(stratum, prepend=0.0))
         totals = np.add.reduceat(shares, starts)

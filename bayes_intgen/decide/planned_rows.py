@@ -193,10 +193,8 @@ def information_of_rows(
         relative = relative * posterior.spread.factor(inputs)
     effects = terms.random_effects
     if effects is not None:
-        # Each row is of a unit that is not in the data.
-        for basis, i, ratio in zip(effects.bases, effects.inputs, effects.ratio, strict=True):
-            if i < len(terms.names):
-                relative = relative + ratio * np.square(basis.matrix(planned.actions[:, [i]])[:, 0])
+        # Each row is of a unit that is not in the data: its level and its slopes are noise.
+        relative = relative + effects.variance(planned.actions)
     variance = (
         float(np.square(prediction.sd).mean()) * relative * posterior.autocorrelation.inflation
     )

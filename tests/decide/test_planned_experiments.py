@@ -147,6 +147,25 @@ def test_planned_rows_have_the_noise_of_their_groups() -> None:
     assert float(table.width / table.width_before) == pytest.approx(0.77, abs=0.1)
 
 
+def test_planned_rows_are_of_units_that_are_not_in_the_data() -> None:
+    """Each has a level of its own, which is integrated out if there are many."""
+    rng = np.random.default_rng(0)
+    unit = np.append(np.arange(600) // 4, np.arange(1_000, 2_200))
+    masks = rng.permutation(np.tile(one_at_a_time(2, 1), (600, 1)))
+    actions = rng.normal(size=masks.shape)
+    outcome = actions.sum(axis=1) + 3 * rng.normal(size=2_200)[unit] + 0.5 * rng.normal(size=1_800)
+
+    def fit(rows: int) -> bi.Posterior:
+        groups = {"groups": {"unit": np.char.mod("u%d", unit[:rows])}}
+        arrays = actions[:rows], outcome[:rows], masks[:rows], ["red", "green"]
+        return fitted(bi.RegimeData.from_arrays(*arrays, **groups), bi.models.additive("linear"))
+
+    planned = fit(600).split(1_200, POINTS, regimes=[None, "red", "green"])
+    draws = fit(1_800).joint_effect(POINTS)
+    width = np.ptp(np.quantile(draws, [0.05, 0.95], axis=(0, 1)), axis=0).mean()
+    assert float(planned.width_of_equal_split) == pytest.approx(width, rel=0.2)
+
+
 def test_splits_are_of_all_rows_and_better_than_equal_ones(posterior) -> None:
     regimes = [None, "red", "green"]
     table = posterior.split(999, POINTS, regimes=regimes)

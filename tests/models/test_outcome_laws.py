@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
-from _rows import fitted, frame_of
+from _rows import fitted, frame_of, one_at_a_time
 
 import bayes_intgen as bi
 from bayes_intgen.assess.held_out import log_densities, split
@@ -148,3 +149,23 @@ def test_no_points_have_no_effects(rows) -> None:
     data = bi.RegimeData.from_frame(by_age, *COLUMNS, covariates=["age"])
     fit = fitted(data, bi.models.multiplicative(), draws=50)
     assert fit.joint_effect(np.zeros((0, 2))).shape == (4, 50, 0)
+
+
+@pytest.mark.parametrize("n_groups", [6, 40])
+def test_means_are_those_of_groups_with_noise_of_their_own(n_groups) -> None:
+    rng, group = np.random.default_rng(0), np.arange(3_600) % n_groups
+    actions, masks = rng.normal(size=(3_600, 2)), one_at_a_time(2, 1_200)
+    noise = rng.normal(size=3_600) * np.where(group % 2, 1.0, 0.1)
+    sales = np.exp(0.5 * actions.sum(axis=1) + 0.5 * rng.normal(size=n_groups)[group] + noise)
+    own = {"names": ["red", "green"], "groups": {"region": np.char.mod("r%d", group)}}
+    data = bi.RegimeData.from_arrays(actions, sales, masks, **own)
+    fit = fitted(data, bi.models.multiplicative("linear"))
+    points, names = [[1.0, 1.0], [-1.0, 0.0]], [f"r{k}" for k in range(n_groups)]
+    each = [fit.joint_effect(points, given={"region": name}) for name in names]
+    average, over_chains = np.mean(each, axis=0).mean(axis=(0, 1)), ("chain", "draw")
+    for population in ({}, {"population": "bootstrap"}):
+        mean = fit.joint_effect(points, **population).mean(over_chains)
+        np.testing.assert_allclose(mean, average, rtol=0.005)
+    rows = pd.DataFrame({"red": 1.0, "green": 1.0, "region": names})
+    alone = [own.isel(point=0).mean() for own in each]
+    np.testing.assert_allclose(fit.predictions(rows).draws.mean(over_chains), alone)
