@@ -53,6 +53,8 @@ class Options:
 
         Examples
         --------
+        >>> ModelOptions(graph=["tv=radio", "radio="]).words()
+        ['--graph', 'tv=radio', '--graph', 'radio=']
         >>> Columns("sales", ["tv", "radio"], label=["BAU="], missing=["drop"]).words()
         ['--outcome', 'sales', '--actions', 'tv,radio', '--label', 'BAU=', '--missing', 'drop']
         """
@@ -64,7 +66,8 @@ class Options:
             elif value and value != own.default:
                 texts = [value] if isinstance(value, str) else value
                 # Names that contain commas need an option each.
-                apart = [text for text in texts if "," in text or own.name in ("label", "cell")]
+                is_apart = own.name in ("label", "cell", "graph")
+                apart = [text for text in texts if is_apart or "," in text]
                 together = ",".join(text for text in texts if text not in apart)
                 for text in filter(None, [together, *apart]):
                     words += [option, text]
@@ -374,7 +377,9 @@ class Points:
         for point in points:
             refuse_observed(point, observed, "{name!r} is both set and observed")
         points = completed(points, observed, posterior)
-        return points if self.points is None else points + points_of_file(self.points, posterior)
+        if self.points is None:
+            return points
+        return points + points_of_file(self.points, observed, posterior)
 
 
 @Parameter(name="*")

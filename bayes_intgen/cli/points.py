@@ -1,6 +1,7 @@
 """Points of actions from the command line, checked against a posterior."""
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,21 +73,25 @@ def completed(points: list[Point], observed: Point, posterior: "Posterior") -> l
     return [{**default, **observed, **point} for point in points]
 
 
-def refuse_observed(point: Point, observed: Point, message: str) -> None:
-    """Raise PointsError if a point sets an action that is observed."""
-    for name in point:
+def refuse_observed(names: Iterable[str], observed: Point, message: str) -> None:
+    """Raise PointsError if actions that are set are observed."""
+    for name in names:
         if name in observed:
             raise PointsError(f"{message.format(name=name)}; leave it out of one of the options")
 
 
-def points_of_file(path: Path, posterior: "Posterior") -> list[Point]:
-    """Read points from a table with a column per action."""
+def points_of_file(path: Path, observed: Point, posterior: "Posterior") -> list[Point]:
+    """Read points from a table with a column per action that is not observed."""
+    import narwhals as nw
+
     from bayes_intgen.basis.categories import decoded_table
     from bayes_intgen.data.files import read_table, regular_file
     from bayes_intgen.data.queries import checked_points
 
     with regular_file(path) as source:
         table = read_table(source)
+    refuse_observed(table.columns, observed, f"{{name!r}} is both observed and a column of {path}")
+    table = table.with_columns(nw.lit(value).alias(name) for name, value in observed.items())
     missing = [name for name in posterior.actions if name not in table.columns]
     if missing:
         raise PointsError(f"{path} has no column {', '.join(map(repr, missing))}")

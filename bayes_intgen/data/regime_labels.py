@@ -268,16 +268,18 @@ def meaning_of(label: str, names: Sequence[str]) -> tuple[str, ...] | None:
     of_names = {word for name in names for word in words_of(name)}
     if any(map(NOT_THEN.fullmatch, {*words_of(label)} - of_names)):
         return None
-    parts = [_best_match(part, names) for part in re.split(r"[+&,]", label)]
-    if len(parts) > 1 and None not in parts and len({*parts}) == len(parts):
-        return tuple(name for name in parts if name is not None)
-    if None in parts and re.search(r"[+&]", label):
-        # More was set than the names say.
+    words, found = words_of(label), _best_matches(label, names)
+    if not words or any(map(NOTHING_SET.fullmatch, words)):
+        # A label such as 'TV on, radio off' leaves open which of the names it denies.
+        return None if found or re.search(r"[+&]", label) else ()
+    parts = [_best_matches(part, names) for part in re.split(r"[+&,]", label)]
+    alone = {part[0] for part in parts if len(part) == 1}
+    if len(alone) == len(parts) > 1:
+        return tuple(part[0] for part in parts)
+    if len(found) != 1 or (re.search(r"[+&]", label) and any(len(part) != 1 for part in parts)):
+        # With a part that fits no name, more was set than the names say.
         return None
-    words, best = words_of(label), _best_match(label, names)
-    if words and not any(map(NOTHING_SET.fullmatch, words)):
-        return None if best is None else (best,)
-    return () if best is None else None
+    return (found[0],)
 
 
 @lru_cache(4096)
@@ -293,13 +295,12 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W\d_]+|\d+", spaced.casefold()))
 
 
-def _best_match(label: str, names: Sequence[str]) -> str | None:
-    """The name that shares most words with a label; None if there is none, or several."""
+def _best_matches(label: str, names: Sequence[str]) -> list[str]:
+    """Names that share most words with a label; none if no name shares any."""
     words = {word for word in words_of(label) if not NOTHING_SET.fullmatch(word)}
     scores = {name: _score(words, words_of(name)) for name in names}
     best = max(scores.values(), default=(0, 0.0))
-    found = [name for name, score in scores.items() if score == best]
-    return found[0] if best > (0, 0.0) and len(found) == 1 else None
+    return [name for name, score in scores.items() if score == best > (0, 0.0)]
 
 
 def _score(words: Collection[str], name: Sequence[str]) -> tuple[int, float]:

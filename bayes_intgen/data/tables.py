@@ -149,7 +149,7 @@ def numeric_column(
     if series.dtype in (nw.Object, nw.Unknown):
         # Decimals of databases, numbers beside None, and sparse columns of pandas.
         column = column_of(pd.Series(series.to_list(), dtype=object).to_numpy())
-        if column.dtype.kind in "iuf" and column.notna().any():
+        if column.dtype.kind in "iufb" and column.notna().any():
             return np.asarray(column, dtype=np.float64)
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise error(f"column {name!r} holds {_not_numbers(series, first_row)}")

@@ -40,7 +40,8 @@ from bayes_intgen.errors import DataError
 from bayes_intgen.text.formats import align_columns
 from bayes_intgen.text.messages import MAX_PARTS, first_few, in_words, option
 
-SEPARATORS = ",;\t|"
+# Commas last, since they are in names and numbers of files with other separators too.
+SEPARATORS = ";\t|,"
 # Decimal mark of files with a separator, where no cell shows it.
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {",": (".",), ";": (",",)}
 # Number of lines that show what a file holds, and maximum number of lines before the rows.
@@ -365,11 +366,11 @@ def _layout(text: str, separator: str) -> _Layout:
         end = text.find("\n", end) + 1 or len(text)
     first_lines = list(io.StringIO(text[:end]))
 
-    def commonest_width(separator: str) -> tuple[int, int]:
+    def lines_alike(separator: str) -> int:
         counts = Counter(map(len, csv.reader(first_lines, delimiter=separator)))
-        return max((count, width) if width > 1 else (0, 1) for width, count in counts.items())
+        return max(count if width > 1 else 0 for width, count in counts.items())
 
-    separator = separator or max(SEPARATORS, key=commonest_width)
+    separator = separator or max(SEPARATORS, key=lines_alike)
     reader = csv.reader(first_lines, delimiter=separator)
     lines = [[cell.strip() for cell in cells] for cells in reader]
     width = max((i + 1 for cells in lines for i, cell in enumerate(cells) if cell), default=1)

@@ -114,7 +114,8 @@ def _checked_bounds(bounds: Any, name: str) -> tuple[Label, ...] | Label:
         raise ModelError(f"bounds of {name!r} must be finite numbers, not {bounds!r}")
     if is_single:
         return values[0]
-    if len(values) == 2 and len(numbers) == 2 and numbers[0] > numbers[1]:
+    is_range = len(values) == len(numbers) == 2 and not any(isinstance(n, bool) for n in numbers)
+    if is_range and numbers[0] > numbers[1]:
         low, high = map(format_number, numbers)
         raise ModelError(f"bounds of {name!r} are empty: {low} is above {high}")
     if len(set(values)) == 1:

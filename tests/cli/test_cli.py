@@ -112,6 +112,14 @@ def test_observed_actions_are_not_set(folder, posterior, run) -> None:
     mean = pytest.approx(posterior.effect([[0.5, 0.2]], ["red"]).mean().item())
     assert json.loads(answer)["points"][0]["mean"] == mean
     assert json.loads(answer)["intervened"] == ["red"]
+    pd.DataFrame({"red": [0.5]}).to_csv(folder / "red.csv")
+    pd.DataFrame({"red": [0.5], "green": [0.3]}).to_csv(folder / "both.csv")
+    command = ["effect", folder / "fit.nc", "--observed", "green=0.2", "--points"]
+    answer = run(*command, folder / "red.csv", "--format", "json").out
+    assert json.loads(answer)["points"][0]["mean"] == mean
+    error = run(*command, folder / "both.csv", code=console.UNUSABLE).err
+    assert "'green' is both observed and a column of" in error
+    command = ["effect", folder / "fit.nc", "--strict", "-s"]
     for words in (["red=50,green=0"], ["red=0.5,green=0", "--from", "red=50"]):
         run(*command, *words, code=console.DOUBTFUL)
 

@@ -385,6 +385,7 @@ def test_labels_that_say_more_or_the_opposite_are_asked_about(tmp_path, run) -> 
     rng = np.random.default_rng(0)
     labels = ["BAU"] * 20 + ["TV test"] * 20 + ["both"] * 30 + ["without radio"] * 9
     asked = ["pre TV test", "after TV test", "TV test cancelled", "TV + Facebook"]
+    asked += ["TV on, radio off", "TV test, no radio", "radio test without TV", "BAU + Facebook"]
     labels += asked * 9
     frame = pd.DataFrame(rng.normal(size=(len(labels), 3)), columns=["TV", "Radio", "sales"])
     _, _, text = described(frame.assign(test=labels), tmp_path, run)

@@ -312,9 +312,9 @@ def test_missing_text_and_booleans_may_be_a_level(tmp_path) -> None:
     for source in (frame, path):
         levels = read(source, missing="level").columns.categories[1].labels
         assert levels == (False, "missing", True)
-    with pytest.warns(bi.DataWarning, match="150 of 600 rows"):
-        rows = bi.read(path, ["tv", "radio"], "season", missing="drop")
-    assert rows.outcome_kind == "binary"
+        with pytest.warns(bi.DataWarning, match="150 of 600 rows"):
+            rows = bi.read(source, ["tv", "radio"], "season", missing="drop")
+        assert rows.outcome_kind == "binary"
 
 
 def test_missing_cells_of_arrays() -> None:

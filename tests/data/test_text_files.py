@@ -86,6 +86,14 @@ def test_two_lines_name_columns_together(tmp_path, first, second, names) -> None
         assert read_table(tmp_path / "rows.csv").columns == names
 
 
+def test_names_and_numbers_with_commas_are_separated_by_semicolons(tmp_path) -> None:
+    rows = [f"{k};{k + 1},25;{k + 2},1" for k in range(20)]
+    (tmp_path / "rows.csv").write_text("\n".join(["spend, tv;spend, radio;sales", *rows]))
+    with pytest.warns(bi.DataWarning, match="'1,25' read as 1.25"):
+        frame = read_table(tmp_path / "rows.csv")
+    assert frame.columns == ["spend, tv", "spend, radio", "sales"]
+
+
 def test_rows_that_resemble_a_header_or_totals_are_rows(tmp_path) -> None:
     # A first row without numbers, an unnamed index, and a region called Total.
     text = ",tv,sales,regime\nNorth,NA,,tv\nSouth,1,5,\nEast,2,6,tv\nTotal,4,12,\n"

@@ -204,6 +204,8 @@ def test_a_value_holds_an_action(posterior, trial) -> None:
     assert trial.best(bi.Decision(bounds={"drug": "a"})).point["drug"] == "a"
     sizes = bi.Decision(bounds={"size": ["small", "large"]})
     best = made_up_with_levels().best(sizes, beyond_support=True).best_of_draws
+    either = bi.Decision(bounds={"promo": [True, False]})
+    assert made_up_with_levels().best(either, beyond_support=True).point["promo"] in (True, False)
     assert {*best.sel(action="size").to_numpy().ravel().tolist()} == {"small", "large"}
     # Also between the few values of an action.
     rng = np.random.default_rng(0)
