@@ -1,4 +1,4 @@
-"""Residuals: variance ratios, how many rows are independent, and far outcomes."""
+"""Residuals: how many rows are independent, and far outcomes."""
 
 from dataclasses import replace
 
@@ -8,24 +8,9 @@ import pytest
 from _rows import fitted
 
 import bayes_intgen as bi
-from bayes_intgen.inference.pilot.residuals import FarOutcomes, estimate_ratio, independent_share
-from bayes_intgen.models.variance_function import VarianceFunction
+from bayes_intgen.inference.pilot.residuals import FarOutcomes, independent_share
 
 from conftest import confounded_rows
-
-
-@pytest.mark.parametrize("sd", [0.5, 2.0])
-def test_ratio_of_variances_is_recovered(sd: float) -> None:
-    rng, group = np.random.default_rng(3), np.repeat(np.arange(400), 4)
-    actions = rng.normal(size=(len(group), 1))
-    outcome = sd * rng.normal(size=400)[group] + rng.normal(size=len(group))
-    was_set, groups = (group % 2 == 1)[:, None], {"patient": group.astype(str)}
-    data = bi.RegimeData.from_arrays(actions, outcome, was_set, groups=groups)
-    effects = bi.models.additive("linear").decompose(data).random_effects
-    assert effects is not None
-    estimate = estimate_ratio(data, effects, data.outcome, VarianceFunction())
-    # The relative standard error is about sqrt(2 / 400) (1 + 1 / (4 ratio)).
-    assert np.log(estimate.ratio[0]) == pytest.approx(2 * np.log(sd), abs=0.45)
 
 
 def test_rows_that_persist_count_as_fewer() -> None:
