@@ -28,9 +28,17 @@ from bayes_intgen.data.covariates import (
     date_text,
     days_of,
 )
+from bayes_intgen.data.missing import MISSING_LEVEL
 from bayes_intgen.data.queries import checked_points, checked_value, is_sequence
 from bayes_intgen.data.rows import Rows
-from bayes_intgen.data.tables import KINDS, as_table, days_of_column, label_cells, missing_cells
+from bayes_intgen.data.tables import (
+    KINDS,
+    as_table,
+    days_of_column,
+    distinct_cells,
+    label_cells,
+    missing_cells,
+)
 from bayes_intgen.errors import PointsError, SupportWarning, warn
 from bayes_intgen.identification.regimes import (
     Mask,
@@ -390,8 +398,12 @@ def _values_of_columns(
                 raise PointsError(f"there is no date {name!r} in row {undated[0]}")
             values[:, at] = days_of_column(table[name], PointsError)
         else:
-            own = table.select([name])
-            values[:, [at]] = checked_points(own, [name], columns.categories[at : at + 1])
+            own: Any = table.select([name])
+            levels = columns.categories[at]
+            if levels is not None and MISSING_LEVEL in levels.labels:
+                cells, which = distinct_cells(table[name])
+                own = {name: [cells[i] for i in which]}
+            values[:, [at]] = checked_points(own, [name], [levels])
     return values
 
 

@@ -137,6 +137,17 @@ def test_levels_that_follow_what_is_usual_differ() -> None:
     assert any("region, 12 groups: sd of their levels 2" in line for line in lines)
 
 
+def test_populations_have_missing_cells_like_the_rows_of_the_fit(frame) -> None:
+    gaps = frame.assign(season=frame["season"].where(frame.index % 3 > 0))
+    data = data_with_groups(gaps, groups=[], missing="level")
+    model = bi.models.additive("linear", moderators={"tv": ["age"]})
+    own = bi.fit(data, model, method="laplace", progress=False)
+    filled = own.over(gaps.fillna("missing")).joint_effect(POINTS)
+    np.testing.assert_array_equal(own.over(gaps).joint_effect(POINTS), filled)
+    # Negative control: another season.
+    assert np.abs(own.over(gaps.fillna("summer")).joint_effect(POINTS) - filled).max() > 0.01
+
+
 def test_summary_lists_population_covariates_and_groups(fit) -> None:
     lines = "\n".join(bi.report_identification(fit).sections["Covariates and groups"])
     for words in (
