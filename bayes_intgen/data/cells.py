@@ -665,7 +665,7 @@ def _about_dates(texts: Sequence[str], _: Any) -> Reading:
     """Order of day, month and year of dates, or the reason why they are of several kinds."""
     zones = {zone and zone[1] for zone in map(ZONE.search, texts)}
     if len(zones) > 1:
-        return Reading("dates", reason="times are of several zones")
+        return Reading("dates", reason="times are of several zones: write all in UTC")
     # Countries with points put the day first.
     with_points = any(match[2] == "." for match in map(YEAR_LAST.fullmatch, texts) if match)
     return Reading("dates", votes=frozenset({"day"} if with_points else ()))

@@ -8,6 +8,7 @@ from bayes_intgen._arguments import one_of, probability, whole_number
 from bayes_intgen._typing import Array
 from bayes_intgen.models.mechanisms.mechanism import FINER
 from bayes_intgen.models.terms import Decomposition, Term, Where
+from bayes_intgen.text.messages import option
 
 Method = Literal["nuts", "laplace"]
 
@@ -135,8 +136,8 @@ class SamplerSettings:
             if name == "draws" and value is None:
                 continue
             # Settings are stored as JSON, which does not support NumPy integers.
-            object.__setattr__(self, name, whole_number(value, name, minimum))
-        accept = probability(self.target_accept, "target_accept")
+            object.__setattr__(self, name, whole_number(value, option(name), minimum))
+        accept = probability(self.target_accept, option("target_accept"))
         object.__setattr__(self, "target_accept", accept)
         one_of(self.method, "method", get_args(Method))
         for name in ("simplify", "progress"):
