@@ -15,13 +15,14 @@ over draws: with mean_s and sd_s in draw s, they solve F(y) = 1/S sum_s G((y - m
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import scipy
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from bayes_intgen._arguments import MAX_MAGNITUDE
 from bayes_intgen._typing import Array
@@ -32,8 +33,10 @@ from bayes_intgen.text.messages import option
 
 Link = Literal["identity", "log"]
 Noise = Literal["gaussian", "student_t"]
-# Number of quantiles that represent the noise distribution.
+# Number of quantiles that represent the noise distribution, and logarithms of the standard
+# deviations at which its cumulant generating function is tabulated.
 N_QUANTILES = 1000
+LOG_SDS = np.linspace(-7, 7, N_QUANTILES)
 # Smallest mean of a count, and smallest relative difference of its variance from its mean: Poisson
 # numbers are the limit of zero.
 MIN_MEAN, MIN_DISPERSION = 1e-9, 1e-6
@@ -82,6 +85,24 @@ class ResidualNoise:
         """
         return np.asarray(np.interp(x, self.quantiles, self.probabilities, left=0.0, right=1.0))
 
+    @cached_property
+    def cumulant_ratios(self) -> Array:
+        """Values of :meth:`log_mean_exp` over those of Gaussian noise, at exp(LOG_SDS)."""
+        noise = np.exp(LOG_SDS)[:, None] * self.quantiles
+        mean = logsumexp(noise, axis=1) - np.log(len(self.quantiles))
+        return np.asarray(2 * mean / np.exp(2 * LOG_SDS))
+
+    def log_mean_exp(self, sd: Array) -> Array:
+        """Logarithm of the mean of exp(sd times noise): ``sd^2 / 2`` if the noise is Gaussian.
+
+        Examples
+        --------
+        >>> noise, sd = ResidualNoise(np.array([-1.0, 1.0])), np.array([0.1, 2.0])
+        >>> bool(np.allclose(noise.log_mean_exp(sd), np.log(np.cosh(sd)), rtol=1e-4))
+        True
+        """
+        return np.asarray(sd**2 / 2 * np.interp(np.log(sd), LOG_SDS, self.cumulant_ratios))
+
     def log_density(self, outcome: Array, mean: Array, sd: Array) -> Array:
         """Log density of Gaussian noise."""
         # The import takes half a second, and fits do not need it.
@@ -121,6 +142,10 @@ class StudentTNoise(NamedTuple):
         0.5
         """
         return np.asarray(scipy.special.stdtr(self.df, x / self.relative_scale))
+
+    def log_mean_exp(self, sd: Array) -> Array:
+        """Logarithm of the mean of exp(sd times noise), which is infinite."""
+        return np.full(sd.shape, np.inf)
 
     def log_density(self, outcome: Array, mean: Array, sd: Array) -> Array:
         """Log density."""

@@ -23,8 +23,8 @@ from bayes_intgen.models.variance_function import VarianceFunction, effective_un
 class Prediction:
     """Posterior draws of the mean and the noise, evaluation at actions and masks.
 
-    The mean is the predictor, to which the terms add up, or under a log link that of a lognormal
-    law.
+    The mean is the predictor, to which the terms add up, or under a log link that of the
+    exponential of predictor and noise.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Prediction:
         """Logarithm of the mean minus the predictor under a log link, shape (chain, draw, n)."""
         count = len(self.terms.names)
         actions = inputs[:, :count]
-        out = self.law.noise.variance * self.noise_sd(inputs, intervened) ** 2 / 2
+        out = self.law.noise.log_mean_exp(self.noise_sd(inputs, intervened))
         effects = self.open_effects
         if effects is not None:
             out = out + self.sd[..., None] ** 2 * effects.variance(inputs) / 2
@@ -164,9 +164,15 @@ class Prediction:
                 [effects.log_sum_exp(centred[own], units.shares[own]) for own, _ in kinds]
             )
 
-        more = self.law.noise.variance * self._relative_variance(actions, intervened) / 2
-        more = more * self.sd[..., None] ** 2
-        out = _log_sum(effects.at_each(actions, intervened, units.values, of_kinds), kinds, more)
+        sd = self.sd[..., None] * np.sqrt(self._relative_variance(actions, intervened))
+
+        def summed(logarithms: Array, kinds: Sequence[tuple[NDArray[np.bool_], float]]) -> Array:
+            noise = [self.law.noise.log_mean_exp(sd * np.sqrt(factor)) for _, factor in kinds]
+            return np.asarray(logsumexp(logarithms + noise, axis=0))
+
+        average = sd * np.sqrt(units.shares @ self._factor_of(units.values))
+        out = summed(effects.at_each(actions, intervened, units.values, of_kinds), kinds)
+        out = out - self.law.noise.log_mean_exp(average)
         if self.resampled is None:
             return out
         shares, weights = self.resampled.shares, self.resampled.weights
@@ -180,10 +186,10 @@ class Prediction:
         drawn, usual = effects.at_each(actions, intervened, self.resampled.values, both)
         # The predictor has the change of the differences' mean already.
         shift = self.shift_of_population(actions, intervened)
-        return out + _log_sum(drawn, again, more) - _log_sum(usual, again, more) - shift
+        return out + summed(drawn, again) - summed(usual, again) - shift
 
     def _kinds_of_noise(self, units: Array, shares: Array) -> list[tuple[NDArray[np.bool_], float]]:
-        """Units of about the same noise, and the variance of each such kind minus the average.
+        """Units of about the same noise, and the average variance of each such kind.
 
         A variance within an eighth of the others of its kind counts as their average, which changes
         the mean of exp(noise) to second order only.
@@ -191,8 +197,7 @@ class Prediction:
         factor = self._factor_of(units)
         kind = np.round(4 * np.log(factor))
         each = [kind == own for own in np.unique(kind)]
-        average = shares @ factor
-        return [(own, shares[own] @ factor[own] / shares[own].sum() - average) for own in each]
+        return [(own, shares[own] @ factor[own] / shares[own].sum()) for own in each]
 
     def shift_of_population(
         self,
@@ -391,11 +396,3 @@ class Prediction:
         if effects is None:
             return None
         return np.asarray(self.sd[..., None] * np.sqrt(effects.variance(rows.inputs)))
-
-
-def _log_sum(
-    logarithms: Array, kinds: Sequence[tuple[NDArray[np.bool_], float]], half_variance: Array
-) -> Array:
-    """Logarithm of a sum over kinds of noise, of logarithms of shape (kinds, chain, draw, n)."""
-    variances = np.array([own for _, own in kinds])[:, None, None, None]
-    return np.asarray(logsumexp(logarithms + variances * half_variance, axis=0))

@@ -37,6 +37,12 @@ const add = (total, parts) => {
 };
 // Row of a pair's tables.
 const cellOf = ({ actions: [j, k] }, steps) => steps[j] * actions[k].values.length + steps[k];
+// Logarithm of the mean of exp(noise), from its values over those of normal noise.
+const logMeanExp = (sd) => {
+  const { cumulant_ratios: ratios, log_sds: [low, high] } = page.start, last = ratios.length - 1;
+  const at = Math.min(Math.max((Math.log(sd) - low) / (high - low), 0), 1) * last, below = Math.min(Math.floor(at), last - 1);
+  return sd ** 2 / 2 * (ratios[below] + (at - below) * (ratios[below + 1] - ratios[below]));
+};
 // A plan: the stops of all actions, and the mean outcome in every draw. Rows that it shares with a
 // plan nearby are not computed again.
 const planAt = (steps, near) => {
@@ -50,7 +56,7 @@ const planAt = (steps, near) => {
     const { sd, start } = page;
     const e = start.e[0] + actions.reduce((sum, action, k) => sum + action.e[steps[k]], 0);
     const d = add(Float64Array.from(start.d), parts.map((part) => part.d));
-    for (let s = 0; s < draws; s++) mean[s] = Math.exp(mean[s] + sd[s] ** 2 * e * Math.exp(d[s] / e) / 2);
+    for (let s = 0; s < draws; s++) mean[s] = Math.exp(mean[s] + logMeanExp(sd[s] * Math.sqrt(e * Math.exp(d[s] / e))));
   }
   return { steps: [...steps], parts, surfaces, mean };
 };

@@ -3,8 +3,8 @@
 In every draw the joint effect is that at the start, plus its change by each action alone, plus what
 two actions that interact change beyond that. Each of these is a table over the stops of one action,
 or of two, whose rows are few functions times draws of coefficients. Under a log link it is the
-logarithm of the joint effect, without half the variance of the noise, that adds up so; the variance
-is ``sd^2 e exp(d / e)`` with sums ``e`` and ``d`` over the actions
+logarithm of the joint effect, without that of the mean of exp(noise), that adds up so; the variance
+of the noise is ``sd^2 e exp(d / e)`` with sums ``e`` and ``d`` over the actions
 (:meth:`~bayes_intgen.models.variance_function.VarianceFunction.drawn`).
 
 The squared distances of the ends of a single outcome's band from the mean are those of a normal law
@@ -23,6 +23,7 @@ from scipy.special import ndtri
 from bayes_intgen._typing import Array
 from bayes_intgen.basis.basis import Atom
 from bayes_intgen.basis.categories import short_label
+from bayes_intgen.models.laws import LOG_SDS, ResidualNoise
 from bayes_intgen.models.prediction import Prediction
 from bayes_intgen.posterior.defaults import default_point, levels_of, varied
 from bayes_intgen.posterior.draws import PosteriorDraws, prediction_of, support_of, tails_of
@@ -137,6 +138,9 @@ def explorer_data(
                 **{name: _table(x) if name in TABLES else x for name, x in changes.items()},
             }
         )
+    noise = prediction.law.noise
+    if isinstance(noise, ResidualNoise):
+        kept |= {"cumulant_ratios": noise.cumulant_ratios, "log_sds": LOG_SDS[[0, -1]]}
     return {
         "outcome": posterior.outcome_name,
         "kind": prediction.law.kind,
@@ -199,7 +203,7 @@ def _parts(prediction: Prediction, points: Array, level: float) -> dict[str, Arr
     if not prediction.is_linear:
         e, sd = prediction.spread(points, all_set), prediction.noise_sd(points, all_set)[0]
         parts |= {"e": e, "d": 2 * e * np.log(sd / prediction.sd[0][:, None] / np.sqrt(e))}
-        mean = np.log(mean) - sd**2 / 2
+        mean = np.log(mean) - prediction.law.noise.log_mean_exp(sd)
     return {"effect": mean, **parts}
 
 

@@ -169,3 +169,19 @@ def test_means_are_those_of_groups_with_noise_of_their_own(n_groups) -> None:
     rows = pd.DataFrame({"red": 1.0, "green": 1.0, "region": names})
     alone = [own.isel(point=0).mean() for own in each]
     np.testing.assert_allclose(fit.predictions(rows).draws.mean(over_chains), alone)
+
+
+def test_means_of_products_have_the_noise_of_the_residuals(rng) -> None:
+    """Gamma noise with mean one, whose logarithm is skewed."""
+    actions, noise = rng.normal(size=(9_600, 2)), rng.gamma(0.7, 1 / 0.7, size=9_600)
+    sales = np.exp(0.3 * actions.sum(axis=1)) * noise
+    data = bi.RegimeData.from_arrays(actions, sales, one_at_a_time(2, 3_200), ["red", "green"])
+    fit = fitted(data, bi.models.multiplicative("linear"))
+    effect, truth = fit.joint_effect([[0.0, 0.0], [1.0, 1.0]]), np.exp([0.0, 0.6])
+    np.testing.assert_array_less(abs(effect.mean(("chain", "draw")) - truth), 4 * effect.std())
+    np.testing.assert_allclose(effect.mean(), fit.outcome([[0, 0], [1, 1]]).mean(), rtol=0.03)
+    # Negative control: a lognormal outcome with these logarithms has another mean.
+    lognormal = np.exp(np.log(noise).mean() + np.log(noise).var() / 2)
+    assert lognormal > 1 + 4 * effect.isel(point=0).std()
+    normal = ResidualNoise.of(rng.normal(size=200_000), np.ones(200_000))
+    np.testing.assert_allclose(normal.log_mean_exp(np.array([0.1, 1.0])), [0.005, 0.5], rtol=0.02)
