@@ -51,12 +51,12 @@ class Adstock:
     length : int
         Number of periods in which it acts.
     sd : float
-        Prior standard deviation of the rate; 0 for one that is known.
+        Prior standard deviation of the rate; 0 for one that is known, or estimated.
 
     Raises
     ------
     ModelError
-        If a number is out of range.
+        If a number is out of range, or there is an sd without a rate.
 
     Examples
     --------
@@ -74,9 +74,10 @@ class Adstock:
         whole_number(self.length, "length", 1)
         rate = 0.0 if self.rate is None else real_number(self.rate, "rate")
         sd = real_number(self.sd, "sd")
-        if not (0 <= rate <= MAX_RATE and sd >= 0):
+        if not (0 <= rate <= MAX_RATE and sd >= 0) or (self.rate is None and sd):
             raise ModelError(
-                f"an adstock needs a rate from 0 to {MAX_RATE} and a positive sd, not {self}"
+                f"an adstock needs a rate from 0 to {MAX_RATE}, with which it may have a positive "
+                f"sd, not {self}"
             )
 
     @property

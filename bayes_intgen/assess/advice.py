@@ -208,17 +208,20 @@ def advice_on_changed_covariates(data: Rows, reported: Collection[str] = ()) -> 
     >>> list(advice_on_changed_covariates(data))
     []
     """
-    rows, columns = data.in_memory, data.columns
+    rows, columns = data.in_memory.by_time, data.columns
     rows = rows.take(random_rows(len(rows), MAX_ROWS))
     dates = [i for i, name in enumerate(columns.names) if name in columns.times]
     tested = [i for i, name in enumerate(columns.names) if i not in dates and name not in reported]
+    groups, times = rows.covariates[:, len(columns.names) :], rows.covariates[:, dates]
+    if rows.series is not None:
+        groups = np.column_stack([groups, rows.series])
     changes = changed_covariates(
         rows.covariates[:, tested],
         rows.actions,
         [own is not None for own in (*(columns.categories[i] for i in tested), *data.categories)],
         rows.intervened,
-        rows.covariates[:, len(columns.names) :],
-        rows.covariates[:, dates],
+        groups,
+        times,
     )
     consequences = [change for change in changes if change.by_value]
     known = {change.covariate for change in consequences}

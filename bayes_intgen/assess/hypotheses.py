@@ -313,7 +313,8 @@ def null_fit(
     statistics, sums_of = candidate_sums(data, terms, every, compared, fit.spread, progress)
     likely = [c.term for c in promising(fit, statistics, compared)]
     sums = sums_of(terms.and_terms(likely))
-    selected = select_terms(fit, sums, compared, dependence_of_scores(data, fit, sums))
+    dependence = dependence_of_scores(data, fit, sums.terms, np.diag(sums.sums.xx))
+    selected = select_terms(fit, sums, compared, dependence)
     labels = {rival.name for rival in rivals}
     additions = [added.term for added in selected if added.term.name not in labels]
     if not additions:

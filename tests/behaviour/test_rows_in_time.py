@@ -138,6 +138,35 @@ def test_resemblance_of_neighbours_is_reported_without_unit_and_time() -> None:
         fit_of(dated, covariates=["week"], groups=["region"])
 
 
+def test_harmless_columns_that_persist_are_not_warned_of() -> None:
+    """Nor called moderators, nor functions that do not follow the rows."""
+    said = []
+    for seed in range(10):
+        frame = panel(seed, 0.9).assign(
+            temp=persistent(np.random.default_rng(99 + seed), 0.9, 1).ravel()
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            data = read(frame, **ORDER, covariates=["temp"])
+            bi.fit(data, bi.models.additive("linear"), method="laplace", progress=False)
+        said += [str(own.message) for own in caught if "neighbouring" not in str(own.message)]
+    assert len(said) <= 1, said
+
+
+def test_long_series_whose_history_comes_first_have_the_same_intervals() -> None:
+    """More rows of history than those from which the dependence is learned."""
+    whole = pd.concat(
+        panel(seed, 0.9).assign(region=lambda f, seed=seed: f"{seed:02d}" + f["region"])
+        for seed in range(22)
+    )
+    whole.loc[whole["region"].str[:2] < "20", "regime"] = ""
+    sds = []
+    for names in (whole["region"], whole["region"].map(lambda name: f"{99 - int(name[:2])}{name}")):
+        fit = fitted(read(whole.assign(region=names), **ORDER), bi.models.additive("linear"))
+        sds.append(float(fit.joint_effect([[0.0, 0.0]]).std()))
+    assert 0.7 < sds[0] / sds[1] < 1.4
+
+
 @pytest.mark.filterwarnings("ignore:neighbouring rows")
 def test_planned_rows_are_worth_less_where_rows_resemble_each_other() -> None:
     frame = panel(6, decay=0.8)

@@ -23,7 +23,7 @@ from bayes_intgen._typing import Array
 from bayes_intgen.data.in_time import gaps, step_of
 from bayes_intgen.data.rows import Observations, Rows
 from bayes_intgen.inference.density.mode import Mode
-from bayes_intgen.inference.gaussian.passes import TermSums, row_weights
+from bayes_intgen.inference.gaussian.passes import row_weights
 from bayes_intgen.inference.gaussian.sufficient_statistics import GroupSums
 from bayes_intgen.inference.pilot.residuals import (
     MAX_LAG,
@@ -83,25 +83,26 @@ def correlated_draws(
     return np.asarray(normal @ (root @ directions).T), correlation
 
 
-def dependence_of_scores(data: Rows, fit: Mode, sums: TermSums) -> Array:
+def dependence_of_scores(data: Rows, fit: Mode, terms: Decomposition, squares: Array) -> Array:
     """Root of what dependence adds to the covariance of the scores X'We / sigma^2, shape (P, Q).
 
-    Of all terms of some sums, e being the noise. Without a time, and without correlation, Q is
-    zero.
+    Of some terms, e being the noise. Without a time, and without correlation, Q is zero.
 
     Parameters
     ----------
     data : Rows
     fit : Mode
-        With some of these terms; its residuals show the correlation.
-    sums : TermSums
+        Its residuals show the correlation.
+    terms : Decomposition
+    squares : ndarray, shape (P,)
+        Diagonal of X'WX.
     """
-    terms, added = sums.terms, np.zeros((0, 0))
+    added = np.zeros((0, 0))
     if data.columns.time:
         added, _ = _added(data, fit, terms, seed=0)
     if not added.size:
         return np.zeros((terms.size, 0))
-    scale = np.sqrt(np.diag(sums.sums.xx)) / fit.noise_sd
+    scale = np.sqrt(squares) / fit.noise_sd
     scale[scale == 0] = 1.0
     root, _ = _positive_root(added / np.outer(scale, scale))
     return np.asarray(scale[:, None] * root)
@@ -255,7 +256,10 @@ def _estimated(rows: Observations, steps: Array, scores: _Scores, seed: int) -> 
         loss, strongest = sum(loss**2 for _, loss in fits), max(strongest, z)
         if loss < best:
             best, (own, other) = loss, np.stack([variances for variances, _ in fits], axis=1)
-            found = _Noise(own, np.where(pairs[:, 0] > 0, other, 1.0), decay)
+            seen = pairs[:, 0] > 0
+            # A kind that is not among these rows has noise like the other's.
+            own, other = (np.where(seen, part, part[seen][0]) for part in (own, other))
+            found = _Noise(own, other, decay)
     return found if strongest > MIN_Z else _Noise(np.zeros(2), np.ones(2), 0.0)
 
 

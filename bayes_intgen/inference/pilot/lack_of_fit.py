@@ -108,7 +108,10 @@ class _Test(Protocol):
 
 
 def score_tests(
-    fit: Mode, statistics: CandidateStatistics, tests: Sequence[Term]
+    fit: Mode,
+    statistics: CandidateStatistics,
+    tests: Sequence[Term],
+    dependence: Array | None = None,
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions of each action and pair.
 
@@ -120,18 +123,28 @@ def score_tests(
         Statistics of the fit's columns and of ``tests``.
     tests : sequence of Term
         Finer functions, each of one action or two.
+    dependence : ndarray, shape (P + Q, R), optional
+        Root of what dependence of rows adds to the covariance of the scores of all these columns.
 
     Returns
     -------
     tuple of FitTest
         In the order of ``tests``.
     """
-    return tuple(map(FitTest.of, tests, score_p_values(fit, statistics)))
+    return tuple(map(FitTest.of, tests, score_p_values(fit, statistics, dependence)))
 
 
-def score_p_values(fit: Mode, statistics: CandidateStatistics) -> list[float]:
-    """P value of each candidate's score test; parameters are those of :func:`left_over`."""
-    return [_p_value(*own) for own in left_over(fit, statistics)]
+def score_p_values(
+    fit: Mode, statistics: CandidateStatistics, dependence: Array | None = None
+) -> list[float]:
+    """P value of each candidate's score test; parameters are those of :func:`score_tests`."""
+    count, root = fit.terms.size, fit.conditional.root
+    if dependence is None:
+        dependence = np.zeros((count + len(statistics.cross), 0))
+    cross = statistics.cross[:, :-1] / fit.noise_sd**2
+    roots = dependence[count:] - cross @ (root @ (root.T @ dependence[:count]))
+    pairs = zip(left_over(fit, statistics), statistics.columns, strict=True)
+    return [_p_value(*own, roots[at]) for own, at in pairs]
 
 
 def left_over(fit: Mode, statistics: CandidateStatistics) -> list[tuple[Array, Array]]:
@@ -299,11 +312,15 @@ def failed_tests[AnyTest: _Test](tests: Sequence[AnyTest]) -> list[AnyTest]:
     return failed
 
 
-def _p_value(precision: Array, score: Array) -> float:
-    """P value of the score statistic, over the directions with enough precision."""
+def _p_value(precision: Array, score: Array, root: Array) -> float:
+    """P value of the score statistic, over the directions with enough precision.
+
+    ``root`` is that of what dependence of rows adds to the covariance, shape (q, R).
+    """
     values, vectors = np.linalg.eigh((precision + precision.T) / 2)
     informed = values > MIN_PRECISION_SHARE * values[-1]
-    statistic = np.sum((vectors[:, informed].T @ score) ** 2 / values[informed])
+    turned, added = (vectors[:, informed].T @ own for own in (score, root))
+    statistic = turned @ np.linalg.solve(np.diag(values[informed]) + added @ added.T, turned)
     return float(chdtrc(int(informed.sum()), statistic))
 
 

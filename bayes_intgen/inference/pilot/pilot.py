@@ -29,11 +29,13 @@ from bayes_intgen.inference.gaussian.passes import (
     sufficient_statistics,
     unit_precision,
 )
+from bayes_intgen.inference.gaussian.sufficient_statistics import CandidateStatistics
 from bayes_intgen.inference.pilot.changes_in_time import changes_in_time, likely_changes
 from bayes_intgen.inference.pilot.checkpoint import SavedSums
 from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.pilot.first_stage import control_errors, rate_errors
 from bayes_intgen.inference.pilot.lack_of_fit import (
+    LEVEL,
     SCREENING_LEVEL,
     FitTest,
     at_thresholds,
@@ -433,7 +435,7 @@ class _Steps:
         """See :func:`dependence_of_scores`."""
         if not self.techniques.dependent_scores:
             return np.zeros((sums.terms.size, 0))
-        return dependence_of_scores(rows, fit, sums)
+        return dependence_of_scores(rows, fit, sums.terms, np.diag(sums.sums.xx))
 
     def saved_sums(
         self, terms: Decomposition, spread: VarianceFunction, saved: SavedSums
@@ -480,11 +482,12 @@ class _Steps:
         """
         terms = final.terms
         finer = next_finer(self.model, sample, selection.suspicious, terms)
-        tests = [term for term in finer if term.name in sums.terms.columns]
+        summed = {term.name: term for term in sums.terms.terms}
+        tests = [summed[term.name] for term in finer if term.name in summed]
         statistics = sums.of_candidates(terms, tests)
-        results = score_tests(final, statistics, tests)
+        results = dependent_tests(self.data, final, statistics, tests)
         # A sample suffices for functions that are finer than those that all rows have added.
-        others = [term for term in finer if term.name not in sums.terms.columns]
+        others = [term for term in finer if term.name not in summed]
         if sample.columns.names and not sample.columns.times:
             # Rows that depend on each other are no test of what may change with a covariate.
             others += self.model.moderator_tests(sample)
@@ -545,7 +548,23 @@ def fit_tests_of(
 ) -> tuple[FitTest, ...]:
     """Test a fit against finer functions, in a pass of their own."""
     statistics = candidate_statistics(data, fit.terms, tests, fit.spread, progress)
-    return score_tests(fit, statistics, tests)
+    return dependent_tests(data, fit, statistics, tests)
+
+
+def dependent_tests(
+    data: Rows, fit: Mode, statistics: CandidateStatistics, tests: Sequence[Term]
+) -> tuple[FitTest, ...]:
+    """Test a fit against finer functions, by as many of some rows as are independent.
+
+    The others make p values larger, which changes nothing where none is small.
+    """
+    results = score_tests(fit, statistics, tests)
+    if all(test.p >= LEVEL for test in results):
+        return results
+    squares = map(np.diag, (statistics.sums.xx, *statistics.own))
+    terms = fit.terms.and_terms(tests)
+    dependence = dependence_of_scores(data, fit, terms, np.concatenate([*squares]))
+    return score_tests(fit, statistics, tests, dependence)
 
 
 def next_finer(

@@ -8,7 +8,6 @@ from _rows import fitted, sampled
 
 import bayes_intgen as bi
 from bayes_intgen.api.fitting import fit_decomposed
-from bayes_intgen.inference.gaussian.passes import TermSums
 from bayes_intgen.inference.pilot.dependence import dependence_of_scores
 from bayes_intgen.inference.settings import ALL_TECHNIQUES, SamplerSettings, Techniques
 
@@ -68,9 +67,9 @@ def test_rows_that_persist_tell_less_of_what_persists() -> None:
         data = bi.RegimeData.from_frame(frame, *roles, covariates=["slow", "fast"], **order)
         settings = SamplerSettings(method="laplace", progress=False)
         fit = fit_decomposed(data, bi.models.additive("linear"), settings).pilot.mode
-        sums = fit.posterior.sums
-        root = dependence_of_scores(data, fit, TermSums(fit.terms, sums))
-        independent = np.diag(sums.xx) / fit.noise_sd**2
+        squares = np.diag(fit.posterior.sums.xx)
+        root = dependence_of_scores(data, fit, fit.terms, squares)
+        independent = squares / fit.noise_sd**2
         ratio = 1 + (root**2).sum(axis=1) / independent
         assert ratio[fit.terms.columns["gamma(slow)"]] == pytest.approx(expected, rel=0.25)
         assert ratio[fit.terms.columns["gamma(fast)"]] == pytest.approx(1, abs=0.2)
